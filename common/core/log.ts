@@ -1,0 +1,118 @@
+/**
+ * Structured log lines as ztunnel writes them (ambient-wire 7.2): `<RFC 3339>\t<level>\t<target>\t<message and fields>`, or one
+ * JSON object a line with LOG_FORMAT=json. Levels come from RUST_LOG: `info`, or `info,access=debug,dns=off`.
+ */
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error';
+export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
+
+export interface Logger {
+  enabled(level: LogLevel): boolean;
+  log(level: LogLevel, message: string, fields?: LogFields): void;
+  trace(message: string, fields?: LogFields): void;
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+}
+
+const order = { trace: 0, debug: 1, info: 2, warn: 3, error: 4, off: 5 } as const;
+type Threshold = keyof typeof order;
+
+/** Which level each target has; changed at run time by `POST /logging`. */
+export class LogLevels {
+  #default: Threshold;
+  readonly #targets = new Map<string, Threshold>();
+  readonly #initial: string;
+
+  /** Throws on a level that does not exist, naming it. */
+  constructor(directives = 'info') {
+    this.#initial = directives;
+    this.#default = 'info';
+    this.apply(directives);
+  }
+
+  apply(directives: string): void {
+    for (const part of directives.split(',').map((s) => s.trim())) {
+      if (part === '') continue;
+      const eq = part.lastIndexOf('=');
+      const level = part.slice(eq + 1).toLowerCase();
+      if (!(level in order)) {
+        throw new Error(`log level "${level}" does not exist; use off, error, warn, info, debug or trace`);
+      }
+      if (eq < 0) this.#default = level as Threshold;
+      else this.#targets.set(part.slice(0, eq), level as Threshold);
+    }
+  }
+
+  reset(): void {
+    this.#targets.clear();
+    this.#default = 'info';
+    this.apply(this.#initial);
+  }
+
+  enabled(target: string, level: LogLevel): boolean {
+    return order[level] >= order[this.#targets.get(target) ?? this.#default];
+  }
+
+  toString(): string {
+    return [this.#default, ...[...this.#targets].map(([t, l]) => `${t}=${l}`)].join(',');
+  }
+}
+
+export type LogFormat = 'plain' | 'json';
+
+export interface LogSink {
+  readonly levels: LogLevels;
+  readonly format: LogFormat;
+  write(line: string): void;
+}
+
+export function stdoutSink(env: Readonly<Record<string, string | undefined>>): LogSink {
+  return {
+    levels: new LogLevels(env['RUST_LOG'] || 'info'),
+    format: env['LOG_FORMAT'] === 'json' ? 'json' : 'plain',
+    write: (line) => void process.stdout.write(`${line}\n`),
+  };
+}
+
+export function createLogger(sink: LogSink, target: string): Logger {
+  const log = (level: LogLevel, message: string, fields: LogFields = {}) => {
+    if (!sink.levels.enabled(target, level)) return;
+    sink.write(formatLine(sink.format, new Date().toISOString(), level, target, message, fields));
+  };
+  return {
+    enabled: (level) => sink.levels.enabled(target, level),
+    log,
+    trace: (m, f) => log('trace', m, f),
+    debug: (m, f) => log('debug', m, f),
+    info: (m, f) => log('info', m, f),
+    warn: (m, f) => log('warn', m, f),
+    error: (m, f) => log('error', m, f),
+  };
+}
+
+export const silentLogger: Logger = createLogger(
+  { levels: new LogLevels('off'), format: 'plain', write: () => undefined },
+  'silent',
+);
+
+function formatLine(
+  format: LogFormat,
+  time: string,
+  level: LogLevel,
+  target: string,
+  message: string,
+  fields: LogFields,
+): string {
+  const kept = Object.entries(fields).filter(([, v]) => v !== undefined);
+  if (format === 'json') {
+    return JSON.stringify({ level, time, scope: target, message, ...Object.fromEntries(kept) });
+  }
+  const text = kept.map(([k, v]) => `${k}=${typeof v === 'string' ? quote(v) : v}`).join(' ');
+  return `${time}\t${level}\t${target}\t${message}${text ? ` ${text}` : ''}`;
+}
+
+/** Peers choose some of these strings: control characters must not forge a line. */
+function quote(v: string): string {
+  return JSON.stringify(v);
+}

@@ -1,0 +1,102 @@
+/**
+ * HBONE by node:tls and node:http2 (ambient-wire 1). The `native` engine will implement the same two ports;
+ * one compliance suite (test/compliance/hbone.ts) runs on both.
+ */
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { SocketAddr } from '../core/net.ts';
+import type { WorkloadCertificate } from '../identity/types.ts';
+import type { Identity } from '../mesh/types.ts';
+
+/** Headers of a CONNECT (ambient-wire 1.3), parsed once. */
+export interface ConnectRequest {
+  /** `ip:port`, `[v6]:port` or `hostname:port`, as it was sent. */
+  readonly authority: string;
+  readonly baggage: string | undefined;
+  readonly forwarded: string | undefined;
+  readonly traceparent: string | undefined;
+  readonly forwardedNetwork: string | undefined;
+}
+
+/** One inbound CONNECT stream. Exactly one of accept and refuse is called. */
+export interface InboundTunnel {
+  readonly request: ConnectRequest;
+  /** Authenticated by TLS: the first SPIFFE URI of the peer. */
+  readonly peer: Identity;
+  /** TCP peer and local address of the connection that carries the stream. */
+  readonly remote: SocketAddr;
+  readonly local: SocketAddr;
+  /** Sends 200 and returns the byte stream: readable side ends on END_STREAM; end() sends END_STREAM. */
+  accept(responseHeaders: Readonly<Record<string, string>>): Duplex;
+  /** HEADERS with END_STREAM: 400, 401 or 503 (ambient-wire 1.4). */
+  refuse(status: number): void;
+  /** RST_STREAM; for a permit that was withdrawn. */
+  reset(): void;
+  /** Aborts when the stream or its connection is gone, in whatever way. */
+  readonly signal: AbortSignal;
+}
+
+export interface HboneServerOptions {
+  /** Asked for each connection, so that a rotated certificate is used at once. */
+  readonly certificate: () => Promise<WorkloadCertificate>;
+  readonly onTunnel: (tunnel: InboundTunnel) => void;
+  /** Handshake failed, wrong peer, protocol error: for metrics and one log line. */
+  readonly onError: (error: Error, remote: SocketAddr) => void;
+}
+
+export interface HboneServer {
+  /** Takes over an accepted socket whose original destination is `local`. */
+  serve(socket: Socket, remote: SocketAddr, local: SocketAddr): void;
+  /** Graceful GOAWAY on every connection; resolves when all streams ended, or at the deadline after closing them. */
+  drain(deadlineMs: number): Promise<void>;
+  /** Cuts everything now. */
+  close(): void;
+}
+
+export interface DialTarget {
+  /** Address of the peer's HBONE port. */
+  readonly address: SocketAddr;
+  /** Any of these must be among the peer's SPIFFE URIs; empty always fails. */
+  readonly expected: readonly Identity[];
+  readonly source: Identity;
+  /** Part of the pool's key: connections of different pods never share (the socket carries the pod's address). */
+  readonly sourceIp: string;
+}
+
+export interface ConnectHeaders {
+  readonly authority: string;
+  readonly baggage: string;
+  readonly forwarded: string;
+  readonly traceparent: string;
+  readonly forwardedNetwork?: string;
+}
+
+export interface OutboundTunnel {
+  readonly stream: Duplex;
+  /** Headers of the 200, lower-case names. */
+  readonly responseHeaders: Readonly<Record<string, string>>;
+  /** Which SPIFFE identity the peer proved. */
+  readonly peer: Identity;
+  reset(): void;
+}
+
+/** One pool for each proxied pod (ambient-wire 1.6). */
+export interface HbonePool {
+  /** MeshError CONNECT_FAILED, CONNECT_TIMEOUT, TLS_FAILED, H2_FAILED, TUNNEL_REFUSED (with the status in its message). */
+  connect(target: DialTarget, headers: ConnectHeaders, signal: AbortSignal): Promise<OutboundTunnel>;
+  /** Open connections, for metrics and tests. */
+  readonly connections: number;
+  /** No new connection; open streams end by themselves or at the deadline. */
+  drain(deadlineMs: number): Promise<void>;
+  close(): void;
+}
+
+export interface HbonePoolOptions {
+  readonly certificate: (identity: Identity) => Promise<WorkloadCertificate>;
+  /** Dials TCP from where the pod is; rejects with MeshError. The socket is connected. */
+  readonly dial: (address: SocketAddr, signal: AbortSignal) => Promise<Socket>;
+  /** Default 100. */
+  readonly maxStreamsPerConnection?: number;
+  /** Default 300,000 ms. */
+  readonly unusedReleaseMs?: number;
+}
