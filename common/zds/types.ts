@@ -21,7 +21,8 @@ export interface ZdsAck {
 }
 
 /**
- * Supervisor to agent, before it acks the ZDS `add`: where captured traffic of this pod shall go. Sent again with new
+ * Supervisor to agent, before it acks a ZDS `add` (every one, also for a pod it serves already: the agent's pins may be new, or
+ * another ztunnel's listeners may be in them): where captured traffic of this pod shall go. Sent again with new
  * descriptors when listeners are replaced. Descriptors, in this order: plaintext IPv4, plaintext IPv6, HBONE IPv4, HBONE IPv6
  * listeners, all listening in the pod's namespace; agent puts them into the `listeners` map.
  */
