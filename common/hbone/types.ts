@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { Clock } from '../core/clock.ts';
 import type { SocketAddr } from '../core/net.ts';
 import type { WorkloadCertificate } from '../identity/types.ts';
 import type { Identity } from '../mesh/types.ts';
@@ -37,6 +38,7 @@ export interface InboundTunnel {
 }
 
 export interface HboneServerOptions {
+  readonly clock: Clock;
   /** Asked for each connection, so that a rotated certificate is used at once. */
   readonly certificate: () => Promise<WorkloadCertificate>;
   readonly onTunnel: (tunnel: InboundTunnel) => void;
@@ -92,6 +94,7 @@ export interface HbonePool {
 }
 
 export interface HbonePoolOptions {
+  readonly clock: Clock;
   readonly certificate: (identity: Identity) => Promise<WorkloadCertificate>;
   /** Dials TCP from where the pod is; rejects with MeshError. The socket is connected. */
   readonly dial: (address: SocketAddr, signal: AbortSignal) => Promise<Socket>;

@@ -1,0 +1,5 @@
+import type { HbonePool, HbonePoolOptions } from './types.ts';
+
+export function createHbonePool(_options: HbonePoolOptions): HbonePool {
+  throw new Error('being written');
+}
