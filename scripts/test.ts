@@ -1,0 +1,147 @@
+/**
+ * `npm test`, `test:unit`, `test:long`: unit tests two files at a time, then the suites under test/ one after another
+ * (they make network namespaces, cgroups and eBPF attachments), then a look at what they left behind.
+ */
+import { globSync } from 'node:fs';
+import { join, relative, sep } from 'node:path';
+import type { EventData } from 'node:test';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+import { setTimeout } from 'node:timers/promises';
+import { leftovers, newLeftovers } from '../test/harness/leftovers.ts';
+
+const root = join(import.meta.dirname, '..');
+const unitFolders = ['common', 'native', 'ztunnel', 'istiod', 'cni', 'lab', 'cli', 'scripts', 'demo', 'bench'];
+const minute = 60_000;
+
+interface Phase {
+  readonly title: string;
+  readonly files: readonly string[];
+  readonly concurrency: number;
+  /** Milliseconds a file may take. */
+  readonly timeout: number;
+}
+
+interface Counts {
+  tests: number;
+  pass: number;
+  fail: number;
+  skipped: number;
+}
+
+const [mode = 'all', ...args] = process.argv.slice(2);
+const only = args[0] === '--only' ? args[1] : undefined;
+if (args.length > 0 && (only === undefined || args.length > 2)) {
+  process.stderr.write('usage: npm test [-- --only PATTERN]   PATTERN: part of a file path, or of a test name\n');
+  process.exit(2);
+}
+process.chdir(root);
+process.env['NODE_TEST_RUN'] = String(process.pid);
+if (mode === 'long') process.env['TEST_LONG'] = '1';
+
+const allPhases = phases(mode);
+const byPath = only === undefined ? [] : allPhases.flatMap((p) => p.files).filter((f) => f.includes(only));
+const selected =
+  byPath.length === 0 ? allPhases : allPhases.map((p) => ({ ...p, files: p.files.filter((f) => byPath.includes(f)) }));
+const namePattern = only !== undefined && byPath.length === 0 ? only : undefined;
+
+const before = leftovers();
+const total: Counts = { tests: 0, pass: 0, fail: 0, skipped: 0 };
+const skips: string[] = [];
+const started = performance.now();
+for (const phase of selected) {
+  if (phase.files.length === 0) continue;
+  process.stdout.write(`\n== ${phase.title}: ${phase.files.length} files\n`);
+  await runPhase(phase);
+}
+const left = await settledLeftovers();
+process.exitCode = summarise();
+
+function phases(which: string): Phase[] {
+  const units: Phase = {
+    title: 'unit tests',
+    files: [...unitFolders.flatMap((f) => testFiles(`${f}/**`)), ...testFiles('test')],
+    concurrency: 2,
+    timeout: (which === 'long' ? 30 : 3) * minute,
+  };
+  if (which === 'unit') return [units];
+  const suites: Phase = {
+    title: 'suites with real kernels and programs',
+    files: testFiles('test/*/**'),
+    concurrency: 1,
+    timeout: (which === 'long' ? 60 : 8) * minute,
+  };
+  return [units, suites];
+}
+
+function testFiles(folder: string): string[] {
+  return globSync(`${folder}/*.test.ts`, { cwd: root }).sort();
+}
+
+async function runPhase({ files, concurrency, timeout }: Phase): Promise<void> {
+  const stream = run({
+    files: files.map((f) => join(root, f)),
+    concurrency,
+    timeout,
+    execArgv: ['--disable-warning=ExperimentalWarning'],
+    ...(namePattern === undefined ? {} : { testNamePatterns: namePattern }),
+  });
+  stream.on('test:pass', (data) => noteSkip(data));
+  stream.on('test:summary', (data) => {
+    if (data.file !== undefined) return;
+    total.tests += data.counts.tests;
+    total.pass += data.counts.passed;
+    total.skipped += data.counts.skipped;
+    total.fail += data.counts.tests - data.counts.passed - data.counts.skipped - data.counts.todo;
+    if (!data.success && total.fail === 0) total.fail = 1;
+  });
+  // The runner's own totals come once, for both phases together.
+  const output = stream
+    .filter((event: { type: string; data: { nesting?: number; message?: string } }) => !isTotal(event))
+    .compose(spec);
+  for await (const text of output) process.stdout.write(String(text));
+}
+
+function isTotal({ type, data }: { type: string; data: { nesting?: number; message?: string } }): boolean {
+  if (type !== 'test:diagnostic' || data.nesting !== 0) return false;
+  return /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/.test(data.message ?? '');
+}
+
+function noteSkip(data: EventData.TestPass): void {
+  if (data.skip === undefined || data.skip === false) return;
+  const file = data.file === undefined ? '' : `${relative(root, data.file).split(sep).join('/')}: `;
+  skips.push(`${file}${data.name}: ${data.skip === true ? 'no reason given' : data.skip}`);
+}
+
+/** The kernel takes a moment to end processes and namespaces after the last test let go of them. */
+async function settledLeftovers(): Promise<readonly string[]> {
+  const deadline = performance.now() + 5_000;
+  for (;;) {
+    const left = newLeftovers(before, leftovers());
+    if (left.length === 0 || performance.now() > deadline) return left;
+    await setTimeout(100);
+  }
+}
+
+/** Prints the totals in the test runner's words, as the last lines; returns the exit code. */
+function summarise(): number {
+  const strict = process.env['REQUIRE_ALL'] === '1';
+  const out = (line: string) => process.stdout.write(`${line}\n`);
+  if (skips.length > 0) {
+    out(strict ? '\nREQUIRE_ALL=1, and these were skipped:' : '\nskipped:');
+    for (const skip of skips) out(`  ${skip}`);
+  }
+  if (left.length > 0) {
+    out('\nleft behind by the tests:');
+    for (const thing of left) out(`  ${thing}`);
+  }
+  if (total.tests === 0) out(`\nno test matches${only === undefined ? '' : ` "${only}"`}`);
+  const failures = total.fail + (left.length > 0 ? 1 : 0) + (strict ? skips.length : 0);
+  out('');
+  out(`ℹ tests ${total.tests + (left.length > 0 ? 1 : 0)}`);
+  out(`ℹ pass ${total.pass}`);
+  out(`ℹ fail ${failures}`);
+  out(`ℹ skipped ${strict ? 0 : total.skipped}`);
+  out(`ℹ duration_ms ${Math.round(performance.now() - started)}`);
+  return failures > 0 || total.tests === 0 ? 1 : 0;
+}

@@ -1,0 +1,26 @@
+/** Which part may import which (DESIGN 4), each entry with its reason. test/architecture.test.ts keeps them. */
+
+/** What a top-level folder may import besides itself. Folders that are absent here may import anything. */
+export const arrows: Readonly<Record<string, { readonly may: readonly string[]; readonly reason: string }>> = {
+  common: { may: [], reason: 'what two programs share knows neither of them' },
+  native: { may: ['common'], reason: 'the addon offers the kernel, not decisions' },
+  ztunnel: { may: ['common', 'native'], reason: 'the proxy can be swapped with the original, alone' },
+  cni: { may: ['common', 'native'], reason: 'the agent can be swapped with the original, alone' },
+  lab: { may: ['common', 'native'], reason: 'the lab starts programs as a node does and shares nothing with them' },
+  istiod: { may: ['common'], reason: 'the control plane runs where no addon is built' },
+  cli: { may: ['common', 'lab'], reason: 'the command line uses the programs as a user would' },
+};
+
+/** Whatever the arrows allow, these must not be reached, not even through others. */
+export const unreachable: readonly { readonly from: string; readonly target: string; readonly reason: string }[] = [
+  { from: 'ztunnel', target: 'common/kube', reason: 'the proxy sees no Kubernetes: all it knows comes by xDS and ZDS' },
+  { from: 'cni', target: 'common/tls', reason: 'the agent is root and must never hold a key' },
+  { from: 'cni', target: 'common/hbone', reason: 'the agent steers packets and terminates nothing' },
+  { from: 'istiod', target: 'native', reason: 'the control plane runs where no addon is built' },
+];
+
+/** Only these production files may read process.env: one configuration a program. */
+export const environmentReaders = /(^|\/)config\.ts$|^cli\/|^scripts\/|\/main\.ts$/;
+
+/** Folders of production code: these may not import test code. */
+export const production = ['common', 'native', 'ztunnel', 'cni', 'lab', 'istiod', 'cli'];
