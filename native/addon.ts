@@ -1,0 +1,116 @@
+/**
+ * The one place that loads the compiled addon, and its raw shape. Loading happens at the first call, so that programs and tests
+ * which never reach the kernel need no compiler.
+ */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+/** A system call that failed. */
+export interface NativeError extends Error {
+  /** `EPERM`, `ENOENT`, ... */
+  readonly code: string;
+  readonly errno: number;
+  readonly syscall: string;
+}
+
+export function isNativeError(e: unknown): e is NativeError {
+  return e instanceof Error && 'syscall' in e && 'code' in e && 'errno' in e;
+}
+
+/** 4 or 16 bytes in network order; the port in host order. */
+export interface RawAddress {
+  readonly ip: Uint8Array;
+  readonly port: number;
+}
+
+export interface RawSocketSpec {
+  readonly family: 4 | 6;
+  readonly stream: boolean;
+  readonly transparent: boolean;
+  /** 0 for none. */
+  readonly mark: number;
+  readonly reuseAddr: boolean;
+  readonly reusePort: boolean;
+  readonly v6Only: boolean;
+  readonly bind: RawAddress | undefined;
+  /** 0 for none. */
+  readonly backlog: number;
+}
+
+export interface RawProgram {
+  readonly fd: number;
+  /** `enum bpf_attach_type` of linux/bpf.h. */
+  readonly attachType: number;
+}
+
+export interface RawMap {
+  readonly fd: number;
+  readonly keySize: number;
+  /** As user space sees it: of a per-CPU map, all CPUs together. */
+  readonly valueSize: number;
+}
+
+/** A uv_poll handle. */
+export interface RawPoll {
+  /** 1 readable, 2 writable, 0 neither. */
+  watch(events: number): void;
+  ref(): void;
+  unref(): void;
+  close(): void;
+}
+
+export interface Addon {
+  socketsInNetns(netns: number, spec: RawSocketSpec, count: number): number[];
+  bindSocket(fd: number, address: RawAddress): void;
+  originalDestination(fd: number): RawAddress | undefined;
+  socketName(fd: number): RawAddress;
+  peerName(fd: number): RawAddress;
+  closeFd(fd: number): void;
+  dupFd(fd: number): number;
+
+  openNetns(path: string): number;
+  newNetns(): number;
+  netnsCookie(netns: number): bigint;
+  netnsIdentity(netns: number): { dev: bigint; ino: bigint };
+  setUpPodRouting(netns: number, mark: number, table: number, ipv6: boolean): void;
+  tearDownPodRouting(netns: number, mark: number, table: number): void;
+
+  seqpacketListen(path: string): number;
+  seqpacketConnect(path: string): number;
+  seqpacketPair(): [number, number];
+  /** Undefined when nothing waits. */
+  acceptSocket(fd: number): number | undefined;
+  /** False when the peer's buffer is full. */
+  sendPacket(fd: number, data: Uint8Array, fds: readonly number[]): boolean;
+  /** Undefined when nothing waits, null at the end of the stream. */
+  receivePacket(fd: number): { data: Uint8Array; fds: number[] } | undefined | null;
+  poll(fd: number, onReady: (status: number, events: number) => void): RawPoll;
+
+  bpfLoad(
+    objectPath: string,
+    pinDir: string | undefined,
+  ): { programs: Record<string, RawProgram>; maps: Record<string, RawMap> };
+  bpfReadOnlyData(objectPath: string): Uint8Array;
+  bpfOpenMap(pinPath: string): RawMap;
+  bpfMapLookup(map: number, key: Uint8Array, valueSize: number): Uint8Array | undefined;
+  bpfMapUpdate(map: number, key: Uint8Array, value: Uint8Array): void;
+  bpfMapDelete(map: number, key: Uint8Array): boolean;
+  bpfMapKeys(map: number, keySize: number): Uint8Array[];
+  bpfLinkCreate(program: number, target: number, attachType: number, pinPath: string | undefined): number;
+  bpfLinkUpdate(pinPath: string, program: number): void;
+  bpfLinkInfo(pinPath: string): { attachType: number; cgroupId: bigint; netnsIno: number; programId: number };
+  bpfLinkDetach(pinPath: string): void;
+}
+
+const file = fileURLToPath(new URL('./build/aquifer.node', import.meta.url));
+let loaded: Addon | undefined;
+
+/** Throws when the addon was not built, or not for this Node and machine. */
+export function addon(): Addon {
+  if (loaded === undefined) {
+    if (!existsSync(file)) throw new Error(`the addon ${file} is not built; run: npm run demo, or make -C native`);
+    loaded = createRequire(import.meta.url)(file) as Addon;
+  }
+  return loaded;
+}

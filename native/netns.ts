@@ -1,0 +1,48 @@
+/** Linux network namespaces. Every call that enters one does so on a thread of its own which then ends. */
+import type { Fd, NetnsCookie } from '../common/core/brand.ts';
+import { addon } from './addon.ts';
+
+/** Opens `/proc/PID/ns/net` or a bind mount of one. The caller owns the descriptor, which keeps the namespace alive. */
+export function openNetns(path: string): Fd {
+  return addon().openNetns(path) as Fd;
+}
+
+/** A new, empty namespace that lives as long as the descriptor; its loopback is down. For trying out programs. */
+export function newNetns(): Fd {
+  return addon().newNetns() as Fd;
+}
+
+/** SO_NETNS_COOKIE of a socket inside (Linux 5.14). Never reused while the machine is up. */
+export function netnsCookie(netns: Fd): NetnsCookie {
+  return addon().netnsCookie(netns) as NetnsCookie;
+}
+
+/** Two descriptors with the same identity are the same namespace. Inodes are reused after the namespace is gone. */
+export function netnsIdentity(netns: Fd): { readonly dev: bigint; readonly ino: bigint } {
+  return addon().netnsIdentity(netns);
+}
+
+export interface PodRouting {
+  /** Mark of the sockets with which the proxy speaks for the client. */
+  readonly mark: number;
+  /** Routing table, 1 to 252 by custom; ours is 100. */
+  readonly table: number;
+  readonly ipv6: boolean;
+}
+
+/** The mark and table of Aquifer and of Istio (ambient-wire 6, ebpf-datapath 4). */
+export const podRouting = { mark: 0x539, table: 100 } as const;
+
+/**
+ * Lets the proxy dial the app from the client's address (ebpf-datapath 4, variant B): packets with the mark, and the replies to
+ * them, stay in the pod. A rule and a route a family, tcp_fwmark_accept and fwmark_reflect. Calling it again changes nothing.
+ * IPv6 is skipped where the kernel or the namespace has it off. Needs CAP_NET_ADMIN over the namespace and CAP_SYS_ADMIN.
+ */
+export function setUpPodRouting(netns: Fd, routing: PodRouting): void {
+  addon().setUpPodRouting(netns, routing.mark, routing.table, routing.ipv6);
+}
+
+/** Undoes setUpPodRouting. Connections that the proxy made from a client's address stop working: call it once they are closed. */
+export function tearDownPodRouting(netns: Fd, routing: Omit<PodRouting, 'ipv6'>): void {
+  addon().tearDownPodRouting(netns, routing.mark, routing.table);
+}
