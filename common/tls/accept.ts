@@ -1,0 +1,90 @@
+/** Server side of a mesh TLS handshake on an accepted socket. */
+import type { Socket } from 'node:net';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { MeshError } from '../core/errors.ts';
+import type { WorkloadCertificate } from '../identity/types.ts';
+import type { AuthenticatedSocket } from './connect.ts';
+import { alpn, secureOptions } from './context.ts';
+import { spiffeIdentities, verifyClient } from './verify.ts';
+
+interface Handshake {
+  succeed(socket: TLSSocket): void;
+  fail(reason: string, cause?: unknown): void;
+}
+
+/** One tls.Server for each certificate, never listening: sockets are handed to it, which is how Node sets its checks up. */
+const servers = new WeakMap<WorkloadCertificate, Server>();
+const handshakes = new WeakMap<object, Handshake>();
+
+/**
+ * A client certificate is mandatory. The socket is destroyed on failure. MeshError TLS_FAILED; the signal's reason when it
+ * aborts, which is also how the caller sets a deadline.
+ */
+export function acceptTls(
+  raw: Socket,
+  certificate: WorkloadCertificate,
+  signal: AbortSignal,
+): Promise<AuthenticatedSocket> {
+  return new Promise((resolve, reject) => {
+    const end = (error: unknown) => {
+      signal.removeEventListener('abort', onAbort);
+      handshakes.delete(raw);
+      raw.destroy();
+      reject(error);
+    };
+    const fail = (reason: string, cause?: unknown) =>
+      end(new MeshError('TLS_FAILED', `TLS with the peer failed: ${reason}`, { cause }));
+    const onAbort = () => end(signal.reason);
+    if (signal.aborted) return onAbort();
+    if (raw.destroyed) return fail('the connection is closed');
+    signal.addEventListener('abort', onAbort, { once: true });
+    raw.on('error', (error) => fail(error.message, error));
+    raw.once('close', () => fail('the connection was closed during the handshake'));
+    const succeed = (socket: TLSSocket) => {
+      socket.on('error', () => undefined);
+      try {
+        const leaf = socket.getPeerX509Certificate();
+        if (!socket.authorized || !leaf) return fail('its certificate was not verified');
+        if (socket.alpnProtocol !== alpn) return fail(`it does not speak ${alpn}`);
+        const verdict = verifyClient(spiffeIdentities(new Uint8Array(leaf.raw)), certificate.identity.trustDomain);
+        if (verdict.kind === 'refused') return fail(verdict.reason);
+        signal.removeEventListener('abort', onAbort);
+        handshakes.delete(raw);
+        resolve({ socket, peer: verdict.peer });
+      } catch (error) {
+        fail('its certificate cannot be read', error);
+      }
+    };
+    handshakes.set(raw, { succeed, fail });
+    serverFor(certificate).emit('connection', raw);
+  });
+}
+
+function serverFor(certificate: WorkloadCertificate): Server {
+  let server = servers.get(certificate);
+  if (server) return server;
+  server = createServer({
+    ...secureOptions(certificate),
+    ALPNProtocols: [alpn],
+    requestCert: true,
+    rejectUnauthorized: true,
+    // The caller's signal is the deadline, on its own clock; this one must only not come first.
+    handshakeTimeout: 600_000,
+  });
+  server.on('secureConnection', (socket) => {
+    const handshake = handshakes.get(underlying(socket));
+    if (handshake) handshake.succeed(socket);
+    else socket.destroy();
+  });
+  server.on('tlsClientError', (error, socket) => {
+    socket.destroy();
+    handshakes.get(underlying(socket))?.fail(error.message, error);
+  });
+  servers.set(certificate, server);
+  return server;
+}
+
+/** The socket that was handed in. Node has no public name for it; without it every handshake is refused. */
+function underlying(socket: TLSSocket): object {
+  return (socket as TLSSocket & { readonly _parent?: Socket })._parent ?? socket;
+}

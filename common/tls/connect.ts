@@ -1,0 +1,62 @@
+/** Client side of a mesh TLS handshake on a connected socket. */
+import type { Socket } from 'node:net';
+import { connect, type TLSSocket } from 'node:tls';
+import { MeshError } from '../core/errors.ts';
+import type { WorkloadCertificate } from '../identity/types.ts';
+import type { Identity } from '../mesh/types.ts';
+import { alpn, clientContext } from './context.ts';
+import { spiffeIdentities, verifyServer } from './verify.ts';
+
+export interface AuthenticatedSocket {
+  readonly socket: TLSSocket;
+  readonly peer: Identity;
+}
+
+/**
+ * No SNI, no resumption, no name check: the peer's SPIFFE ids decide. The socket is destroyed on failure.
+ * MeshError TLS_FAILED; the signal's reason when it aborts.
+ */
+export function connectTls(
+  raw: Socket,
+  certificate: WorkloadCertificate,
+  expected: readonly Identity[],
+  signal: AbortSignal,
+): Promise<AuthenticatedSocket> {
+  return new Promise((resolve, reject) => {
+    // After the promise is settled the owner's listeners see errors too; this one only keeps them from being unhandled.
+    raw.on('error', () => undefined);
+    const socket = connect({
+      socket: raw,
+      secureContext: clientContext(certificate),
+      ALPNProtocols: [alpn],
+      rejectUnauthorized: true,
+      checkServerIdentity: () => undefined,
+    });
+    const fail = (error: unknown) => {
+      signal.removeEventListener('abort', onAbort);
+      socket.destroy();
+      raw.destroy();
+      reject(error);
+    };
+    const refuse = (reason: string, cause?: unknown) =>
+      fail(new MeshError('TLS_FAILED', `TLS with the peer failed: ${reason}`, { cause }));
+    const onAbort = () => fail(signal.reason);
+    if (signal.aborted) return onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    socket.on('error', (error) => refuse(error.message, error));
+    socket.once('close', () => refuse('the connection was closed during the handshake'));
+    socket.once('secureConnect', () => {
+      try {
+        const leaf = socket.getPeerX509Certificate();
+        if (!socket.authorized || !leaf) return refuse('its certificate was not verified');
+        if (socket.alpnProtocol !== alpn) return refuse(`it does not speak ${alpn}`);
+        const verdict = verifyServer(spiffeIdentities(new Uint8Array(leaf.raw)), expected);
+        if (verdict.kind === 'refused') return refuse(verdict.reason);
+        signal.removeEventListener('abort', onAbort);
+        resolve({ socket, peer: verdict.peer });
+      } catch (error) {
+        refuse('its certificate cannot be read', error);
+      }
+    });
+  });
+}
