@@ -1,0 +1,50 @@
+/** `bin/ztunnel`, or `bin/ztunnel proxy ztunnel` as Istio's image starts it: the supervisor of this node's proxy. */
+import { enableCompileCache } from 'node:module';
+import { systemClock } from '../common/core/clock.ts';
+import { describeError } from '../common/core/errors.ts';
+import { stdoutSink } from '../common/core/log.ts';
+import { seqpacketConnect } from '../native/index.ts';
+import { parseConfig } from './config.ts';
+import { processLimits } from './process-limits.ts';
+import { systemKernel } from './supervisor/kernel.ts';
+import { spawnWorker } from './supervisor/spawn-worker.ts';
+import { startSupervisor } from './supervisor/supervisor.ts';
+
+enableCompileCache();
+
+const usage = 'usage: ztunnel [proxy ztunnel]   (settings come from the environment; see ztunnel/config.ts)\n';
+
+async function main(args: readonly string[]): Promise<number> {
+  if (args.length > 0 && args.join(' ') !== 'proxy ztunnel') {
+    process.stderr.write(usage);
+    return 2;
+  }
+  const parsed = parseConfig(process.env, processLimits());
+  if (parsed.kind === 'invalid') {
+    for (const error of parsed.errors) process.stderr.write(`ztunnel: ${error}\n`);
+    return 2;
+  }
+  const stopped = Promise.withResolvers<void>();
+  const supervisor = await startSupervisor({
+    config: parsed.config,
+    kernel: systemKernel,
+    clock: systemClock,
+    sink: stdoutSink(process.env),
+    spawnWorker,
+    connect: seqpacketConnect,
+    onQuit: () => stopped.resolve(),
+  });
+  process.once('SIGTERM', () => stopped.resolve());
+  process.once('SIGINT', () => stopped.resolve());
+  await stopped.promise;
+  await supervisor.drain();
+  return 0;
+}
+
+main(process.argv.slice(2)).then(
+  (code) => process.exit(code),
+  (e: unknown) => {
+    process.stderr.write(`ztunnel: ${describeError(e)}\n`);
+    process.exit(1);
+  },
+);

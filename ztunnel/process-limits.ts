@@ -1,0 +1,20 @@
+/** What /proc tells a process about itself. */
+import { readFileSync } from 'node:fs';
+import type { Surroundings } from './config.ts';
+
+export function processLimits(): Surroundings {
+  return { maxOpenFiles: openFilesLimit(readFileSync('/proc/self/limits', 'utf8')) };
+}
+
+/** Soft limit of `Max open files`; 1,024, the kernel's default, when the text has none. */
+export function openFilesLimit(limits: string): number {
+  const m = /^Max open files\s+(\d+|unlimited)/m.exec(limits);
+  if (!m) return 1024;
+  return m[1] === 'unlimited' ? Number.MAX_SAFE_INTEGER : Number(m[1]);
+}
+
+/** Names no capability but says whether there is one: the hexadecimal `CapEff` of /proc/self/status. */
+export function hasCapabilities(status: string): boolean {
+  const m = /^CapEff:\s*([0-9a-f]+)$/m.exec(status);
+  return !m || BigInt(`0x${m[1]}`) !== 0n;
+}

@@ -1,0 +1,53 @@
+/** The node proxy's three small HTTP servers (ambient-wire 7.3, 7.4): a table of routes each. */
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { describeError } from '../../common/core/errors.ts';
+import type { Logger } from '../../common/core/log.ts';
+
+export interface Answer {
+  readonly status: number;
+  readonly body: string;
+  /** Default text/plain. */
+  readonly type?: string;
+}
+
+/** Key `METHOD /path`. A path with another method is answered 405, any other 404. */
+export type Routes = Readonly<Record<string, (url: URL) => Answer | Promise<Answer>>>;
+
+export function createHttpServer(routes: Routes, log: Logger): Server {
+  const server = createServer((request, response) => {
+    route(routes, request).then(
+      ({ status, body, type }) => {
+        response.writeHead(status, { 'content-type': type ?? 'text/plain; charset=utf-8' }).end(body);
+      },
+      (e: unknown) => {
+        log.error('cannot answer a request', { path: request.url, error: describeError(e) });
+        response.writeHead(500, { 'content-type': 'text/plain' }).end(`${describeError(e)}\n`);
+      },
+    );
+  });
+  // Scrapes and probes are short; a peer that dawdles must not hold descriptors.
+  server.requestTimeout = 10_000;
+  server.headersTimeout = 5_000;
+  server.maxConnections = 100;
+  return server;
+}
+
+async function route(routes: Routes, request: IncomingMessage): Promise<Answer> {
+  const url = URL.parse(request.url ?? '/', 'http://localhost');
+  if (!url) return { status: 400, body: 'bad request target\n' };
+  const handler = routes[`${request.method} ${url.pathname}`];
+  if (handler) return handler(url);
+  const known = Object.keys(routes).some((key) => key.endsWith(` ${url.pathname}`));
+  return known ? { status: 405, body: 'method not allowed\n' } : { status: 404, body: 'not found\n' };
+}
+
+/** Resolves when the server listens; rejects with the system's error, which names address and port. */
+export function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}

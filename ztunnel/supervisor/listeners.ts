@@ -1,0 +1,106 @@
+/** Which listeners a pod gets, and what kind of sockets its connections are made from. Pure. */
+import type { Ip, Port } from '../../common/core/net.ts';
+import type { SocketSpec } from '../../native/index.ts';
+import type { ListenerRole, SocketKind } from '../control/messages.ts';
+
+/**
+ * `steered`: our agent steers by eBPF to loopback listeners on any port, so the pod's ports stay free. `fixed`: Istio's agent
+ * redirects to well-known ports (ambient-wire 6.1), and keeps our sockets out by their mark.
+ */
+export type CaptureMode = 'steered' | 'fixed';
+
+export interface ListenerPlan {
+  readonly role: ListenerRole;
+  readonly family: 4 | 6;
+  readonly spec: SocketSpec;
+}
+
+export interface ListenerOptions {
+  readonly mark: number;
+  readonly ipv6: boolean;
+  /** Only for fixed ports. */
+  readonly dnsProxy: boolean;
+  readonly portReuse: boolean;
+}
+
+/** Connections that wait for accept while a worker restarts; net.core.somaxconn cuts it. */
+const backlog = 4096;
+const loopback = { 4: '127.0.0.1' as Ip, 6: '::1' as Ip };
+const wildcard = { 4: '0.0.0.0' as Ip, 6: '::' as Ip };
+
+export function planListeners(mode: CaptureMode, options: ListenerOptions): readonly ListenerPlan[] {
+  return mode === 'steered' ? steered() : fixed(options);
+}
+
+/** All of them, whatever is switched on: the agent's packet has a place for each, and the agent decides what it captures. */
+function steered(): ListenerPlan[] {
+  const tcp: readonly ListenerRole[] = ['plaintext', 'hbone', 'outbound', 'dnsTcp'];
+  const plans: ListenerPlan[] = [];
+  for (const role of tcp) {
+    for (const family of [4, 6] as const) {
+      plans.push({ role, family, spec: stream(family, { ip: loopback[family], port: 0 as Port }, {}) });
+    }
+  }
+  for (const family of [4, 6] as const) {
+    plans.push({ role: 'dnsUdp', family, spec: datagram(family, { ip: loopback[family], port: 0 as Port }, {}) });
+  }
+  return plans;
+}
+
+function fixed(options: ListenerOptions): ListenerPlan[] {
+  const family = options.ipv6 ? 6 : 4;
+  const extra = { mark: options.mark, reusePort: options.portReuse, transparent: true };
+  const plans: ListenerPlan[] = (
+    [
+      ['outbound', 15001],
+      ['plaintext', 15006],
+      ['hbone', 15008],
+    ] as const
+  ).map(([role, port]) => ({
+    role,
+    family,
+    spec: stream(family, { ip: wildcard[family], port: port as Port }, extra),
+  }));
+  if (!options.dnsProxy) return plans;
+  const dns = { mark: options.mark, reusePort: options.portReuse };
+  for (const f of options.ipv6 ? ([4, 6] as const) : ([4] as const)) {
+    const at = { ip: loopback[f], port: 15053 as Port };
+    plans.push({ role: 'dnsTcp', family: f, spec: stream(f, at, dns) });
+    plans.push({ role: 'dnsUdp', family: f, spec: datagram(f, at, dns) });
+  }
+  return plans;
+}
+
+/**
+ * In steered mode only the inbound dial is marked: the agent's rule sends that mark to loopback, and sk_lookup lets it pass.
+ * The other sockets are known by the cgroup, so a pod that sets marks gains nothing.
+ */
+export function socketSpec(kind: SocketKind, mode: CaptureMode, mark: number): SocketSpec {
+  const marked = mode === 'fixed' ? { mark } : {};
+  switch (kind) {
+    case 'outbound4':
+      return { family: 4, type: 'stream', ...marked };
+    case 'outbound6':
+      return { family: 6, type: 'stream', v6Only: true, ...marked };
+    case 'inbound4':
+      return { family: 4, type: 'stream', transparent: true, mark };
+    case 'inbound6':
+      return { family: 6, type: 'stream', v6Only: true, transparent: true, mark };
+    case 'dns4':
+      return { ...datagram(4, { ip: wildcard[4], port: 0 as Port }, {}), ...marked };
+    case 'dns6':
+      return { ...datagram(6, { ip: wildcard[6], port: 0 as Port }, {}), ...marked };
+  }
+}
+
+type Extra = Pick<SocketSpec, 'mark' | 'reusePort' | 'transparent'>;
+
+function stream(family: 4 | 6, bind: NonNullable<SocketSpec['bind']>, extra: Extra): SocketSpec {
+  // A wildcard IPv6 listener takes both families; one on ::1 could not.
+  const v6Only = family === 6 ? { v6Only: bind.ip !== wildcard[6] } : {};
+  return { family, type: 'stream', reuseAddr: true, ...v6Only, bind, backlog, ...extra };
+}
+
+function datagram(family: 4 | 6, bind: NonNullable<SocketSpec['bind']>, extra: Extra): SocketSpec {
+  return { family, type: 'dgram', ...(family === 6 ? { v6Only: true } : {}), bind, ...extra };
+}

@@ -1,0 +1,243 @@
+/**
+ * The pods of this node as the supervisor holds them: their network namespace, their listeners (kept here, so that they
+ * outlive workers) and whether they are served. Pure of I/O but for the injected parts.
+ */
+import { type Fd, millis } from '../../common/core/brand.ts';
+import type { Clock, Timer } from '../../common/core/clock.ts';
+import { describeError } from '../../common/core/errors.ts';
+import type { Logger } from '../../common/core/log.ts';
+import type { SteerPod, WorkloadInfo } from '../../common/zds/types.ts';
+import type { ListenerRole, PodMessage, SocketKind } from '../control/messages.ts';
+import type { Kernel } from './kernel.ts';
+import { type CaptureMode, type ListenerOptions, planListeners, socketSpec } from './listeners.ts';
+import type { ZdsHandler } from './zds-client.ts';
+
+/** The workers, as far as pods concern them. */
+export interface PodWorkers {
+  /** Resolves when every worker accepts from the pod's listeners; rejects with the reason. */
+  serve(message: PodMessage, fds: readonly Fd[]): Promise<void>;
+  /** Resolves when no worker has a connection of the pod left, or at the deadline. */
+  drop(pod: number, deadlineMs: number): Promise<void>;
+}
+
+export interface PodTableOptions {
+  readonly kernel: Kernel;
+  readonly workers: PodWorkers;
+  readonly mode: () => CaptureMode;
+  readonly steer: (pod: Omit<SteerPod, 'kind' | 'id'>, fds: readonly Fd[]) => Promise<void>;
+  readonly listeners: ListenerOptions;
+  readonly drainDeadlineMs: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** ms, as Istio's proxy does. */
+const retryInterval = 5_000;
+
+export interface Pod {
+  readonly id: number;
+  readonly uid: string;
+  readonly info: WorkloadInfo;
+  readonly netns: Fd;
+  readonly netnsKey: string;
+  readonly mode: CaptureMode;
+  listeners: readonly HeldListener[];
+  state: 'starting' | 'serving' | 'failed';
+  retry?: Timer;
+}
+
+interface HeldListener {
+  readonly role: ListenerRole;
+  readonly family: 4 | 6;
+  readonly port: number;
+  readonly fd: Fd;
+}
+
+export class PodTable implements ZdsHandler {
+  readonly #options: PodTableOptions;
+  readonly #pods = new Map<string, Pod>();
+  /** Also pods that are draining, for whom workers may still need sockets. */
+  readonly #byId = new Map<number, Pod>();
+  #nextId = 1;
+  #snapshotComplete = false;
+  #started = 0;
+  #stopped = 0;
+
+  constructor(options: PodTableOptions) {
+    this.#options = options;
+  }
+
+  /** The agent has told all its pods, and all of them are served. */
+  get ready(): boolean {
+    return this.#snapshotComplete && [...this.#pods.values()].every((p) => p.state !== 'failed');
+  }
+
+  get counts(): {
+    readonly active: number;
+    readonly pending: number;
+    readonly started: number;
+    readonly stopped: number;
+  } {
+    const active = [...this.#pods.values()].filter((p) => p.state === 'serving').length;
+    return { active, pending: this.#pods.size - active, started: this.#started, stopped: this.#stopped };
+  }
+
+  disconnected(): void {
+    this.#snapshotComplete = false;
+  }
+
+  snapshot(uids: ReadonlySet<string>): void {
+    for (const pod of [...this.#pods.values()]) {
+      if (!uids.has(pod.uid)) this.#drop(pod);
+    }
+    this.#snapshotComplete = true;
+  }
+
+  async add(uid: string, info: WorkloadInfo, netns: Fd): Promise<string> {
+    const { kernel, log } = this.#options;
+    const netnsKey = kernel.netnsKey(netns);
+    const old = this.#pods.get(uid);
+    if (old && old.netnsKey === netnsKey && sameInfo(old.info, info) && old.mode === this.#options.mode()) {
+      kernel.close(netns);
+      return this.#attempt(old);
+    }
+    if (old) {
+      log.info('the pod has a new network namespace, replacing its proxy', { uid });
+      this.#drop(old);
+    }
+    const id = this.#nextId++;
+    const mode = this.#options.mode();
+    const pod: Pod = { id, uid, info, netns, netnsKey, mode, listeners: [], state: 'starting' };
+    this.#pods.set(uid, pod);
+    this.#byId.set(id, pod);
+    return this.#attempt(pod);
+  }
+
+  del(uid: string): string {
+    const pod = this.#pods.get(uid);
+    if (pod) this.#drop(pod);
+    return '';
+  }
+
+  /** What a worker that starts must be told about every pod. */
+  messages(): readonly { readonly message: PodMessage; readonly fds: readonly Fd[] }[] {
+    return [...this.#pods.values()].filter((p) => p.listeners.length > 0).map((p) => podMessage(p));
+  }
+
+  /** Sockets in a pod's namespace for a worker. The caller closes them. Throws NativeError; none when the pod is gone. */
+  sockets(id: number, kind: SocketKind, count: number): readonly Fd[] {
+    const pod = this.#byId.get(id);
+    if (!pod) return [];
+    const spec = socketSpec(kind, pod.mode, this.#options.listeners.mark);
+    return this.#options.kernel.socketsInNetns(pod.netns, spec, count);
+  }
+
+  /** Stops accepting for all pods; their connections end by themselves until the process ends. */
+  close(): void {
+    for (const pod of this.#pods.values()) {
+      pod.retry?.cancel();
+      this.#release(pod);
+    }
+    this.#pods.clear();
+  }
+
+  /** Brings a pod to the state "serving" from whatever state it is in. Returns the ack's error. */
+  async #attempt(pod: Pod): Promise<string> {
+    pod.retry?.cancel();
+    const before = pod.state;
+    try {
+      if (pod.listeners.length === 0) this.#listen(pod);
+      if (before !== 'serving') {
+        const { message, fds } = podMessage(pod);
+        await this.#options.workers.serve(message, fds);
+      }
+      // Also for a pod that is served already: the agent may have new maps.
+      if (pod.mode === 'steered') await this.#steer(pod);
+    } catch (e) {
+      const error = describeError(e);
+      if (this.#pods.get(pod.uid) === pod) this.#fail(pod, error);
+      return error;
+    }
+    if (this.#pods.get(pod.uid) !== pod) return 'the pod was removed while it was being added';
+    pod.state = 'serving';
+    if (before !== 'serving') this.#started++;
+    this.#options.log.info('pod is served', { uid: pod.uid, pod: `${pod.info.namespace}/${pod.info.name}` });
+    return '';
+  }
+
+  #listen(pod: Pod): void {
+    const { kernel, listeners } = this.#options;
+    const made: HeldListener[] = [];
+    try {
+      for (const { role, family, spec } of planListeners(pod.mode, listeners)) {
+        const [fd] = kernel.socketsInNetns(pod.netns, spec, 1);
+        made.push({ role, family, fd: fd!, port: kernel.localPort(fd!) });
+      }
+    } catch (e) {
+      for (const l of made) kernel.close(l.fd);
+      throw e;
+    }
+    pod.listeners = made;
+  }
+
+  #steer(pod: Pod): Promise<void> {
+    const port = (role: ListenerRole, family: 4 | 6) => held(pod, role, family)?.port ?? 0;
+    const ports = (role: ListenerRole) => ({ v4: port(role, 4), v6: port(role, 6) });
+    const fds = [
+      held(pod, 'plaintext', 4)!.fd,
+      held(pod, 'plaintext', 6)!.fd,
+      held(pod, 'hbone', 4)!.fd,
+      held(pod, 'hbone', 6)!.fd,
+    ];
+    const { uid } = pod;
+    return this.#options.steer(
+      { uid, outbound: ports('outbound'), dnsUdp: ports('dnsUdp'), dnsTcp: ports('dnsTcp') },
+      fds,
+    );
+  }
+
+  #fail(pod: Pod, error: string): void {
+    pod.state = 'failed';
+    this.#options.log.error('cannot serve a pod, retrying in 5 s', { uid: pod.uid, error });
+    pod.retry = this.#options.clock.after(millis(retryInterval), () => void this.#attempt(pod));
+  }
+
+  #drop(pod: Pod): void {
+    const { workers, drainDeadlineMs, log } = this.#options;
+    pod.retry?.cancel();
+    this.#pods.delete(pod.uid);
+    this.#stopped++;
+    log.info('pod is no longer served, draining', { uid: pod.uid });
+    // The listeners stay open until the workers have taken what waits in their backlogs.
+    workers.drop(pod.id, drainDeadlineMs).then(
+      () => this.#release(pod),
+      (e: unknown) => {
+        log.error('cannot drain a pod', { uid: pod.uid, error: describeError(e) });
+        this.#release(pod);
+      },
+    );
+  }
+
+  #release(pod: Pod): void {
+    if (!this.#byId.delete(pod.id)) return;
+    for (const l of pod.listeners) this.#options.kernel.close(l.fd);
+    pod.listeners = [];
+    this.#options.kernel.close(pod.netns);
+  }
+}
+
+function podMessage(pod: Pod): { readonly message: PodMessage; readonly fds: readonly Fd[] } {
+  const listeners = pod.listeners.map((l) => ({ role: l.role, port: l.port }));
+  return {
+    message: { kind: 'pod', pod: pod.id, uid: pod.uid, info: pod.info, listeners },
+    fds: pod.listeners.map((l) => l.fd),
+  };
+}
+
+function held(pod: Pod, role: ListenerRole, family: 4 | 6): HeldListener | undefined {
+  return pod.listeners.find((l) => l.role === role && l.family === family);
+}
+
+function sameInfo(a: WorkloadInfo, b: WorkloadInfo): boolean {
+  return a.name === b.name && a.namespace === b.namespace && a.serviceAccount === b.serviceAccount;
+}

@@ -1,0 +1,160 @@
+/**
+ * The privileged part of the node proxy (DESIGN 8): ZDS client, maker and keeper of sockets in pods' namespaces, parent of the
+ * workers. Holds no keys and parses nothing that came over a network but the small HTTP requests of an operator.
+ */
+import { existsSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { AggregatorRegistry, Gauge, Registry } from 'prom-client';
+import type { Clock } from '../../common/core/clock.ts';
+import { describeError } from '../../common/core/errors.ts';
+import { createLogger, LogLevels, type LogSink } from '../../common/core/log.ts';
+import type { SeqpacketConnection } from '../../native/index.ts';
+import type { ZtunnelConfig } from '../config.ts';
+import { adminRoutes, type EndpointSources, metricsRoutes, readinessRoutes } from './endpoints.ts';
+import { createHttpServer, listen } from './http.ts';
+import type { Kernel } from './kernel.ts';
+import { PodTable } from './pods.ts';
+import { SteeringClient } from './steering-client.ts';
+import { WorkerFleet, type WorkerProcess } from './workers.ts';
+import { ZdsClient } from './zds-client.ts';
+
+export interface SupervisorOptions {
+  readonly config: ZtunnelConfig;
+  readonly kernel: Kernel;
+  readonly clock: Clock;
+  readonly sink: LogSink;
+  readonly spawnWorker: () => WorkerProcess;
+  /** Throws when nobody listens. */
+  readonly connect: (path: string) => SeqpacketConnection;
+  /** Default: the well-known ones. 0 lets the kernel choose, for tests. */
+  readonly ports?: { readonly admin: number; readonly metrics: number; readonly readiness: number };
+  /** `POST /quitquitquit`. */
+  readonly onQuit: () => void;
+}
+
+export interface Supervisor {
+  /** Ports that the servers have. */
+  readonly ports: { readonly admin: number; readonly metrics: number; readonly readiness: number };
+  readonly workerPids: () => readonly number[];
+  /** Stops accepting, lets connections end until the deadline, resolves when the workers are gone. */
+  drain(): Promise<void>;
+}
+
+const wellKnown = { admin: 15000, metrics: 15020, readiness: 15021 };
+
+export async function startSupervisor(options: SupervisorOptions): Promise<Supervisor> {
+  const { config, kernel, clock, sink } = options;
+  const log = createLogger(sink, 'supervisor');
+  const steerPath = `${config.zdsPath}.steer`;
+  const steering = new SteeringClient({ connect: () => options.connect(steerPath), clock, log });
+
+  const fleet: WorkerFleet = new WorkerFleet({
+    count: config.workers,
+    spawn: options.spawnWorker,
+    pods: () => pods.messages(),
+    makeSockets: (pod, kind, count) => pods.sockets(pod, kind, count),
+    closeFd: kernel.close,
+    clock,
+    log,
+  });
+  const pods: PodTable = new PodTable({
+    kernel,
+    workers: fleet,
+    mode: () => (existsSync(steerPath) ? 'steered' : 'fixed'),
+    steer: (pod, fds) => steering.steer(pod, fds),
+    listeners: {
+      mark: config.packetMark,
+      ipv6: config.ipv6,
+      dnsProxy: config.dnsProxy,
+      portReuse: config.portReuse,
+    },
+    drainDeadlineMs: config.drainDeadline,
+    clock,
+    log,
+  });
+  const zds = new ZdsClient({ connect: () => options.connect(config.zdsPath), handler: pods, clock, log });
+
+  let draining = false;
+  const registry = supervisorMetrics(pods, fleet);
+  const sources: EndpointSources = {
+    pending: () => [
+      ...fleet.pending,
+      ...(pods.ready ? [] : ['workload proxy manager']),
+      ...(draining ? ['shutdown'] : []),
+    ],
+    metrics: () => collectMetrics(registry, fleet),
+    logLevels: () => sink.levels.toString(),
+    setLogLevels(directives) {
+      if (directives === undefined) {
+        sink.levels.reset();
+      } else {
+        new LogLevels(directives); // Throws before a half of the list is applied.
+        sink.levels.apply(directives);
+      }
+      fleet.setLogging(directives ?? null);
+    },
+    quit: options.onQuit,
+  };
+  const ports = options.ports ?? wellKnown;
+  const any = config.ipv6 ? '::' : '0.0.0.0';
+  const servers = [
+    { server: createHttpServer(adminRoutes(sources), log), host: '127.0.0.1', port: ports.admin },
+    { server: createHttpServer(metricsRoutes(sources), log), host: any, port: ports.metrics },
+    { server: createHttpServer(readinessRoutes(sources), log), host: any, port: ports.readiness },
+  ] as const;
+  for (const { server, host, port } of servers) await listen(server, host, port);
+
+  fleet.start();
+  zds.start();
+  log.info('ztunnel started', { node: config.nodeName, workers: config.workers, zds: config.zdsPath });
+
+  const portOf = (i: 0 | 1 | 2) => (servers[i].server.address() as AddressInfo).port;
+  return {
+    ports: { admin: portOf(0), metrics: portOf(1), readiness: portOf(2) },
+    workerPids: () => fleet.pids,
+    async drain() {
+      if (draining) return;
+      draining = true;
+      log.info('draining', { deadline_ms: config.drainDeadline });
+      zds.stop();
+      steering.close();
+      await fleet.drain(config.drainDeadline).catch((e: unknown) => {
+        log.error('workers did not drain', { error: describeError(e) });
+      });
+      pods.close();
+      for (const { server } of servers) {
+        server.close();
+        server.closeAllConnections();
+      }
+      log.info('drained');
+    },
+  };
+}
+
+/** Names of Istio's proxy (ambient-wire 7.1); one of ours tells restarts of workers. */
+function supervisorMetrics(pods: PodTable, fleet: WorkerFleet): Registry {
+  const registry = new Registry();
+  const gauge = (name: string, help: string, value: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(value());
+      },
+    });
+  gauge('workload_manager_active_proxy_count', 'Pods that are served', () => pods.counts.active);
+  gauge('workload_manager_pending_proxy_count', 'Pods that are not served yet', () => pods.counts.pending);
+  gauge('workload_manager_proxies_started_total', 'Pods that were ever served', () => pods.counts.started);
+  gauge('workload_manager_proxies_stopped_total', 'Pods that were removed', () => pods.counts.stopped);
+  gauge('aquifer_worker_restarts_total', 'Worker processes that ended and were started again', () => fleet.restarts);
+  return registry;
+}
+
+async function collectMetrics(own: Registry, fleet: WorkerFleet): Promise<{ body: string; type: string }> {
+  const texts = await fleet.collect();
+  const parts: object[] = texts.map((text) => JSON.parse(text) as object);
+  parts.push(await own.getMetricsAsJSON());
+  const merged = AggregatorRegistry.aggregate(parts);
+  return { body: await merged.metrics(), type: merged.contentType };
+}
