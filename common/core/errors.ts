@@ -42,6 +42,7 @@ export const errorTable = {
     hint: 'istiod has not announced this pod to its node proxy',
   },
   NO_HEALTHY_UPSTREAM: { source: 'upstream', responseFlag: 'CONNECT', hint: '' },
+  UNSUPPORTED: { source: 'config', responseFlag: 'CONNECT', hint: '' },
   LOOP: { source: 'downstream', responseFlag: 'CONNECT', hint: 'the destination is a port of the proxy itself' },
   DESCRIPTORS_EXHAUSTED: {
     source: 'internal',
