@@ -85,7 +85,7 @@ export interface Addon {
   sendPacket(fd: number, data: Uint8Array, fds: readonly number[]): boolean;
   /** Undefined when nothing waits, null at the end of the stream. */
   receivePacket(fd: number): { data: Uint8Array; fds: number[] } | undefined | null;
-  poll(fd: number, onReady: (status: number, events: number) => void): RawPoll;
+  readonly Poll: new (fd: number, onReady: (status: number, events: number) => void) => RawPoll;
 
   bpfLoad(
     objectPath: string,

@@ -54,7 +54,7 @@ export function seqpacketListen(path: string): SeqpacketListener {
       if (!open) return;
     }
   };
-  const poll = addon().poll(fd, accept);
+  const poll = new (addon().Poll)(fd, accept);
   return {
     onConnection(h) {
       handler = h;
@@ -96,7 +96,7 @@ class Connection implements SeqpacketConnection {
 
   constructor(fd: Fd) {
     this.#fd = fd;
-    this.#poll = addon().poll(fd, (status, events) => this.#onReady(status, events));
+    this.#poll = new (addon().Poll)(fd, (status, events) => this.#onReady(status, events));
     this.#watch();
   }
 
