@@ -1,0 +1,105 @@
+/** The images a lab knows. A new one is an entry here. */
+import { join } from 'node:path';
+import { checkout } from '../config.ts';
+import { type DebianPackage, type Image, imageName } from './image.ts';
+
+const defaults = {
+  packages: [],
+  entrypoint: [],
+  command: [],
+  workingDir: '/',
+  env: {},
+  files: {},
+  needsCheckout: false,
+} as const;
+
+const nginxPackage: DebianPackage = { name: 'nginx', file: '/usr/sbin/nginx' };
+const redisPackage: DebianPackage = { name: 'redis-server', file: '/usr/bin/redis-server' };
+const curlPackage: DebianPackage = { name: 'curl', file: '/usr/bin/curl' };
+const iperfPackage: DebianPackage = { name: 'iperf3', file: '/usr/bin/iperf3' };
+const wrkPackage: DebianPackage = { name: 'wrk', file: '/usr/bin/wrk' };
+
+/** The layout of the official image: sites in conf.d, pages in /usr/share/nginx/html, logs on stdout and stderr. */
+const nginxConf = `user www-data;
+worker_processes auto;
+error_log /dev/stderr notice;
+pid /run/nginx.pid;
+events { worker_connections 4096; }
+http {
+  include /etc/nginx/mime.types;
+  default_type application/octet-stream;
+  access_log /dev/stdout;
+  sendfile on;
+  keepalive_timeout 65;
+  include /etc/nginx/conf.d/*.conf;
+}
+`;
+
+const nginxSite = `server {
+  listen 80;
+  listen [::]:80;
+  root /usr/share/nginx/html;
+}
+`;
+
+const nginxPage = '<!doctype html>\n<title>nginx</title>\n<p>nginx in an Aquifer lab\n';
+
+/** As the official image: arguments alone mean redis-server, which then serves other pods too. */
+const redisEntrypoint = `#!/bin/sh
+case $1 in -*|*.conf) set -- redis-server "$@" ;; esac
+[ "$1" = redis-server ] && set -- "$@" --protected-mode no
+exec "$@"
+`;
+
+function nodeProgram(name: string, file: string): Image {
+  return {
+    ...defaults,
+    name,
+    entrypoint: [join(checkout, 'scripts/pinned-node'), join(checkout, 'lab/workloads', file)],
+    needsCheckout: true,
+  };
+}
+
+function tool(name: string, debianPackage: DebianPackage): Image {
+  return { ...defaults, name, packages: [debianPackage], entrypoint: [debianPackage.name] };
+}
+
+export const images: readonly Image[] = [
+  {
+    ...defaults,
+    name: 'nginx',
+    packages: [nginxPackage, curlPackage],
+    command: ['nginx', '-g', 'daemon off;'],
+    files: {
+      '/etc/nginx/nginx.conf': nginxConf,
+      '/etc/nginx/conf.d/default.conf': nginxSite,
+      '/usr/share/nginx/html/index.html': nginxPage,
+    },
+  },
+  {
+    ...defaults,
+    name: 'redis',
+    packages: [redisPackage],
+    entrypoint: ['/usr/local/bin/docker-entrypoint.sh'],
+    command: ['redis-server'],
+    workingDir: '/data',
+    files: { '/usr/local/bin/docker-entrypoint.sh': redisEntrypoint },
+  },
+  tool('curlimages/curl', curlPackage),
+  tool('networkstatic/iperf3', iperfPackage),
+  tool('williamyeh/wrk', wrkPackage),
+  { ...defaults, name: 'debian', packages: [curlPackage, redisPackage, iperfPackage], command: ['bash'] },
+  nodeProgram('aquifer/echo', 'echo.ts'),
+  nodeProgram('aquifer/client', 'client.ts'),
+];
+
+export function findImage(reference: string): Image | undefined {
+  const name = imageName(reference);
+  return images.find((i) => i.name === name);
+}
+
+/** For an error: `image "foo:1" is not known; known are ...`. */
+export function unknownImage(reference: string): string {
+  const known = images.map((i) => i.name).join(', ');
+  return `image "${reference}" is not in the lab's table (lab/image/table.ts); known are ${known}`;
+}
