@@ -1,5 +1,225 @@
-import type { HbonePool, HbonePoolOptions } from './types.ts';
+/** The client half of the `node` engine: which connection carries which tunnel (ambient-wire 1.6). */
+import { millis } from '../core/brand.ts';
+import type { Timer } from '../core/clock.ts';
+import { MeshError } from '../core/errors.ts';
+import { formatSocketAddr } from '../core/net.ts';
+import { formatSpiffe } from '../identity/spiffe.ts';
+import { type ClientConnection, dialConnection } from './client-connection.ts';
+import { defaultMaxStreams } from './session.ts';
+import type { ConnectHeaders, DialTarget, HbonePool, HbonePoolOptions, OutboundTunnel } from './types.ts';
 
-export function createHbonePool(_options: HbonePoolOptions): HbonePool {
-  throw new Error('being written');
+const defaultUnusedRelease = 300_000;
+/** A peer that refuses this many streams as unprocessed, each on another connection, will refuse the next one too. */
+const maxAttempts = 3;
+
+interface Pooled {
+  readonly slot: Slot;
+  readonly connection: ClientConnection;
+  /** Streams open or about to be. */
+  streams: number;
+  unused: Timer | undefined;
+}
+
+interface Waiter {
+  grant(pooled: Pooled): void;
+  fail(error: unknown): void;
+}
+
+/** All connections of one key. One dial at a time; whoever finds no free stream waits for it. */
+interface Slot {
+  readonly key: string;
+  readonly target: DialTarget;
+  readonly open: Set<Pooled>;
+  readonly waiters: Set<Waiter>;
+  dialing: AbortController | undefined;
+}
+
+export function createHbonePool(options: HbonePoolOptions): HbonePool {
+  const { clock } = options;
+  const maxStreams = options.maxStreamsPerConnection ?? defaultMaxStreams;
+  const unusedRelease = millis(options.unusedReleaseMs ?? defaultUnusedRelease);
+  const slots = new Map<string, Slot>();
+  /** Also those that left their slot and only wait for their streams to end. */
+  const connections = new Set<ClientConnection>();
+  const emptied = new Set<() => void>();
+  let ended = false;
+
+  async function connect(target: DialTarget, headers: ConnectHeaders, signal: AbortSignal): Promise<OutboundTunnel> {
+    for (let attempt = 1; ; attempt++) {
+      const pooled = await acquire(target, signal);
+      const tunnel = await pooled.connection.open(headers, signal, () => release(pooled));
+      if (tunnel !== 'unprocessed') return tunnel;
+      if (attempt === maxAttempts) {
+        const address = formatSocketAddr(target.address);
+        throw new MeshError('H2_FAILED', `${address} takes no streams: ${maxAttempts} connections went away unused`);
+      }
+    }
+  }
+
+  /** A connection with one stream reserved on it. */
+  function acquire(target: DialTarget, signal: AbortSignal): Promise<Pooled> {
+    if (ended) return Promise.reject(poolEnded());
+    if (signal.aborted) return Promise.reject(signal.reason);
+    const slot = slotOf(target);
+    const free = findFree(slot);
+    if (free) {
+      reserve(free);
+      return Promise.resolve(free);
+    }
+    return new Promise((resolve, reject) => {
+      const done = () => {
+        slot.waiters.delete(waiter);
+        signal.removeEventListener('abort', onAbort);
+      };
+      const waiter: Waiter = {
+        grant(pooled) {
+          done();
+          resolve(pooled);
+        },
+        fail(error) {
+          done();
+          reject(error);
+        },
+      };
+      const onAbort = () => {
+        waiter.fail(signal.reason);
+        if (slot.waiters.size === 0) slot.dialing?.abort(signal.reason);
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
+      slot.waiters.add(waiter);
+      serveWaiters(slot);
+    });
+  }
+
+  function slotOf(target: DialTarget): Slot {
+    const key = poolKey(target);
+    let slot = slots.get(key);
+    if (!slot) {
+      slot = { key, target, open: new Set(), waiters: new Set(), dialing: undefined };
+      slots.set(key, slot);
+    }
+    return slot;
+  }
+
+  function findFree(slot: Slot): Pooled | undefined {
+    for (const pooled of slot.open) {
+      if (!pooled.connection.usable) slot.open.delete(pooled);
+      else if (pooled.streams < Math.min(maxStreams, pooled.connection.maxStreams)) return pooled;
+    }
+    return undefined;
+  }
+
+  function reserve(pooled: Pooled): void {
+    pooled.streams++;
+    pooled.unused?.cancel();
+    pooled.unused = undefined;
+  }
+
+  function release(pooled: Pooled): void {
+    pooled.streams--;
+    serveWaiters(pooled.slot);
+    if (pooled.streams === 0) restUnused(pooled);
+  }
+
+  function restUnused(pooled: Pooled): void {
+    if (pooled.connection.usable) pooled.unused = clock.after(unusedRelease, () => pooled.connection.finish());
+  }
+
+  function serveWaiters(slot: Slot): void {
+    for (const waiter of slot.waiters) {
+      const free = findFree(slot);
+      if (!free) break;
+      reserve(free);
+      waiter.grant(free);
+    }
+    if (slot.waiters.size > 0) dial(slot);
+    else if (slot.open.size === 0 && !slot.dialing) slots.delete(slot.key);
+  }
+
+  function dial(slot: Slot): void {
+    if (slot.dialing) return;
+    const controller = new AbortController();
+    slot.dialing = controller;
+    const onClosed = (connection: ClientConnection) => {
+      connections.delete(connection);
+      for (const pooled of slot.open) {
+        if (pooled.connection !== connection) continue;
+        pooled.unused?.cancel();
+        slot.open.delete(pooled);
+      }
+      serveWaiters(slot);
+      if (connections.size === 0) for (const done of emptied) done();
+    };
+    dialConnection(options, slot.target, controller.signal, onClosed).then(
+      (connection) => {
+        slot.dialing = undefined;
+        // SETTINGS and GOAWAY, or a limit of no streams at all: dialling again would only repeat it.
+        if (ended || !connection.usable || connection.maxStreams === 0) {
+          connection.cut();
+          const error = new MeshError('H2_FAILED', `${formatSocketAddr(slot.target.address)} takes no streams`);
+          for (const waiter of slot.waiters) waiter.fail(error);
+          serveWaiters(slot);
+          return;
+        }
+        connections.add(connection);
+        const pooled: Pooled = { slot, connection, streams: 0, unused: undefined };
+        slot.open.add(pooled);
+        serveWaiters(slot);
+        if (pooled.streams === 0) restUnused(pooled);
+      },
+      (error: unknown) => {
+        slot.dialing = undefined;
+        // Who came after the last waiter had given up, and so after the dial was given up, deserves its own.
+        if (!controller.signal.aborted) for (const waiter of slot.waiters) waiter.fail(error);
+        serveWaiters(slot);
+      },
+    );
+  }
+
+  /** Refuses what waits; what is open stays. */
+  function end(): void {
+    ended = true;
+    for (const slot of slots.values()) {
+      for (const waiter of slot.waiters) waiter.fail(poolEnded());
+      slot.dialing?.abort(poolEnded());
+    }
+    slots.clear();
+  }
+
+  function close(): void {
+    end();
+    for (const connection of connections) connection.cut();
+  }
+
+  return {
+    connect,
+    close,
+    get connections() {
+      return connections.size;
+    },
+    drain(deadlineMs) {
+      end();
+      for (const connection of connections) connection.finish();
+      return new Promise((resolve) => {
+        const done = () => {
+          timer.cancel();
+          emptied.delete(done);
+          resolve();
+        };
+        const timer = clock.after(millis(deadlineMs), close);
+        emptied.add(done);
+        if (connections.size === 0) done();
+      });
+    },
+  };
+}
+
+/** Certificates are no part of it: rotation does not drop pooled connections. */
+function poolKey(t: DialTarget): string {
+  const expected = t.expected.map(formatSpiffe).sort().join(',');
+  return `${formatSpiffe(t.source)}|${expected}|${formatSocketAddr(t.address)}|${t.sourceIp}`;
+}
+
+function poolEnded(): MeshError {
+  return new MeshError('CANCELLED', 'the pod leaves the mesh or the proxy stops, so no new HBONE connection is made');
 }

@@ -1,4 +1,10 @@
+/**
+ * Copies bytes between two byte streams, each direction on its own (ambient-wire 1.7). This is the hot path: listeners are
+ * made once for a connection, and nothing is allocated for a chunk.
+ */
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { MeshError } from '../core/errors.ts';
 
 /** Updated while the relay runs, so that a metric can be sampled from an open connection. */
 export interface RelayCounters {
@@ -8,10 +14,8 @@ export interface RelayCounters {
   sent: number;
 }
 
-export interface RelayResult {
-  readonly received: number;
-  readonly sent: number;
-  /** What broke the connection; absent when both directions ended, also by a peer that just went away (ambient-wire 1.7). */
+export interface RelayResult extends Readonly<RelayCounters> {
+  /** What broke the connection; absent when both directions ended, also by a peer that just went away. */
   readonly error?: Error;
 }
 
@@ -21,7 +25,101 @@ export interface RelayOptions {
   readonly counters?: RelayCounters;
 }
 
-/** Copies both directions until both ended; resolves once, never rejects. Both streams are closed then. */
-export function relay(_downstream: Duplex, _upstream: Duplex, _options: RelayOptions): Promise<RelayResult> {
-  throw new Error('being written');
+/** Peers that go away are no error of ours to report; the other side is reset all the same. */
+const ordinaryEnds = new Set(['ECONNRESET', 'EPIPE', 'ENOTCONN', 'ECONNABORTED']);
+
+/**
+ * Copies both directions until both ended; resolves once, never rejects. Both streams are closed then, or about to be. An end of one side
+ * is passed on as an end, a failure as a reset. Sockets must have been made with allowHalfOpen.
+ */
+export function relay(downstream: Duplex, upstream: Duplex, options: RelayOptions): Promise<RelayResult> {
+  const counters = options.counters ?? { received: 0, sent: 0 };
+  return new Promise((resolve) => {
+    let open = 2;
+    let settled = false;
+    const settle = (error?: Error) => {
+      if (settled) return;
+      settled = true;
+      options.signal.removeEventListener('abort', onAbort);
+      resolve({ received: counters.received, sent: counters.sent, ...(error && { error }) });
+    };
+    const onDone = () => {
+      open--;
+      if (open === 0) settle();
+    };
+    const onFailure = (error: NodeJS.ErrnoException) => {
+      reset(downstream, error);
+      reset(upstream, error);
+      settle(ordinaryEnds.has(error.code ?? '') ? undefined : error);
+    };
+    const onAbort = () => {
+      const { reason } = options.signal;
+      onFailure(reason instanceof Error ? reason : new MeshError('CANCELLED', 'the connection was cut'));
+    };
+    downstream.on('error', onFailure);
+    upstream.on('error', onFailure);
+    copy(downstream, upstream, (n) => (counters.received += n), onDone);
+    copy(upstream, downstream, (n) => (counters.sent += n), onDone);
+    if (options.signal.aborted) onAbort();
+    else options.signal.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+function copy(source: Duplex, sink: Duplex, count: (bytes: number) => void, onDone: () => void): void {
+  let done = false;
+  let corked = false;
+  const finish = () => {
+    if (done) return;
+    done = true;
+    source.off('data', onData);
+    sink.off('drain', onDrain);
+    onDone();
+  };
+  // Chunks of one turn of the event loop leave in one system call.
+  const uncork = () => {
+    corked = false;
+    sink.uncork();
+  };
+  const onData = (chunk: Buffer) => {
+    count(chunk.length);
+    if (!corked) {
+      corked = true;
+      sink.cork();
+      setImmediate(uncork);
+    }
+    if (!sink.write(chunk)) source.pause();
+  };
+  const onDrain = () => source.resume();
+  const onEnd = () => {
+    if (!sink.writableEnded) sink.end();
+  };
+  source.on('data', onData);
+  source.once('end', onEnd);
+  // An HTTP/2 stream that its peer reset with NO_ERROR or CANCEL closes without an end: the same to us.
+  source.once('close', () => {
+    onEnd();
+    if (sink.writableFinished || sink.destroyed) finish();
+  });
+  sink.on('drain', onDrain);
+  sink.once('finish', finish);
+  const abandon = () => {
+    // Nobody takes these bytes any more, but what was written to the source shall still leave.
+    if (!source.readableEnded && !source.destroyed) {
+      source.pause();
+      if (source.writableFinished) source.destroy();
+      else source.once('finish', () => source.destroy());
+    }
+    finish();
+  };
+  sink.once('close', abandon);
+  if (source.readableEnded || source.destroyed) onEnd();
+  else source.resume();
+  if (sink.destroyed) abandon();
+}
+
+/** TCP RST or RST_STREAM, so that a peer cannot take a cut transfer for a complete one. */
+function reset(stream: Duplex, error: Error): void {
+  if (stream.destroyed) return;
+  if (stream instanceof Socket) stream.resetAndDestroy();
+  else stream.destroy(error);
 }

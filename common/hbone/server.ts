@@ -1,5 +1,229 @@
-import type { HboneServer, HboneServerOptions } from './types.ts';
+/** The server half of the `node` engine: TLS handshake, HTTP/2 session, one tunnel for each CONNECT. */
+import {
+  constants,
+  type IncomingHttpHeaders,
+  performServerHandshake,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { millis } from '../core/brand.ts';
+import { MeshError } from '../core/errors.ts';
+import { formatSocketAddr, type SocketAddr } from '../core/net.ts';
+import type { Identity } from '../mesh/types.ts';
+import { acceptTls } from '../tls/accept.ts';
+import type { AuthenticatedSocket } from '../tls/connect.ts';
+import { abortable } from './abortable.ts';
+import { createResetGuard, type ResetGuard } from './reset-guard.ts';
+import {
+  cutSession,
+  failStreamsWithSocket,
+  handshakeTimeout,
+  keepAlive,
+  openConnectionWindow,
+  serverSessionOptions,
+} from './session.ts';
+import type { ConnectRequest, HboneServer, HboneServerOptions, InboundTunnel } from './types.ts';
 
-export function createHboneServer(_options: HboneServerOptions): HboneServer {
-  throw new Error('being written');
+/** Node's option against the `date` header, which no HBONE peer wants; its types lack it. */
+const noDate = { sendDate: false };
+
+/** What a stream needs to know of the connection that carries it. */
+interface Connection {
+  readonly session: ServerHttp2Session;
+  readonly socket: TLSSocket;
+  readonly peer: Identity;
+  readonly remote: SocketAddr;
+  readonly local: SocketAddr;
+  readonly streams: Set<ServerHttp2Stream>;
+  readonly resets: ResetGuard;
+}
+
+export function createHboneServer(options: HboneServerOptions): HboneServer {
+  const { clock } = options;
+  /** Sockets from serve() to their close, whatever became of them. */
+  const sockets = new Set<Socket>();
+  const sessions = new Set<ServerHttp2Session>();
+  const emptied = new Set<() => void>();
+  let draining = false;
+  let closed = false;
+
+  function serve(socket: Socket, remote: SocketAddr, local: SocketAddr): void {
+    socket.on('error', () => undefined);
+    if (closed || socket.destroyed) {
+      socket.destroy();
+      return;
+    }
+    sockets.add(socket);
+    socket.once('close', () => {
+      sockets.delete(socket);
+      if (sockets.size === 0) for (const done of emptied) done();
+    });
+    const deadline = new AbortController();
+    const timer = clock.after(handshakeTimeout, () =>
+      deadline.abort(new MeshError('TLS_FAILED', `no HBONE handshake within ${handshakeTimeout} ms`)),
+    );
+    handshake(socket, deadline.signal)
+      .then((authenticated) => startSession(authenticated, remote, local, deadline.signal))
+      .catch((error: unknown) => {
+        socket.destroy();
+        if (!closed) options.onError(error instanceof Error ? error : new Error(String(error)), remote);
+      })
+      .finally(() => timer.cancel());
+  }
+
+  async function handshake(socket: Socket, signal: AbortSignal): Promise<AuthenticatedSocket> {
+    const certificate = await abortable(options.certificate(), signal);
+    return acceptTls(socket, certificate, signal);
+  }
+
+  /** Resolves once the peer's SETTINGS are there. */
+  function startSession(
+    { socket, peer }: AuthenticatedSocket,
+    remote: SocketAddr,
+    local: SocketAddr,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (closed || socket.destroyed) {
+      throw new MeshError('TLS_FAILED', 'the peer closed the connection right after the handshake');
+    }
+    const streams = new Set<ServerHttp2Stream>();
+    failStreamsWithSocket(socket, streams);
+    const session = performServerHandshake(socket, serverSessionOptions);
+    const connection = { session, socket, peer, remote, local, streams, resets: createResetGuard() };
+    sessions.add(session);
+    session.on('stream', (stream, headers) => onStream(connection, stream, headers));
+    openConnectionWindow(session);
+    keepAlive(session, clock, () => {
+      const error = new MeshError('H2_FAILED', `${formatSocketAddr(remote)} answers no PING`);
+      cutSession(session, socket, error, constants.NGHTTP2_NO_ERROR);
+    });
+    return new Promise((resolve, reject) => {
+      const abort = () => cutSession(session, socket, signal.reason as Error, constants.NGHTTP2_NO_ERROR);
+      signal.addEventListener('abort', abort, { once: true });
+      let settled = false;
+      const ready = () => {
+        settled = true;
+        signal.removeEventListener('abort', abort);
+        resolve();
+      };
+      session.once('remoteSettings', ready);
+      let failure: Error | undefined;
+      session.on('error', (error) => {
+        failure = error;
+        if (settled) options.onError(error instanceof MeshError ? error : protocolError(remote, error), remote);
+      });
+      session.once('close', () => {
+        sessions.delete(session);
+        // A peer that goes away without a word is a failure only while it still owes us its SETTINGS.
+        if (!settled) reject(failure instanceof MeshError ? failure : protocolError(remote, failure));
+      });
+    });
+  }
+
+  function onStream(connection: Connection, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+    const opened = clock.now();
+    const gone = new AbortController();
+    let ours = false;
+    connection.streams.add(stream);
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      // Any other error was given to destroy() on this side.
+      ours ||= error.code !== 'ERR_HTTP2_STREAM_ERROR';
+    });
+    stream.once('close', () => {
+      connection.streams.delete(stream);
+      gone.abort();
+      const resetByPeer = !ours && stream.rstCode !== constants.NGHTTP2_NO_ERROR;
+      if (!connection.resets.ended(clock.now() - opened, resetByPeer) && !connection.session.destroyed) {
+        const error = new MeshError(
+          'PROTOCOL',
+          `${formatSocketAddr(connection.remote)} opens and resets streams too fast`,
+        );
+        cutSession(connection.session, connection.socket, error, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      }
+    });
+    if (draining) connection.session.close();
+    if (stream.destroyed) return;
+    const request = connectRequest(headers);
+    const refuse = (status: number) => {
+      if (!stream.destroyed && !stream.closed && !stream.headersSent) {
+        stream.respond({ ':status': status }, { endStream: true, ...noDate });
+      }
+    };
+    if (!request) {
+      refuse(400);
+      return;
+    }
+    const tunnel: InboundTunnel = {
+      request,
+      peer: connection.peer,
+      remote: connection.remote,
+      local: connection.local,
+      accept(responseHeaders) {
+        // The peer may have left while the caller was connecting; then it gets a stream that is already closed.
+        if (!stream.destroyed && !stream.closed) {
+          stream.respond({ ':status': 200, ...responseHeaders }, { endStream: false, ...noDate });
+        }
+        return stream;
+      },
+      refuse,
+      reset() {
+        ours = true;
+        if (!stream.destroyed) stream.close(constants.NGHTTP2_CONNECT_ERROR);
+      },
+      signal: gone.signal,
+    };
+    options.onTunnel(tunnel);
+  }
+
+  function close(): void {
+    closed = true;
+    for (const session of sessions) session.destroy();
+    for (const socket of sockets) socket.destroy();
+  }
+
+  return {
+    serve,
+    close,
+    drain(deadlineMs) {
+      draining = true;
+      for (const session of sessions) session.close();
+      return new Promise((resolve) => {
+        const done = () => {
+          timer.cancel();
+          emptied.delete(done);
+          resolve();
+        };
+        const timer = clock.after(millis(deadlineMs), close);
+        emptied.add(done);
+        if (sockets.size === 0) done();
+      });
+    },
+  };
+}
+
+function connectRequest(headers: IncomingHttpHeaders): ConnectRequest | undefined {
+  const authority = headers[':authority'];
+  if (headers[':method'] !== 'CONNECT' || typeof authority !== 'string') return undefined;
+  return {
+    authority,
+    baggage: text(headers['baggage']),
+    forwarded: text(headers['forwarded']),
+    traceparent: text(headers['traceparent']),
+    forwardedNetwork: text(headers['x-forwarded-network']),
+  };
+}
+
+/** Several instances of a header arrive joined by commas, which is how baggage lists its members anyway. */
+function text(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join(',') : value;
+}
+
+function protocolError(remote: SocketAddr, cause: Error | undefined): MeshError {
+  return new MeshError(
+    'H2_FAILED',
+    `HTTP/2 with ${formatSocketAddr(remote)} failed: ${cause?.message ?? 'it closed the connection before its SETTINGS'}`,
+    { cause },
+  );
 }

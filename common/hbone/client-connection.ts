@@ -1,0 +1,227 @@
+/** One client connection of the `node` engine: dial, TLS, HTTP/2, and a CONNECT on it. */
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
+import type { Clock } from '../core/clock.ts';
+import { MeshError } from '../core/errors.ts';
+import { formatSocketAddr } from '../core/net.ts';
+import { formatSpiffe } from '../identity/spiffe.ts';
+import type { Identity } from '../mesh/types.ts';
+import { type AuthenticatedSocket, connectTls } from '../tls/connect.ts';
+import { abortable } from './abortable.ts';
+import {
+  clientSessionOptions,
+  cutSession,
+  failStreamsWithSocket,
+  handshakeTimeout,
+  keepAlive,
+  openConnectionWindow,
+} from './session.ts';
+import type { ConnectHeaders, DialTarget, HbonePoolOptions, OutboundTunnel } from './types.ts';
+
+export interface ClientConnection {
+  readonly peer: Identity;
+  /** False once it takes no new stream: GOAWAY, a failure or close(). */
+  readonly usable: boolean;
+  /** What the peer's SETTINGS allow now. */
+  readonly maxStreams: number;
+  /** `onClosed` is called once, when the stream has gone or could not be opened. */
+  open(headers: ConnectHeaders, signal: AbortSignal, onClosed: () => void): Promise<OutboundTunnel | 'unprocessed'>;
+  /** GOAWAY; closes when its streams have ended. */
+  finish(): void;
+  /** Cuts its streams. */
+  cut(): void;
+}
+
+/** Rejects with MeshError CONNECT_TIMEOUT, TLS_FAILED or H2_FAILED, with what the ports reject with, or the signal's reason. */
+export async function dialConnection(
+  options: HbonePoolOptions,
+  target: DialTarget,
+  signal: AbortSignal,
+  onClosed: (connection: ClientConnection) => void,
+): Promise<ClientConnection> {
+  const address = formatSocketAddr(target.address);
+  const deadline = new AbortController();
+  let stage: 'CONNECT_TIMEOUT' | 'TLS_FAILED' | 'H2_FAILED' = 'CONNECT_TIMEOUT';
+  const timer = options.clock.after(handshakeTimeout, () =>
+    deadline.abort(new MeshError(stage, `no HBONE connection to ${address} within ${handshakeTimeout} ms`)),
+  );
+  const either = AbortSignal.any([signal, deadline.signal]);
+  try {
+    const certificate = await abortable(options.certificate(target.source), either);
+    const raw = await abortable(options.dial(target.address, either), either, (late) => {
+      late.on('error', () => undefined);
+      late.destroy();
+    });
+    stage = 'TLS_FAILED';
+    const authenticated = await connectTls(raw, certificate, target.expected, either);
+    stage = 'H2_FAILED';
+    return await startSession(options.clock, address, authenticated, either, onClosed);
+  } catch (error) {
+    if (error instanceof MeshError && error.code === 'TLS_FAILED') {
+      throw new MeshError('TLS_FAILED', `${address}, as ${formatSpiffe(target.source)}: ${error.message}`, {
+        cause: error,
+      });
+    }
+    throw error;
+  } finally {
+    timer.cancel();
+  }
+}
+
+/** Resolves with the peer's SETTINGS: before them it may still be refusing our certificate, and its limits are unknown. */
+function startSession(
+  clock: Clock,
+  address: string,
+  { socket, peer }: AuthenticatedSocket,
+  signal: AbortSignal,
+  onClosed: (connection: ClientConnection) => void,
+): Promise<ClientConnection> {
+  const streams = new Set<ClientHttp2Stream>();
+  failStreamsWithSocket(socket, streams);
+  let tlsError: Error | undefined;
+  socket.on('error', (error) => {
+    tlsError = error;
+  });
+  // The authority only fills Node's bookkeeping: each CONNECT names its own.
+  const session = connect('https://hbone', { ...clientSessionOptions, createConnection: () => socket });
+  openConnectionWindow(session);
+  keepAlive(session, clock, () => {
+    const error = new MeshError('H2_FAILED', `${address} answers no PING`);
+    cutSession(session, socket, error, constants.NGHTTP2_NO_ERROR);
+  });
+  let goneAway = false;
+  session.on('goaway', () => {
+    goneAway = true;
+  });
+  const connection: ClientConnection = {
+    peer,
+    get usable() {
+      return !goneAway && !session.closed && !session.destroyed;
+    },
+    get maxStreams() {
+      // Node gives 2^32-1 where the peer sets no limit.
+      return session.remoteSettings.maxConcurrentStreams ?? Number.POSITIVE_INFINITY;
+    },
+    open: (headers, abort, onStreamClosed) =>
+      openTunnel(session, streams, address, peer, headers, abort, onStreamClosed),
+    finish: () => session.close(),
+    cut: () => cutSession(session, socket, undefined, constants.NGHTTP2_NO_ERROR),
+  };
+  return new Promise((resolve, reject) => {
+    const onAbort = () => {
+      cutSession(session, socket, undefined, constants.NGHTTP2_NO_ERROR);
+      reject(signal.reason);
+    };
+    if (signal.aborted) return onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    session.once('remoteSettings', () => {
+      signal.removeEventListener('abort', onAbort);
+      resolve(connection);
+    });
+    let failure: Error | undefined;
+    session.on('error', (error) => {
+      failure = error;
+    });
+    session.once('close', () => {
+      signal.removeEventListener('abort', onAbort);
+      onClosed(connection);
+      reject(sessionError(address, tlsError ?? failure));
+    });
+  });
+}
+
+/** 'unprocessed' when the peer has certainly not acted on it, so that it may be sent again elsewhere (RFC 9113 8.7). */
+function openTunnel(
+  session: ClientHttp2Session,
+  streams: Set<ClientHttp2Stream>,
+  address: string,
+  peer: Identity,
+  headers: ConnectHeaders,
+  signal: AbortSignal,
+  onClosed: () => void,
+): Promise<OutboundTunnel | 'unprocessed'> {
+  return new Promise((resolve, reject) => {
+    const stream = session.request(
+      {
+        ':method': 'CONNECT',
+        ':authority': headers.authority,
+        baggage: headers.baggage,
+        forwarded: headers.forwarded,
+        traceparent: headers.traceparent,
+        ...(headers.forwardedNetwork !== undefined && { 'x-forwarded-network': headers.forwardedNetwork }),
+      },
+      { endStream: false },
+    );
+    streams.add(stream);
+    let failure: NodeJS.ErrnoException | undefined;
+    stream.on('error', (error) => {
+      failure = error;
+    });
+    const onAbort = () => {
+      stream.close(constants.NGHTTP2_CANCEL);
+      reject(signal.reason);
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    stream.once('response', (response) => {
+      signal.removeEventListener('abort', onAbort);
+      const status = response[':status'];
+      if (status !== 200) {
+        stream.close(constants.NGHTTP2_CANCEL);
+        reject(
+          new MeshError(
+            'TUNNEL_REFUSED',
+            `${address} refused the tunnel to ${headers.authority} with status ${status}`,
+          ),
+        );
+        return;
+      }
+      resolve({
+        stream,
+        peer,
+        responseHeaders: plainHeaders(response),
+        reset: () => {
+          if (!stream.destroyed) stream.close(constants.NGHTTP2_CONNECT_ERROR);
+        },
+      });
+    });
+    stream.once('close', () => {
+      streams.delete(stream);
+      signal.removeEventListener('abort', onAbort);
+      onClosed();
+      const unprocessed = stream.rstCode === constants.NGHTTP2_REFUSED_STREAM || neverSent(failure);
+      if (unprocessed) resolve('unprocessed');
+      else {
+        const reason = failure?.message ?? `reset with code ${stream.rstCode}`;
+        reject(
+          failure instanceof MeshError
+            ? failure
+            : new MeshError('H2_FAILED', `${address} ended the tunnel to ${headers.authority} unanswered: ${reason}`),
+        );
+      }
+    });
+  });
+}
+
+function neverSent(error: NodeJS.ErrnoException | undefined): boolean {
+  return error?.code === 'ERR_HTTP2_GOAWAY_SESSION' || error?.code === 'ERR_HTTP2_INVALID_SESSION';
+}
+
+function plainHeaders(response: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(response)
+      .filter(([name]) => !name.startsWith(':'))
+      .map(([name, value]) => [name, String(value)]),
+  );
+}
+
+/** A TLS 1.3 server judges our certificate only after our handshake is done, so its refusal arrives here. */
+function sessionError(address: string, cause: Error | undefined): Error {
+  if (cause instanceof MeshError) return cause;
+  const code = (cause as NodeJS.ErrnoException | undefined)?.code;
+  if (code?.startsWith('ERR_SSL')) {
+    return new MeshError('TLS_FAILED', `${address} broke off TLS: ${cause!.message}`, { cause });
+  }
+  const reason = cause
+    ? cause.message
+    : 'it closed the connection before its SETTINGS; it may have refused our certificate';
+  return new MeshError('H2_FAILED', `HTTP/2 with ${address} failed: ${reason}`, { cause });
+}

@@ -1,0 +1,97 @@
+/** The parameters of an HBONE connection, both roles (ambient-wire 1.6), and what keeps a silent or hostile peer in bounds. */
+import type {
+  ClientHttp2Session,
+  ClientSessionOptions,
+  Http2Session,
+  ServerHttp2Session,
+  ServerOptions,
+} from 'node:http2';
+import type { TLSSocket } from 'node:tls';
+import { millis } from '../core/brand.ts';
+import type { Clock } from '../core/clock.ts';
+import { MeshError } from '../core/errors.ts';
+
+const mebibyte = 1024 * 1024;
+/** Bytes a peer may send on one stream, and on the whole connection, before we have read them. */
+const streamWindow = 4 * mebibyte;
+const connectionWindow = 16 * mebibyte;
+/** Time for TCP (client only), TLS and the peer's SETTINGS together. */
+export const handshakeTimeout = millis(10_000);
+export const serverMaxStreams = 200;
+/** Streams that a pool opens on one connection, if the peer allows as many. */
+export const defaultMaxStreams = 100;
+
+const pingInterval = millis(10_000);
+const pingTimeout = millis(20_000);
+
+const limits = {
+  // Counts every queued frame; a connection of 200 streams with full windows must fit.
+  maxSessionMemory: 64,
+  maxHeaderListPairs: 64,
+  maxSettings: 16,
+  maxSessionInvalidFrames: 10,
+  maxSessionRejectedStreams: 20,
+  // Clients that break connections send a reset each, so the default of 33 a second would cut honest peers off.
+  streamResetBurst: 1_000,
+  streamResetRate: 1_000,
+} as const;
+
+const settings = {
+  initialWindowSize: streamWindow,
+  maxFrameSize: mebibyte,
+  enablePush: false,
+} as const;
+
+export const clientSessionOptions: ClientSessionOptions = {
+  ...limits,
+  settings: { ...settings, maxHeaderListSize: 16 * 1024 },
+};
+
+export const serverSessionOptions: ServerOptions = {
+  ...limits,
+  settings: { ...settings, maxHeaderListSize: 64 * 1024, maxConcurrentStreams: serverMaxStreams },
+};
+
+/**
+ * To be called before the session is made of the socket. Node ends the streams of a lost connection as if the peer had
+ * ended them; a transfer that was cut must not look complete, so they are destroyed with an error first.
+ */
+export function failStreamsWithSocket(socket: TLSSocket, streams: Iterable<{ destroy(error: Error): unknown }>): void {
+  socket.once('close', () => {
+    for (const stream of streams) stream.destroy(new MeshError('H2_FAILED', 'the HBONE connection was lost'));
+  });
+}
+
+export function openConnectionWindow(session: ClientHttp2Session | ServerHttp2Session): void {
+  session.setLocalWindowSize(connectionWindow);
+}
+
+/**
+ * First PING 10 s after the start, then 10 s after each answer; `onDead` when one stays unanswered for 20 s, or when the
+ * session is destroyed and yet its socket lingers, because Node waits for a peer that reads nothing.
+ */
+export function keepAlive(session: Http2Session, clock: Clock, onDead: () => void): void {
+  const ping = () => {
+    if (session.destroyed) return onDead();
+    if (session.closed) {
+      // Node sends no PING on a session that is closing; its streams have the drain's deadline.
+      timer = clock.after(pingInterval, ping);
+      return;
+    }
+    timer = clock.after(pingTimeout, onDead);
+    session.ping(() => {
+      timer.cancel();
+      timer = clock.after(pingInterval, ping);
+    });
+  };
+  let timer = clock.after(pingInterval, ping);
+  session.once('close', () => timer.cancel());
+}
+
+/** Ends a session now, without waiting for what the peer would have to read first. */
+export function cutSession(session: Http2Session, socket: TLSSocket, error: Error | undefined, code: number): void {
+  if (error) session.destroy(error, code);
+  else session.destroy();
+  // The GOAWAY was handed to the kernel by destroy(), if the kernel had room.
+  setImmediate(() => socket.destroy());
+}
