@@ -1,0 +1,120 @@
+/** Throughput, requests, memory and CPU of each variant, interleaved in rounds so that a busy moment hits all of them. */
+import type { LabApi } from '../lab/index.ts';
+import { iperf, wrk } from './load.ts';
+import { usageOf } from './process-tree.ts';
+import { makePair, namespaces, withLab } from './rig.ts';
+import { median } from './statistics.ts';
+import { printTable, type Row, writeResults } from './table.ts';
+import { startVariants, type Variant } from './variants.ts';
+
+export interface L4Options {
+  /** Path of a real ztunnel to compare with. */
+  readonly peer: string | undefined;
+  readonly rounds: number;
+  /** Seconds of each measurement. */
+  readonly seconds: number;
+}
+
+/** One round's values; absent ones do not apply to the variant. */
+interface Sample {
+  readonly mbits1: number;
+  readonly mbits4: number;
+  readonly one: { readonly p50Us: number; readonly p99Us: number; readonly rps: number };
+  readonly many: { readonly p50Us: number; readonly p99Us: number; readonly rps: number };
+  readonly newRps: number;
+  readonly rssMb: number | undefined;
+  readonly cpuPerGb: number | undefined;
+}
+
+/** Connections at a time while each request has a new one. */
+const newConnections = 8;
+
+export async function benchL4({ peer, rounds, seconds }: L4Options): Promise<void> {
+  await withLab({ progress: say }, async (lab) => {
+    await makePair(lab, namespaces.direct, 'none');
+    await makePair(lab, namespaces.relay, 'none');
+    await makePair(lab, namespaces.mesh, 'ambient');
+    if (peer !== undefined) await makePair(lab, namespaces.peer, 'none');
+    await lab.waitReady();
+    await lab.waitEnrolled();
+    const rig = await startVariants(lab, peer);
+    try {
+      const samples = new Map<Variant, Sample[]>(rig.variants.map((v) => [v, []]));
+      for (const variant of rig.variants) await warmUp(lab, variant);
+      for (let round = 1; round <= rounds; round++) {
+        for (const variant of rig.variants) {
+          say(`round ${round} of ${rounds}: ${variant.name}`);
+          samples.get(variant)!.push(await measure(lab, variant, seconds));
+        }
+      }
+      const rows = rowsOf(samples);
+      printTable(
+        [...samples.keys()].map((v) => v.name),
+        rows,
+      );
+      await writeResults('l4', {
+        rounds,
+        seconds,
+        rows,
+        samples: Object.fromEntries([...samples].map(([v, s]) => [v.name, s])),
+      });
+    } finally {
+      await rig.stop();
+    }
+  });
+}
+
+async function warmUp(lab: LabApi, { pair, target }: Variant): Promise<void> {
+  await wrk(lab, pair.client, target, { connections: 4, close: false }, 1);
+}
+
+async function measure(lab: LabApi, variant: Variant, seconds: number): Promise<Sample> {
+  const { pair, target } = variant;
+  const proxies = await variant.proxies();
+  const before = usageOf(proxies.flat());
+  const single = await iperf(lab, pair.client, target, 1, seconds);
+  const four = await iperf(lab, pair.client, target, 4, seconds);
+  const after = usageOf(proxies.flat());
+  const one = await wrk(lab, pair.client, target, { connections: 1, close: false }, seconds);
+  const many = await wrk(lab, pair.client, target, { connections: 32, close: false }, seconds);
+  const fresh = await wrk(lab, pair.client, target, { connections: newConnections, close: true }, seconds);
+  const hasProxies = proxies.length > 0;
+  return {
+    mbits1: single.mbits,
+    mbits4: four.mbits,
+    one,
+    many,
+    newRps: fresh.rps,
+    rssMb: hasProxies ? Math.max(...proxies.map((pids) => usageOf(pids).rssMb)) : undefined,
+    cpuPerGb: hasProxies ? (after.cpuSeconds - before.cpuSeconds) / (single.gigabytes + four.gigabytes) : undefined,
+  };
+}
+
+function rowsOf(samples: ReadonlyMap<Variant, readonly Sample[]>): readonly Row[] {
+  const row = (name: string, unit: string, digits: number, value: (s: Sample) => number | undefined): Row => ({
+    name,
+    unit,
+    digits,
+    values: [...samples.values()].map((rounds) => {
+      const values = rounds.map(value).filter((v) => v !== undefined);
+      return values.length === 0 ? undefined : median(values);
+    }),
+  });
+  return [
+    row('1 stream', 'Mbit/s', 0, (s) => s.mbits1),
+    row('4 streams', 'Mbit/s', 0, (s) => s.mbits4),
+    row('keep-alive, 1 connection, p50', 'us', 0, (s) => s.one.p50Us),
+    row('keep-alive, 1 connection, p99', 'us', 0, (s) => s.one.p99Us),
+    row('keep-alive, 1 connection', 'req/s', 0, (s) => s.one.rps),
+    row('keep-alive, 32 connections, p50', 'us', 0, (s) => s.many.p50Us),
+    row('keep-alive, 32 connections, p99', 'us', 0, (s) => s.many.p99Us),
+    row('keep-alive, 32 connections', 'req/s', 0, (s) => s.many.rps),
+    row('new connection each request', 'req/s', 0, (s) => s.newRps),
+    row('memory of one proxy (RSS)', 'MB', 0, (s) => s.rssMb),
+    row('CPU of both proxies', 's/GB', 2, (s) => s.cpuPerGb),
+  ];
+}
+
+function say(line: string): void {
+  process.stderr.write(`  ${line}\n`);
+}

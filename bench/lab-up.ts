@@ -1,0 +1,36 @@
+/** From `lab up` with two nodes and ten pods to all Ready, enrolled, and one call each way. */
+import { Lab } from '../lab/index.ts';
+import { manifest } from './rig.ts';
+import { writeResults } from './table.ts';
+
+const name = 'benchup';
+const namespace = 'ten';
+
+export async function benchLabUp(): Promise<void> {
+  const started = performance.now();
+  const seconds = () => (performance.now() - started) / 1_000;
+  const lab = await Lab.up({ name, nodes: 2, manifests: [await manifest('ten-pods', { NAMESPACE: namespace })] });
+  try {
+    const up = seconds();
+    await lab.waitReady();
+    const ready = seconds();
+    await lab.waitEnrolled();
+    const enrolled = seconds();
+    for (const from of ['one', 'two'] as const) {
+      const [caller] = await lab.podsOf(`${namespace}/${from}`);
+      const [called] = await lab.podsOf(`${namespace}/${from === 'one' ? 'two' : 'one'}`);
+      if (caller === undefined || called === undefined)
+        throw new Error('the pods of bench/manifests/ten-pods.yaml are missing');
+      const url = `http://${called.status?.podIP}:8080/`;
+      const result = await lab.exec({ namespace, name: caller.metadata.name }, ['curl', '-sS', '--max-time', '5', url]);
+      if (result.code !== 0) throw new Error(`call from ${caller.metadata.name}: ${result.stderr.trim()}`);
+    }
+    const called = seconds();
+    const result = { up, ready, enrolled, called };
+    process.stdout.write('\nlab up with 2 nodes and 10 pods, seconds since the start\n');
+    for (const [what, at] of Object.entries(result)) process.stdout.write(`  ${what.padEnd(10)} ${at.toFixed(2)}\n`);
+    await writeResults('lab-up', result);
+  } finally {
+    await lab.down();
+  }
+}

@@ -1,0 +1,44 @@
+/** `npm run bench -- l4 ...`: numbers of this machine, as ratios within one run. */
+import { parseArgs } from 'node:util';
+import { describeError } from '../common/core/errors.ts';
+import { benchL4 } from './l4.ts';
+import { benchLabUp } from './lab-up.ts';
+import { benchPolicyLatency } from './policy-latency.ts';
+
+const usage = `usage: npm run bench -- l4 [--peer PATH] [--rounds 3] [--quick]
+       npm run bench -- l4 --policy-latency [--quick]
+       npm run bench -- l4 --lab-up
+
+  --peer PATH        compare with this ztunnel too
+  --rounds N         rounds, interleaved; medians are printed (default 3)
+  --quick            one short round, or 10 renames instead of 100
+  --policy-latency   from the rename of a policy file to its effect
+  --lab-up           from nothing to ten enrolled pods
+`;
+
+process.exitCode = await main();
+process.exit();
+
+async function main(): Promise<number> {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: {
+        peer: { type: 'string' },
+        rounds: { type: 'string', default: '3' },
+        quick: { type: 'boolean', default: false },
+        'policy-latency': { type: 'boolean', default: false },
+        'lab-up': { type: 'boolean', default: false },
+      },
+    });
+    const rounds = Number(values.rounds);
+    if (positionals.join() !== 'l4' || !Number.isInteger(rounds) || rounds < 1) throw new Error(usage);
+    if (values['lab-up']) await benchLabUp();
+    else if (values['policy-latency']) await benchPolicyLatency({ renames: values.quick ? 10 : 100 });
+    else await benchL4({ peer: values.peer, rounds: values.quick ? 1 : rounds, seconds: values.quick ? 1 : 2 });
+    return 0;
+  } catch (e) {
+    process.stderr.write(`bench: ${describeError(e)}\n`);
+    return 1;
+  }
+}

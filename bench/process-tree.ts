@@ -1,0 +1,46 @@
+/** Memory and CPU time of a process and everything it started, from /proc. */
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** USER_HZ: ticks a second in /proc/PID/stat, 100 on every Linux that Node supports. */
+const ticksPerSecond = 100;
+
+export interface Usage {
+  /** Resident memory, summed; pages that processes share are counted once a process. */
+  readonly rssMb: number;
+  /** User and system time since their start. */
+  readonly cpuSeconds: number;
+}
+
+export function usageOf(pids: readonly number[]): Usage {
+  let rssKb = 0;
+  let ticks = 0;
+  for (const pid of pids.flatMap(tree)) {
+    try {
+      rssKb += Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
+      ticks += cpuTicks(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+    } catch {
+      // Ended while we looked.
+    }
+  }
+  return { rssMb: rssKb / 1_024, cpuSeconds: ticks / ticksPerSecond };
+}
+
+/** Fields 14 and 15 (proc_pid_stat(5)); the command before them may contain spaces and brackets. */
+export function cpuTicks(stat: string): number {
+  const afterCommand = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return Number(afterCommand[11]) + Number(afterCommand[12]);
+}
+
+function tree(pid: number): number[] {
+  return [pid, ...children(pid).flatMap(tree)];
+}
+
+function children(pid: number): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+      readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number),
+    );
+  } catch {
+    return [];
+  }
+}

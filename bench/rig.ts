@@ -1,0 +1,52 @@
+/** The lab that everything is measured in, and its pairs of pods: a client on node-1, servers on node-2. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Lab, type LabApi, type LabOptions, type PodRef } from '../lab/index.ts';
+import type { Target } from './load.ts';
+
+/** Not the default name, so that a lab that someone plays with stays alone. */
+const labName = 'bench';
+
+/** Namespaces of the pairs: `mesh` is enrolled, the others are not. */
+export const namespaces = { direct: 'direct', relay: 'relay', mesh: 'mesh', peer: 'peer' } as const;
+
+export interface Pair {
+  readonly client: PodRef;
+  readonly server: PodRef;
+  readonly clientIp: string;
+  /** The server's own IPv4 address and ports. */
+  readonly target: Target;
+}
+
+export async function withLab<T>(options: LabOptions, work: (lab: LabApi) => Promise<T>): Promise<T> {
+  const lab = await Lab.up({ name: labName, nodes: 2, ...options });
+  try {
+    return await work(lab);
+  } finally {
+    await lab.down();
+  }
+}
+
+/** Text of bench/manifests/NAME.yaml with its capital words filled in. */
+export async function manifest(name: string, values: Readonly<Record<string, string>>): Promise<string> {
+  const text = await readFile(join(import.meta.dirname, 'manifests', `${name}.yaml`), 'utf8');
+  return text.replace(/\b(NAMESPACE|MODE)\b/g, (word) => values[word] ?? word);
+}
+
+export async function makePair(lab: LabApi, namespace: string, mode: 'ambient' | 'none'): Promise<void> {
+  await lab.apply(await manifest('pair', { NAMESPACE: namespace, MODE: mode }));
+}
+
+export async function findPair(lab: LabApi, namespace: string): Promise<Pair> {
+  const [client, clientIp] = await find(lab, `${namespace}/client`);
+  const [server, ip] = await find(lab, `${namespace}/server`);
+  return { client, server, clientIp, target: { ip, iperfPort: 5_201, httpPort: 8_080 } };
+}
+
+async function find(lab: LabApi, deployment: string): Promise<readonly [PodRef, string]> {
+  const [pod] = await lab.podsOf(deployment);
+  const ip = pod?.status?.podIPs?.map((p) => p.ip).find((text) => !text.includes(':'));
+  if (pod === undefined || ip === undefined)
+    throw new Error(`Deployment ${deployment} has no pod with an IPv4 address`);
+  return [{ namespace: pod.metadata.namespace ?? 'default', name: pod.metadata.name }, ip];
+}
