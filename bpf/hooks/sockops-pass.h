@@ -1,0 +1,36 @@
+// Flows that inbound must not capture. They are recorded before their SYN leaves and forgotten when their socket is closed.
+// Attached to the cgroups of those who may: what decides is the cgroup that the socket was made in.
+#include "tuple.h"
+
+// The proxy's dial to the app, from inside the pod's netns. Port 15008 is the proxy's own: a pod that reaches itself through a
+// service arrives there.
+SEC("sockops") int sockops_ztunnel(struct bpf_sock_ops *ctx) {
+  __u32 op = ctx->op;
+  if (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_STATE_CB) return 1;
+  struct tuple t;
+  if (!read_tuple(ctx, &t)) return 1;
+  if (op == BPF_SOCK_OPS_STATE_CB) {
+    if (ctx->args[1] == TCP_CLOSE) unpass(&t);
+    return 1;
+  }
+  __u64 netns = bpf_get_netns_cookie(ctx);
+  const struct pod *pod = bpf_map_lookup_elem(&pods, &netns);
+  if (pod && is_own_ip(pod, t.remote_ip) && t.remote_port != HBONE_PORT) pass(ctx, &t);
+  return 1;
+}
+
+// The node's probes (kubelet), from the node's netns.
+SEC("sockops") int sockops_probe(struct bpf_sock_ops *ctx) {
+  __u32 op = ctx->op;
+  if (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_STATE_CB) return 1;
+  struct tuple t;
+  if (!read_tuple(ctx, &t)) return 1;
+  if (op == BPF_SOCK_OPS_STATE_CB) {
+    if (ctx->args[1] == TCP_CLOSE) unpass(&t);
+    return 1;
+  }
+  if (!bpf_map_lookup_elem(&addresses, t.remote_ip)) return 1;
+  count(COUNTER_probe_flows);
+  pass(ctx, &t);
+  return 1;
+}

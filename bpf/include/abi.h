@@ -1,0 +1,112 @@
+// The layout of everything that user space reads or writes. cni/capture/ebpf/abi.ts says the same in TypeScript, and its test
+// compares both by way of `struct abi` below, which the object carries in .rodata.
+//
+// Addresses are four words in network order, IPv4 in its v4-mapped form, so that one key fits both families and mapped sockets.
+// Ports are in host order unless the name says wire. No struct has implicit padding.
+#pragma once
+#include <linux/types.h>
+
+#define UID_BYTES 64
+#define HBONE_PORT 15008
+#define COUNTER_NAME_BYTES 32
+
+// The key of `pods` is the netns cookie. User space keeps the uid here, so that a restarted agent knows its pods.
+struct pod {
+  __u32 flags;
+  __u32 ip4[4]; // all zero: the pod has none
+  __u32 ip6[4];
+  __u16 outbound[2]; // by family, IPv4 first; 0 refuses
+  __u16 dns_udp[2];
+  __u16 dns_tcp[2];
+  char uid[UID_BYTES];
+};
+_Static_assert(sizeof(struct pod) == 112, "struct pod");
+
+#define POD_FAIL_OPEN (1u << 0)
+#define POD_DNS_UDP (1u << 1)
+#define POD_DNS_TCP (1u << 2)
+
+// The value of `addresses`, by pod IP.
+struct pod_address {
+  __u64 netns;
+  __u32 flags; // POD_FAIL_OPEN
+  __u32 reserved;
+};
+_Static_assert(sizeof(struct pod_address) == 16, "struct pod_address");
+
+struct address {
+  __u32 word[4];
+};
+
+struct listener_key {
+  __u32 ip[4];
+  __u32 kind;
+};
+_Static_assert(sizeof(struct listener_key) == 20, "struct listener_key");
+
+#define LISTENER_PLAINTEXT 0
+#define LISTENER_HBONE 1
+
+// Where a socket wanted to go, and the wire port of the proxy that it got instead.
+struct destination {
+  __u32 ip[4];
+  __be16 wire_port;
+  __be16 wire_via;
+};
+_Static_assert(sizeof(struct destination) == 20, "struct destination");
+
+// Loopback tuples repeat in every pod, so `handshakes` has the netns cookie in its key. `pass_flows` has 0: its flows may begin
+// in another netns than they end.
+struct flow {
+  __u64 netns;
+  __u32 client_ip[4];
+  __u32 server_ip[4];
+  __u16 client_port;
+  __u16 server_port;
+  __u32 reserved;
+};
+_Static_assert(sizeof(struct flow) == 48, "struct flow");
+
+struct config {
+  __u64 ztunnel_cgroup; // id of the cgroup whose processes, and those below, are never captured
+};
+
+// Why a connection went the way it went. The names are metric labels.
+#define COUNTERS(X) \
+  X(outbound_captured) \
+  X(outbound_dns) \
+  X(outbound_ztunnel) \
+  X(outbound_local) \
+  X(outbound_refused) \
+  X(outbound_failed_open) \
+  X(outbound_device_unbound) \
+  X(inbound_hbone) \
+  X(inbound_plaintext) \
+  X(inbound_local) \
+  X(inbound_known_flow) \
+  X(inbound_refused) \
+  X(inbound_failed_open) \
+  X(inbound_unknown_address) \
+  X(probe_flows)
+
+#define COUNTER_ENUM(name) COUNTER_##name,
+enum counter { COUNTERS(COUNTER_ENUM) COUNTER_COUNT };
+#undef COUNTER_ENUM
+
+// What the test of abi.ts reads.
+struct abi {
+  __u32 pod_size;
+  __u32 pod_ip4;
+  __u32 pod_ip6;
+  __u32 pod_outbound;
+  __u32 pod_dns_udp;
+  __u32 pod_dns_tcp;
+  __u32 pod_uid;
+  __u32 pod_address_size;
+  __u32 pod_address_flags;
+  __u32 listener_key_size;
+  __u32 flow_size;
+  __u32 config_size;
+  __u32 counter_count;
+  char counter_names[COUNTER_COUNT][COUNTER_NAME_BYTES];
+};

@@ -1,0 +1,89 @@
+// All maps are pinned by name: an agent that starts anew finds the pods, flows and listeners of the one before it.
+#pragma once
+#include "abi.h"
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#define MAX_PODS 1024
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct config);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} config SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, MAX_PODS);
+  __type(key, __u64);
+  __type(value, struct pod);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} pods SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, MAX_PODS * 2);
+  __type(key, struct address);
+  __type(value, struct pod_address);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} addresses SEC(".maps");
+
+// An entry goes by itself when its listener is closed.
+struct {
+  __uint(type, BPF_MAP_TYPE_SOCKHASH);
+  __uint(max_entries, MAX_PODS * 4);
+  __type(key, struct listener_key);
+  __type(value, __u64);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} listeners SEC(".maps");
+
+// Two roles, two maps: accept() runs the getpeername hook, which must see what the socket dialled and never what it accepted.
+struct {
+  __uint(type, BPF_MAP_TYPE_SK_STORAGE);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, int);
+  __type(value, struct destination);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sk_client SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_SK_STORAGE);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, int);
+  __type(value, struct destination);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sk_server SEC(".maps");
+
+// From the client's SYN until the proxy's side is established. The LRU is the backstop, not the way out.
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 65536);
+  __type(key, struct flow);
+  __type(value, struct destination);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} handshakes SEC(".maps");
+
+// Flows that inbound lets through to the app: the proxy's own dials and the node's probes.
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, 65536);
+  __type(key, struct flow);
+  __type(value, __u8);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} pass_flows SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, COUNTER_COUNT);
+  __type(key, __u32);
+  __type(value, __u64);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} counters SEC(".maps");
+
+static __always_inline void count(enum counter which) {
+  __u32 key = which;
+  __u64 *value = bpf_map_lookup_elem(&counters, &key);
+  if (value) (*value)++;
+}
