@@ -1,24 +1,19 @@
 /**
- * A real ztunnel in Istio's dedicated mode, one in each pod of a pair that is not enrolled: workloads from a file, certificates
+ * A real ztunnel in Istio's dedicated mode, one in each pod of a pair that is not enrolled: workloads from a variable, certificates
  * from our istiod, and one redirect of the client's connections in its own network namespace.
  */
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { LabApi, LabProcess } from '../lab/index.ts';
-import { namespaces, type Pair } from './rig.ts';
+import { copyProgram, namespaces, type Pair } from './rig.ts';
 
 const outboundPort = 15_001;
 
 export async function startPeer(lab: LabApi, program: string, pair: Pair): Promise<readonly LabProcess[]> {
-  const folder = join(lab.dir, 'peer');
-  await mkdir(folder, { recursive: true });
-  const workloads = join(folder, 'workloads.yaml');
-  await writeFile(workloads, workloadsYaml(pair));
+  const workloads = workloadsYaml(pair);
   const ports = `{ ${pair.target.iperfPort}, ${pair.target.httpPort} }`;
   const rules = `table ip peer { chain output { type nat hook output priority -100; tcp dport ${ports} redirect to :${outboundPort}; } }`;
   await must(lab.exec(pair.client, ['nft', rules]), 'redirect in the client');
-  const run = (pod: Pair['client'], account: 'client' | 'server') =>
-    lab.spawn(pod, [program], { env: environment(pod, account, workloads) });
+  const run = async (pod: Pair['client'], account: 'client' | 'server') =>
+    lab.spawn(pod, [await copyProgram(lab, pod, program)], { env: environment(pod, account, workloads) });
   const processes = [await run(pair.server, 'server'), await run(pair.client, 'client')];
   for (const pod of [pair.server, pair.client]) await ready(lab, pod);
   return processes;
@@ -42,7 +37,7 @@ function environment(pod: Pair['client'], account: string, workloads: string): R
     PROXY_MODE: 'dedicated',
     PROXY_WORKLOAD_INFO: `${namespaces.peer}/${name}/${account}`,
     XDS_ADDRESS: '',
-    LOCAL_XDS_PATH: workloads,
+    LOCAL_XDS: workloads,
     CA_ADDRESS: 'https://istiod.istio-system.svc:15012',
     CA_ROOT_CA: '/var/run/secrets/istio/root-cert.pem',
     AUTH_TOKEN: '/var/run/secrets/tokens/istio-token',

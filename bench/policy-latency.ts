@@ -11,6 +11,8 @@ import { percentile } from './statistics.ts';
 import { writeResults } from './table.ts';
 
 const namespace = 'policy';
+/** Sees this checkout, for policy-probe.ts and its Node. */
+const nodeImage = 'aquifer/client';
 /** Ports of the denied connections: 8080 refuses all calls, 1 none. */
 const denied = 8_080;
 const nothing = 1;
@@ -28,8 +30,8 @@ interface Latency {
 
 export async function benchPolicyLatency({ renames }: PolicyLatencyOptions): Promise<void> {
   await withLab({ progress: (line) => process.stderr.write(`  ${line}\n`) }, async (lab) => {
-    await makePair(lab, namespace, 'ambient');
-    await lab.apply(await manifest('mirror', { NAMESPACE: namespace }));
+    await makePair(lab, namespace, 'ambient', nodeImage);
+    await lab.apply(await manifest('mirror', { NAMESPACE: namespace, CLIENT: nodeImage }));
     await lab.waitReady();
     await lab.waitEnrolled();
     const there = await findPair(lab, namespace);

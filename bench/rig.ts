@@ -1,6 +1,6 @@
 /** The lab that everything is measured in, and its pairs of pods: a client on node-1, servers on node-2. */
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { Lab, type LabApi, type LabOptions, type PodRef } from '../lab/index.ts';
 import type { Target } from './load.ts';
 
@@ -30,11 +30,28 @@ export async function withLab<T>(options: LabOptions, work: (lab: LabApi) => Pro
 /** Text of bench/manifests/NAME.yaml with its capital words filled in. */
 export async function manifest(name: string, values: Readonly<Record<string, string>>): Promise<string> {
   const text = await readFile(join(import.meta.dirname, 'manifests', `${name}.yaml`), 'utf8');
-  return text.replace(/\b(NAMESPACE|MODE)\b/g, (word) => values[word] ?? word);
+  return text.replace(/\b(NAMESPACE|MODE|CLIENT)\b/g, (word) => values[word] ?? word);
 }
 
-export async function makePair(lab: LabApi, namespace: string, mode: 'ambient' | 'none'): Promise<void> {
-  await lab.apply(await manifest('pair', { NAMESPACE: namespace, MODE: mode }));
+/** Image of clients with the load programs. */
+export const loadImage = 'debian:12';
+
+export async function makePair(
+  lab: LabApi,
+  namespace: string,
+  mode: 'ambient' | 'none',
+  client: string = loadImage,
+): Promise<void> {
+  await lab.apply(await manifest('pair', { NAMESPACE: namespace, MODE: mode, CLIENT: client }));
+}
+
+/** Puts a program of this machine into the pod's own file system; returns its path there. */
+export async function copyProgram(lab: LabApi, pod: PodRef, program: string): Promise<string> {
+  const target = `/tmp/${basename(program)}`;
+  const copy = 'cat > "$0.new" && chmod 755 "$0.new" && mv "$0.new" "$0"';
+  const { code, stderr } = await lab.exec(pod, ['sh', '-c', copy, target], { stdin: await readFile(program) });
+  if (code !== 0) throw new Error(`${program} cannot be copied into a pod: ${stderr.trim()}`);
+  return target;
 }
 
 export async function findPair(lab: LabApi, namespace: string): Promise<Pair> {

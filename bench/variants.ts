@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { LabApi, LabProcess } from '../lab/index.ts';
 import type { Target } from './load.ts';
 import { startPeer } from './peer.ts';
-import { findPair, namespaces, type Pair } from './rig.ts';
+import { copyProgram, findPair, namespaces, type Pair } from './rig.ts';
 
 export interface Variant {
   readonly name: 'direct' | 'C relay, 3 hops' | 'ours' | 'peer';
@@ -52,9 +52,11 @@ export async function startVariants(lab: LabApi, peer: string | undefined): Prom
 async function relayVariant(lab: LabApi, started: LabProcess[]): Promise<Variant> {
   const pair = await findPair(lab, namespaces.relay);
   const program = join(import.meta.dirname, 'build/relay');
+  await copyProgram(lab, pair.server, program);
+  const copied = await copyProgram(lab, pair.client, program);
   const hop = { iperf: 16_201, http: 16_080 };
   const run = async (where: 'client' | 'server', listen: string, port: number, to: string, toPort: number) => {
-    const relay = await lab.spawn(pair[where], [program, listen, String(port), to, String(toPort)]);
+    const relay = await lab.spawn(pair[where], [copied, listen, String(port), to, String(toPort)]);
     await new Promise((resolve) => relay.stdout.once('data', resolve));
     started.push(relay);
     return relay.pid;

@@ -88,7 +88,7 @@ export const images: readonly Image[] = [
   tool('curlimages/curl', curlPackage),
   tool('networkstatic/iperf3', iperfPackage),
   tool('williamyeh/wrk', wrkPackage),
-  { ...defaults, name: 'debian', packages: [curlPackage, redisPackage, iperfPackage], command: ['bash'] },
+  { ...defaults, name: 'debian', packages: [curlPackage, redisPackage, iperfPackage, wrkPackage], command: ['bash'] },
   nodeProgram('aquifer/echo', 'echo.ts'),
   nodeProgram('aquifer/client', 'client.ts'),
 ];
