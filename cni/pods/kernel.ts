@@ -1,0 +1,44 @@
+/** What the enrolment of a pod asks of the machine, as one injected part. */
+import { watch } from 'node:fs';
+import { join } from 'node:path';
+import type { Fd, NetnsCookie } from '../../common/core/brand.ts';
+import { closeFd, netnsCookie, podRouting, setUpPodRouting, tearDownPodRouting } from '../../native/index.ts';
+import { type Discovery, discoverPodNetns, isInhabited, type PodNetns } from '../discovery/pod-netns.ts';
+
+export interface PodKernel {
+  discover(uid: string): Discovery;
+  /** A process of the pod still lives in the namespace. */
+  isInhabited(netns: PodNetns): boolean;
+  /** Calls back when the answer of isInhabited may have changed. With cgroup v1 it never does: ask now and then too. */
+  watch(netns: PodNetns, onChange: () => void): { close(): void };
+  cookie(netns: Fd): NetnsCookie;
+  setUpRouting(netns: Fd): void;
+  tearDownRouting(netns: Fd): void;
+  close(netns: Fd): void;
+}
+
+export function podKernel(cgroupRoots: readonly string[]): PodKernel {
+  return {
+    discover: (uid) => discoverPodNetns(uid, { roots: cgroupRoots }),
+    isInhabited,
+    watch: watchCgroup,
+    cookie: netnsCookie,
+    setUpRouting: (netns) => setUpPodRouting(netns, { ...podRouting, ipv6: true }),
+    tearDownRouting: (netns) => tearDownPodRouting(netns, podRouting),
+    close: closeFd,
+  };
+}
+
+/** cgroup2's `cgroup.events` reports a change when the last process below the folder ends (kernel: cgroup-v2, "populated"). */
+function watchCgroup(netns: PodNetns, onChange: () => void): { close(): void } {
+  try {
+    const watcher = watch(join(netns.cgroup, 'cgroup.events'), { persistent: false }, onChange);
+    watcher.on('error', onChange);
+    return watcher;
+  } catch (e) {
+    if ((e as NodeJS.ErrnoException).code !== 'ENOENT') throw e;
+    // The cgroup is gone again, or it is v1 and has no such file.
+    setImmediate(onChange);
+    return { close: () => undefined };
+  }
+}

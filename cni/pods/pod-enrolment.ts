@@ -1,0 +1,364 @@
+/**
+ * One pod on its way into the mesh and out of it: carries out what step.ts says, one step at a time. Everything that counts
+ * hangs on the pod's UID and on its network namespace, never on its name or address, so that a successor inherits nothing.
+ */
+import { type Fd, type Millis, millis } from '../../common/core/brand.ts';
+import type { Clock, Timer } from '../../common/core/clock.ts';
+import { assertNever, describeError, MeshError } from '../../common/core/errors.ts';
+import type { Logger } from '../../common/core/log.ts';
+import { type Ip, parseIp } from '../../common/core/net.ts';
+import { keyOf } from '../../common/kube/informer.ts';
+import type { Pod } from '../../common/kube/kinds/core.ts';
+import type { KubeSource } from '../../common/kube/types.ts';
+import type { WorkloadInfo, ZdsAck } from '../../common/zds/types.ts';
+import type { CaptureBackend, CapturedPod, SteeringTargets } from '../capture/types.ts';
+import type { PodNetns } from '../discovery/pod-netns.ts';
+import type { SnapshotEntry, ZdsServer } from '../zds/server.ts';
+import { announce, redirectionOf } from './announce.ts';
+import type { PodKernel } from './kernel.ts';
+import { nextStep, type PodView, type Redirection, type Step } from './step.ts';
+
+export interface EnrolmentOptions {
+  readonly kube: KubeSource;
+  readonly kernel: PodKernel;
+  readonly capture: CaptureBackend;
+  readonly zds: Pick<ZdsServer, 'add' | 'del' | 'ready'>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly withdrawGrace: Millis;
+  /** The agent's own part of an enrolment, without the time that ztunnel took. */
+  readonly onEnrolled: (took: Millis) => void;
+  readonly onWithdrawn: () => void;
+  /** A namespace was given up; what is pinned for it can be swept once it is gone. */
+  readonly onNetnsClosed: () => void;
+}
+
+/** ms; doubles from the first to the last. Processes of a new pod appear within moments. */
+const retryDelay = { first: 20, last: 5_000 };
+/** The node proxy ends open connections 5 s after the deletion (ambient-wire 1.7); until then they need the routes. */
+const drainTime = millis(6_000);
+
+export class PodEnrolment {
+  readonly uid: string;
+  readonly #options: EnrolmentOptions;
+  readonly #onForget: () => void;
+  #pod: Pod;
+  #exists = true;
+  #wanted = false;
+  #netns: PodNetns | undefined;
+  #lost = false;
+  #watch: { close(): void } | undefined;
+  #routed = false;
+  #captured: boolean;
+  #proxy: PodView['proxy'];
+  /** ztunnel has steered since the last add was sent. */
+  #steered = false;
+  #announced: Redirection;
+  #withdrawAt: Millis | undefined;
+  #drainedAt: Millis | undefined;
+  #retry: PodView['retry'];
+  #delay = retryDelay.first;
+  #ownTime = 0;
+  /** That it is in the mesh has been logged and counted. */
+  #reported = false;
+  #running = false;
+  #woken = false;
+  #timer: Timer | undefined;
+  #stopped = false;
+
+  /** `captured`: an earlier agent has captured it, and a ztunnel may serve it. `onForget`: it is gone and cleaned up. */
+  constructor(options: EnrolmentOptions, pod: Pod, captured: boolean, onForget: () => void) {
+    this.#options = options;
+    this.#onForget = onForget;
+    this.uid = pod.metadata.uid;
+    this.#pod = pod;
+    this.#captured = captured;
+    this.#routed = captured;
+    this.#proxy = captured ? 'maybe' : 'none';
+    this.#announced = redirectionOf(pod);
+  }
+
+  /** Where the pod stands, for metrics. */
+  get state(): 'out' | 'entering' | 'enrolled' | 'leaving' | 'gone' {
+    if (!this.#exists) return 'gone';
+    if (this.#wanted) return this.#proxy === 'added' && this.#announced === 'enabled' ? 'enrolled' : 'entering';
+    return this.#captured || this.#netns !== undefined || this.#announced !== undefined ? 'leaving' : 'out';
+  }
+
+  get exists(): boolean {
+    return this.#exists;
+  }
+
+  get pod(): Pod {
+    return this.#pod;
+  }
+
+  /** The object has changed, or what it should be. */
+  update(pod: Pod, wanted: boolean): void {
+    // A changed address must reach the capture, which ztunnel's next steering does.
+    if (ipsOf(pod).join() !== ipsOf(this.#pod).join() && this.#proxy === 'added') this.#proxy = 'maybe';
+    this.#pod = pod;
+    this.#announced = redirectionOf(pod);
+    this.#wanted = wanted && ipsOf(pod).length > 0;
+    if (this.#wanted) this.#withdrawAt = this.#drainedAt = undefined;
+    this.#retry = undefined;
+    this.wake();
+  }
+
+  /** The object is gone, or its name belongs to another pod. */
+  remove(): void {
+    this.#exists = false;
+    this.wake();
+  }
+
+  /** There is another newest ztunnel, which knows nothing of what the one before has acked. */
+  ztunnelChanged(): void {
+    if (this.#proxy === 'added') this.#proxy = 'maybe';
+    this.#retry = undefined;
+    this.wake();
+  }
+
+  /** The pod's processes may have ended. */
+  checkNetns(): void {
+    if (this.#netns === undefined || this.#lost || this.#options.kernel.isInhabited(this.#netns)) return;
+    this.#lost = true;
+    this.wake();
+  }
+
+  /** What a ztunnel that has just connected is told about this pod. */
+  snapshotEntry(): SnapshotEntry | undefined {
+    if (!this.#exists || this.#lost || !(this.#wanted || this.#captured)) return undefined;
+    if (this.#netns === undefined) {
+      this.#proxy = 'maybe';
+      return { kind: 'keep' };
+    }
+    try {
+      this.#route();
+    } catch (e) {
+      this.#failed('add', e);
+      return { kind: 'keep' };
+    }
+    this.#proxy = 'maybe';
+    this.#steered = false;
+    return {
+      kind: 'add',
+      info: infoOf(this.#pod),
+      netns: () => this.#usableNetns(),
+      onAck: (ack) => {
+        try {
+          this.#acked(ack);
+        } catch (e) {
+          this.#failed('add', e);
+        }
+        this.wake();
+      },
+    };
+  }
+
+  /** ztunnel has made its listeners: brings the traffic to them. Throws when that cannot be. */
+  steer(targets: SteeringTargets): void {
+    if (!this.#exists || this.#usableNetns() === undefined || !(this.#wanted || this.#captured)) {
+      throw new MeshError('NOT_FOUND', `pod ${this.#name()} is not in the mesh`);
+    }
+    const start = this.#options.clock.now();
+    this.#options.capture.enrol(this.#capturedPod(), targets);
+    this.#ownTime += this.#options.clock.now() - start;
+    this.#captured = true;
+    this.#steered = true;
+  }
+
+  wake(): void {
+    this.#woken = true;
+    if (!this.#running && !this.#stopped) void this.#run();
+  }
+
+  /** Leaves everything as it stands. */
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    this.#closeNetns();
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    while (this.#woken && !this.#stopped) {
+      this.#woken = false;
+      this.#timer?.cancel();
+      const step = nextStep(this.#view(), this.#options.clock.now());
+      if (step.kind === 'idle') {
+        if (step.until !== undefined) this.#wakeAt(step.until);
+        continue;
+      }
+      this.#woken = true;
+      try {
+        await this.#perform(step);
+        if (this.#retry?.step === step.kind) this.#retry = undefined;
+      } catch (e) {
+        this.#failed(step.kind, e);
+      }
+    }
+    this.#running = false;
+  }
+
+  #wakeAt(at: Millis): void {
+    this.#timer = this.#options.clock.after(millis(at - this.#options.clock.now()), () => this.wake());
+  }
+
+  #view(): PodView {
+    return {
+      exists: this.#exists,
+      wanted: this.#wanted,
+      netns: this.#netns === undefined ? 'none' : this.#lost ? 'lost' : 'held',
+      routed: this.#routed,
+      captured: this.#captured,
+      proxy: this.#proxy,
+      ztunnelReady: this.#options.zds.ready,
+      announced: this.#announced,
+      withdrawAt: this.#withdrawAt,
+      drainedAt: this.#drainedAt,
+      retry: this.#retry,
+    };
+  }
+
+  async #perform(step: Exclude<Step, { kind: 'idle' }>): Promise<void> {
+    switch (step.kind) {
+      case 'find-netns':
+        this.#find();
+        return;
+      case 'add':
+        await this.#add();
+        return;
+      case 'announce':
+        await this.#announce(step.value);
+        return;
+      case 'withdraw':
+        this.#options.capture.withdraw(this.#capturedPod());
+        this.#captured = false;
+        this.#options.log.info('pod has left the mesh', { pod: this.#name(), uid: this.uid });
+        this.#options.onWithdrawn();
+        return;
+      case 'del':
+        this.#options.zds.del(this.uid);
+        this.#proxy = 'none';
+        this.#drainedAt = millis(this.#options.clock.now() + drainTime);
+        return;
+      case 'unroute':
+        this.#options.kernel.tearDownRouting(this.#netns!.fd);
+        this.#routed = false;
+        return;
+      case 'close-netns':
+        this.#closeNetns();
+        this.#options.onNetnsClosed();
+        return;
+      case 'forget':
+        this.stop();
+        this.#onForget();
+        return;
+      default:
+        assertNever(step);
+    }
+  }
+
+  #find(): void {
+    const start = this.#options.clock.now();
+    const found = this.#options.kernel.discover(this.uid);
+    if (found.kind === 'absent') throw new MeshError('NOT_FOUND', `no network namespace: ${found.reason}`);
+    this.#netns = found.netns;
+    this.#lost = false;
+    this.#watch = this.#options.kernel.watch(found.netns, () => this.checkNetns());
+    // A container that was started anew without a sandbox finds its old namespace, captured as it was.
+    this.#captured = this.#options.capture.enrolled().includes(this.uid);
+    this.#ownTime = this.#options.clock.now() - start;
+  }
+
+  async #add(): Promise<void> {
+    const { clock, zds } = this.#options;
+    const start = clock.now();
+    this.#route();
+    this.#ownTime += clock.now() - start;
+    this.#proxy = 'maybe';
+    this.#steered = false;
+    const ack = await zds.add(this.uid, infoOf(this.#pod), () => this.#usableNetns());
+    if (ack !== undefined) this.#acked(ack);
+  }
+
+  #acked(ack: ZdsAck): void {
+    if (ack.error !== '') throw new MeshError('KERNEL', `ztunnel refused it: ${ack.error}`);
+    if (!this.#steered) {
+      throw new MeshError('PROTOCOL', 'ztunnel took it without saying where its traffic shall go (steering socket)');
+    }
+    this.#proxy = 'added';
+  }
+
+  async #announce(value: Redirection): Promise<void> {
+    const { clock, kube, log } = this.#options;
+    const start = clock.now();
+    const known = this.#pod;
+    const written = await announce(kube, known, value);
+    if (written === undefined) {
+      this.#exists = false;
+      return;
+    }
+    // An event that came meanwhile has more news than what was written.
+    if (this.#pod === known) this.#pod = written;
+    this.#announced = value;
+    if (value === undefined) {
+      this.#withdrawAt = millis(clock.now() + this.#options.withdrawGrace);
+      this.#reported = false;
+    } else if (value === 'enabled' && !this.#reported) {
+      this.#reported = true;
+      const took = millis(this.#ownTime + clock.now() - start);
+      this.#ownTime = 0;
+      this.#delay = retryDelay.first;
+      log.info('pod is in the mesh', { pod: this.#name(), uid: this.uid });
+      log.debug('enrolment took', { pod: this.#name(), ms: Number(took.toFixed(2)) });
+      this.#options.onEnrolled(took);
+    }
+  }
+
+  #route(): void {
+    if (this.#routed) return;
+    this.#options.kernel.setUpRouting(this.#netns!.fd);
+    this.#routed = true;
+  }
+
+  #usableNetns(): Fd | undefined {
+    return this.#exists && !this.#lost ? this.#netns?.fd : undefined;
+  }
+
+  #closeNetns(): void {
+    this.#watch?.close();
+    if (this.#netns !== undefined) this.#options.kernel.close(this.#netns.fd);
+    this.#watch = this.#netns = undefined;
+    this.#lost = this.#captured = this.#routed = this.#reported = false;
+  }
+
+  #capturedPod(): CapturedPod {
+    const netns = this.#netns!.fd;
+    return { uid: this.uid, netns, cookie: this.#options.kernel.cookie(netns), ips: ipsOf(this.#pod) };
+  }
+
+  #failed(step: Step['kind'], error: unknown): void {
+    const fields = { pod: this.#name(), uid: this.uid, step, error: describeError(error), retry_ms: this.#delay };
+    // Processes that are not there yet, and a ztunnel that restarts, are everyday life.
+    const everyday = error instanceof MeshError && (error.code === 'NOT_FOUND' || error.code === 'CANCELLED');
+    this.#options.log.log(everyday ? 'debug' : 'warn', 'a step of an enrolment failed; trying again', fields);
+    this.#retry = { step, at: millis(this.#options.clock.now() + this.#delay) };
+    this.#delay = Math.min(this.#delay * 2, retryDelay.last);
+  }
+
+  #name(): string {
+    return keyOf(this.#pod.metadata);
+  }
+}
+
+function ipsOf(pod: Pod): readonly Ip[] {
+  const { podIPs, podIP } = pod.status ?? {};
+  const texts = podIPs?.map((p) => p.ip) ?? (podIP === undefined ? [] : [podIP]);
+  return texts.map(parseIp).filter((ip) => ip !== undefined);
+}
+
+function infoOf(pod: Pod): WorkloadInfo {
+  const { name, namespace } = pod.metadata;
+  return { name, namespace: namespace ?? '', serviceAccount: pod.spec.serviceAccountName ?? 'default' };
+}

@@ -1,0 +1,67 @@
+/** The agent's end of the steering socket (DESIGN 8): a ztunnel says where a pod's captured traffic shall go. */
+import type { Fd } from '../../common/core/brand.ts';
+import { describeError } from '../../common/core/errors.ts';
+import type { Logger } from '../../common/core/log.ts';
+import { decodeSteerPod, encodeSteering, steeringFds } from '../../common/zds/steering.ts';
+import type { SteerPod } from '../../common/zds/types.ts';
+import { closeFd, type Packet, type SeqpacketConnection, type SeqpacketListener } from '../../native/index.ts';
+import type { SteeringTargets } from '../capture/types.ts';
+
+export interface SteeringServerOptions {
+  readonly log: Logger;
+  /** Returns when capture stands; throws when it does not. The descriptors are closed afterwards. */
+  readonly steer: (uid: string, targets: SteeringTargets) => void;
+}
+
+/** Characters, so that an answer is always a small packet. */
+const longestError = 1_000;
+
+/** The socket's mode is 0600: whoever gets here is root on this node. */
+export function serveSteering(listener: SeqpacketListener, options: SteeringServerOptions): { close(): void } {
+  const connections = new Set<SeqpacketConnection>();
+  listener.onConnection((connection) => {
+    connections.add(connection);
+    connection.onClose(() => connections.delete(connection));
+    connection.onPacket((packet) => receive(connection, packet, options));
+  });
+  return {
+    close() {
+      listener.close();
+      for (const connection of connections) connection.close();
+    },
+  };
+}
+
+function receive(connection: SeqpacketConnection, { data, fds }: Packet, { log, steer }: SteeringServerOptions): void {
+  try {
+    const decoded = decodeSteerPod(data);
+    if (decoded.kind === 'malformed' || fds.length !== steeringFds) {
+      const reason =
+        decoded.kind === 'malformed' ? decoded.reason : `${fds.length} descriptors instead of ${steeringFds}`;
+      log.warn('a wrong packet came on the steering socket, closing the connection', { reason });
+      connection.close();
+      return;
+    }
+    const { id, uid } = decoded.value;
+    let error = '';
+    try {
+      steer(uid, targets(decoded.value, fds));
+    } catch (e) {
+      error = describeError(e).slice(0, longestError);
+      log.warn('a pod could not be captured', { uid, error });
+    }
+    connection.send(encodeSteering({ kind: 'steered', id, error }));
+  } finally {
+    fds.forEach(closeFd);
+  }
+}
+
+function targets(pod: SteerPod, fds: readonly Fd[]): SteeringTargets {
+  const [plaintext4, plaintext6, hbone4, hbone6] = fds as [Fd, Fd, Fd, Fd];
+  return {
+    outbound: pod.outbound,
+    dnsUdp: pod.dnsUdp,
+    dnsTcp: pod.dnsTcp,
+    listeners: { plaintext4, plaintext6, hbone4, hbone6 },
+  };
+}
