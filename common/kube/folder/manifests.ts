@@ -1,0 +1,155 @@
+/** The text of one manifest file to checked objects and problems, each with its place in the file. Pure. */
+import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from 'yaml';
+import { describeError } from '../../core/errors.ts';
+import { checkObject } from '../schema/check-object.ts';
+import { kindName } from '../schema/table.ts';
+import type { KindEntry } from '../schema/types.ts';
+import { formatPath, type Issue, isObject } from '../schema/validate.ts';
+import type { Problem } from './problem.ts';
+
+export interface Manifest {
+  readonly entry: KindEntry;
+  /** `default` is filled in for namespaced kinds without a namespace. */
+  readonly namespace: string | undefined;
+  readonly name: string;
+  /** Without null members, and without the fields of metadata that only a server sets. */
+  readonly object: Readonly<Record<string, unknown>>;
+  readonly file: string;
+  readonly line: number;
+}
+
+export interface ParsedFile {
+  readonly manifests: readonly Manifest[];
+  readonly problems: readonly Problem[];
+  /** `objectId`s of bad documents that say which object they are. */
+  readonly badObjects: ReadonlySet<string>;
+  /** A document is bad and does not say which object it is, so any object of this file may be meant. */
+  readonly hasUnknownBad: boolean;
+}
+
+/** `authorizationpolicies.security.istio.io/shop/deny-all`; `_` stands for no namespace. */
+export function objectId(entry: KindEntry, namespace: string | undefined, name: string): string {
+  return `${kindName(entry.kind)}/${entry.kind.namespaced ? (namespace ?? 'default') : '_'}/${name}`;
+}
+
+const serverFields = ['uid', 'resourceVersion', 'generation', 'creationTimestamp', 'managedFields', 'selfLink'];
+
+export function parseManifests(file: string, text: string): ParsedFile {
+  const manifests: Manifest[] = [];
+  const problems: Problem[] = [];
+  const badObjects = new Set<string>();
+  let hasUnknownBad = false;
+  const lines = new LineCounter();
+  const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, stringKeys: true, merge: true });
+  for (const document of Array.isArray(documents) ? documents : []) {
+    const syntax = document.errors[0];
+    if (syntax !== undefined) {
+      const { line, col } = lines.linePos(syntax.pos[0]);
+      problems.push({ file, line, column: col, message: `not valid YAML: ${syntax.message}` });
+      hasUnknownBad = true;
+      continue;
+    }
+    const read = toValue(document);
+    if (read.kind === 'failed') {
+      problems.push({ file, ...placeOf(document, [], lines, 'value'), message: `not valid YAML: ${read.reason}` });
+      hasUnknownBad = true;
+      continue;
+    }
+    // An empty document, as between two `---` lines, is no object.
+    if (read.value === null || read.value === undefined) continue;
+    const checked = checkObject(read.value);
+    const issues = checked.kind === 'valid' ? scopeIssues(checked.entry, checked.object) : checked.issues;
+    const described = describeObject(read.value);
+    for (const issue of issues) {
+      problems.push({
+        file,
+        ...placeOf(document, issue.path, lines, issue.at),
+        ...(described === undefined ? {} : { object: described }),
+        ...(issue.path.length === 0 ? {} : { field: formatPath(issue.path) }),
+        message: issue.message,
+      });
+    }
+    if (checked.kind === 'invalid' || issues.length > 0) {
+      const id = identify(checked.entry, read.value);
+      if (id === undefined) hasUnknownBad = true;
+      else badObjects.add(id);
+      continue;
+    }
+    const metadata = { ...(checked.object['metadata'] as Record<string, unknown>) };
+    for (const field of serverFields) delete metadata[field];
+    if (checked.entry.kind.namespaced) metadata['namespace'] ??= 'default';
+    manifests.push({
+      entry: checked.entry,
+      namespace: metadata['namespace'] as string | undefined,
+      name: metadata['name'] as string,
+      object: { ...checked.object, metadata },
+      file,
+      line: placeOf(document, [], lines, 'value').line ?? 1,
+    });
+  }
+  return { manifests, problems, badObjects, hasUnknownBad };
+}
+
+/** What the schema table cannot say: programs set a name, never a prefix for one. */
+function scopeIssues(_entry: KindEntry, object: Record<string, unknown>): readonly Issue[] {
+  const metadata = object['metadata'] as Record<string, unknown>;
+  if (metadata['generateName'] === undefined) return [];
+  return [{ path: ['metadata', 'generateName'], at: 'key', message: 'a manifest in a folder needs a fixed name' }];
+}
+
+type Read = { readonly kind: 'value'; readonly value: unknown } | { readonly kind: 'failed'; readonly reason: string };
+
+function toValue(document: Document.Parsed): Read {
+  try {
+    return { kind: 'value', value: document.toJS({ maxAliasCount: 100 }) };
+  } catch (e) {
+    // Unresolved aliases, and aliases that would expand without bound.
+    return { kind: 'failed', reason: describeError(e) };
+  }
+}
+
+function identify(entry: KindEntry | undefined, value: unknown): string | undefined {
+  if (entry === undefined || !isObject(value) || !isObject(value['metadata'])) return undefined;
+  const { name, namespace } = value['metadata'];
+  if (typeof name !== 'string') return undefined;
+  return objectId(entry, typeof namespace === 'string' ? namespace : undefined, name);
+}
+
+function describeObject(value: unknown): string | undefined {
+  if (!isObject(value) || !isObject(value['metadata'])) return undefined;
+  const { name, namespace } = value['metadata'];
+  if (typeof value['kind'] !== 'string' || typeof name !== 'string') return undefined;
+  return `${value['kind']} ${typeof namespace === 'string' ? `${namespace}/` : ''}${name}`;
+}
+
+/** Where a path is in the text; the nearest enclosing node where the path itself is not written down. */
+function placeOf(
+  document: Document.Parsed,
+  path: readonly (string | number)[],
+  lines: LineCounter,
+  at: Issue['at'],
+): { line?: number; column?: number } {
+  let node: Node | null = document.contents;
+  let offset = node?.range?.[0];
+  for (const [i, part] of path.entries()) {
+    if (isAlias(node)) node = node.resolve(document) ?? null;
+    if (isMap(node)) {
+      const pair: { key: unknown; value: unknown } | undefined = node.items.find(
+        (p) => isScalar(p.key) && String(p.key.value) === String(part),
+      );
+      if (pair === undefined) break;
+      const key = pair.key as Node;
+      const value = pair.value as Node | null;
+      const wantsKey = value === null || (at === 'key' && i === path.length - 1);
+      offset = (wantsKey ? key : value).range?.[0] ?? offset;
+      node = value;
+    } else if (isSeq(node)) {
+      node = (node.items[Number(part)] as Node | undefined) ?? null;
+      if (node === null) break;
+      offset = node.range?.[0] ?? offset;
+    } else break;
+  }
+  if (offset === undefined) return {};
+  const { line, col } = lines.linePos(offset);
+  return { line, column: col };
+}

@@ -1,0 +1,30 @@
+/** JSON merge patch (RFC 7386). */
+import { isDeepStrictEqual } from 'node:util';
+import { isObject } from '../schema/validate.ts';
+
+/** Section 2 of the RFC: null removes, objects merge, everything else replaces. Neither argument is changed. */
+export function applyMergePatch(target: unknown, patch: unknown): unknown {
+  if (!isObject(patch)) return patch;
+  const result = new Map<string, unknown>(isObject(target) ? Object.entries(target) : []);
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) result.delete(key);
+    else result.set(key, applyMergePatch(result.get(key), value));
+  }
+  // fromEntries makes own properties also of names such as __proto__.
+  return Object.fromEntries(result);
+}
+
+/** The smallest patch that turns `from` into `to`. `to` must hold no null member, for which the RFC has no words. */
+export function diffMergePatch(
+  from: Readonly<Record<string, unknown>>,
+  to: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  const patch: [string, unknown][] = [];
+  for (const key of Object.keys(from)) if (!Object.hasOwn(to, key)) patch.push([key, null]);
+  for (const [key, after] of Object.entries(to)) {
+    const before = Object.hasOwn(from, key) ? from[key] : undefined;
+    if (isDeepStrictEqual(before, after)) continue;
+    patch.push([key, isObject(before) && isObject(after) ? diffMergePatch(before, after) : after]);
+  }
+  return Object.fromEntries(patch);
+}

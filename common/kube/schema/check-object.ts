@@ -1,0 +1,93 @@
+/** A whole object against the table: apiVersion and kind, metadata, and the kind's own fields. */
+import { metadata } from './meta.ts';
+import { didYouMean } from './nearest.ts';
+import { apiVersionOf, findKind, kindTable } from './table.ts';
+import type { KindEntry, ObjectSchema } from './types.ts';
+import { type Issue, isObject, validate } from './validate.ts';
+
+export type CheckedObject =
+  | { readonly kind: 'valid'; readonly entry: KindEntry; readonly object: Record<string, unknown> }
+  | { readonly kind: 'invalid'; readonly entry: KindEntry | undefined; readonly issues: readonly Issue[] };
+
+/** Valid objects come back without null members and with the apiVersion under which the kind is served. */
+export function checkObject(value: unknown): CheckedObject {
+  if (!isObject(value)) {
+    return invalid(undefined, [
+      { path: [], at: 'value', message: 'expected an object with apiVersion, kind and metadata' },
+    ]);
+  }
+  const header = headerIssues(value);
+  if (header.length > 0) return invalid(undefined, header);
+  const apiVersion = value['apiVersion'] as string;
+  const entry = findKind(apiVersion, value['kind'] as string);
+  if (entry === undefined) return invalid(undefined, [unknownKind(apiVersion, value['kind'] as string)]);
+  const issues = validate(fullSchema(entry), value);
+  if (issues.length > 0) return invalid(entry, issues);
+  return {
+    kind: 'valid',
+    entry,
+    object: { ...(withoutNulls(value) as Record<string, unknown>), apiVersion: apiVersionOf(entry.kind) },
+  };
+}
+
+const schemas = new Map<KindEntry, ObjectSchema>();
+function fullSchema(entry: KindEntry): ObjectSchema {
+  let schema = schemas.get(entry);
+  if (schema === undefined) {
+    schema = {
+      ...entry.fields,
+      properties: {
+        apiVersion: { type: 'string' },
+        kind: { type: 'string' },
+        metadata: metadata(entry.nameRule, entry.kind.namespaced),
+        ...entry.fields.properties,
+      },
+      required: ['metadata', ...(entry.fields.required ?? [])],
+    };
+    schemas.set(entry, schema);
+  }
+  return schema;
+}
+
+function headerIssues(value: Record<string, unknown>): Issue[] {
+  const issues: Issue[] = [];
+  for (const name of ['apiVersion', 'kind']) {
+    const field = value[name];
+    if (field === undefined || field === null) {
+      issues.push({ path: [name], at: 'value', message: 'required field is missing' });
+    } else if (typeof field !== 'string') {
+      issues.push({ path: [name], at: 'value', message: 'expected a string' });
+    }
+  }
+  return issues;
+}
+
+function unknownKind(apiVersion: string, kind: string): Issue {
+  const sameName = kindTable.find((e) => e.kind.kind === kind);
+  if (sameName !== undefined) {
+    const versions = sameName.versions.map((version) => apiVersionOf({ group: sameName.kind.group, version }));
+    return {
+      path: ['apiVersion'],
+      at: 'value',
+      message: `"${apiVersion}" has no ${kind}: expected ${versions.join(' or ')}`,
+    };
+  }
+  const known = kindTable.map((e) => e.kind.kind);
+  const hint = didYouMean(kind, known) || `; expected one of ${known.join(', ')}`;
+  return { path: ['kind'], at: 'value', message: `"${kind}" of ${apiVersion} is not served${hint}` };
+}
+
+/** Null members mean absent; list items stay, because an index must keep its meaning. */
+function withoutNulls(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutNulls);
+  if (!isObject(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, v]) => v !== null)
+      .map(([k, v]) => [k, withoutNulls(v)]),
+  );
+}
+
+function invalid(entry: KindEntry | undefined, issues: readonly Issue[]): CheckedObject {
+  return { kind: 'invalid', entry, issues };
+}
