@@ -81,6 +81,7 @@ export interface Addon {
   seqpacketPair(): [number, number];
   /** Undefined when nothing waits. */
   acceptSocket(fd: number): number | undefined;
+  peerCredentials(fd: number): { pid: number; uid: number };
   /** False when the peer's buffer is full. */
   sendPacket(fd: number, data: Uint8Array, fds: readonly number[]): boolean;
   /** Undefined when nothing waits, null at the end of the stream. */

@@ -29,6 +29,7 @@ export {
 export {
   maxPacketBytes,
   type Packet,
+  type PeerCredentials,
   type SeqpacketConnection,
   type SeqpacketListener,
   seqpacketConnect,

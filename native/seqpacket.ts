@@ -12,7 +12,16 @@ export interface Packet {
   readonly fds: readonly Fd[];
 }
 
+/** As they were when the connection was made. */
+export interface PeerCredentials {
+  /** 0 when the process is in a pid namespace that this one does not see. */
+  readonly pid: number;
+  readonly uid: number;
+}
+
 export interface SeqpacketConnection {
+  /** Who connected, for the side that accepted; who listens, for the side that connected (SO_PEERCRED). */
+  readonly peer: PeerCredentials;
   /**
    * 1 to 131,072 bytes and at most 253 descriptors; they are duplicated into the packet, the caller keeps its own. Queues while
    * the peer is slow. Does nothing after close.
@@ -85,6 +94,7 @@ export function seqpacketFromFd(fd: Fd): SeqpacketConnection {
 }
 
 class Connection implements SeqpacketConnection {
+  readonly peer: PeerCredentials;
   readonly #fd: Fd;
   readonly #poll;
   /** Descriptors in the queue are our own duplicates: the caller may close its own at once. */
@@ -96,6 +106,7 @@ class Connection implements SeqpacketConnection {
 
   constructor(fd: Fd) {
     this.#fd = fd;
+    this.peer = addon().peerCredentials(fd);
     this.#poll = new (addon().Poll)(fd, (status, events) => this.#onReady(status, events));
     this.#watch();
   }

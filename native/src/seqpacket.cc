@@ -56,6 +56,17 @@ Napi::Value acceptSocket(const Napi::CallbackInfo &info) {
   fail("accept4");
 }
 
+// Of the process that connected, or that made the pair or called listen (unix(7)).
+Napi::Value peerCredentials(const Napi::CallbackInfo &info) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  check(getsockopt(intArg(info, 0), SOL_SOCKET, SO_PEERCRED, &peer, &size), "getsockopt SO_PEERCRED");
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("pid", Napi::Number::New(info.Env(), peer.pid));
+  result.Set("uid", Napi::Number::New(info.Env(), peer.uid));
+  return result;
+}
+
 Napi::Value sendPacket(const Napi::CallbackInfo &info) {
   const auto data = info[1].As<Napi::Uint8Array>();
   const auto array = info[2].As<Napi::Array>();
@@ -138,6 +149,7 @@ void registerSeqpacket(Napi::Object exports) {
   exportFunction(exports, "seqpacketConnect", seqpacketConnect);
   exportFunction(exports, "seqpacketPair", seqpacketPair);
   exportFunction(exports, "acceptSocket", acceptSocket);
+  exportFunction(exports, "peerCredentials", peerCredentials);
   exportFunction(exports, "sendPacket", sendPacket);
   exportFunction(exports, "receivePacket", receivePacket);
 }
