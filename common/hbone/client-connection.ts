@@ -1,5 +1,7 @@
 /** One client connection of the `node` engine: dial, TLS, HTTP/2, and a CONNECT on it. */
-import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
+
+import type { OutgoingHttpHeaders } from 'node:http';
+import { type ClientHttp2Stream, connect, constants } from 'node:http2';
 import type { Clock } from '../core/clock.ts';
 import { MeshError } from '../core/errors.ts';
 import { formatSocketAddr } from '../core/net.ts';
@@ -16,6 +18,7 @@ import {
   openConnectionWindow,
 } from './session.ts';
 import type { ConnectHeaders, DialTarget, HbonePoolOptions, OutboundTunnel } from './types.ts';
+import { createUnreadGuard } from './unread-guard.ts';
 
 export interface ClientConnection {
   readonly peer: Identity;
@@ -88,6 +91,10 @@ function startSession(
     const error = new MeshError('H2_FAILED', `${address} answers no PING`);
     cutSession(session, socket, error, constants.NGHTTP2_NO_ERROR);
   });
+  const unread = createUnreadGuard(session, streams, clock, (code) => {
+    const error = new MeshError('PROTOCOL', `${address} sends more than its windows allow`);
+    cutSession(session, socket, error, code);
+  });
   let goneAway = false;
   session.on('goaway', () => {
     goneAway = true;
@@ -101,8 +108,16 @@ function startSession(
       // Node gives 2^32-1 where the peer sets no limit.
       return session.remoteSettings.maxConcurrentStreams ?? Number.POSITIVE_INFINITY;
     },
-    open: (headers, abort, onStreamClosed) =>
-      openTunnel(session, streams, address, peer, headers, abort, onStreamClosed),
+    open(headers, abort, onStreamClosed) {
+      const stream = session.request(connectFields(headers), { endStream: false });
+      streams.add(stream);
+      unread.watch(stream);
+      stream.once('close', () => {
+        streams.delete(stream);
+        onStreamClosed();
+      });
+      return awaitResponse(stream, `the tunnel through ${address} to ${headers.authority}`, peer, abort);
+    },
     finish: () => session.close(),
     cut: () => cutSession(session, socket, undefined, constants.NGHTTP2_NO_ERROR),
   };
@@ -129,29 +144,25 @@ function startSession(
   });
 }
 
+function connectFields(headers: ConnectHeaders): OutgoingHttpHeaders {
+  return {
+    ':method': 'CONNECT',
+    ':authority': headers.authority,
+    baggage: headers.baggage,
+    forwarded: headers.forwarded,
+    traceparent: headers.traceparent,
+    ...(headers.forwardedNetwork !== undefined && { 'x-forwarded-network': headers.forwardedNetwork }),
+  };
+}
+
 /** 'unprocessed' when the peer has certainly not acted on it, so that it may be sent again elsewhere (RFC 9113 8.7). */
-function openTunnel(
-  session: ClientHttp2Session,
-  streams: Set<ClientHttp2Stream>,
-  address: string,
+function awaitResponse(
+  stream: ClientHttp2Stream,
+  what: string,
   peer: Identity,
-  headers: ConnectHeaders,
   signal: AbortSignal,
-  onClosed: () => void,
 ): Promise<OutboundTunnel | 'unprocessed'> {
   return new Promise((resolve, reject) => {
-    const stream = session.request(
-      {
-        ':method': 'CONNECT',
-        ':authority': headers.authority,
-        baggage: headers.baggage,
-        forwarded: headers.forwarded,
-        traceparent: headers.traceparent,
-        ...(headers.forwardedNetwork !== undefined && { 'x-forwarded-network': headers.forwardedNetwork }),
-      },
-      { endStream: false },
-    );
-    streams.add(stream);
     let failure: NodeJS.ErrnoException | undefined;
     stream.on('error', (error) => {
       failure = error;
@@ -166,12 +177,7 @@ function openTunnel(
       const status = response[':status'];
       if (status !== 200) {
         stream.close(constants.NGHTTP2_CANCEL);
-        reject(
-          new MeshError(
-            'TUNNEL_REFUSED',
-            `${address} refused the tunnel to ${headers.authority} with status ${status}`,
-          ),
-        );
+        reject(new MeshError('TUNNEL_REFUSED', `${what} was refused with status ${status}`));
         return;
       }
       resolve({
@@ -184,19 +190,14 @@ function openTunnel(
       });
     });
     stream.once('close', () => {
-      streams.delete(stream);
       signal.removeEventListener('abort', onAbort);
-      onClosed();
-      const unprocessed = stream.rstCode === constants.NGHTTP2_REFUSED_STREAM || neverSent(failure);
-      if (unprocessed) resolve('unprocessed');
-      else {
-        const reason = failure?.message ?? `reset with code ${stream.rstCode}`;
-        reject(
-          failure instanceof MeshError
-            ? failure
-            : new MeshError('H2_FAILED', `${address} ended the tunnel to ${headers.authority} unanswered: ${reason}`),
-        );
-      }
+      if (stream.rstCode === constants.NGHTTP2_REFUSED_STREAM || neverSent(failure)) return resolve('unprocessed');
+      const reason = failure?.message ?? `reset with code ${stream.rstCode}`;
+      reject(
+        failure instanceof MeshError
+          ? failure
+          : new MeshError('H2_FAILED', `${what} ended without an answer: ${reason}`),
+      );
     });
   });
 }

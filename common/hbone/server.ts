@@ -25,6 +25,7 @@ import {
   serverSessionOptions,
 } from './session.ts';
 import type { ConnectRequest, HboneServer, HboneServerOptions, InboundTunnel } from './types.ts';
+import { createUnreadGuard, type UnreadGuard } from './unread-guard.ts';
 
 /** Node's option against the `date` header, which no HBONE peer wants; its types lack it. */
 const noDate = { sendDate: false };
@@ -38,6 +39,7 @@ interface Connection {
   readonly local: SocketAddr;
   readonly streams: Set<ServerHttp2Stream>;
   readonly resets: ResetGuard;
+  readonly unread: UnreadGuard;
 }
 
 export function createHboneServer(options: HboneServerOptions): HboneServer {
@@ -91,7 +93,11 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
     const streams = new Set<ServerHttp2Stream>();
     failStreamsWithSocket(socket, streams);
     const session = performServerHandshake(socket, serverSessionOptions);
-    const connection = { session, socket, peer, remote, local, streams, resets: createResetGuard() };
+    const unread = createUnreadGuard(session, streams, clock, (code) => {
+      const error = new MeshError('PROTOCOL', `${formatSocketAddr(remote)} sends more than its windows allow`);
+      cutSession(session, socket, error, code);
+    });
+    const connection = { session, socket, peer, remote, local, streams, resets: createResetGuard(), unread };
     sessions.add(session);
     session.on('stream', (stream, headers) => onStream(connection, stream, headers));
     openConnectionWindow(session);
@@ -127,6 +133,7 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
     const gone = new AbortController();
     let ours = false;
     connection.streams.add(stream);
+    connection.unread.watch(stream);
     stream.on('error', (error: NodeJS.ErrnoException) => {
       // Any other error was given to destroy() on this side.
       ours ||= error.code !== 'ERR_HTTP2_STREAM_ERROR';

@@ -13,8 +13,8 @@ import { MeshError } from '../core/errors.ts';
 
 const mebibyte = 1024 * 1024;
 /** Bytes a peer may send on one stream, and on the whole connection, before we have read them. */
-const streamWindow = 4 * mebibyte;
-const connectionWindow = 16 * mebibyte;
+export const streamWindow = 4 * mebibyte;
+export const connectionWindow = 16 * mebibyte;
 /** Time for TCP (client only), TLS and the peer's SETTINGS together. */
 export const handshakeTimeout = millis(10_000);
 export const serverMaxStreams = 200;

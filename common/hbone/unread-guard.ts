@@ -1,0 +1,65 @@
+/**
+ * Bounds what one connection can make us hold for readers that are slow. Node gives the connection's window back as soon as
+ * bytes arrive, read or not, so that only the windows of the streams bound them: 200 times 4 MiB. Beyond the 16 MiB that
+ * the connection's window promises, the window of all streams is made small until enough has been read; streams that are
+ * read keep moving, others stop.
+ */
+import { constants, type Http2Session, type Http2Stream } from 'node:http2';
+import { millis } from '../core/brand.ts';
+import type { Clock, Timer } from '../core/clock.ts';
+import { connectionWindow, streamWindow } from './session.ts';
+
+const checkInterval = millis(20);
+const smallWindow = 64 * 1024;
+/** A peer that goes on beyond this has not honoured the smaller window. */
+const cutAt = 8 * connectionWindow;
+
+export interface UnreadGuard {
+  /** To be called for each stream of the session once. */
+  watch(stream: Http2Stream): void;
+}
+
+/** `onExcess` is to cut the connection. */
+export function createUnreadGuard(
+  session: Http2Session,
+  streams: ReadonlySet<Http2Stream>,
+  clock: Clock,
+  onExcess: (code: number) => void,
+): UnreadGuard {
+  let timer: Timer | undefined;
+  let small = false;
+
+  function check(): void {
+    timer = undefined;
+    if (session.destroyed) return;
+    let unread = 0;
+    let mayGrow = false;
+    for (const stream of streams) {
+      unread += stream.readableLength;
+      // Not yet read from, or paused.
+      if (stream.readableFlowing !== true) mayGrow = true;
+    }
+    if (unread > cutAt) {
+      onExcess(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      return;
+    }
+    const wanted = small ? unread > connectionWindow / 4 : unread > connectionWindow;
+    if (wanted !== small) {
+      small = wanted;
+      session.settings({ initialWindowSize: small ? smallWindow : streamWindow });
+    }
+    if (mayGrow || small) schedule();
+  }
+
+  function schedule(): void {
+    timer ??= clock.after(checkInterval, check);
+  }
+
+  session.once('close', () => timer?.cancel());
+  return {
+    watch(stream) {
+      stream.on('pause', schedule);
+      schedule();
+    },
+  };
+}
