@@ -27,6 +27,8 @@ export interface BpfObject {
   /** Without a pin path the program stays attached until close(). */
   attachCgroup(program: string, cgroupPath: string, pinPath?: string): Attached;
   attachNetns(program: string, netns: Fd, pinPath?: string): Attached;
+  /** Gives a pinned link this program, wherever it is attached. ENOLINK when that is gone. */
+  replace(program: string, pinPath: string): void;
   close(): void;
 }
 
@@ -80,6 +82,7 @@ export function loadBpf(objectPath: string, pinDir?: string): BpfObject {
       const { ino } = addon().netnsIdentity(netns);
       return attach(program(name), netns, (l) => BigInt(l.netnsIno) === ino, pinPath);
     },
+    replace: (name, pinPath) => addon().bpfLinkUpdate(pinPath, program(name).fd),
     close() {
       for (const fd of links.splice(0)) addon().closeFd(fd);
       for (const x of [...Object.values(raw.programs), ...Object.values(raw.maps)]) addon().closeFd(x.fd);

@@ -31,7 +31,10 @@ export interface CaptureBackend {
   start(): void;
   /** Enrols, or retargets a pod that is enrolled. When it returns, capture stands in both directions. */
   enrol(pod: CapturedPod, targets: SteeringTargets): void;
-  /** New connections go direct from here on; open ones go on. Also undoes routes and sysctls of enrol. */
+  /**
+   * New connections go direct from here on; open ones go on. So the pod's routing (native/netns.ts), which they need, stays: it
+   * is undone once they are closed. Does nothing for a pod that is not enrolled.
+   */
   withdraw(pod: CapturedPod): void;
   /** Uids that are captured now, also those that an earlier agent enrolled. */
   enrolled(): readonly string[];

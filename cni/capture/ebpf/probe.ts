@@ -1,0 +1,66 @@
+/** Whether this kernel can do eBPF capture: tried with the real programs in a scratch cgroup and netns, never told by version. */
+import { mkdirSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { describeError } from '../../../common/core/errors.ts';
+import { closeFd, isNativeError, loadBpf, netnsCookie, newNetns } from '../../../native/index.ts';
+import { type Program, programs } from './programs.ts';
+
+export type ProbeResult =
+  | { readonly kind: 'usable' }
+  /** `reason` names what is missing, what it is for and, where known, the capability or the Linux release that has it. */
+  | { readonly kind: 'unusable'; readonly reason: string };
+
+/** `cgroup` is any cgroup2 folder that may get a child for a moment. Takes about 30 ms. */
+export function probeEbpf(objectPath: string, cgroup: string): ProbeResult {
+  const scratch = join(cgroup, `aquifer-probe-${process.pid}`);
+  try {
+    mkdirSync(scratch);
+  } catch (e) {
+    return unusable(`a cgroup cannot be made in ${cgroup} (needed to try the programs)`, e);
+  }
+  try {
+    return tryPrograms(objectPath, scratch);
+  } finally {
+    rmdirSync(scratch);
+  }
+}
+
+function tryPrograms(objectPath: string, scratch: string): ProbeResult {
+  let netns: ReturnType<typeof newNetns>;
+  try {
+    netns = newNetns();
+  } catch (e) {
+    return unusable('a network namespace cannot be made (needs CAP_SYS_ADMIN, to make sockets inside pods)', e);
+  }
+  try {
+    netnsCookie(netns);
+    const object = loadBpf(objectPath);
+    try {
+      for (const p of programs) {
+        try {
+          if (p.at === 'pod') object.attachNetns(p.name, netns);
+          else object.attachCgroup(p.name, scratch);
+        } catch (e) {
+          return unusable(`${describe(p)} cannot be attached`, e);
+        }
+      }
+    } finally {
+      object.close();
+    }
+  } catch (e) {
+    const failed = programs.find((p) => describeError(e).includes(`prog '${p.name}'`));
+    return unusable(failed ? `${describe(failed)} cannot be loaded` : 'the eBPF object cannot be loaded', e);
+  } finally {
+    closeFd(netns);
+  }
+  return { kind: 'usable' };
+}
+
+function describe(p: Program): string {
+  return `program ${p.name} (${p.purpose}, since Linux ${p.since})`;
+}
+
+function unusable(what: string, e: unknown): ProbeResult {
+  const remedy = isNativeError(e) && e.code === 'EPERM' ? '; CAP_BPF and CAP_NET_ADMIN are needed' : '';
+  return { kind: 'unusable', reason: `${what}${remedy}: ${describeError(e)}` };
+}
