@@ -94,6 +94,11 @@ export class ZdsServer {
     }
   }
 
+  /** This process is connected, and a newer ztunnel is too: traffic is no longer its to steer. */
+  isReplaced(pid: number): boolean {
+    return this.#newest()?.pid !== pid && [...this.#sessions].some((session) => session.pid === pid);
+  }
+
   #newest(): ZdsSession | undefined {
     return [...this.#sessions].at(-1);
   }

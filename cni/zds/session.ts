@@ -58,6 +58,11 @@ export class ZdsSession {
     });
   }
 
+  /** Process at the other end. */
+  get pid(): number {
+    return this.#options.connection.peer.pid;
+  }
+
   close(reason: string): void {
     this.#end(reason);
   }

@@ -1,6 +1,6 @@
 /** The agent's end of the steering socket (DESIGN 8): a ztunnel says where a pod's captured traffic shall go. */
 import type { Fd } from '../../common/core/brand.ts';
-import { describeError } from '../../common/core/errors.ts';
+import { describeError, MeshError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
 import { decodeSteerPod, encodeSteering, steeringFds } from '../../common/zds/steering.ts';
 import type { SteerPod } from '../../common/zds/types.ts';
@@ -11,15 +11,22 @@ export interface SteeringServerOptions {
   readonly log: Logger;
   /** Returns when capture stands; throws when it does not. The descriptors are closed afterwards. */
   readonly steer: (uid: string, targets: SteeringTargets) => void;
+  /** A newer ztunnel has taken over from this process. */
+  readonly isReplaced: (pid: number) => boolean;
 }
 
 /** Characters, so that an answer is always a small packet. */
 const longestError = 1_000;
 
-/** The socket's mode is 0600: whoever gets here is root on this node. */
+/** Root's alone (or the agent's own user's, in tests): who steers traffic reads it. The socket's mode, 0600, says the same. */
 export function serveSteering(listener: SeqpacketListener, options: SteeringServerOptions): { close(): void } {
   const connections = new Set<SeqpacketConnection>();
   listener.onConnection((connection) => {
+    if (connection.peer.uid !== 0 && connection.peer.uid !== process.geteuid?.()) {
+      options.log.warn('a process of another user connected to the steering socket', { ...connection.peer });
+      connection.close();
+      return;
+    }
     connections.add(connection);
     connection.onClose(() => connections.delete(connection));
     connection.onPacket((packet) => receive(connection, packet, options));
@@ -32,7 +39,8 @@ export function serveSteering(listener: SeqpacketListener, options: SteeringServ
   };
 }
 
-function receive(connection: SeqpacketConnection, { data, fds }: Packet, { log, steer }: SteeringServerOptions): void {
+function receive(connection: SeqpacketConnection, { data, fds }: Packet, options: SteeringServerOptions): void {
+  const { log } = options;
   try {
     const decoded = decodeSteerPod(data);
     if (decoded.kind === 'malformed' || fds.length !== steeringFds) {
@@ -45,7 +53,8 @@ function receive(connection: SeqpacketConnection, { data, fds }: Packet, { log, 
     const { id, uid } = decoded.value;
     let error = '';
     try {
-      steer(uid, targets(decoded.value, fds));
+      if (options.isReplaced(connection.peer.pid)) throw new MeshError('CONFLICT', 'a newer ztunnel has taken over');
+      options.steer(uid, targets(decoded.value, fds));
     } catch (e) {
       error = describeError(e).slice(0, longestError);
       log.warn('a pod could not be captured', { uid, error });

@@ -1,0 +1,109 @@
+/** The capture agent, put together from its parts; everything that touches the machine is given to it. */
+import { type Millis, millis } from '../common/core/brand.ts';
+import type { Clock, Timer } from '../common/core/clock.ts';
+import { describeError } from '../common/core/errors.ts';
+import type { Logger } from '../common/core/log.ts';
+import type { KubeSource } from '../common/kube/types.ts';
+import type { SeqpacketListener } from '../native/index.ts';
+import type { CaptureBackend } from './capture/types.ts';
+import { type AgentMetrics, createMetrics } from './monitoring/metrics.ts';
+import type { PodKernel } from './pods/kernel.ts';
+import { PodManager } from './pods/pod-manager.ts';
+import { ZdsServer } from './zds/server.ts';
+import { serveSteering } from './zds/steering-server.ts';
+
+export interface AgentOptions {
+  readonly nodeName: string;
+  readonly excludedNamespaces: ReadonlySet<string>;
+  readonly withdrawGrace: Millis;
+  readonly kube: KubeSource;
+  readonly kernel: PodKernel;
+  readonly capture: CaptureBackend;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Called once the agent can serve: the steering socket first, for a ztunnel on ZDS expects it. */
+  readonly listen: { readonly zds: () => SeqpacketListener; readonly steering: () => SeqpacketListener };
+}
+
+/** How often pins of dead namespaces are looked for, and pods whose last process ended unnoticed. */
+const sweepEvery = millis(10_000);
+/** After a namespace was given up: ztunnel closes its own descriptors a moment later. */
+const sweepSoon = millis(200);
+
+export class Agent {
+  readonly metrics: AgentMetrics;
+  readonly pods: PodManager;
+  readonly #options: AgentOptions;
+  readonly #zds: ZdsServer;
+  readonly #abort = new AbortController();
+  #steering: { close(): void } | undefined;
+  #sweep: Timer | undefined;
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    const { capture, clock, log } = options;
+    this.metrics = createMetrics({ counters: () => capture.counters(), pods: () => this.pods.states() });
+    this.#zds = new ZdsServer({
+      clock,
+      log,
+      snapshot: () => this.pods.snapshot(),
+      entry: (uid) => this.pods.snapshotEntry(uid),
+      onNewest: (ready) => {
+        this.metrics.ztunnelConnected(ready);
+        this.pods.newestZtunnel(ready);
+      },
+    });
+    this.pods = new PodManager({
+      ...options,
+      zds: this.#zds,
+      signal: this.#abort.signal,
+      onEnrolled: (took) => this.metrics.enrolled(took),
+      onWithdrawn: () => this.metrics.withdrawn(),
+      onNetnsClosed: () => this.#sweepAfter(sweepSoon),
+    });
+  }
+
+  /** Resolves when the node's pods are known. Capture must have been started. */
+  async start(): Promise<void> {
+    const { listen, log } = this.#options;
+    this.#steering = serveSteering(listen.steering(), {
+      log,
+      steer: (uid, targets) => this.pods.steer(uid, targets),
+      isReplaced: (pid) => this.#zds.isReplaced(pid),
+    });
+    this.#zds.start(listen.zds());
+    await this.pods.start();
+    this.#sweepAfter(millis(0));
+  }
+
+  get ready(): boolean {
+    return this.pods.synced;
+  }
+
+  /** All capture stays as it is: the next agent takes it over. */
+  stop(): void {
+    this.#abort.abort();
+    this.#sweep?.cancel();
+    this.pods.stop();
+    this.#zds.stop();
+    this.#steering?.close();
+  }
+
+  #sweepAfter(delay: Millis): void {
+    this.#sweep?.cancel();
+    this.#sweep = this.#options.clock.after(delay, () => {
+      this.pods.checkNamespaces();
+      this.#sweepNow();
+      this.#sweepAfter(sweepEvery);
+    });
+  }
+
+  #sweepNow(): void {
+    const { capture, log } = this.#options;
+    try {
+      for (const uid of capture.sweep()) log.debug('capture of a namespace that is gone was removed', { uid });
+    } catch (e) {
+      log.warn('cleaning up capture failed; it is tried again in 10 s', { error: describeError(e) });
+    }
+  }
+}

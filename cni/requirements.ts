@@ -1,0 +1,77 @@
+/** What the agent needs of its process and of the kernel: said by name before anything fails halfway. */
+import { readFileSync, statfsSync } from 'node:fs';
+import { MeshError } from '../common/core/errors.ts';
+import type { AgentConfig } from './config.ts';
+
+/** Bit numbers of linux/capability.h. `instead`: a capability that includes it. */
+const capabilities = [
+  { name: 'CAP_SYS_ADMIN', bit: 21, why: "to enter pods' network namespaces" },
+  { name: 'CAP_NET_ADMIN', bit: 12, why: 'to set routes in pods and attach eBPF programs' },
+  { name: 'CAP_BPF', bit: 39, why: 'to load eBPF programs', instead: 21 },
+] as const;
+
+/** f_type of statfs(2). */
+const cgroup2 = 0x63677270;
+const bpffs = 0xcafe4a11;
+
+export interface Machine {
+  /** Text of /proc/self/status. */
+  readonly status: string;
+  /** f_type of the file system that holds a path; undefined when the path does not exist. */
+  readonly fileSystem: (path: string) => number | undefined;
+}
+
+export const thisMachine: Machine = {
+  get status() {
+    return readFileSync('/proc/self/status', 'utf8');
+  },
+  fileSystem(path) {
+    try {
+      return statfsSync(path).type;
+    } catch (e) {
+      if ((e as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw e;
+    }
+  },
+};
+
+/** Throws MeshError CONFIG that names everything that is missing, and what can be done. */
+export function checkRequirements(config: AgentConfig, machine: Machine = thisMachine): void {
+  const missing = [...missingCapabilities(machine.status), ...missingFolders(config, machine)];
+  if (missing.length === 0) return;
+  throw new MeshError(
+    'CONFIG',
+    ['capture by eBPF cannot start, and there is nothing to use instead (nftables is not built yet):', ...missing].join(
+      '\n  ',
+    ),
+  );
+}
+
+function missingCapabilities(status: string): string[] {
+  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+  const has = (bit: number) => ((effective >> BigInt(bit)) & 1n) === 1n;
+  return capabilities
+    .filter((c) => !has(c.bit) && !('instead' in c && has(c.instead)))
+    .map((c) => `capability ${c.name} is missing, needed ${c.why}: run the agent as root or grant it`);
+}
+
+function missingFolders(config: AgentConfig, { fileSystem }: Machine): string[] {
+  const missing: string[] = [];
+  for (const [name, path] of [
+    ['AQUIFER_CGROUP_ROOT', config.cgroupRoot],
+    ['AQUIFER_ZTUNNEL_CGROUP', config.ztunnelCgroup],
+  ] as const) {
+    const type = fileSystem(path);
+    if (type === undefined) missing.push(`${name}=${path} does not exist`);
+    else if (type !== cgroup2) missing.push(`${name}=${path} is not in a cgroup2 file system`);
+  }
+  // The folder itself is made at the start; what it stands in must be a bpffs.
+  const parent = config.bpfDir.slice(0, config.bpfDir.lastIndexOf('/')) || '/';
+  if ((fileSystem(config.bpfDir) ?? fileSystem(parent)) !== bpffs) {
+    missing.push(
+      `AQUIFER_BPF_DIR=${config.bpfDir} is not in a BPF file system, without which capture would end with the agent: ` +
+        'mount -t bpf bpf /sys/fs/bpf',
+    );
+  }
+  return missing;
+}

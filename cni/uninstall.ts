@@ -1,0 +1,42 @@
+/** `cni-agent uninstall`: takes this node's pods out of the mesh and removes what capture left in the kernel. */
+import type { Millis } from '../common/core/brand.ts';
+import { type Clock, sleep } from '../common/core/clock.ts';
+import type { Logger } from '../common/core/log.ts';
+import { keyOf } from '../common/kube/informer.ts';
+import { podKind } from '../common/kube/kinds/core.ts';
+import type { KubeSource } from '../common/kube/types.ts';
+import type { CaptureBackend } from './capture/types.ts';
+import { announce, redirectionOf } from './pods/announce.ts';
+import type { PodKernel } from './pods/kernel.ts';
+
+export interface UninstallOptions {
+  /** undefined: no objects can be reached; only the kernel is cleaned up. */
+  readonly kube: KubeSource | undefined;
+  readonly nodeName: string;
+  readonly kernel: PodKernel;
+  readonly capture: Pick<CaptureBackend, 'destroy'>;
+  readonly withdrawGrace: Millis;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+/** Peers are told first and given the grace, as when one pod leaves; the agent must not be running. */
+export async function uninstall(options: UninstallOptions): Promise<void> {
+  const { kube, nodeName, kernel, capture, log, signal } = options;
+  const all = kube === undefined ? [] : (await kube.list(podKind, signal)).items;
+  const pods = all.filter((pod) => pod.spec.nodeName === nodeName && redirectionOf(pod) !== undefined);
+  for (const pod of pods) {
+    await announce(kube!, pod, undefined);
+    log.info('pod leaves the mesh', { pod: keyOf(pod.metadata) });
+  }
+  if (pods.length > 0) await sleep(options.clock, options.withdrawGrace, signal);
+  capture.destroy();
+  for (const pod of pods) {
+    const found = kernel.discover(pod.metadata.uid);
+    if (found.kind === 'absent') continue;
+    kernel.tearDownRouting(found.netns.fd);
+    kernel.close(found.netns.fd);
+  }
+  log.info('capture was removed from this node', { pods: pods.length });
+}
