@@ -1,0 +1,108 @@
+/** Starts processes inside a pod's namespaces and cgroup, by nsenter(1) and unshare(1), each of which becomes the next by exec. */
+
+/** The namespaces of a pod are held by its sandbox process; a host's by their names in /run/netns. */
+export interface Namespaces {
+  readonly net: string;
+  /** Absent: the machine's host name. */
+  readonly uts?: string;
+}
+
+const nsenter = '/usr/bin/nsenter';
+const toolPath = '/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** First of all: a process in a pod's cgroup must already be in the pod's network namespace, by which others find it. */
+const joinCgroup = 'set -e; echo $$ > "$1/cgroup.procs"';
+
+/** Holds the namespaces of a pod, as the pause container does in Kubernetes. */
+export function sandboxArgv(netns: string, cgroup: string, hostname: string): string[] {
+  const script = `${joinCgroup}; hostname "$2"; exec sleep infinity`;
+  return [nsenter, `--net=${netns}`, 'unshare', '--uts', 'sh', '-c', script, 'sandbox', cgroup, hostname];
+}
+
+export interface ContainerLaunch {
+  readonly namespaces: Namespaces;
+  readonly cgroup: string;
+  readonly fstab: string;
+  readonly root: string;
+  readonly workingDir: string;
+  readonly user?: { readonly uid: number; readonly gid: number };
+  readonly noNewPrivileges: boolean;
+  readonly dropAllCapabilities: boolean;
+  readonly argv: readonly string[];
+}
+
+/** The environment of the process that is started this way is the container's, so tools are looked up elsewhere. */
+export function containerArgv(l: ContainerLaunch): string[] {
+  const script = `${joinCgroup}
+path=$PATH; PATH=${toolPath}
+mount --no-mtab --all --fstab "$2"
+chroot=$(command -v chroot); PATH=$path; root=$3; shift 3
+exec "$chroot" "$root" "$@"`;
+  return [
+    ...enter(l.namespaces),
+    '/usr/bin/unshare',
+    '--mount',
+    '--propagation=slave',
+    '/bin/sh',
+    '-c',
+    script,
+    'container',
+    l.cgroup,
+    l.fstab,
+    l.root,
+    ...insideArgv(l),
+  ];
+}
+
+/** What chroot(1) runs: the working folder, then the user and privileges, then the command. */
+function insideArgv(l: Omit<ContainerLaunch, 'namespaces' | 'cgroup' | 'fstab' | 'root'>): string[] {
+  const privileges = [
+    ...(l.user ? [`--reuid=${l.user.uid}`, `--regid=${l.user.gid}`, '--clear-groups'] : []),
+    ...(l.noNewPrivileges ? ['--no-new-privs'] : []),
+    ...(l.dropAllCapabilities ? ['--bounding-set=-all', '--inh-caps=-all'] : []),
+  ];
+  const drop = privileges.length > 0 ? ['/usr/bin/setpriv', ...privileges, '--'] : [];
+  return ['/usr/bin/env', `--chdir=${l.workingDir}`, ...drop, ...l.argv];
+}
+
+export interface ExecLaunch {
+  /** Main process of the container. */
+  readonly pid: number;
+  readonly cgroup: string;
+  readonly workingDir: string;
+  readonly argv: readonly string[];
+}
+
+export function execArgv(l: ExecLaunch): string[] {
+  const script = `${joinCgroup}; cd "$2"; shift 2; exec "$@"`;
+  const target = [`--target=${l.pid}`, '--net', '--uts', '--mount', '--root'];
+  return [nsenter, ...target, '/bin/sh', '-c', script, 'exec', l.cgroup, l.workingDir, ...l.argv];
+}
+
+/** A program on a host of the lab: the machine's files, but a /etc of its own. */
+export interface ProgramLaunch {
+  readonly netns: string;
+  readonly cgroup: string;
+  /** Folder with `upper` and `work` for an overlay on /etc. */
+  readonly etc: string;
+  readonly argv: readonly string[];
+}
+
+export function programArgv(l: ProgramLaunch): string[] {
+  const script = `${joinCgroup}
+path=$PATH; PATH=${toolPath}
+mount --no-mtab -t overlay -o "lowerdir=/etc,upperdir=$2/upper,workdir=$2/work" overlay /etc
+PATH=$path; shift 2
+exec "$@"`;
+  const own = ['/usr/bin/unshare', '--mount', '--propagation=slave', '/bin/sh', '-c', script, 'program'];
+  return [nsenter, `--net=${l.netns}`, ...own, l.cgroup, l.etc, ...l.argv];
+}
+
+/** A process on a host of the lab without anything of its own. */
+export function hostArgv(netns: string, cgroup: string, argv: readonly string[]): string[] {
+  return [nsenter, `--net=${netns}`, '/bin/sh', '-c', `${joinCgroup}; shift; exec "$@"`, 'host', cgroup, ...argv];
+}
+
+function enter(n: Namespaces): string[] {
+  return [nsenter, `--net=${n.net}`, ...(n.uts === undefined ? [] : [`--uts=${n.uts}`])];
+}

@@ -1,0 +1,61 @@
+/** One attempt of a network probe. */
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { connect } from 'node:net';
+
+export type NetworkProbe =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | {
+      readonly kind: 'http';
+      readonly host: string;
+      readonly port: number;
+      readonly path: string;
+      readonly tls: boolean;
+      readonly headers: readonly { readonly name: string; readonly value: string }[];
+    };
+
+/** undefined is success, else what went wrong. `timeout` is milliseconds for the whole attempt. */
+export function attempt(probe: NetworkProbe, timeout: number): Promise<string | undefined> {
+  return probe.kind === 'tcp' ? attemptTcp(probe, timeout) : attemptHttp(probe, timeout);
+}
+
+function attemptTcp(probe: { host: string; port: number }, timeout: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: probe.host, port: probe.port, signal: AbortSignal.timeout(timeout) });
+    const end = (result: string | undefined) => {
+      socket.destroy();
+      resolve(result);
+    };
+    socket.on('connect', () => end(undefined));
+    socket.on('error', (e) => end(explain(e, timeout)));
+  });
+}
+
+/** Codes 200 to 399 are success; certificates are not checked, as kubelet does. */
+function attemptHttp(probe: Extract<NetworkProbe, { kind: 'http' }>, timeout: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const request = (probe.tls ? httpsRequest : httpRequest)({
+      host: probe.host,
+      port: probe.port,
+      path: probe.path,
+      headers: Object.fromEntries([
+        ['user-agent', 'aquifer-lab-probe'],
+        ...probe.headers.map((h) => [h.name, h.value]),
+      ]),
+      agent: false,
+      signal: AbortSignal.timeout(timeout),
+      ...(probe.tls ? { rejectUnauthorized: false } : {}),
+    });
+    request.on('response', (response) => {
+      response.destroy();
+      const code = response.statusCode ?? 0;
+      resolve(code >= 200 && code < 400 ? undefined : `HTTP status ${code}`);
+    });
+    request.on('error', (e) => resolve(explain(e, timeout)));
+    request.end();
+  });
+}
+
+function explain(e: Error, timeout: number): string {
+  return e.name === 'AbortError' || e.name === 'TimeoutError' ? `no answer within ${timeout} ms` : e.message;
+}
