@@ -1,0 +1,131 @@
+/**
+ * istio_tcp_* (ambient-wire 7.1). Connections add to plain numbers; label sets are built once for each pair of ends and
+ * reach prom-client only when somebody scrapes, since it hashes all labels at each call.
+ */
+import { Counter, Gauge, type Registry } from 'prom-client';
+import type { ResponseFlag } from '../core/errors.ts';
+import { type Flow, flowKey, flowLabelNames, flowLabels, type Labels, type Reporter } from './labels.ts';
+
+/** One open connection. `close` counts once, however often it is called. */
+export interface TrafficMeter {
+  /** Bytes from downstream to upstream, whoever reports. */
+  received(bytes: number): void;
+  /** Bytes from upstream to downstream. */
+  sent(bytes: number): void;
+  /** `-` for an orderly end. */
+  close(flag: ResponseFlag): void;
+}
+
+/** The numbers of one label set; the flags are of closed and of failed connections. */
+interface Series {
+  readonly labels: Labels;
+  opened: number;
+  received: number;
+  sent: number;
+  readonly closed: Map<ResponseFlag, number>;
+  readonly failed: Map<ResponseFlag, number>;
+}
+
+/** Label sets kept apart; peers choose some labels, so there is an end to it: later ones count without labels of their ends. */
+const maxSeries = 20_000;
+
+export class TrafficMetrics {
+  readonly #byKey = new Map<string, Series>();
+  readonly #byLabels = new Map<string, Series>();
+  readonly #socketsOpen: Gauge<'reporter'>;
+
+  constructor(registry: Registry) {
+    this.#counter(registry, 'connections_opened', 'TCP connections opened', (s) => [['-', s.opened]]);
+    this.#counter(registry, 'connections_closed', 'TCP connections closed', (s) => s.closed);
+    this.#counter(registry, 'connections_failed', 'TCP connections that never opened', (s) => s.failed);
+    this.#counter(registry, 'received_bytes', 'Bytes from downstream to upstream', (s) => [['-', s.received]]);
+    this.#counter(registry, 'sent_bytes', 'Bytes from upstream to downstream', (s) => [['-', s.sent]]);
+    this.#socketsOpen = new Gauge({
+      name: 'istio_tcp_sockets_open',
+      help: 'Connections open now',
+      labelNames: ['reporter'],
+      registers: [registry],
+    });
+  }
+
+  open(flow: Flow): TrafficMeter {
+    const series = this.#series(flow);
+    const socketsOpen = this.#socketsOpen;
+    const { reporter } = flow;
+    let open = true;
+    series.opened++;
+    socketsOpen.inc({ reporter });
+    return {
+      received: (bytes) => {
+        series.received += bytes;
+      },
+      sent: (bytes) => {
+        series.sent += bytes;
+      },
+      close(flag) {
+        if (!open) return;
+        open = false;
+        add(series.closed, flag);
+        socketsOpen.dec({ reporter });
+      },
+    };
+  }
+
+  /** A connection that was refused or could not be made. */
+  failed(flow: Flow, flag: ResponseFlag): void {
+    add(this.#series(flow).failed, flag);
+  }
+
+  #series(flow: Flow): Series {
+    const key = flowKey(flow);
+    const known = this.#byKey.get(key);
+    if (known) return known;
+    // Keys follow objects, and those are replaced at each update: dropping them costs a rebuild and bounds the map.
+    if (this.#byKey.size >= maxSeries) this.#byKey.clear();
+    const series = this.#labelled(flow);
+    this.#byKey.set(key, series);
+    return series;
+  }
+
+  #labelled(flow: Flow): Series {
+    const labels = flowLabels(flow);
+    const text = Object.values(labels).join('\0');
+    const known = this.#byLabels.get(text);
+    if (known) return known;
+    if (this.#byLabels.size >= maxSeries) return this.#labelled(anonymous(flow.reporter));
+    const series = { labels, opened: 0, received: 0, sent: 0, closed: new Map(), failed: new Map() };
+    this.#byLabels.set(text, series);
+    return series;
+  }
+
+  #counter(
+    registry: Registry,
+    name: string,
+    help: string,
+    values: (s: Series) => Iterable<readonly [ResponseFlag, number]>,
+  ): void {
+    const all = this.#byLabels;
+    new Counter({
+      name: `istio_tcp_${name}_total`,
+      help,
+      labelNames: flowLabelNames,
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const series of all.values()) {
+          for (const [flag, value] of values(series)) {
+            if (value > 0) this.inc({ ...series.labels, response_flags: flag }, value);
+          }
+        }
+      },
+    });
+  }
+}
+
+function anonymous(reporter: Reporter): Flow {
+  return { reporter, source: undefined, destination: undefined, service: undefined, mutualTls: undefined };
+}
+
+function add(counts: Map<ResponseFlag, number>, flag: ResponseFlag): void {
+  counts.set(flag, (counts.get(flag) ?? 0) + 1);
+}
