@@ -3,19 +3,10 @@
  * Every mistake is reported at once; a value that would be ignored is a mistake.
  */
 import { type Millis, millis } from '../common/core/brand.ts';
+import { type Compat, type CompatCase, compatCases } from '../common/core/compat.ts';
 import { type Ip, type Port, parseIp, parsePort } from '../common/core/net.ts';
 
 export type Env = Readonly<Record<string, string | undefined>>;
-
-/** Cases of DESIGN 12 in which Istio's laxer behaviour can be chosen. */
-export const compatCases = [
-  'missing-policy',
-  'l7-deny',
-  'no-waypoint',
-  'waypoint-bypass',
-  'revocation-unknown',
-] as const;
-export type CompatCase = (typeof compatCases)[number];
 
 /** Which connection to follow; every given part must fit. */
 export interface TraceFilter {
@@ -31,8 +22,8 @@ export interface TraceEndpoint {
 }
 
 export interface ControlPlaneConfig {
-  /** `https://host:port` or `http://host:port`; undefined disables it. */
-  readonly address: string | undefined;
+  /** `https://host:port`, for xDS also `http://host:port`. */
+  readonly address: string;
   /** File with the PEM roots of its serving certificate. */
   readonly rootFile: string;
 }
@@ -43,7 +34,7 @@ export interface ZtunnelConfig {
   readonly workers: number;
   /** Open descriptors of one worker. Default: the limit of the process. */
   readonly maxDescriptors: number;
-  readonly compat: ReadonlySet<CompatCase>;
+  readonly compat: Compat;
   readonly trace: TraceFilter | undefined;
 
   readonly xds: ControlPlaneConfig;
@@ -323,17 +314,20 @@ class Reader {
   controlPlane(prefix: 'XDS' | 'CA', fallback: string): ControlPlaneConfig {
     const name = `${prefix}_ADDRESS`;
     const given = this.#env[name] ?? fallback;
-    const address = given === '' || given.includes('://') ? given : `https://${given}`;
-    if (address !== '' && !/^https?:\/\/([^/:[\]]+|\[[^\]]+\]):\d{1,5}$/.test(address)) {
-      this.#bad(name, 'https://host:port, http://host:port, or nothing');
+    const address = given.includes('://') ? given : `https://${given}`;
+    // Keys and certificates never travel without TLS; the plain port of istiod has no CA.
+    const schemes = prefix === 'CA' ? 'https' : 'https?';
+    if (!new RegExp(`^${schemes}://([^/:[\\]]+|\\[[^\\]]+\\]):\\d{1,5}$`).test(address)) {
+      this.#bad(name, prefix === 'CA' ? 'https://host:port' : 'https://host:port or http://host:port');
     }
     return {
-      address: address || undefined,
+      address,
       rootFile: this.file(`${prefix}_ROOT_CA`, defaultRoot),
     };
   }
 
-  compat(name: string): ReadonlySet<CompatCase> {
+  /** `istio`, or names of cases with commas between, or nothing. */
+  compat(name: string): Compat {
     const text = this.#env[name] ?? '';
     if (text === 'istio') return new Set(compatCases);
     const chosen = new Set<CompatCase>();

@@ -1,2 +1,112 @@
 /** One worker process of the node proxy; started by the supervisor only, with their socket pair as descriptor 3. */
-throw new Error('being written');
+import { readFileSync } from 'node:fs';
+import { enableCompileCache } from 'node:module';
+import { Registry } from 'prom-client';
+import { fd, millis } from '../common/core/brand.ts';
+import { systemClock } from '../common/core/clock.ts';
+import { describeError, MeshError } from '../common/core/errors.ts';
+import { createLogger, stdoutSink } from '../common/core/log.ts';
+import { createCaClient } from '../common/identity/ca-client.ts';
+import { createCertificateStore } from '../common/identity/cert-store.ts';
+import { MeshStore } from '../common/mesh/store.ts';
+import { xdsMetrics } from '../common/telemetry/program.ts';
+import { controlPlaneConnection } from '../common/xds/connect.ts';
+import { startDeltaClient } from '../common/xds/delta-client.ts';
+import { ztunnelNode } from '../common/xds/node.ts';
+import { bindSocket, closeFd, originalDestination, seqpacketFromFd, socketName } from '../native/index.ts';
+import { parseConfig, type ZtunnelConfig } from './config.ts';
+import { nameservers } from './dns/resolv-conf.ts';
+import { nodeEngine } from './engine.ts';
+import { hasCapabilities, processLimits } from './process-limits.ts';
+import { dialer } from './proxy/dial.ts';
+import { WorkerCore } from './worker/core.ts';
+import { SupervisorLink } from './worker/link.ts';
+
+enableCompileCache();
+
+const linkFd = fd(3);
+
+/** Resolves when the worker has drained. */
+async function main(): Promise<void> {
+  if (hasCapabilities(readFileSync('/proc/self/status', 'utf8'))) {
+    throw new MeshError('CONFIG', 'a worker parses the network and must have no capability; start bin/ztunnel instead');
+  }
+  const parsed = parseConfig(process.env, processLimits());
+  if (parsed.kind === 'invalid') throw new MeshError('CONFIG', parsed.errors.join('; '));
+  const { config } = parsed;
+  const sink = stdoutSink(process.env);
+  const registry = new Registry();
+  const store = new MeshStore();
+  const stopped = new AbortController();
+
+  const authority = createCaClient({
+    address: config.ca.address.replace('https://', ''),
+    rootFile: config.ca.rootFile,
+    tokenFile: config.tokenFile,
+    clusterId: config.clusterId,
+    ttlSeconds: Math.ceil(config.secretTtl / 1000),
+  });
+  const certificates = createCertificateStore({ authority, clock: systemClock, log: createLogger(sink, 'identity') });
+  const core = new WorkerCore({
+    config,
+    store,
+    certificates,
+    engine: nodeEngine,
+    clock: systemClock,
+    sink,
+    registry,
+    random: Math.random,
+    tools: { dial: dialer(systemClock), bindSocket, closeFd, originalSource: config.originalSource },
+    originalDestination,
+    socketName,
+    requestSockets: (pod, socket, count) => link.send({ kind: 'need', pod, socket, count }),
+    nameservers: nameservers(readFileSync('/etc/resolv.conf', 'utf8')),
+  });
+  const draining = Promise.withResolvers<number>();
+  const link: SupervisorLink = new SupervisorLink({
+    connection: seqpacketFromFd(linkFd),
+    core,
+    registry,
+    sink,
+    onDrain: (deadline) => draining.resolve(deadline ?? config.drainDeadline),
+  });
+  link.send({ kind: 'pending', items: ['state manager'] });
+  link.send({ kind: 'hello' });
+
+  const mesh = startDeltaClient({
+    connect: () => controlPlaneConnection(controlPlane(config)),
+    node: ztunnelNode({ ...config, metadata: config.nodeMetadata }),
+    store,
+    clock: systemClock,
+    log: createLogger(sink, 'xds'),
+    metrics: xdsMetrics(registry),
+    signal: stopped.signal,
+  });
+  void mesh.ready.then(() => {
+    core.serve();
+    link.send({ kind: 'pending', items: [] });
+  });
+
+  const deadline = await draining.promise;
+  await core.drain(millis(deadline));
+  stopped.abort();
+  certificates.close();
+  authority.close();
+}
+
+function controlPlane(config: ZtunnelConfig) {
+  const { xds, tokenFile, clusterId } = config;
+  return { address: xds.address, rootFile: xds.rootFile, tokenFile, clusterId };
+}
+
+// The supervisor tells workers when to end; a terminal's signal goes to the whole group.
+process.on('SIGINT', () => undefined);
+process.on('SIGTERM', () => undefined);
+
+main().then(
+  () => process.exit(0),
+  (e: unknown) => {
+    process.stderr.write(`ztunnel worker: ${describeError(e)}\n`);
+    process.exit(1);
+  },
+);

@@ -8,6 +8,7 @@ import { AggregatorRegistry, Gauge, Registry } from 'prom-client';
 import type { Clock } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
 import { createLogger, LogLevels, type LogSink } from '../../common/core/log.ts';
+import { registerBuild } from '../../common/telemetry/program.ts';
 import type { SeqpacketConnection } from '../../native/index.ts';
 import type { ZtunnelConfig } from '../config.ts';
 import { adminRoutes, type EndpointSources, metricsRoutes, readinessRoutes } from './endpoints.ts';
@@ -40,6 +41,7 @@ export interface Supervisor {
   drain(): Promise<void>;
 }
 
+const version = '0.1.0';
 const wellKnown = { admin: 15000, metrics: 15020, readiness: 15021 };
 
 export async function startSupervisor(options: SupervisorOptions): Promise<Supervisor> {
@@ -134,6 +136,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
 /** Names of Istio's proxy (ambient-wire 7.1); one of ours tells restarts of workers. */
 function supervisorMetrics(pods: PodTable, fleet: WorkerFleet): Registry {
   const registry = new Registry();
+  registerBuild(registry, 'ztunnel', version);
   const gauge = (name: string, help: string, value: () => number) =>
     new Gauge({
       name,

@@ -1,0 +1,103 @@
+/** What a pod gets for a DNS query: names of the mesh from the store, everything else from the name servers (ambient-wire 8). */
+import type { Clock } from '../../common/core/clock.ts';
+import { describeError } from '../../common/core/errors.ts';
+import type { Logger } from '../../common/core/log.ts';
+import { type NameOptions, resolveName, searchDomains } from '../../common/dns/resolve.ts';
+import type { MeshReader } from '../../common/mesh/store.ts';
+import type { Workload } from '../../common/mesh/types.ts';
+import type { DnsMetrics, DnsQuery } from '../../common/telemetry/dns.ts';
+import type { ProxiedPod } from '../proxy/pod.ts';
+import type { Forwarder } from './forward.ts';
+import { errorReply, failureReply, fitUdp, parseQuery, type Query, rcode, recordsReply } from './message.ts';
+
+export interface DnsSettings {
+  readonly clusterDomain: string;
+  readonly preferredNamespace: string | undefined;
+  readonly ipv6: boolean;
+  /** false: everything is forwarded (ISTIO_META_DNS_CAPTURE=false while the agent still captures). */
+  readonly fromMesh: boolean;
+}
+
+export interface DnsTools {
+  readonly store: MeshReader;
+  readonly settings: DnsSettings;
+  readonly metrics: DnsMetrics;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** Target `dns`. */
+  readonly log: Logger;
+}
+
+export type Transport = 'udp' | 'tcp';
+
+export class DnsAnswerer {
+  readonly #pod: ProxiedPod;
+  readonly #forwarder: Forwarder;
+  readonly #tools: DnsTools;
+  readonly #options: NameOptions;
+
+  constructor(pod: ProxiedPod, forwarder: Forwarder, tools: DnsTools) {
+    this.#pod = pod;
+    this.#forwarder = forwarder;
+    this.#tools = tools;
+    const { clusterDomain, preferredNamespace, ipv6 } = tools.settings;
+    this.#options = {
+      clusterDomain,
+      preferredNamespace,
+      ipv6,
+      random: tools.random,
+      searchDomains: searchDomains(pod.info.namespace, clusterDomain),
+    };
+  }
+
+  /** The reply, or undefined where the bytes deserve none. Never rejects. */
+  async answer(bytes: Buffer, transport: Transport, signal: AbortSignal): Promise<Buffer | undefined> {
+    const parsed = parseQuery(bytes);
+    if (parsed.kind === 'noise') return undefined;
+    if (parsed.kind === 'error') return errorReply(parsed.id, parsed.rcode);
+    const { query } = parsed;
+    const client = this.#pod.workload();
+    const { metrics, log } = this.#tools;
+    const about: DnsQuery = { type: query.question.type, protocol: transport, source: client };
+    metrics.request(about);
+    if (!client) return failureReply(query, rcode.servFail);
+    const known = this.#fromMesh(query, client);
+    if (log.enabled('debug')) {
+      const result = known ? 'mesh' : 'forwarded';
+      log.debug('dns query', {
+        'src.workload': client.name,
+        'src.namespace': client.namespace,
+        query: query.name,
+        result,
+      });
+    }
+    if (known) return transport === 'udp' ? fitUdp(query, known) : known;
+    return this.#forward(bytes, query, about, transport, signal);
+  }
+
+  #fromMesh(query: Query, client: Workload): Buffer | undefined {
+    if (query.type === 'other' || !this.#tools.settings.fromMesh) return undefined;
+    const found = resolveName(this.#tools.store, { name: query.name, type: query.type, client }, this.#options);
+    return found.kind === 'found' ? recordsReply(query, found.records) : undefined;
+  }
+
+  async #forward(
+    bytes: Buffer,
+    query: Query,
+    about: DnsQuery,
+    transport: Transport,
+    signal: AbortSignal,
+  ): Promise<Buffer> {
+    const { metrics, clock, log } = this.#tools;
+    const start = clock.now();
+    try {
+      const reply = await this.#forwarder.forward(bytes, transport, signal);
+      metrics.upstream(about, (clock.now() - start) / 1000);
+      return transport === 'udp' ? fitUdp(query, reply) : reply;
+    } catch (e) {
+      metrics.upstreamFailed(about);
+      log.debug('dns query failed', { query: query.name, error: describeError(e) });
+      return failureReply(query, rcode.servFail);
+    }
+  }
+}

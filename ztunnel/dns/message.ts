@@ -1,0 +1,141 @@
+/** DNS messages (RFC 1035, EDNS RFC 6891) as far as the proxy reads and writes them. Pure; never throws on a peer's bytes. */
+import dns from 'dns-packet';
+import type { NameRecord } from '../../common/dns/resolve.ts';
+
+export const rcode = { noError: 0, formErr: 1, servFail: 2, notImp: 4 } as const;
+export type Rcode = (typeof rcode)[keyof typeof rcode];
+
+/** Bytes; what a client without EDNS takes over UDP (RFC 1035 2.3.4). */
+export const plainUdpSize = 512;
+/** Bytes; what we send at most over UDP, whatever the client offers, so as not to be fragmented or to amplify. */
+export const maxUdpSize = 1232;
+const headerSize = 12;
+
+export interface Query {
+  readonly id: number;
+  readonly recursionDesired: boolean;
+  /** As asked, for the answer to repeat. */
+  readonly question: dns.Question;
+  /** Lower case, without a final dot. */
+  readonly name: string;
+  /** `other`: always forwarded. */
+  readonly type: 'A' | 'AAAA' | 'other';
+  /** Payload size the client offers with EDNS, at least 512; undefined without EDNS. */
+  readonly edns: { readonly size: number; readonly dnssecOk: boolean } | undefined;
+}
+
+export type Parsed =
+  | { readonly kind: 'query'; readonly query: Query }
+  /** Answer with this code. */
+  | { readonly kind: 'error'; readonly id: number; readonly rcode: Rcode }
+  /** Not even a header: nothing can be answered. */
+  | { readonly kind: 'noise' };
+
+export function parseQuery(bytes: Buffer): Parsed {
+  if (bytes.length < headerSize) return { kind: 'noise' };
+  const id = bytes.readUInt16BE(0);
+  const flags = bytes.readUInt16BE(2);
+  if (flags & 0x8000) return { kind: 'error', id, rcode: rcode.formErr };
+  if ((flags >> 11) & 0xf) return { kind: 'error', id, rcode: rcode.notImp };
+  let packet: dns.DecodedPacket;
+  try {
+    packet = dns.decode(bytes);
+  } catch {
+    return { kind: 'error', id, rcode: rcode.formErr };
+  }
+  const [question] = packet.questions ?? [];
+  if (!question || packet.questions?.length !== 1) return { kind: 'error', id, rcode: rcode.formErr };
+  const opt = packet.additionals?.find((a) => a.type === 'OPT');
+  const address = question.class === 'IN' && (question.type === 'A' || question.type === 'AAAA');
+  return {
+    kind: 'query',
+    query: {
+      id,
+      recursionDesired: packet.flag_rd,
+      question,
+      name: question.name.toLowerCase().replace(/\.$/, ''),
+      type: address ? (question.type as 'A' | 'AAAA') : 'other',
+      edns: opt && { size: Math.max(plainUdpSize, opt.udpPayloadSize), dnssecOk: opt.flag_do },
+    },
+  };
+}
+
+/** Header and nothing else: for what could not be read. */
+export function errorReply(id: number, code: Rcode): Buffer {
+  return dns.encode({ type: 'response', id, flags: code });
+}
+
+/** The code and the question, nothing more. */
+export function failureReply(query: Query, code: Rcode): Buffer {
+  return encodeReply(query, code, false, []);
+}
+
+/** Authoritative. No records: NOERROR all the same, never NXDOMAIN. */
+export function recordsReply(query: Query, records: readonly NameRecord[]): Buffer {
+  return encodeReply(query, rcode.noError, true, [...records]);
+}
+
+/** Cuts a reply that is too long for the client's UDP to header, question and TC, so that it asks again over TCP. */
+export function fitUdp(query: Query, reply: Buffer): Buffer {
+  const room = Math.min(maxUdpSize, query.edns?.size ?? plainUdpSize);
+  if (reply.length <= room) return reply;
+  const flags = reply.readUInt16BE(2);
+  return dns.encode({
+    type: 'response',
+    id: query.id,
+    flags: (flags & 0x07ff) | dns.TRUNCATED_RESPONSE,
+    questions: [query.question],
+  });
+}
+
+function encodeReply(query: Query, code: Rcode, authoritative: boolean, answers: dns.Answer[]): Buffer {
+  const flags =
+    (authoritative ? dns.AUTHORITATIVE_ANSWER : 0) |
+    (query.recursionDesired ? dns.RECURSION_DESIRED : 0) |
+    dns.RECURSION_AVAILABLE |
+    code;
+  const { edns } = query;
+  const additionals: dns.Answer[] = edns
+    ? [
+        {
+          type: 'OPT',
+          name: '.',
+          udpPayloadSize: edns.size,
+          extendedRcode: 0,
+          ednsVersion: 0,
+          flags: edns.dnssecOk ? dns.DNSSEC_OK : 0,
+          flag_do: edns.dnssecOk,
+          options: [],
+        },
+      ]
+    : [];
+  return dns.encode({ type: 'response', id: query.id, flags, questions: [query.question], answers, additionals });
+}
+
+/**
+ * Whether a datagram answers what we asked: our id, a response, and the question we sent, byte by byte but for case
+ * (RFC 5452 9.1). With the random source port that is what stands between a pod's resolver and a forger.
+ */
+export function answers(sent: Buffer, received: Buffer): boolean {
+  if (received.length < headerSize || received.readUInt16BE(0) !== sent.readUInt16BE(0)) return false;
+  if (!(received.readUInt16BE(2) & 0x8000)) return false;
+  const end = questionEnd(sent);
+  if (end === undefined || received.readUInt16BE(4) !== 1 || received.length < end) return false;
+  return lowerAscii(sent.subarray(headerSize, end)).equals(lowerAscii(received.subarray(headerSize, end)));
+}
+
+/** Offset behind the one question of a query; a name in a question is never compressed. */
+function questionEnd(message: Buffer): number | undefined {
+  let at = headerSize;
+  for (;;) {
+    const length = message[at];
+    if (length === undefined || length > 63) return undefined;
+    at += 1 + length;
+    if (length === 0) break;
+  }
+  return at + 4 <= message.length ? at + 4 : undefined;
+}
+
+function lowerAscii(bytes: Buffer): Buffer {
+  return Buffer.from(bytes.map((b) => (b >= 0x41 && b <= 0x5a ? b + 0x20 : b)));
+}

@@ -1,0 +1,93 @@
+/** DNS over UDP and TCP on listeners that the supervisor made in the pod. */
+import { createSocket } from 'node:dgram';
+import type { Socket } from 'node:net';
+import { type Fd, millis } from '../../common/core/brand.ts';
+import type { Clock } from '../../common/core/clock.ts';
+import type { Logger } from '../../common/core/log.ts';
+import { isIpv6, type SocketAddr } from '../../common/core/net.ts';
+import { acceptFrom, refuse } from '../proxy/accept.ts';
+import type { DnsAnswerer } from './answer.ts';
+import { framed, MessageReader } from './forward.ts';
+
+/** TCP clients of one pod at a time. */
+const maxTcpClients = 64;
+/** Queries of one TCP client that may be open; more wait unread (RFC 7766 6.2.1.1 allows pipelining). */
+const maxPipelined = 32;
+/** ms without a query after which a TCP client is let go (RFC 7766 6.2.3 asks for seconds). */
+const idleTimeout = 10_000;
+
+export interface DnsServerOptions {
+  readonly answerer: DnsAnswerer;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Takes the descriptor over. Returns how to stop, which also gives up what is being asked. */
+export function serveDnsUdp(fd: Fd, listen: SocketAddr, { answerer, log }: DnsServerOptions): () => void {
+  const stopped = new AbortController();
+  const socket = createSocket(isIpv6(listen.ip) ? 'udp6' : 'udp4');
+  socket.on('error', (e) => log.warn('dns socket', { error: e.message }));
+  socket.on('message', (bytes, from) => {
+    void answerer.answer(bytes, 'udp', stopped.signal).then((reply) => {
+      if (reply && !stopped.signal.aborted) socket.send(reply, from.port, from.address);
+    });
+  });
+  socket.bind({ fd });
+  return () => {
+    stopped.abort();
+    socket.close();
+  };
+}
+
+/** Takes the descriptor over. Returns how to stop. */
+export function serveDnsTcp(fd: Fd, options: DnsServerOptions): () => void {
+  const stopped = new AbortController();
+  const clients = new Set<Socket>();
+  const server = acceptFrom(fd, ({ socket }) => {
+    if (clients.size >= maxTcpClients) {
+      refuse(socket);
+      return;
+    }
+    clients.add(socket);
+    socket.once('close', () => clients.delete(socket));
+    serveClient(socket, options, stopped.signal);
+  });
+  server.on('error', (e) => options.log.warn('dns listener', { error: e.message }));
+  return () => {
+    stopped.abort();
+    server.close();
+    for (const socket of clients) socket.destroy();
+  };
+}
+
+function serveClient(socket: Socket, { answerer, clock }: DnsServerOptions, signal: AbortSignal): void {
+  const reader = new MessageReader();
+  let open = 0;
+  let ended = false;
+  const rearm = () => clock.after(millis(idleTimeout), () => socket.destroy());
+  let idle = rearm();
+  const done = () => {
+    open--;
+    if (ended && open === 0) socket.end();
+    else if (open < maxPipelined) socket.resume();
+  };
+  socket.on('error', () => undefined);
+  socket.on('close', () => idle.cancel());
+  socket.on('end', () => {
+    ended = true;
+    if (open === 0) socket.end();
+  });
+  socket.on('data', (chunk: Buffer) => {
+    idle.cancel();
+    idle = rearm();
+    for (const message of reader.push(chunk)) {
+      open++;
+      if (open >= maxPipelined) socket.pause();
+      void answerer.answer(message, 'tcp', signal).then((reply) => {
+        if (reply && !socket.destroyed) socket.write(framed(reply));
+        done();
+      });
+    }
+  });
+  socket.resume();
+}

@@ -1,0 +1,118 @@
+/** Last stage: tells metrics, access log and trace how a connection went. Exactly once, whatever happened. */
+import type { Clock } from '../../common/core/clock.ts';
+import { describeError, type ErrorCode, errorTable, MeshError, type ResponseFlag } from '../../common/core/errors.ts';
+import type { SocketAddr } from '../../common/core/net.ts';
+import type { Baggage } from '../../common/hbone/headers.ts';
+import type { RelayCounters, RelayResult } from '../../common/hbone/relay.ts';
+import type { Identity, Service, Workload } from '../../common/mesh/types.ts';
+import type { Denial } from './decide.ts';
+import type { Trace } from './trace.ts';
+
+/** What is known of a connection; the stages fill it in. */
+export interface ConnectionRecord {
+  readonly direction: 'inbound' | 'outbound';
+  readonly sourceAddress: SocketAddr;
+  /** Wire address: port 15008 for HBONE. */
+  destinationAddress: SocketAddr;
+  /** Authority of the CONNECT. */
+  hboneAddress?: string;
+  source?: Workload | undefined;
+  /** The peer's own word, where the mesh does not know it. */
+  sourceBaggage?: Baggage | undefined;
+  sourceIdentity?: Identity | undefined;
+  destination?: Workload | undefined;
+  destinationIdentity?: Identity | undefined;
+  service?: Service | undefined;
+  mtls: boolean;
+  traceId?: string | undefined;
+}
+
+/** How it ended. */
+export interface Outcome {
+  readonly flag: ResponseFlag;
+  readonly durationMs: number;
+  /** Taken from downstream. */
+  readonly received: number;
+  /** Given to downstream. */
+  readonly sent: number;
+  readonly error?: string;
+}
+
+/** Metrics and access log; common/telemetry in the worker, a list in tests. */
+export interface TrafficSink {
+  /** `counters` go on counting until `closed`. */
+  opened(record: ConnectionRecord, counters: RelayCounters): void;
+  /** After `opened`. */
+  closed(record: ConnectionRecord, outcome: Outcome): void;
+  /** Without `opened`: refused or not connected. */
+  failed(record: ConnectionRecord, outcome: Outcome): void;
+}
+
+export class Account {
+  readonly record: ConnectionRecord;
+  readonly counters: RelayCounters = { received: 0, sent: 0 };
+  readonly trace: Trace | undefined;
+  readonly #sink: TrafficSink;
+  readonly #clock: Clock;
+  readonly #start: number;
+  #state: 'new' | 'open' | 'settled' = 'new';
+
+  constructor(record: ConnectionRecord, sink: TrafficSink, clock: Clock, trace: Trace | undefined) {
+    this.record = record;
+    this.trace = trace;
+    this.#sink = sink;
+    this.#clock = clock;
+    this.#start = clock.now();
+  }
+
+  opened(): void {
+    if (this.#state !== 'new') throw new Error('a connection was opened twice');
+    this.#state = 'open';
+    this.#sink.opened(this.record, this.counters);
+    this.trace?.('relay', 'bytes flow');
+  }
+
+  /** The relay's result; `withdrawn` is why policy cut it. */
+  relayed(result: RelayResult, withdrawn: string | undefined): void {
+    if (withdrawn !== undefined) this.#settle('DENY', withdrawn);
+    else if (result.error) this.#settle(flagOf(result.error), describeError(result.error));
+    else this.#settle('-', undefined);
+  }
+
+  denied(denial: Denial): void {
+    const { cause } = denial;
+    this.record.service ??= denial.service;
+    this.record.destination ??= denial.workload;
+    if (cause.kind === 'policy') this.#settle(cause.flag, denial.reason);
+    else this.#settle(errorTable[cause.code].responseFlag, withHint(cause.code, denial.reason));
+  }
+
+  failed(error: unknown): void {
+    this.#settle(flagOf(error), describeError(error));
+  }
+
+  #settle(flag: ResponseFlag, error: string | undefined): void {
+    if (this.#state === 'settled') throw new Error('a connection was accounted twice');
+    const outcome: Outcome = {
+      flag,
+      durationMs: this.#clock.now() - this.#start,
+      received: this.counters.received,
+      sent: this.counters.sent,
+      ...(error !== undefined && { error }),
+    };
+    const { record } = this;
+    if (this.#state === 'open') this.#sink.closed(record, outcome);
+    else this.#sink.failed(record, outcome);
+    this.#state = 'settled';
+    this.trace?.('account', `${error ?? 'complete'} (received ${outcome.received}, sent ${outcome.sent})`);
+  }
+}
+
+function flagOf(error: unknown): ResponseFlag {
+  return error instanceof MeshError ? error.responseFlag : '-';
+}
+
+function withHint(code: ErrorCode, reason: string): string {
+  const { hint } = errorTable[code];
+  return hint ? `${reason} (${hint})` : reason;
+}

@@ -1,0 +1,77 @@
+/** Fourth stage: the connection onwards, always from a socket that was made inside the pod's namespace. */
+import type { Socket } from 'node:net';
+import type { Fd } from '../../common/core/brand.ts';
+import { MeshError } from '../../common/core/errors.ts';
+import { type Ip, isIpv6, type Port, type SocketAddr } from '../../common/core/net.ts';
+import type { SocketKind } from '../control/messages.ts';
+import { type Dial, dialTimeout } from './dial.ts';
+import type { ProxiedPod } from './pod.ts';
+
+export interface ConnectTools {
+  readonly dial: Dial;
+  /** bind(2); throws NativeError. */
+  readonly bindSocket: (fd: Fd, address: SocketAddr) => void;
+  readonly closeFd: (fd: Fd) => void;
+  /** Whether the app shall see the client's address. */
+  readonly originalSource: 'always' | 'never' | 'auto';
+}
+
+/** ms. A collision of port numbers shows as silence; a second socket gets another port. */
+const firstAttempt = 3_000;
+
+/** Plain TCP from the pod to anywhere. MeshError. */
+export async function connectFromPod(
+  pod: ProxiedPod,
+  to: SocketAddr,
+  tools: ConnectTools,
+  signal: AbortSignal,
+): Promise<Socket> {
+  const fd = await pod.socket(isIpv6(to.ip) ? 'outbound6' : 'outbound4', signal);
+  return tools.dial(fd, to, signal, dialTimeout);
+}
+
+/** To the app inside the pod, from the client's address where that is wanted and possible. MeshError. */
+export async function connectToApp(
+  pod: ProxiedPod,
+  client: Ip,
+  to: SocketAddr,
+  tools: ConnectTools,
+  signal: AbortSignal,
+): Promise<Socket> {
+  // A pod that calls itself has its own address anyway, and the kernel would route the reply past us.
+  if (tools.originalSource === 'never' || client === to.ip || isIpv6(client) !== isIpv6(to.ip)) {
+    return connectFromPod(pod, to, tools, signal);
+  }
+  try {
+    return await dialFrom(pod, client, to, tools, signal, firstAttempt);
+  } catch (e) {
+    if (!isPortCollision(e)) throw e;
+    return dialFrom(pod, client, to, tools, signal, dialTimeout - firstAttempt);
+  }
+}
+
+async function dialFrom(
+  pod: ProxiedPod,
+  client: Ip,
+  to: SocketAddr,
+  tools: ConnectTools,
+  signal: AbortSignal,
+  timeoutMs: number,
+): Promise<Socket> {
+  const kind: SocketKind = isIpv6(to.ip) ? 'inbound6' : 'inbound4';
+  const fd = await pod.socket(kind, signal);
+  try {
+    tools.bindSocket(fd, { ip: client, port: 0 as Port });
+  } catch (cause) {
+    tools.closeFd(fd);
+    if (tools.originalSource === 'auto') return connectFromPod(pod, to, tools, signal);
+    throw new MeshError('KERNEL', `the client's address ${client} cannot be used towards the app`, { cause });
+  }
+  return tools.dial(fd, to, signal, timeoutMs);
+}
+
+function isPortCollision(e: unknown): boolean {
+  if (!(e instanceof MeshError)) return false;
+  const errno = (e.cause as NodeJS.ErrnoException | undefined)?.code;
+  return e.code === 'CONNECT_TIMEOUT' || errno === 'EADDRINUSE' || errno === 'EADDRNOTAVAIL';
+}

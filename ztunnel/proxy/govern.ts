@@ -1,0 +1,33 @@
+/** Puts an inbound connection under the policies: registered first, decided then, asked again on every push. */
+import type { SocketAddr } from '../../common/core/net.ts';
+import { type InboundDecision, type InboundQuestion, policyDenial } from './decide.ts';
+import { type Governed, Permit } from './permit.ts';
+import type { ProxyRuntime } from './runtime.ts';
+
+export interface Governance {
+  readonly permit: Permit;
+  /** Registers the connection and takes the first decision, in one turn: no push falls between them. */
+  decide(question: InboundQuestion, decide: () => InboundDecision): InboundDecision;
+  /** The connection is over. */
+  release(): void;
+}
+
+export function govern(runtime: ProxyRuntime): Governance {
+  const permit = new Permit();
+  let governed: Governed | undefined;
+  return {
+    permit,
+    decide(question, decide) {
+      let target: SocketAddr | undefined;
+      governed = { permit, denied: () => target && policyDenial(runtime.store, question, target) };
+      runtime.registry.register(governed);
+      const decision = decide();
+      if (decision.kind === 'forward') target = decision.target;
+      else if (decision.cause.kind === 'policy') runtime.policyLog(decision.reason);
+      return decision;
+    },
+    release() {
+      if (governed) runtime.registry.release(governed);
+    },
+  };
+}

@@ -1,0 +1,87 @@
+/** An HBONE stream to a pod (ambient-wire 2.4): identify -> decide -> connect -> relay -> account. */
+import { MeshError } from '../../common/core/errors.ts';
+import { formatSocketAddr } from '../../common/core/net.ts';
+import { parseAuthority, parseBaggage, parseForwarded, parseTraceparent } from '../../common/hbone/headers.ts';
+import type { InboundTunnel } from '../../common/hbone/types.ts';
+import { sameIdentity } from '../../common/identity/spiffe.ts';
+import { identityOf, inboundService } from '../../common/mesh/resolve.ts';
+import type { Workload } from '../../common/mesh/types.ts';
+import { baggageHeader } from '../../common/telemetry/baggage.ts';
+import { connectToApp } from './connect.ts';
+import { decideTunnel, type InboundQuestion } from './decide.ts';
+import { govern } from './govern.ts';
+import { identifyPod } from './identify.ts';
+import type { ProxiedPod } from './pod.ts';
+import { relayWith } from './relay.ts';
+import { openAccount, type ProxyRuntime } from './runtime.ts';
+
+/** Settles when the stream is over. Never rejects. */
+export async function handleTunnel(tunnel: InboundTunnel, pod: ProxiedPod, runtime: ProxyRuntime): Promise<void> {
+  const { request, peer, remote } = tunnel;
+  const traceId = request.traceparent && parseTraceparent(request.traceparent)?.traceId;
+  const authority = parseAuthority(request.authority);
+  const account = openAccount(
+    runtime,
+    {
+      direction: 'inbound',
+      sourceAddress: remote,
+      destinationAddress: tunnel.local,
+      hboneAddress: request.authority,
+      sourceIdentity: peer,
+      mtls: true,
+      traceId,
+    },
+    authority?.kind === 'address' ? authority.address : undefined,
+  );
+  const governed = govern(runtime);
+  const { permit } = governed;
+  try {
+    account.trace?.('accept', `CONNECT ${request.authority} from ${formatSocketAddr(remote)}`);
+    const local = await identifyPod(pod);
+    account.record.destination = local;
+    account.record.destinationIdentity = identityOf(local);
+    account.record.source = inboundSource(tunnel, runtime);
+    if (!account.record.source && runtime.responseBaggage && request.baggage !== undefined) {
+      account.record.sourceBaggage = parseBaggage(request.baggage);
+    }
+    account.trace?.('identify', `${peer.namespace}/${peer.serviceAccount} to ${local.namespace}/${local.name}`);
+    const { ownPorts } = pod;
+    const question: InboundQuestion = { local, source: remote.ip, identity: peer, ownPorts, compat: runtime.compat };
+    const decision = governed.decide(question, () =>
+      decideTunnel(runtime.store, question, request.authority, tunnel.local.ip, permit),
+    );
+    if (decision.kind === 'deny') {
+      account.trace?.('decide', `refused: ${decision.reason}`);
+      tunnel.refuse(decision.status);
+      account.denied(decision);
+      return;
+    }
+    account.trace?.('decide', `allowed to ${formatSocketAddr(decision.target)}`);
+    const { target } = decision;
+    const host = request.forwarded && parseForwarded(request.forwarded)?.host;
+    account.record.service = inboundService(runtime.store, local, host, target.port);
+    const app = await connectToApp(pod, remote.ip, target, runtime.tools, tunnel.signal);
+    account.trace?.('connect', `connected to ${formatSocketAddr(target)}`);
+    if (tunnel.signal.aborted || permit.withdrawn !== undefined) {
+      app.destroy();
+      if (permit.withdrawn !== undefined) tunnel.refuse(401);
+      throw new MeshError('CANCELLED', permit.withdrawn ?? 'the client went away');
+    }
+    const stream = tunnel.accept(runtime.responseBaggage ? { baggage: baggageHeader(local) } : {});
+    await relayWith(permit, stream, app, account, runtime.engine);
+  } catch (e) {
+    // After a withdrawal the refusal has been sent; a stream that is gone takes none.
+    if (!tunnel.signal.aborted && permit.withdrawn === undefined) tunnel.refuse(503);
+    account.failed(e);
+  } finally {
+    governed.release();
+  }
+}
+
+/** For labels only. An address that has moved on to another workload must not lend it the connection. */
+function inboundSource(tunnel: InboundTunnel, runtime: ProxyRuntime): Workload | undefined {
+  const { forwardedNetwork } = tunnel.request;
+  if (forwardedNetwork !== undefined && forwardedNetwork !== runtime.network) return undefined;
+  const found = runtime.store.workloadByIp(runtime.network, tunnel.remote.ip);
+  return found && sameIdentity(identityOf(found), tunnel.peer) ? found : undefined;
+}

@@ -1,0 +1,62 @@
+import { MeshError } from '../../common/core/errors.ts';
+
+/**
+ * A permit is what `decide` gives and `relay` demands: without one no byte moves, and when policy withdraws it the
+ * connection ends. A connection is registered before policy is asked, so that no push can fall between question and answer.
+ */
+export class Permit {
+  readonly #controller = new AbortController();
+  #reason: string | undefined;
+
+  /** Aborts when the permit is withdrawn. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Why it was withdrawn; undefined while it holds. */
+  get withdrawn(): string | undefined {
+    return this.#reason;
+  }
+
+  withdraw(reason: string): void {
+    if (this.#reason !== undefined) return;
+    this.#reason = reason;
+    this.#controller.abort(new MeshError('CANCELLED', reason));
+  }
+}
+
+/** A connection that policy rules over. */
+export interface Governed {
+  readonly permit: Permit;
+  /** Asks the policies of now; the reason when they deny, undefined when they allow. */
+  readonly denied: () => string | undefined;
+}
+
+export class ConnectionRegistry {
+  readonly #open = new Set<Governed>();
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  register(connection: Governed): void {
+    this.#open.add(connection);
+  }
+
+  release(connection: Governed): void {
+    this.#open.delete(connection);
+  }
+
+  /** Asks again for every open connection; returns how many lost their permit. */
+  recheck(): number {
+    let withdrawn = 0;
+    for (const connection of this.#open) {
+      if (connection.permit.withdrawn !== undefined) continue;
+      const reason = connection.denied();
+      if (reason === undefined) continue;
+      connection.permit.withdraw(`connection closed due to policy change: ${reason}`);
+      withdrawn++;
+    }
+    return withdrawn;
+  }
+}

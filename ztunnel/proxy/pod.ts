@@ -1,0 +1,22 @@
+/** One proxied pod as the stages see it; worker/pod.ts makes it real. */
+import type { Fd } from '../../common/core/brand.ts';
+import type { HbonePool } from '../../common/hbone/types.ts';
+import type { Workload } from '../../common/mesh/types.ts';
+import type { WorkloadInfo } from '../../common/zds/types.ts';
+import type { SocketKind } from '../control/messages.ts';
+
+export interface ProxiedPod {
+  readonly uid: string;
+  /** Identity as the node agent vouched for it, for exactly this network namespace. */
+  readonly info: WorkloadInfo;
+  /** Never a destination: the well-known ports and those of this pod's listeners. */
+  readonly ownPorts: ReadonlySet<number>;
+  /** Connections to other pods carry this pod's identity and address: they are never shared. */
+  readonly pool: HbonePool;
+  /** What the mesh says about this pod now. */
+  workload(): Workload | undefined;
+  /** Waits up to 5 s for it. MeshError UNKNOWN_SOURCE. */
+  waitForWorkload(): Promise<Workload>;
+  /** A socket inside the pod's namespace; the caller owns it. MeshError KERNEL, CANCELLED. */
+  socket(kind: SocketKind, signal: AbortSignal): Fd | Promise<Fd>;
+}

@@ -1,0 +1,42 @@
+/** The world as the stages see it, injected once for a worker. */
+import type { Clock } from '../../common/core/clock.ts';
+import type { Compat } from '../../common/core/compat.ts';
+import type { Logger } from '../../common/core/log.ts';
+import type { SocketAddr } from '../../common/core/net.ts';
+import type { MeshReader } from '../../common/mesh/store.ts';
+import type { Engine } from '../engine.ts';
+import { Account, type ConnectionRecord, type TrafficSink } from './account.ts';
+import type { ConnectTools } from './connect.ts';
+import type { OriginalDestination } from './identify.ts';
+import type { ConnectionRegistry } from './permit.ts';
+import type { Traced, tracer } from './trace.ts';
+
+export interface ProxyRuntime {
+  readonly store: MeshReader;
+  readonly engine: Engine;
+  readonly clock: Clock;
+  /** [0, 1). */
+  readonly random: () => number;
+  readonly registry: ConnectionRegistry;
+  readonly sink: TrafficSink;
+  /** Why policies decided as they did; level debug, or info with AUTHZ_POLICY_INFO_LOGGING. */
+  readonly policyLog: (message: string) => void;
+  readonly log: Logger;
+  readonly trace: ReturnType<typeof tracer>;
+  readonly originalDestination: OriginalDestination;
+  readonly tools: ConnectTools;
+  readonly network: string;
+  readonly compat: Compat;
+  /** Baggage in answers, and use of the peer's baggage in metrics. */
+  readonly responseBaggage: boolean;
+}
+
+/** Opens the account of a connection; `destination` is where it wants to go, as far as that is known. */
+export function openAccount(
+  runtime: ProxyRuntime,
+  record: ConnectionRecord,
+  destination: SocketAddr | undefined,
+): Account {
+  const traced: Traced = { source: record.sourceAddress, destination, traceId: record.traceId };
+  return new Account(record, runtime.sink, runtime.clock, runtime.trace(traced));
+}

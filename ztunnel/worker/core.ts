@@ -1,0 +1,238 @@
+/**
+ * A worker without its process: the mesh, certificates, pods and metrics put together. worker.ts adds the link to the
+ * supervisor and istiod; tests add what they like.
+ */
+import { Counter, Gauge, type Registry } from 'prom-client';
+import type { Fd } from '../../common/core/brand.ts';
+import { millis } from '../../common/core/brand.ts';
+import type { Clock, Timer } from '../../common/core/clock.ts';
+import { createLogger, type LogSink } from '../../common/core/log.ts';
+import type { SocketAddr } from '../../common/core/net.ts';
+import type { CertificateStore } from '../../common/identity/types.ts';
+import type { MeshChanges, MeshReader } from '../../common/mesh/store.ts';
+import { dnsMetrics } from '../../common/telemetry/dns.ts';
+import { TrafficMetrics } from '../../common/telemetry/traffic.ts';
+import type { ZtunnelConfig } from '../config.ts';
+import type { PodMessage, SocketKind } from '../control/messages.ts';
+import { DnsAnswerer, type DnsTools } from '../dns/answer.ts';
+import { Forwarder } from '../dns/forward.ts';
+import { serveDnsTcp, serveDnsUdp } from '../dns/server.ts';
+import type { Engine } from '../engine.ts';
+import { type ConnectTools, connectFromPod } from '../proxy/connect.ts';
+import type { OriginalDestination } from '../proxy/identify.ts';
+import { ConnectionRegistry } from '../proxy/permit.ts';
+import type { ProxyRuntime } from '../proxy/runtime.ts';
+import { tracer } from '../proxy/trace.ts';
+import { DescriptorBudget } from './descriptors.ts';
+import { type PodServices, type Refusal, WorkerPod } from './pod.ts';
+import { Prefetcher } from './prefetch.ts';
+import { Traffic } from './traffic.ts';
+
+/** Part of the configuration that a worker's data path uses. */
+export type CoreConfig = Pick<
+  ZtunnelConfig,
+  | 'maxDescriptors'
+  | 'compat'
+  | 'trace'
+  | 'network'
+  | 'nodeName'
+  | 'clusterDomain'
+  | 'preferredServiceNamespace'
+  | 'ipv6'
+  | 'dnsProxy'
+  | 'poolMaxStreams'
+  | 'poolUnusedRelease'
+  | 'responseBaggage'
+  | 'logPolicyDecisions'
+>;
+
+export interface CoreOptions {
+  readonly config: CoreConfig;
+  readonly store: MeshReader;
+  readonly certificates: CertificateStore;
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly sink: LogSink;
+  readonly registry: Registry;
+  /** [0, 1). */
+  readonly random: () => number;
+  readonly tools: ConnectTools;
+  readonly originalDestination: OriginalDestination;
+  readonly socketName: (fd: Fd) => SocketAddr;
+  readonly requestSockets: (pod: number, kind: SocketKind, count: number) => void;
+  /** Of the proxy's own resolv.conf. */
+  readonly nameservers: readonly SocketAddr[];
+}
+
+/** ms between looks at stocks of sockets that a burst left behind. */
+const sweepInterval = 10_000;
+
+export class WorkerCore {
+  readonly connections = new ConnectionRegistry();
+  readonly traffic: Traffic;
+  readonly #options: CoreOptions;
+  readonly #services: PodServices;
+  readonly #pods = new Map<number, WorkerPod>();
+  readonly #prefetcher: Prefetcher | undefined;
+  readonly #stopWatching: () => void;
+  #sweep: Timer;
+  #serving = false;
+
+  constructor(options: CoreOptions) {
+    const { config, store, certificates, clock, sink, registry, random } = options;
+    this.#options = options;
+    const log = createLogger(sink, 'proxy');
+    const policyLogger = createLogger(sink, 'policy');
+    this.traffic = new Traffic(new TrafficMetrics(registry), createLogger(sink, 'access'));
+    const refusals = new Counter({
+      name: 'aquifer_connections_refused_total',
+      help: 'Connections refused before any decision: too few descriptors, direct calls of capture ports, failed handshakes',
+      labelNames: ['reason'],
+      registers: [registry],
+    });
+    const withdrawals = new Counter({
+      name: 'aquifer_connections_withdrawn_total',
+      help: 'Open connections closed because a policy changed',
+      registers: [registry],
+    });
+    processMetrics(registry, this, config.maxDescriptors);
+    const runtime: ProxyRuntime = {
+      store,
+      engine: options.engine,
+      clock,
+      random,
+      registry: this.connections,
+      sink: this.traffic,
+      policyLog: (message) => policyLogger.log(config.logPolicyDecisions ? 'info' : 'debug', message),
+      log,
+      trace: tracer(config.trace, createLogger(sink, 'trace')),
+      originalDestination: options.originalDestination,
+      tools: options.tools,
+      network: config.network,
+      compat: config.compat,
+      responseBaggage: config.responseBaggage,
+    };
+    const dns: DnsTools = {
+      store,
+      metrics: dnsMetrics(registry),
+      clock,
+      random,
+      log: createLogger(sink, 'dns'),
+      settings: {
+        clusterDomain: config.clusterDomain,
+        preferredNamespace: config.preferredServiceNamespace,
+        ipv6: config.ipv6,
+        fromMesh: config.dnsProxy,
+      },
+    };
+    this.#services = {
+      runtime,
+      certificates,
+      budget: new DescriptorBudget(config.maxDescriptors),
+      nodeName: config.nodeName,
+      pool: { maxStreamsPerConnection: config.poolMaxStreams, unusedReleaseMs: config.poolUnusedRelease },
+      requestSockets: options.requestSockets,
+      closeFd: options.tools.closeFd,
+      refused: (reason: Refusal) => refusals.inc({ reason }),
+      serveDns: (role, fd, pod) => this.#serveDns(role, fd, pod, dns),
+    };
+    if (config.nodeName !== undefined) this.#prefetcher = new Prefetcher(store, certificates, config.nodeName);
+    this.#stopWatching = store.onChange((changes) => {
+      const withdrawn = this.#meshChanged(changes);
+      if (withdrawn === 0) return;
+      withdrawals.inc(withdrawn);
+      log.info('policy change closed open connections', { connections: withdrawn });
+    });
+    this.#sweep = this.#sweepLater();
+  }
+
+  get pods(): readonly WorkerPod[] {
+    return [...this.#pods.values()];
+  }
+
+  /** Takes the descriptors over. Accepts once `serve` was called. */
+  addPod(message: PodMessage, fds: readonly Fd[]): void {
+    const pod = new WorkerPod(message, fds, this.#services);
+    this.#pods.set(message.pod, pod);
+    if (this.#serving) pod.serve();
+  }
+
+  /** Resolves when the pod's last connection has ended or been cut. */
+  async dropPod(id: number, deadlineMs: number): Promise<void> {
+    const pod = this.#pods.get(id);
+    if (!pod) return;
+    await pod.drain(deadlineMs);
+    this.#pods.delete(id);
+  }
+
+  /** The mesh is known: accept, also what has waited in the backlogs. */
+  serve(): void {
+    this.#serving = true;
+    for (const pod of this.#pods.values()) pod.serve();
+  }
+
+  supply(id: number, kind: SocketKind, asked: number, fds: readonly Fd[], error: string): void {
+    const pod = this.#pods.get(id);
+    if (!pod) {
+      for (const fd of fds) this.#options.tools.closeFd(fd);
+      return;
+    }
+    // The kernel drops descriptors silently where the limit of open files is reached.
+    const lost = error === '' && fds.length < asked ? 'the limit of open files is reached' : error;
+    pod.stock.supply(kind, asked, fds, lost);
+  }
+
+  async drain(deadlineMs: number): Promise<void> {
+    this.#sweep.cancel();
+    await Promise.all(this.pods.map((pod) => this.dropPod(pod.id, deadlineMs)));
+    this.#stopWatching();
+  }
+
+  #meshChanged(changes: MeshChanges): number {
+    let own = false;
+    if (changes.workloads.size > 0) {
+      this.#prefetcher?.meshChanged(changes);
+      for (const pod of this.#pods.values()) own = pod.meshChanged() || own;
+    }
+    // A workload's own list of policies counts as a policy: Istio looks at pushes of policies only.
+    return own || changes.policies.size > 0 ? this.connections.recheck() : 0;
+  }
+
+  #serveDns(role: 'dnsUdp' | 'dnsTcp', fd: Fd, pod: WorkerPod, tools: DnsTools): () => void {
+    const forwarder = new Forwarder({
+      servers: this.#options.nameservers,
+      clock: this.#options.clock,
+      datagram: async (family, signal) => pod.socket(family === 4 ? 'dns4' : 'dns6', signal),
+      connect: (to, signal) => connectFromPod(pod, to, this.#options.tools, signal),
+    });
+    const server = { answerer: new DnsAnswerer(pod, forwarder, tools), clock: this.#options.clock, log: tools.log };
+    return role === 'dnsUdp' ? serveDnsUdp(fd, this.#options.socketName(fd), server) : serveDnsTcp(fd, server);
+  }
+
+  #sweepLater(): Timer {
+    return this.#options.clock.after(millis(sweepInterval), () => {
+      for (const pod of this.#pods.values()) pod.stock.sweep();
+      this.#sweep = this.#sweepLater();
+    });
+  }
+}
+
+function processMetrics(registry: Registry, core: WorkerCore, maxDescriptors: number): void {
+  const gauge = (name: string, help: string, value: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(value());
+      },
+    });
+  gauge('process_max_fds', 'Limit of open descriptors', () => maxDescriptors);
+  gauge('process_resident_memory_bytes', 'Resident memory', () => process.memoryUsage.rss());
+  gauge('aquifer_ready_sockets', 'Sockets in stock for new connections', () =>
+    core.pods.reduce((n, pod) => n + pod.stock.size, 0),
+  );
+  gauge('aquifer_hbone_connections', 'Open HBONE connections to other pods', () =>
+    core.pods.reduce((n, pod) => n + pod.pool.connections, 0),
+  );
+}

@@ -1,0 +1,238 @@
+/** One pod inside a worker: its listeners, its stock of sockets, its HBONE server and pool, and the workload that it is. */
+import type { Server, Socket } from 'node:net';
+import { type Fd, millis } from '../../common/core/brand.ts';
+import { describeError, MeshError } from '../../common/core/errors.ts';
+import { isLoopback } from '../../common/core/net.ts';
+import type { HbonePool, HboneServer } from '../../common/hbone/types.ts';
+import type { CertificateStore } from '../../common/identity/types.ts';
+import { identityOf } from '../../common/mesh/resolve.ts';
+import type { Workload } from '../../common/mesh/types.ts';
+import type { WorkloadInfo } from '../../common/zds/types.ts';
+import type { PodMessage, SocketKind } from '../control/messages.ts';
+import { type Accepted, acceptFrom, refuse } from '../proxy/accept.ts';
+import { connectFromPod } from '../proxy/connect.ts';
+import { ownPorts } from '../proxy/decide.ts';
+import { handleTunnel } from '../proxy/inbound.ts';
+import { handleOutbound } from '../proxy/outbound.ts';
+import { handlePlaintext } from '../proxy/passthrough.ts';
+import type { ProxiedPod } from '../proxy/pod.ts';
+import type { ProxyRuntime } from '../proxy/runtime.ts';
+import type { DescriptorBudget } from './descriptors.ts';
+import { SocketStock } from './socket-stock.ts';
+
+/** Names of the counters of refused connections. */
+export type Refusal = 'descriptors' | 'direct' | 'handshake';
+
+export interface PodServices {
+  readonly runtime: ProxyRuntime;
+  readonly certificates: CertificateStore;
+  readonly budget: DescriptorBudget;
+  /** This node; undefined: every workload counts as local. */
+  readonly nodeName: string | undefined;
+  readonly pool: { readonly maxStreamsPerConnection: number; readonly unusedReleaseMs: number };
+  readonly requestSockets: (pod: number, kind: SocketKind, count: number) => void;
+  readonly closeFd: (fd: Fd) => void;
+  readonly refused: (why: Refusal) => void;
+  /** Serves DNS on the listener; returns how to stop. Takes the descriptor over. */
+  readonly serveDns: (role: 'dnsUdp' | 'dnsTcp', fd: Fd, pod: WorkerPod) => () => void;
+}
+
+/** ms (ambient-wire 2.2). */
+const workloadWait = 5_000;
+/** ms without a new connection after which a backlog counts as empty; capture ended before the pod was dropped. */
+const lastAccepts = 100;
+
+export class WorkerPod implements ProxiedPod {
+  readonly id: number;
+  readonly uid: string;
+  readonly info: WorkloadInfo;
+  readonly ownPorts: ReadonlySet<number>;
+  readonly pool: HbonePool;
+  readonly stock: SocketStock;
+  readonly #services: PodServices;
+  readonly #server: HboneServer;
+  readonly #listeners: { readonly fd: Fd; readonly role: PodMessage['listeners'][number]['role'] }[];
+  readonly #servers: Server[] = [];
+  readonly #stopDns: (() => void)[] = [];
+  readonly #connections = new Set<Socket>();
+  readonly #gone = new AbortController();
+  readonly #waiting = new Set<(workload: Workload) => void>();
+  #workload: Workload | undefined;
+  #onIdle: (() => void) | undefined;
+
+  /** Takes the listeners' descriptors over. Accepts nothing before `serve`. */
+  constructor(message: PodMessage, fds: readonly Fd[], services: PodServices) {
+    const { runtime, certificates } = services;
+    this.id = message.pod;
+    this.uid = message.uid;
+    this.info = message.info;
+    this.ownPorts = ownPorts(message.listeners);
+    this.#services = services;
+    this.#listeners = message.listeners.map(({ role }, i) => ({ role, fd: fds[i]! }));
+    this.stock = new SocketStock({
+      request: (kind, count) => services.requestSockets(this.id, kind, count),
+      closeFd: services.closeFd,
+    });
+    this.pool = runtime.engine.createPool({
+      clock: runtime.clock,
+      certificate: (identity) => certificates.get(identity, this.#gone.signal),
+      dial: (address, signal) => connectFromPod(this, address, runtime.tools, signal),
+      ...services.pool,
+    });
+    this.#server = runtime.engine.createServer({
+      clock: runtime.clock,
+      certificate: async () => {
+        const workload = this.workload() ?? (await this.waitForWorkload());
+        return certificates.get(identityOf(workload), this.#gone.signal);
+      },
+      onTunnel: (tunnel) => void handleTunnel(tunnel, this, runtime),
+      onError: (error, remote) => {
+        services.refused('handshake');
+        runtime.log.warn('refused an HBONE connection', { 'src.addr': remote.ip, error: describeError(error) });
+      },
+    });
+  }
+
+  /** Starts accepting. Call once the mesh is known: until then connections wait in the backlog. */
+  serve(): void {
+    this.stock.prime('outbound4');
+    this.stock.prime('inbound4');
+    for (const { role, fd } of this.#listeners.splice(0)) {
+      switch (role) {
+        case 'outbound':
+          this.#accept(fd, (a) => this.#track(a, handleOutbound(a, this, this.#services.runtime)));
+          break;
+        case 'plaintext':
+          this.#accept(fd, (a) => this.#track(a, handlePlaintext(a, this, this.#services.runtime)));
+          break;
+        case 'hbone':
+          this.#accept(fd, (a) => this.#serveHbone(a));
+          break;
+        case 'dnsUdp':
+        case 'dnsTcp':
+          this.#stopDns.push(this.#services.serveDns(role, fd, this));
+          break;
+      }
+    }
+  }
+
+  workload(): Workload | undefined {
+    this.#workload ??= this.#findWorkload();
+    return this.#workload;
+  }
+
+  waitForWorkload(): Promise<Workload> {
+    return new Promise((resolve, reject) => {
+      const found = (workload: Workload) => {
+        timer.cancel();
+        this.#waiting.delete(found);
+        resolve(workload);
+      };
+      const timer = this.#services.runtime.clock.after(millis(workloadWait), () => {
+        this.#waiting.delete(found);
+        const { namespace, name, serviceAccount } = this.info;
+        const who = `pod ${namespace}/${name} with service account ${serviceAccount}`;
+        reject(new MeshError('UNKNOWN_SOURCE', `${who} is not known to the mesh on this node`));
+      });
+      this.#waiting.add(found);
+    });
+  }
+
+  /** The store has changed; returns whether this pod's own workload did. */
+  meshChanged(): boolean {
+    const before = this.#workload;
+    this.#workload = undefined;
+    const now = this.workload();
+    if (now) for (const found of [...this.#waiting]) found(now);
+    return now !== before;
+  }
+
+  socket(kind: SocketKind, signal: AbortSignal): Fd | Promise<Fd> {
+    const fd = this.stock.take(kind);
+    return fd === undefined ? this.stock.wait(kind, signal).then((f) => this.#admitted(f)) : this.#admitted(fd);
+  }
+
+  /** Serves what waits in the backlogs, then nothing new; resolves when the last connection has ended or been cut. */
+  async drain(deadlineMs: number): Promise<void> {
+    const { clock } = this.#services.runtime;
+    await new Promise<void>((resolve) => void clock.after(millis(Math.min(lastAccepts, deadlineMs)), resolve));
+    this.#stopAccepting();
+    const timer = clock.after(millis(deadlineMs), () => {
+      for (const socket of this.#connections) socket.resetAndDestroy();
+    });
+    const idle =
+      this.#connections.size === 0
+        ? Promise.resolve()
+        : new Promise<void>((resolve) => {
+            this.#onIdle = resolve;
+          });
+    await Promise.all([this.#server.drain(deadlineMs), this.pool.drain(deadlineMs), idle]);
+    timer.cancel();
+    this.close();
+  }
+
+  /** Cuts everything now. */
+  close(): void {
+    this.#stopAccepting();
+    this.#gone.abort();
+    for (const socket of this.#connections) socket.resetAndDestroy();
+    this.#server.close();
+    this.pool.close();
+    this.stock.close();
+  }
+
+  #stopAccepting(): void {
+    for (const server of this.#servers.splice(0)) server.close();
+    for (const stop of this.#stopDns.splice(0)) stop();
+    for (const { fd } of this.#listeners.splice(0)) this.#services.closeFd(fd);
+  }
+
+  #accept(fd: Fd, handle: (accepted: Accepted) => void): void {
+    const server = acceptFrom(fd, (accepted) => {
+      if (this.#services.budget.admits(accepted.fd)) handle(accepted);
+      else {
+        this.#services.refused('descriptors');
+        refuse(accepted.socket);
+      }
+    });
+    server.on('error', (e) => {
+      this.#services.runtime.log.error('a listener failed', { uid: this.uid, error: e.message });
+    });
+    this.#servers.push(server);
+  }
+
+  /** Only steered or redirected connections carry the pod's address; one to loopback came from inside the pod, past capture. */
+  #serveHbone(accepted: Accepted): void {
+    const { socket, remote, local } = accepted;
+    if (isLoopback(local.ip)) {
+      this.#services.refused('direct');
+      refuse(socket);
+      return;
+    }
+    this.#server.serve(socket, remote, local);
+  }
+
+  #track({ socket }: Accepted, done: Promise<void>): void {
+    this.#connections.add(socket);
+    void done.then(() => {
+      this.#connections.delete(socket);
+      if (this.#connections.size === 0) this.#onIdle?.();
+    });
+  }
+
+  #admitted(fd: Fd): Fd {
+    if (this.#services.budget.admitsUpstream(fd)) return fd;
+    this.#services.closeFd(fd);
+    this.#services.refused('descriptors');
+    throw new MeshError('DESCRIPTORS_EXHAUSTED', `descriptor ${fd} is too near the limit of open files`);
+  }
+
+  /** Name, namespace and service account must all be those that the agent vouched for, on this node. */
+  #findWorkload(): Workload | undefined {
+    const { runtime, nodeName } = this.#services;
+    const { namespace, name, serviceAccount } = this.info;
+    return runtime.store
+      .workloadsByName(namespace, name)
+      .find((w) => w.serviceAccount === serviceAccount && (nodeName === undefined || w.node === nodeName));
+  }
+}
