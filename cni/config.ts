@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type Millis, millis } from '../common/core/brand.ts';
 import { MeshError } from '../common/core/errors.ts';
+import { type LogSink, stdoutSink } from '../common/core/log.ts';
 import { type Port, parsePort } from '../common/core/net.ts';
 
 export interface AgentConfig {
@@ -19,6 +20,8 @@ export interface AgentConfig {
   readonly steeringPath: string;
   /** AQUIFER_CGROUP_ROOT: where eBPF attaches, and below it lie the pods' cgroups. Default: the cgroup2 mount. */
   readonly cgroupRoot: string;
+  /** Mount point of cgroup2, against which /proc/PID/cgroup is to be read. undefined: none is mounted. */
+  readonly cgroupMount: string | undefined;
   /** Roots of cgroup v1 hierarchies, in which pods are looked for too; none when AQUIFER_CGROUP_ROOT is set. */
   readonly legacyCgroupRoots: readonly string[];
   /** AQUIFER_ZTUNNEL_CGROUP: processes in it and below it are never captured. */
@@ -50,6 +53,11 @@ const usage = `usage: cni-agent [run | uninstall] [--ztunnel-uds-address PATH] [
 
 export function readConfig(argv: readonly string[]): AgentConfig {
   return parseConfig({ argv, env: process.env, mounts: readFileSync('/proc/mounts', 'utf8') });
+}
+
+/** RUST_LOG and LOG_FORMAT. */
+export function logSink(): LogSink {
+  return stdoutSink(process.env);
 }
 
 /** MeshError CONFIG with every mistake, one a line. */
@@ -91,6 +99,7 @@ export function parseConfig({ argv, env, mounts }: ConfigInput): AgentConfig {
     zdsPath,
     steeringPath: `${zdsPath}.steer`,
     cgroupRoot: cgroupRoot ?? '',
+    cgroupMount: found.unified,
     legacyCgroupRoots: givenRoot === undefined ? found.legacy : [],
     ztunnelCgroup: required('AQUIFER_ZTUNNEL_CGROUP', 'the cgroup2 folder in which this node runs its ztunnel'),
     proberCgroup: absolute('AQUIFER_PROBER_CGROUP', set('AQUIFER_PROBER_CGROUP')),

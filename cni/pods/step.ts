@@ -67,7 +67,7 @@ function enter(pod: PodView, now: Millis): Step {
     if (pod.announced === 'enabled' && !pod.captured) return { kind: 'announce', value: 'pending' };
     return { kind: 'find-netns' };
   }
-  if (pod.proxy !== 'added') {
+  if (pod.proxy !== 'added' || !pod.captured) {
     if (pod.ztunnelReady && isDue(pod, 'add', now)) return { kind: 'add' };
     // A pod that is announced stays so while ztunnel restarts: its peers must not turn to plain text.
     if (pod.announced === undefined) return { kind: 'announce', value: 'pending' };

@@ -1,0 +1,695 @@
+/**
+ * The whole agent on real SEQPACKET sockets, with a scripted ztunnel at the other end; Kubernetes, the kernel and the capture are
+ * fakes that keep a journal.
+ */
+import assert from 'node:assert/strict';
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, type TestContext, test } from 'node:test';
+import { type Fd, fd, millis, type NetnsCookie } from '../common/core/brand.ts';
+import { MeshError } from '../common/core/errors.ts';
+import { silentLogger } from '../common/core/log.ts';
+import { namespaceKind, type Pod, podKind } from '../common/kube/kinds/core.ts';
+import { FakeClock } from '../common/testing/fake-clock.ts';
+import { FakeKube } from '../common/testing/fake-kube.ts';
+import { until } from '../common/testing/until.ts';
+import { decodeRequest, encodeAck, encodeHello } from '../common/zds/codec.ts';
+import { decodeSteerAck, encodeSteering } from '../common/zds/steering.ts';
+import type { SteerPod, ZdsRequest } from '../common/zds/types.ts';
+import { type SeqpacketConnection, seqpacketConnect, seqpacketListen } from '../native/index.ts';
+import { skipUnless } from '../test/harness/require.ts';
+import { Agent } from './agent.ts';
+import type { CaptureBackend, CapturedPod } from './capture/types.ts';
+import type { PodNetns } from './discovery/pod-netns.ts';
+import { dataplaneModeLabel } from './enrolment.ts';
+import { redirectionAnnotation } from './pods/announce.ts';
+import type { PodKernel } from './pods/kernel.ts';
+
+/** Captures nothing and remembers by cookie, as the real one does. */
+class FakeCapture implements CaptureBackend {
+  readonly kind = 'ebpf';
+  readonly journal: string[];
+  readonly captured = new Map<NetnsCookie, string>();
+  failWith: Error | undefined;
+
+  constructor(journal: string[]) {
+    this.journal = journal;
+  }
+
+  start(): void {}
+
+  enrol(pod: CapturedPod): void {
+    if (this.failWith) throw this.failWith;
+    this.journal.push(`enrol ${pod.uid} ${pod.ips.join()}`);
+    this.captured.set(pod.cookie, pod.uid);
+  }
+
+  withdraw(pod: CapturedPod): void {
+    this.journal.push(`withdraw ${pod.uid}`);
+    this.captured.delete(pod.cookie);
+  }
+
+  enrolled(): readonly string[] {
+    return [...this.captured.values()];
+  }
+
+  sweep(): readonly string[] {
+    return [];
+  }
+
+  counters() {
+    return { outbound_captured: 1 };
+  }
+
+  destroy(): void {
+    this.captured.clear();
+  }
+}
+
+/** Pods live in namespaces by UID; a test starts and ends their processes. */
+class FakeKernel implements PodKernel {
+  readonly journal: string[];
+  readonly open = new Set<Fd>();
+  readonly #netns = new Map<string, string>();
+  readonly #watchers = new Map<string, () => void>();
+  #cookies = new Map<Fd, NetnsCookie>();
+
+  constructor(journal: string[]) {
+    this.journal = journal;
+  }
+
+  /** The pod's first process starts in this namespace. */
+  populate(uid: string, netns: string): void {
+    this.#netns.set(uid, netns);
+  }
+
+  /** Its last process ends. */
+  depopulate(uid: string): void {
+    this.#netns.delete(uid);
+    this.#watchers.get(uid)?.();
+  }
+
+  discover(uid: string) {
+    const key = this.#netns.get(uid);
+    if (key === undefined) return { kind: 'absent', reason: 'no process' } as const;
+    const opened = fd(openSync('/dev/null', 'r'));
+    this.open.add(opened);
+    this.#cookies.set(opened, BigInt(key.replace('netns-', '')) as NetnsCookie);
+    return { kind: 'found', netns: { fd: opened, key, cgroup: uid } } as const;
+  }
+
+  isInhabited(netns: PodNetns): boolean {
+    return this.#netns.get(netns.cgroup) === netns.key;
+  }
+
+  watch(netns: PodNetns, onChange: () => void) {
+    this.#watchers.set(netns.cgroup, onChange);
+    return { close: () => void this.#watchers.delete(netns.cgroup) };
+  }
+
+  cookie(netns: Fd): NetnsCookie {
+    return this.#cookies.get(netns)!;
+  }
+
+  setUpRouting(): void {
+    this.journal.push('route');
+  }
+
+  tearDownRouting(): void {
+    this.journal.push('unroute');
+  }
+
+  close(netns: Fd): void {
+    assert.ok(this.open.delete(netns), 'a descriptor is closed once');
+    closeSync(netns);
+  }
+}
+
+/** A ztunnel that answers as the test says; by default it steers every pod and acks. */
+class Ztunnel {
+  readonly received: (ZdsRequest & { readonly fds: number })[] = [];
+  closed = false;
+  readonly zds: SeqpacketConnection;
+  readonly #steering: SeqpacketConnection;
+  readonly #steered = new Map<number, (error: string) => void>();
+  #nextId = 1;
+  /** Error of the ack to each add; `silent` does not answer at all. */
+  onAdd: (uid: string) => Promise<string | 'silent'> = (uid) => this.steer(uid);
+
+  constructor(world: World, hello: Uint8Array | 'mute' = encodeHello()) {
+    this.zds = seqpacketConnect(world.zdsPath);
+    this.#steering = seqpacketConnect(`${world.zdsPath}.steer`);
+    this.zds.onClose(() => {
+      this.closed = true;
+    });
+    this.#steering.onClose(() => undefined);
+    this.#steering.onPacket(({ data }) => {
+      const ack = decodeSteerAck(data);
+      assert.ok(ack.kind === 'ok');
+      this.#steered.get(ack.value.id)?.(ack.value.error);
+    });
+    this.zds.onPacket(async ({ data, fds }) => {
+      for (const received of fds) closeSync(received);
+      const request = decodeRequest(data);
+      assert.ok(request.kind === 'ok', 'the agent sends what can be read');
+      this.received.push({ ...request.value, fds: fds.length });
+      const error = request.value.kind === 'add' ? await this.onAdd(request.value.uid) : '';
+      if (error !== 'silent') this.zds.send(encodeAck({ error }));
+    });
+    if (hello !== 'mute') this.zds.send(hello);
+  }
+
+  /** Resolves with the agent's answer. */
+  steer(uid: string, count = 4): Promise<string> {
+    const ports = { v4: 40001, v6: 40002 };
+    const id = this.#nextId++;
+    const packet: SteerPod = { kind: 'steer', id, uid, outbound: ports, dnsUdp: ports, dnsTcp: ports };
+    const answered = new Promise<string>((resolve) => this.#steered.set(id, resolve));
+    const listeners = Array.from({ length: count }, () => fd(openSync('/dev/null', 'r')));
+    this.#steering.send(encodeSteering(packet), listeners);
+    for (const listener of listeners) closeSync(listener);
+    return Promise.race([answered, this.steeringClosed]);
+  }
+
+  get steeringClosed(): Promise<string> {
+    return new Promise((resolve) => this.#steering.onClose(() => resolve('closed')));
+  }
+
+  /** `add u1`, `keep u2`, `snapshotSent`, ... */
+  get log(): string[] {
+    return this.received.map((r) => ('uid' in r ? `${r.kind} ${r.uid}` : r.kind));
+  }
+
+  has(entry: string): Promise<unknown> {
+    return until(`ztunnel receives ${entry}`, () => this.log.includes(entry) && `${this.log}`);
+  }
+
+  close(): void {
+    this.zds.close();
+    this.#steering.close();
+  }
+}
+
+class World {
+  readonly journal: string[] = [];
+  readonly kube = new FakeKube();
+  readonly clock = new FakeClock();
+  readonly capture = new FakeCapture(this.journal);
+  readonly kernel = new FakeKernel(this.journal);
+  readonly zdsPath: string;
+  agent: Agent;
+  readonly #ztunnels: Ztunnel[] = [];
+
+  constructor(t: TestContext) {
+    const dir = mkdtempSync(join(tmpdir(), 'aq-agent-'));
+    this.zdsPath = join(dir, 'zds');
+    this.agent = this.#newAgent();
+    t.after(() => {
+      for (const ztunnel of this.#ztunnels) ztunnel.close();
+      this.agent.stop();
+      rmSync(dir, { recursive: true });
+    });
+  }
+
+  async restartAgent(): Promise<void> {
+    this.agent.stop();
+    this.agent = this.#newAgent();
+    await this.agent.start();
+  }
+
+  ztunnel(hello?: Uint8Array | 'mute'): Ztunnel {
+    const ztunnel = new Ztunnel(this, hello);
+    this.#ztunnels.push(ztunnel);
+    return ztunnel;
+  }
+
+  async namespace(name: string, mode?: string): Promise<void> {
+    const labels = mode === undefined ? {} : { [dataplaneModeLabel]: mode };
+    await this.kube.create(namespaceKind, { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } });
+  }
+
+  setMode(namespace: string, mode: string | null): Promise<unknown> {
+    return this.kube.patch(
+      namespaceKind,
+      { name: namespace },
+      { metadata: { labels: { [dataplaneModeLabel]: mode } } },
+    );
+  }
+
+  /** A running pod whose processes live in `netns-<number>`. */
+  async pod(name: string, uid: string, netns: number, ip = '10.0.0.1', node = 'n1'): Promise<Pod> {
+    this.kernel.populate(uid, `netns-${netns}`);
+    return this.kube.create<Pod>(podKind, {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name, namespace: 'shop', uid },
+      spec: { containers: [], nodeName: node, serviceAccountName: 'cart' },
+      status: { phase: 'Running', podIPs: [{ ip }, { ip: 'fd00::1' }] },
+    });
+  }
+
+  /** Waits until the annotation has this value. */
+  announced(name: string, value: string | undefined): Promise<unknown> {
+    return until(`${name} is announced as ${value}`, async () => {
+      const pod = await this.kube.get(podKind, { namespace: 'shop', name });
+      return pod !== undefined && pod.metadata.annotations?.[redirectionAnnotation] === value;
+    });
+  }
+
+  /** Lets timers fire until the condition holds. */
+  async step(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+    await until(what, async () => {
+      if (await condition()) return true;
+      this.clock.advance(20);
+      return false;
+    });
+  }
+
+  #newAgent(): Agent {
+    return new Agent({
+      nodeName: 'n1',
+      excludedNamespaces: new Set(['kube-system']),
+      withdrawGrace: millis(1_000),
+      kube: this.kube,
+      kernel: this.kernel,
+      capture: this.capture,
+      clock: this.clock,
+      log: silentLogger,
+      listen: { zds: () => seqpacketListen(this.zdsPath), steering: () => seqpacketListen(`${this.zdsPath}.steer`) },
+    });
+  }
+}
+
+describe('capture agent', { skip: skipUnless('addon') }, () => {
+  test('enrols a pod: routes, add with the namespace, steering, ack, announcement', async (t) => {
+    const w = new World(t);
+    await w.namespace('shop', 'ambient');
+    await w.agent.start();
+    const ztunnel = w.ztunnel();
+    await ztunnel.has('snapshotSent');
+    await w.pod('web', 'u1', 7);
+    await w.announced('web', 'enabled');
+    assert.deepEqual(w.journal, ['route', 'enrol u1 10.0.0.1,fd00::1']);
+    assert.deepEqual(ztunnel.received.at(-1), {
+      kind: 'add',
+      uid: 'u1',
+      info: { name: 'web', namespace: 'shop', serviceAccount: 'cart' },
+      fds: 1,
+    });
+    const metrics = await w.agent.metrics.registry.metrics();
+    assert.match(metrics, /^ztunnel_connected 1$/m);
+    assert.match(metrics, /^aquifer_cni_enrolment_seconds_count 1$/m);
+    assert.match(metrics, /^aquifer_cni_pods\{state="enrolled"\} 1$/m);
+    assert.match(metrics, /^aquifer_capture_outbound_captured_total 1$/m);
+  });
+
+  test('a ztunnel that connects later gets the pods, then the end of the snapshot', async (t) => {
+    const w = new World(t);
+    await w.namespace('shop', 'ambient');
+    await w.pod('web', 'u1', 7);
+    await w.pod('api', 'u2', 8, '10.0.0.2');
+    await w.pod('far', 'u3', 9, '10.0.0.3', 'n2');
+    await w.agent.start();
+    await w.announced('web', 'pending');
+    await w.announced('api', 'pending');
+    const ztunnel = w.ztunnel();
+    await w.announced('web', 'enabled');
+    await w.announced('api', 'enabled');
+    await ztunnel.has('snapshotSent');
+    assert.deepEqual(ztunnel.log, ['add u1', 'add u2', 'snapshotSent']);
+  });
+
+  test('no snapshot goes out before the pods are known', async (t) => {
+    const w = new World(t);
+    const list = w.kube.list.bind(w.kube);
+    const gate = Promise.withResolvers<void>();
+    w.kube.list = async (kind) => {
+      await gate.promise;
+      return list(kind);
+    };
+    await w.namespace('shop', 'ambient');
+    await w.pod('web', 'u1', 7);
+    const started = w.agent.start();
+    const ztunnel = w.ztunnel();
+    await until('it is connected', () => w.clock.timers === 1 && ztunnel.received.length === 0);
+    gate.resolve();
+    await started;
+    await ztunnel.has('snapshotSent');
+    assert.deepEqual(
+      ztunnel.log.filter((e) => e !== 'add u1').length + ztunnel.log.filter((e) => e === 'add u1').length,
+      2,
+    );
+  });
+
+  test('leaving: peers are told, then the grace, then capture ends, then ztunnel is told, then the routes go', async (t) => {
+    const w = new World(t);
+    await w.namespace('shop', 'ambient');
+    await w.agent.start();
+    const ztunnel = w.ztunnel();
+    await w.pod('web', 'u1', 7);
+    await w.announced('web', 'enabled');
+    await w.setMode('shop', null);
+    await w.announced('web', undefined);
+    await until('the grace runs', () => w.clock.nextIn === 1_000 || w.clock.timers >= 2);
+    assert.equal(w.journal.includes('withdraw u1'), false);
+    assert.equal(ztunnel.log.includes('del u1'), false);
+    w.clock.advance(1_000);
+    await ztunnel.has('del u1');
+    assert.equal(w.journal.at(-1), 'withdraw u1');
+    await w.step('its connections have drained', () => w.kernel.open.size === 0);
+    assert.equal(w.journal.at(-1), 'unroute');
+  });
+
+  test('a label that flips back and forth ends right, without a second add', async (t) => {
+    const w = new World(t);
+    await w.namespace('shop', 'ambient');
+    await w.agent.start();
+    const ztunnel = w.ztunnel();
+    await w.pod('web', 'u1', 7);
+    await w.announced('web', 'enabled');
+    for (let i = 0; i < 20; i++) {
+      await w.setMode('shop', null);
+      await w.setMode('shop', 'ambient');
+    }
+    await w.setMode('shop', null);
+    await w.announced('web', undefined);
+    await w.setMode('shop', 'ambient');
+    await w.announced('web', 'enabled');
+    w.clock.advance(20_000);
+    await w.announced('web', 'enabled');
+    assert.deepEqual(
+      ztunnel.log.filter((e) => e.endsWith('u1')),
+      ['add u1'],
+    );
+    assert.equal(w.journal.includes('withdraw u1'), false);
+    await w.setMode('shop', 'none');
+    await w.step('it has left', () => w.kernel.open.size === 0);
+    await w.setMode('shop', 'ambient');
+    await w.announced('web', 'enabled');
+    assert.deepEqual(
+      ztunnel.log.filter((e) => e.endsWith('u1')),
+      ['add u1', 'del u1', 'add u1'],
+    );
+  });
+
+  test('a pod made anew under the same name and address inherits nothing', async (t) => {
+    const w = new World(t);
+    await w.namespace('shop', 'ambient');
+    await w.agent.start();
+    const ztunnel = w.ztunnel();
+    await w.pod('web', 'u1', 7);
+    await w.announced('web', 'enabled');
+    await w.kube.delete(podKind, { namespace: 'shop', name: 'web' });
+    w.kernel.depopulate('u1');
+    ztunnel.onAdd = async () => 'no';
+    await w.pod('web', 'u2', 8);
+    await ztunnel.has('del u1');
+    await ztunnel.has('add u2');
+    await w.announced('web', 'pending');
+    assert.match(await ztunnel.steer('u1'), /no pod|not in the mesh/);
+    ztunnel.onAdd = (uid) => ztunnel.steer(uid);
+    await w.step('the new one is in', () => w.capture.captured.get(8n as NetnsCookie) === 'u2');
+    await w.announced('web', 'enabled');
+    assert.equal(w.kernel.open.size, 1);
+  });
+
+  test('the annotation never lands on the successor of a pod', async (t) => {
+    const w = new World(t);
+    await w.namespace('shop', 'ambient');
+    await w.agent.start();
+    const ztunnel = w.ztunnel();
+    await ztunnel.has('snapshotSent');
+    const asked = Promise.withResolvers<void>();
+    const answer = Promise.withResolvers<string>();
+    ztunnel.onAdd = async (uid) => {
+      if (uid !== 'u1') return 'not yet';
+      await ztunnel.steer(uid);
+      asked.resolve();
+      return answer.promise;
+    };
+    await w.pod('web', 'u1', 7);
+    await asked.promise;
+    await w.kube.delete(podKind, { namespace: 'shop', name: 'web' });
+    await w.pod('web', 'u2', 8);
+    answer.resolve('');
+    await ztunnel.has('del u1');
+    await ztunnel.has('add u2');
+    await w.announced('web', 'pending');
+  });
+
+  test('a pod whose last process ends is deleted at once; in a new sandbox it is enrolled anew', async (t) => {
+    const w = new World(t);
+    await w.namespace('shop', 'ambient');
+    await w.agent.start();
+    const ztunnel = w.ztunnel();
+    await w.pod('web', 'u1', 7);
+    await w.announced('web', 'enabled');
+    w.kernel.depopulate('u1');
+    await ztunnel.has('del u1');
+    assert.equal(w.kernel.open.size, 0);
+    await w.announced('web', 'pending');
+    w.kernel.populate('u1', 'netns-9');
+    await w.step('it is found again', () => w.capture.captured.has(9n as NetnsCookie));
+    await w.announced('web', 'enabled');
+    assert.equal(w.journal.includes('withdraw u1'), false);
+  });
+
+  test('a pod without processes is looked for again and again', async (t) => {
+    const w = new World(t);
+    await w.namespace('shop', 'ambient');
+    await w.agent.start();
+    w.ztunnel();
+    await w.pod('web', 'u1', 7);
+    w.kernel.depopulate('u1');
+    await w.pod('late', 'u2', 8);
+    w.kernel.depopulate('u2');
+    await until('both wait', () => w.clock.timers >= 2);
+    w.kernel.populate('u2', 'netns-8');
+    await w.step('it is found', () => w.capture.captured.has(8n as NetnsCookie));
+    await w.announced('late', 'enabled');
+  });
+
+  test('what ztunnel refuses is pending and tried again', async (t) => {
+    const w = new World(t);
+    await w.namespace('shop', 'ambient');
+    await w.agent.start();
+    const ztunnel = w.ztunnel();
+    const answers = ['port in use', 'port in use', ''];
+    ztunnel.onAdd = async (uid) => {
+      const error = answers.shift()!;
+      return error === '' ? ztunnel.steer(uid) : error;
+    };
+    await w.pod('web', 'u1', 7);
+    await w.announced('web', 'pending');
+    await w.step('the third try succeeds', () => answers.length === 0);
+    await w.announced('web', 'enabled');
+    assert.equal(ztunnel.closed, false);
+  });
+
+  test('an ack without steering, and a capture that fails, are no enrolment', async (t) => {
+    const w = new World(t);
+    await w.namespace('shop', 'ambient');
+    await w.agent.start();
+    const ztunnel = w.ztunnel();
+    ztunnel.onAdd = async () => '';
+    await w.pod('web', 'u1', 7);
+    await w.announced('web', 'pending');
+    w.capture.failWith = new MeshError('KERNEL', 'map is full');
+    const refused: string[] = [];
+    ztunnel.onAdd = async (uid) => {
+      const error = await ztunnel.steer(uid);
+      refused.push(error);
+      return error;
+    };
+    await w.step('the agent asks again', () => refused.length > 0);
+    assert.match(refused[0]!, /map is full/);
+    w.capture.failWith = undefined;
+    await w.step('capture stands', () => w.capture.captured.size === 1);
+    await w.announced('web', 'enabled');
+  });
+
+  test('conflicting writers of the pod do not stop the announcement', async (t) => {
+    const w = new World(t);
+    await w.namespace('shop', 'ambient');
+    await w.agent.start();
+    w.ztunnel();
+    w.kube.failPatches(...Array.from({ length: 5 }, () => new MeshError('CONFLICT', 'changed')));
+    await w.pod('web', 'u1', 7);
+    await w.announced('web', 'enabled');
+  });
+
+  test('a ztunnel that comes back gets everything again, and the announcement stays', async (t) => {
+    const w = new World(t);
+    await w.namespace('shop', 'ambient');
+    await w.agent.start();
+    const first = w.ztunnel();
+    await w.pod('web', 'u1', 7);
+    await w.announced('web', 'enabled');
+    first.close();
+    await until('it is gone', async () => /^ztunnel_connected 0$/m.test(await w.agent.metrics.registry.metrics()));
+    await w.announced('web', 'enabled');
+    const second = w.ztunnel();
+    await second.has('snapshotSent');
+    await until('captured anew', () => w.journal.filter((e) => e.startsWith('enrol u1')).length === 2);
+    assert.deepEqual(second.log, ['add u1', 'snapshotSent']);
+    await w.announced('web', 'enabled');
+  });
+
+  test('of two ztunnels the newer gets adds and steers, both get deletions', async (t) => {
+    const w = new World(t);
+    await w.namespace('shop', 'ambient');
+    await w.agent.start();
+    const older = w.ztunnel();
+    await older.has('snapshotSent');
+    await w.pod('web', 'u1', 7);
+    await w.announced('web', 'enabled');
+    const newer = w.ztunnel();
+    await newer.has('snapshotSent');
+    await w.pod('api', 'u2', 8, '10.0.0.2');
+    await w.announced('api', 'enabled');
+    assert.deepEqual(older.log, ['snapshotSent', 'add u1']);
+    assert.deepEqual(newer.log, ['add u1', 'snapshotSent', 'add u2']);
+    await w.kube.delete(podKind, { namespace: 'shop', name: 'web' });
+    await older.has('del u1');
+    await newer.has('del u1');
+    newer.close();
+    await older.has('add u2');
+    assert.deepEqual(older.log.slice(2), ['del u1', 'add u2']);
+  });
+
+  test('silence for five seconds ends the connection, as hello and as answer', async (t) => {
+    const w = new World(t);
+    await w.namespace('shop', 'ambient');
+    await w.pod('web', 'u1', 7);
+    await w.agent.start();
+    const mute = w.ztunnel('mute');
+    await until('the agent waits for its hello', () => w.clock.timers >= 3);
+    w.clock.advance(4_999);
+    assert.equal(mute.closed, false);
+    w.clock.advance(1);
+    await until('it is closed', () => mute.closed);
+
+    const stuck = w.ztunnel();
+    stuck.onAdd = async () => 'silent';
+    await stuck.has('add u1');
+    w.clock.advance(5_000);
+    await until('it is closed', () => stuck.closed);
+    const healthy = w.ztunnel();
+    await healthy.has('snapshotSent');
+    await w.announced('web', 'enabled');
+  });
+
+  test('whatever ztunnel sends out of turn ends the connection', async (t) => {
+    const w = new World(t);
+    await w.agent.start();
+    const packets: readonly [string, Uint8Array, Fd[]][] = [
+      ['an ack that nothing asked for', encodeAck({ error: '' }), []],
+      ['a second hello', encodeHello(), []],
+      ['an oversized packet', new Uint8Array(2_000), []],
+    ];
+    for (const [what, packet, fds] of packets) {
+      const ztunnel = w.ztunnel();
+      await ztunnel.has('snapshotSent');
+      ztunnel.zds.send(packet, fds);
+      await until(`${what} closes it`, () => ztunnel.closed);
+      w.clock.advance(1_000);
+    }
+    const withFd = w.ztunnel();
+    await withFd.has('snapshotSent');
+    const file = fd(openSync('/dev/null', 'r'));
+    withFd.zds.send(encodeHello(), [file]);
+    closeSync(file);
+    await until('a descriptor closes it', () => withFd.closed);
+    const wrongHello = w.ztunnel(Uint8Array.of(8, 2));
+    await until('another version closes it', () => wrongHello.closed);
+  });
+
+  test('at most five connections are accepted in a second', async (t) => {
+    const w = new World(t);
+    await w.agent.start();
+    const ztunnels = Array.from({ length: 7 }, () => w.ztunnel());
+    const served = () => ztunnels.filter((z) => z.log.includes('snapshotSent')).length;
+    await until('five are served', () => served() === 5);
+    w.clock.advance(999);
+    assert.equal(served(), 5);
+    w.clock.advance(1);
+    await until('the others follow', () => served() === 7);
+  });
+
+  test('wrong steering: unknown pod, wrong number of descriptors, no JSON', async (t) => {
+    const w = new World(t);
+    await w.agent.start();
+    const ztunnel = w.ztunnel();
+    assert.match(await ztunnel.steer('nobody'), /no pod of node n1 has UID nobody/);
+    assert.equal(await ztunnel.steer('nobody', 3), 'closed');
+    const raw = seqpacketConnect(`${w.zdsPath}.steer`);
+    const closed = new Promise<void>((resolve) => raw.onClose(() => resolve()));
+    raw.onPacket(() => undefined);
+    raw.send(Uint8Array.of(1, 2, 3));
+    await closed;
+    assert.deepEqual(w.journal, []);
+  });
+
+  test('a new agent takes over what the last one left: nothing is withdrawn, nobody is announced anew', async (t) => {
+    const w = new World(t);
+    await w.namespace('shop', 'ambient');
+    await w.agent.start();
+    w.ztunnel();
+    await w.pod('stays', 'u1', 7);
+    await w.pod('leaves', 'u2', 8, '10.0.0.2');
+    await w.announced('stays', 'enabled');
+    await w.announced('leaves', 'enabled');
+    w.agent.stop();
+    assert.equal(w.kernel.open.size, 0, 'a stopped agent holds no namespace');
+    assert.equal(w.capture.captured.size, 2);
+    await w.kube.patch(
+      podKind,
+      { namespace: 'shop', name: 'leaves' },
+      { metadata: { labels: { [dataplaneModeLabel]: 'none' } } },
+    );
+    w.journal.length = 0;
+    await w.restartAgent();
+    const ztunnel = w.ztunnel();
+    await ztunnel.has('snapshotSent');
+    assert.equal(ztunnel.log.includes('add u1') || ztunnel.log.includes('keep u1'), true);
+    assert.equal(
+      ztunnel.log.some((e) => e.endsWith('u2')),
+      true,
+      'a captured pod is not drained under its capture',
+    );
+    await w.announced('leaves', undefined);
+    await w.step('it has left', () => !w.capture.captured.has(8n as NetnsCookie));
+    await ztunnel.has('del u2');
+    assert.equal(w.journal.includes('withdraw u1'), false);
+    await w.announced('stays', 'enabled');
+  });
+
+  test('a pod without addresses waits for them, and capture follows when they change', async (t) => {
+    const w = new World(t);
+    await w.namespace('shop', 'ambient');
+    await w.agent.start();
+    const ztunnel = w.ztunnel();
+    await ztunnel.has('snapshotSent');
+    const addresses = (...ips: string[]) =>
+      w.kube.patch(
+        podKind,
+        { namespace: 'shop', name: 'web' },
+        { status: { podIPs: ips.map((ip) => ({ ip })) } },
+        { subresource: 'status' },
+      );
+    w.kernel.populate('u1', 'netns-7');
+    await w.kube.create(podKind, {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'web', namespace: 'shop', uid: 'u1' },
+      spec: { containers: [], nodeName: 'n1' },
+    });
+    await until('it is seen', () => w.agent.pods.states().out === 1);
+    assert.deepEqual(w.journal, []);
+    await addresses('10.0.0.8');
+    await w.announced('web', 'enabled');
+    await addresses('10.0.0.8', 'fd00::8');
+    await until('capture follows', () => w.journal.at(-1) === 'enrol u1 10.0.0.8,fd00::8');
+  });
+});

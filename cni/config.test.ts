@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { MeshError } from '../common/core/errors.ts';
+import { cgroupMounts, parseConfig } from './config.ts';
+
+const hybrid = [
+  'tmpfs /sys/fs/cgroup tmpfs ro 0 0',
+  'cgroup /sys/fs/cgroup/pids cgroup rw,pids 0 0',
+  'cgroup2 /sys/fs/cgroup/uni\\040fied cgroup2 rw 0 0',
+].join('\n');
+const env = { NODE_NAME: 'n1', AQUIFER_KUBE_DIR: '/k', AQUIFER_ZTUNNEL_CGROUP: '/sys/fs/cgroup/z' };
+const parse = (argv: readonly string[] = [], extra: Record<string, string> = {}) =>
+  parseConfig({ argv, env: { ...env, ...extra }, mounts: hybrid });
+
+function mistakes(run: () => unknown): string[] {
+  try {
+    run();
+  } catch (e) {
+    assert.ok(e instanceof MeshError && e.code === 'CONFIG');
+    return e.message.split('\n').slice(0, -1);
+  }
+  return assert.fail('it was accepted');
+}
+
+describe('configuration of the agent', () => {
+  test('defaults', () => {
+    const config = parse();
+    assert.equal(config.command, 'run');
+    assert.equal(config.zdsPath, '/var/run/ztunnel/ztunnel.sock');
+    assert.equal(config.steeringPath, '/var/run/ztunnel/ztunnel.sock.steer');
+    assert.equal(config.cgroupRoot, '/sys/fs/cgroup/uni fied');
+    assert.deepEqual(config.legacyCgroupRoots, ['/sys/fs/cgroup/pids']);
+    assert.equal(config.bpfDir, '/sys/fs/bpf/aquifer');
+    assert.equal(config.withdrawGrace, 1000);
+    assert.equal(config.failOpen, false);
+    assert.equal(config.monitoringPort, 15014);
+    assert.deepEqual([...config.excludedNamespaces], ['kube-system', 'istio-system']);
+  });
+
+  test('a flag wins over the environment', () => {
+    const config = parse(['--ztunnel-uds-address', '/a.sock', '--monitoring-port=0', 'uninstall'], {
+      INPOD_UDS: '/b.sock',
+      AQUIFER_CGROUP_ROOT: '/c',
+      EXCLUDED_NAMESPACES: 'x, y',
+    });
+    assert.equal(config.zdsPath, '/a.sock');
+    assert.equal(config.monitoringPort, 0);
+    assert.equal(config.command, 'uninstall');
+    assert.equal(config.cgroupRoot, '/c');
+    assert.deepEqual(config.legacyCgroupRoots, []);
+    assert.deepEqual([...config.excludedNamespaces], ['x', 'y']);
+  });
+
+  test('every mistake is told at once', () => {
+    const found = mistakes(() =>
+      parseConfig({
+        argv: ['start', '--frobnicate', '--monitoring-port', '99999', '--ztunnel-uds-address'],
+        env: {
+          AQUIFER_CAPTURE: 'iptables',
+          AQUIFER_FAIL_OPEN: 'yes',
+          AQUIFER_WITHDRAW_GRACE: '1 second',
+          AQUIFER_BPF_DIR: 'pins',
+        },
+        mounts: '',
+      }),
+    );
+    for (const part of [
+      '"start" is not understood',
+      '--frobnicate is not an option',
+      '--ztunnel-uds-address needs a value',
+      'NODE_NAME is not set',
+      'AQUIFER_KUBE_DIR is not set',
+      'AQUIFER_ZTUNNEL_CGROUP is not set',
+      'AQUIFER_CGROUP_ROOT is not set and no cgroup2 is mounted',
+      'AQUIFER_CAPTURE=iptables: expected ebpf or auto',
+      'AQUIFER_FAIL_OPEN=yes: expected true or false',
+      'AQUIFER_WITHDRAW_GRACE=1 second: expected a duration',
+      'AQUIFER_BPF_DIR=pins: expected an absolute path',
+      '--monitoring-port 99999: expected a port',
+    ]) {
+      assert.ok(
+        found.some((line) => line.startsWith(part)),
+        `${part} is not in ${found.join(' | ')}`,
+      );
+    }
+    assert.equal(found.length, 12);
+  });
+
+  test('a socket path that the kernel would cut is refused', () => {
+    assert.match(mistakes(() => parse([], { INPOD_UDS: `/${'x'.repeat(101)}` })).join(), /at most 101 bytes/);
+  });
+
+  test('the unified hierarchy is found wherever it is mounted', () => {
+    assert.deepEqual(cgroupMounts('cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n'), {
+      unified: '/sys/fs/cgroup',
+      legacy: [],
+    });
+  });
+});

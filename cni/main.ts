@@ -1,0 +1,111 @@
+/** `bin/cni-agent`: the capture agent of a node (`run`, the default), or its removal (`uninstall`). */
+import { existsSync, mkdirSync } from 'node:fs';
+import { enableCompileCache } from 'node:module';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { systemClock } from '../common/core/clock.ts';
+import { describeError, MeshError } from '../common/core/errors.ts';
+import { createLogger, type Logger } from '../common/core/log.ts';
+import { createFolderSource } from '../common/kube/folder/folder-source.ts';
+import { seqpacketListen } from '../native/index.ts';
+import { Agent } from './agent.ts';
+import { EbpfCapture } from './capture/ebpf/ebpf-capture.ts';
+import { probeEbpf } from './capture/ebpf/probe.ts';
+import { type AgentConfig, logSink, readConfig } from './config.ts';
+import { serveMonitoring } from './monitoring/server.ts';
+import { podKernel } from './pods/kernel.ts';
+import { findKubeletCgroup } from './prober-cgroup.ts';
+import { checkRequirements } from './requirements.ts';
+import { uninstall } from './uninstall.ts';
+
+enableCompileCache();
+
+const objectPath = fileURLToPath(new URL('../bpf/build/capture.bpf.o', import.meta.url));
+
+async function main(): Promise<void> {
+  const config = readConfig(process.argv.slice(2));
+  const log = createLogger(logSink(), 'cni');
+  const abort = new AbortController();
+  if (config.command === 'uninstall') await remove(config, log, abort.signal);
+  else await run(config, log, abort);
+}
+
+async function run(config: AgentConfig, log: Logger, abort: AbortController): Promise<void> {
+  checkRequirements(config);
+  const capture = createCapture(config, log);
+  startCapture(capture, config);
+  const kube = await createFolderSource({ dir: config.kubeDir, log, signal: abort.signal });
+  mkdirSync(dirname(config.zdsPath), { recursive: true });
+  const agent = new Agent({
+    ...config,
+    kube,
+    kernel: podKernel([config.cgroupRoot, ...config.legacyCgroupRoots]),
+    capture,
+    clock: systemClock,
+    log,
+    listen: { zds: () => seqpacketListen(config.zdsPath), steering: () => seqpacketListen(config.steeringPath) },
+  });
+  const { registry } = agent.metrics;
+  const monitoring = await serveMonitoring({ port: config.monitoringPort, registry, ready: () => agent.ready });
+  const stop = () => {
+    log.info('stopping; capture stays as it is');
+    agent.stop();
+    monitoring.close();
+    monitoring.closeAllConnections();
+    abort.abort();
+    capture.close();
+  };
+  process.once('SIGTERM', stop).once('SIGINT', stop);
+  await agent.start();
+  log.info('capture agent is ready', { node: config.nodeName, zds: config.zdsPath, capture: capture.kind });
+}
+
+async function remove(config: AgentConfig, log: Logger, signal: AbortSignal): Promise<void> {
+  if (!existsSync(config.bpfDir)) {
+    log.info('nothing is installed', { folder: config.bpfDir });
+    return;
+  }
+  const capture = createCapture(config, log);
+  const kube =
+    config.kubeDir && config.nodeName ? await createFolderSource({ dir: config.kubeDir, log, signal }) : undefined;
+  const kernel = podKernel([config.cgroupRoot, ...config.legacyCgroupRoots]);
+  await uninstall({ ...config, kube, kernel, capture, clock: systemClock, log, signal });
+  // The folder's watchers would keep the process.
+  process.exit(0);
+}
+
+function createCapture(config: AgentConfig, log: Logger): EbpfCapture {
+  const proberCgroup = config.proberCgroup ?? (config.cgroupMount && findKubeletCgroup(config.cgroupMount));
+  if (!proberCgroup && config.command === 'run') {
+    log.warn(
+      'no kubelet was found: health probes are captured like all other traffic; AQUIFER_PROBER_CGROUP names its cgroup',
+    );
+  }
+  return new EbpfCapture({
+    objectPath,
+    pinDir: config.bpfDir,
+    cgroup: config.cgroupRoot,
+    ztunnelCgroup: config.ztunnelCgroup,
+    ...(proberCgroup && { proberCgroup }),
+    failOpen: config.failOpen,
+  });
+}
+
+function startCapture(capture: EbpfCapture, config: AgentConfig): void {
+  try {
+    capture.start();
+  } catch (e) {
+    const probe = probeEbpf(objectPath, config.cgroupRoot);
+    const reason = probe.kind === 'unusable' ? `: ${probe.reason}` : '';
+    throw new MeshError(
+      'KERNEL',
+      `${describeError(e)}\neBPF is the only capture there is today, nothing is used instead${reason}`,
+      { cause: e },
+    );
+  }
+}
+
+main().catch((e: unknown) => {
+  process.stderr.write(`cni-agent: ${describeError(e)}\n`);
+  process.exit(1);
+});
