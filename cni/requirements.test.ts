@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { MeshError } from '../common/core/errors.ts';
+import { parseConfig } from './config.ts';
+import { checkRequirements, type Machine } from './requirements.ts';
+
+const config = parseConfig({
+  argv: [],
+  env: { NODE_NAME: 'n', AQUIFER_KUBE_DIR: '/k', AQUIFER_ZTUNNEL_CGROUP: '/cg/z', AQUIFER_CGROUP_ROOT: '/cg' },
+  mounts: '',
+});
+const types: Record<string, number> = { '/cg': 0x63677270, '/cg/z': 0x63677270, '/sys/fs/bpf': 0xcafe4a11 };
+
+function machine(bits: readonly number[], fileSystems = types): Machine {
+  const effective = bits.reduce((mask, bit) => mask | (1n << BigInt(bit)), 0n).toString(16);
+  return { status: `Name:\tx\nCapEff:\t${effective.padStart(16, '0')}\n`, fileSystem: (path) => fileSystems[path] };
+}
+
+function missing(m: Machine): string {
+  try {
+    checkRequirements(config, m);
+  } catch (e) {
+    assert.ok(e instanceof MeshError && e.code === 'CONFIG');
+    return e.message;
+  }
+  return '';
+}
+
+describe('what the agent needs of the machine', () => {
+  test('is enough: CAP_SYS_ADMIN and CAP_NET_ADMIN, cgroup2 and a bpffs', () => {
+    assert.equal(missing(machine([21, 12])), '');
+  });
+
+  test('is named when it is missing, and what it is for', () => {
+    const text = missing(machine([], { '/cg': 0x1021994 }));
+    for (const part of [
+      /CAP_SYS_ADMIN is missing, needed to enter pods/,
+      /CAP_NET_ADMIN is missing, needed to set routes/,
+      /CAP_BPF is missing, needed to load/,
+      /AQUIFER_CGROUP_ROOT=\/cg is not in a cgroup2/,
+      /AQUIFER_ZTUNNEL_CGROUP=\/cg\/z does not exist/,
+      /AQUIFER_BPF_DIR=\/sys\/fs\/bpf\/aquifer is not in a BPF file system/,
+      /nothing to use instead/,
+    ]) {
+      assert.match(text, part);
+    }
+  });
+});
