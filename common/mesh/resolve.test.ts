@@ -1,0 +1,241 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { parseSocketAddr } from '../core/net.ts';
+import { parseAuthority } from '../hbone/headers.ts';
+import { anyIp } from '../testing/arbitraries.ts';
+import { identity, ip, networkAddress, port, serves, service, waypoint, workload } from '../testing/builders.ts';
+import {
+  findAddress,
+  inboundService,
+  type OutboundRoute,
+  resolveInbound,
+  resolveOutbound,
+  workloadIp,
+} from './resolve.ts';
+import { MeshStore } from './store.ts';
+import type { MeshAddress, Workload } from './types.ts';
+
+const source = workload({ name: 'client', addresses: [ip('10.0.0.9')] });
+
+function storeOf(...addresses: readonly MeshAddress[]): MeshStore {
+  const store = new MeshStore();
+  store.apply({ addresses });
+  return store;
+}
+
+function outbound(store: MeshStore, target: string, from: Workload = source): OutboundRoute {
+  return resolveOutbound(store, { source: from, target: parseSocketAddr(target)!, network: '', random: () => 0 });
+}
+
+function refusal(route: OutboundRoute): string {
+  return route.kind === 'refused' ? `${route.code}: ${route.reason}` : assert.fail(`not refused but ${route.kind}`);
+}
+
+const svc = service({ addresses: [networkAddress('/10.96.0.1')] });
+const hbone = workload({ name: 'h', serviceAccount: 'web', addresses: [ip('10.0.0.1')], services: serves(svc) });
+const plain = workload({ name: 'p', addresses: [ip('10.0.0.2')], tunnelProtocol: 'NONE' });
+
+test('an unknown address is passed through, also where its family is unknown', () => {
+  const store = storeOf(svc, hbone);
+  assert.deepEqual(outbound(store, '8.8.8.8:53'), { kind: 'passthrough', target: { ip: '8.8.8.8', port: 53 } });
+  assert.equal(outbound(store, '[2001:db8::1]:80').kind, 'passthrough');
+});
+
+test('a workload by its address: HBONE to port 15008 for the port asked for, or plain', () => {
+  const store = storeOf(hbone, plain);
+  assert.deepEqual(outbound(store, '10.0.0.1:8080'), {
+    kind: 'hbone',
+    workload: hbone,
+    dial: { ip: '10.0.0.1', port: 15_008 },
+    target: { ip: '10.0.0.1', port: 8080 },
+    expected: [identity('default', 'web')],
+  });
+  assert.deepEqual(outbound(store, '10.0.0.2:8080'), {
+    kind: 'plain',
+    workload: plain,
+    target: { ip: '10.0.0.2', port: 8080 },
+  });
+});
+
+test('a VIP becomes an endpoint with its target port; SANs of the service prove the peer too', () => {
+  const named = service({
+    ...svc,
+    subjectAltNames: [
+      'spiffe://cluster.local/ns/other/sa/x',
+      'not a spiffe id',
+      'spiffe://cluster.local/ns/default/sa/web',
+    ],
+  });
+  const route = outbound(storeOf(named, hbone), '10.96.0.1:80');
+  assert.deepEqual(route, {
+    kind: 'hbone',
+    workload: hbone,
+    service: named,
+    dial: { ip: '10.0.0.1', port: 15_008 },
+    target: { ip: '10.0.0.1', port: 8080 },
+    expected: [identity('other', 'x'), identity('default', 'web')],
+  });
+});
+
+test('an address that is a VIP and a workload is taken for the VIP when dialling, for the workload when naming', () => {
+  const both = workload({ name: 'both', addresses: [ip('10.96.0.1')] });
+  const store = storeOf(svc, hbone, both);
+  const route = outbound(store, '10.96.0.1:80');
+  assert.equal(route.kind === 'hbone' && route.workload.name, 'h');
+  assert.equal(findAddress(store, '', ip('10.96.0.1'), 'default'), both);
+  assert.equal(findAddress(storeOf(svc), '', ip('10.96.0.1'), 'default'), svc);
+});
+
+test('no endpoint or port: refused, never passed through', () => {
+  assert.match(refusal(outbound(storeOf(svc), '10.96.0.1:80')), /^NO_HEALTHY_UPSTREAM: no healthy endpoint/);
+  assert.match(refusal(outbound(storeOf(svc, hbone), '10.96.0.1:81')), /^NO_HEALTHY_UPSTREAM: .*no port 81/);
+  const sick = { ...hbone, status: 'UNHEALTHY' as const };
+  assert.match(refusal(outbound(storeOf(svc, sick), '10.96.0.1:80')), /^NO_HEALTHY_UPSTREAM/);
+});
+
+test('the ports of the proxy itself on loopback are refused', () => {
+  for (const target of ['127.0.0.1:15001', '127.9.9.9:15006', '[::1]:15008']) {
+    assert.match(refusal(outbound(storeOf(), target)), /^LOOP/);
+  }
+  assert.equal(outbound(storeOf(), '127.0.0.1:80').kind, 'passthrough');
+  assert.equal(outbound(storeOf(), '10.1.1.1:15001').kind, 'passthrough');
+  const route = resolveOutbound(storeOf(), {
+    source,
+    target: parseSocketAddr('127.0.0.1:40000')!,
+    network: '',
+    illegalPorts: new Set([40_000]),
+    random: () => 0,
+  });
+  assert.match(refusal(route), /^LOOP/);
+});
+
+test('what is behind a waypoint is refused, with its name', () => {
+  const wp = waypoint('infra/wp.infra.svc.cluster.local');
+  const guarded = service({ ...svc, waypoint: wp });
+  assert.match(
+    refusal(outbound(storeOf(guarded, hbone), '10.96.0.1:80')),
+    /^UNSUPPORTED: service default\/svc.* is behind waypoint infra\/wp\.infra\.svc\.cluster\.local/,
+  );
+  const weighted = service({ ...svc, weightedWaypoints: [{ waypoint: wp, weight: 1 }] });
+  assert.match(refusal(outbound(storeOf(weighted, hbone), '10.96.0.1:80')), /^UNSUPPORTED/);
+  const weightless = service({ ...svc, weightedWaypoints: [{ waypoint: wp, weight: 0 }] });
+  assert.equal(outbound(storeOf(weightless, hbone), '10.96.0.1:80').kind, 'hbone');
+  const pod = { ...hbone, waypoint: wp };
+  assert.match(refusal(outbound(storeOf(svc, pod), '10.0.0.1:80')), /^UNSUPPORTED: workload default\/h is behind/);
+  assert.equal(outbound(storeOf(svc, pod), '10.96.0.1:80').kind, 'hbone', 'service traffic never uses it');
+});
+
+test('another network is refused', () => {
+  const far = workload({ name: 'far', network: 'net-2', networkGateway: waypoint('a/gw'), services: serves(svc) });
+  assert.match(refusal(outbound(storeOf(svc, far), '10.96.0.1:80')), /^UNSUPPORTED: .* network "net-2"/);
+});
+
+test('a PASSTHROUGH service goes where it was sent, but what takes HBONE there gets HBONE', () => {
+  const loadBalancing = { mode: 'PASSTHROUGH' as const, routingPreference: [], healthPolicy: 'ALLOW_ALL' as const };
+  const open = service({ loadBalancing, addresses: [networkAddress('/10.0.0.0/8')] });
+  const store = storeOf(open, hbone, plain);
+  assert.deepEqual(outbound(store, '10.9.9.9:443'), {
+    kind: 'passthrough',
+    target: { ip: '10.9.9.9', port: 443 },
+    service: open,
+  });
+  assert.equal(outbound(store, '10.0.0.1:443').kind, 'hbone');
+  assert.equal(outbound(store, '10.0.0.2:443').kind, 'plain');
+});
+
+test('an endpoint known by name only is to be resolved; one of the wrong family is refused', () => {
+  const byName = workload({ name: 'n', hostname: 'db.example', services: serves(svc) });
+  const route = outbound(storeOf(svc, byName), '10.96.0.1:80');
+  assert.deepEqual(route, {
+    kind: 'hostname',
+    hostname: 'db.example',
+    preferIpv6: false,
+    workload: byName,
+    port: 8080,
+    service: svc,
+  });
+  const v6only = service({ ...svc, ipFamilies: 'IPV6_ONLY' });
+  assert.match(refusal(outbound(storeOf(v6only, hbone), '10.96.0.1:80')), /no address of a family/);
+});
+
+test('which address of a workload', () => {
+  const dual = workload({ addresses: [ip('10.0.0.1'), ip('10.0.0.2'), ip('fd00::1')] });
+  const only = (ipFamilies: 'IPV4_ONLY' | 'IPV6_ONLY') => service({ ipFamilies });
+  assert.equal(workloadIp(dual, undefined, ip('10.0.0.2')), '10.0.0.2');
+  assert.equal(workloadIp(dual, undefined, ip('10.96.0.1')), '10.0.0.1');
+  assert.equal(workloadIp(dual, undefined, ip('fd00:96::1')), 'fd00::1');
+  assert.equal(workloadIp(dual, only('IPV4_ONLY'), ip('fd00:96::1')), '10.0.0.1');
+  assert.equal(workloadIp(dual, only('IPV6_ONLY'), ip('10.96.0.1')), 'fd00::1');
+  assert.equal(workloadIp(workload(), undefined, ip('10.96.0.1')), undefined);
+});
+
+test('whatever is known as HBONE is never reached in plain text', () => {
+  const modes = fc.constantFrom(
+    'UNSPECIFIED_MODE' as const,
+    'STRICT' as const,
+    'FAILOVER' as const,
+    'PASSTHROUGH' as const,
+  );
+  fc.assert(
+    fc.property(fc.array(anyIp, { minLength: 1, maxLength: 3 }), modes, fc.boolean(), (addresses, mode, vip) => {
+      const loadBalancing = { mode, routingPreference: [], healthPolicy: 'ALLOW_ALL' as const };
+      const s = service({ loadBalancing, addresses: vip ? [{ network: '', ip: addresses[0]! }] : [] });
+      const w = workload({ addresses, services: serves(s) });
+      for (const target of addresses) {
+        const q = { source, target: { ip: target, port: port(80) }, network: '', random: () => 0.5 };
+        assert.match(resolveOutbound(storeOf(s, w), q).kind, /^(hbone|refused)$/);
+      }
+    }),
+  );
+});
+
+const local = workload({ name: 'me', addresses: [ip('10.0.0.5')], services: serves(svc, 80, 9090) });
+const inbound = (store: MeshStore, authority: string, w = local) =>
+  resolveInbound(store, w, parseAuthority(authority)!, ip('10.0.0.5'));
+
+test('inbound: only the address that the connection came to, at the port asked for', () => {
+  const store = storeOf(svc, local, hbone);
+  const ok = { kind: 'upstream', target: { ip: '10.0.0.5', port: 8080 } };
+  assert.deepEqual(inbound(store, '10.0.0.5:8080'), ok);
+  for (const authority of ['10.0.0.1:8080', '127.0.0.1:8080', '10.96.0.1:80', '[fd00::1]:80']) {
+    const route = inbound(store, authority);
+    assert.equal(route.kind === 'refused' && route.status, 400, authority);
+  }
+  for (const p of [15_001, 15_006, 15_008]) {
+    const route = inbound(store, `10.0.0.5:${p}`);
+    assert.equal(route.kind === 'refused' && route.status, 503);
+  }
+});
+
+test('inbound by host name: the port as this pod serves it, else as the service says', () => {
+  const store = storeOf(svc, local);
+  const host = svc.hostname;
+  assert.deepEqual(inbound(store, `${host}:80`), { kind: 'upstream', target: { ip: '10.0.0.5', port: 9090 } });
+  const other = workload({ name: 'me', addresses: [ip('10.0.0.5')] });
+  assert.deepEqual(inbound(store, `${host}:80`, other), { kind: 'upstream', target: { ip: '10.0.0.5', port: 8080 } });
+  for (const authority of [`${host}:81`, 'no.such.host:80']) {
+    const route = inbound(store, authority);
+    assert.equal(route.kind === 'refused' && route.status, 503, authority);
+  }
+  const loop = workload({ ...local, services: serves(svc, 80, 15_008) });
+  assert.equal(inbound(store, `${host}:80`, loop).kind, 'refused');
+});
+
+test('inbound: an application tunnel is refused', () => {
+  const tunnelled = workload({ ...local, applicationTunnel: { protocol: 'PROXY', port: 15_088 } });
+  const route = inbound(storeOf(), '10.0.0.5:80', tunnelled);
+  assert.equal(route.kind === 'refused' && route.status, 503);
+});
+
+test('inbound service for telemetry: the one named if it is ours, else the first with that port', () => {
+  const two = service({ name: 'two' });
+  const foreign = service({ name: 'foreign' });
+  const services = new Map([...serves(svc, 80, 9090), ...serves(two, 80, 7070)]);
+  const w = workload({ services });
+  const store = storeOf(svc, two, foreign, w);
+  assert.equal(inboundService(store, w, two.hostname, 9090), two);
+  assert.equal(inboundService(store, w, foreign.hostname, 9090), svc);
+  assert.equal(inboundService(store, w, undefined, 7070), two);
+  assert.equal(inboundService(store, w, undefined, 1), undefined);
+});
