@@ -14,11 +14,10 @@ import { namespaceKind, type Pod, podKind } from '../common/kube/kinds/core.ts';
 import { FakeClock } from '../common/testing/fake-clock.ts';
 import { FakeKube } from '../common/testing/fake-kube.ts';
 import { until } from '../common/testing/until.ts';
-import { decodeRequest, encodeAck, encodeHello } from '../common/zds/codec.ts';
-import { decodeSteerAck, encodeSteering } from '../common/zds/steering.ts';
-import type { SteerPod, ZdsRequest } from '../common/zds/types.ts';
-import { type SeqpacketConnection, seqpacketConnect, seqpacketListen } from '../native/index.ts';
+import { encodeAck, encodeHello } from '../common/zds/codec.ts';
+import { seqpacketConnect, seqpacketListen } from '../native/index.ts';
 import { skipUnless } from '../test/harness/require.ts';
+import { ScriptedZtunnel } from '../test/harness/scripted-ztunnel.ts';
 import { Agent } from './agent.ts';
 import type { CaptureBackend, CapturedPod } from './capture/types.ts';
 import type { PodNetns } from './discovery/pod-netns.ts';
@@ -126,71 +125,6 @@ class FakeKernel implements PodKernel {
   }
 }
 
-/** A ztunnel that answers as the test says; by default it steers every pod and acks. */
-class Ztunnel {
-  readonly received: (ZdsRequest & { readonly fds: number })[] = [];
-  closed = false;
-  readonly zds: SeqpacketConnection;
-  readonly #steering: SeqpacketConnection;
-  readonly #steered = new Map<number, (error: string) => void>();
-  #nextId = 1;
-  /** Error of the ack to each add; `silent` does not answer at all. */
-  onAdd: (uid: string) => Promise<string | 'silent'> = (uid) => this.steer(uid);
-
-  constructor(world: World, hello: Uint8Array | 'mute' = encodeHello()) {
-    this.zds = seqpacketConnect(world.zdsPath);
-    this.#steering = seqpacketConnect(`${world.zdsPath}.steer`);
-    this.zds.onClose(() => {
-      this.closed = true;
-    });
-    this.#steering.onClose(() => undefined);
-    this.#steering.onPacket(({ data }) => {
-      const ack = decodeSteerAck(data);
-      assert.ok(ack.kind === 'ok');
-      this.#steered.get(ack.value.id)?.(ack.value.error);
-    });
-    this.zds.onPacket(async ({ data, fds }) => {
-      for (const received of fds) closeSync(received);
-      const request = decodeRequest(data);
-      assert.ok(request.kind === 'ok', 'the agent sends what can be read');
-      this.received.push({ ...request.value, fds: fds.length });
-      const error = request.value.kind === 'add' ? await this.onAdd(request.value.uid) : '';
-      if (error !== 'silent') this.zds.send(encodeAck({ error }));
-    });
-    if (hello !== 'mute') this.zds.send(hello);
-  }
-
-  /** Resolves with the agent's answer. */
-  steer(uid: string, count = 4): Promise<string> {
-    const ports = { v4: 40001, v6: 40002 };
-    const id = this.#nextId++;
-    const packet: SteerPod = { kind: 'steer', id, uid, outbound: ports, dnsUdp: ports, dnsTcp: ports };
-    const answered = new Promise<string>((resolve) => this.#steered.set(id, resolve));
-    const listeners = Array.from({ length: count }, () => fd(openSync('/dev/null', 'r')));
-    this.#steering.send(encodeSteering(packet), listeners);
-    for (const listener of listeners) closeSync(listener);
-    return Promise.race([answered, this.steeringClosed]);
-  }
-
-  get steeringClosed(): Promise<string> {
-    return new Promise((resolve) => this.#steering.onClose(() => resolve('closed')));
-  }
-
-  /** `add u1`, `keep u2`, `snapshotSent`, ... */
-  get log(): string[] {
-    return this.received.map((r) => ('uid' in r ? `${r.kind} ${r.uid}` : r.kind));
-  }
-
-  has(entry: string): Promise<unknown> {
-    return until(`ztunnel receives ${entry}`, () => this.log.includes(entry) && `${this.log}`);
-  }
-
-  close(): void {
-    this.zds.close();
-    this.#steering.close();
-  }
-}
-
 class World {
   readonly journal: string[] = [];
   readonly kube = new FakeKube();
@@ -199,7 +133,7 @@ class World {
   readonly kernel = new FakeKernel(this.journal);
   readonly zdsPath: string;
   agent: Agent;
-  readonly #ztunnels: Ztunnel[] = [];
+  readonly #ztunnels: ScriptedZtunnel[] = [];
 
   constructor(t: TestContext) {
     const dir = mkdtempSync(join(tmpdir(), 'aq-agent-'));
@@ -218,8 +152,8 @@ class World {
     await this.agent.start();
   }
 
-  ztunnel(hello?: Uint8Array | 'mute'): Ztunnel {
-    const ztunnel = new Ztunnel(this, hello);
+  ztunnel(hello?: Uint8Array | 'mute'): ScriptedZtunnel {
+    const ztunnel = new ScriptedZtunnel(this.zdsPath, hello);
     this.#ztunnels.push(ztunnel);
     return ztunnel;
   }
@@ -622,7 +556,7 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
     await w.agent.start();
     const ztunnel = w.ztunnel();
     assert.match(await ztunnel.steer('nobody'), /no pod of node n1 has UID nobody/);
-    assert.equal(await ztunnel.steer('nobody', 3), 'closed');
+    assert.equal(await ztunnel.steer('nobody', undefined, 3), 'closed');
     const raw = seqpacketConnect(`${w.zdsPath}.steer`);
     const closed = new Promise<void>((resolve) => raw.onClose(() => resolve()));
     raw.onPacket(() => undefined);
