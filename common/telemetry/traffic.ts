@@ -89,12 +89,16 @@ export class TrafficMetrics {
 
   #labelled(flow: Flow): Series {
     const labels = flowLabels(flow);
-    const text = Object.values(labels).join('\0');
-    const known = this.#byLabels.get(text);
+    const known = this.#byLabels.get(textOf(labels));
     if (known) return known;
-    if (this.#byLabels.size >= maxSeries) return this.#labelled(anonymous(flow.reporter));
-    const series = { labels, opened: 0, received: 0, sent: 0, closed: new Map(), failed: new Map() };
-    this.#byLabels.set(text, series);
+    if (this.#byLabels.size < maxSeries) return this.#add(labels);
+    const overflow = flowLabels(anonymous(flow.reporter));
+    return this.#byLabels.get(textOf(overflow)) ?? this.#add(overflow);
+  }
+
+  #add(labels: Labels): Series {
+    const series: Series = { labels, opened: 0, received: 0, sent: 0, closed: new Map(), failed: new Map() };
+    this.#byLabels.set(textOf(labels), series);
     return series;
   }
 
@@ -120,6 +124,10 @@ export class TrafficMetrics {
       },
     });
   }
+}
+
+function textOf(labels: Labels): string {
+  return Object.values(labels).join('\0');
 }
 
 function anonymous(reporter: Reporter): Flow {
