@@ -1,6 +1,14 @@
 // connect(2) of TCP, and of UDP to port 53: rewrites the destination to the proxy on the pod's own loopback.
 #include "outbound.h"
 
+// A socket may be connected again (AF_UNSPEC): what it once wanted must not be answered for what it does now. Not so in sendmsg,
+// where one socket has many destinations, and where a connected v4-mapped socket comes by for each datagram.
+static __always_inline int let_go(struct bpf_sock_addr *ctx) {
+  struct bpf_sock *sk = ctx->sk;
+  if (sk) bpf_sk_storage_delete(&sk_client, sk);
+  return 1;
+}
+
 // The app and the proxy then both see the pod's IP as source instead of 127.0.0.1. Fails where the app has bound: as it should.
 static __always_inline void bind_own4(struct bpf_sock_addr *ctx, const struct pod *pod) {
   if (LOAD(ctx, type) != SOCK_STREAM || pod->ip4[3] == 0) return;
@@ -22,7 +30,7 @@ SEC("cgroup/connect4") int connect4(struct bpf_sock_addr *ctx) {
   __u16 port;
   set_ip4(ip, LOAD(ctx, user_ip4));
   switch (outbound(ctx, pod, ip, &port)) {
-  case LET_GO: return 1;
+  case LET_GO: return let_go(ctx);
   case REFUSE: return 0;
   case REDIRECT: break;
   }
@@ -38,7 +46,7 @@ SEC("cgroup/connect6") int connect6(struct bpf_sock_addr *ctx) {
   __u16 port;
   LOAD_IP6(ip, ctx, user_ip6);
   switch (outbound(ctx, pod, ip, &port)) {
-  case LET_GO: return 1;
+  case LET_GO: return let_go(ctx);
   case REFUSE: return 0;
   case REDIRECT: break;
   }

@@ -51,13 +51,6 @@ static __always_inline bool proxy_listens(struct bpf_sock_addr *ctx, bool tcp, b
   return true;
 }
 
-// A socket may be connected again (AF_UNSPEC): what it once wanted must not be answered for what it does now.
-static __always_inline enum verdict let_go(struct bpf_sock_addr *ctx) {
-  struct bpf_sock *sk = ctx->sk;
-  if (sk) bpf_sk_storage_delete(&sk_client, sk);
-  return LET_GO;
-}
-
 static __always_inline enum verdict refuse(void) {
   count(COUNTER_outbound_refused);
   return REFUSE;
@@ -71,14 +64,14 @@ static __always_inline enum verdict outbound(struct bpf_sock_addr *ctx, const st
   bool dns = wire_port == bpf_htons(DNS_PORT);
   bool tcp = type == SOCK_STREAM && (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
   bool udp = type == SOCK_DGRAM && protocol == IPPROTO_UDP && dns && (pod->flags & POD_DNS_UDP);
-  if (!tcp && !udp) return let_go(ctx);
+  if (!tcp && !udp) return LET_GO;
   if (is_ztunnel()) {
     count(COUNTER_outbound_ztunnel);
     return LET_GO;
   }
   if (is_loopback(ip) || is_unspecified(ip) || is_own_ip(pod, ip)) {
     count(COUNTER_outbound_local);
-    return let_go(ctx);
+    return LET_GO;
   }
 
   bool ip4 = is_ip4(ip);
@@ -89,7 +82,7 @@ static __always_inline enum verdict outbound(struct bpf_sock_addr *ctx, const st
 
   if ((pod->flags & POD_FAIL_OPEN) && !proxy_listens(ctx, tcp, ip4, port)) {
     count(COUNTER_outbound_failed_open);
-    return let_go(ctx);
+    return LET_GO;
   }
   if (port == 0) return refuse();
 

@@ -9,8 +9,8 @@ import { Bed, objectPath, tool } from './bed.ts';
 
 describe('atomic replace', { skip: skipUnless('ebpf', 'program:ip', 'program:nsenter') }, () => {
   let bed: Bed;
-  before(() => {
-    bed = new Bed();
+  before(async () => {
+    bed = await Bed.make();
   });
   after(() => bed.remove());
 

@@ -82,7 +82,8 @@ export class PodProxy {
 
   /** Node owns the descriptor; it stays valid for as long as the server listens. */
   #listen(family: 4 | 6, onConnection: (c: net.Socket) => void): Fd {
-    const fd = this.#socket({ family, type: 'stream', backlog: 4096 });
+    // The accepted sockets have the app's own ports: without this an app that starts anew could not bind them.
+    const fd = this.#socket({ family, type: 'stream', backlog: 4096, reuseAddr: true });
     const server = net.createServer({ allowHalfOpen: true }, (c) => {
       c.on('error', () => c.destroy());
       onConnection(c);

@@ -1,0 +1,209 @@
+/** Inbound capture by sk_lookup, the client's address at the app, and the node's probes (ebpf-datapath 4). */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import { join } from 'node:path';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import type { EbpfCapture } from '../../cni/capture/ebpf/ebpf-capture.ts';
+import { openPinnedMap, socketsInNetns } from '../../native/index.ts';
+import { skipUnless } from '../harness/require.ts';
+import { Bed, ip4, ip6, type Place, tool } from './bed.ts';
+import type { PodProxy } from './proxy.ts';
+
+const client: Place = { netns: 'p2' };
+
+describe('inbound capture', { skip: skipUnless('ebpf', 'program:ip', 'program:nsenter') }, () => {
+  let bed: Bed;
+  let capture: EbpfCapture;
+  let proxy: PodProxy;
+  before(async () => {
+    bed = await Bed.make();
+  });
+  after(() => bed.remove());
+  beforeEach(async () => {
+    capture = bed.capture();
+    proxy = bed.enrol('p1', capture, { inbound: 'relay' });
+    await bed.serve('p1', 8080, 9000);
+  });
+  afterEach(() => bed.reset());
+
+  it('steers any port to the plaintext listener and 15008 to the HBONE listener, for both families', async () => {
+    proxy.inbound = 'tell';
+    for (const [to, from] of [
+      [ip4.p1, ip4.p2],
+      [ip6.p1, ip6.p2],
+    ] as const) {
+      const address = to.includes(':') ? `[${to}]` : to;
+      const plain = await bed.dial(client, to, 4242);
+      assert.deepEqual([plain.told.by, plain.told.to], ['plaintext', `${address}:4242`]);
+      assert.equal(plain.told.from, plain.self);
+      assert.ok(plain.self.includes(from));
+      assert.equal((await bed.dial(client, to, 15008)).told.by, 'hbone');
+    }
+  });
+
+  it('shows the app the address of the client, on a dual-stack socket', async () => {
+    const four = await bed.dial(client, ip4.p1, 8080, '--send', 'a');
+    assert.match(four.told.app ?? four.data, /^\[::ffff:10\.99\.2\.2\]:/);
+    assert.equal(four.told.getpeername, four.told.app);
+    const six = await bed.dial(client, ip6.p1, 8080, '--send', 'a');
+    assert.match(six.told.app ?? six.data, /^\[fd99:2::2\]:/);
+    assert.equal(capture.counters()['inbound_known_flow'], 2);
+  });
+
+  it('does so with strict reverse path filtering', async () => {
+    bed.sysctl('p1', 'net.ipv4.conf.all.rp_filter=1');
+    bed.sysctl('p1', 'net.ipv4.conf.eth0.rp_filter=1');
+    assert.match((await bed.dial(client, ip4.p1, 8080, '--send', 'a')).told.app!, /10\.99\.2\.2/);
+  });
+
+  it('does so with SYN cookies forced on', async () => {
+    bed.sysctl('p1', 'net.ipv4.tcp_syncookies=2');
+    try {
+      for (let i = 0; i < 5; i++) {
+        assert.match((await bed.dial(client, ip4.p1, 8080, '--send', 'a')).told.app!, /10\.99\.2\.2/);
+      }
+    } finally {
+      bed.sysctl('p1', 'net.ipv4.tcp_syncookies=1');
+    }
+  });
+
+  it('dials again when the port of the client collides with the captured connection itself', async () => {
+    await proxy.close();
+    proxy = bed.enrol('p1', capture, { inbound: 'relay', sameport: true });
+    const d = await bed.dial(client, ip4.p1, 8080, '--send', 'a');
+    assert.match(d.told.app ?? JSON.stringify(d), /10\.99\.2\.2/);
+    assert.equal(proxy.retries, 1);
+  });
+
+  it('lets the dial to a closed port fail at once', async () => {
+    for (const to of [ip4.p1, ip6.p1]) {
+      const d = await bed.dial(client, to, 8099, '--send', 'a');
+      // The proxy accepts first; what counts is how soon it can pass the refusal on.
+      assert.equal(d.readError, 'ECONNRESET');
+      assert.ok(d.ms < 100, `it took ${d.ms} ms`);
+    }
+    assert.equal(proxy.retries, 0);
+  });
+
+  it('leaves calls of the pod to itself, UDP and ICMP alone', async () => {
+    const self = await bed.dial({ netns: 'p1' }, ip4.p1, 8080, '--send', 'me');
+    assert.equal(self.told.got, 'me');
+    const udp = JSON.parse(await bed.run(client, [tool('ask'), ip4.p1, '9000'])) as { from: string }[];
+    assert.equal(udp[0]?.from, `${ip4.p1}:9000`);
+    assert.deepEqual(JSON.parse(await bed.run(client, [tool('ping'), ip4.p1])), { reply: true });
+    const counts = capture.counters();
+    assert.equal(counts['inbound_plaintext'], 0);
+  });
+
+  it('steers a dial of the proxy to its own pod, port 15008, to the HBONE listener', async () => {
+    proxy.inbound = 'tell';
+    const d = await bed.dial({ netns: 'p1', cgroup: 'ztunnel' }, ip4.p1, 15008);
+    assert.equal(d.told.by, 'hbone');
+  });
+
+  it('captures what a proxy dials from the netns of another pod', async () => {
+    bed.enrol('p2', capture);
+    proxy.inbound = 'tell';
+    const d = await bed.dial({ netns: 'p2', cgroup: 'ztunnel' }, ip4.p1, 8080);
+    assert.equal(d.told.by, 'plaintext');
+  });
+
+  it('gives a connection between two captured pods to the proxy of the first', async () => {
+    const second = bed.enrol('p2', capture);
+    await bed.dial({ netns: 'p2' }, ip4.p1, 8080);
+    assert.deepEqual(second.outbound, [`${ip4.p1}:8080`]);
+  });
+
+  it('keeps connections that are older than the capture', async () => {
+    capture.withdraw(bed.pod('p1'));
+    const [fd] = socketsInNetns(bed.netns.p2, { family: 4, type: 'stream' }, 1);
+    const c = net.connect({ fd: fd!, host: ip4.p1, port: 8080 } as net.NetConnectOpts);
+    await once(c, 'connect');
+    capture.enrol(bed.pod('p1'), proxy.targets);
+    c.write('old');
+    const [data] = (await once(c, 'data')) as [Buffer];
+    assert.equal(JSON.parse(data.toString()).got, 'old');
+    c.destroy();
+  });
+
+  it('keeps connections that were captured, after withdrawal', async () => {
+    const [fd] = socketsInNetns(bed.netns.p2, { family: 4, type: 'stream' }, 1);
+    const c = net.connect({ fd: fd!, host: ip4.p1, port: 8080 } as net.NetConnectOpts);
+    await once(c, 'connect');
+    const known = () => capture.counters()['inbound_known_flow'] === 1;
+    while (!known()) await new Promise(setImmediate);
+    capture.withdraw(bed.pod('p1'));
+    c.write('kept');
+    const [data] = (await once(c, 'data')) as [Buffer];
+    const told = JSON.parse(data.toString());
+    assert.equal(told.got, 'kept');
+    assert.match(told.app, /10\.99\.2\.2/);
+    c.destroy();
+    // And new ones go direct: the app sees the very port of the client.
+    const d = await bed.dial(client, ip4.p1, 8080, '--send', 'a');
+    assert.equal(d.told.app, `[::ffff:${ip4.p2}]:${d.self.split(':')[1]}`);
+  });
+
+  it('refuses at once when the proxy is gone, and lets pass when the pod fails open', async () => {
+    await proxy.close();
+    const closed = await bed.dial(client, ip4.p1, 8080, '--send', 'a');
+    assert.equal(closed.error, 'ECONNREFUSED');
+    assert.ok(closed.ms < 100);
+    assert.equal(capture.counters()['inbound_refused'], 1);
+
+    capture.close();
+    const open = bed.capture({ failOpen: true });
+    const next = bed.proxy('p1');
+    open.enrol(bed.pod('p1'), next.targets);
+    await next.close();
+    const d = await bed.dial(client, ip4.p1, 8080, '--send', 'a');
+    assert.equal(d.told.got, 'a');
+    assert.equal(open.counters()['inbound_failed_open'], 1);
+  });
+
+  it('steers new connections to a new proxy, while the old one keeps its own', async () => {
+    const [fd] = socketsInNetns(bed.netns.p2, { family: 4, type: 'stream' }, 1);
+    const old = net.connect({ fd: fd!, host: ip4.p1, port: 8080 } as net.NetConnectOpts);
+    await once(old, 'connect');
+    while (capture.counters()['inbound_known_flow'] !== 1) await new Promise(setImmediate);
+    bed.enrol('p1', capture, { inbound: 'tell' });
+    assert.equal((await bed.dial(client, ip4.p1, 8080)).told.by, 'plaintext');
+    old.write('old');
+    const [data] = (await once(old, 'data')) as [Buffer];
+    assert.equal(JSON.parse(data.toString()).got, 'old');
+    old.destroy();
+  });
+
+  it('refuses addresses of the pod that nobody enrolled', async () => {
+    capture.enrol({ ...bed.pod('p1'), ips: [bed.pod('p1').ips[0]!] }, proxy.targets);
+    const d = await bed.dial(client, ip6.p1, 8080);
+    assert.equal(d.error, 'ECONNREFUSED');
+    assert.equal(capture.counters()['inbound_unknown_address'], 1);
+  });
+
+  it('lets probes from the cgroup of the kubelet reach the app, and no other process of the node', async () => {
+    for (const to of [ip4.p1, ip6.p1]) {
+      const probe = await bed.dial({ netns: 'node', cgroup: 'kubelet' }, to, 8080, '--send', 'probe');
+      assert.equal(probe.told.got, 'probe');
+      assert.ok(probe.told.app!.includes(probe.self.replace(/[[\]]/g, '').split(':').at(-1)!));
+    }
+    assert.equal((await bed.dial({ netns: 'node', cgroup: 'kubelet' }, ip4.p1, 8099)).error, 'ECONNREFUSED');
+    assert.equal(capture.counters()['inbound_plaintext'], 0);
+    proxy.inbound = 'tell';
+    assert.equal((await bed.dial({ netns: 'node', cgroup: 'other' }, ip4.p1, 8080)).told.by, 'plaintext');
+  });
+
+  it('forgets flows when they are closed', async () => {
+    await bed.dial(client, ip4.p1, 8080, '--send', 'a');
+    await bed.dial({ netns: 'node', cgroup: 'kubelet' }, ip4.p1, 8080, '--send', 'a');
+    const map = openPinnedMap(join(bed.pinDir, 'pass_flows'));
+    try {
+      const deadline = Date.now() + 2000;
+      while (map.keys().length > 0 && Date.now() < deadline) await new Promise(setImmediate);
+      assert.equal(map.keys().length, 0);
+    } finally {
+      map.close();
+    }
+  });
+});
