@@ -1,8 +1,9 @@
 /** Reaching istiod's gRPC port: TLS with the roots of a file, the token of another, both read again for each connection. */
+import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { type ChannelCredentials, type ChannelOptions, credentials, Metadata } from '@grpc/grpc-js';
 import { maxMessageBytes } from '../api/index.ts';
-import { MeshError } from '../core/errors.ts';
+import { describeError, MeshError } from '../core/errors.ts';
 
 export interface ControlPlane {
   /** `https://host:port`, or `http://host:port` for a plain port; without a scheme it is https. */
@@ -56,12 +57,14 @@ async function read(what: string, path: string): Promise<Buffer> {
   try {
     return await readFile(path);
   } catch (e) {
-    throw new MeshError('CONFIG', `${what} for the control plane: ${path} cannot be read`, { cause: e });
+    throw new MeshError('CONFIG', `${what} for the control plane: ${describeError(e)}`, { cause: e });
   }
 }
 
 function tls(roots: Buffer, path: string): ChannelCredentials {
   try {
+    // OpenSSL skips what is no certificate, and would then trust nobody without saying why.
+    new X509Certificate(roots);
     return credentials.createSsl(roots);
   } catch (e) {
     throw new MeshError('CONFIG', `roots for the control plane: ${path} holds no usable certificate`, { cause: e });

@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { ServerCredentials } from '@grpc/grpc-js';
+import { addressTypeUrl } from '../api/index.ts';
+import { silentLogger } from '../core/log.ts';
+import { MeshStore } from '../mesh/store.ts';
+import { identity } from '../testing/builders.ts';
+import { createFakeCa } from '../testing/fake-ca.ts';
+import { FakeClock } from '../testing/fake-clock.ts';
+import { addressResponse, FakeXds } from '../testing/fake-xds.ts';
+import { until } from '../testing/until.ts';
+import { controlPlaneConnection } from './connect.ts';
+import { startDeltaClient } from './delta-client.ts';
+
+let folder: string;
+const file = (name: string) => join(folder, name);
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'aquifer-xds-'));
+});
+after(() => rm(folder, { recursive: true }));
+
+const plane = (address: string) => ({
+  address,
+  rootFile: file('root.pem'),
+  tokenFile: file('token'),
+  clusterId: 'Kubernetes',
+});
+
+test('TLS with the roots and the token that the files hold at each connection', async () => {
+  const [ca, stranger] = await Promise.all([createFakeCa(), createFakeCa()]);
+  const serving = await ca.issue(identity('istio-system', 'istiod'), { dns: ['localhost'], uris: [] });
+  const fake = await FakeXds.start(
+    0,
+    ServerCredentials.createSsl(null, [
+      { cert_chain: Buffer.from(serving.chain.join('')), private_key: Buffer.from(serving.privateKey) },
+    ]),
+  );
+  const stop = new AbortController();
+  const clock = new FakeClock();
+  const terminations: string[] = [];
+  await writeFile(file('root.pem'), stranger.root);
+  await writeFile(file('token'), 'first\n');
+  try {
+    startDeltaClient({
+      connect: () => controlPlaneConnection(plane(`https://localhost:${fake.port}`)),
+      node: { id: 'n' },
+      store: new MeshStore(),
+      clock,
+      log: silentLogger,
+      metrics: { message: () => undefined, terminated: (reason) => terminations.push(reason) },
+      signal: stop.signal,
+    });
+    await until('the stranger to be refused', () => terminations.length === 1 && clock.nextIn !== undefined);
+    assert.deepEqual(terminations, ['ConnectionError']);
+    assert.equal(fake.streams.length, 0);
+
+    await writeFile(file('root.pem'), ca.root);
+    clock.advance(10);
+    const stream = await fake.stream();
+    assert.deepEqual(stream.metadata.get('authorization'), ['Bearer first']);
+    assert.equal((await stream.next()).typeUrl, addressTypeUrl);
+
+    stream.send(addressResponse('n1', []));
+    await stream.next();
+    await writeFile(file('token'), 'second');
+    stream.end();
+    await until('the end', () => terminations.length === 2 && clock.nextIn !== undefined);
+    clock.advance(10);
+    assert.deepEqual((await fake.stream()).metadata.get('authorization'), ['Bearer second']);
+  } finally {
+    stop.abort();
+    fake.kill();
+  }
+});
+
+test('a certificate for another name is refused', async () => {
+  const ca = await createFakeCa();
+  const serving = await ca.issue(identity('istio-system', 'istiod'), { dns: ['not-localhost'], uris: [] });
+  const fake = await FakeXds.start(
+    0,
+    ServerCredentials.createSsl(null, [
+      { cert_chain: Buffer.from(serving.chain.join('')), private_key: Buffer.from(serving.privateKey) },
+    ]),
+  );
+  const stop = new AbortController();
+  const terminations: string[] = [];
+  await writeFile(file('root.pem'), ca.root);
+  await writeFile(file('token'), 'first');
+  startDeltaClient({
+    connect: () => controlPlaneConnection(plane(`localhost:${fake.port}`)),
+    node: {},
+    store: new MeshStore(),
+    clock: new FakeClock(),
+    log: silentLogger,
+    metrics: { message: () => undefined, terminated: (reason) => terminations.push(reason) },
+    signal: stop.signal,
+  });
+  await until('the refusal', () => terminations.length === 1);
+  assert.deepEqual([terminations, fake.streams.length], [['ConnectionError'], 0]);
+  stop.abort();
+  fake.kill();
+});
+
+test('files and addresses that cannot be used are named', async () => {
+  await writeFile(file('token'), 'first');
+  const missing = { ...plane('https://localhost:1'), rootFile: '/nonexistent/root.pem' };
+  await assert.rejects(controlPlaneConnection(missing), /roots for the control plane: ENOENT.*\/nonexistent\/root.pem/);
+  const tokenless = { ...plane('http://localhost:1'), tokenFile: '/nonexistent/token' };
+  await assert.rejects(controlPlaneConnection(tokenless), /token for the control plane: ENOENT.*\/nonexistent\/token/);
+  for (const address of ['', 'localhost', 'ftp://localhost:1', 'https://localhost', 'https://localhost:1/path']) {
+    await assert.rejects(controlPlaneConnection(plane(address)), /expected https:\/\/host:port/, address);
+  }
+  await writeFile(file('root.pem'), 'this is no certificate');
+  await assert.rejects(controlPlaneConnection(plane('https://localhost:1')), /root.pem holds no usable certificate/);
+  await controlPlaneConnection({ ...plane('http://[::1]:1'), rootFile: '/nonexistent', tokenFile: undefined });
+});
