@@ -69,9 +69,10 @@ async function remove(config: AgentConfig, log: Logger, signal: AbortSignal): Pr
   const kube =
     config.kubeDir && config.nodeName ? await createFolderSource({ dir: config.kubeDir, log, signal }) : undefined;
   const kernel = podKernel([config.cgroupRoot, ...config.legacyCgroupRoots]);
+  // Timers of the clock do not keep a process alive.
+  const keepAlive = setInterval(() => undefined, 60_000);
   await uninstall({ ...config, kube, kernel, capture, clock: systemClock, log, signal });
-  // The folder's watchers would keep the process.
-  process.exit(0);
+  clearInterval(keepAlive);
 }
 
 function createCapture(config: AgentConfig, log: Logger): EbpfCapture {

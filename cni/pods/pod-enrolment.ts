@@ -34,7 +34,7 @@ export interface EnrolmentOptions {
 }
 
 /** ms; doubles from the first to the last. Processes of a new pod appear within moments. */
-const retryDelay = { first: 20, last: 5_000 };
+const retryDelay = { first: 20, last: 2_000 };
 /** The node proxy ends open connections 5 s after the deletion (ambient-wire 1.7); until then they need the routes. */
 const drainTime = millis(6_000);
 
@@ -58,7 +58,8 @@ export class PodEnrolment {
   #drainedAt: Millis | undefined;
   #retry: PodView['retry'];
   #delay = retryDelay.first;
-  #ownTime = 0;
+  /** ms of each of the agent's own parts of this enrolment. */
+  readonly #took = { find: 0, route: 0, capture: 0, announce: 0 };
   /** That it is in the mesh has been logged and counted. */
   #reported = false;
   #running = false;
@@ -102,6 +103,7 @@ export class PodEnrolment {
     this.#wanted = wanted && ipsOf(pod).length > 0;
     if (this.#wanted) this.#withdrawAt = this.#drainedAt = undefined;
     this.#retry = undefined;
+    this.#delay = retryDelay.first;
     this.wake();
   }
 
@@ -160,9 +162,7 @@ export class PodEnrolment {
     if (!this.#exists || this.#usableNetns() === undefined || !(this.#wanted || this.#captured)) {
       throw new MeshError('NOT_FOUND', `pod ${this.#name()} is not in the mesh`);
     }
-    const start = this.#options.clock.now();
-    this.#options.capture.enrol(this.#capturedPod(), targets);
-    this.#ownTime += this.#options.clock.now() - start;
+    this.#timed('capture', () => this.#options.capture.enrol(this.#capturedPod(), targets));
     this.#captured = true;
     this.#steered = true;
   }
@@ -223,7 +223,7 @@ export class PodEnrolment {
   async #perform(step: Exclude<Step, { kind: 'idle' }>): Promise<void> {
     switch (step.kind) {
       case 'find-netns':
-        this.#find();
+        this.#timed('find', () => this.#find());
         return;
       case 'add':
         await this.#add();
@@ -260,7 +260,6 @@ export class PodEnrolment {
   }
 
   #find(): void {
-    const start = this.#options.clock.now();
     const found = this.#options.kernel.discover(this.uid);
     if (found.kind === 'absent') throw new MeshError('NOT_FOUND', `no network namespace: ${found.reason}`);
     this.#netns = found.netns;
@@ -268,17 +267,13 @@ export class PodEnrolment {
     this.#watch = this.#options.kernel.watch(found.netns, () => this.checkNetns());
     // A container that was started anew without a sandbox finds its old namespace, captured as it was.
     this.#captured = this.#options.capture.enrolled().includes(this.uid);
-    this.#ownTime = this.#options.clock.now() - start;
   }
 
   async #add(): Promise<void> {
-    const { clock, zds } = this.#options;
-    const start = clock.now();
     this.#route();
-    this.#ownTime += clock.now() - start;
     this.#proxy = 'maybe';
     this.#steered = false;
-    const ack = await zds.add(this.uid, infoOf(this.#pod), () => this.#usableNetns());
+    const ack = await this.#options.zds.add(this.uid, infoOf(this.#pod), () => this.#usableNetns());
     if (ack !== undefined) this.#acked(ack);
   }
 
@@ -291,7 +286,7 @@ export class PodEnrolment {
   }
 
   async #announce(value: Redirection): Promise<void> {
-    const { clock, kube, log } = this.#options;
+    const { clock, kube } = this.#options;
     const start = clock.now();
     const known = this.#pod;
     const written = await announce(kube, known, value);
@@ -306,19 +301,33 @@ export class PodEnrolment {
       this.#withdrawAt = millis(clock.now() + this.#options.withdrawGrace);
       this.#reported = false;
     } else if (value === 'enabled' && !this.#reported) {
-      this.#reported = true;
-      const took = millis(this.#ownTime + clock.now() - start);
-      this.#ownTime = 0;
-      this.#delay = retryDelay.first;
-      log.info('pod is in the mesh', { pod: this.#name(), uid: this.uid });
-      log.debug('enrolment took', { pod: this.#name(), ms: Number(took.toFixed(2)) });
-      this.#options.onEnrolled(took);
+      this.#took.announce = clock.now() - start;
+      this.#report();
     }
+  }
+
+  #report(): void {
+    this.#reported = true;
+    this.#delay = retryDelay.first;
+    const { log } = this.#options;
+    const total = Object.values(this.#took).reduce((sum, ms) => sum + ms);
+    const rounded = Object.entries({ ...this.#took, total }).map(([part, ms]) => [`${part}_ms`, Number(ms.toFixed(2))]);
+    log.info('pod is in the mesh', { pod: this.#name(), uid: this.uid });
+    log.debug('enrolment took, without ztunnel', { pod: this.#name(), ...Object.fromEntries(rounded) });
+    this.#options.onEnrolled(millis(total));
+    Object.assign(this.#took, { find: 0, route: 0, capture: 0, announce: 0 });
+  }
+
+  #timed(part: 'find' | 'route' | 'capture', run: () => void): void {
+    const start = this.#options.clock.now();
+    run();
+    this.#took[part] = this.#options.clock.now() - start;
   }
 
   #route(): void {
     if (this.#routed) return;
-    this.#options.kernel.setUpRouting(this.#netns!.fd);
+    const { fd } = this.#netns!;
+    this.#timed('route', () => this.#options.kernel.setUpRouting(fd));
     this.#routed = true;
   }
 

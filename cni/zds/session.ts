@@ -5,7 +5,7 @@
 import { type Fd, millis } from '../../common/core/brand.ts';
 import type { Clock, Timer } from '../../common/core/clock.ts';
 import { MeshError } from '../../common/core/errors.ts';
-import type { Logger } from '../../common/core/log.ts';
+import type { Logger, LogLevel } from '../../common/core/log.ts';
 import { decodeAck, decodeHello, encodeRequest } from '../../common/zds/codec.ts';
 import type { ZdsAck, ZdsRequest } from '../../common/zds/types.ts';
 import { closeFd, type Packet, type SeqpacketConnection } from '../../native/index.ts';
@@ -64,7 +64,7 @@ export class ZdsSession {
   }
 
   close(reason: string): void {
-    this.#end(reason);
+    this.#end(reason, 'info');
   }
 
   #sendNext(): void {
@@ -130,11 +130,11 @@ export class ZdsSession {
     });
   }
 
-  #end(reason: string): void {
+  #end(reason: string, level: LogLevel = 'warn'): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#deadline?.cancel();
-    this.#options.log.warn('connection to ztunnel ended', { reason });
+    this.#options.log.log(level, 'connection to ztunnel ended', { reason });
     this.#options.connection.close();
     const error = new MeshError('CANCELLED', `the connection to ztunnel ended: ${reason}`);
     for (const waiting of [...(this.#sent ? [this.#sent] : []), ...this.#queue.splice(0)]) waiting.reject(error);
