@@ -1,0 +1,86 @@
+/** istiod's metrics, under Istio's names. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { TypeUrl } from './model/ambient-index.ts';
+
+export interface XdsMetrics {
+  readonly clients: Gauge;
+  readonly pushes: Counter<'type'>;
+  readonly rejects: Counter<'type'>;
+  /** Seconds from a change of the mesh to its push. */
+  readonly convergence: Histogram;
+}
+
+export interface CaMetrics {
+  readonly csr: Counter;
+  readonly issued: Counter;
+  readonly authenticationFailures: Counter;
+  readonly badRequests: Counter;
+  readonly signErrors: Counter;
+}
+
+export interface Metrics {
+  readonly registry: Registry;
+  readonly xds: XdsMetrics;
+  readonly ca: CaMetrics;
+}
+
+/** Istio's short names of the types. */
+export function typeLabel(type: TypeUrl): string {
+  return type.endsWith('Address') ? 'wds' : 'wads';
+}
+
+/** `expiry` is the root's, in seconds since the epoch; `problems` counts at the time of each scrape. */
+export function createMetrics(expiry: number, problems: () => number): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  const counter = (name: string, help: string) => new Counter({ name, help, registers });
+  const rootExpiry = new Gauge({
+    name: 'citadel_server_root_cert_expiry_timestamp',
+    help: 'When the root certificate expires, seconds since the epoch.',
+    registers,
+  });
+  rootExpiry.set(expiry);
+  new Gauge({
+    name: 'aquifer_kube_problems',
+    help: 'Faults in the folder of manifests at this moment.',
+    registers,
+    collect() {
+      this.set(problems());
+    },
+  });
+  return {
+    registry,
+    xds: {
+      clients: new Gauge({ name: 'pilot_xds', help: 'Clients connected by xDS.', registers }),
+      pushes: new Counter({
+        name: 'pilot_xds_pushes',
+        help: 'Responses sent by xDS.',
+        labelNames: ['type'],
+        registers,
+      }),
+      rejects: new Counter({
+        name: 'pilot_total_xds_rejects',
+        help: 'Responses that clients have NACKed.',
+        labelNames: ['type'],
+        registers,
+      }),
+      convergence: new Histogram({
+        name: 'pilot_proxy_convergence_time',
+        help: 'Seconds from a change of the mesh to its push to one client.',
+        buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 3, 5, 10],
+        registers,
+      }),
+    },
+    ca: {
+      csr: counter('citadel_server_csr_count', 'Certificate signing requests received.'),
+      issued: counter('citadel_server_success_cert_issuance_count', 'Certificates issued.'),
+      authenticationFailures: counter(
+        'citadel_server_authentication_failure_count',
+        'Requests refused for who asked, or for whom.',
+      ),
+      badRequests: counter('citadel_server_csr_parsing_err_count', 'Requests with an unusable CSR or lifetime.'),
+      signErrors: counter('citadel_server_csr_sign_err_count', 'Requests that failed for a fault of ours.'),
+    },
+  };
+}

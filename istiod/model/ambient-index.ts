@@ -1,0 +1,323 @@
+/**
+ * The mesh as computed from Kubernetes objects, kept up to date: each change marks what it can affect, `flush` computes that
+ * anew, and only resources whose bytes changed are announced. Every result names the objects that it was made of.
+ */
+import { createHash } from 'node:crypto';
+import { addressTypeUrl, authorizationTypeUrl, encodeAddress, encodeAuthorization } from '../../common/api/index.ts';
+import type { Namespace, Node, Pod, Service } from '../../common/kube/kinds/core.ts';
+import type { EndpointSlice } from '../../common/kube/kinds/discovery.ts';
+import type { AuthorizationPolicy } from '../../common/kube/kinds/security.ts';
+import type { KubeObject } from '../../common/kube/types.ts';
+import type { MeshAddress } from '../../common/mesh/types.ts';
+import { type AcceptedCondition, convertPolicy } from './authorization.ts';
+import { selects } from './selector.ts';
+import { serviceOf } from './service.ts';
+import type { MeshSettings } from './settings.ts';
+import { isPodEndpoint, podWorkload, serviceNameLabel, sliceWorkloads } from './workload.ts';
+
+export interface ObjectRef {
+  readonly kind: string;
+  readonly namespace?: string;
+  readonly name: string;
+  readonly resourceVersion: string;
+}
+
+export interface Resource {
+  /** Primary name (ambient-wire 3.6). */
+  readonly name: string;
+  readonly aliases: readonly string[];
+  /** Hash of `bytes`: equal over restarts. */
+  readonly version: string;
+  readonly bytes: Uint8Array;
+  /** What on-demand clients subscribe by. */
+  readonly node: string;
+  readonly services: readonly string[];
+  readonly inputs: readonly ObjectRef[];
+}
+
+export type TypeUrl = typeof addressTypeUrl | typeof authorizationTypeUrl;
+
+/** Names of resources that appeared, changed or vanished. */
+export interface MeshChange {
+  readonly addresses: ReadonlySet<string>;
+  readonly authorizations: ReadonlySet<string>;
+}
+
+/** What the index reads; each map by `namespace/name` or `name`, as informers keep them. */
+export interface MeshInputs {
+  readonly namespaces: ReadonlyMap<string, Namespace>;
+  readonly nodes: ReadonlyMap<string, Node>;
+  readonly pods: ReadonlyMap<string, Pod>;
+  readonly services: ReadonlyMap<string, Service>;
+  readonly slices: ReadonlyMap<string, EndpointSlice>;
+  readonly policies: ReadonlyMap<string, AuthorizationPolicy>;
+}
+
+/** One Kubernetes object makes these resources. */
+interface Output {
+  readonly resources: readonly Resource[];
+}
+
+type Source = 'pods' | 'services' | 'slices' | 'policies';
+
+export class AmbientIndex {
+  readonly #inputs: MeshInputs;
+  readonly #settings: MeshSettings;
+  readonly #addresses = new Map<string, Resource>();
+  readonly #authorizations = new Map<string, Resource>();
+  readonly #aliases = new Map<string, string>();
+  readonly #outputs: Record<Source, Map<string, Output>> = {
+    pods: new Map(),
+    services: new Map(),
+    slices: new Map(),
+    policies: new Map(),
+  };
+  readonly #dirty: Record<Source, Set<string>> = {
+    pods: new Set(),
+    services: new Set(),
+    slices: new Set(),
+    policies: new Set(),
+  };
+  /** Objects by namespace, for the duration of one flush. */
+  readonly #groups = new Map<object, Map<string, KubeObject[]>>();
+  readonly #accepted = new Map<string, AcceptedCondition | undefined>();
+
+  constructor(inputs: MeshInputs, settings: MeshSettings) {
+    this.#inputs = inputs;
+    this.#settings = settings;
+  }
+
+  get addresses(): ReadonlyMap<string, Resource> {
+    return this.#addresses;
+  }
+
+  get authorizations(): ReadonlyMap<string, Resource> {
+    return this.#authorizations;
+  }
+
+  resources(type: TypeUrl): ReadonlyMap<string, Resource> {
+    return type === addressTypeUrl ? this.#addresses : this.#authorizations;
+  }
+
+  /** By primary name; addresses also by `network/ip` of a workload or service. */
+  find(type: TypeUrl, name: string): Resource | undefined {
+    if (type === authorizationTypeUrl) return this.#authorizations.get(name);
+    return this.#addresses.get(name) ?? this.#addresses.get(this.#aliases.get(name) ?? '');
+  }
+
+  /** By `namespace/name` of the AuthorizationPolicy; undefined for those that are not for node proxies. */
+  accepted(key: string): AcceptedCondition | undefined {
+    return this.#accepted.get(key);
+  }
+
+  podChanged(key: string): void {
+    this.#dirty.pods.add(key);
+  }
+
+  nodeChanged(name: string): void {
+    for (const [key, pod] of this.#inputs.pods) if (pod.spec.nodeName === name) this.#dirty.pods.add(key);
+  }
+
+  namespaceChanged(name: string): void {
+    this.#dirtyIn(name, 'services');
+  }
+
+  serviceChanged(key: string, namespace: string): void {
+    this.#dirty.services.add(key);
+    this.#dirtyIn(namespace, 'pods');
+    this.#dirtyIn(namespace, 'slices');
+  }
+
+  sliceChanged(key: string, objects: readonly EndpointSlice[]): void {
+    this.#dirty.slices.add(key);
+    for (const slice of objects) {
+      for (const e of slice.endpoints ?? []) {
+        if (isPodEndpoint(e)) this.#dirty.pods.add(`${slice.metadata.namespace}/${e.targetRef?.name}`);
+      }
+    }
+  }
+
+  policyChanged(key: string, objects: readonly AuthorizationPolicy[]): void {
+    this.#dirty.policies.add(key);
+    for (const policy of objects) {
+      if (policy.spec?.selector === undefined) continue;
+      const { namespace = 'default' } = policy.metadata;
+      if (namespace !== this.#settings.rootNamespace) this.#dirtyIn(namespace, 'pods');
+      else for (const pod of this.#inputs.pods.keys()) this.#dirty.pods.add(pod);
+    }
+  }
+
+  /** Computes what was marked; undefined when nothing came out differently. */
+  flush(): MeshChange | undefined {
+    this.#groups.clear();
+    const addresses = new Set<string>();
+    const authorizations = new Set<string>();
+    for (const key of this.#drain('policies')) {
+      this.#replace('policies', key, this.#policy(key), this.#authorizations, authorizations);
+    }
+    for (const key of this.#drain('services')) {
+      this.#replace('services', key, this.#service(key), this.#addresses, addresses);
+    }
+    for (const key of this.#drain('slices')) {
+      this.#replace('slices', key, this.#slice(key), this.#addresses, addresses);
+    }
+    for (const key of this.#drain('pods')) this.#replace('pods', key, this.#pod(key), this.#addresses, addresses);
+    this.#groups.clear();
+    return addresses.size + authorizations.size === 0 ? undefined : { addresses, authorizations };
+  }
+
+  #drain(source: Source): readonly string[] {
+    const keys = [...this.#dirty[source]];
+    this.#dirty[source].clear();
+    return keys;
+  }
+
+  #dirtyIn(namespace: string, source: 'pods' | 'services' | 'slices'): void {
+    for (const [key, object] of this.#inputs[source]) {
+      if (object.metadata.namespace === namespace) this.#dirty[source].add(key);
+    }
+  }
+
+  #replace(
+    source: Source,
+    key: string,
+    resources: readonly Resource[],
+    all: Map<string, Resource>,
+    changed: Set<string>,
+  ): void {
+    const before = this.#outputs[source].get(key)?.resources ?? [];
+    const kept = new Set(resources.map((r) => r.name));
+    for (const old of before) {
+      if (kept.has(old.name)) continue;
+      all.delete(old.name);
+      changed.add(old.name);
+    }
+    for (const old of before) {
+      for (const alias of old.aliases) if (this.#aliases.get(alias) === old.name) this.#aliases.delete(alias);
+    }
+    for (const resource of resources) {
+      if (all.get(resource.name)?.version !== resource.version) changed.add(resource.name);
+      all.set(resource.name, resource);
+      for (const alias of resource.aliases) this.#aliases.set(alias, resource.name);
+    }
+    if (resources.length > 0) this.#outputs[source].set(key, { resources });
+    else this.#outputs[source].delete(key);
+  }
+
+  #policy(key: string): readonly Resource[] {
+    const object = this.#inputs.policies.get(key);
+    if (object === undefined) {
+      this.#accepted.delete(key);
+      return [];
+    }
+    const { policy, accepted } = convertPolicy(object, this.#settings);
+    this.#accepted.set(key, accepted);
+    if (policy === undefined) return [];
+    const bytes = encodeAuthorization(policy);
+    const name = `${policy.namespace}/${policy.name}`;
+    return [{ name, aliases: [], version: hash(bytes), bytes, node: '', services: [], inputs: refs([object]) }];
+  }
+
+  #service(key: string): readonly Resource[] {
+    const object = this.#inputs.services.get(key);
+    if (object === undefined) return [];
+    const namespace = this.#inputs.namespaces.get(object.metadata.namespace ?? '');
+    const service = serviceOf(object, namespace, this.#settings);
+    return service === undefined ? [] : [resourceOf(service, [object, namespace])];
+  }
+
+  #slice(key: string): readonly Resource[] {
+    const slice = this.#inputs.slices.get(key);
+    if (slice === undefined) return [];
+    const service = this.#serviceOfSlice(slice);
+    return sliceWorkloads(slice, service, this.#settings).map((w) => resourceOf(w, [slice, service]));
+  }
+
+  #pod(key: string): readonly Resource[] {
+    const pod = this.#inputs.pods.get(key);
+    if (pod === undefined) return [];
+    const node = this.#inputs.nodes.get(pod.spec.nodeName ?? '');
+    const selecting = this.#in(this.#inputs.services, pod.metadata.namespace).filter((s) => {
+      const { selector } = s.spec;
+      return selector !== undefined && Object.keys(selector).length > 0 && selects(selector, pod.metadata.labels);
+    });
+    const slices = this.#in(this.#inputs.slices, pod.metadata.namespace).flatMap((slice) => {
+      const named = slice.endpoints?.some((e) => isPodEndpoint(e) && e.targetRef?.name === pod.metadata.name);
+      const service = named ? this.#serviceOfSlice(slice) : undefined;
+      // The slices of a Service with a selector say what the selector says.
+      if (service === undefined || Object.keys(service.spec.selector ?? {}).length > 0) return [];
+      return [{ slice, service }];
+    });
+    const { rootNamespace } = this.#settings;
+    const inRoot = pod.metadata.namespace === rootNamespace ? [] : this.#in(this.#inputs.policies, rootNamespace);
+    const policies = [...this.#in(this.#inputs.policies, pod.metadata.namespace), ...inRoot].filter((p) =>
+      this.#selectsPod(p, pod),
+    );
+    const workload = podWorkload(
+      pod,
+      { node, selecting, slices, policies: policies.map((p) => `${p.metadata.namespace}/${p.metadata.name}`).sort() },
+      this.#settings,
+    );
+    if (workload === undefined) return [];
+    const inputs = [pod, node, ...selecting, ...slices.flatMap((s) => [s.slice, s.service]), ...policies];
+    return [resourceOf(workload, inputs)];
+  }
+
+  /** Only policies that are sent: a name that never arrives would refuse everything. */
+  #selectsPod(policy: AuthorizationPolicy, pod: Pod): boolean {
+    const { selector } = policy.spec ?? {};
+    const { namespace } = policy.metadata;
+    return (
+      selector !== undefined &&
+      selects(selector.matchLabels ?? {}, pod.metadata.labels) &&
+      this.#authorizations.has(`${namespace}/${policy.metadata.name}`)
+    );
+  }
+
+  #serviceOfSlice(slice: EndpointSlice): Service | undefined {
+    const name = slice.metadata.labels?.[serviceNameLabel];
+    return name === undefined ? undefined : this.#inputs.services.get(`${slice.metadata.namespace}/${name}`);
+  }
+
+  #in<T extends KubeObject>(all: ReadonlyMap<string, T>, namespace: string | undefined): readonly T[] {
+    let groups = this.#groups.get(all);
+    if (groups === undefined) {
+      groups = Map.groupBy<string, KubeObject>(all.values(), (o) => o.metadata.namespace ?? '');
+      this.#groups.set(all, groups);
+    }
+    return (groups.get(namespace ?? '') ?? []) as readonly KubeObject[] as readonly T[];
+  }
+}
+
+function resourceOf(address: MeshAddress, inputs: readonly (KubeObject | undefined)[]): Resource {
+  const bytes = encodeAddress(address);
+  const isWorkload = address.kind === 'workload';
+  return {
+    name: isWorkload ? address.uid : `${address.namespace}/${address.hostname}`,
+    // The pods on a node's own network all have the node's address.
+    aliases:
+      isWorkload && address.networkMode === 'HOST_NETWORK'
+        ? []
+        : isWorkload
+          ? address.addresses.map((ip) => `${address.network}/${ip}`)
+          : address.addresses.map((a) => `${a.network}/${a.ip}${a.length === undefined ? '' : `/${a.length}`}`),
+    version: hash(bytes),
+    bytes,
+    node: isWorkload ? address.node : '',
+    services: isWorkload ? [...address.services.keys()] : [],
+    inputs: refs(inputs.filter((o) => o !== undefined)),
+  };
+}
+
+function refs(objects: readonly KubeObject[]): readonly ObjectRef[] {
+  return objects.map(({ kind, metadata: { name, namespace, resourceVersion } }) => ({
+    kind,
+    ...(namespace === undefined ? {} : { namespace }),
+    name,
+    resourceVersion,
+  }));
+}
+
+function hash(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex').slice(0, 16);
+}

@@ -1,0 +1,95 @@
+/** Keeps an ambient index fed from a KubeSource. */
+import { describeError } from '../../common/core/errors.ts';
+import type { Logger } from '../../common/core/log.ts';
+import { createInformer, type Informer, keyOf } from '../../common/kube/informer.ts';
+import { namespaceKind, nodeKind, type Pod, podKind, serviceKind } from '../../common/kube/kinds/core.ts';
+import { endpointSliceKind } from '../../common/kube/kinds/discovery.ts';
+import { type AuthorizationPolicy, authorizationPolicyKind } from '../../common/kube/kinds/security.ts';
+import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
+import { AmbientIndex, type MeshChange } from './ambient-index.ts';
+import type { MeshSettings } from './settings.ts';
+
+export interface MeshWatchOptions {
+  readonly source: KubeSource;
+  readonly settings: MeshSettings;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  readonly onChange: (change: MeshChange) => void;
+  /** The policy's condition may have to be written again. */
+  readonly onPolicy: (policy: AuthorizationPolicy) => void;
+}
+
+export interface MeshWatch {
+  readonly index: AmbientIndex;
+  readonly pods: Informer<Pod>;
+  readonly policies: Informer<AuthorizationPolicy>;
+  /** Resolves when everything has been listed and computed. */
+  readonly synced: Promise<void>;
+}
+
+export function watchMesh(options: MeshWatchOptions): MeshWatch {
+  const { log, settings } = options;
+  let scheduled = false;
+  let isSynced = false;
+
+  // Changes that arrive together, as those of one file do, are computed together.
+  function schedule(): void {
+    if (scheduled || !isSynced) return;
+    scheduled = true;
+    setImmediate(() => {
+      scheduled = false;
+      flush();
+    });
+  }
+
+  function flush(): void {
+    try {
+      const change = index.flush();
+      if (change !== undefined) options.onChange(change);
+    } catch (e) {
+      log.error('computing the mesh failed; what was announced stays', { error: describeError(e) });
+    }
+  }
+
+  function informer<T extends KubeObject>(kind: Kind<T>, changed: (objects: readonly T[], key: string) => void) {
+    const handle = (...objects: T[]) => {
+      changed(objects, keyOf(objects[0]!.metadata));
+      schedule();
+    };
+    return createInformer({
+      source: options.source,
+      kind,
+      log,
+      signal: options.signal,
+      handlers: { added: handle, modified: handle, deleted: handle },
+    });
+  }
+
+  const namespaces = informer(namespaceKind, (_, key) => index.namespaceChanged(key));
+  const nodes = informer(nodeKind, (_, key) => index.nodeChanged(key));
+  const pods = informer(podKind, (_, key) => index.podChanged(key));
+  const services = informer(serviceKind, ([s], key) => index.serviceChanged(key, s?.metadata.namespace ?? ''));
+  const slices = informer(endpointSliceKind, (objects, key) => index.sliceChanged(key, objects));
+  const policies = informer(authorizationPolicyKind, (objects, key) => {
+    index.policyChanged(key, objects);
+    if (isSynced) setImmediate(() => options.onPolicy(objects[0]!));
+  });
+  const index = new AmbientIndex(
+    {
+      namespaces: namespaces.objects,
+      nodes: nodes.objects,
+      pods: pods.objects,
+      services: services.objects,
+      slices: slices.objects,
+      policies: policies.objects,
+    },
+    settings,
+  );
+  const all = [namespaces, nodes, pods, services, slices, policies];
+  const synced = Promise.all(all.map((i) => i.synced)).then(() => {
+    isSynced = true;
+    flush();
+    for (const policy of policies.objects.values()) options.onPolicy(policy);
+  });
+  return { index, pods, policies, synced };
+}

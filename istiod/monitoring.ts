@@ -1,0 +1,46 @@
+/** Port 15014: metrics, readiness, and what istiod knows, for people. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Registry } from 'prom-client';
+import { describeError } from '../common/core/errors.ts';
+
+export interface MonitoringOptions {
+  readonly registry: Registry;
+  readonly isReady: () => boolean;
+  /** Path below /debug/ -> what it shows, as JSON. */
+  readonly debug: Readonly<Record<string, () => unknown>>;
+}
+
+export function createMonitoring(options: MonitoringOptions): Server {
+  return createServer((request, response) => {
+    answer(options, request, response).catch((e: unknown) => {
+      if (!response.headersSent) reply(response, 500, 'text/plain', `${describeError(e)}\n`);
+      else response.destroy();
+    });
+  });
+}
+
+async function answer(options: MonitoringOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const path = (request.url ?? '').split('?')[0] ?? '';
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    return reply(response, 405, 'text/plain', 'only GET is served here\n');
+  }
+  if (path === '/metrics') {
+    return reply(response, 200, options.registry.contentType, await options.registry.metrics());
+  }
+  if (path === '/ready') {
+    const ready = options.isReady();
+    return reply(response, ready ? 200 : 503, 'text/plain', ready ? 'ok\n' : 'the mesh is not computed yet\n');
+  }
+  const name = path.startsWith('/debug/') ? path.slice('/debug/'.length) : '';
+  const show = Object.hasOwn(options.debug, name) ? options.debug[name] : undefined;
+  if (show !== undefined) {
+    return reply(response, 200, 'application/json', `${JSON.stringify(show(), undefined, 2)}\n`);
+  }
+  const paths = ['/metrics', '/ready', ...Object.keys(options.debug).map((d) => `/debug/${d}`)];
+  reply(response, 404, 'text/plain', `not found; there is ${paths.join(', ')}\n`);
+}
+
+function reply(response: ServerResponse, code: number, type: string, body: string): void {
+  response.writeHead(code, { 'content-type': type });
+  response.end(body);
+}

@@ -1,0 +1,46 @@
+/** Reads the configuration, starts istiod on a folder, and ends it on a signal. */
+import { systemClock } from '../common/core/clock.ts';
+import { describeError } from '../common/core/errors.ts';
+import { createLogger } from '../common/core/log.ts';
+import { createFolderSource } from '../common/kube/folder/folder-source.ts';
+import { readConfig } from './config.ts';
+import { startIstiod } from './istiod.ts';
+
+export async function run(args: readonly string[]): Promise<void> {
+  const parsed = readConfig(args);
+  if (parsed.kind === 'help') {
+    process.stdout.write(`${parsed.text}\n`);
+    return;
+  }
+  if (parsed.kind === 'errors') {
+    for (const error of parsed.errors) process.stderr.write(`istiod: ${error}\n`);
+    process.exitCode = 2;
+    return;
+  }
+  const stop = new AbortController();
+  try {
+    const { sink } = parsed;
+    const log = createLogger(sink, 'istiod');
+    const source = await createFolderSource({
+      dir: parsed.config.kubeDir,
+      log: createLogger(sink, 'istiod::kube'),
+      signal: stop.signal,
+    });
+    const istiod = await startIstiod(parsed.config, {
+      clock: systemClock,
+      sink,
+      source,
+      problems: () => source.problems(),
+    });
+    const signal = await new Promise<string>((resolve) => {
+      for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name));
+    });
+    log.info('ending', { signal });
+    stop.abort();
+    await istiod.stop();
+  } catch (e) {
+    stop.abort();
+    process.stderr.write(`istiod: ${describeError(e)}\n`);
+    process.exitCode = 1;
+  }
+}
