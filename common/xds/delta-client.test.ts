@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, test } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import { addressTypeUrl, authorizationTypeUrl, stringField } from '../api/index.ts';
@@ -33,11 +35,11 @@ afterEach(() => {
   fake.kill();
 });
 
-function start(): DeltaClient {
+function start(address = () => fake.address): DeltaClient {
   return startDeltaClient({
     connect: () =>
       controlPlaneConnection({
-        address: fake.address,
+        address: address(),
         rootFile: '/nonexistent',
         tokenFile: undefined,
         clusterId: 'Kubernetes',
@@ -225,4 +227,43 @@ test('connection failures back off from 10 ms, doubling to 15 s', async () => {
   }
   assert.deepEqual(waits, [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10_240, 15_000, 15_000]);
   assert.ok(terminations.every((t) => t === 'ConnectionError'));
+});
+
+test('a server that accepts and says nothing is given up after 5 s', async () => {
+  const sockets: Socket[] = [];
+  const silent = createServer((socket) => void sockets.push(socket)).listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  start(() => `http://127.0.0.1:${(silent.address() as AddressInfo).port}`);
+  await until('the client to come', () => sockets.length === 1);
+  clock.advance(4_999);
+  assert.deepEqual(terminations, []);
+  clock.advance(1);
+  await until('the end', () => terminations.length === 1);
+  assert.deepEqual(terminations, ['ConnectionError']);
+  for (const socket of sockets) socket.destroy();
+  silent.close();
+});
+
+test('a server that does not speak HTTP/2 is tried again', async () => {
+  let visits = 0;
+  const nonsense = createServer((socket) => {
+    visits++;
+    socket.on('error', () => undefined);
+    socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
+  }).listen(0, '127.0.0.1');
+  await once(nonsense, 'listening');
+  start(() => `http://127.0.0.1:${(nonsense.address() as AddressInfo).port}`);
+  await retry(1, 10);
+  await until('the second visit', () => visits >= 2);
+  assert.equal(terminations[0], 'ConnectionError');
+  nonsense.close();
+});
+
+test('nothing goes on after the signal', async () => {
+  const { stream } = await subscribed();
+  stop.abort();
+  await until('the server to see it', () => stream.closed);
+  clock.advance(60_000);
+  assert.equal(fake.streams.length, 1);
+  assert.deepEqual(terminations, []);
 });
