@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { parseConfig, parseDuration, parseTraceFilter } from './config.ts';
+import { hasCapabilities, openFilesLimit } from './process-limits.ts';
+
+const surroundings = { maxOpenFiles: 20_000 };
+
+function ok(env: Record<string, string>) {
+  const parsed = parseConfig(env, surroundings);
+  if (parsed.kind !== 'ok') throw new Error(parsed.errors.join('\n'));
+  return parsed.config;
+}
+
+test('nothing set gives the defaults of the reference', () => {
+  const c = ok({});
+  assert.equal(c.xds.address, 'https://localhost:15012');
+  assert.equal(c.xds.rootFile, './var/run/secrets/istio/root-cert.pem');
+  assert.equal(c.zdsPath, '/var/run/ztunnel/ztunnel.sock');
+  assert.equal(c.secretTtl, 86_400_000);
+  assert.equal(c.drainDeadline, 5_000);
+  assert.equal(c.packetMark, 1337);
+  assert.equal(c.maxDescriptors, 20_000);
+  assert.equal(c.workers, 1);
+  assert.equal(c.dnsProxy, true);
+  assert.equal(c.originalSource, 'auto');
+  assert.equal(c.nodeName, undefined);
+  assert.deepEqual(c.keepAlive, { time: 180_000, interval: 180_000, retries: 9 });
+});
+
+test('in Kubernetes istiod is found by its name', () => {
+  assert.equal(ok({ KUBERNETES_SERVICE_HOST: '10.0.0.1' }).ca.address, 'https://istiod.istio-system.svc:15012');
+  assert.equal(ok({ XDS_ADDRESS: 'istiod:15012' }).xds.address, 'https://istiod:15012');
+});
+
+test('every mistake is reported, each with name, value and what was expected', () => {
+  const parsed = parseConfig(
+    {
+      AQUIFER_WORKERS: '0',
+      IPV6_ENABLED: 'maybe',
+      SECRET_TTL: 'soon',
+      CA_ADDRESS: 'http://istiod:15010',
+      XDS_ADDRESS: 'https://no-port',
+      AQUIFER_COMPAT: 'missing-policy,nonsense',
+      AQUIFER_TRACE: 'who=me',
+      INSTANCE_IP: 'localhost',
+      PROXY_MODE: 'dedicated',
+      AQUIFER_ENGINE: 'native',
+      FAKE_CA: 'true',
+    },
+    surroundings,
+  );
+  assert.equal(parsed.kind, 'invalid');
+  const text = parsed.kind === 'invalid' ? parsed.errors.join('\n') : '';
+  for (const expected of [
+    /AQUIFER_WORKERS=0: expected a whole number from 1 to 64/,
+    /IPV6_ENABLED=maybe: expected one of true, false/,
+    /SECRET_TTL=soon: expected a duration/,
+    /CA_ADDRESS=http:\/\/istiod:15010: expected https:\/\/host:port/,
+    /XDS_ADDRESS=https:\/\/no-port/,
+    /AQUIFER_COMPAT=.*missing-policy, l7-deny/,
+    /AQUIFER_TRACE=who=me/,
+    /INSTANCE_IP=localhost: expected an IP/,
+    /PROXY_MODE=dedicated: comes with a later release/,
+    /AQUIFER_ENGINE=native: comes with a later release/,
+    /FAKE_CA=true: not supported/,
+  ]) {
+    assert.match(text, expected);
+  }
+});
+
+test('the drain deadline follows the grace period', () => {
+  const deadline = (env: Record<string, string>) => ok(env).drainDeadline;
+  assert.equal(deadline({ TERMINATION_GRACE_PERIOD_SECONDS: '30' }), 25_000);
+  assert.equal(deadline({ TERMINATION_GRACE_PERIOD_SECONDS: '10' }), 9_000);
+  assert.equal(deadline({ TERMINATION_GRACE_PERIOD_SECONDS: '1' }), 1_000);
+  assert.equal(deadline({ TERMINATION_GRACE_PERIOD_SECONDS: '30', CONNECTION_TERMINATION_DEADLINE: '7s' }), 7_000);
+});
+
+test('compatibility is asked for as a whole or by case', () => {
+  assert.equal(ok({ AQUIFER_COMPAT: 'istio' }).compat.size, 5);
+  assert.deepEqual([...ok({ AQUIFER_COMPAT: 'l7-deny, no-waypoint' }).compat], ['l7-deny', 'no-waypoint']);
+});
+
+test('metadata of the node comes from ISTIO_META_', () => {
+  const c = ok({ ISTIO_META_CLUSTER_ID: 'c1', ISTIO_META_X: 'y', CLUSTER_ID: 'c2' });
+  assert.deepEqual(c.nodeMetadata, { CLUSTER_ID: 'c1', X: 'y' });
+  assert.equal(c.clusterId, 'c1');
+});
+
+test('durations', () => {
+  for (const [text, ms] of [
+    ['10ms', 10],
+    ['30s', 30_000],
+    ['1h30m', 5_400_000],
+    ['2d', 172_800_000],
+  ] as const) {
+    assert.equal(parseDuration(text), ms);
+  }
+  for (const text of ['', '5', 's', '-5s', '5 s', '1.5h', '5sx']) assert.equal(parseDuration(text), undefined, text);
+});
+
+test('trace filters', () => {
+  assert.deepEqual(parseTraceFilter('src=10.0.0.1,dst=10.0.0.2:80'), {
+    source: { ip: '10.0.0.1' },
+    destination: { ip: '10.0.0.2', port: 80 },
+  });
+  assert.deepEqual(parseTraceFilter('dst=:80'), { destination: { port: 80 } });
+  assert.deepEqual(parseTraceFilter('dst=[fd00::1]:80'), { destination: { ip: 'fd00::1', port: 80 } });
+  assert.deepEqual(parseTraceFilter('4bf9'), { idPrefix: '4bf9' });
+  for (const text of ['', 'dst=', 'dst=host:80', 'src=1.2.3.4:99999', 'id=XY', 'dst=1.2.3.4,']) {
+    assert.equal(parseTraceFilter(text), undefined, text);
+  }
+});
+
+test('any environment gives a configuration or reasons, never an exception', () => {
+  const names = [
+    'XDS_ADDRESS',
+    'AQUIFER_TRACE',
+    'AQUIFER_COMPAT',
+    'SECRET_TTL',
+    'PACKET_MARK',
+    'CA_ROOT_CA',
+    'IPV6_ENABLED',
+  ];
+  fc.assert(
+    fc.property(fc.dictionary(fc.constantFrom(...names), fc.string({ unit: 'binary', maxLength: 60 })), (env) => {
+      const parsed = parseConfig(env, surroundings);
+      if (parsed.kind === 'invalid') assert.ok(parsed.errors.length > 0);
+    }),
+  );
+});
+
+test('limits and capabilities are read from /proc', () => {
+  assert.equal(openFilesLimit('Max open files            20000                30000                files'), 20_000);
+  assert.equal(
+    openFilesLimit('Max open files            unlimited            unlimited            files'),
+    Number.MAX_SAFE_INTEGER,
+  );
+  assert.equal(openFilesLimit(''), 1024);
+  assert.equal(hasCapabilities('Name:\tnode\nCapEff:\t0000000000000000\n'), false);
+  assert.equal(hasCapabilities('CapEff:\t0000000000001000\n'), true);
+  assert.equal(hasCapabilities('nothing'), true);
+});

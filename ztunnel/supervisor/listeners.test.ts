@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { socketKinds } from '../control/messages.ts';
+import { planListeners, socketSpec } from './listeners.ts';
+
+const options = { mark: 1337, ipv6: true, dnsProxy: true, portReuse: true };
+
+test('steered listeners are on loopback, on any port, unmarked, both families', () => {
+  const plans = planListeners('steered', { ...options, ipv6: false, dnsProxy: false });
+  assert.equal(plans.length, 10);
+  for (const { family, spec } of plans) {
+    assert.equal(spec.bind?.ip, family === 4 ? '127.0.0.1' : '::1');
+    assert.equal(spec.bind?.port, 0);
+    assert.equal(spec.mark, undefined);
+  }
+});
+
+test('fixed listeners have the ports that Istio redirects to', () => {
+  const text = (o: Partial<typeof options>) =>
+    planListeners('fixed', { ...options, ...o }).map(
+      ({ role, spec }) => `${role} ${spec.type} ${spec.bind?.ip} ${spec.bind?.port}`,
+    );
+  assert.deepEqual(text({}), [
+    'outbound stream :: 15001',
+    'plaintext stream :: 15006',
+    'hbone stream :: 15008',
+    'dnsTcp stream 127.0.0.1 15053',
+    'dnsUdp dgram 127.0.0.1 15053',
+    'dnsTcp stream ::1 15053',
+    'dnsUdp dgram ::1 15053',
+  ]);
+  assert.deepEqual(text({ ipv6: false, dnsProxy: false }), [
+    'outbound stream 0.0.0.0 15001',
+    'plaintext stream 0.0.0.0 15006',
+    'hbone stream 0.0.0.0 15008',
+  ]);
+  for (const { spec } of planListeners('fixed', options)) {
+    assert.equal(spec.mark, 1337);
+    assert.equal(spec.reusePort, true);
+  }
+  assert.equal(planListeners('fixed', options)[0]!.spec.v6Only, false);
+});
+
+test('a steered pod marks only the socket that speaks for the client; its own mark is how Istio tells ours', () => {
+  for (const kind of socketKinds) {
+    assert.equal(socketSpec(kind, 'fixed', 1337).mark, 1337, kind);
+    assert.equal(socketSpec(kind, 'steered', 1337).mark, kind.startsWith('inbound') ? 1337 : undefined, kind);
+    assert.equal(socketSpec(kind, 'steered', 1337).transparent ?? false, kind.startsWith('inbound'), kind);
+    assert.equal(socketSpec(kind, 'steered', 1337).family, kind.endsWith('6') ? 6 : 4);
+  }
+});
