@@ -100,7 +100,7 @@ function startCapture(capture: EbpfCapture, config: AgentConfig): void {
     const reason = probe.kind === 'unusable' ? `: ${probe.reason}` : '';
     throw new MeshError(
       'KERNEL',
-      `${describeError(e)}\neBPF is the only capture there is today, nothing is used instead${reason}`,
+      `${describeError(e)}\nAQUIFER_CAPTURE=${config.capture}: eBPF is the only capture there is today, nothing is used instead${reason}`,
       { cause: e },
     );
   }

@@ -88,9 +88,12 @@ export class FakeKube implements KubeSource {
       throw new MeshError('CONFLICT', `${kind.kind} ${keyOf(key)} has changed`);
     }
     const merged = mergePatch(current, patch) as KubeObject;
-    const kept = options?.subresource === 'status' ? { ...current, status: merged['status'] } : merged;
-    const metadata = { ...kept.metadata, resourceVersion: String(this.#version + 1) };
-    return this.#store(kind, 'MODIFIED', { ...kept, metadata }) as T;
+    const patched =
+      options?.subresource === 'status'
+        ? { ...current, status: merged['status'] }
+        : { ...merged, ...('status' in current && { status: current['status'] }) };
+    const metadata = { ...patched.metadata, resourceVersion: String(this.#version + 1) };
+    return this.#store(kind, 'MODIFIED', { ...patched, metadata }) as T;
   }
 
   async delete(kind: Kind, key: ObjectKey): Promise<void> {
