@@ -30,7 +30,7 @@ async function main(args: readonly string[]): Promise<number> {
     kernel: systemKernel,
     clock: systemClock,
     sink: stdoutSink(process.env),
-    spawnWorker,
+    spawnWorker: () => spawnWorker(process.env),
     connect: seqpacketConnect,
     onQuit: () => stopped.resolve(),
   });

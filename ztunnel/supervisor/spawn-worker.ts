@@ -10,9 +10,10 @@ const program = fileURLToPath(new URL('../worker.ts', import.meta.url));
 const dropAll = ['--bounding-set=-all', '--inh-caps=-all', '--ambient-caps=-all', '--no-new-privs'] as const;
 
 /** Throws NativeError when no socket pair can be made; a missing `setpriv` shows as the worker's exit. */
-export function spawnWorker(): WorkerProcess {
+export function spawnWorker(env: NodeJS.ProcessEnv): WorkerProcess {
   const [ours, theirs] = seqpacketPair();
   const child = spawn('setpriv', [...dropAll, process.execPath, ...process.execArgv, program], {
+    env,
     stdio: ['ignore', 'inherit', 'inherit', theirs],
   });
   closeFd(theirs);

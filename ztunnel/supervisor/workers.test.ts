@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Fd, fd } from '../../common/core/brand.ts';
+import { silentLogger } from '../../common/core/log.ts';
+import { FakeClock } from '../../common/testing/fake-clock.ts';
+import type { Packet, SeqpacketConnection } from '../../native/index.ts';
+import {
+  decodeFromSupervisor,
+  encode,
+  type PodMessage,
+  type ToSupervisor,
+  type ToWorker,
+} from '../control/messages.ts';
+import { WorkerFleet, type WorkerProcess } from './workers.ts';
+
+class FakeWorker implements WorkerProcess, SeqpacketConnection {
+  readonly peer = { pid: 4711, uid: 0 };
+  readonly pid = 4711;
+  readonly connection = this;
+  readonly got: { readonly message: ToWorker; readonly fds: readonly Fd[] }[] = [];
+  readonly signals: string[] = [];
+  #onPacket: ((packet: Packet) => void) | undefined;
+  #onExit: ((how: string) => void) | undefined;
+
+  send(data: Uint8Array, fds: readonly Fd[] = []): void {
+    this.got.push({ message: decodeFromSupervisor(data), fds });
+  }
+  onPacket(handler: (packet: Packet) => void): void {
+    this.#onPacket = handler;
+  }
+  onClose(): void {}
+  close(): void {}
+  unref(): void {}
+  onExit(handler: (how: string) => void): void {
+    this.#onExit = handler;
+  }
+  kill(signal: 'SIGTERM' | 'SIGKILL'): void {
+    this.signals.push(signal);
+  }
+
+  say(message: ToSupervisor): void {
+    this.#onPacket!({ data: encode(message), fds: [] });
+  }
+  raw(text: string): void {
+    this.#onPacket!({ data: Buffer.from(text), fds: [] });
+  }
+  exit(): void {
+    this.#onExit!('signal SIGKILL');
+  }
+  kinds(): string[] {
+    return this.got.map((g) => g.message.kind);
+  }
+}
+
+const pod: PodMessage = {
+  kind: 'pod',
+  pod: 1,
+  uid: 'u1',
+  info: { name: 'web', namespace: 'shop', serviceAccount: 'web' },
+  listeners: [{ role: 'outbound', port: 1 }],
+};
+
+function fleet(over: { readonly sockets?: () => readonly Fd[] } = {}) {
+  const spawned: FakeWorker[] = [];
+  const closed: Fd[] = [];
+  const clock = new FakeClock();
+  const workers = new WorkerFleet({
+    count: 1,
+    spawn() {
+      spawned.push(new FakeWorker());
+      return spawned.at(-1)!;
+    },
+    pods: () => [{ message: pod, fds: [fd(50)] }],
+    makeSockets: over.sockets ?? ((_pod, _kind, count) => Array.from({ length: count }, (_, i) => fd(60 + i))),
+    closeFd: (f) => closed.push(f),
+    clock,
+    log: silentLogger,
+  });
+  workers.start();
+  return { workers, spawned, closed, clock, worker: spawned[0]! };
+}
+
+test('a worker that says hello is told of the pods; until it is ready the node waits', () => {
+  const { workers, worker } = fleet();
+  assert.deepEqual(workers.pending, ['worker']);
+  worker.say({ kind: 'pending', items: ['state manager'] });
+  worker.say({ kind: 'hello' });
+  assert.deepEqual(worker.got, [{ message: pod, fds: [fd(50)] }]);
+  assert.deepEqual(workers.pending, ['state manager']);
+  worker.say({ kind: 'pending', items: [] });
+  assert.deepEqual(workers.pending, []);
+});
+
+test('a worker that dies is started again, and the next one gets the same listeners', () => {
+  const { workers, spawned, clock } = fleet();
+  spawned[0]!.exit();
+  assert.equal(spawned.length, 2);
+  assert.deepEqual(workers.pending, ['worker']);
+  spawned[1]!.say({ kind: 'hello' });
+  assert.deepEqual(spawned[1]!.got, [{ message: pod, fds: [fd(50)] }]);
+  // One that dies at once again waits, ever longer; one that lived is replaced at once.
+  spawned[1]!.exit();
+  assert.equal(spawned.length, 2);
+  assert.equal(clock.nextIn, 50);
+  clock.advance(50);
+  assert.equal(spawned.length, 3);
+  clock.advance(10_000);
+  spawned[2]!.exit();
+  assert.equal(spawned.length, 4);
+  assert.equal(workers.restarts, 3);
+});
+
+test('sockets are made on request, sent, and closed here', () => {
+  const { worker, closed } = fleet();
+  worker.say({ kind: 'need', pod: 1, socket: 'outbound4', count: 3 });
+  const { message, fds } = worker.got[0]!;
+  assert.deepEqual(message, { kind: 'sockets', pod: 1, socket: 'outbound4', asked: 3, error: '' });
+  assert.deepEqual(fds, [60, 61, 62]);
+  assert.deepEqual(closed, [60, 61, 62]);
+});
+
+test('sockets that cannot be made are answered with the reason', () => {
+  const { worker } = fleet({
+    sockets() {
+      throw new Error('EMFILE');
+    },
+  });
+  worker.say({ kind: 'need', pod: 1, socket: 'outbound4', count: 3 });
+  assert.deepEqual(worker.got[0]!.message, { kind: 'sockets', pod: 1, socket: 'outbound4', asked: 3, error: 'EMFILE' });
+});
+
+test('a worker that talks nonsense is killed', () => {
+  const { worker } = fleet();
+  worker.raw('{"kind":"need","pod":1,"socket":"outbound4","count":100000}');
+  worker.raw('not json');
+  assert.deepEqual(worker.signals, ['SIGKILL', 'SIGKILL']);
+});
+
+test('serving waits for the worker, and gives up before the agent does', async () => {
+  const { workers, worker, clock } = fleet();
+  const served = workers.serve(pod, [fd(50)]);
+  worker.say({ kind: 'serving', pod: 1, error: '' });
+  await served;
+  const refused = workers.serve(pod, [fd(50)]);
+  worker.say({ kind: 'serving', pod: 1, error: 'EBADF' });
+  await assert.rejects(refused, /EBADF/);
+  const hangs = workers.serve(pod, [fd(50)]);
+  clock.advance(3_500);
+  await assert.rejects(hangs, /3\.5 s/);
+});
+
+test('a pod is gone when the worker says so, dies, or misses the deadline', async () => {
+  const { workers, spawned, clock } = fleet();
+  const said = workers.drop(1, 5_000);
+  spawned[0]!.say({ kind: 'dropped', pod: 1 });
+  await said;
+  const late = workers.drop(1, 5_000);
+  clock.advance(6_000);
+  await late;
+  const died = workers.drop(1, 5_000);
+  spawned[0]!.exit();
+  await died;
+});
+
+test('metrics come in pieces; a worker that is silent is left out', async () => {
+  const { workers, worker, clock } = fleet();
+  const collected = workers.collect();
+  worker.say({ kind: 'metrics', id: 1, last: false, text: '[1,' });
+  worker.say({ kind: 'metrics', id: 1, last: true, text: '2]' });
+  assert.deepEqual(await collected, ['[1,2]']);
+  const silent = workers.collect();
+  clock.advance(2_000);
+  assert.deepEqual(await silent, []);
+});
+
+test('draining asks first and kills after the deadline, and nothing is started again', async () => {
+  const { workers, spawned, clock } = fleet();
+  const drained = workers.drain(5_000);
+  assert.deepEqual(spawned[0]!.kinds(), ['drain']);
+  clock.advance(6_000);
+  assert.deepEqual(spawned[0]!.signals, ['SIGKILL']);
+  spawned[0]!.exit();
+  await drained;
+  assert.equal(spawned.length, 1);
+});

@@ -1,0 +1,175 @@
+import assert from 'node:assert/strict';
+import { openSync } from 'node:fs';
+import { test } from 'node:test';
+import { type Fd, fd } from '../../common/core/brand.ts';
+import { silentLogger } from '../../common/core/log.ts';
+import { FakeClock } from '../../common/testing/fake-clock.ts';
+import { until } from '../../common/testing/until.ts';
+import { decodeAck, decodeHello, encodeRequest } from '../../common/zds/codec.ts';
+import type { WorkloadInfo, ZdsRequest } from '../../common/zds/types.ts';
+import type { Packet, SeqpacketConnection } from '../../native/index.ts';
+import { misplaced, ZdsClient, type ZdsHandler } from './zds-client.ts';
+
+const info: WorkloadInfo = { name: 'web', namespace: 'shop', serviceAccount: 'web' };
+
+/** The agent's end of one connection. */
+class Line implements SeqpacketConnection {
+  readonly peer = { pid: 1, uid: 0 };
+  readonly sent: Uint8Array[] = [];
+  closed = false;
+  #onPacket: ((packet: Packet) => void) | undefined;
+  #onClose: ((error: Error | undefined) => void) | undefined;
+
+  send(data: Uint8Array): void {
+    this.sent.push(data);
+  }
+  onPacket(handler: (packet: Packet) => void): void {
+    this.#onPacket = handler;
+  }
+  onClose(handler: (error: Error | undefined) => void): void {
+    this.#onClose = handler;
+  }
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.#onClose?.(undefined);
+  }
+  unref(): void {}
+
+  ask(request: ZdsRequest, fds: readonly Fd[] = []): void {
+    this.#onPacket!({ data: encodeRequest(request), fds });
+  }
+  raw(data: Uint8Array): void {
+    this.#onPacket!({ data, fds: [] });
+  }
+
+  /** Error of the n-th ack, the first being 0. */
+  async ack(n: number): Promise<string> {
+    const packet = await until(`ack ${n}`, () => this.sent[n + 1]);
+    const decoded = decodeAck(packet);
+    if (decoded.kind !== 'ok') throw new Error(decoded.reason);
+    return decoded.value.error;
+  }
+}
+
+class Handler implements ZdsHandler {
+  readonly calls: string[] = [];
+  answer: (uid: string) => Promise<string> = async () => '';
+  async add(uid: string): Promise<string> {
+    this.calls.push(`add ${uid}`);
+    return this.answer(uid);
+  }
+  del(uid: string): string {
+    this.calls.push(`del ${uid}`);
+    return '';
+  }
+  snapshot(uids: ReadonlySet<string>): void {
+    this.calls.push(`snapshot ${[...uids].join(',')}`);
+  }
+  disconnected(): void {
+    this.calls.push('disconnected');
+  }
+}
+
+function started() {
+  const lines: Line[] = [];
+  const clock = new FakeClock();
+  const handler = new Handler();
+  let refuse = false;
+  const client = new ZdsClient({
+    connect() {
+      if (refuse) throw new Error('ECONNREFUSED');
+      lines.push(new Line());
+      return lines.at(-1)!;
+    },
+    handler,
+    clock,
+    log: silentLogger,
+  });
+  client.start();
+  return { lines, line: lines[0]!, clock, handler, client, refuse: (now: boolean) => (refuse = now) };
+}
+
+/** Something to be closed: a test that passes a made-up number would close a descriptor of the runner. */
+function someFd(): Fd {
+  return fd(openSync('/dev/null', 'r'));
+}
+
+test('hello comes first; adds and keeps are the snapshot', async () => {
+  const { line, handler } = started();
+  assert.deepEqual(decodeHello(line.sent[0]!), { kind: 'ok', value: { version: 1 } });
+  line.ask({ kind: 'add', uid: 'a', info }, [someFd()]);
+  line.ask({ kind: 'keep', uid: 'b' });
+  line.ask({ kind: 'snapshotSent' });
+  assert.equal(await line.ack(2), '');
+  assert.deepEqual(handler.calls, ['add a', 'snapshot a,b']);
+});
+
+test('each request is answered before the next is looked at', async () => {
+  const { line, handler } = started();
+  const slow = Promise.withResolvers<string>();
+  handler.answer = () => slow.promise;
+  line.ask({ kind: 'add', uid: 'a', info }, [someFd()]);
+  line.ask({ kind: 'del', uid: 'a' });
+  await until('the add', () => handler.calls.length === 1);
+  assert.equal(line.sent.length, 1);
+  slow.resolve('port in use');
+  assert.equal(await line.ack(0), 'port in use');
+  assert.equal(await line.ack(1), '');
+  assert.deepEqual(handler.calls, ['add a', 'del a']);
+});
+
+test('what breaks the protocol is named in the ack and ends the connection', async (t) => {
+  const rows: readonly (readonly [string, (line: Line) => void, RegExp])[] = [
+    ['no descriptor', (l) => l.ask({ kind: 'add', uid: 'a', info }), /carries 0 descriptors/],
+    ['two descriptors', (l) => l.ask({ kind: 'add', uid: 'a', info }, [someFd(), someFd()]), /carries 2 descriptors/],
+    ['del with a descriptor', (l) => l.ask({ kind: 'del', uid: 'a' }, [someFd()]), /expected none/],
+    ['noise', (l) => l.raw(Buffer.from([0xff, 0xff, 0xff])), /expected message/],
+    ['empty', (l) => l.raw(new Uint8Array()), /holds none of/],
+  ];
+  for (const [name, send, reason] of rows) {
+    await t.test(name, async () => {
+      const { line, handler } = started();
+      send(line);
+      assert.match(await line.ack(0), reason);
+      await until('the end', () => line.closed);
+      assert.deepEqual(handler.calls, ['disconnected']);
+    });
+  }
+});
+
+test('requests that do not fit their place', () => {
+  assert.equal(misplaced({ kind: 'keep', uid: 'a' }, 0, false), undefined);
+  assert.match(misplaced({ kind: 'keep', uid: 'a' }, 0, true)!, /after the snapshot/);
+  assert.match(misplaced({ kind: 'snapshotSent' }, 0, true)!, /second/);
+  assert.equal(misplaced({ kind: 'del', uid: 'a' }, 0, true), undefined);
+});
+
+test('a lost agent is looked for again, ever less often, and found', async () => {
+  const { lines, line, clock, handler, refuse } = started();
+  refuse(true);
+  line.close();
+  assert.deepEqual(handler.calls, ['disconnected']);
+  const waits: number[] = [];
+  for (let i = 0; i < 14; i++) {
+    waits.push(clock.nextIn!);
+    clock.advance(clock.nextIn!);
+  }
+  assert.deepEqual(waits.slice(0, 4), [10, 20, 40, 80]);
+  assert.equal(waits.at(-1), 15_000);
+  refuse(false);
+  clock.advance(15_000);
+  assert.equal(lines.length, 2);
+  lines[1]!.ask({ kind: 'keep', uid: 'a' });
+  assert.equal(await lines[1]!.ack(0), '');
+  refuse(true);
+  lines[1]!.close();
+  assert.equal(clock.nextIn, 10);
+});
+
+test('a client that was stopped stays stopped', () => {
+  const { line, clock, client } = started();
+  client.stop();
+  assert.equal(line.closed, true);
+  assert.equal(clock.timers, 0);
+});
