@@ -150,7 +150,8 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
         cutSession(connection.session, connection.socket, error, constants.NGHTTP2_ENHANCE_YOUR_CALM);
       }
     });
-    if (draining) connection.session.close();
+    // A connection that was accepted just before the drain: what it was opened for is served, nothing after it.
+    if (draining) setImmediate(() => connection.session.close());
     if (stream.destroyed) return;
     const request = connectRequest(headers);
     const refuse = (status: number) => {

@@ -57,6 +57,8 @@ export const serverSessionOptions: ServerOptions = {
  * ended them; a transfer that was cut must not look complete, so they are destroyed with an error first.
  */
 export function failStreamsWithSocket(socket: TLSSocket, streams: Iterable<{ destroy(error: Error): unknown }>): void {
+  // A socket made with allowHalfOpen stays open when its peer has ended; HTTP/2 has no use for half of a connection.
+  socket.once('end', () => socket.destroy());
   socket.once('close', () => {
     for (const stream of streams) stream.destroy(new MeshError('H2_FAILED', 'the HBONE connection was lost'));
   });

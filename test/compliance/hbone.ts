@@ -1,0 +1,1088 @@
+/**
+ * What every HBONE engine must do (ambient-wire 1, RFC 9113), seen from its two ports and from peers that write raw frames.
+ * Run it with the engine's factory from a test file of its own.
+ */
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { after, describe, it as test } from 'node:test';
+import { type Clock, systemClock } from '../../common/core/clock.ts';
+import { MeshError } from '../../common/core/errors.ts';
+import { parseSocketAddr, type SocketAddr } from '../../common/core/net.ts';
+import { relay } from '../../common/hbone/relay.ts';
+import type {
+  HbonePool,
+  HbonePoolOptions,
+  HboneServer,
+  HboneServerOptions,
+  InboundTunnel,
+  OutboundTunnel,
+} from '../../common/hbone/types.ts';
+import { sameIdentity } from '../../common/identity/spiffe.ts';
+import type { WorkloadCertificate } from '../../common/identity/types.ts';
+import type { Identity } from '../../common/mesh/types.ts';
+import { createFakeCa, usage } from '../../common/testing/fake-ca.ts';
+import { FakeClock } from '../../common/testing/fake-clock.ts';
+import {
+  connectFrame,
+  flag,
+  frame,
+  frameType,
+  goaway,
+  headersFrame,
+  preface,
+  type RawPeer,
+  rawClient,
+  rawServer,
+  rstStream,
+  settingsAck,
+  settingsFrame,
+  uint32,
+} from '../../common/testing/h2-frames.ts';
+import { connectHeaders, dialTcp, listenTcp } from '../../common/testing/hbone-rig.ts';
+import { until } from '../../common/testing/until.ts';
+
+export interface HboneEngine {
+  readonly name: string;
+  readonly createServer: (options: HboneServerOptions) => HboneServer;
+  readonly createPool: (options: HbonePoolOptions) => HbonePool;
+}
+
+const trustDomain = 'cluster.local';
+const client: Identity = { trustDomain, namespace: 'apps', serviceAccount: 'client' };
+const server: Identity = { trustDomain, namespace: 'apps', serviceAccount: 'server' };
+const stranger: Identity = { trustDomain, namespace: 'apps', serviceAccount: 'stranger' };
+const never = new AbortController().signal;
+const megabyte = 1024 * 1024;
+
+const it = (name: string, body: () => Promise<void>) => test(name, { timeout: 15_000 }, body);
+
+const hasCode = (code: string) => (error: unknown) => {
+  assert.ok(error instanceof MeshError, `not a MeshError: ${error}`);
+  assert.equal(error.code, code, error.message);
+  return true;
+};
+
+export function hboneCompliance(engine: HboneEngine): void {
+  describe(`HBONE engine ${engine.name}`, async () => {
+    const ca = await createFakeCa();
+    const otherCa = await createFakeCa();
+    const serverCertificate = await ca.issue(server);
+    const clientCertificate = await ca.issue(client);
+    const closers: (() => void)[] = [];
+    after(() => {
+      for (const close of closers) close();
+    });
+
+    /** A TCP listener whose sockets go to an engine's server. */
+    async function startServer(
+      onTunnel: (tunnel: InboundTunnel) => void,
+      {
+        certificate = serverCertificate,
+        clock = systemClock,
+      }: { certificate?: WorkloadCertificate; clock?: Clock } = {},
+    ) {
+      const errors: Error[] = [];
+      const accepted: Socket[] = [];
+      const hbone = engine.createServer({
+        clock,
+        certificate: async () => certificate,
+        onTunnel,
+        onError: (error) => errors.push(error),
+      });
+      const { server: tcp, address } = await listenTcp((socket) => {
+        accepted.push(socket);
+        socket.on('error', () => undefined);
+        const remote = parseSocketAddr(`${socket.remoteAddress}:${socket.remotePort}`)!;
+        hbone.serve(socket, remote, address);
+      });
+      closers.push(() => {
+        hbone.close();
+        tcp.close();
+      });
+      return { hbone, address, errors, accepted };
+    }
+
+    function startPool(options: Partial<HbonePoolOptions> = {}): HbonePool {
+      const pool = engine.createPool({
+        clock: systemClock,
+        certificate: async (identity) =>
+          sameIdentity(identity, client) ? clientCertificate : await ca.issue(identity),
+        dial: dialTcp,
+        ...options,
+      });
+      closers.push(() => pool.close());
+      return pool;
+    }
+
+    const open = (
+      pool: HbonePool,
+      address: SocketAddr,
+      {
+        source = client,
+        expected = [server],
+        signal = never,
+      }: { source?: Identity; expected?: Identity[]; signal?: AbortSignal } = {},
+    ): Promise<OutboundTunnel> =>
+      pool.connect({ address, expected, source, sourceIp: '10.0.0.1' }, connectHeaders('10.0.0.9:80'), signal);
+
+    const echo = (tunnel: InboundTunnel) => {
+      const stream = tunnel.accept({ baggage: 'k8s.namespace.name=apps' });
+      stream.on('error', () => undefined);
+      stream.pipe(stream);
+    };
+    const hold = (tunnel: InboundTunnel) => tunnel.accept({}).on('error', () => undefined);
+
+    async function rawConnection(
+      address: SocketAddr,
+      certificate: WorkloadCertificate | undefined = clientCertificate,
+    ) {
+      const peer = await rawClient(await dialTcp(address), certificate);
+      closers.push(() => peer.socket.destroy());
+      return peer;
+    }
+
+    async function readyPeer(address: SocketAddr): Promise<RawPeer> {
+      const peer = await rawConnection(address);
+      peer.send(preface, settingsFrame(), settingsAck);
+      await until('SETTINGS of the server', () => peer.frames.some((f) => f.type === frameType.settings));
+      return peer;
+    }
+
+    /** A listener where the test plays the server by raw frames. */
+    async function rawListener(onPeer: (peer: RawPeer) => void, certificate = serverCertificate): Promise<SocketAddr> {
+      const { server: tcp, address } = await listenTcp((socket) => {
+        socket.on('error', () => undefined);
+        closers.push(() => socket.destroy());
+        rawServer(socket, certificate).then(onPeer, () => undefined);
+      });
+      closers.push(() => tcp.close());
+      return address;
+    }
+
+    describe('request and response', () => {
+      it('carries the headers both ways and proves both identities', async () => {
+        let seen: InboundTunnel | undefined;
+        const { address } = await startServer((tunnel) => {
+          seen = tunnel;
+          echo(tunnel);
+        });
+        const tunnel = await open(startPool(), address);
+        assert.deepEqual(tunnel.peer, server);
+        assert.equal(tunnel.responseHeaders['baggage'], 'k8s.namespace.name=apps');
+        assert.deepEqual(seen!.peer, client);
+        assert.equal(seen!.request.authority, '10.0.0.9:80');
+        assert.equal(seen!.request.baggage, 'k8s.namespace.name=default');
+        assert.equal(seen!.request.forwarded, 'for="10.0.0.1:1000"');
+        assert.equal(seen!.request.traceparent, connectHeaders('').traceparent);
+        assert.equal(seen!.request.forwardedNetwork, undefined);
+        assert.equal(seen!.local, address);
+      });
+
+      for (const status of [400, 401, 503]) {
+        it(`reports a refusal with status ${status}, and the connection stays`, async () => {
+          let answer = status;
+          const { address } = await startServer((tunnel) => (answer === 200 ? echo(tunnel) : tunnel.refuse(answer)));
+          const pool = startPool();
+          await assert.rejects(open(pool, address), (error: unknown) => {
+            hasCode('TUNNEL_REFUSED')(error);
+            assert.match((error as Error).message, new RegExp(`${status}`));
+            return true;
+          });
+          answer = 200;
+          await open(pool, address);
+          assert.equal(pool.connections, 1);
+        });
+      }
+
+      it('answers 400 to every method but CONNECT', async () => {
+        let tunnels = 0;
+        const { address } = await startServer(() => tunnels++);
+        const peer = await readyPeer(address);
+        for (const [i, method] of ['GET', 'POST', 'OPTIONS', 'connect'].entries()) {
+          const stream = 1 + 2 * i;
+          peer.send(
+            headersFrame(
+              stream,
+              [
+                [':method', method],
+                [':scheme', 'https'],
+                [':authority', '10.0.0.1:80'],
+                [':path', '/'],
+              ],
+              flag.endHeaders | flag.endStream,
+            ),
+          );
+          const answer = await until(`answer to ${method}`, () =>
+            peer.frames.find((f) => f.stream === stream && f.type === frameType.headers),
+          );
+          // 8c: the static table's `:status 400`.
+          assert.equal(answer.payload[0], 0x8c);
+          assert.ok(answer.flags & flag.endStream);
+        }
+        assert.equal(tunnels, 0);
+      });
+
+      it('tells the server when the client gives up before the answer', async () => {
+        let waiting: InboundTunnel | undefined;
+        const { address } = await startServer((tunnel) => {
+          waiting = tunnel;
+        });
+        const abort = new AbortController();
+        const pending = open(startPool(), address, { signal: abort.signal });
+        await until('the request', () => waiting);
+        abort.abort(new MeshError('CANCELLED', 'gone'));
+        await assert.rejects(pending, hasCode('CANCELLED'));
+        await until('the end of the stream', () => waiting!.signal.aborted);
+        // A late answer meets a closed stream and must not throw.
+        waiting!.refuse(503);
+        assert.ok(waiting!.accept({}).destroyed || waiting!.accept({}).closed);
+      });
+    });
+
+    describe('pool', () => {
+      it('carries 100 clients of one source on one connection', async () => {
+        const { address, accepted } = await startServer(hold);
+        const pool = startPool();
+        await Promise.all(Array.from({ length: 100 }, () => open(pool, address)));
+        assert.equal(pool.connections, 1);
+        assert.equal(accepted.length, 1);
+      });
+
+      it('never shares a connection between sources', async () => {
+        const { address, accepted } = await startServer(hold);
+        const pool = startPool();
+        const sources = Array.from({ length: 100 }, (_, i) => ({ ...client, serviceAccount: `client-${i}` }));
+        await Promise.all(sources.map((source) => open(pool, address, { source })));
+        assert.equal(pool.connections, 100);
+        assert.equal(accepted.length, 100);
+      });
+
+      it('carries 300 clients of 3 sources on 3 connections', async () => {
+        const peers = new Map<string, number>();
+        const { address, accepted } = await startServer((tunnel) => {
+          hold(tunnel);
+          peers.set(tunnel.peer.serviceAccount, (peers.get(tunnel.peer.serviceAccount) ?? 0) + 1);
+        });
+        const pool = startPool();
+        const sources = Array.from({ length: 300 }, (_, i) => ({ ...client, serviceAccount: `client-${i % 3}` }));
+        await Promise.all(sources.map((source) => open(pool, address, { source })));
+        assert.equal(accepted.length, 3);
+        assert.deepEqual([...peers.values()], [100, 100, 100]);
+      });
+
+      it('opens another connection when one is at its limit, and goes back when there is room', async () => {
+        const { address, accepted } = await startServer(hold);
+        const pool = startPool({ maxStreamsPerConnection: 10 });
+        const tunnels = await Promise.all(Array.from({ length: 25 }, () => open(pool, address)));
+        assert.equal(accepted.length, 3);
+        for (const tunnel of tunnels.slice(0, 5)) tunnel.stream.destroy();
+        await until('streams to close', () => tunnels.slice(0, 5).every((t) => t.stream.closed));
+        await Promise.all(Array.from({ length: 5 }, () => open(pool, address)));
+        assert.equal(accepted.length, 3);
+      });
+
+      it('keeps within the limit that the peer sets', async () => {
+        const peers: RawPeer[] = [];
+        const address = await rawListener((peer) => {
+          peers.push(peer);
+          peer.send(settingsFrame([[3, 2]]));
+          answerConnects(peer);
+        });
+        const pool = startPool();
+        await Promise.all(Array.from({ length: 6 }, () => open(pool, address)));
+        assert.equal(peers.length, 3);
+      });
+
+      it('does not dial for ever to a peer that allows no streams', async () => {
+        let dialled = 0;
+        const address = await rawListener((peer) => {
+          dialled++;
+          peer.send(settingsFrame([[3, 0]]));
+        });
+        await assert.rejects(open(startPool(), address), hasCode('H2_FAILED'));
+        assert.equal(dialled, 1);
+      });
+
+      it('makes a single dial for requests that come together, and one failure fails them all', async () => {
+        let dials = 0;
+        const pool = startPool({
+          dial: async () => {
+            dials++;
+            throw new MeshError('CONNECT_FAILED', 'refused');
+          },
+        });
+        const address = parseSocketAddr('127.0.0.1:1')!;
+        const results = await Promise.allSettled(Array.from({ length: 20 }, () => open(pool, address)));
+        assert.ok(results.every((r) => r.status === 'rejected' && hasCode('CONNECT_FAILED')(r.reason)));
+        assert.equal(dials, 1);
+      });
+
+      it('closes a connection that was unused for 5 minutes, not one that is in use', async () => {
+        const clock = new FakeClock();
+        const { address } = await startServer(hold);
+        const pool = startPool({ clock });
+        const tunnel = await open(pool, address);
+        await advance(clock, 600);
+        assert.equal(pool.connections, 1);
+        tunnel.stream.destroy();
+        await until('the stream to close', () => tunnel.stream.closed);
+        await advance(clock, 295);
+        assert.equal(pool.connections, 1);
+        await advance(clock, 10);
+        await until('the connection to close', () => pool.connections === 0);
+      });
+
+      it('drops a connection on GOAWAY and lets its streams finish', async () => {
+        const first = await startServer(echo);
+        const pool = startPool();
+        const old = await open(pool, first.address);
+        const drained = first.hbone.drain(60_000);
+        await until('a new connection for the next tunnel', async () => {
+          await open(pool, first.address);
+          return first.accepted.length > 1;
+        });
+        assert.equal(await echoed(old, 'still here'), 'still here');
+        first.hbone.close();
+        await drained;
+      });
+
+      it('sends a tunnel again that the peer has not processed', async () => {
+        let peers = 0;
+        const address = await rawListener((peer) => {
+          peers++;
+          peer.send(settingsFrame());
+          if (peers === 1) onConnect(peer, () => peer.send(goaway(0, 0)));
+          else answerConnects(peer);
+        });
+        await open(startPool(), address);
+        assert.equal(peers, 2);
+      });
+
+      it('loses no tunnel while its peer drains', async () => {
+        const { hbone, address, accepted } = await startServer(echo);
+        const pool = startPool();
+        await open(pool, address);
+        const many = Promise.all(Array.from({ length: 90 }, () => open(pool, address)));
+        void hbone.drain(60_000);
+        const tunnels = await many;
+        assert.equal(tunnels.length, 90);
+        assert.ok(accepted.length >= 1);
+      });
+
+      it('gives up a dial whose only client has left', async () => {
+        let dialSignal: AbortSignal | undefined;
+        const pool = startPool({
+          dial: (_, signal) => {
+            dialSignal = signal;
+            return new Promise(() => undefined);
+          },
+        });
+        const abort = new AbortController();
+        const pending = open(pool, parseSocketAddr('127.0.0.1:1')!, { signal: abort.signal });
+        await until('the dial', () => dialSignal);
+        abort.abort(new MeshError('CANCELLED', 'gone'));
+        await assert.rejects(pending, hasCode('CANCELLED'));
+        assert.ok(dialSignal!.aborted);
+      });
+
+      it('goes on with a dial when one of two clients leaves', async () => {
+        const { address } = await startServer(hold);
+        const gate = Promise.withResolvers<void>();
+        const pool = startPool({ dial: (to, signal) => gate.promise.then(() => dialTcp(to, signal)) });
+        const abort = new AbortController();
+        const leaves = open(pool, address, { signal: abort.signal });
+        const stays = open(pool, address);
+        abort.abort(new MeshError('CANCELLED', 'gone'));
+        await assert.rejects(leaves, hasCode('CANCELLED'));
+        gate.resolve();
+        await stays;
+      });
+
+      it('gives a dial up after 10 s, as a probable network policy', async () => {
+        const clock = new FakeClock();
+        const pool = startPool({ clock, dial: () => new Promise(() => undefined) });
+        const pending = open(pool, parseSocketAddr('127.0.0.1:1')!);
+        const refused = assert.rejects(pending, hasCode('CONNECT_TIMEOUT'));
+        await advance(clock, 10);
+        await refused;
+      });
+
+      it('uses a rotated certificate for the next connection and keeps those that are open', async () => {
+        const other = { ...client, serviceAccount: 'rotated' };
+        const first = await ca.issue(other);
+        const second = await ca.issue(other);
+        let asked = 0;
+        const { address, accepted } = await startServer(hold);
+        const pool = startPool({
+          maxStreamsPerConnection: 1,
+          certificate: async () => (asked++ === 0 ? first : second),
+        });
+        await open(pool, address, { source: other });
+        await open(pool, address, { source: other });
+        assert.equal(asked, 2);
+        assert.equal(accepted.length, 2);
+        assert.equal(pool.connections, 2);
+      });
+    });
+
+    describe('bytes', () => {
+      it('passes an end of either side on while the other still sends', async () => {
+        const { address } = await startServer((tunnel) => {
+          const stream = tunnel.accept({});
+          const hash = createHash('md5');
+          stream.on('data', (chunk) => hash.update(chunk));
+          // The answer is sent only after the client's end was seen.
+          stream.once('end', () => stream.end(hash.digest('hex')));
+        });
+        const payload = randomBytes(5 * megabyte);
+        const tunnel = await open(startPool(), address);
+        tunnel.stream.end(payload);
+        assert.equal(await readAll(tunnel), createHash('md5').update(payload).digest('hex'));
+      });
+
+      it('lets the server end first', async () => {
+        const payload = randomBytes(5 * megabyte);
+        const received = Promise.withResolvers<string>();
+        const { address } = await startServer((tunnel) => {
+          const stream = tunnel.accept({});
+          stream.end(payload);
+          const hash = createHash('md5');
+          stream.on('data', (chunk) => hash.update(chunk));
+          stream.once('end', () => received.resolve(hash.digest('hex')));
+        });
+        const tunnel = await open(startPool(), address);
+        const hash = createHash('md5');
+        for await (const chunk of tunnel.stream) hash.update(chunk);
+        const wanted = createHash('md5').update(payload).digest('hex');
+        assert.equal(hash.digest('hex'), wanted);
+        tunnel.stream.end(payload);
+        assert.equal(await received.promise, wanted);
+      });
+
+      it('copies odd sizes unchanged through a relay at either end', async () => {
+        const app = await listenTcp((socket) => {
+          socket.on('error', () => undefined);
+          socket.pipe(socket);
+        });
+        const { address } = await startServer(async (tunnel) => {
+          const upstream = await dialTcp(app.address);
+          await relay(tunnel.accept({}), upstream, { signal: tunnel.signal });
+        });
+        const pool = startPool();
+        const outbound = await listenTcp(async (socket) => {
+          const tunnel = await open(pool, address);
+          await relay(socket, tunnel.stream, { signal: never });
+        });
+        closers.push(
+          () => app.server.close(),
+          () => outbound.server.close(),
+        );
+        const sizes = [1, 2, 9, 1023, 1024, 1025, 16_383, 16_384, 16_385, 65_535, 65_537, 262_147];
+        await Promise.all(
+          Array.from({ length: 8 }, async (_, i) => {
+            const socket = await dialTcp(outbound.address);
+            const sent = createHash('md5');
+            const got = createHash('md5');
+            const done = Promise.withResolvers<void>();
+            socket.on('data', (chunk) => got.update(chunk));
+            socket.once('end', () => done.resolve());
+            for (let n = 0; n < 40; n++) {
+              const chunk = randomBytes(sizes[(n * (i + 1)) % sizes.length]!);
+              sent.update(chunk);
+              if (!socket.write(chunk)) await new Promise((resolve) => socket.once('drain', resolve));
+            }
+            socket.end();
+            await done.promise;
+            assert.equal(got.digest('hex'), sent.digest('hex'));
+          }),
+        );
+      });
+
+      for (const [name, code] of [
+        ['NO_ERROR', 0],
+        ['CANCEL', 8],
+      ] as const) {
+        it(`reads RST_STREAM ${name} as the end`, async () => {
+          const relayed = Promise.withResolvers<{ received: number; error?: Error }>();
+          const app = await listenTcp((socket) => {
+            socket.on('error', () => undefined);
+            socket.on('end', () => socket.end());
+            socket.resume();
+          });
+          closers.push(() => app.server.close());
+          const { address } = await startServer(async (tunnel) => {
+            const upstream = await dialTcp(app.address);
+            relayed.resolve(await relay(tunnel.accept({}), upstream, { signal: never }));
+          });
+          const peer = await readyPeer(address);
+          peer.send(connectFrame(1));
+          await until('the answer', () => peer.frames.some((f) => f.type === frameType.headers));
+          peer.send(frame(frameType.data, 0, 1, Buffer.from('abc')));
+          await until('the bytes to be taken', () => true);
+          peer.send(rstStream(1, code));
+          const result = await relayed.promise;
+          assert.equal(result.error, undefined);
+          assert.equal(result.received, 3);
+        });
+      }
+
+      it('does not take a lost connection for the end', async () => {
+        const lost = Promise.withResolvers<Error>();
+        let accepted = false;
+        const { address } = await startServer((tunnel) => {
+          const stream = tunnel.accept({});
+          accepted = true;
+          stream.on('data', () => undefined);
+          stream.once('end', () => lost.reject(new Error('read as an end')));
+          stream.once('error', lost.resolve);
+        });
+        const peer = await readyPeer(address);
+        peer.send(connectFrame(1), frame(frameType.data, 0, 1, Buffer.from('abc')));
+        await until('the tunnel', () => accepted);
+        peer.socket.destroy();
+        assert.ok((await lost.promise) instanceof Error);
+      });
+
+      it('passes a reset of the tunnel on as an error', async () => {
+        const { address } = await startServer((tunnel) => {
+          hold(tunnel);
+          setImmediate(() => tunnel.reset());
+        });
+        const tunnel = await open(startPool(), address);
+        const failed = Promise.withResolvers<Error>();
+        tunnel.stream.once('error', failed.resolve);
+        tunnel.stream.resume();
+        assert.ok((await failed.promise) instanceof Error);
+      });
+
+      for (const streams of [1, 60]) {
+        it(`holds a bounded amount for ${streams} readers that never read`, async () => {
+          const readers: ReturnType<InboundTunnel['accept']>[] = [];
+          const { address } = await startServer((tunnel) => {
+            const stream = tunnel.accept({});
+            stream.on('error', () => undefined);
+            readers.push(stream);
+          });
+          const pool = startPool();
+          let written = 0;
+          const chunk = Buffer.alloc(65_536);
+          for (let i = 0; i < streams; i++) {
+            const { stream } = await open(pool, address);
+            stream.on('error', () => undefined);
+            const pump = (): void => {
+              const more = stream.write(chunk, (error) => {
+                written += error ? 0 : chunk.length;
+              });
+              if (more) setImmediate(pump);
+            };
+            stream.on('drain', pump);
+            pump();
+          }
+          await settled(() => written);
+          assert.ok(written >= 4 * megabyte, `only ${written} bytes were taken`);
+          // 16 MiB is the connection's window; on top comes what is under way when the small window is announced.
+          assert.ok(written <= 96 * megabyte, `${written} bytes were taken`);
+          // A reader that reads is not held up by those that do not.
+          const reader = readers[0]!;
+          let read = 0;
+          reader.on('data', (bytes: Buffer) => {
+            read += bytes.length;
+          });
+          await until('8 MiB through one stream', () => read > 8 * megabyte);
+        });
+      }
+    });
+
+    describe('certificates', () => {
+      const cases: readonly (readonly [string, () => Promise<WorkloadCertificate>])[] = [
+        ['of another CA', () => otherCa.issue(client)],
+        [
+          'that has expired',
+          () => ca.issue(client, { notBefore: Date.now() - 7_200_000, notAfter: Date.now() - 3_600_000 }),
+        ],
+        ['that is not valid yet', () => ca.issue(client, { notBefore: Date.now() + 3_600_000 })],
+        ['of a foreign trust domain', () => ca.issue({ ...client, trustDomain: 'other.example' })],
+        ['without a SPIFFE id', () => ca.issue(client, { uris: [], dns: ['client.example'] })],
+        ['with six segments', () => ca.issue(client, { uris: ['spiffe://cluster.local/ns/apps/sa/client/x'] })],
+        ['for servers only', () => ca.issue(client, { usages: [usage.serverAuth] })],
+      ];
+      for (const [name, issue] of cases) {
+        it(`refuses a client certificate ${name}`, async () => {
+          const { address, errors } = await startServer(() => assert.fail('a tunnel came through'));
+          const bad = await issue();
+          const pool = startPool({ certificate: async () => ({ ...bad, roots: [ca.root] }) });
+          await assert.rejects(open(pool, address), MeshError);
+          await until('the error', () => errors.length > 0);
+          assert.ok(hasCode('TLS_FAILED')(errors[0]));
+        });
+      }
+
+      it('refuses a client without a certificate', async () => {
+        const { address, errors } = await startServer(() => assert.fail('a tunnel came through'));
+        const peer = await rawClient(await dialTcp(address), undefined);
+        peer.send(preface, settingsFrame(), connectFrame(1));
+        await until('the refusal', () => errors.length > 0 && peer.closed);
+        assert.ok(hasCode('TLS_FAILED')(errors[0]));
+      });
+
+      it('takes the first SPIFFE id as the source when one of them is of its own domain', async () => {
+        let peer: Identity | undefined;
+        const { address } = await startServer((tunnel) => {
+          peer = tunnel.peer;
+          hold(tunnel);
+        });
+        const uris = ['https://x/y', 'spiffe://other.example/ns/a/sa/b', 'spiffe://cluster.local/ns/apps/sa/client'];
+        const pool = startPool({ certificate: async () => ca.issue(client, { uris }) });
+        await open(pool, address);
+        assert.deepEqual(peer, { trustDomain: 'other.example', namespace: 'a', serviceAccount: 'b' });
+      });
+
+      it('does not read a second name out of one', async () => {
+        const { address, errors } = await startServer(() => assert.fail('a tunnel came through'));
+        const uris = [
+          'http://x/, URI:spiffe://cluster.local/ns/apps/sa/client',
+          'http://y/", URI:"spiffe://cluster.local/ns/a/sa/b',
+        ];
+        const pool = startPool({ certificate: async () => ca.issue(client, { uris }) });
+        await assert.rejects(open(pool, address), MeshError);
+        await until('the error', () => errors.length > 0);
+      });
+
+      for (const [name, expected] of [
+        ['other than expected', [stranger]],
+        ['when nothing is expected', []],
+        ['of the same name in another domain', [{ ...server, trustDomain: 'other.example' }]],
+      ] as const) {
+        it(`refuses a server ${name}`, async () => {
+          const { address } = await startServer(hold);
+          await assert.rejects(open(startPool(), address, { expected: [...expected] }), hasCode('TLS_FAILED'));
+        });
+      }
+
+      it('accepts a server that is one of several expected', async () => {
+        const { address } = await startServer(hold);
+        const tunnel = await open(startPool(), address, { expected: [stranger, server] });
+        assert.deepEqual(tunnel.peer, server);
+      });
+
+      for (const [name, issue] of [
+        ['of another CA', () => otherCa.issue(server)],
+        [
+          'that has expired',
+          () => ca.issue(server, { notBefore: Date.now() - 7_200_000, notAfter: Date.now() - 60_000 }),
+        ],
+        ['for clients only', () => ca.issue(server, { usages: [usage.clientAuth] })],
+      ] as const) {
+        it(`refuses a server certificate ${name}`, async () => {
+          const certificate = { ...(await issue()), roots: [ca.root] };
+          const { address } = await startServer(hold, { certificate });
+          await assert.rejects(open(startPool(), address), hasCode('TLS_FAILED'));
+        });
+      }
+
+      it('reports a certificate that cannot be had', async () => {
+        const pool = startPool({
+          certificate: async () => {
+            throw new MeshError('IDENTITY_UNAVAILABLE', 'no');
+          },
+        });
+        await assert.rejects(open(pool, parseSocketAddr('127.0.0.1:1')!), hasCode('IDENTITY_UNAVAILABLE'));
+      });
+    });
+
+    describe('hostile and broken peers', () => {
+      it('closes a connection that sends garbage instead of TLS', async () => {
+        const { address, errors } = await startServer(hold);
+        const socket = await dialTcp(address);
+        let closed = false;
+        socket.on('close', () => {
+          closed = true;
+        });
+        socket.resume();
+        socket.write(randomBytes(512));
+        await until('the error', () => errors.length > 0);
+        socket.end();
+        await until('the close', () => closed);
+      });
+
+      it('closes a connection that sends garbage instead of HTTP/2', async () => {
+        const { address, errors } = await startServer(hold);
+        const peer = await rawConnection(address);
+        peer.send(Buffer.from('GET / HTTP/1.1\r\nhost: x\r\n\r\n'));
+        await until('the close', () => errors.length > 0 && peer.closed);
+      });
+
+      it('refuses a client that does not offer h2', async () => {
+        const { address, errors } = await startServer(hold);
+        const { connect } = await import('node:tls');
+        const raw = await dialTcp(address);
+        const socket = connect({
+          socket: raw,
+          key: clientCertificate.privateKey,
+          cert: clientCertificate.chain.join('\n'),
+          rejectUnauthorized: false,
+        });
+        socket.on('error', () => undefined);
+        await until('the refusal', () => errors.length > 0);
+        assert.ok(hasCode('TLS_FAILED')(errors[0]));
+        socket.destroy();
+      });
+
+      it('fails a tunnel to a peer that sends garbage', async () => {
+        const { server: tcp, address } = await listenTcp((socket) => {
+          socket.on('error', () => undefined);
+          socket.end(randomBytes(512));
+        });
+        closers.push(() => tcp.close());
+        await assert.rejects(open(startPool(), address), hasCode('TLS_FAILED'));
+        const second = await rawListener((peer) => peer.send(randomBytes(512)));
+        await assert.rejects(open(startPool(), second), hasCode('H2_FAILED'));
+      });
+
+      for (const stage of ['TLS', 'HTTP/2'] as const) {
+        it(`gives up a client that stalls its ${stage} handshake for 10 s`, async () => {
+          const clock = new FakeClock();
+          const { address, errors, accepted } = await startServer(hold, { clock });
+          const socket = stage === 'TLS' ? await dialTcp(address) : (await rawConnection(address)).socket;
+          let closed = false;
+          socket.on('error', () => undefined);
+          socket.on('end', () => {
+            closed = true;
+          });
+          socket.resume();
+          await until('the connection', () => accepted.length === 1 && clock.timers > 0);
+          await advance(clock, 9);
+          assert.equal(errors.length, 0);
+          await advance(clock, 2);
+          await until('the close', () => closed && errors.length === 1);
+        });
+
+        it(`gives up a server that stalls its ${stage} handshake for 10 s`, async () => {
+          const clock = new FakeClock();
+          let arrived = false;
+          const address =
+            stage === 'TLS'
+              ? (
+                  await listenTcp((socket) => {
+                    socket.on('error', () => undefined);
+                    closers.push(() => socket.destroy());
+                    arrived = true;
+                  })
+                ).address
+              : await rawListener(() => {
+                  arrived = true;
+                });
+          const pending = assert.rejects(
+            open(startPool({ clock }), address),
+            hasCode(stage === 'TLS' ? 'TLS_FAILED' : 'H2_FAILED'),
+          );
+          await until('the dial', () => arrived);
+          await advance(clock, 11);
+          await pending;
+        });
+      }
+
+      it('answers PING, and takes unknown settings, unknown frames and frames of 1 MiB', async () => {
+        let received = 0;
+        const { address } = await startServer((tunnel) => {
+          const stream = tunnel.accept({});
+          stream.on('data', (chunk: Buffer) => {
+            received += chunk.length;
+          });
+        });
+        const peer = await rawConnection(address);
+        peer.send(
+          preface,
+          settingsFrame([
+            [0x99, 7],
+            [0xfff0, 1],
+          ]),
+          settingsAck,
+          frame(0xfa, 0, 0, randomBytes(33)),
+        );
+        peer.send(frame(frameType.ping, 0, 0, Buffer.from('12345678')));
+        const pong = await until('the PONG', () => peer.frames.find((f) => f.type === frameType.ping));
+        assert.equal(pong.flags, flag.ack);
+        assert.equal(pong.payload.toString(), '12345678');
+        peer.send(connectFrame(1), frame(frameType.data, 0, 1, Buffer.alloc(megabyte)));
+        await until('the frame of 1 MiB', () => received === megabyte);
+      });
+
+      it('announces the limits of the wire reference', async () => {
+        const { address } = await startServer(hold);
+        const peer = await readyPeer(address);
+        const settings = peer.frames.find((f) => f.type === frameType.settings)!.payload;
+        const value = new Map<number, number>();
+        for (let i = 0; i < settings.length; i += 6) value.set(settings.readUInt16BE(i), settings.readUInt32BE(i + 2));
+        assert.equal(value.get(3), 200);
+        assert.equal(value.get(4), 4 * megabyte);
+        assert.equal(value.get(5), megabyte);
+        assert.equal(value.get(6), 65_536);
+        const window = await until('the connection window', () =>
+          peer.frames.find((f) => f.type === frameType.windowUpdate && f.stream === 0),
+        );
+        assert.equal(window.payload.readUInt32BE(0), 16 * megabyte - 65_535);
+      });
+
+      for (const role of ['server', 'client'] as const) {
+        it(`sends PING as a ${role} after 10 s, goes on when it is answered, and closes after 20 s when it is not`, async () => {
+          const clock = new FakeClock();
+          let peer: RawPeer | undefined;
+          if (role === 'server') {
+            const { address } = await startServer(hold, { clock });
+            peer = await readyPeer(address);
+          } else {
+            const address = await rawListener((p) => {
+              peer = p;
+              p.send(settingsFrame());
+              answerConnects(p);
+            });
+            await open(startPool({ clock }), address);
+          }
+          const pings = () => peer!.frames.filter((f) => f.type === frameType.ping && f.flags === 0);
+          await until('the timers', () => clock.timers > 0);
+          await advance(clock, 10);
+          await until('the first PING', () => pings().length === 1);
+          peer!.send(frame(frameType.ping, flag.ack, 0, pings()[0]!.payload));
+          await until('the second PING', async () => {
+            await advance(clock, 1);
+            return pings().length === 2;
+          });
+          await advance(clock, 15);
+          assert.equal(peer!.closed, false);
+          await advance(clock, 10);
+          await until('the close', () => peer!.closed);
+        });
+      }
+
+      it('refuses streams beyond 200', async () => {
+        let tunnels = 0;
+        const { address } = await startServer((tunnel) => {
+          hold(tunnel);
+          tunnels++;
+        });
+        const peer = await readyPeer(address);
+        for (let i = 0; i < 210; i++) peer.send(connectFrame(1 + 2 * i));
+        await until(
+          'the refusals',
+          () => peer.frames.filter((f) => f.type === frameType.rstStream).length === 10 || peer.closed,
+        );
+        assert.equal(tunnels, 200);
+      });
+
+      it('refuses headers beyond 64 KiB', async () => {
+        let tunnels = 0;
+        const { address } = await startServer(() => tunnels++);
+        const peer = await readyPeer(address);
+        peer.send(
+          headersFrame(1, [
+            [':method', 'CONNECT'],
+            [':authority', '10.0.0.1:80'],
+            ['baggage', 'x'.repeat(70_000)],
+          ]),
+        );
+        await until('the reset', () => peer.closed || peer.frames.some((f) => f.type === frameType.rstStream));
+        assert.equal(tunnels, 0);
+      });
+
+      it('closes on rapid reset', async () => {
+        const { address, errors } = await startServer(() => undefined);
+        const peer = await readyPeer(address);
+        let stream = 1;
+        await until('the close', () => {
+          for (let i = 0; i < 50; i++, stream += 2) peer.send(connectFrame(stream), rstStream(stream, 8));
+          return peer.closed;
+        });
+        assert.ok(errors.length > 0);
+        // 500 are allowed; what is on its way until the close arrives may come on top.
+        assert.ok(stream < 2 * 20_000, `${stream / 2} streams`);
+      });
+
+      it('does not take our own resets for those of the peer', async () => {
+        const { address } = await startServer((tunnel) =>
+          tunnel
+            .accept({})
+            .on('error', () => undefined)
+            .destroy(new Error('app')),
+        );
+        const peer = await readyPeer(address);
+        for (let i = 0; i < 700; i++) {
+          peer.send(connectFrame(1 + 2 * i));
+          if (i % 50 === 49) {
+            await until(
+              'the resets',
+              () => peer.closed || peer.frames.filter((f) => f.type === frameType.rstStream).length > i,
+            );
+          }
+        }
+        assert.equal(peer.closed, false);
+      });
+
+      const floods: readonly (readonly [string, () => Buffer])[] = [
+        ['PING', () => frame(frameType.ping, 0, 0, Buffer.alloc(8))],
+        ['SETTINGS', () => settingsFrame([[4, 65_535]])],
+        ['empty DATA', () => frame(frameType.data, 0, 1)],
+        ['PRIORITY on itself', () => frame(frameType.priority, 0, 1, Buffer.concat([uint32(1), Buffer.of(0)]))],
+        ['zero WINDOW_UPDATE', () => frame(frameType.windowUpdate, 0, 0, uint32(0))],
+        ['CONTINUATION', () => frame(frameType.continuation, 0, 3)],
+        ['DATA on a closed stream', () => frame(frameType.data, 0, 1_001, Buffer.alloc(1))],
+      ];
+      for (const [name, make] of floods) {
+        it(`survives a flood of ${name} from a peer that reads nothing`, async () => {
+          const { address } = await startServer(hold);
+          const peer = await readyPeer(address);
+          peer.send(connectFrame(1));
+          if (name === 'CONTINUATION') peer.send(frame(frameType.headers, 0, 3));
+          peer.socket.pause();
+          const before = process.memoryUsage().rss;
+          const flood = Buffer.concat(Array.from({ length: 500 }, make));
+          for (let i = 0; i < 200 && !peer.socket.destroyed; i++) {
+            if (!peer.socket.write(flood)) await Promise.race([once(peer.socket, 'drain'), tick(20)]);
+          }
+          const grown = process.memoryUsage().rss - before;
+          assert.ok(grown < 128 * megabyte, `${Math.round(grown / megabyte)} MiB more`);
+          peer.socket.destroy();
+          // The server still serves others.
+          await open(startPool(), address);
+        });
+      }
+
+      it('lives through streams and connections cut at any moment', async () => {
+        const { address } = await startServer(echo);
+        for (let i = 0; i < 40; i++) {
+          const peer = await rawConnection(address);
+          const bytes = Buffer.concat([
+            preface,
+            settingsFrame(),
+            settingsAck,
+            connectFrame(1),
+            frame(0, 1, 1, randomBytes(50)),
+          ]);
+          peer.send(bytes.subarray(0, Math.floor((bytes.length * i) / 40)));
+          if (i % 2 === 0) peer.socket.destroy();
+          else peer.socket.end();
+        }
+        const tunnel = await open(startPool(), address);
+        assert.equal(await echoed(tunnel, 'alive'), 'alive');
+      });
+    });
+
+    describe('drain', () => {
+      it('ends at once without streams', async () => {
+        const { hbone, address } = await startServer(echo);
+        const pool = startPool();
+        const tunnel = await open(pool, address);
+        tunnel.stream.end();
+        tunnel.stream.resume();
+        await until('the stream to end', () => tunnel.stream.closed);
+        await hbone.drain(60_000);
+        await until('the client to notice', () => pool.connections === 0);
+      });
+
+      it('waits for open streams, and cuts them at the deadline', async () => {
+        const clock = new FakeClock();
+        const { hbone, address } = await startServer(echo, { clock });
+        const short = await open(startPool(), address);
+        const long = await open(startPool(), address);
+        let drained = false;
+        const drain = hbone.drain(5_000).then(() => {
+          drained = true;
+        });
+        assert.equal(await echoed(short, 'finishes'), 'finishes');
+        assert.equal(drained, false);
+        const cut = new Promise((resolve) => long.stream.once('close', resolve));
+        long.stream.on('error', () => undefined);
+        long.stream.resume();
+        await advance(clock, 5);
+        await cut;
+        await drain;
+      });
+
+      it('serves a client whose connection was accepted but not yet used', async () => {
+        const { hbone, address } = await startServer(echo);
+        const pending = open(startPool(), address);
+        void hbone.drain(60_000);
+        assert.equal(await echoed(await pending, 'late'), 'late');
+      });
+
+      it('lets the streams of a draining pool finish and refuses new ones', async () => {
+        const { address } = await startServer(echo);
+        const pool = startPool();
+        const tunnel = await open(pool, address);
+        const drained = pool.drain(60_000);
+        await assert.rejects(open(pool, address), hasCode('CANCELLED'));
+        assert.equal(await echoed(tunnel, 'finishes'), 'finishes');
+        await drained;
+        assert.equal(pool.connections, 0);
+      });
+
+      it('cuts everything on close', async () => {
+        const { hbone, address } = await startServer(hold);
+        const pool = startPool();
+        const tunnel = await open(pool, address);
+        tunnel.stream.on('error', () => undefined);
+        hbone.close();
+        await until('the client to notice', () => tunnel.stream.closed && pool.connections === 0);
+      });
+    });
+  });
+}
+
+/** Answers each CONNECT with 200: `88` is the static table's `:status 200`. */
+function answerConnects(peer: RawPeer): void {
+  onConnect(peer, (stream) => peer.send(frame(frameType.headers, flag.endHeaders, stream, Buffer.of(0x88))));
+}
+
+function onConnect(peer: RawPeer, then: (stream: number) => void): void {
+  const seen = new Set<number>();
+  const scan = () => {
+    for (const f of peer.frames) {
+      if (f.type === frameType.settings && f.flags === 0 && !seen.has(0)) {
+        seen.add(0);
+        peer.send(settingsAck);
+      }
+      if (f.type === frameType.headers && !seen.has(f.stream)) {
+        seen.add(f.stream);
+        then(f.stream);
+      }
+    }
+  };
+  peer.socket.on('data', scan);
+  scan();
+}
+
+async function readAll(tunnel: OutboundTunnel): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of tunnel.stream) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString('latin1');
+}
+
+function echoed(tunnel: OutboundTunnel, text: string): Promise<string> {
+  tunnel.stream.end(text);
+  return readAll(tunnel);
+}
+
+const tick = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+const once = (socket: Socket, event: string) => new Promise<void>((resolve) => socket.once(event, () => resolve()));
+
+/** Seconds pass one by one, and I/O gets its turn after each. */
+async function advance(clock: FakeClock, seconds: number): Promise<void> {
+  for (let i = 0; i < seconds; i++) {
+    clock.advance(1_000);
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** Waits until a figure has stood still for 300 ms. */
+async function settled(figure: () => number): Promise<void> {
+  let last = -1;
+  let since = performance.now();
+  await until('the figure to settle', () => {
+    if (figure() !== last) {
+      last = figure();
+      since = performance.now();
+    }
+    return performance.now() - since > 300;
+  });
+}
