@@ -59,8 +59,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     log: createLogger(sink, 'istiod::model'),
     signal,
     onChange: (change) => xds.changed(change),
-    onPolicy: (policy) => {
-      const key = `${policy.metadata.namespace}/${policy.metadata.name}`;
+    onPolicy: (key) => {
       const accepted = mesh.index.accepted(key);
       const current = mesh.policies.objects.get(key);
       if (accepted !== undefined && current !== undefined)

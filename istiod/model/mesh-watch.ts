@@ -16,7 +16,7 @@ export interface MeshWatchOptions {
   readonly signal: AbortSignal;
   readonly onChange: (change: MeshChange) => void;
   /** The policy's condition may have to be written again. */
-  readonly onPolicy: (policy: AuthorizationPolicy) => void;
+  readonly onPolicy: (key: string) => void;
 }
 
 export interface MeshWatch {
@@ -31,6 +31,7 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
   const { log, settings } = options;
   let scheduled = false;
   let isSynced = false;
+  const changedPolicies = new Set<string>();
 
   // Changes that arrive together, as those of one file do, are computed together.
   function schedule(): void {
@@ -46,6 +47,8 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
     try {
       const change = index.flush();
       if (change !== undefined) options.onChange(change);
+      for (const key of changedPolicies) options.onPolicy(key);
+      changedPolicies.clear();
     } catch (e) {
       log.error('computing the mesh failed; what was announced stays', { error: describeError(e) });
     }
@@ -72,7 +75,7 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
   const slices = informer(endpointSliceKind, (objects, key) => index.sliceChanged(key, objects));
   const policies = informer(authorizationPolicyKind, (objects, key) => {
     index.policyChanged(key, objects);
-    if (isSynced) setImmediate(() => options.onPolicy(objects[0]!));
+    changedPolicies.add(key);
   });
   const index = new AmbientIndex(
     {
@@ -89,7 +92,6 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
   const synced = Promise.all(all.map((i) => i.synced)).then(() => {
     isSynced = true;
     flush();
-    for (const policy of policies.objects.values()) options.onPolicy(policy);
   });
   return { index, pods, policies, synced };
 }

@@ -1,0 +1,297 @@
+/** istiod in the test's own process, on a temporary folder, with a token issuer and a plain xDS client. Only for tests. */
+import { randomUUID } from 'node:crypto';
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import {
+  type ChannelCredentials,
+  Client,
+  type ClientDuplexStream,
+  credentials as grpcCredentials,
+  Metadata,
+  type ServiceError,
+  type StatusObject,
+} from '@grpc/grpc-js';
+import { type CryptoKey, exportJWK, generateKeyPair, SignJWT } from 'jose';
+import {
+  addressTypeUrl,
+  authorizationTypeUrl,
+  certificateService,
+  decodeAddress,
+  decodeAuthorization,
+  deltaAdsService,
+  type Encodable,
+  type PbDeltaRequest,
+  type PbDeltaResponse,
+  structFromJson,
+} from '../../common/api/index.ts';
+import { systemClock } from '../../common/core/clock.ts';
+import { LogLevels } from '../../common/core/log.ts';
+import { createCsr } from '../../common/identity/csr.ts';
+import { createFolderSource, type FolderSource } from '../../common/kube/folder/folder-source.ts';
+import { namespaceKind, podKind } from '../../common/kube/kinds/core.ts';
+import type { AuthorizationPolicy, MeshAddress } from '../../common/mesh/types.ts';
+import { until } from '../../common/testing/until.ts';
+import { type IstiodConfig, type ListenAddress, parseConfig } from '../config.ts';
+import { type Istiod, startIstiod } from '../istiod.ts';
+
+export const issuer = 'https://issuer.test';
+const loopback = '127.0.0.1:0';
+
+export interface PodSpec {
+  readonly name: string;
+  readonly namespace?: string;
+  readonly serviceAccount?: string;
+  readonly node?: string;
+  readonly ip?: string;
+  readonly phase?: 'Running' | 'Failed';
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+export interface TokenOptions {
+  readonly namespace?: string;
+  readonly serviceAccount?: string;
+  readonly pod?: { readonly name: string; readonly uid: string } | undefined;
+  readonly audience?: string;
+  readonly issuer?: string;
+  /** Seconds from now. */
+  readonly expiresIn?: number;
+  readonly key?: CryptoKey;
+  readonly subject?: string;
+}
+
+export interface World {
+  readonly dir: string;
+  readonly source: FolderSource;
+  readonly istiod: Istiod;
+  readonly lines: readonly string[];
+  put(file: string, text: string): Promise<void>;
+  remove(file: string): Promise<void>;
+  /** Makes the pod with its status; returns its uid. */
+  pod(spec: PodSpec): Promise<string>;
+  token(options?: TokenOptions): Promise<string>;
+  restart(): Promise<void>;
+  tls(): ChannelCredentials;
+  onEnd(end: () => void): void;
+}
+
+/** Starts the world, runs `body`, and ends everything that it opened. */
+export async function withWorld(body: (w: World) => Promise<void>): Promise<void> {
+  const dir = await mkdtemp(join(tmpdir(), 'aq-istiod-'));
+  const kubeDir = join(dir, 'kube');
+  const dataDir = join(dir, 'data');
+  await mkdir(kubeDir);
+  const { publicKey, privateKey } = await generateKeyPair('ES256');
+  const jwksFile = join(dir, 'jwks.json');
+  await writeFile(jwksFile, JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid: 'k', alg: 'ES256' }] }));
+  const config = configOf({
+    AQUIFER_KUBE_DIR: kubeDir,
+    AQUIFER_DATA_DIR: dataDir,
+    AQUIFER_JWKS: jwksFile,
+    AQUIFER_TOKEN_ISSUER: issuer,
+  });
+  const lines: string[] = [];
+  const sink = { levels: new LogLevels('debug'), format: 'plain' as const, write: (l: string) => void lines.push(l) };
+  const ends: (() => void)[] = [];
+  const stop = new AbortController();
+  const source = await createFolderSource({
+    dir: kubeDir,
+    log: { ...silent(), warn: (m) => void lines.push(m) },
+    signal: stop.signal,
+  });
+  const start = (at: IstiodConfig) =>
+    startIstiod(at, { clock: systemClock, sink, source, problems: () => source.problems() });
+  let istiod = await start(config);
+  const world: World = {
+    dir: kubeDir,
+    source,
+    lines,
+    get istiod() {
+      return istiod;
+    },
+    async put(file, text) {
+      await mkdir(dirname(join(kubeDir, file)), { recursive: true });
+      await writeFile(join(dir, 'staged'), text);
+      await rename(join(dir, 'staged'), join(kubeDir, file));
+    },
+    remove: (file) => rm(join(kubeDir, file)),
+    async pod(spec) {
+      const { name, namespace = 'default', serviceAccount = 'default', node = 'node-1' } = spec;
+      await until(`namespace ${namespace}`, () => source.get(namespaceKind, { name: namespace }));
+      const made = await source.create(podKind, {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name, namespace, annotations: spec.annotations ?? {}, labels: spec.labels ?? {} },
+        spec: { serviceAccountName: serviceAccount, nodeName: node, containers: [{ name: 'c' }] },
+      });
+      const phase = spec.phase ?? 'Running';
+      const address = spec.ip === undefined ? {} : { podIP: spec.ip, podIPs: [{ ip: spec.ip }] };
+      const conditions = [{ type: 'Ready', status: 'True' }];
+      const status = { phase, conditions, ...address };
+      await source.patch(podKind, { namespace, name }, { status }, { subresource: 'status' });
+      return made.metadata.uid;
+    },
+    async token(o = {}) {
+      const { namespace = 'istio-system', serviceAccount = 'ztunnel' } = o;
+      const pod = 'pod' in o ? o.pod : { name: 'zt', uid: randomUUID() };
+      return new SignJWT({
+        'kubernetes.io': { namespace, serviceaccount: { name: serviceAccount, uid: 'x' }, ...(pod && { pod }) },
+      })
+        .setProtectedHeader({ alg: 'ES256', kid: 'k' })
+        .setIssuer(o.issuer ?? issuer)
+        .setAudience(o.audience ?? 'istio-ca')
+        .setSubject(o.subject ?? `system:serviceaccount:${namespace}:${serviceAccount}`)
+        .setExpirationTime(Math.floor(Date.now() / 1000) + (o.expiresIn ?? 600))
+        .sign(o.key ?? privateKey);
+    },
+    async restart() {
+      const { grpc, secureGrpc } = istiod.ports;
+      await istiod.stop();
+      istiod = await start({ ...config, grpc: at(grpc), secureGrpc: at(secureGrpc) });
+    },
+    tls: () => grpcCredentials.createSsl(Buffer.from(istiod.rootCertificate)),
+    onEnd: (end) => void ends.push(end),
+  };
+  try {
+    await body(world);
+  } finally {
+    for (const end of ends) end();
+    await istiod.stop();
+    stop.abort();
+    await rm(dir, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+function at(port: number | undefined): ListenAddress | undefined {
+  return port === undefined ? undefined : { ip: '127.0.0.1' as ListenAddress['ip'], port };
+}
+
+export function configOf(env: Readonly<Record<string, string>>): IstiodConfig {
+  const flags = ['grpcAddr', 'secureGRPCAddr', 'monitoringAddr'].flatMap((f) => [`--${f}`, loopback]);
+  const parsed = parseConfig(['discovery', ...flags], env);
+  if (parsed.kind !== 'config') throw new Error(JSON.stringify(parsed));
+  return parsed.config;
+}
+
+function silent() {
+  const nothing = () => undefined;
+  return {
+    enabled: () => false,
+    log: nothing,
+    trace: nothing,
+    debug: nothing,
+    info: nothing,
+    warn: nothing,
+    error: nothing,
+  };
+}
+
+/** What the client has of the mesh; ACKs by itself unless told to refuse. */
+export class XdsClient {
+  readonly addresses = new Map<string, MeshAddress>();
+  readonly policies = new Map<string, AuthorizationPolicy>();
+  readonly versions = {
+    [addressTypeUrl]: new Map<string, string>(),
+    [authorizationTypeUrl]: new Map<string, string>(),
+  };
+  readonly responses: PbDeltaResponse[] = [];
+  status: StatusObject | undefined;
+  /** Refuses responses that it holds for. */
+  refuse: (r: PbDeltaResponse) => string | undefined = () => undefined;
+  readonly stream: ClientDuplexStream<Encodable<PbDeltaRequest>, PbDeltaResponse>;
+  readonly #client: Client;
+
+  constructor(w: World, port: number | undefined, credentials: ChannelCredentials, metadata = new Metadata()) {
+    this.#client = new Client(`localhost:${port}`, credentials, { 'grpc.use_local_subchannel_pool': 1 });
+    const { DeltaAggregatedResources: m } = deltaAdsService;
+    this.stream = this.#client.makeBidiStreamRequest(m.path, m.requestSerialize, m.responseDeserialize, metadata);
+    this.stream.on('error', () => undefined);
+    this.stream.on('status', (s: StatusObject) => {
+      this.status = s;
+    });
+    this.stream.on('data', (r: PbDeltaResponse) => this.#onResponse(r));
+    w.onEnd(() => this.close());
+  }
+
+  /** Subscribes to everything of both types, as ztunnel does. */
+  subscribe(node: Readonly<Record<string, string>> = {}, versions: Partial<XdsClient['versions']> = {}): this {
+    const metadata = structFromJson({ NAMESPACE: 'istio-system', NODE_NAME: 'node-1', ...node });
+    const id = 'ztunnel~10.0.0.1~zt.istio-system~istio-system.svc.cluster.local';
+    for (const typeUrl of [addressTypeUrl, authorizationTypeUrl] as const) {
+      const initialResourceVersions = Object.fromEntries(versions[typeUrl] ?? []);
+      this.stream.write({ node: { id, metadata }, typeUrl, initialResourceVersions });
+    }
+    return this;
+  }
+
+  async firstAnswers(): Promise<this> {
+    await until('first answers', () => new Set(this.responses.map((r) => r.typeUrl)).size === 2);
+    return this;
+  }
+
+  close(): void {
+    this.stream.cancel();
+    this.#client.close();
+  }
+
+  #onResponse(r: PbDeltaResponse): void {
+    this.responses.push(r);
+    const message = this.refuse(r);
+    const isAddress = r.typeUrl === addressTypeUrl;
+    const versions = isAddress ? this.versions[addressTypeUrl] : this.versions[authorizationTypeUrl];
+    for (const { name, version, resource } of message === undefined ? r.resources : []) {
+      const decoded = (isAddress ? decodeAddress : decodeAuthorization)(resource!.value);
+      if (decoded.kind === 'rejected') throw new Error(decoded.reason);
+      versions.set(name, version);
+      if ('kind' in decoded.value) this.addresses.set(name, decoded.value);
+      else this.policies.set(name, decoded.value);
+    }
+    for (const name of r.removedResources) {
+      versions.delete(name);
+      this.addresses.delete(name);
+      this.policies.delete(name);
+    }
+    this.stream.write({
+      typeUrl: r.typeUrl,
+      responseNonce: r.nonce,
+      ...(message === undefined ? {} : { errorDetail: { code: 0, message } }),
+    });
+  }
+}
+
+export function bearer(token: string, more: Readonly<Record<string, string>> = {}): Metadata {
+  const metadata = new Metadata();
+  metadata.set('authorization', `Bearer ${token}`);
+  for (const [k, v] of Object.entries(more)) metadata.set(k, v);
+  return metadata;
+}
+
+export interface SignOptions {
+  readonly metadata: Metadata;
+  readonly impersonate?: string;
+  readonly csr?: string;
+  readonly seconds?: number;
+  readonly credentials?: ChannelCredentials;
+}
+
+/** CreateCertificate; the chain, or the error that the caller gets. */
+export async function sign(w: World, o: SignOptions): Promise<readonly string[] | ServiceError> {
+  const client = new Client(`localhost:${w.istiod.ports.secureGrpc}`, o.credentials ?? w.tls(), {
+    'grpc.use_local_subchannel_pool': 1,
+  });
+  w.onEnd(() => client.close());
+  const csr = o.csr ?? (await createCsr({ trustDomain: 'evil', namespace: 'from', serviceAccount: 'csr' })).csr;
+  const metadata = o.impersonate === undefined ? null : structFromJson({ ImpersonatedIdentity: o.impersonate });
+  const { CreateCertificate: m } = certificateService;
+  return new Promise((resolve) => {
+    client.makeUnaryRequest(
+      m.path,
+      m.requestSerialize,
+      m.responseDeserialize,
+      { csr, validityDuration: o.seconds ?? 0, metadata },
+      o.metadata,
+      (error, response) => resolve(error ?? response?.certChain ?? []),
+    );
+  });
+}
