@@ -74,6 +74,22 @@ export function hboneCompliance(engine: HboneEngine): void {
       for (const close of closers) close();
     });
 
+    async function listen(onSocket: (socket: Socket) => void): Promise<SocketAddr> {
+      const { server: tcp, address } = await listenTcp((socket) => {
+        socket.on('error', () => undefined);
+        closers.push(() => socket.destroy());
+        onSocket(socket);
+      });
+      closers.push(() => tcp.close());
+      return address;
+    }
+
+    async function dial(address: SocketAddr, signal?: AbortSignal): Promise<Socket> {
+      const socket = await dialTcp(address, signal);
+      closers.push(() => socket.destroy());
+      return socket;
+    }
+
     /** A TCP listener whose sockets go to an engine's server. */
     async function startServer(
       onTunnel: (tunnel: InboundTunnel) => void,
@@ -90,16 +106,12 @@ export function hboneCompliance(engine: HboneEngine): void {
         onTunnel,
         onError: (error) => errors.push(error),
       });
-      const { server: tcp, address } = await listenTcp((socket) => {
+      const address = await listen((socket) => {
         accepted.push(socket);
-        socket.on('error', () => undefined);
         const remote = parseSocketAddr(`${socket.remoteAddress}:${socket.remotePort}`)!;
         hbone.serve(socket, remote, address);
       });
-      closers.push(() => {
-        hbone.close();
-        tcp.close();
-      });
+      closers.push(() => hbone.close());
       return { hbone, address, errors, accepted };
     }
 
@@ -108,7 +120,7 @@ export function hboneCompliance(engine: HboneEngine): void {
         clock: systemClock,
         certificate: async (identity) =>
           sameIdentity(identity, client) ? clientCertificate : await ca.issue(identity),
-        dial: dialTcp,
+        dial,
         ...options,
       });
       closers.push(() => pool.close());
@@ -137,7 +149,7 @@ export function hboneCompliance(engine: HboneEngine): void {
       address: SocketAddr,
       certificate: WorkloadCertificate | undefined = clientCertificate,
     ) {
-      const peer = await rawClient(await dialTcp(address), certificate);
+      const peer = await rawClient(await dial(address), certificate);
       closers.push(() => peer.socket.destroy());
       return peer;
     }
@@ -150,14 +162,10 @@ export function hboneCompliance(engine: HboneEngine): void {
     }
 
     /** A listener where the test plays the server by raw frames. */
-    async function rawListener(onPeer: (peer: RawPeer) => void, certificate = serverCertificate): Promise<SocketAddr> {
-      const { server: tcp, address } = await listenTcp((socket) => {
-        socket.on('error', () => undefined);
-        closers.push(() => socket.destroy());
+    function rawListener(onPeer: (peer: RawPeer) => void, certificate = serverCertificate): Promise<SocketAddr> {
+      return listen((socket) => {
         rawServer(socket, certificate).then(onPeer, () => undefined);
       });
-      closers.push(() => tcp.close());
-      return address;
     }
 
     describe('request and response', () => {
@@ -389,7 +397,7 @@ export function hboneCompliance(engine: HboneEngine): void {
       it('goes on with a dial when one of two clients leaves', async () => {
         const { address } = await startServer(hold);
         const gate = Promise.withResolvers<void>();
-        const pool = startPool({ dial: (to, signal) => gate.promise.then(() => dialTcp(to, signal)) });
+        const pool = startPool({ dial: (to, signal) => gate.promise.then(() => dial(to, signal)) });
         const abort = new AbortController();
         const leaves = open(pool, address, { signal: abort.signal });
         const stays = open(pool, address);
@@ -461,27 +469,20 @@ export function hboneCompliance(engine: HboneEngine): void {
       });
 
       it('copies odd sizes unchanged through a relay at either end', async () => {
-        const app = await listenTcp((socket) => {
-          socket.on('error', () => undefined);
-          socket.pipe(socket);
-        });
+        const app = await listen((socket) => socket.pipe(socket));
         const { address } = await startServer(async (tunnel) => {
-          const upstream = await dialTcp(app.address);
+          const upstream = await dial(app);
           await relay(tunnel.accept({}), upstream, { signal: tunnel.signal });
         });
         const pool = startPool();
-        const outbound = await listenTcp(async (socket) => {
+        const outbound = await listen(async (socket) => {
           const tunnel = await open(pool, address);
           await relay(socket, tunnel.stream, { signal: never });
         });
-        closers.push(
-          () => app.server.close(),
-          () => outbound.server.close(),
-        );
         const sizes = [1, 2, 9, 1023, 1024, 1025, 16_383, 16_384, 16_385, 65_535, 65_537, 262_147];
         await Promise.all(
           Array.from({ length: 8 }, async (_, i) => {
-            const socket = await dialTcp(outbound.address);
+            const socket = await dial(outbound);
             const sent = createHash('md5');
             const got = createHash('md5');
             const done = Promise.withResolvers<void>();
@@ -505,14 +506,12 @@ export function hboneCompliance(engine: HboneEngine): void {
       ] as const) {
         it(`reads RST_STREAM ${name} as the end`, async () => {
           const relayed = Promise.withResolvers<{ received: number; error?: Error }>();
-          const app = await listenTcp((socket) => {
-            socket.on('error', () => undefined);
+          const app = await listen((socket) => {
             socket.on('end', () => socket.end());
             socket.resume();
           });
-          closers.push(() => app.server.close());
           const { address } = await startServer(async (tunnel) => {
-            const upstream = await dialTcp(app.address);
+            const upstream = await dial(app);
             relayed.resolve(await relay(tunnel.accept({}), upstream, { signal: never }));
           });
           const peer = await readyPeer(address);
@@ -620,7 +619,7 @@ export function hboneCompliance(engine: HboneEngine): void {
 
       it('refuses a client without a certificate', async () => {
         const { address, errors } = await startServer(() => assert.fail('a tunnel came through'));
-        const peer = await rawClient(await dialTcp(address), undefined);
+        const peer = await rawClient(await dial(address), undefined);
         peer.send(preface, settingsFrame(), connectFrame(1));
         await until('the refusal', () => errors.length > 0 && peer.closed);
         assert.ok(hasCode('TLS_FAILED')(errors[0]));
@@ -694,7 +693,7 @@ export function hboneCompliance(engine: HboneEngine): void {
     describe('hostile and broken peers', () => {
       it('closes a connection that sends garbage instead of TLS', async () => {
         const { address, errors } = await startServer(hold);
-        const socket = await dialTcp(address);
+        const socket = await dial(address);
         let closed = false;
         socket.on('close', () => {
           closed = true;
@@ -716,7 +715,7 @@ export function hboneCompliance(engine: HboneEngine): void {
       it('refuses a client that does not offer h2', async () => {
         const { address, errors } = await startServer(hold);
         const { connect } = await import('node:tls');
-        const raw = await dialTcp(address);
+        const raw = await dial(address);
         const socket = connect({
           socket: raw,
           key: clientCertificate.privateKey,
@@ -730,11 +729,7 @@ export function hboneCompliance(engine: HboneEngine): void {
       });
 
       it('fails a tunnel to a peer that sends garbage', async () => {
-        const { server: tcp, address } = await listenTcp((socket) => {
-          socket.on('error', () => undefined);
-          socket.end(randomBytes(512));
-        });
-        closers.push(() => tcp.close());
+        const address = await listen((socket) => socket.end(randomBytes(512)));
         await assert.rejects(open(startPool(), address), hasCode('TLS_FAILED'));
         const second = await rawListener((peer) => peer.send(randomBytes(512)));
         await assert.rejects(open(startPool(), second), hasCode('H2_FAILED'));
@@ -744,7 +739,7 @@ export function hboneCompliance(engine: HboneEngine): void {
         it(`gives up a client that stalls its ${stage} handshake for 10 s`, async () => {
           const clock = new FakeClock();
           const { address, errors, accepted } = await startServer(hold, { clock });
-          const socket = stage === 'TLS' ? await dialTcp(address) : (await rawConnection(address)).socket;
+          const socket = stage === 'TLS' ? await dial(address) : (await rawConnection(address)).socket;
           let closed = false;
           socket.on('error', () => undefined);
           socket.on('end', () => {
@@ -763,13 +758,9 @@ export function hboneCompliance(engine: HboneEngine): void {
           let arrived = false;
           const address =
             stage === 'TLS'
-              ? (
-                  await listenTcp((socket) => {
-                    socket.on('error', () => undefined);
-                    closers.push(() => socket.destroy());
-                    arrived = true;
-                  })
-                ).address
+              ? await listen(() => {
+                  arrived = true;
+                })
               : await rawListener(() => {
                   arrived = true;
                 });
