@@ -1,0 +1,218 @@
+/** The lab of the end-to-end tests: servers, clients inside and outside of the mesh, and the programs that they run. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { type Ip, isIpv6, parseIp } from '../../common/core/net.ts';
+import { namespaceKind, type Pod, serviceKind } from '../../common/kube/kinds/core.ts';
+import { cleanUp } from '../../lab/cleanup.ts';
+import { Lab, type LabApi, type LabProcess, type PodRef } from '../../lab/index.ts';
+import type { BurstSummary, HoldEvent, LoopCall, Touched } from './tools/traffic.ts';
+
+const checkout = join(import.meta.dirname, '../..');
+const node = join(checkout, 'scripts/pinned-node');
+const traffic = [node, join(checkout, 'test/e2e/tools/traffic.ts')];
+
+/** In the mesh. */
+export const meshNamespace = 'e2e';
+/** Outside of it. */
+export const plainNamespace = 'plain';
+export const serverPort = 8080;
+
+export class World {
+  readonly lab: LabApi;
+
+  private constructor(lab: LabApi) {
+    this.lab = lab;
+  }
+
+  /** `server` on node-2; `client` and `stranger` (another service account) on node-1, `near` on node-2; `plain/outsider`. */
+  static async up(name: string): Promise<World> {
+    const lab = await Lab.up({
+      name,
+      nodes: 2,
+      manifests: [
+        namespace(meshNamespace, 'ambient'),
+        namespace(plainNamespace),
+        deployment({ name: 'server', node: 'node-2', command: [...traffic, 'serve', String(serverPort), '15008'] }),
+        service('server'),
+        deployment({ name: 'client', node: 'node-1' }),
+        deployment({ name: 'near', node: 'node-2', account: 'client' }),
+        deployment({ name: 'stranger', node: 'node-1' }),
+        deployment({ namespace: plainNamespace, name: 'outsider', node: 'node-1' }),
+      ],
+    });
+    const world = new World(lab);
+    try {
+      await lab.waitReady();
+      await lab.waitEnrolled();
+      return world;
+    } catch (e) {
+      await world.down();
+      throw e;
+    }
+  }
+
+  async down(): Promise<void> {
+    const { name } = this.lab;
+    await this.lab.down();
+    await cleanUp(name);
+  }
+
+  async pod(deployment: string, namespace = meshNamespace): Promise<Pod> {
+    const [pod] = await this.lab.podsOf(`${namespace}/${deployment}`);
+    assert.ok(pod !== undefined, `Deployment ${namespace}/${deployment} has a pod`);
+    return pod;
+  }
+
+  async ref(deployment: string, namespace = meshNamespace): Promise<PodRef> {
+    return { namespace, name: (await this.pod(deployment, namespace)).metadata.name };
+  }
+
+  /** IPv4 and IPv6 of the Service. */
+  async vips(name = 'server'): Promise<{ readonly v4: Ip; readonly v6: Ip }> {
+    const found = await this.lab.kube.get(serviceKind, { namespace: meshNamespace, name });
+    return families(found?.spec.clusterIPs ?? []);
+  }
+
+  async ips(deployment: string, namespace = meshNamespace): Promise<{ readonly v4: Ip; readonly v6: Ip }> {
+    return families((await this.pod(deployment, namespace)).status?.podIPs?.map((p) => p.ip) ?? []);
+  }
+
+  async setMesh(mode: 'ambient' | null): Promise<void> {
+    const patch = { metadata: { labels: { 'istio.io/dataplane-mode': mode } } };
+    await this.lab.kube.patch(namespaceKind, { name: meshNamespace }, patch);
+    await this.lab.waitEnrolled();
+  }
+
+  async burst(from: PodRef, to: Ip, count: number): Promise<BurstSummary> {
+    return JSON.parse(await this.#run(from, ['burst', to, String(serverPort), String(count)])) as BurstSummary;
+  }
+
+  async touch(from: PodRef, targets: readonly string[]): Promise<readonly Touched[]> {
+    return JSON.parse(await this.#run(from, ['touch', ...targets])) as readonly Touched[];
+  }
+
+  loop(from: PodRef, to: Ip, every: number, marker: string, port = serverPort): Promise<Stream<LoopCall>> {
+    return this.#stream(from, ['loop', to, String(port), String(every), marker]);
+  }
+
+  hold(from: PodRef, to: Ip, port = serverPort): Promise<Stream<HoldEvent>> {
+    return this.#stream(from, ['hold', to, String(port)]);
+  }
+
+  async #run(from: PodRef, args: readonly string[]): Promise<string> {
+    const result = await this.lab.exec(from, [...traffic, ...args], { timeout: 60_000 });
+    assert.equal(result.code, 0, result.stderr);
+    return result.stdout;
+  }
+
+  async #stream<T>(from: PodRef, args: readonly string[]): Promise<Stream<T>> {
+    return new Stream<T>(await this.lab.spawn(from, [...traffic, ...args]));
+  }
+}
+
+/** The JSON lines that a process has printed so far. */
+export class Stream<T> {
+  readonly lines: T[] = [];
+  readonly #process: LabProcess;
+
+  constructor(process: LabProcess) {
+    this.#process = process;
+    createInterface({ input: process.stdout }).on('line', (line) => this.lines.push(JSON.parse(line) as T));
+    process.stderr.resume();
+  }
+
+  /** Lets it end what it does. */
+  async finish(): Promise<readonly T[]> {
+    this.#process.stdin.end();
+    assert.equal(await this.#process.exited, 0);
+    return this.lines;
+  }
+
+  async kill(): Promise<void> {
+    this.#process.kill('SIGKILL');
+    await this.#process.exited;
+  }
+}
+
+interface DeploymentSpec {
+  readonly namespace?: string;
+  readonly name: string;
+  readonly node: string;
+  /** Service account; default the deployment's name. */
+  readonly account?: string;
+  /** Default: sleeps. */
+  readonly command?: readonly string[];
+}
+
+export function deployment(spec: DeploymentSpec): string {
+  const { namespace = meshNamespace, name, account = name } = spec;
+  const command = spec.command ?? [node, '-e', 'setInterval(() => {}, 1e6)'];
+  const probe = spec.command && { readinessProbe: { tcpSocket: { port: serverPort }, periodSeconds: 1 } };
+  return yaml([
+    ...(account === name ? [{ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { namespace, name } }] : []),
+    {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { namespace, name },
+      spec: {
+        replicas: 1,
+        selector: { matchLabels: { app: name } },
+        template: {
+          metadata: { labels: { app: name } },
+          spec: {
+            serviceAccountName: account,
+            nodeName: spec.node,
+            terminationGracePeriodSeconds: 1,
+            containers: [{ name: 'app', image: 'aquifer/client', command, ...probe }],
+          },
+        },
+      },
+    },
+  ]);
+}
+
+/** Denies everything of one service account to the server, or with no account allows only `client`. */
+export function policy(name: string, action: 'ALLOW' | 'DENY', account: string): string {
+  return yaml([
+    {
+      apiVersion: 'security.istio.io/v1',
+      kind: 'AuthorizationPolicy',
+      metadata: { namespace: meshNamespace, name },
+      spec: {
+        selector: { matchLabels: { app: 'server' } },
+        action,
+        rules: [{ from: [{ source: { principals: [`cluster.local/ns/${meshNamespace}/sa/${account}`] } }] }],
+      },
+    },
+  ]);
+}
+
+function namespace(name: string, mode?: string): string {
+  const labels = mode === undefined ? {} : { 'istio.io/dataplane-mode': mode };
+  return yaml([{ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } }]);
+}
+
+function service(name: string): string {
+  return yaml([
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { namespace: meshNamespace, name },
+      spec: { selector: { app: name }, ipFamilyPolicy: 'RequireDualStack', ports: [{ name: 'tcp', port: serverPort }] },
+    },
+  ]);
+}
+
+/** JSON is YAML. */
+function yaml(objects: readonly object[]): string {
+  return objects.map((o) => JSON.stringify(o)).join('\n---\n');
+}
+
+function families(texts: readonly string[]): { readonly v4: Ip; readonly v6: Ip } {
+  const ips = texts.map((t) => parseIp(t)).filter((ip) => ip !== undefined);
+  const v4 = ips.find((ip) => !isIpv6(ip));
+  const v6 = ips.find(isIpv6);
+  assert.ok(v4 !== undefined && v6 !== undefined, `one address of each family is in ${texts}`);
+  return { v4, v6 };
+}
