@@ -24,7 +24,7 @@ export async function startDnsServer(o: DnsServerOptions): Promise<DnsServer> {
   await once(tcp, 'listening');
   const { port } = tcp.address() as { port: number };
   // An answer must come from the address that was asked, so each family has a socket of its own.
-  const udp = (['udp4', 'udp6'] as const).map((type) => createSocket({ type, ipv6Only: true }));
+  const udp = (['udp4', 'udp6'] as const).map((type) => createSocket({ type, ipv6Only: type === 'udp6' }));
   for (const socket of udp) {
     socket.on('message', (data, from) => {
       const query = tryDecode(data);

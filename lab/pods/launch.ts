@@ -15,7 +15,7 @@ const joinCgroup = 'set -e; echo $$ > "$1/cgroup.procs"';
 
 /** Holds the namespaces of a pod, as the pause container does in Kubernetes. */
 export function sandboxArgv(netns: string, cgroup: string, hostname: string): string[] {
-  const script = `${joinCgroup}; hostname "$2"; exec sleep infinity`;
+  const script = `${joinCgroup}; hostname "$2"; echo ready; exec sleep infinity >/dev/null`;
   return [nsenter, `--net=${netns}`, 'unshare', '--uts', 'sh', '-c', script, 'sandbox', cgroup, hostname];
 }
 
@@ -75,7 +75,7 @@ export interface ExecLaunch {
 
 export function execArgv(l: ExecLaunch): string[] {
   const script = `${joinCgroup}; cd "$2"; shift 2; exec "$@"`;
-  const target = [`--target=${l.pid}`, '--net', '--uts', '--mount', '--root'];
+  const target = [`--target=${l.pid}`, '--net', '--uts', '--mount', '--root', '--wd'];
   return [nsenter, ...target, '/bin/sh', '-c', script, 'exec', l.cgroup, l.workingDir, ...l.argv];
 }
 

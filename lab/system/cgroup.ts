@@ -1,9 +1,8 @@
 /** cgroup2 folders of a lab: made, emptied and removed. Only folders, no controllers. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { millis } from '../../common/core/brand.ts';
-import { sleep, systemClock } from '../../common/core/clock.ts';
 import { MeshError } from '../../common/core/errors.ts';
+import { pause } from './pause.ts';
 
 /** Where cgroup2 is mounted: /sys/fs/cgroup, or /sys/fs/cgroup/unified on a hybrid machine. MeshError CONFIG when nowhere. */
 export function cgroupRoot(mounts = readFileSync('/proc/mounts', 'utf8')): string {
@@ -29,7 +28,7 @@ export async function killCgroup(path: string, signal = AbortSignal.timeout(10_0
   while (!signal.aborted) {
     if (!existsSync(path) || !isPopulated(path)) return;
     kill(path);
-    await sleep(systemClock, millis(5), signal);
+    await pause(5);
   }
   throw new MeshError('KERNEL', `processes in ${path} do not end after SIGKILL`);
 }
@@ -46,7 +45,7 @@ export async function removeCgroup(path: string): Promise<void> {
     while (!tryRemove(folder)) {
       // The last process may be gone from cgroup.events and still be counted for a moment.
       if (deadline.aborted) throw new MeshError('KERNEL', `cgroup ${folder} cannot be removed: it is in use`);
-      await sleep(systemClock, millis(5), deadline);
+      await pause(5);
     }
   }
 }

@@ -1,0 +1,246 @@
+/** A running lab as tests, demo, bench and CLI use it. It talks to no daemon: objects, files and cgroups are the interface. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { MeshError } from '../../common/core/errors.ts';
+import { silentLogger } from '../../common/core/log.ts';
+import { createFolderSource, type FolderSource } from '../../common/kube/folder/folder-source.ts';
+import { deploymentKind } from '../../common/kube/kinds/apps.ts';
+import { namespaceKind, type Pod, podKind, serviceKind } from '../../common/kube/kinds/core.ts';
+import type { Kind, KubeObject } from '../../common/kube/types.ts';
+import type { Capture, ExecOptions, ExecResult, HostName, LabApi, LabProcess, PodRef, ProgramName } from '../api.ts';
+import { cleanUp } from '../cleanup.ts';
+import { isEnding } from '../controllers/endpoints.ts';
+import { podsOf } from '../controllers/rollout.ts';
+import type { LabConfig } from '../daemon/lab-config.ts';
+import { cgroupName, type LabPaths, labPaths, netnsName, netnsPath, podLogFile, programLogFile } from '../names.ts';
+import { execArgv, hostArgv } from '../pods/launch.ts';
+import { readProcesses } from '../pods/state-file.ts';
+import { programPid } from '../programs/program-file.ts';
+import { cgroupProcesses, cgroupRoot, makeCgroup, trySignal } from '../system/cgroup.ts';
+import { pause } from '../system/pause.ts';
+import { systemPath } from '../system/run.ts';
+import { nodeNames } from '../topology/hosts.ts';
+import { startCapture } from './capture.ts';
+import { notAsWanted } from './enrolment.ts';
+import { applyManifests, deleteManifests, title } from './manifests.ts';
+import { collect, launch } from './process.ts';
+import { missing } from './readiness.ts';
+
+const execTimeout = 30_000;
+const waitTimeout = 30_000;
+
+export async function openLab(config: LabConfig, progress: (line: string) => void): Promise<LabApi> {
+  const paths = labPaths(config.name);
+  const closed = new AbortController();
+  const kube = await createFolderSource({ dir: paths.cluster, log: silentLogger, signal: closed.signal });
+  return new LabClient({ config, paths, kube, closed, progress });
+}
+
+interface Parts {
+  readonly config: LabConfig;
+  readonly paths: LabPaths;
+  readonly kube: FolderSource;
+  readonly closed: AbortController;
+  readonly progress: (line: string) => void;
+}
+
+class LabClient implements LabApi {
+  readonly #parts: Parts;
+  readonly nodes: readonly HostName[];
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.nodes = nodeNames(parts.config.nodes) as HostName[];
+  }
+
+  get name(): string {
+    return this.#parts.config.name;
+  }
+
+  get kube(): FolderSource {
+    return this.#parts.kube;
+  }
+
+  get dir(): string {
+    return this.#parts.paths.root;
+  }
+
+  async apply(yamlOrFile: string): Promise<void> {
+    const applied = await applyManifests(this.#parts.paths, yamlOrFile, this.#parts.progress);
+    for (const m of applied) this.#parts.progress(`applied ${title(m)}`);
+    // Whoever asks for the objects next shall see them.
+    await this.#until(async () => {
+      const states = await Promise.all(applied.map((m) => this.kube.get(m.entry.kind, keyOf(m))));
+      return applied.filter((_, i) => states[i] === undefined).map((m) => `${title(m)} is not there`);
+    }, waitTimeout);
+  }
+
+  async delete(yamlOrFile: string): Promise<void> {
+    const deleted = await deleteManifests(this.#parts.paths, yamlOrFile);
+    for (const m of deleted) this.#parts.progress(`deleted ${title(m)}`);
+  }
+
+  async pods(): Promise<readonly Pod[]> {
+    return this.#list(podKind);
+  }
+
+  async podsOf(deployment: string): Promise<readonly Pod[]> {
+    const key = parseRef(deployment);
+    const object = await this.kube.get(deploymentKind, key);
+    if (object === undefined)
+      throw new MeshError('NOT_FOUND', `Deployment ${key.namespace}/${key.name} does not exist`);
+    const pods = podsOf(object, await this.pods()).filter((p) => !isEnding(p));
+    return pods.sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+  }
+
+  waitReady(timeout = waitTimeout): Promise<void> {
+    return this.#until(async () => {
+      const problems = this.kube.problems().map((p) => `${p.file}: ${p.message}`);
+      const [deployments, pods, services] = await Promise.all([
+        this.#list(deploymentKind),
+        this.#list(podKind),
+        this.#list(serviceKind),
+      ]);
+      return [...problems, ...missing({ deployments, pods, services }), ...(await this.#missingPrograms(pods))];
+    }, timeout);
+  }
+
+  waitEnrolled(timeout = waitTimeout): Promise<void> {
+    return this.#until(async () => {
+      const namespaces = new Map((await this.#list(namespaceKind)).map((n) => [n.metadata.name, n]));
+      return notAsWanted(await this.pods(), namespaces);
+    }, timeout);
+  }
+
+  async exec(pod: PodRef, argv: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
+    const process = await this.spawn(pod, argv, options);
+    return collect(process, options.stdin, options.timeout ?? execTimeout, argv.join(' '));
+  }
+
+  async spawn(pod: PodRef, argv: readonly string[], options: ExecOptions = {}): Promise<LabProcess> {
+    const key = parseRef(pod);
+    const object = await this.kube.get(podKind, key);
+    if (object === undefined) throw new MeshError('NOT_FOUND', `Pod ${key.namespace}/${key.name} does not exist`);
+    const processes = await readProcesses(this.#parts.paths.pod(object.metadata.uid));
+    const container = options.container ?? object.spec.containers[0]!.name;
+    const target = processes[container];
+    if (target === undefined || !cgroupProcesses(target.cgroup).includes(target.pid)) {
+      throw new MeshError('NOT_FOUND', `container ${container} of pod ${key.namespace}/${key.name} does not run`);
+    }
+    return launch(execArgv({ ...target, argv }), { ...target.env, ...options.env });
+  }
+
+  async execOn(
+    host: HostName,
+    argv: readonly string[],
+    options: Omit<ExecOptions, 'container'> = {},
+  ): Promise<ExecResult> {
+    const process = await this.#launchOn(host, argv, options.env ?? {});
+    return collect(process, options.stdin, options.timeout ?? execTimeout, argv.join(' '));
+  }
+
+  spawnOn(host: HostName, argv: readonly string[]): Promise<LabProcess> {
+    return this.#launchOn(host, argv, {});
+  }
+
+  async logs(of: ProgramName | 'lab' | PodRef, options: { node?: HostName; container?: string } = {}): Promise<string> {
+    if (of === 'lab') return readLog(programLogFile(this.name, 'lab', 'cp'));
+    if (of === 'istiod') return readLog(programLogFile(this.name, of, 'cp'));
+    if (of === 'ztunnel' || of === 'cni-agent') {
+      return readLog(programLogFile(this.name, of, this.#nodeOf(of, options.node)));
+    }
+    const key = parseRef(of);
+    const container = options.container ?? (await this.kube.get(podKind, key))?.spec.containers[0]?.name;
+    if (container === undefined) throw new MeshError('NOT_FOUND', `Pod ${key.namespace}/${key.name} does not exist`);
+    return readLog(podLogFile(this.name, key, container));
+  }
+
+  capture(filter = ''): Promise<Capture> {
+    return startCapture(this.name, this.#parts.paths, this.#cgroup, filter);
+  }
+
+  async pid(program: ProgramName, node?: HostName): Promise<number> {
+    const host = program === 'istiod' ? 'cp' : this.#nodeOf(program, node);
+    const pid = await programPid(this.name, program, host);
+    if (pid === undefined) throw new MeshError('NOT_FOUND', `${program} does not run on ${host} of lab ${this.name}`);
+    return pid;
+  }
+
+  async kill(program: ProgramName, node?: HostName, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    trySignal(await this.pid(program, node), signal);
+  }
+
+  async down(): Promise<void> {
+    this.#parts.closed.abort();
+    await cleanUp(this.name);
+  }
+
+  get #cgroup(): string {
+    return join(cgroupRoot(), cgroupName(this.name));
+  }
+
+  async #list<T extends KubeObject>(kind: Kind<T>): Promise<readonly T[]> {
+    return (await this.kube.list(kind, this.#parts.closed.signal)).items;
+  }
+
+  #launchOn(host: HostName, argv: readonly string[], env: Readonly<Record<string, string>>): Promise<LabProcess> {
+    if (host !== 'cp' && !this.nodes.includes(host)) {
+      throw new MeshError('NOT_FOUND', `lab ${this.name} has no host ${host}; it has cp, ${this.nodes.join(', ')}`);
+    }
+    const cgroup = makeCgroup(join(this.#cgroup, 'tools'));
+    return launch(hostArgv(netnsPath(netnsName(this.name, host)), cgroup, argv), { PATH: systemPath, ...env });
+  }
+
+  #nodeOf(program: string, node: HostName | undefined): HostName {
+    if (node !== undefined) return node;
+    const [only, ...others] = this.nodes;
+    if (only !== undefined && others.length === 0) return only;
+    throw new MeshError('CONFIG', `${program} runs on ${this.nodes.join(', ')}: say which`);
+  }
+
+  /** Pods of programs have objects; that all nodes have theirs, the objects alone do not say. */
+  async #missingPrograms(pods: readonly Pod[]): Promise<string[]> {
+    if (!this.#parts.config.mesh) return [];
+    const wanted = this.nodes.flatMap((node) => ['ztunnel', 'istio-cni-node'].map((app) => ({ node, app })));
+    return wanted.flatMap(({ node, app }) =>
+      pods.some((p) => p.spec.nodeName === node && p.metadata.labels?.['app'] === app)
+        ? []
+        : [`${app} does not run on ${node}`],
+    );
+  }
+
+  /** Looks every 20 ms; the sources are in memory. */
+  async #until(look: () => Promise<readonly string[]>, timeout: number): Promise<void> {
+    const deadline = AbortSignal.timeout(timeout);
+    for (;;) {
+      const wanting = await look();
+      if (wanting.length === 0) return;
+      if (deadline.aborted) {
+        throw new MeshError('NOT_FOUND', `lab ${this.name}: after ${timeout} ms still:\n  ${wanting.join('\n  ')}`);
+      }
+      await pause(20);
+    }
+  }
+}
+
+function keyOf(m: { readonly namespace: string | undefined; readonly name: string }) {
+  return m.namespace === undefined ? { name: m.name } : { namespace: m.namespace, name: m.name };
+}
+
+function parseRef(ref: PodRef): { readonly namespace: string; readonly name: string } {
+  if (typeof ref !== 'string') return ref;
+  const slash = ref.indexOf('/');
+  return slash < 0
+    ? { namespace: 'default', name: ref }
+    : { namespace: ref.slice(0, slash), name: ref.slice(slash + 1) };
+}
+
+/** Empty before the first line. */
+async function readLog(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (e) {
+    if ((e as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    throw e;
+  }
+}

@@ -1,0 +1,81 @@
+/** Starts a lab's daemon, detached: it outlives whoever asked for the lab. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { MeshError } from '../../common/core/errors.ts';
+import type { LabApi, LabOptions } from '../api.ts';
+import { cleanUp } from '../cleanup.ts';
+import { cacheFolder, daemonEnv } from '../config.ts';
+import type { LabConfig } from '../daemon/lab-config.ts';
+import type { DaemonMessage } from '../daemon/main.ts';
+import { checkLabName, labPaths, programLogFile } from '../names.ts';
+import { openLab } from './lab-client.ts';
+
+const mostNodes = 9;
+const startTimeout = 60_000;
+
+export async function bringUp(options: LabOptions): Promise<LabApi> {
+  const progress = options.progress ?? (() => undefined);
+  const config: LabConfig = {
+    name: checkLabName(options.name ?? 'demo'),
+    nodes: options.nodes ?? 2,
+    mesh: options.mesh ?? true,
+    env: options.env ?? {},
+    cache: cacheFolder(),
+  };
+  checkMachine(config);
+  await cleanUp(config.name);
+  const paths = labPaths(config.name);
+  await mkdir(paths.logs, { recursive: true });
+  await mkdir(paths.cluster, { recursive: true });
+  await writeFile(paths.config, `${JSON.stringify(config, undefined, 2)}\n`);
+  progress(`starting lab ${config.name}: ${config.nodes} nodes${config.mesh ? '' : ', without the mesh'}`);
+  try {
+    await startDaemon(config);
+    const lab = await openLab(config, progress);
+    for (const manifest of options.manifests ?? []) await lab.apply(manifest);
+    return lab;
+  } catch (e) {
+    await cleanUp(config.name);
+    throw e;
+  }
+}
+
+function checkMachine(config: LabConfig): void {
+  if (!Number.isInteger(config.nodes) || config.nodes < 1 || config.nodes > mostNodes) {
+    throw new MeshError('CONFIG', `a lab has 1 to ${mostNodes} nodes, not ${config.nodes}`);
+  }
+  if (process.platform !== 'linux') throw new MeshError('CONFIG', `a lab needs Linux; this is ${process.platform}`);
+  if (process.geteuid?.() !== 0) throw new MeshError('CONFIG', 'a lab makes network namespaces and needs root');
+}
+
+async function startDaemon(config: LabConfig): Promise<void> {
+  const log = openSync(programLogFile(config.name, 'lab', 'cp'), 'a');
+  const main = join(import.meta.dirname, '../daemon/main.ts');
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, config.name], {
+    stdio: ['ignore', log, log, 'ipc'],
+    env: daemonEnv(),
+    detached: true,
+    cwd: '/',
+  });
+  closeSync(log);
+  const message = await firstMessage(child);
+  if (child.connected) child.disconnect();
+  child.unref();
+  if (message.kind === 'failed') throw new MeshError('CONFIG', `lab ${config.name} cannot start: ${message.message}`);
+}
+
+function firstMessage(child: ChildProcess): Promise<DaemonMessage> {
+  return new Promise((resolve) => {
+    const failed = (message: string) => resolve({ kind: 'failed', message });
+    const timer = setTimeout(() => failed(`its daemon is not up within ${startTimeout} ms`), startTimeout);
+    const end = (message: DaemonMessage) => {
+      clearTimeout(timer);
+      resolve(message);
+    };
+    child.once('message', (message) => end(message as DaemonMessage));
+    child.once('error', (e) => end({ kind: 'failed', message: e.message }));
+    child.once('exit', (code) => end({ kind: 'failed', message: `its daemon ended with code ${code}` }));
+  });
+}

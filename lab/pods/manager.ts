@@ -1,0 +1,136 @@
+/** Starts a runner for every pod that has a node, and ends those whose object is ending or gone. */
+import { describeError, MeshError } from '../../common/core/errors.ts';
+import { keyOf } from '../../common/kube/informer.ts';
+import { type Pod, podKind } from '../../common/kube/kinds/core.ts';
+import { NumberPool, podAddress } from '../addresses.ts';
+import { isEnding } from '../controllers/endpoints.ts';
+import { ownerOf, place } from '../controllers/schedule.ts';
+import type { LabNode, Runtime } from '../daemon/runtime.ts';
+import { planPod } from '../manifest/pod-plan.ts';
+import { formatFieldProblems, Problems } from '../manifest/problems.ts';
+import type { ProberClient } from '../prober/client.ts';
+import { PodRunner } from './pod-runner.ts';
+
+/** Pods that the lab runs in another way: the mesh's programs on nodes. */
+export const programLabel = 'aquifer.dev/lab-program';
+
+interface Entry {
+  readonly runner: PodRunner;
+  readonly node: LabNode;
+  readonly pod: Pod;
+  readonly host: number | undefined;
+  ending: Promise<void> | undefined;
+}
+
+export class PodManager {
+  readonly #runtime: Runtime;
+  readonly #nodes: readonly LabNode[];
+  readonly #probers: ReadonlyMap<string, ProberClient>;
+  readonly #pools: ReadonlyMap<string, NumberPool>;
+  readonly #entries = new Map<string, Entry>();
+  /** Why a pod is not run, by uid: written once. */
+  readonly #refused = new Map<string, string>();
+  /** Runs before the processes of an ending pod get their signal. */
+  readonly #beforeEnd: () => Promise<void>;
+
+  constructor(
+    runtime: Runtime,
+    nodes: readonly LabNode[],
+    probers: ReadonlyMap<string, ProberClient>,
+    beforeEnd: () => Promise<void>,
+  ) {
+    this.#runtime = runtime;
+    this.#nodes = nodes;
+    this.#probers = probers;
+    this.#beforeEnd = beforeEnd;
+    // .1 stays free, as a gateway's place.
+    this.#pools = new Map(nodes.map((n) => [n.name, new NumberPool(2, 254)]));
+  }
+
+  async reconcile(): Promise<void> {
+    const { cluster } = this.#runtime;
+    const pods = [...cluster.pods.objects.values()].filter((p) => p.metadata.labels?.[programLabel] === undefined);
+    const byUid = new Map(pods.map((p) => [p.metadata.uid, p]));
+    for (const [uid, entry] of this.#entries) {
+      const pod = byUid.get(uid);
+      if (pod !== undefined) entry.runner.update(pod);
+      if (pod === undefined || isEnding(pod)) entry.ending ??= this.#end(uid, entry);
+    }
+    for (const pod of pods) {
+      if (this.#entries.has(pod.metadata.uid)) continue;
+      if (isEnding(pod)) await this.#deleteObject(pod);
+      else await this.#start(pod);
+    }
+  }
+
+  async refreshVolumes(): Promise<void> {
+    await Promise.all([...this.#entries.values()].map((e) => e.runner.refreshVolumes()));
+  }
+
+  async #start(pod: Pod): Promise<void> {
+    const problems = new Problems();
+    const plan = planPod(pod.spec, 'spec', problems);
+    if (problems.found.length > 0) {
+      return this.#refuse(pod, formatFieldProblems(`Pod ${keyOf(pod.metadata)}`, problems.found));
+    }
+    const namespace = pod.metadata.namespace ?? 'default';
+    if (this.#runtime.cluster.serviceAccounts.get({ namespace, name: plan.serviceAccount }) === undefined) {
+      return this.#refuse(pod, `spec.serviceAccountName: "${plan.serviceAccount}" does not exist in "${namespace}"`);
+    }
+    const placement = place(pod.spec, ownerOf(pod), this.#nodes, this.#runtime.cluster.pods.objects.values());
+    if (placement.kind === 'none') return this.#refuse(pod, placement.reason);
+    if (pod.spec.nodeName === undefined) {
+      // Comes back with its node.
+      const key = { namespace, name: pod.metadata.name };
+      await this.#runtime.cluster.source.patch(podKind, key, { spec: { nodeName: placement.name } });
+      return;
+    }
+    const node = this.#nodes.find((n) => n.name === placement.name)!;
+    const host = plan.hostNetwork ? undefined : this.#pools.get(node.name)!.take();
+    const runner = new PodRunner({
+      runtime: this.#runtime,
+      node,
+      prober: this.#probers.get(node.name)!,
+      pod,
+      plan,
+      addresses: host === undefined ? undefined : podAddress(node.index, host),
+    });
+    this.#refused.delete(pod.metadata.uid);
+    this.#entries.set(pod.metadata.uid, { runner, node, pod, host, ending: undefined });
+  }
+
+  async #end(uid: string, entry: Entry): Promise<void> {
+    try {
+      await this.#beforeEnd();
+      await entry.runner.end();
+      await this.#deleteObject(entry.pod);
+    } catch (e) {
+      this.#runtime.log.error('a pod cannot be ended', { pod: keyOf(entry.pod.metadata), error: describeError(e) });
+    } finally {
+      if (entry.host !== undefined) this.#pools.get(entry.node.name)!.release(entry.host);
+      this.#entries.delete(uid);
+    }
+  }
+
+  /** Of a pod that a manifest defines, the manifest's removal is the end. */
+  async #deleteObject(pod: Pod): Promise<void> {
+    const key = { namespace: pod.metadata.namespace ?? 'default', name: pod.metadata.name };
+    const now = this.#runtime.cluster.pods.get(key);
+    if (now === undefined || now.metadata.uid !== pod.metadata.uid) return;
+    await this.#runtime.cluster.source.delete(podKind, key);
+  }
+
+  async #refuse(pod: Pod, reason: string): Promise<void> {
+    if (this.#refused.get(pod.metadata.uid) === reason) return;
+    this.#refused.set(pod.metadata.uid, reason);
+    this.#runtime.log.warn('a pod is not run', { pod: keyOf(pod.metadata), reason });
+    const conditions = [{ type: 'PodScheduled', status: 'False', reason: 'NotRun', message: reason }];
+    const key = { namespace: pod.metadata.namespace ?? 'default', name: pod.metadata.name };
+    const status = { phase: 'Pending', conditions };
+    try {
+      await this.#runtime.cluster.source.patch(podKind, key, { status }, { subresource: 'status' });
+    } catch (e) {
+      if (!(e instanceof MeshError) || e.code !== 'NOT_FOUND') throw e;
+    }
+  }
+}

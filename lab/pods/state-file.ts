@@ -1,0 +1,28 @@
+/** What `exec` needs to know of a pod: written by the daemon, read by any process. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { replaceFile } from '../tokens.ts';
+
+export interface ContainerProcess {
+  readonly pid: number;
+  readonly cgroup: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly workingDir: string;
+}
+
+/** By container. */
+export type PodProcesses = Readonly<Record<string, ContainerProcess>>;
+
+export async function writeProcesses(podDir: string, processes: PodProcesses): Promise<void> {
+  await replaceFile(join(podDir, 'processes.json'), JSON.stringify(processes), 0o600);
+}
+
+/** Empty when the pod does not run. */
+export async function readProcesses(podDir: string): Promise<PodProcesses> {
+  try {
+    return JSON.parse(await readFile(join(podDir, 'processes.json'), 'utf8')) as PodProcesses;
+  } catch (e) {
+    if ((e as NodeJS.ErrnoException).code === 'ENOENT') return {};
+    throw e;
+  }
+}

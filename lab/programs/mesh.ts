@@ -1,0 +1,168 @@
+/** How the mesh's programs are started: their settings, and the objects that Kubernetes would have for them. Pure. */
+import { join } from 'node:path';
+import type { NewObject } from '../../common/kube/types.ts';
+import { controlPlane } from '../addresses.ts';
+import type { ProgramName } from '../api.ts';
+import { checkout } from '../config.ts';
+import type { LabNode, Runtime } from '../daemon/runtime.ts';
+import { programLabel } from '../pods/manager.ts';
+import { issuerUrl, jwksFile } from '../tokens.ts';
+import type { ProgramSpec } from './supervised.ts';
+
+export const systemNamespace = 'istio-system';
+
+export type ExtraEnv = Partial<Record<ProgramName, Readonly<Record<string, string | undefined>>>>;
+
+/** Of a DaemonSet's pod on a node. */
+export interface NodeProgram {
+  readonly program: 'ztunnel' | 'cni-agent';
+  readonly serviceAccount: string;
+  /** Name of the DaemonSet. */
+  readonly owner: string;
+  /** Where its process lives, below the node's cgroup. */
+  readonly cgroup: string;
+  readonly readiness: { readonly port: number; readonly path: string };
+}
+
+export const nodePrograms: readonly NodeProgram[] = [
+  {
+    program: 'cni-agent',
+    serviceAccount: 'istio-cni',
+    owner: 'istio-cni-node',
+    cgroup: 'agent',
+    readiness: { port: 15_014, path: '/readyz' },
+  },
+  {
+    program: 'ztunnel',
+    serviceAccount: 'ztunnel',
+    owner: 'ztunnel',
+    cgroup: 'ztunnel',
+    readiness: { port: 15_021, path: '/healthz/ready' },
+  },
+];
+
+export function rootCertFile(runtime: Pick<Runtime, 'paths'>): string {
+  return join(runtime.paths.istiod, 'root-cert.pem');
+}
+
+export function tokenFile(runtime: Pick<Runtime, 'paths'>, node: string): string {
+  return join(runtime.paths.node(node), 'istio-token');
+}
+
+export function istiodSpec(runtime: Runtime, extra: ExtraEnv): ProgramSpec {
+  return {
+    name: 'istiod',
+    host: 'cp',
+    cgroup: join(runtime.cgroup, 'cp', 'istiod'),
+    argv: [join(checkout, 'bin/istiod'), 'discovery'],
+    env: settings(extra.istiod, {
+      AQUIFER_KUBE_DIR: runtime.paths.cluster,
+      AQUIFER_DATA_DIR: runtime.paths.istiod,
+      AQUIFER_JWKS: join(runtime.paths.issuer, jwksFile),
+      AQUIFER_TOKEN_ISSUER: issuerUrl,
+      POD_NAMESPACE: systemNamespace,
+      POD_NAME: 'istiod',
+    }),
+  };
+}
+
+export function nodeProgramSpec(
+  runtime: Runtime,
+  node: LabNode,
+  program: NodeProgram,
+  podName: string,
+  extra: ExtraEnv,
+): ProgramSpec {
+  const folder = runtime.paths.node(node.name);
+  const common = {
+    NODE_NAME: node.name,
+    POD_NAME: podName,
+    POD_NAMESPACE: systemNamespace,
+    SERVICE_ACCOUNT: program.serviceAccount,
+    INSTANCE_IP: node.address.v4,
+    INPOD_UDS: join(folder, 'ztunnel.sock'),
+  };
+  const own =
+    program.program === 'ztunnel'
+      ? {
+          XDS_ADDRESS: `https://istiod.${systemNamespace}.svc:15012`,
+          CA_ADDRESS: `https://istiod.${systemNamespace}.svc:15012`,
+          XDS_ROOT_CA: rootCertFile(runtime),
+          CA_ROOT_CA: rootCertFile(runtime),
+          AUTH_TOKEN: tokenFile(runtime, node.name),
+        }
+      : {
+          AQUIFER_KUBE_DIR: runtime.paths.cluster,
+          AQUIFER_CGROUP_ROOT: node.cgroup,
+          AQUIFER_ZTUNNEL_CGROUP: join(node.cgroup, 'ztunnel'),
+          AQUIFER_PROBER_CGROUP: join(node.cgroup, 'kubelet'),
+          AQUIFER_BPF_DIR: join(folder, 'bpf'),
+        };
+  return {
+    name: program.program,
+    host: node.name,
+    cgroup: join(node.cgroup, program.cgroup),
+    argv: [join(checkout, 'bin', program.program)],
+    env: settings(extra[program.program], { ...common, ...own }),
+  };
+}
+
+function settings(
+  extra: Readonly<Record<string, string | undefined>> | undefined,
+  own: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const all = Object.entries({ ...own, ...extra });
+  return Object.fromEntries(all.filter((e): e is [string, string] => e[1] !== undefined));
+}
+
+export function programPod(node: LabNode, program: NodeProgram, name: string): NewObject {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name,
+      namespace: systemNamespace,
+      labels: { app: program.owner, [programLabel]: program.program },
+      ownerReferences: [
+        { apiVersion: 'apps/v1', kind: 'DaemonSet', name: program.owner, uid: program.owner, controller: true },
+      ],
+    },
+    spec: {
+      serviceAccountName: program.serviceAccount,
+      nodeName: node.name,
+      hostNetwork: true,
+      containers: [{ name: program.owner, image: `aquifer/${program.program}` }],
+    },
+  };
+}
+
+/** A Service whose endpoint is the control-plane host, which no selector finds. */
+export function controlPlaneService(
+  namespace: string,
+  name: string,
+  ports: readonly { readonly name: string; readonly port: number; readonly protocol: 'TCP' | 'UDP' }[],
+  clusterIPs: readonly string[] | undefined,
+): { readonly service: NewObject; readonly slices: readonly NewObject[] } {
+  const metadata = { namespace, name };
+  return {
+    service: {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata,
+      spec: {
+        ...(clusterIPs === undefined ? {} : { clusterIP: clusterIPs[0], clusterIPs }),
+        ipFamilies: ['IPv4', 'IPv6'],
+        ipFamilyPolicy: 'RequireDualStack',
+        ports,
+      },
+    },
+    slices: (['IPv4', 'IPv6'] as const).map((family) => ({
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: { namespace, name: `${name}-${family.toLowerCase()}`, labels: { 'kubernetes.io/service-name': name } },
+      addressType: family,
+      endpoints: [{ addresses: [family === 'IPv4' ? controlPlane.v4 : controlPlane.v6], conditions: { ready: true } }],
+      ports,
+    })),
+  };
+}

@@ -1,0 +1,171 @@
+/** A DaemonSet's pod on a node: its object, its token, its process and its status. */
+import { watch } from 'node:fs';
+import { access } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { millis } from '../../common/core/brand.ts';
+import { sleep } from '../../common/core/clock.ts';
+import { describeError, MeshError } from '../../common/core/errors.ts';
+import { type Pod, type PodStatus, podKind } from '../../common/kube/kinds/core.ts';
+import { ensureAccount } from '../controllers/accounts.ts';
+import { randomSuffix } from '../controllers/deployments.ts';
+import type { LabNode, Runtime } from '../daemon/runtime.ts';
+import type { ContainerState } from '../pods/status.ts';
+import { podStatus } from '../pods/status.ts';
+import { token } from '../pods/volumes.ts';
+import type { ProberClient } from '../prober/client.ts';
+import { replaceFile } from '../tokens.ts';
+import {
+  type ExtraEnv,
+  type NodeProgram,
+  nodeProgramSpec,
+  programPod,
+  rootCertFile,
+  systemNamespace,
+  tokenFile,
+} from './mesh.ts';
+import { Supervised } from './supervised.ts';
+
+/** As the chart of Istio asks for: 12 h, for istiod's CA. */
+const tokenSeconds = 43_200;
+const tokenAudience = 'istio-ca';
+/** Milliseconds between readiness probes. */
+const probePeriod = 500;
+
+export async function startNodeProgram(
+  runtime: Runtime,
+  node: LabNode,
+  program: NodeProgram,
+  prober: ProberClient,
+  extra: ExtraEnv,
+  signal: AbortSignal,
+): Promise<void> {
+  const { cluster } = runtime;
+  await ensureAccount(cluster, systemNamespace, program.serviceAccount);
+  const account = { namespace: systemNamespace, name: program.serviceAccount };
+  await cluster.until(() => cluster.serviceAccounts.get(account) !== undefined, AbortSignal.timeout(10_000));
+  const name = `${program.owner}-${randomSuffix()}`;
+  const pod = await cluster.source.create(podKind, programPod(node, program, name));
+  if (program.program === 'ztunnel') {
+    await keepToken(runtime, node, pod, program.serviceAccount, signal);
+    // kubelet, too, starts a pod only when what it mounts is there; istiod makes the certificate on its first start.
+    await fileExists(rootCertFile(runtime), signal);
+  }
+  const status = new ProgramStatus(runtime, node, pod, program.owner);
+  await Supervised.start(runtime, nodeProgramSpec(runtime, node, program, name, extra), {
+    onStart: (restarts) => status.started(restarts),
+    onExit: () => status.ended(),
+  });
+  const probe = { kind: 'http', host: node.address.v4, ...program.readiness, tls: false, headers: [] } as const;
+  const key = `program/${program.program}`;
+  const timing = { initialDelay: 0, firstPeriod: 100, period: probePeriod, timeout: 1_000 };
+  prober.set({ key, probe, ...timing }, (failure) => status.ready(failure === undefined));
+}
+
+async function keepToken(
+  runtime: Runtime,
+  node: LabNode,
+  pod: Pod,
+  serviceAccount: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const issue = async () => {
+    const text = await token({ runtime, node, serviceAccount, pod: () => pod }, tokenSeconds, tokenAudience);
+    await replaceFile(tokenFile(runtime, node.name), text, 0o600);
+  };
+  await issue();
+  void (async () => {
+    for (;;) {
+      await sleep(runtime.clock, millis(tokenSeconds * 800), signal);
+      if (signal.aborted) return;
+      await issue().catch((e: unknown) =>
+        runtime.log.error('the token of ztunnel cannot be renewed', { node: node.name, error: describeError(e) }),
+      );
+    }
+  })();
+}
+
+/** Watches the folder, which must exist. */
+async function fileExists(path: string, signal: AbortSignal): Promise<void> {
+  const watcher = watch(dirname(path));
+  try {
+    while (!signal.aborted) {
+      const changed = new Promise((resolve) => watcher.once('change', resolve));
+      if (
+        await access(path).then(
+          () => true,
+          () => false,
+        )
+      )
+        return;
+      await changed;
+    }
+  } finally {
+    watcher.close();
+  }
+}
+
+class ProgramStatus {
+  readonly #runtime: Runtime;
+  readonly #node: LabNode;
+  readonly #pod: Pod;
+  readonly #startTime: string;
+  #state: ContainerState;
+  #written: PodStatus | undefined;
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(runtime: Runtime, node: LabNode, pod: Pod, container: string) {
+    this.#runtime = runtime;
+    this.#node = node;
+    this.#pod = pod;
+    this.#startTime = this.#now();
+    const phase = { kind: 'waiting', reason: 'ContainerCreating' } as const;
+    const image = pod.spec.containers[0]?.image ?? '';
+    this.#state = { name: container, image, phase, last: undefined, restarts: 0, started: false, ready: false };
+  }
+
+  started(restarts: number): void {
+    const phase = { kind: 'running', startedAt: this.#now() } as const;
+    this.#set({ phase, restarts, started: true, ready: false });
+  }
+
+  ended(): void {
+    const phase = { kind: 'waiting', reason: 'CrashLoopBackOff' } as const;
+    this.#set({ phase, last: this.#state.phase, started: false, ready: false });
+  }
+
+  ready(ready: boolean): void {
+    if (this.#state.ready !== ready && this.#state.phase.kind === 'running') this.#set({ ready });
+  }
+
+  #now(): string {
+    return new Date(this.#runtime.clock.wall()).toISOString();
+  }
+
+  #set(change: Partial<ContainerState>): void {
+    this.#state = { ...this.#state, ...change };
+    this.#writing = this.#writing.then(() => this.#write());
+  }
+
+  async #write(): Promise<void> {
+    const { cluster, log } = this.#runtime;
+    const state = {
+      restartPolicy: 'Always',
+      addresses: this.#node.address,
+      host: this.#node.address,
+      startTime: this.#startTime,
+      initialized: true,
+      ending: false,
+      init: [],
+      containers: [this.#state],
+    } as const;
+    const status = podStatus(state, this.#written, this.#now());
+    this.#written = status;
+    const key = { namespace: systemNamespace, name: this.#pod.metadata.name };
+    try {
+      await cluster.source.patch(podKind, key, { status }, { subresource: 'status' });
+    } catch (e) {
+      if (e instanceof MeshError && e.code === 'NOT_FOUND') return;
+      log.warn('the status of a pod cannot be written', { pod: key.name, error: describeError(e) });
+    }
+  }
+}

@@ -1,0 +1,123 @@
+/** A program of ours on a host of the lab, started again when it dies: at once, then with back-off, as kubelet does. */
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { millis } from '../../common/core/brand.ts';
+import type { Runtime } from '../daemon/runtime.ts';
+import { netnsName, netnsPath, programLogFile } from '../names.ts';
+import { resolvConf } from '../pods/container.ts';
+import { programArgv } from '../pods/launch.ts';
+import { makeCgroup } from '../system/cgroup.ts';
+import { exitCode } from '../system/exit-code.ts';
+import { systemPath } from '../system/run.ts';
+import { replaceFile } from '../tokens.ts';
+import { programFile } from './program-file.ts';
+
+const firstBackOff = 250;
+const longestBackOff = 5_000;
+/** A program that ran this long is started again at once. */
+const resetAfter = 2_000;
+
+export interface ProgramSpec {
+  readonly name: string;
+  /** `cp` or a node. */
+  readonly host: string;
+  readonly cgroup: string;
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** Gets a channel for messages from the daemon (child_process `ipc`). */
+  readonly channel?: boolean;
+}
+
+export interface SupervisedHandlers {
+  /** Also after every restart. */
+  readonly onStart?: (restarts: number) => void;
+  readonly onExit?: () => void;
+  readonly onMessage?: (message: unknown) => void;
+}
+
+export class Supervised {
+  readonly #runtime: Runtime;
+  readonly #spec: ProgramSpec;
+  readonly #handlers: SupervisedHandlers;
+  #child: ChildProcess | undefined;
+  #backOff = 0;
+  #restarts = 0;
+
+  private constructor(runtime: Runtime, spec: ProgramSpec, handlers: SupervisedHandlers) {
+    this.#runtime = runtime;
+    this.#spec = spec;
+    this.#handlers = handlers;
+  }
+
+  /** Resolves when the process has been started once, which does not mean that it serves. */
+  static async start(runtime: Runtime, spec: ProgramSpec, handlers: SupervisedHandlers = {}): Promise<Supervised> {
+    const program = new Supervised(runtime, spec, handlers);
+    await program.#prepare();
+    await program.#launch();
+    return program;
+  }
+
+  send(message: object): void {
+    // A message that a dying program loses is repeated by `onStart`.
+    this.#child?.send(message, () => undefined);
+  }
+
+  get #etc(): string {
+    return join(this.#runtime.paths.pods, `${this.#spec.name}@${this.#spec.host}`);
+  }
+
+  async #prepare(): Promise<void> {
+    const upper = join(this.#etc, 'upper');
+    await mkdir(upper, { recursive: true });
+    await mkdir(join(this.#etc, 'work'), { recursive: true });
+    await writeFile(join(upper, 'resolv.conf'), resolvConf('istio-system'));
+    await writeFile(join(upper, 'hosts'), '127.0.0.1\tlocalhost\n::1\tlocalhost\n');
+  }
+
+  async #launch(): Promise<void> {
+    const { lab, paths, clock } = this.#runtime;
+    const { name, host, cgroup, env, argv: program } = this.#spec;
+    const argv = programArgv({
+      netns: netnsPath(netnsName(lab, host)),
+      cgroup: makeCgroup(cgroup),
+      etc: this.#etc,
+      argv: program,
+    });
+    const log = openSync(programLogFile(lab, name, host), 'a');
+    const stdio: StdioOptions = this.#spec.channel ? ['ignore', log, log, 'ipc'] : ['ignore', log, log];
+    const child = spawn(argv[0]!, argv.slice(1), { stdio, env: { PATH: systemPath, ...env }, detached: true });
+    closeSync(log);
+    this.#child = child;
+    const began = clock.now();
+    child.on('message', (message) => this.#handlers.onMessage?.(message));
+    child.on('error', (e) => this.#runtime.log.error('a program cannot be started', { name, host, error: e.message }));
+    child.on('exit', (code, signal) => this.#exited(exitCode(code, signal), clock.now() - began));
+    mkdirSync(paths.programs, { recursive: true });
+    await replaceFile(programFile(lab, name, host), JSON.stringify({ pid: child.pid, cgroup }));
+    this.#handlers.onStart?.(this.#restarts);
+  }
+
+  #exited(code: number, ran: number): void {
+    const { lab, log, clock } = this.#runtime;
+    const { name, host } = this.#spec;
+    this.#child = undefined;
+    this.#handlers.onExit?.();
+    if (ran > resetAfter) this.#backOff = 0;
+    log.warn('a program ended; starting it again', {
+      name,
+      host,
+      code,
+      ran_ms: Math.round(ran),
+      wait_ms: this.#backOff,
+    });
+    void rm(programFile(lab, name, host), { force: true }).then(() => {
+      clock.after(millis(this.#backOff), () => {
+        this.#restarts += 1;
+        void this.#launch();
+      });
+      this.#backOff = Math.min(Math.max(this.#backOff * 2, firstBackOff), longestBackOff);
+    });
+  }
+}
