@@ -2,13 +2,13 @@
 
 import type { OutgoingHttpHeaders } from 'node:http';
 import { type ClientHttp2Stream, connect, constants } from 'node:http2';
+import { abortable } from '../core/abortable.ts';
 import type { Clock } from '../core/clock.ts';
 import { MeshError } from '../core/errors.ts';
 import { formatSocketAddr } from '../core/net.ts';
 import { formatSpiffe } from '../identity/spiffe.ts';
 import type { Identity } from '../mesh/types.ts';
 import { type AuthenticatedSocket, connectTls } from '../tls/connect.ts';
-import { abortable } from './abortable.ts';
 import {
   clientSessionOptions,
   cutSession,

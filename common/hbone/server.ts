@@ -8,13 +8,13 @@ import {
 } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { abortable } from '../core/abortable.ts';
 import { millis } from '../core/brand.ts';
 import { MeshError } from '../core/errors.ts';
 import { formatSocketAddr, type SocketAddr } from '../core/net.ts';
 import type { Identity } from '../mesh/types.ts';
 import { acceptTls } from '../tls/accept.ts';
 import type { AuthenticatedSocket } from '../tls/connect.ts';
-import { abortable } from './abortable.ts';
 import { createResetGuard, type ResetGuard } from './reset-guard.ts';
 import {
   cutSession,
