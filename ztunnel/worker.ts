@@ -10,11 +10,11 @@ import { createCaClient } from '../common/identity/ca-client.ts';
 import { createCertificateStore } from '../common/identity/cert-store.ts';
 import { MeshStore } from '../common/mesh/store.ts';
 import { xdsMetrics } from '../common/telemetry/program.ts';
-import { controlPlaneConnection } from '../common/xds/connect.ts';
+import { type ControlPlane, controlPlaneConnection } from '../common/xds/connect.ts';
 import { startDeltaClient } from '../common/xds/delta-client.ts';
 import { ztunnelNode } from '../common/xds/node.ts';
 import { bindSocket, closeFd, originalDestination, seqpacketFromFd, socketName } from '../native/index.ts';
-import { parseConfig, type ZtunnelConfig } from './config.ts';
+import { type ControlPlaneConfig, parseConfig, type ZtunnelConfig } from './config.ts';
 import { nameservers } from './dns/resolv-conf.ts';
 import { nodeEngine } from './engine.ts';
 import { hasCapabilities, processLimits } from './process-limits.ts';
@@ -40,10 +40,7 @@ async function main(): Promise<void> {
   const stopped = new AbortController();
 
   const authority = createCaClient({
-    address: config.ca.address.replace('https://', ''),
-    rootFile: config.ca.rootFile,
-    tokenFile: config.tokenFile,
-    clusterId: config.clusterId,
+    ...controlPlane(config, config.ca),
     ttlSeconds: Math.ceil(config.secretTtl / 1000),
   });
   const certificates = createCertificateStore({ authority, clock: systemClock, log: createLogger(sink, 'identity') });
@@ -74,7 +71,7 @@ async function main(): Promise<void> {
   link.send({ kind: 'hello' });
 
   const mesh = startDeltaClient({
-    connect: () => controlPlaneConnection(controlPlane(config)),
+    connect: () => controlPlaneConnection(controlPlane(config, config.xds)),
     node: ztunnelNode({ ...config, metadata: config.nodeMetadata }),
     store,
     clock: systemClock,
@@ -91,12 +88,13 @@ async function main(): Promise<void> {
   await core.drain(millis(deadline));
   stopped.abort();
   certificates.close();
-  authority.close();
 }
 
-function controlPlane(config: ZtunnelConfig) {
-  const { xds, tokenFile, clusterId } = config;
-  return { address: xds.address, rootFile: xds.rootFile, tokenFile, clusterId };
+function controlPlane(
+  { tokenFile, clusterId }: ZtunnelConfig,
+  { address, rootFile }: ControlPlaneConfig,
+): ControlPlane {
+  return { address, rootFile, tokenFile, clusterId };
 }
 
 // The supervisor tells workers when to end; a terminal's signal goes to the whole group.

@@ -3,7 +3,7 @@
  * holds for its queries too. UDP stays UDP and TCP stays TCP: a client that gets TC asks again by itself.
  */
 import { randomInt } from 'node:crypto';
-import { createSocket } from 'node:dgram';
+import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
 import { type Fd, millis } from '../../common/core/brand.ts';
 import type { Clock } from '../../common/core/clock.ts';
@@ -13,8 +13,8 @@ import { answers } from './message.ts';
 
 export interface ForwarderOptions {
   readonly servers: readonly SocketAddr[];
-  /** A bound UDP socket in the pod's namespace, on a random port. */
-  readonly datagram: (family: 4 | 6, signal: AbortSignal) => Promise<Fd>;
+  /** A bound UDP socket in the pod's namespace, on a random port; closed here. */
+  readonly datagram: (family: 4 | 6, signal: AbortSignal) => Promise<UdpSocket>;
   /** Connects TCP from the pod's namespace. */
   readonly connect: (to: SocketAddr, signal: AbortSignal) => Promise<Socket>;
   readonly clock: Clock;
@@ -75,9 +75,7 @@ export class Forwarder {
   }
 
   async #overUdp(sent: Buffer, server: SocketAddr, signal: AbortSignal): Promise<Buffer> {
-    const v6 = isIpv6(server.ip);
-    const fd = await this.#options.datagram(v6 ? 6 : 4, signal);
-    const socket = createSocket(v6 ? 'udp6' : 'udp4');
+    const socket = await this.#options.datagram(isIpv6(server.ip) ? 6 : 4, signal);
     try {
       return await new Promise<Buffer>((resolve, reject) => {
         socket.on('error', reject);
@@ -88,7 +86,7 @@ export class Forwarder {
         const abort = () => reject(timedOut(server));
         signal.addEventListener('abort', abort, { once: true });
         if (signal.aborted) abort();
-        socket.bind({ fd }, () => socket.send(sent, server.port, server.ip));
+        socket.send(sent, server.port, server.ip);
       });
     } finally {
       socket.close();
@@ -114,6 +112,18 @@ export class Forwarder {
       socket.destroy();
     }
   }
+}
+
+/** Takes over the descriptor of a bound socket. */
+export function adoptDatagram(fd: Fd, family: 4 | 6): Promise<UdpSocket> {
+  const socket = createSocket(family === 6 ? 'udp6' : 'udp4');
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject);
+    socket.bind({ fd }, () => {
+      socket.off('error', reject);
+      resolve(socket);
+    });
+  });
 }
 
 function timedOut(server: SocketAddr): MeshError {

@@ -15,7 +15,7 @@ import { TrafficMetrics } from '../../common/telemetry/traffic.ts';
 import type { ZtunnelConfig } from '../config.ts';
 import type { PodMessage, SocketKind } from '../control/messages.ts';
 import { DnsAnswerer, type DnsTools } from '../dns/answer.ts';
-import { Forwarder } from '../dns/forward.ts';
+import { adoptDatagram, Forwarder } from '../dns/forward.ts';
 import { serveDnsTcp, serveDnsUdp } from '../dns/server.ts';
 import type { Engine } from '../engine.ts';
 import { type ConnectTools, connectFromPod } from '../proxy/connect.ts';
@@ -202,7 +202,8 @@ export class WorkerCore {
     const forwarder = new Forwarder({
       servers: this.#options.nameservers,
       clock: this.#options.clock,
-      datagram: async (family, signal) => pod.socket(family === 4 ? 'dns4' : 'dns6', signal),
+      datagram: async (family, signal) =>
+        adoptDatagram(await pod.socket(family === 4 ? 'dns4' : 'dns6', signal), family),
       connect: (to, signal) => connectFromPod(pod, to, this.#options.tools, signal),
     });
     const server = { answerer: new DnsAnswerer(pod, forwarder, tools), clock: this.#options.clock, log: tools.log };

@@ -1,0 +1,104 @@
+/** What stands in for istiod: the scripted xDS server, and a CA that signs for whoever asks. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Server, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
+import {
+  certificateService,
+  type Encodable,
+  type PbCertificateRequest,
+  type PbCertificateResponse,
+} from '../../common/api/index.ts';
+import { systemClock } from '../../common/core/clock.ts';
+import { silentLogger } from '../../common/core/log.ts';
+import { parseSpiffe } from '../../common/identity/spiffe.ts';
+import type { AuthorizationPolicy, MeshAddress } from '../../common/mesh/types.ts';
+import { addressResponse, FakeXds, type FakeXdsStream, policyResponse } from '../../common/testing/fake-xds.ts';
+import { signWorkload, verifyCsr } from '../../istiod/ca/authority.ts';
+import { loadOrCreateRoot } from '../../istiod/ca/root-store.ts';
+import { createServingCredentials } from '../../istiod/ca/serving-certificate.ts';
+
+export class ControlPlane {
+  readonly folder: string;
+  readonly #xds: FakeXds;
+  readonly #ca: Server;
+  readonly #caPort: number;
+  readonly #stopped: AbortController;
+  readonly #streams: FakeXdsStream[] = [];
+  #nonce = 1;
+
+  private constructor(folder: string, xds: FakeXds, ca: Server, caPort: number, stopped: AbortController) {
+    this.folder = folder;
+    this.#xds = xds;
+    this.#ca = ca;
+    this.#caPort = caPort;
+    this.#stopped = stopped;
+  }
+
+  static async start(): Promise<ControlPlane> {
+    const folder = mkdtempSync(join(tmpdir(), 'aq-ztunnel-'));
+    const stopped = new AbortController();
+    const root = await loadOrCreateRoot(join(folder, 'ca'), 'cluster.local', systemClock);
+    writeFileSync(join(folder, 'root.pem'), root.pem);
+    writeFileSync(join(folder, 'token'), 'a token that nobody checks');
+    const credentials = await createServingCredentials({
+      root,
+      namespace: 'istio-system',
+      domain: 'cluster.local',
+      clock: systemClock,
+      log: silentLogger,
+      signal: stopped.signal,
+    });
+    const sign = async (request: PbCertificateRequest): Promise<Encodable<PbCertificateResponse>> => {
+      const id = request.metadata?.fields['ImpersonatedIdentity']?.stringValue ?? '';
+      const key = await verifyCsr(request.csr);
+      return { certChain: [await signWorkload(root, key, parseSpiffe(id)!, 3_600_000, systemClock), root.pem] };
+    };
+    const ca = new Server();
+    ca.addService(certificateService, {
+      CreateCertificate(
+        call: ServerUnaryCall<PbCertificateRequest, Encodable<PbCertificateResponse>>,
+        callback: sendUnaryData<Encodable<PbCertificateResponse>>,
+      ) {
+        sign(call.request).then((r) => callback(null, r), callback);
+      },
+    });
+    const caPort = await new Promise<number>((resolve, reject) =>
+      ca.bindAsync('127.0.0.1:0', credentials, (e, p) => (e ? reject(e) : resolve(p))),
+    );
+    return new ControlPlane(folder, await FakeXds.start(), ca, caPort, stopped);
+  }
+
+  get env(): Record<string, string> {
+    return {
+      XDS_ADDRESS: this.#xds.address,
+      CA_ADDRESS: `https://localhost:${this.#caPort}`,
+      XDS_ROOT_CA: join(this.folder, 'root.pem'),
+      CA_ROOT_CA: join(this.folder, 'root.pem'),
+      AUTH_TOKEN: join(this.folder, 'token'),
+    };
+  }
+
+  /** Waits for the next worker and tells it everything. */
+  async tell(addresses: readonly MeshAddress[], policies: readonly AuthorizationPolicy[] = []): Promise<void> {
+    const stream = await this.#xds.stream();
+    this.#streams.push(stream);
+    stream.send(addressResponse(`${this.#nonce++}`, addresses));
+    stream.send(policyResponse(`${this.#nonce++}`, policies));
+  }
+
+  /** To every worker that is there. */
+  push(addresses: readonly MeshAddress[], policies: readonly AuthorizationPolicy[]): void {
+    for (const stream of this.#streams.filter((s) => !s.closed)) {
+      if (addresses.length > 0) stream.send(addressResponse(`${this.#nonce++}`, addresses));
+      if (policies.length > 0) stream.send(policyResponse(`${this.#nonce++}`, policies));
+    }
+  }
+
+  stop(): void {
+    this.#stopped.abort();
+    this.#xds.kill();
+    this.#ca.forceShutdown();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
