@@ -8,7 +8,7 @@ import { arrows, environmentReaders, production, unreachable } from './architect
 
 const files = sourceFiles();
 const byPath = new Map(files.map((f) => [f.path, f]));
-const isTest = (path: string) => path.endsWith('.test.ts') || path.startsWith('common/testing/');
+const isTest = (path: string) => path.endsWith('.test.ts') || path.split('/').includes('testing');
 const folderOf = (path: string) => path.split('/')[0]!;
 const productionFiles = files.filter((f) => production.includes(folderOf(f.path)) && !isTest(f.path));
 
