@@ -41,8 +41,9 @@ export const nodePrograms: readonly NodeProgram[] = [
   },
 ];
 
-export function rootCertFile(runtime: Pick<Runtime, 'paths'>): string {
-  return join(runtime.paths.istiod, 'root-cert.pem');
+/** Where a node's ztunnel finds what a DaemonSet would mount from ConfigMap istio-ca-root-cert. */
+export function rootCertFile(runtime: Pick<Runtime, 'paths'>, node: string): string {
+  return join(runtime.paths.node(node), 'root-cert.pem');
 }
 
 export function tokenFile(runtime: Pick<Runtime, 'paths'>, node: string): string {
@@ -87,8 +88,8 @@ export function nodeProgramSpec(
       ? {
           XDS_ADDRESS: `https://istiod.${systemNamespace}.svc:15012`,
           CA_ADDRESS: `https://istiod.${systemNamespace}.svc:15012`,
-          XDS_ROOT_CA: rootCertFile(runtime),
-          CA_ROOT_CA: rootCertFile(runtime),
+          XDS_ROOT_CA: rootCertFile(runtime, node.name),
+          CA_ROOT_CA: rootCertFile(runtime, node.name),
           AUTH_TOKEN: tokenFile(runtime, node.name),
         }
       : {

@@ -1,7 +1,4 @@
 /** A DaemonSet's pod on a node: its object, its token, its process and its status. */
-import { watch } from 'node:fs';
-import { access } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { millis } from '../../common/core/brand.ts';
 import { sleep } from '../../common/core/clock.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
@@ -47,8 +44,7 @@ export async function startNodeProgram(
   const pod = await cluster.source.create(podKind, programPod(node, program, name));
   if (program.program === 'ztunnel') {
     await keepToken(runtime, node, pod, program.serviceAccount, signal);
-    // kubelet, too, starts a pod only when what it mounts is there; istiod makes the certificate on its first start.
-    await fileExists(rootCertFile(runtime), signal);
+    await keepRootCert(runtime, node, signal);
   }
   const status = new ProgramStatus(runtime, node, pod, program.owner);
   await Supervised.start(runtime, nodeProgramSpec(runtime, node, program, name, extra), {
@@ -84,24 +80,24 @@ async function keepToken(
   })();
 }
 
-/** Watches the folder, which must exist. */
-async function fileExists(path: string, signal: AbortSignal): Promise<void> {
-  const watcher = watch(dirname(path));
-  try {
-    while (!signal.aborted) {
-      const changed = new Promise((resolve) => watcher.once('change', resolve));
-      if (
-        await access(path).then(
-          () => true,
-          () => false,
-        )
-      )
-        return;
-      await changed;
-    }
-  } finally {
-    watcher.close();
-  }
+const rootKey = { namespace: systemNamespace, name: 'istio-ca-root-cert' };
+
+/** kubelet, too, starts a pod only when the ConfigMap that it mounts is there; istiod makes it on its first start. */
+async function keepRootCert(runtime: Runtime, node: LabNode, signal: AbortSignal): Promise<void> {
+  const { cluster, log } = runtime;
+  const pem = () => cluster.configMaps.get(rootKey)?.data?.['root-cert.pem'];
+  await cluster.until(() => pem() !== undefined, signal);
+  let written = pem()!;
+  const file = rootCertFile(runtime, node.name);
+  await replaceFile(file, written);
+  cluster.onChange((kind) => {
+    const now = pem();
+    if (kind !== 'ConfigMap' || now === undefined || now === written) return;
+    written = now;
+    replaceFile(file, now).catch((e: unknown) =>
+      log.error('the root certificate cannot be written', { file, error: describeError(e) }),
+    );
+  });
 }
 
 class ProgramStatus {
