@@ -206,7 +206,7 @@ function service(name: string): string {
 
 /** JSON is YAML. */
 function yaml(objects: readonly object[]): string {
-  return objects.map((o) => JSON.stringify(o)).join('\n---\n');
+  return objects.map((o) => `---\n${JSON.stringify(o)}\n`).join('');
 }
 
 function families(texts: readonly string[]): { readonly v4: Ip; readonly v6: Ip } {
