@@ -35,23 +35,23 @@ export async function loadOrCreateRoot(dataDir: string, trustDomain: string, clo
   if (present !== undefined) return parseRoot(path, present, clock);
   const made = await makeRoot(trustDomain, clock);
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
-  await dropTemporaries(dataDir);
-  const temporary = `${path}.${process.pid}.tmp`;
+  const temporary = `${path}.${randomBytes(8).toString('hex')}.tmp`;
   try {
     await writeDurably(temporary, made);
     await link(temporary, path);
   } catch (e) {
-    // Another istiod was quicker: there is one root, and it is theirs.
-    if (!isCode(e, 'EEXIST')) throw e;
+    // Another istiod was quicker, and may have tidied our file away: there is one root, and it is theirs.
+    if (!isCode(e, 'EEXIST') && !isCode(e, 'ENOENT')) throw e;
   } finally {
     await unlinkIfPresent(temporary);
   }
+  await dropTemporaries(dataDir);
   await syncFolder(dataDir);
   await syncFolder(dirname(dataDir));
   return parseRoot(path, (await readIfPresent(path)) ?? '', clock);
 }
 
-/** Of a process that ended while it wrote its first root, which nothing has used yet. */
+/** Of processes that ended while they wrote a first root, which nothing has used. */
 async function dropTemporaries(dataDir: string): Promise<void> {
   for (const name of await readdir(dataDir)) {
     if (name.startsWith(rootFile) && name.endsWith('.tmp')) await unlinkIfPresent(join(dataDir, name));
