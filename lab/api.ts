@@ -68,6 +68,12 @@ export interface LabApi {
   readonly nodes: readonly HostName[];
   /** The objects as istiod and cni-agent see them. */
   readonly kube: KubeSource;
+  /** Whether it was started with the mesh's programs. */
+  readonly mesh: boolean;
+  /** What is wrong with the folder of manifests now, one line each. */
+  problems(): readonly string[];
+  /** The lab's own process; undefined when it is dead. */
+  daemon(): Promise<number | undefined>;
   /** `/run/aquifer/<name>`; `cluster/` in it is the folder of manifests. */
   readonly dir: string;
 

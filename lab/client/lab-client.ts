@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { MeshError } from '../../common/core/errors.ts';
 import { silentLogger } from '../../common/core/log.ts';
 import { createFolderSource, type FolderSource } from '../../common/kube/folder/folder-source.ts';
+import { formatProblem } from '../../common/kube/folder/problem.ts';
 import { deploymentKind } from '../../common/kube/kinds/apps.ts';
 import { namespaceKind, type Pod, podKind, serviceKind } from '../../common/kube/kinds/core.ts';
 import type { Kind, KubeObject } from '../../common/kube/types.ts';
@@ -65,6 +66,18 @@ class LabClient implements LabApi {
     return this.#parts.paths.root;
   }
 
+  get mesh(): boolean {
+    return this.#parts.config.mesh;
+  }
+
+  problems(): readonly string[] {
+    return this.kube.problems().map(formatProblem);
+  }
+
+  async daemon(): Promise<number | undefined> {
+    return cgroupProcesses(join(this.#cgroup, 'daemon'))[0];
+  }
+
   async apply(yamlOrFile: string): Promise<void> {
     const applied = await applyManifests(this.#parts.paths, yamlOrFile, this.#parts.progress);
     for (const m of applied) this.#parts.progress(`applied ${title(m)}`);
@@ -95,13 +108,12 @@ class LabClient implements LabApi {
 
   waitReady(timeout = waitTimeout): Promise<void> {
     return this.#until(async () => {
-      const problems = this.kube.problems().map((p) => `${p.file}: ${p.message}`);
       const [deployments, pods, services] = await Promise.all([
         this.#list(deploymentKind),
         this.#list(podKind),
         this.#list(serviceKind),
       ]);
-      return [...problems, ...missing({ deployments, pods, services }), ...(await this.#missingPrograms(pods))];
+      return [...this.problems(), ...missing({ deployments, pods, services }), ...(await this.#missingPrograms(pods))];
     }, timeout);
   }
 

@@ -1,0 +1,36 @@
+/** `bin/aquifer`. Errors are messages without stacks; exit code 1, or 2 for arguments that are not understood. */
+import { enableCompileCache } from 'node:module';
+import { describeError } from '../common/core/errors.ts';
+import { runLab } from './lab.ts';
+import { parseLabArgs } from './lab-args.ts';
+
+enableCompileCache();
+
+const help = `aquifer: a service mesh without sidecars
+
+  aquifer lab ...   a cluster of network namespaces on this machine; see aquifer lab --help
+`;
+
+async function main(args: readonly string[]): Promise<number> {
+  const [group, ...rest] = args;
+  if (group === undefined || group === 'help' || group === '--help' || group === '-h') {
+    process.stdout.write(help);
+    return group === undefined ? 2 : 0;
+  }
+  if (group !== 'lab') return usage(`aquifer ${group}: there is no such command; see aquifer --help`);
+  const parsed = parseLabArgs(rest);
+  if (!parsed.ok) return usage(`${parsed.message}; see aquifer lab --help`);
+  return runLab(parsed.command);
+}
+
+function usage(message: string): number {
+  process.stderr.write(`${message}\n`);
+  return 2;
+}
+
+try {
+  process.exit(await main(process.argv.slice(2)));
+} catch (e) {
+  process.stderr.write(`aquifer: ${describeError(e)}\n`);
+  process.exit(1);
+}
