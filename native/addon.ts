@@ -36,6 +36,11 @@ export interface RawSocketSpec {
   readonly bind: RawAddress | undefined;
   /** 0 for none. */
   readonly backlog: number;
+  readonly noDelay: boolean;
+  /** Seconds; 0 for none. */
+  readonly keepAliveIdle: number;
+  readonly keepAliveInterval: number;
+  readonly keepAliveProbes: number;
 }
 
 export interface RawProgram {

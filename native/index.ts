@@ -41,6 +41,7 @@ export {
   bindSocket,
   closeFd,
   dupFd,
+  type KeepAlive,
   originalDestination,
   peerName,
   type SocketSpec,

@@ -20,6 +20,19 @@ export interface SocketSpec {
   readonly bind?: SocketAddr;
   /** listen(2) with this backlog; only for streams. */
   readonly backlog?: number;
+  /** TCP_NODELAY; connections that a listener accepts inherit it. */
+  readonly noDelay?: boolean;
+  /** SO_KEEPALIVE; connections that a listener accepts inherit it. */
+  readonly keepAlive?: KeepAlive;
+}
+
+export interface KeepAlive {
+  /** Seconds without traffic before the first probe, at least 1. */
+  readonly idle: number;
+  /** Seconds between probes, at least 1. */
+  readonly interval: number;
+  /** Unanswered probes that end the connection, 1 to 127. */
+  readonly probes: number;
 }
 
 /**
@@ -39,6 +52,10 @@ export function socketsInNetns(netns: Fd, spec: SocketSpec, count: number): Fd[]
       v6Only: spec.v6Only ?? false,
       bind: spec.bind && toRaw(spec.bind),
       backlog: spec.backlog ?? 0,
+      noDelay: spec.noDelay ?? false,
+      keepAliveIdle: spec.keepAlive?.idle ?? 0,
+      keepAliveInterval: spec.keepAlive?.interval ?? 0,
+      keepAliveProbes: spec.keepAlive?.probes ?? 0,
     },
     count,
   ) as Fd[];

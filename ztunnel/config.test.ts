@@ -25,7 +25,7 @@ test('nothing set gives the defaults of the reference', () => {
   assert.equal(c.dnsProxy, true);
   assert.equal(c.originalSource, 'auto');
   assert.equal(c.nodeName, undefined);
-  assert.deepEqual(c.keepAlive, { time: 180_000, interval: 180_000, retries: 9 });
+  assert.deepEqual(c.keepAlive, { idle: 180, interval: 180, probes: 9 });
 });
 
 test('in Kubernetes istiod is found by its name', () => {

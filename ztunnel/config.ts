@@ -5,6 +5,7 @@
 import { type Millis, millis } from '../common/core/brand.ts';
 import { type Compat, type CompatCase, compatCases } from '../common/core/compat.ts';
 import { type Ip, type Port, parseIp, parsePort } from '../common/core/net.ts';
+import type { KeepAlive } from '../native/index.ts';
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
@@ -70,21 +71,13 @@ export interface ZtunnelConfig {
   readonly poolMaxStreams: number;
   /** Default 5 min. */
   readonly poolUnusedRelease: Millis;
+  /** Default 180 s, 180 s, 9 probes. */
   readonly keepAlive: KeepAlive | undefined;
   /** How long open connections may go on while draining. Default 5 s. */
   readonly drainDeadline: Millis;
   readonly responseBaggage: boolean;
   /** Policy decisions at level info. */
   readonly logPolicyDecisions: boolean;
-}
-
-export interface KeepAlive {
-  /** Idle time before the first probe. Default 180 s. */
-  readonly time: Millis;
-  /** Default 180 s. */
-  readonly interval: Millis;
-  /** Default 9. */
-  readonly retries: number;
 }
 
 export type ConfigResult =
@@ -189,10 +182,11 @@ function originalSource(r: Reader): ZtunnelConfig['originalSource'] {
 
 function keepAlive(r: Reader): KeepAlive | undefined {
   const enabled = r.boolean('KEEPALIVE_ENABLED', true);
+  const seconds = (name: string) => Math.max(1, Math.round(r.duration(name, 180_000) / 1000));
   const settings = {
-    time: r.duration('KEEPALIVE_TIME', 180_000),
-    interval: r.duration('KEEPALIVE_INTERVAL', 180_000),
-    retries: r.integer('KEEPALIVE_RETRIES', 9, 1, 127),
+    idle: seconds('KEEPALIVE_TIME'),
+    interval: seconds('KEEPALIVE_INTERVAL'),
+    probes: r.integer('KEEPALIVE_RETRIES', 9, 1, 127),
   };
   return enabled ? settings : undefined;
 }

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <vector>
 
@@ -31,6 +32,10 @@ struct Spec {
   bool bound;
   Address bind;
   int backlog;
+  bool noDelay;
+  int keepAliveIdle;
+  int keepAliveInterval;
+  int keepAliveProbes;
 };
 
 // `family` 0 takes that of the address; an IPv4 address for an IPv6 socket becomes v4-mapped.
@@ -97,6 +102,10 @@ Spec specFrom(const Napi::Object &o) {
   s.bound = o.Get("bind").IsObject();
   if (s.bound) s.bind = addressFrom(o.Get("bind").As<Napi::Object>(), s.family);
   s.backlog = o.Get("backlog").As<Napi::Number>().Int32Value();
+  s.noDelay = flag("noDelay");
+  s.keepAliveIdle = o.Get("keepAliveIdle").As<Napi::Number>().Int32Value();
+  s.keepAliveInterval = o.Get("keepAliveInterval").As<Napi::Number>().Int32Value();
+  s.keepAliveProbes = o.Get("keepAliveProbes").As<Napi::Number>().Int32Value();
   return s;
 }
 
@@ -119,6 +128,13 @@ UniqueFd makeSocket(const Spec &s) {
   if (s.reuseAddr) setOption(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR");
   if (s.reusePort) setOption(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT");
   if (s.v6Only) setOption(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1, "IPV6_V6ONLY");
+  if (s.noDelay) setOption(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY");
+  if (s.keepAliveIdle > 0) {
+    setOption(fd.get(), SOL_SOCKET, SO_KEEPALIVE, 1, "SO_KEEPALIVE");
+    setOption(fd.get(), IPPROTO_TCP, TCP_KEEPIDLE, s.keepAliveIdle, "TCP_KEEPIDLE");
+    setOption(fd.get(), IPPROTO_TCP, TCP_KEEPINTVL, s.keepAliveInterval, "TCP_KEEPINTVL");
+    setOption(fd.get(), IPPROTO_TCP, TCP_KEEPCNT, s.keepAliveProbes, "TCP_KEEPCNT");
+  }
   if (s.bound) check(bind(fd.get(), s.bind.get(), s.bind.size), "bind");
   if (s.backlog > 0) check(listen(fd.get(), s.backlog), "listen");
   return fd;

@@ -15,9 +15,9 @@ export interface Accepted {
   readonly local: SocketAddr;
 }
 
-/** Accepts until closed. The listener's descriptor is taken over. */
+/** Accepts until closed. The listener's descriptor is taken over; TCP_NODELAY and keep-alive are inherited from it. */
 export function acceptFrom(fd: Fd, onAccepted: (accepted: Accepted) => void): Server {
-  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (socket) => {
+  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
     const accepted = describe(socket);
     // Gone between accept and now.
     if (accepted) onAccepted(accepted);

@@ -20,7 +20,7 @@ export function dialer(clock: Clock): Dial {
 
 function dial(fd: Fd, to: SocketAddr, clock: Clock, signal: AbortSignal, timeoutMs: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const options = { fd, host: to.ip, port: to.port, allowHalfOpen: true, noDelay: true };
+    const options = { fd, host: to.ip, port: to.port, allowHalfOpen: true };
     const socket = connect(options);
     const settle = () => {
       timer.cancel();

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { socketKinds } from '../control/messages.ts';
 import { planListeners, socketSpec } from './listeners.ts';
 
-const options = { mark: 1337, ipv6: true, dnsProxy: true, portReuse: true };
+const options = { mark: 1337, ipv6: true, dnsProxy: true, portReuse: true, keepAlive: undefined };
 
 test('steered listeners are on loopback, on any port, unmarked, both families', () => {
   const plans = planListeners('steered', { ...options, ipv6: false, dnsProxy: false });
@@ -43,9 +43,9 @@ test('fixed listeners have the ports that Istio redirects to', () => {
 
 test('a steered pod marks only the socket that speaks for the client; its own mark is how Istio tells ours', () => {
   for (const kind of socketKinds) {
-    assert.equal(socketSpec(kind, 'fixed', 1337).mark, 1337, kind);
-    assert.equal(socketSpec(kind, 'steered', 1337).mark, kind.startsWith('inbound') ? 1337 : undefined, kind);
-    assert.equal(socketSpec(kind, 'steered', 1337).transparent ?? false, kind.startsWith('inbound'), kind);
-    assert.equal(socketSpec(kind, 'steered', 1337).family, kind.endsWith('6') ? 6 : 4);
+    assert.equal(socketSpec(kind, 'fixed', options).mark, 1337, kind);
+    assert.equal(socketSpec(kind, 'steered', options).mark, kind.startsWith('inbound') ? 1337 : undefined, kind);
+    assert.equal(socketSpec(kind, 'steered', options).transparent ?? false, kind.startsWith('inbound'), kind);
+    assert.equal(socketSpec(kind, 'steered', options).family, kind.endsWith('6') ? 6 : 4);
   }
 });

@@ -1,6 +1,6 @@
 /** Which listeners a pod gets, and what kind of sockets its connections are made from. Pure. */
 import type { Ip, Port } from '../../common/core/net.ts';
-import type { SocketSpec } from '../../native/index.ts';
+import type { KeepAlive, SocketSpec } from '../../native/index.ts';
 import type { ListenerRole, SocketKind } from '../control/messages.ts';
 
 /**
@@ -21,6 +21,8 @@ export interface ListenerOptions {
   /** Only for fixed ports. */
   readonly dnsProxy: boolean;
   readonly portReuse: boolean;
+  /** Of the outbound listener and of every dialled socket; undefined: none. */
+  readonly keepAlive: KeepAlive | undefined;
 }
 
 /** Connections that wait for accept while a worker restarts; net.core.somaxconn cuts it. */
@@ -29,20 +31,21 @@ const loopback = { 4: '127.0.0.1' as Ip, 6: '::1' as Ip };
 const wildcard = { 4: '0.0.0.0' as Ip, 6: '::' as Ip };
 
 export function planListeners(mode: CaptureMode, options: ListenerOptions): readonly ListenerPlan[] {
-  return mode === 'steered' ? steered() : fixed(options);
+  return mode === 'steered' ? steered(options) : fixed(options);
 }
 
 /** All of them, whatever is switched on: the agent's packet has a place for each, and the agent decides what it captures. */
-function steered(): ListenerPlan[] {
+function steered(options: ListenerOptions): ListenerPlan[] {
   const tcp: readonly ListenerRole[] = ['plaintext', 'hbone', 'outbound', 'dnsTcp'];
   const plans: ListenerPlan[] = [];
-  for (const role of tcp) {
-    for (const family of [4, 6] as const) {
-      plans.push({ role, family, spec: stream(family, { ip: loopback[family], port: 0 as Port }, {}) });
-    }
-  }
   for (const family of [4, 6] as const) {
-    plans.push({ role: 'dnsUdp', family, spec: datagram(family, { ip: loopback[family], port: 0 as Port }, {}) });
+    const at = { ip: loopback[family], port: 0 as Port };
+    // A pod may have IPv6 switched off: then ::1 is not there, and only a transparent socket may be bound to it.
+    const missing = family === 6 ? { transparent: true } : {};
+    for (const role of tcp) {
+      plans.push({ role, family, spec: stream(family, at, { ...missing, ...kept(role, options) }) });
+    }
+    plans.push({ role: 'dnsUdp', family, spec: datagram(family, at, missing) });
   }
   return plans;
 }
@@ -59,7 +62,7 @@ function fixed(options: ListenerOptions): ListenerPlan[] {
   ).map(([role, port]) => ({
     role,
     family,
-    spec: stream(family, { ip: wildcard[family], port: port as Port }, extra),
+    spec: stream(family, { ip: wildcard[family], port: port as Port }, { ...extra, ...kept(role, options) }),
   }));
   if (!options.dnsProxy) return plans;
   const dns = { mark: options.mark, reusePort: options.portReuse };
@@ -71,34 +74,43 @@ function fixed(options: ListenerOptions): ListenerPlan[] {
   return plans;
 }
 
+/** Only the outbound listener: the other peers are proxies with pings of their own, or dialled sockets that have it. */
+function kept(role: ListenerRole, { keepAlive }: ListenerOptions): Extra {
+  return role === 'outbound' && keepAlive ? { keepAlive } : {};
+}
+
 /**
  * In steered mode only the inbound dial is marked: the agent's rule sends that mark to loopback, and sk_lookup lets it pass.
  * The other sockets are known by the cgroup, so a pod that sets marks gains nothing.
  */
-export function socketSpec(kind: SocketKind, mode: CaptureMode, mark: number): SocketSpec {
+export function socketSpec(
+  kind: SocketKind,
+  mode: CaptureMode,
+  { mark, keepAlive }: Pick<ListenerOptions, 'mark' | 'keepAlive'>,
+): SocketSpec {
+  const family = kind.endsWith('6') ? 6 : 4;
   const marked = mode === 'fixed' ? { mark } : {};
+  const common = { family, ...(family === 6 && { v6Only: true }) } as const;
+  const dialled = { ...common, type: 'stream', noDelay: true, ...(keepAlive && { keepAlive }) } as const;
   switch (kind) {
     case 'outbound4':
-      return { family: 4, type: 'stream', ...marked };
     case 'outbound6':
-      return { family: 6, type: 'stream', v6Only: true, ...marked };
+      return { ...dialled, ...marked };
     case 'inbound4':
-      return { family: 4, type: 'stream', transparent: true, mark };
     case 'inbound6':
-      return { family: 6, type: 'stream', v6Only: true, transparent: true, mark };
+      return { ...dialled, transparent: true, mark };
     case 'dns4':
-      return { ...datagram(4, { ip: wildcard[4], port: 0 as Port }, {}), ...marked };
     case 'dns6':
-      return { ...datagram(6, { ip: wildcard[6], port: 0 as Port }, {}), ...marked };
+      return { ...common, type: 'dgram', bind: { ip: wildcard[family], port: 0 as Port }, ...marked };
   }
 }
 
-type Extra = Pick<SocketSpec, 'mark' | 'reusePort' | 'transparent'>;
+type Extra = Pick<SocketSpec, 'mark' | 'reusePort' | 'transparent' | 'keepAlive'>;
 
 function stream(family: 4 | 6, bind: NonNullable<SocketSpec['bind']>, extra: Extra): SocketSpec {
   // A wildcard IPv6 listener takes both families; one on ::1 could not.
   const v6Only = family === 6 ? { v6Only: bind.ip !== wildcard[6] } : {};
-  return { family, type: 'stream', reuseAddr: true, ...v6Only, bind, backlog, ...extra };
+  return { family, type: 'stream', reuseAddr: true, noDelay: true, ...v6Only, bind, backlog, ...extra };
 }
 
 function datagram(family: 4 | 6, bind: NonNullable<SocketSpec['bind']>, extra: Extra): SocketSpec {

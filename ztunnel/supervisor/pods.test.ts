@@ -69,7 +69,7 @@ function table(mode: 'steered' | 'fixed' = 'steered') {
     workers,
     mode: () => mode,
     steer: async (pod, fds) => void steered.push({ pod, fds }),
-    listeners: { mark: 1337, ipv6: true, dnsProxy: true, portReuse: true },
+    listeners: { mark: 1337, ipv6: true, dnsProxy: true, portReuse: true, keepAlive: undefined },
     drainDeadlineMs: 5_000,
     clock,
     log: silentLogger,

@@ -128,7 +128,7 @@ export class PodTable implements ZdsHandler {
   sockets(id: number, kind: SocketKind, count: number): readonly Fd[] {
     const pod = this.#byId.get(id);
     if (!pod) return [];
-    const spec = socketSpec(kind, pod.mode, this.#options.listeners.mark);
+    const spec = socketSpec(kind, pod.mode, this.#options.listeners);
     return this.#options.kernel.socketsInNetns(pod.netns, spec, count);
   }
 

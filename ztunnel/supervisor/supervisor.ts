@@ -69,6 +69,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
       ipv6: config.ipv6,
       dnsProxy: config.dnsProxy,
       portReuse: config.portReuse,
+      keepAlive: config.keepAlive,
     },
     drainDeadlineMs: config.drainDeadline,
     clock,
