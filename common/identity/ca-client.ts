@@ -1,112 +1,75 @@
 /** Certificates from istiod or anything else that speaks IstioCertificateService (ambient-wire 4). */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { Client, type ServiceError } from '@grpc/grpc-js';
 import { certificateService, type PbCertificateResponse, structFromJson } from '../api/index.ts';
 import { describeError, MeshError } from '../core/errors.ts';
 import type { Identity } from '../mesh/types.ts';
 import { spiffeIdentities } from '../tls/verify.ts';
+import { type Connection, type ControlPlane, controlPlaneConnection } from '../xds/connect.ts';
 import { createCsr } from './csr.ts';
 import { formatSpiffe, sameIdentity } from './spiffe.ts';
 import type { CertificateAuthority, WorkloadCertificate } from './types.ts';
 
-export interface CaClientOptions {
-  /** `host:port` of istiod's TLS port. */
-  readonly address: string;
-  /** Name that istiod's serving certificate must have, where it is not the host of the address (`ALT_CA_HOSTNAME`). */
-  readonly serverName?: string;
-  /** File with the PEM roots that istiod's serving certificate must chain to; read for each request. */
-  readonly rootFile: string;
-  /** File with the bearer token; read for each request, since the kubelet rotates it. */
-  readonly tokenFile: string;
-  /** Sent as `clusterid`. */
-  readonly clusterId: string;
+const method = certificateService.CreateCertificate;
+type Request = Parameters<typeof method.requestSerialize>[0];
+
+export interface CaClientOptions extends ControlPlane {
   /** Seconds asked for; 86,400 in ztunnel (`SECRET_TTL`). */
   readonly ttlSeconds: number;
-}
-
-export interface CaClient extends CertificateAuthority {
-  close(): void;
 }
 
 /** An answer takes milliseconds; a CA that is gone shall not hold one of the few places in the store's queue. */
 const requestTimeout = 10_000;
 
-/** CreateCertificate for an impersonated identity. All failures are MeshError IDENTITY_UNAVAILABLE. */
-export function createCaClient(options: CaClientOptions): CaClient {
-  let current: { readonly roots: string; readonly client: Client } | undefined;
-
-  /** The channel is kept until the roots on disk change. */
-  function clientFor(roots: string): Client {
-    if (current?.roots !== roots) {
-      current?.client.close();
-      const client = new Client(
-        options.address,
-        credentials.createSsl(Buffer.from(roots)),
-        options.serverName === undefined
-          ? {}
-          : { 'grpc.ssl_target_name_override': options.serverName, 'grpc.default_authority': options.serverName },
-      );
-      current = { roots, client };
-    }
-    return current.client;
-  }
-
-  async function fetch(identity: Identity, signal: AbortSignal): Promise<WorkloadCertificate> {
-    const { csr, privateKey } = await createCsr(identity);
-    const [roots, token] = await Promise.all([
-      readSetting(options.rootFile, 'the root certificates of istiod'),
-      readSetting(options.tokenFile, 'the token of the node proxy'),
-    ]);
-    signal.throwIfAborted();
-    const metadata = new Metadata();
-    metadata.set('authorization', `Bearer ${token.trim()}`);
-    metadata.set('clusterid', options.clusterId);
-    const request = {
-      csr,
-      validityDuration: options.ttlSeconds,
-      metadata: structFromJson({ ImpersonatedIdentity: formatSpiffe(identity) }),
-    };
-    const response = await call(clientFor(roots), request, metadata, signal);
-    return readResponse(identity, privateKey, response);
-  }
-
-  function call(
-    client: Client,
-    request: Parameters<typeof certificateService.CreateCertificate.requestSerialize>[0],
-    metadata: Metadata,
-    signal: AbortSignal,
-  ): Promise<PbCertificateResponse> {
-    const method = certificateService.CreateCertificate;
-    return new Promise((resolve, reject) => {
-      const onAbort = () => {
-        pending.cancel();
-        reject(signal.reason);
-      };
-      const pending = client.makeUnaryRequest(
-        method.path,
-        method.requestSerialize,
-        method.responseDeserialize,
-        request,
-        metadata,
-        { deadline: Date.now() + requestTimeout },
-        (error: ServiceError | null, response?: PbCertificateResponse) => {
-          signal.removeEventListener('abort', onAbort);
-          if (response) resolve(response);
-          else reject(new MeshError('IDENTITY_UNAVAILABLE', `${options.address}: ${error?.message}`, { cause: error }));
-        },
-      );
-      signal.addEventListener('abort', onAbort, { once: true });
-    });
-  }
-
+/**
+ * CreateCertificate for an impersonated identity. Roots and token are read again for each request, and each has a
+ * connection of its own, so that gRPC's own back-off never comes on top of the store's. Failures are MeshError
+ * IDENTITY_UNAVAILABLE, or the signal's reason.
+ */
+export function createCaClient(options: CaClientOptions): CertificateAuthority {
   return {
-    fetch,
-    close() {
-      current?.client.close();
-      current = undefined;
+    async fetch(identity, signal) {
+      const { csr, privateKey } = await createCsr(identity);
+      const connection = await controlPlaneConnection(options).catch((error: unknown) => {
+        throw new MeshError('IDENTITY_UNAVAILABLE', describeError(error), { cause: error });
+      });
+      signal.throwIfAborted();
+      const request = {
+        csr,
+        validityDuration: options.ttlSeconds,
+        metadata: structFromJson({ ImpersonatedIdentity: formatSpiffe(identity) }),
+      };
+      return readResponse(identity, privateKey, await call(connection, request, signal));
     },
   };
+}
+
+function call(connection: Connection, request: Request, signal: AbortSignal): Promise<PbCertificateResponse> {
+  const client = new Client(connection.target, connection.credentials, connection.options);
+  return new Promise<PbCertificateResponse>((resolve, reject) => {
+    const onAbort = () => {
+      pending.cancel();
+      reject(signal.reason);
+    };
+    const pending = client.makeUnaryRequest(
+      method.path,
+      method.requestSerialize,
+      method.responseDeserialize,
+      request,
+      connection.metadata,
+      // grpc-js knows only the wall clock.
+      { deadline: Date.now() + requestTimeout },
+      (error: ServiceError | null, response?: PbCertificateResponse) => {
+        signal.removeEventListener('abort', onAbort);
+        if (response) resolve(response);
+        else {
+          const reason = `CreateCertificate at ${connection.target}: ${error?.message ?? 'no answer'}`;
+          reject(new MeshError('IDENTITY_UNAVAILABLE', reason, { cause: error }));
+        }
+      },
+    );
+    signal.addEventListener('abort', onAbort, { once: true });
+  }).finally(() => client.close());
 }
 
 /**
@@ -153,12 +116,4 @@ export function readResponse(
 
 function splitPem(text: string): readonly string[] {
   return text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-}
-
-async function readSetting(path: string, what: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    throw new MeshError('IDENTITY_UNAVAILABLE', `${what} cannot be read: ${describeError(error)}`, { cause: error });
-  }
 }

@@ -3,11 +3,15 @@ import { KeyObject, randomBytes, webcrypto } from 'node:crypto';
 import { formatSpiffe } from '../identity/spiffe.ts';
 import type { CertificateAuthority, WorkloadCertificate } from '../identity/types.ts';
 import {
+  AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
   ExtendedKeyUsageExtension,
   KeyUsageFlags,
   KeyUsagesExtension,
+  Pkcs10CertificateRequest,
+  type PublicKeyType,
   SubjectAlternativeNameExtension,
+  SubjectKeyIdentifierExtension,
   type X509Certificate,
   X509CertificateGenerator,
 } from '../identity/x509.ts';
@@ -34,6 +38,8 @@ export interface FakeCa extends CertificateAuthority {
   readonly root: string;
   readonly requests: readonly Identity[];
   issue(identity: Identity, options?: IssueOptions): Promise<WorkloadCertificate>;
+  /** A leaf, PEM, for the key of a PKCS#10 request. */
+  sign(csr: string, identity: Identity): Promise<string>;
 }
 
 export const usage = { clientAuth, serverAuth };
@@ -52,6 +58,7 @@ export async function createFakeCa(wall: () => number = Date.now): Promise<FakeC
       extensions: [
         new BasicConstraintsExtension(true, undefined, true),
         new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+        await SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto as Crypto),
       ],
     },
     webcrypto as Crypto,
@@ -59,21 +66,20 @@ export async function createFakeCa(wall: () => number = Date.now): Promise<FakeC
   const rootPem = root.toString('pem');
   const requests: Identity[] = [];
 
-  async function issue(identity: Identity, options: IssueOptions = {}): Promise<WorkloadCertificate> {
-    const leafKeys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-    const notBefore = options.notBefore ?? wall() - 120_000;
-    const notAfter = options.notAfter ?? wall() + 86_400_000;
-    const leaf = await X509CertificateGenerator.create(
+  async function leaf(publicKey: PublicKeyType, identity: Identity, options: IssueOptions): Promise<X509Certificate> {
+    return X509CertificateGenerator.create(
       {
         serialNumber: serial(),
         issuer: root.subject,
-        notBefore: new Date(notBefore),
-        notAfter: new Date(notAfter),
-        publicKey: leafKeys.publicKey,
+        notBefore: new Date(options.notBefore ?? wall() - 120_000),
+        notAfter: new Date(options.notAfter ?? wall() + 86_400_000),
+        publicKey,
         signingKey: keys.privateKey,
         signingAlgorithm: algorithm,
         extensions: [
           new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+          // Tells roots of one name apart, without which OpenSSL tries only the first of a bundle during CA rotation.
+          await AuthorityKeyIdentifierExtension.create(keys.publicKey, false, webcrypto as Crypto),
           new ExtendedKeyUsageExtension([...(options.usages ?? [clientAuth, serverAuth])]),
           new SubjectAlternativeNameExtension(
             [
@@ -86,13 +92,18 @@ export async function createFakeCa(wall: () => number = Date.now): Promise<FakeC
       },
       webcrypto as Crypto,
     );
+  }
+
+  async function issue(identity: Identity, options: IssueOptions = {}): Promise<WorkloadCertificate> {
+    const leafKeys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+    const certificate = await leaf(leafKeys.publicKey, identity, options);
     return {
       identity,
       privateKey: KeyObject.from(leafKeys.privateKey).export({ type: 'pkcs8', format: 'pem' }) as string,
-      chain: [leaf.toString('pem')],
+      chain: [certificate.toString('pem')],
       roots: [rootPem],
-      notBefore,
-      notAfter,
+      notBefore: certificate.notBefore.getTime(),
+      notAfter: certificate.notAfter.getTime(),
     };
   }
 
@@ -100,6 +111,9 @@ export async function createFakeCa(wall: () => number = Date.now): Promise<FakeC
     root: rootPem,
     requests,
     issue,
+    async sign(csr, identity) {
+      return (await leaf(new Pkcs10CertificateRequest(csr).publicKey, identity, {})).toString('pem');
+    },
     async fetch(identity, signal) {
       signal.throwIfAborted();
       requests.push(identity);

@@ -680,6 +680,15 @@ export function hboneCompliance(engine: HboneEngine): void {
         });
       }
 
+      it('trusts both roots of one name while the CA is rotated', async () => {
+        const { address } = await startServer(hold, {
+          certificate: { ...serverCertificate, roots: [otherCa.root, ca.root] },
+        });
+        await open(startPool(), address);
+        const renewed = await otherCa.issue(client);
+        await open(startPool({ certificate: async () => ({ ...renewed, roots: [otherCa.root, ca.root] }) }), address);
+      });
+
       it('reports a certificate that cannot be had', async () => {
         const pool = startPool({
           certificate: async () => {
