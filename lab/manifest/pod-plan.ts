@@ -2,6 +2,7 @@
 import type { Container, PodSpec } from '../../common/kube/kinds/core.ts';
 import type { Image } from '../image/image.ts';
 import { findImage, unknownImage } from '../image/table.ts';
+import type { Privileges } from '../pods/launch.ts';
 import { type EnvPlan, planEnv } from './env.ts';
 import { type ProbePlan, planProbe } from './probe.ts';
 import type { Problems } from './problems.ts';
@@ -36,9 +37,7 @@ export interface ContainerPlan {
   readonly env: readonly EnvPlan[];
   readonly workingDir: string;
   readonly mounts: readonly VolumeMountPlan[];
-  readonly user: { readonly uid: number; readonly gid: number } | undefined;
-  readonly noNewPrivileges: boolean;
-  readonly dropAllCapabilities: boolean;
+  readonly privileges: Privileges;
   readonly readiness: ProbePlan | undefined;
   readonly liveness: ProbePlan | undefined;
   readonly startup: ProbePlan | undefined;
@@ -141,7 +140,6 @@ function planContainer(c: Container, at: string, context: ContainerContext, prob
   }
   const probe = (name: 'readinessProbe' | 'livenessProbe' | 'startupProbe') =>
     planProbe(c[name], `${at}.${name}`, (port) => containerPort(c, port), problems);
-  const security = planSecurity(c, at, context.podSecurity, problems);
   return {
     name: c.name,
     imageReference: c.image ?? '',
@@ -150,7 +148,7 @@ function planContainer(c: Container, at: string, context: ContainerContext, prob
     env: planEnv(c, at, problems),
     workingDir: c.workingDir ?? image?.workingDir ?? '/',
     mounts: planMounts(c, at, context.volumes, problems),
-    ...security,
+    privileges: planPrivileges(c, at, context.podSecurity, problems),
     readiness: probe('readinessProbe'),
     liveness: probe('livenessProbe'),
     startup: probe('startupProbe'),
@@ -188,7 +186,7 @@ function containerPort(c: Container, port: number | string): number | undefined 
   return c.ports?.find((p) => p.name === port)?.containerPort;
 }
 
-function planSecurity(c: Container, at: string, pod: SecurityContext, problems: Problems) {
+function planPrivileges(c: Container, at: string, pod: SecurityContext, problems: Problems): Privileges {
   const field = `${at}.securityContext`;
   const own = c['securityContext'] as SecurityContext | undefined;
   const known = ['runAsUser', 'runAsGroup', 'runAsNonRoot', 'allowPrivilegeEscalation', 'capabilities'];

@@ -14,7 +14,7 @@ import { podLogFile } from '../names.ts';
 import { killCgroup, makeCgroup } from '../system/cgroup.ts';
 import { exitCode } from '../system/exit-code.ts';
 import { systemPath } from '../system/run.ts';
-import { containerArgv, type Namespaces } from './launch.ts';
+import { containerArgv, type Namespaces, type Privileges } from './launch.ts';
 import { type BindMount, prepareRootfs } from './rootfs.ts';
 import { accountPath, accountVolume, type PodVolumes, volumeFolder } from './volumes.ts';
 
@@ -31,6 +31,7 @@ export interface RunningContainer {
   readonly cgroup: string;
   readonly env: Readonly<Record<string, string>>;
   readonly workingDir: string;
+  readonly privileges: Privileges;
   /** Exit code, or 128 + signal number, when the process has ended and all that it left has been killed. */
   readonly exited: Promise<number>;
   signal(signal: NodeJS.Signals): void;
@@ -59,9 +60,7 @@ export async function startContainer(
     cgroup,
     ...rootfs,
     workingDir: plan.workingDir,
-    ...(plan.user ? { user: plan.user } : {}),
-    noNewPrivileges: plan.noNewPrivileges,
-    dropAllCapabilities: plan.dropAllCapabilities,
+    privileges: plan.privileges,
     argv: plan.argv.map((a) => expand(a, env)),
   });
   const { metadata } = c.pod();
@@ -76,6 +75,7 @@ export async function startContainer(
     cgroup,
     env,
     workingDir: plan.workingDir,
+    privileges: plan.privileges,
     exited,
     signal: (signal) => void child.kill(signal),
   };

@@ -19,15 +19,21 @@ export function sandboxArgv(netns: string, cgroup: string, hostname: string): st
   return [nsenter, `--net=${netns}`, 'unshare', '--uts', 'sh', '-c', script, 'sandbox', cgroup, hostname];
 }
 
+/** Which rights a container's processes have. */
+export interface Privileges {
+  /** undefined: root. */
+  readonly user: { readonly uid: number; readonly gid: number } | undefined;
+  readonly noNewPrivileges: boolean;
+  readonly dropAllCapabilities: boolean;
+}
+
 export interface ContainerLaunch {
   readonly namespaces: Namespaces;
   readonly cgroup: string;
   readonly fstab: string;
   readonly root: string;
   readonly workingDir: string;
-  readonly user?: { readonly uid: number; readonly gid: number };
-  readonly noNewPrivileges: boolean;
-  readonly dropAllCapabilities: boolean;
+  readonly privileges: Privileges;
   readonly argv: readonly string[];
 }
 
@@ -50,19 +56,20 @@ exec "$chroot" "$root" "$@"`;
     l.cgroup,
     l.fstab,
     l.root,
-    ...insideArgv(l),
+    '/usr/bin/env',
+    `--chdir=${l.workingDir}`,
+    ...drop(l.privileges),
+    ...l.argv,
   ];
 }
 
-/** What chroot(1) runs: the working folder, then the user and privileges, then the command. */
-function insideArgv(l: Omit<ContainerLaunch, 'namespaces' | 'cgroup' | 'fstab' | 'root'>): string[] {
-  const privileges = [
-    ...(l.user ? [`--reuid=${l.user.uid}`, `--regid=${l.user.gid}`, '--clear-groups'] : []),
-    ...(l.noNewPrivileges ? ['--no-new-privs'] : []),
-    ...(l.dropAllCapabilities ? ['--bounding-set=-all', '--inh-caps=-all'] : []),
+function drop(p: Privileges): string[] {
+  const changes = [
+    ...(p.user ? [`--reuid=${p.user.uid}`, `--regid=${p.user.gid}`, '--clear-groups'] : []),
+    ...(p.noNewPrivileges ? ['--no-new-privs'] : []),
+    ...(p.dropAllCapabilities ? ['--bounding-set=-all', '--inh-caps=-all'] : []),
   ];
-  const drop = privileges.length > 0 ? ['/usr/bin/setpriv', ...privileges, '--'] : [];
-  return ['/usr/bin/env', `--chdir=${l.workingDir}`, ...drop, ...l.argv];
+  return changes.length > 0 ? ['/usr/bin/setpriv', ...changes, '--'] : [];
 }
 
 export interface ExecLaunch {
@@ -70,13 +77,25 @@ export interface ExecLaunch {
   readonly pid: number;
   readonly cgroup: string;
   readonly workingDir: string;
+  readonly privileges: Privileges;
   readonly argv: readonly string[];
 }
 
 export function execArgv(l: ExecLaunch): string[] {
   const script = `${joinCgroup}; cd "$2"; shift 2; exec "$@"`;
   const target = [`--target=${l.pid}`, '--net', '--uts', '--mount', '--root', '--wd'];
-  return [nsenter, ...target, '/bin/sh', '-c', script, 'exec', l.cgroup, l.workingDir, ...l.argv];
+  return [
+    nsenter,
+    ...target,
+    '/bin/sh',
+    '-c',
+    script,
+    'exec',
+    l.cgroup,
+    l.workingDir,
+    ...drop(l.privileges),
+    ...l.argv,
+  ];
 }
 
 /** A program on a host of the lab: the machine's files, but a /etc of its own. */

@@ -277,9 +277,9 @@ export class PodRunner {
   }
 
   async #writeProcesses(): Promise<void> {
-    const entries = [...this.#running].map(([name, { pid, cgroup, env, workingDir }]) => [
+    const entries = [...this.#running].map(([name, { pid, cgroup, env, workingDir, privileges }]) => [
       name,
-      { pid, cgroup, env, workingDir },
+      { pid, cgroup, env, workingDir, privileges },
     ]);
     await writeProcesses(this.#o.runtime.paths.pod(this.#pod.metadata.uid), Object.fromEntries(entries));
   }

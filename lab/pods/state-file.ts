@@ -2,12 +2,14 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { replaceFile } from '../tokens.ts';
+import type { Privileges } from './launch.ts';
 
 export interface ContainerProcess {
   readonly pid: number;
   readonly cgroup: string;
   readonly env: Readonly<Record<string, string>>;
   readonly workingDir: string;
+  readonly privileges: Privileges;
 }
 
 /** By container. */

@@ -1,5 +1,5 @@
 /** Fills the folders of a pod's volumes, and keeps them current: tokens before they expire, ConfigMaps when they change. */
-import { mkdir, readFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { millis } from '../../common/core/brand.ts';
 import { sleep } from '../../common/core/clock.ts';
@@ -39,6 +39,8 @@ export function volumeFolder(v: Pick<PodVolumes, 'dir'>, name: string): string {
 export async function fillVolume(v: PodVolumes, plan: VolumePlan): Promise<void> {
   const folder = volumeFolder(v, plan.name);
   await mkdir(folder, { recursive: true });
+  // An emptyDir is everybody's, whatever user a container has.
+  if (plan.sources.some((s) => s.kind === 'emptyDir')) await chmod(folder, 0o777);
   for (const source of plan.sources) {
     for (const [path, content] of await contents(v, source)) await writeChanged(join(folder, path), content);
   }

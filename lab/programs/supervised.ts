@@ -3,12 +3,14 @@ import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { millis } from '../../common/core/brand.ts';
+import { type Millis, millis } from '../../common/core/brand.ts';
+import { sleep } from '../../common/core/clock.ts';
+import { describeError } from '../../common/core/errors.ts';
 import type { Runtime } from '../daemon/runtime.ts';
 import { netnsName, netnsPath, programLogFile } from '../names.ts';
 import { resolvConf } from '../pods/container.ts';
 import { programArgv } from '../pods/launch.ts';
-import { makeCgroup } from '../system/cgroup.ts';
+import { killCgroup, makeCgroup } from '../system/cgroup.ts';
 import { exitCode } from '../system/exit-code.ts';
 import { systemPath } from '../system/run.ts';
 import { replaceFile } from '../tokens.ts';
@@ -100,7 +102,7 @@ export class Supervised {
   }
 
   #exited(code: number, ran: number): void {
-    const { lab, log, clock } = this.#runtime;
+    const { log } = this.#runtime;
     const { name, host } = this.#spec;
     this.#child = undefined;
     this.#handlers.onExit?.();
@@ -112,12 +114,19 @@ export class Supervised {
       ran_ms: Math.round(ran),
       wait_ms: this.#backOff,
     });
-    void rm(programFile(lab, name, host), { force: true }).then(() => {
-      clock.after(millis(this.#backOff), () => {
-        this.#restarts += 1;
-        void this.#launch();
-      });
-      this.#backOff = Math.min(Math.max(this.#backOff * 2, firstBackOff), longestBackOff);
-    });
+    const wait = millis(this.#backOff);
+    this.#backOff = Math.min(Math.max(this.#backOff * 2, firstBackOff), longestBackOff);
+    void this.#restart(wait).catch((e: unknown) =>
+      log.error('a program cannot be started again', { name, host, error: describeError(e) }),
+    );
+  }
+
+  /** A container's processes end with its first one, as they do with a pid namespace. */
+  async #restart(wait: Millis): Promise<void> {
+    await killCgroup(this.#spec.cgroup);
+    await rm(programFile(this.#runtime.lab, this.#spec.name, this.#spec.host), { force: true });
+    await sleep(this.#runtime.clock, wait, new AbortController().signal);
+    this.#restarts += 1;
+    await this.#launch();
   }
 }
