@@ -23,7 +23,9 @@ export function acceptFrom(fd: Fd, onAccepted: (accepted: Accepted) => void): Se
     if (accepted) onAccepted(accepted);
     else socket.destroy();
   });
-  server.listen({ fd, backlog });
+  // With a descriptor Node reads the backlog from the second argument only, which its types do not know (v26, lib/net.js).
+  const listen: (options: { readonly fd: Fd }, backlog: number) => unknown = server.listen.bind(server);
+  listen({ fd }, backlog);
   return server;
 }
 
