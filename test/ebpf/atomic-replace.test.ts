@@ -7,7 +7,7 @@ import { loadBpf, netnsCookie } from '../../native/index.ts';
 import { skipUnless } from '../harness/require.ts';
 import { Bed, objectPath, tool } from './bed.ts';
 
-describe('atomic replace', { skip: skipUnless('ebpf', 'program:ip', 'program:nsenter') }, () => {
+describe('atomic replace', { timeout: 120_000, skip: skipUnless('ebpf', 'program:ip', 'program:nsenter') }, () => {
   let bed: Bed;
   before(async () => {
     bed = await Bed.make();

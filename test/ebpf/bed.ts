@@ -25,11 +25,12 @@ export const hosts = ['node', 'p1', 'p2', 'ext'] as const;
 export type Host = (typeof hosts)[number];
 export const cgroups = ['p1', 'p2', 'ztunnel', 'kubelet', 'other'] as const;
 export type Cgroup = (typeof cgroups)[number];
+const nestedCgroups = ['p1/app', 'ztunnel/worker'] as const;
 
 /** Where an app runs. `netns` alone means the cgroup of the same name. */
 export interface Place {
   readonly netns: Host;
-  readonly cgroup?: Cgroup | 'p1/app';
+  readonly cgroup?: Cgroup | (typeof nestedCgroups)[number];
 }
 
 export const ip4 = { p1: '10.99.1.2', p2: '10.99.2.2', ext: '10.99.3.2' } as const;
@@ -77,7 +78,7 @@ export class Bed {
       mkdirSync(join(this.#folder, 'bpf'));
       ip(`netns add ${this.#prefix}-node`);
       execFileSync('mount', ['-t', 'bpf', 'bpf', join(this.#folder, 'bpf')]);
-      for (const c of [...cgroups, 'p1/app']) mkdirSync(join(this.cgroup, c), { recursive: true });
+      for (const c of [...cgroups, ...nestedCgroups]) mkdirSync(join(this.cgroup, c), { recursive: true });
       this.#makeNetwork();
       this.netns = Object.fromEntries(hosts.map((h) => [h, openNetns(this.netnsPath(h))])) as Record<Host, Fd>;
       writeFileSync(join(this.cgroup, 'ztunnel/cgroup.procs'), String(process.pid));
@@ -249,7 +250,7 @@ export class Bed {
       () => writeFileSync(join(this.#home, 'cgroup.procs'), String(process.pid)),
       () => execFileSync('umount', [join(this.#folder, 'bpf')]),
       () => rmSync(this.#folder, { recursive: true }),
-      ...['p1/app', ...cgroups, ''].map((c) => () => rmdirSync(join(this.cgroup, c))),
+      ...[...nestedCgroups, ...cgroups, ''].map((c) => () => rmdirSync(join(this.cgroup, c))),
       ...[...hosts.map((h) => `${this.#prefix}-${h}`), ...this.#extraNetns].map((n) => () => ip(`netns del ${n}`)),
     ];
     const failed: unknown[] = [];

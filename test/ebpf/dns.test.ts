@@ -19,7 +19,10 @@ interface Answer {
   readonly error?: string;
 }
 
-describe('DNS capture', { skip: skipUnless('ebpf', 'program:ip', 'program:nsenter', 'program:unshare') }, () => {
+describe('DNS capture', {
+  timeout: 120_000,
+  skip: skipUnless('ebpf', 'program:ip', 'program:nsenter', 'program:unshare'),
+}, () => {
   let bed: Bed;
   let capture: EbpfCapture;
   let proxy: PodProxy;

@@ -12,7 +12,7 @@ import type { PodProxy } from './proxy.ts';
 
 const client: Place = { netns: 'p2' };
 
-describe('inbound capture', { skip: skipUnless('ebpf', 'program:ip', 'program:nsenter') }, () => {
+describe('inbound capture', { timeout: 120_000, skip: skipUnless('ebpf', 'program:ip', 'program:nsenter') }, () => {
   let bed: Bed;
   let capture: EbpfCapture;
   let proxy: PodProxy;

@@ -10,7 +10,10 @@ import type { PodProxy } from './proxy.ts';
 
 const app = { netns: 'p1' } as const;
 
-describe('outbound capture', { skip: skipUnless('ebpf', 'program:ip', 'program:nsenter', 'program:setpriv') }, () => {
+describe('outbound capture', {
+  timeout: 120_000,
+  skip: skipUnless('ebpf', 'program:ip', 'program:nsenter', 'program:setpriv'),
+}, () => {
   let bed: Bed;
   let capture: EbpfCapture;
   let proxy: PodProxy;
@@ -175,6 +178,7 @@ describe('outbound capture', { skip: skipUnless('ebpf', 'program:ip', 'program:n
       [{ netns: 'node', cgroup: 'p2' }, '10.99.3.1'],
       [{ netns: 'p2' }, ip4.p2],
       [{ netns: 'p1', cgroup: 'ztunnel' }, ip4.p1],
+      [{ netns: 'p1', cgroup: 'ztunnel/worker' }, ip4.p1],
     ] as const) {
       const d = await bed.dial(place, ip4.ext, 80, '--send', 'x');
       assert.ok(d.told.app?.includes(source), `${place.netns} was seen from ${d.told.app}`);

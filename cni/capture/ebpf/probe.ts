@@ -1,8 +1,17 @@
 /** Whether this kernel can do eBPF capture: tried with the real programs in a scratch cgroup and netns, never told by version. */
 import { mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Fd } from '../../../common/core/brand.ts';
 import { describeError } from '../../../common/core/errors.ts';
-import { closeFd, isNativeError, loadBpf, netnsCookie, newNetns } from '../../../native/index.ts';
+import {
+  closeFd,
+  isNativeError,
+  loadBpf,
+  netnsCookie,
+  newNetns,
+  podRouting,
+  setUpPodRouting,
+} from '../../../native/index.ts';
 import { type Program, programs } from './programs.ts';
 
 export type ProbeResult =
@@ -34,6 +43,8 @@ function tryPrograms(objectPath: string, scratch: string): ProbeResult {
   }
   try {
     netnsCookie(netns);
+    const refused = tryRouting(netns);
+    if (refused) return refused;
     const object = loadBpf(objectPath);
     try {
       for (const p of programs) {
@@ -49,11 +60,29 @@ function tryPrograms(objectPath: string, scratch: string): ProbeResult {
     }
   } catch (e) {
     const failed = programs.find((p) => describeError(e).includes(`prog '${p.name}'`));
-    return unusable(failed ? `${describe(failed)} cannot be loaded` : 'the eBPF object cannot be loaded', e);
+    return unusable(
+      failed
+        ? `${describe(failed)} cannot be loaded`
+        : 'the eBPF object cannot be loaded (needs CAP_BPF and CAP_NET_ADMIN)',
+      e,
+    );
   } finally {
     closeFd(netns);
   }
   return { kind: 'usable' };
+}
+
+/** CAP_SYS_ADMIN is enough for all of eBPF, but not for this. That loopback is down in there (ENETDOWN) does not matter. */
+function tryRouting(netns: Fd): ProbeResult | undefined {
+  try {
+    setUpPodRouting(netns, { ...podRouting, ipv6: false });
+  } catch (e) {
+    if (!isNativeError(e)) throw e;
+    if (e.code === 'EPERM') {
+      return unusable('routes cannot be set (needs CAP_NET_ADMIN, to show apps the address of the client)', e);
+    }
+  }
+  return undefined;
 }
 
 function describe(p: Program): string {
@@ -61,6 +90,5 @@ function describe(p: Program): string {
 }
 
 function unusable(what: string, e: unknown): ProbeResult {
-  const remedy = isNativeError(e) && e.code === 'EPERM' ? '; CAP_BPF and CAP_NET_ADMIN are needed' : '';
-  return { kind: 'unusable', reason: `${what}${remedy}: ${describeError(e)}` };
+  return { kind: 'unusable', reason: `${what}: ${describeError(e)}` };
 }
