@@ -24,7 +24,7 @@ import { nodeNames } from '../topology/hosts.ts';
 import { startCapture } from './capture.ts';
 import { notAsWanted } from './enrolment.ts';
 import { applyManifests, deleteManifests, title } from './manifests.ts';
-import { collect, launch } from './process.ts';
+import { launch, type RunOptions, runToEnd } from './process.ts';
 import { missing } from './readiness.ts';
 
 const execTimeout = 30_000;
@@ -125,11 +125,16 @@ class LabClient implements LabApi {
   }
 
   async exec(pod: PodRef, argv: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
-    const process = await this.spawn(pod, argv, options);
-    return collect(process, options.stdin, options.timeout ?? execTimeout, argv.join(' '));
+    const { command, env } = await this.#inPod(pod, argv, options);
+    return runToEnd(command, argv.join(' '), runOptions(options, env));
   }
 
   async spawn(pod: PodRef, argv: readonly string[], options: ExecOptions = {}): Promise<LabProcess> {
+    const { command, env } = await this.#inPod(pod, argv, options);
+    return launch(command, env);
+  }
+
+  async #inPod(pod: PodRef, argv: readonly string[], options: ExecOptions) {
     const key = parseRef(pod);
     const object = await this.kube.get(podKind, key);
     if (object === undefined) throw new MeshError('NOT_FOUND', `Pod ${key.namespace}/${key.name} does not exist`);
@@ -139,7 +144,7 @@ class LabClient implements LabApi {
     if (target === undefined || !cgroupProcesses(target.cgroup).includes(target.pid)) {
       throw new MeshError('NOT_FOUND', `container ${container} of pod ${key.namespace}/${key.name} does not run`);
     }
-    return launch(execArgv({ ...target, argv }), { ...target.env, ...options.env });
+    return { command: execArgv({ ...target, argv }), env: { ...target.env, ...options.env } };
   }
 
   async execOn(
@@ -147,12 +152,12 @@ class LabClient implements LabApi {
     argv: readonly string[],
     options: Omit<ExecOptions, 'container'> = {},
   ): Promise<ExecResult> {
-    const process = await this.#launchOn(host, argv, options.env ?? {});
-    return collect(process, options.stdin, options.timeout ?? execTimeout, argv.join(' '));
+    const env = { PATH: systemPath, ...options.env };
+    return runToEnd(this.#onHost(host, argv), argv.join(' '), runOptions(options, env));
   }
 
-  spawnOn(host: HostName, argv: readonly string[]): Promise<LabProcess> {
-    return this.#launchOn(host, argv, {});
+  async spawnOn(host: HostName, argv: readonly string[]): Promise<LabProcess> {
+    return launch(this.#onHost(host, argv), { PATH: systemPath });
   }
 
   async logs(of: ProgramName | 'lab' | PodRef, options: { node?: HostName; container?: string } = {}): Promise<string> {
@@ -195,12 +200,12 @@ class LabClient implements LabApi {
     return (await this.kube.list(kind, this.#parts.closed.signal)).items;
   }
 
-  #launchOn(host: HostName, argv: readonly string[], env: Readonly<Record<string, string>>): Promise<LabProcess> {
+  #onHost(host: HostName, argv: readonly string[]): string[] {
     if (host !== 'cp' && !this.nodes.includes(host)) {
       throw new MeshError('NOT_FOUND', `lab ${this.name} has no host ${host}; it has cp, ${this.nodes.join(', ')}`);
     }
     const cgroup = makeCgroup(join(this.#cgroup, 'tools'));
-    return launch(hostArgv(netnsPath(netnsName(this.name, host)), cgroup, argv), { PATH: systemPath, ...env });
+    return hostArgv(netnsPath(netnsName(this.name, host)), cgroup, argv);
   }
 
   #nodeOf(program: string, node: HostName | undefined): HostName {
@@ -233,6 +238,10 @@ class LabClient implements LabApi {
       await pause(20);
     }
   }
+}
+
+function runOptions(options: ExecOptions, env: Readonly<Record<string, string>>): RunOptions {
+  return { env, stdin: options.stdin, timeout: options.timeout ?? execTimeout };
 }
 
 function keyOf(m: { readonly namespace: string | undefined; readonly name: string }) {

@@ -1,23 +1,22 @@
 /** Starts processes in pods and on hosts of a lab, from any process of the machine. */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { MeshError } from '../../common/core/errors.ts';
 import type { ExecResult, LabProcess } from '../api.ts';
 import { trySignal } from '../system/cgroup.ts';
 import { exitCode } from '../system/exit-code.ts';
 
+type Env = Readonly<Record<string, string>>;
+
 /** Rejects with MeshError KERNEL when the process cannot be started. */
-export async function launch(argv: readonly string[], env: Readonly<Record<string, string>>): Promise<LabProcess> {
+export async function launch(argv: readonly string[], env: Env): Promise<LabProcess> {
   const child = spawn(argv[0]!, argv.slice(1), { stdio: 'pipe', env });
-  const exited = new Promise<number>((resolve) => {
-    child.on('error', () => resolve(127));
-    child.on('close', (code, signal) => resolve(exitCode(code, signal)));
-  });
-  const pid = child.pid;
-  if (pid === undefined) {
-    await exited;
-    throw new MeshError('KERNEL', `${argv[0]} cannot be started`);
-  }
+  const exited = exitOf(child);
+  const pid = await pidOf(child, exited, argv);
   // A process that ends without reading its input is judged by its exit code.
   child.stdin.on('error', () => undefined);
   return {
@@ -26,36 +25,68 @@ export async function launch(argv: readonly string[], env: Readonly<Record<strin
     stdout: child.stdout,
     stderr: child.stderr,
     exited,
-    kill: (signal = 'SIGTERM') => {
-      if (child.exitCode === null && child.signalCode === null) trySignal(pid, signal);
-    },
+    kill: (signal = 'SIGTERM') => signalRunning(child, pid, signal),
   };
 }
 
-/** `what` names the command in the error when it takes longer than `timeout` milliseconds. */
-export async function collect(
-  process: LabProcess,
-  stdin: string | Uint8Array | undefined,
-  timeout: number,
-  what: string,
-): Promise<ExecResult> {
+export interface RunOptions {
+  readonly env: Env;
+  readonly stdin: string | Uint8Array | undefined;
+  /** Milliseconds; then the process is killed and MeshError KERNEL thrown. */
+  readonly timeout: number;
+}
+
+/** Runs to the end. What is given as input is a file for the process, so that it may open /dev/stdin, which a socket refuses. */
+export async function runToEnd(argv: readonly string[], what: string, o: RunOptions): Promise<ExecResult> {
+  const stdin = inputFile(o.stdin);
+  const child = spawn(argv[0]!, argv.slice(1), { stdio: [stdin, 'pipe', 'pipe'], env: o.env });
+  if (typeof stdin === 'number') closeSync(stdin);
+  const exited = exitOf(child);
+  const pid = await pidOf(child, exited, argv);
+  const outputs = Promise.all([buffer(child.stdout as Readable), buffer(child.stderr as Readable)]);
+  outputs.catch(() => undefined);
   let late = false;
   const timer = setTimeout(() => {
     late = true;
-    process.kill('SIGKILL');
+    signalRunning(child, pid, 'SIGKILL');
     // What the process has started may hold the pipes open.
-    process.stdout.destroy();
-    process.stderr.destroy();
-  }, timeout);
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+  }, o.timeout);
+  const code = await exited;
+  clearTimeout(timer);
+  if (late) throw new MeshError('KERNEL', `${what}: no end within ${o.timeout} ms`);
+  const [stdout, stderr] = await outputs;
+  return { code, stdout: stdout.toString('utf8'), stderr: stderr.toString('utf8') };
+}
+
+/** The open file has no name any more. */
+function inputFile(content: string | Uint8Array | undefined): number | 'ignore' {
+  if (content === undefined) return 'ignore';
+  const folder = mkdtempSync(join(tmpdir(), 'aquifer-stdin-'));
   try {
-    process.stdin.end(stdin ?? '');
-    const outputs = Promise.all([buffer(process.stdout), buffer(process.stderr)]);
-    outputs.catch(() => undefined);
-    const code = await process.exited;
-    if (late) throw new MeshError('KERNEL', `${what}: no end within ${timeout} ms`);
-    const [stdout, stderr] = await outputs;
-    return { code, stdout: stdout.toString('utf8'), stderr: stderr.toString('utf8') };
+    const path = join(folder, 'stdin');
+    writeFileSync(path, content);
+    return openSync(path, 'r');
   } finally {
-    clearTimeout(timer);
+    rmSync(folder, { recursive: true });
   }
+}
+
+/** When the output has ended too. */
+function exitOf(child: ChildProcess): Promise<number> {
+  return new Promise((resolve) => {
+    child.on('error', () => resolve(127));
+    child.on('close', (code, signal) => resolve(exitCode(code, signal)));
+  });
+}
+
+async function pidOf(child: ChildProcess, exited: Promise<number>, argv: readonly string[]): Promise<number> {
+  if (child.pid !== undefined) return child.pid;
+  await exited;
+  throw new MeshError('KERNEL', `${argv[0]} cannot be started`);
+}
+
+function signalRunning(child: ChildProcess, pid: number, signal: NodeJS.Signals): void {
+  if (child.exitCode === null && child.signalCode === null) trySignal(pid, signal);
 }
