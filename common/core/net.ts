@@ -25,9 +25,19 @@ export interface Cidr {
 export function parseIp(text: string): Ip | undefined {
   if (text.includes('%')) return undefined;
   // ipaddr.js also reads 1-part and octal IPv4 forms, which no API of ours means.
-  if (!text.includes(':') && !/^(\d{1,3}\.){3}\d{1,3}$/.test(text)) return undefined;
-  if (!ipaddr.isValid(text)) return undefined;
-  return canonical(ipaddr.parse(text));
+  if (!text.includes(':') && !/^((0|[1-9]\d{0,2})\.){3}(0|[1-9]\d{0,2})$/.test(text)) return undefined;
+  const plain = text.includes(':') && text.includes('.') ? hexTail(text) : text;
+  if (plain === undefined || !ipaddr.isValid(plain)) return undefined;
+  return canonical(ipaddr.parse(plain));
+}
+
+/** Writes the dotted end of an IPv6 address in hexadecimal, since ipaddr.js takes `::1.2.3.4` for `::ffff:1.2.3.4`. */
+function hexTail(text: string): string | undefined {
+  const at = text.lastIndexOf(':') + 1;
+  const tail = parseIp(text.slice(at));
+  if (tail === undefined) return undefined;
+  const [a, b, c, d] = ipToBytes(tail);
+  return `${text.slice(0, at)}${((a! << 8) | b!).toString(16)}:${((c! << 8) | d!).toString(16)}`;
 }
 
 /** 4 or 16 bytes in network order; undefined for any other length. */
@@ -61,7 +71,7 @@ export function parseSocketAddr(text: string): SocketAddr | undefined {
   const ip = parseIp((m[1] ?? m[2])!);
   const port = parsePort(m[3]!);
   if (ip === undefined || port === undefined) return undefined;
-  if ((m[1] !== undefined) !== m[0].includes(']')) return undefined;
+  if (m[1] !== undefined && !m[1].includes(':')) return undefined;
   return { ip, port };
 }
 

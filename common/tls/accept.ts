@@ -41,7 +41,8 @@ export function acceptTls(
     raw.on('error', (error) => fail(error.message, error));
     raw.once('close', () => fail('the connection was closed during the handshake'));
     const succeed = (socket: TLSSocket) => {
-      socket.on('error', () => undefined);
+      // Node reports a forged record but leaves the connection open.
+      socket.on('error', () => socket.destroy());
       try {
         const leaf = socket.getPeerX509Certificate();
         if (!socket.authorized || !leaf) return fail('its certificate was not verified');

@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { after, it } from 'node:test';
+import { MeshError } from '../core/errors.ts';
+import { dialTcp, listenTcp } from '../testing/hbone-rig.ts';
+import { until } from '../testing/until.ts';
+import { relay } from './relay.ts';
+
+const never = new AbortController().signal;
+const closers: (() => void)[] = [];
+after(() => {
+  for (const close of closers) close();
+});
+
+/** The two ends of a TCP connection. */
+async function pair(): Promise<readonly [Socket, Socket]> {
+  const accepted = Promise.withResolvers<Socket>();
+  const { server, address } = await listenTcp(accepted.resolve);
+  const dialled = await dialTcp(address);
+  const other = await accepted.promise;
+  other.on('error', () => undefined);
+  server.close();
+  closers.push(
+    () => dialled.destroy(),
+    () => other.destroy(),
+  );
+  return [dialled, other];
+}
+
+/** client - downstream = relay = upstream - app */
+async function rig(signal: AbortSignal = never) {
+  const [client, downstream] = await pair();
+  const [upstream, app] = await pair();
+  const counters = { received: 0, sent: 0 };
+  const done = relay(downstream, upstream, { signal, counters });
+  return { client, downstream, upstream, app, counters, done };
+}
+
+const ended = (socket: Socket) => new Promise<void>((resolve) => socket.once('end', resolve));
+
+it('copies both ways, ends each on its own, and counts', async () => {
+  const { client, app, done, downstream, upstream } = await rig();
+  const up = randomBytes(1_000_003);
+  const down = randomBytes(700_001);
+  const hash = createHash('md5');
+  app.on('data', (chunk) => hash.update(chunk));
+  client.end(up);
+  await ended(app);
+  assert.equal(hash.digest('hex'), createHash('md5').update(up).digest('hex'));
+  let received = 0;
+  client.on('data', (chunk: Buffer) => {
+    received += chunk.length;
+  });
+  app.end(down);
+  await ended(client);
+  assert.equal(received, down.length);
+  assert.deepEqual(await done, { received: up.length, sent: down.length });
+  await until('both sockets to close', () => downstream.destroyed && upstream.destroyed);
+});
+
+it('shows the counts of an open connection', async () => {
+  const { client, app, counters } = await rig();
+  app.resume();
+  client.write('abc');
+  await until('the count', () => counters.received === 3);
+});
+
+it('starts reading a socket that was accepted paused', async () => {
+  const [client, downstream] = await pair();
+  const [upstream, app] = await pair();
+  downstream.pause();
+  client.end('abc');
+  const done = relay(downstream, upstream, { signal: never });
+  app.resume();
+  app.end();
+  client.resume();
+  assert.equal((await done).received, 3);
+});
+
+it('passes a reset on, without calling it an error', async () => {
+  for (const side of ['client', 'app'] as const) {
+    const r = await rig();
+    const other = side === 'client' ? r.app : r.client;
+    const failed = new Promise<NodeJS.ErrnoException>((resolve) => other.once('error', resolve));
+    r[side].resetAndDestroy();
+    assert.equal((await failed).code, 'ECONNRESET');
+    assert.equal((await r.done).error, undefined);
+  }
+});
+
+it('resets both sides when the signal aborts, and reports the reason', async () => {
+  const abort = new AbortController();
+  const { client, app, done } = await rig(abort.signal);
+  const both = Promise.all(
+    [client, app].map((s) => new Promise<NodeJS.ErrnoException>((resolve) => s.once('error', resolve))),
+  );
+  abort.abort(new MeshError('CANCELLED', 'policy'));
+  assert.equal((await done).error?.message, 'policy');
+  for (const error of await both) assert.equal(error.code, 'ECONNRESET');
+});
+
+it('ends at once when the signal has aborted before, or a side is gone already', async () => {
+  const aborted = await rig(AbortSignal.abort(new MeshError('CANCELLED', 'policy')));
+  assert.equal((await aborted.done).error?.message, 'policy');
+  const [, downstream] = await pair();
+  const [upstream, app] = await pair();
+  downstream.destroy();
+  app.resume();
+  const done = relay(downstream, upstream, { signal: never });
+  await ended(app);
+  assert.deepEqual(await done, { received: 0, sent: 0 });
+});
+
+it('stops reading when the other side does not take it', async () => {
+  const { client, counters } = await rig();
+  let written = 0;
+  const chunk = Buffer.alloc(65_536);
+  const pump = () => {
+    while (client.write(chunk, () => (written += chunk.length)));
+  };
+  client.on('drain', pump);
+  pump();
+  let last = -1;
+  let still = 0;
+  await until('the flow to stop', () => {
+    still = counters.received === last ? still + 1 : 0;
+    last = counters.received;
+    return still > 50;
+  });
+  // What the kernel holds on three hops, and little more.
+  assert.ok(counters.received < 64 * 1024 * 1024, `${counters.received} bytes`);
+});
