@@ -255,4 +255,24 @@ test('field numbers are those of ambient-wire 3.2 and 3.3', () => {
     Object.entries(policyFields).map(([k, v]) => authorizationMessage.encode({ [k]: v })[0]! >> 3),
     [1, 2, 3, 4, 5, 6],
   );
+  const matchFields = {
+    namespaces: [{}],
+    notNamespaces: [{}],
+    principals: [{}],
+    notPrincipals: [{}],
+    sourceIps: [{}],
+    notSourceIps: [{}],
+    destinationIps: [{}],
+    notDestinationIps: [{}],
+    destinationPorts: [1],
+    notDestinationPorts: [1],
+    serviceAccounts: [{}],
+    notServiceAccounts: [{}],
+  } as const;
+  // Authorization.groups, Group.rules, Rules.matches, each a tag and a length.
+  const matchNumber = (m: object) => authorizationMessage.encode({ groups: [{ rules: [{ matches: [m] }] }] })[6]! >> 3;
+  assert.deepEqual(
+    Object.entries(matchFields).map(([k, v]) => matchNumber({ [k]: v })),
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
+  );
 });

@@ -5,7 +5,7 @@ import { type Compat, compatCases } from '../core/compat.ts';
 import { cidrContains } from '../core/net.ts';
 import type { GoverningPolicies } from '../mesh/store.ts';
 import type { AuthorizationPolicy, PolicyMatch, StringMatch } from '../mesh/types.ts';
-import { fewIps, policies } from '../testing/arbitraries.ts';
+import { fewIps, policies, policyMatches } from '../testing/arbitraries.ts';
 import { cidr, groups, identity, ip, match, policy, port } from '../testing/builders.ts';
 import { authorize, type Decision, explain } from './l4.ts';
 import type { L4Connection } from './matchers.ts';
@@ -168,6 +168,7 @@ describe('fields', () => {
       [{ namespaces: [suffix('op')] }, true, false],
       [{ namespaces: [exact('other')] }, false, false],
       [{ namespaces: [presence] }, true, false],
+      [{ namespaces: [prefix('')] }, true, false],
       [{ notNamespaces: [exact('shop')] }, false, true],
       [{ notNamespaces: [exact('other')] }, true, true],
       [{ notNamespaces: [presence] }, false, true],
@@ -189,6 +190,7 @@ describe('fields', () => {
       [{ sourceIps: [cidr('10.0.1.0/24'), cidr('10.0.0.1')] }, true, true],
       [{ sourceIps: [cidr('10.0.0.0/25'), cidr('::/0')] }, true, true],
       [{ sourceIps: [cidr('::/0')] }, false, false],
+      [{ sourceIps: [cidr('10.0.0.2/31')] }, false, false],
       [{ sourceIps: [cidr('0.0.0.0/0')] }, true, true],
       [{ notSourceIps: [cidr('10.0.0.1')] }, false, false],
       [{ notSourceIps: [cidr('10.0.0.2')] }, true, true],
@@ -304,23 +306,39 @@ function obviously(c: L4Connection, { policies: all, missing }: GoverningPolicie
   return allows.length === 0 || allows.some(matches) ? 'allow' : 'deny';
 }
 
+const words = fc.constantFrom('a', 'b', 'td/ns/a/sa/b', 'spiffe://td/ns/a/sa/b', 'td/', 'spiffe://td', 'sa/a', '');
+const ports = fc.constantFrom(80, 8080);
+const parts = { text: words, ip: fewIps, port: ports };
+const connections: fc.Arbitrary<L4Connection> = fc.record({
+  source: fewIps,
+  identity: fc.option(
+    fc.tuple(fc.constantFrom('a', 'b'), fc.constantFrom('a', 'b')).map(([ns, sa]) => identity(ns, sa, 'td')),
+    { nil: undefined },
+  ),
+  destination: fc.record({ ip: fewIps, port: ports.map(port) }),
+});
+
+test('a single match holds as the obvious evaluator says', () => {
+  let held = 0;
+  fc.assert(
+    fc.property(connections, policyMatches(parts), (c, m) => {
+      const governing = { policies: [policy({ groups: groups(m) })], missing: [] };
+      const { kind } = authorize(c, governing, ours);
+      if (kind === 'allow') held++;
+      assert.equal(kind, obviously(c, governing, ours));
+    }),
+    { numRuns: 5_000 },
+  );
+  assert.ok(held > 500, `only ${held} of 5,000 held`);
+});
+
 test('decides as the obvious evaluator does', () => {
-  const words = fc.constantFrom('a', 'b', 'td/ns/a/sa/b', 'spiffe://td/ns/a/sa/b', 'td/', 'spiffe://td', 'sa/a', '');
-  const ports = fc.constantFrom(80, 8080);
-  const connection: fc.Arbitrary<L4Connection> = fc.record({
-    source: fewIps,
-    identity: fc.option(
-      fc.tuple(fc.constantFrom('a', 'b'), fc.constantFrom('a', 'b')).map(([ns, sa]) => identity(ns, sa, 'td')),
-      { nil: undefined },
-    ),
-    destination: fc.record({ ip: fewIps, port: ports.map(port) }),
-  });
-  const list = fc.array(policies({ text: words, ip: fewIps, port: ports }), { maxLength: 3 });
+  const list = fc.array(policies(parts), { maxLength: 3 });
   const missing = fc.array(fc.constant('a/late'), { maxLength: 1 });
   const compat = fc.subarray([...compatCases]).map((c) => new Set(c));
   const seen = new Set<string>();
   fc.assert(
-    fc.property(connection, list, missing, compat, (c, all, late, cases) => {
+    fc.property(connections, list, missing, compat, (c, all, late, cases) => {
       const governing = { policies: all, missing: late };
       const decision = authorize(c, governing, cases);
       seen.add(`${decision.kind} ${decision.by.kind}`);

@@ -317,4 +317,7 @@ test('names are removed as a uid first, and as a service only with one slash', (
   assert.deepEqual([store.workloads().length, store.services().length], [0, 1]);
   store.apply({ removedAddresses: ['a/b'] });
   assert.equal(store.services().length, 0);
+  store.apply({ addresses: [service({ namespace: 'a', hostname: 'b/c' })], removedAddresses: [] });
+  store.apply({ removedAddresses: ['a/b/c'] });
+  assert.equal(store.services().length, 1);
 });

@@ -121,8 +121,8 @@ export interface PolicyParts {
   readonly port: fc.Arbitrary<number>;
 }
 
-/** Policies of any shape over the given values; lists are often empty. */
-export function policies(parts: PolicyParts): fc.Arbitrary<AuthorizationPolicy> {
+/** Most lists are empty, so that those which are not decide. */
+export function policyMatches(parts: PolicyParts): fc.Arbitrary<PolicyMatch> {
   const string: fc.Arbitrary<StringMatch> = fc.oneof(
     record({ kind: fc.constantFrom('exact' as const, 'prefix' as const, 'suffix' as const), value: parts.text }),
     fc.constant({ kind: 'presence' as const }),
@@ -132,8 +132,8 @@ export function policies(parts: PolicyParts): fc.Arbitrary<AuthorizationPolicy> 
     .map(([ip, length]) => ({ ip, length: isIpv6(ip) ? length : length % 33 }));
   const account = record({ namespace: parts.text, serviceAccount: parts.text });
   const some = <T>(one: fc.Arbitrary<T>) =>
-    fc.oneof({ weight: 4, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: fc.array(one, { maxLength: 2 }) });
-  const match: fc.Arbitrary<PolicyMatch> = record({
+    fc.oneof({ weight: 6, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: fc.array(one, { maxLength: 2 }) });
+  return record({
     namespaces: some(string),
     notNamespaces: some(string),
     principals: some(string),
@@ -147,7 +147,11 @@ export function policies(parts: PolicyParts): fc.Arbitrary<AuthorizationPolicy> 
     serviceAccounts: some(account),
     notServiceAccounts: some(account),
   });
-  const rule = record({ matches: fc.array(match, { maxLength: 2 }) });
+}
+
+/** Policies of any shape over the given values. */
+export function policies(parts: PolicyParts): fc.Arbitrary<AuthorizationPolicy> {
+  const rule = record({ matches: fc.array(policyMatches(parts), { maxLength: 2 }) });
   return record({
     name: parts.text,
     namespace: parts.text,

@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import { ServerCredentials } from '@grpc/grpc-js';
 import { addressTypeUrl } from '../api/index.ts';
 import { silentLogger } from '../core/log.ts';
+import type { WorkloadCertificate } from '../identity/types.ts';
 import { MeshStore } from '../mesh/store.ts';
 import { identity } from '../testing/builders.ts';
 import { createFakeCa } from '../testing/fake-ca.ts';
@@ -30,30 +31,35 @@ const plane = (address: string) => ({
   clusterId: 'Kubernetes',
 });
 
+function startTls(serving: WorkloadCertificate): Promise<FakeXds> {
+  const pair = { cert_chain: Buffer.from(serving.chain.join('')), private_key: Buffer.from(serving.privateKey) };
+  return FakeXds.start(0, ServerCredentials.createSsl(null, [pair]));
+}
+
+function start(address: string, clock: FakeClock): { terminations: readonly string[]; stop: AbortController } {
+  const stop = new AbortController();
+  const terminations: string[] = [];
+  startDeltaClient({
+    connect: () => controlPlaneConnection(plane(address)),
+    node: { id: 'n' },
+    store: new MeshStore(),
+    clock,
+    log: silentLogger,
+    metrics: { message: () => undefined, terminated: (reason) => terminations.push(reason) },
+    signal: stop.signal,
+  });
+  return { terminations, stop };
+}
+
 test('TLS with the roots and the token that the files hold at each connection', async () => {
   const [ca, stranger] = await Promise.all([createFakeCa(), createFakeCa()]);
   const serving = await ca.issue(identity('istio-system', 'istiod'), { dns: ['localhost'], uris: [] });
-  const fake = await FakeXds.start(
-    0,
-    ServerCredentials.createSsl(null, [
-      { cert_chain: Buffer.from(serving.chain.join('')), private_key: Buffer.from(serving.privateKey) },
-    ]),
-  );
-  const stop = new AbortController();
-  const clock = new FakeClock();
-  const terminations: string[] = [];
   await writeFile(file('root.pem'), stranger.root);
   await writeFile(file('token'), 'first\n');
+  const fake = await startTls(serving);
+  const clock = new FakeClock();
+  const { terminations, stop } = start(`https://localhost:${fake.port}`, clock);
   try {
-    startDeltaClient({
-      connect: () => controlPlaneConnection(plane(`https://localhost:${fake.port}`)),
-      node: { id: 'n' },
-      store: new MeshStore(),
-      clock,
-      log: silentLogger,
-      metrics: { message: () => undefined, terminated: (reason) => terminations.push(reason) },
-      signal: stop.signal,
-    });
     await until('the stranger to be refused', () => terminations.length === 1 && clock.nextIn !== undefined);
     assert.deepEqual(terminations, ['ConnectionError']);
     assert.equal(fake.streams.length, 0);
@@ -80,29 +86,17 @@ test('TLS with the roots and the token that the files hold at each connection', 
 test('a certificate for another name is refused', async () => {
   const ca = await createFakeCa();
   const serving = await ca.issue(identity('istio-system', 'istiod'), { dns: ['not-localhost'], uris: [] });
-  const fake = await FakeXds.start(
-    0,
-    ServerCredentials.createSsl(null, [
-      { cert_chain: Buffer.from(serving.chain.join('')), private_key: Buffer.from(serving.privateKey) },
-    ]),
-  );
-  const stop = new AbortController();
-  const terminations: string[] = [];
   await writeFile(file('root.pem'), ca.root);
   await writeFile(file('token'), 'first');
-  startDeltaClient({
-    connect: () => controlPlaneConnection(plane(`localhost:${fake.port}`)),
-    node: {},
-    store: new MeshStore(),
-    clock: new FakeClock(),
-    log: silentLogger,
-    metrics: { message: () => undefined, terminated: (reason) => terminations.push(reason) },
-    signal: stop.signal,
-  });
-  await until('the refusal', () => terminations.length === 1);
-  assert.deepEqual([terminations, fake.streams.length], [['ConnectionError'], 0]);
-  stop.abort();
-  fake.kill();
+  const fake = await startTls(serving);
+  const { terminations, stop } = start(`localhost:${fake.port}`, new FakeClock());
+  try {
+    await until('the refusal', () => terminations.length === 1);
+    assert.deepEqual([terminations, fake.streams.length], [['ConnectionError'], 0]);
+  } finally {
+    stop.abort();
+    fake.kill();
+  }
 });
 
 test('files and addresses that cannot be used are named', async () => {

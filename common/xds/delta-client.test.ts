@@ -20,6 +20,7 @@ let clock: FakeClock;
 let stop: AbortController;
 let terminations: string[];
 let messages: string[];
+let cleanUps: (() => void)[];
 
 beforeEach(async () => {
   fake = await FakeXds.start();
@@ -28,11 +29,13 @@ beforeEach(async () => {
   stop = new AbortController();
   terminations = [];
   messages = [];
+  cleanUps = [];
 });
 
 afterEach(() => {
   stop.abort();
   fake.kill();
+  for (const cleanUp of cleanUps) cleanUp();
 });
 
 function start(address = () => fake.address): DeltaClient {
@@ -232,6 +235,10 @@ test('connection failures back off from 10 ms, doubling to 15 s', async () => {
 test('a server that accepts and says nothing is given up after 5 s', async () => {
   const sockets: Socket[] = [];
   const silent = createServer((socket) => void sockets.push(socket)).listen(0, '127.0.0.1');
+  cleanUps.push(() => {
+    for (const socket of sockets) socket.destroy();
+    silent.close();
+  });
   await once(silent, 'listening');
   start(() => `http://127.0.0.1:${(silent.address() as AddressInfo).port}`);
   await until('the client to come', () => sockets.length === 1);
@@ -240,8 +247,6 @@ test('a server that accepts and says nothing is given up after 5 s', async () =>
   clock.advance(1);
   await until('the end', () => terminations.length === 1);
   assert.deepEqual(terminations, ['ConnectionError']);
-  for (const socket of sockets) socket.destroy();
-  silent.close();
 });
 
 test('a server that does not speak HTTP/2 is tried again', async () => {
@@ -251,12 +256,12 @@ test('a server that does not speak HTTP/2 is tried again', async () => {
     socket.on('error', () => undefined);
     socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
   }).listen(0, '127.0.0.1');
+  cleanUps.push(() => void nonsense.close());
   await once(nonsense, 'listening');
   start(() => `http://127.0.0.1:${(nonsense.address() as AddressInfo).port}`);
   await retry(1, 10);
   await until('the second visit', () => visits >= 2);
   assert.equal(terminations[0], 'ConnectionError');
-  nonsense.close();
 });
 
 test('nothing goes on after the signal', async () => {
