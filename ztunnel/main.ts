@@ -1,5 +1,5 @@
 /** `bin/ztunnel`, or `bin/ztunnel proxy ztunnel` as Istio's image starts it: the supervisor of this node's proxy. */
-import { enableCompileCache } from 'node:module';
+import { flushCompileCache } from 'node:module';
 import { systemClock } from '../common/core/clock.ts';
 import { describeError } from '../common/core/errors.ts';
 import { stdoutSink } from '../common/core/log.ts';
@@ -9,8 +9,6 @@ import { processLimits } from './process-limits.ts';
 import { systemKernel } from './supervisor/kernel.ts';
 import { spawnWorker } from './supervisor/spawn-worker.ts';
 import { startSupervisor } from './supervisor/supervisor.ts';
-
-enableCompileCache();
 
 const usage = 'usage: ztunnel [proxy ztunnel]   (settings come from the environment; see ztunnel/config.ts)\n';
 
@@ -34,6 +32,7 @@ async function main(args: readonly string[]): Promise<number> {
     connect: seqpacketConnect,
     onQuit: () => stopped.resolve(),
   });
+  flushCompileCache();
   process.once('SIGTERM', () => stopped.resolve());
   process.once('SIGINT', () => stopped.resolve());
   await stopped.promise;

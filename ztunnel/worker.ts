@@ -1,6 +1,6 @@
 /** One worker process of the node proxy; started by the supervisor only, with their socket pair as descriptor 3. */
 import { readFileSync } from 'node:fs';
-import { enableCompileCache } from 'node:module';
+import { flushCompileCache } from 'node:module';
 import { Registry } from 'prom-client';
 import { fd, millis } from '../common/core/brand.ts';
 import { systemClock } from '../common/core/clock.ts';
@@ -21,8 +21,6 @@ import { hasCapabilities, processLimits } from './process-limits.ts';
 import { dialer } from './proxy/dial.ts';
 import { WorkerCore } from './worker/core.ts';
 import { SupervisorLink } from './worker/link.ts';
-
-enableCompileCache();
 
 const linkFd = fd(3);
 
@@ -81,6 +79,8 @@ async function main(): Promise<void> {
   });
   void mesh.ready.then(() => {
     core.serve();
+    // For the next worker: this one may end by a kill, which writes nothing.
+    flushCompileCache();
     link.send({ kind: 'pending', items: [] });
   });
 

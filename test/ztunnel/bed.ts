@@ -97,7 +97,7 @@ export class Bed {
       kernel: systemKernel,
       clock: systemClock,
       sink,
-      spawnWorker: () => spawnWorker({ PATH: process.env['PATH'], RUST_LOG: process.env['TEST_LOG'] ?? 'off', ...all }),
+      spawnWorker: () => spawnWorker({ ...process.env, RUST_LOG: process.env['TEST_LOG'] ?? 'off', ...all }),
       connect: seqpacketConnect,
       ports: { admin: 0, metrics: 0, readiness: 0 },
       onQuit: () => undefined,
