@@ -85,6 +85,7 @@ function call(from: PodRef, fromName: 'client' | 'neighbour', server: Server, to
 function program(server: Server, { ip, port }: Address, marker: string): Pick<Call, 'argv' | 'stdin' | 'echoes'> {
   switch (server.name) {
     case 'web':
+    case 'catalog':
       return { argv: ['curl', '-sS', '--max-time', '5', `http://${host(ip)}:${port}/${marker}`], echoes: true };
     case 'cache':
       return { argv: ['redis-cli', '-h', ip, '-p', String(port), '--raw', 'ECHO', marker], echoes: true };

@@ -64,9 +64,9 @@ async function play(): Promise<boolean> {
 
 function introduce(stage: Stage): void {
   report.line('node-1: client, stranger (curl, redis-cli, iperf3)');
-  report.line('node-2: web (nginx), cache (redis-server), meter (iperf3), neighbour (curl, redis-cli)');
-  for (const server of [stage.web, stage.cache, stage.meter]) {
-    report.line(`Service ${server.name.padEnd(5)} ${server.vips.join(', ')} -> pod ${server.podIps.join(', ')}`);
+  report.line('node-2: web, catalog (nginx), cache (redis-server), meter (iperf3), neighbour (curl, redis-cli)');
+  for (const server of [stage.web, stage.catalog, stage.cache, stage.meter]) {
+    report.line(`Service ${server.name.padEnd(7)} ${server.vips.join(', ')} -> pod ${server.podIps.join(', ')}`);
   }
 }
 

@@ -1,8 +1,10 @@
 /** The lab that the demo plays in: two nodes, the manifests of demo/manifests, and the addresses to call. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { MeshError } from '../common/core/errors.ts';
 import { type Ip, isIpv6, parseIp } from '../common/core/net.ts';
 import { namespaceKind, serviceKind } from '../common/kube/kinds/core.ts';
+import { cleanUp } from '../lab/cleanup.ts';
 import { Lab, type LabApi, type PodRef } from '../lab/index.ts';
 
 /** Also the default of `aquifer lab`, so that its commands need no name. */
@@ -11,7 +13,7 @@ export const namespace = 'shop';
 
 /** One server: how it is reached by its Service, and directly. */
 export interface Server {
-  readonly name: 'web' | 'cache' | 'meter';
+  readonly name: 'web' | 'catalog' | 'cache' | 'meter';
   readonly vips: readonly Ip[];
   readonly servicePort: number;
   readonly podIps: readonly Ip[];
@@ -26,7 +28,10 @@ export interface Stage {
   readonly neighbour: PodRef;
   /** On node-1, service account `stranger`. */
   readonly stranger: PodRef;
+  /** nginx behind the policy. */
   readonly web: Server;
+  /** nginx behind no policy. */
+  readonly catalog: Server;
   readonly cache: Server;
   readonly meter: Server;
 }
@@ -45,15 +50,20 @@ export async function setStage(progress: (line: string) => void): Promise<Stage>
     neighbour: await onlyPod(lab, 'neighbour'),
     stranger: await onlyPod(lab, 'stranger'),
     web: await server(lab, 'web', 8080),
+    catalog: await server(lab, 'catalog', 8080),
     cache: await server(lab, 'cache', 6379),
     meter: await server(lab, 'meter', 5201),
   };
 }
 
-/** Takes down the demo's lab, also what is left of one that was killed. */
+/** Takes down the demo's lab; also what is left of one whose daemon was killed. */
 export async function clearStage(): Promise<void> {
-  if (!(await Lab.names()).includes(labName)) return;
-  await (await Lab.attach(labName)).down();
+  try {
+    await (await Lab.attach(labName)).down();
+  } catch (e) {
+    if (!(e instanceof MeshError && e.code === 'NOT_FOUND')) throw e;
+  }
+  await cleanUp(labName);
 }
 
 /** What `kubectl label namespace` does. */

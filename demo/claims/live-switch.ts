@@ -3,6 +3,7 @@
  * could not be read on the wire inside the mesh can be read outside of it.
  */
 import { readFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { isIpv6 } from '../../common/core/net.ts';
 import type { LabApi, LabProcess, PodRef } from '../../lab/index.ts';
 import { countBytes } from '../../lab/pcap.ts';
@@ -57,6 +58,7 @@ async function play(stage: Stage): Promise<Played> {
     await reach(() => made() >= minimumCalls / 4);
     await setMesh(lab, null);
     await lab.waitEnrolled();
+    await plainCallsWork(stage);
     const left = moment();
     const capture = await lab.capture('tcp');
     const outside = await makeCalls(stage, allCalls(stage));
@@ -69,6 +71,19 @@ async function play(stage: Stage): Promise<Played> {
     return { codes: streams.flatMap((s) => s.codes), left, entered, outside, pcap: await readFile(capture.file) };
   } finally {
     await Promise.all(streams.map((s) => s.stop()));
+  }
+}
+
+/** Istio's resources are told first, capture ends a grace later; until then the policy of `web` refuses callers without identity. */
+async function plainCallsWork({ lab, client, web }: Stage): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  for (;;) {
+    const url = `http://${web.podIps.find((ip) => !isIpv6(ip))}:${web.podPort}/`;
+    const { code, stderr } = await lab.exec(client, ['curl', '-sS', '--max-time', '1', '--output', '/dev/null', url]);
+    if (code === 0) return;
+    if (performance.now() > deadline)
+      throw new ClaimFailed(`web does not answer outside of the mesh: ${stderr.trim()}`);
+    await delay(50);
   }
 }
 
@@ -106,13 +121,13 @@ interface Stream {
 }
 
 /** One curl that makes a new connection each 50 ms and reports each call on stderr, which it does not buffer. */
-async function startCalls(lab: LabApi, pod: PodRef, { web }: Stage): Promise<Stream> {
-  const vip = web.vips.find((ip) => !isIpv6(ip));
+async function startCalls(lab: LabApi, pod: PodRef, { catalog }: Stage): Promise<Stream> {
+  const vip = catalog.vips.find((ip) => !isIpv6(ip));
   const curl: LabProcess = await lab.spawn(pod, [
     'curl',
     ...['--no-progress-meter', '--rate', callsEach50ms, '--max-time', '5', '--output', '/dev/null'],
     ...['--header', 'Connection: close', '--write-out', '%{stderr}status=%{http_code}\\n'],
-    `http://${vip}:${web.servicePort}/[1-${longest}]`,
+    `http://${vip}:${catalog.servicePort}/[1-${longest}]`,
   ]);
   const codes: string[] = [];
   let rest = '';
@@ -137,6 +152,6 @@ async function reach(condition: () => boolean): Promise<void> {
   const deadline = performance.now() + 20_000;
   while (!condition()) {
     if (performance.now() > deadline) throw new ClaimFailed('the calling pods stopped calling');
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await delay(20);
   }
 }
