@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Container, PodSpec } from '../../common/kube/kinds/core.ts';
+import { planPod } from './pod-plan.ts';
+import { Problems } from './problems.ts';
+
+function plan(spec: Partial<PodSpec>, container: Partial<Container> = {}) {
+  const problems = new Problems();
+  const containers = [{ name: 'main', image: 'debian', ...container }];
+  const result = planPod({ containers, ...spec }, 'spec', problems);
+  return { plan: result, main: result.containers[0]!, problems: problems.found };
+}
+
+const fields = (problems: readonly { field: string }[]) => problems.map((p) => p.field);
+
+describe('what a lab does not honour is named', () => {
+  test('fields of the pod and of its containers', () => {
+    const { problems } = plan(
+      { hostPID: true, tolerations: [] },
+      { stdin: true, ports: [{ containerPort: 1, hostPort: 2 }] },
+    );
+    assert.deepEqual(fields(problems), [
+      'spec.hostPID',
+      'spec.tolerations',
+      'spec.containers[0].stdin',
+      'spec.containers[0].ports[0].hostPort',
+    ]);
+  });
+
+  test('an image that is not in the table', () => {
+    const { problems } = plan({}, { image: 'mysql:8' });
+    assert.deepEqual(fields(problems), ['spec.containers[0].image']);
+    assert.match(problems[0]!.message, /"mysql:8" is not in the lab's table .*nginx/);
+  });
+
+  test('kinds of volumes, mounts of no volume, and paths out of the volume', () => {
+    const volumes = [{ name: 'a', hostPath: { path: '/' } }];
+    const volumeMounts = [
+      { name: 'b', mountPath: 'relative' },
+      { name: 'a', mountPath: '/x', subPath: '../../etc' },
+    ];
+    const { problems } = plan({ volumes }, { volumeMounts });
+    assert.deepEqual(fields(problems), [
+      'spec.volumes[0].hostPath',
+      'spec.volumes[0]',
+      'spec.containers[0].volumeMounts[0].name',
+      'spec.containers[0].volumeMounts[0].mountPath',
+      'spec.containers[0].volumeMounts[1].subPath',
+    ]);
+  });
+
+  test('probes by gRPC, unknown port names, and probes of init containers', () => {
+    const init = { name: 'init', image: 'debian', livenessProbe: { exec: { command: ['true'] } } };
+    const { problems } = plan(
+      { initContainers: [init] },
+      { readinessProbe: { grpc: { port: 1 } }, livenessProbe: { tcpSocket: { port: 'web' } } },
+    );
+    assert.deepEqual(fields(problems), [
+      'spec.initContainers[0].livenessProbe',
+      'spec.containers[0].readinessProbe.grpc',
+      'spec.containers[0].readinessProbe',
+      'spec.containers[0].livenessProbe.tcpSocket.port',
+    ]);
+  });
+
+  test('rights that a container cannot be given', () => {
+    const securityContext = {
+      privileged: true,
+      runAsNonRoot: true,
+      capabilities: { add: ['NET_ADMIN'], drop: ['CHOWN'] },
+    };
+    assert.deepEqual(fields(plan({}, { securityContext }).problems), [
+      'spec.containers[0].securityContext.privileged',
+      'spec.containers[0].securityContext.capabilities.add',
+      'spec.containers[0].securityContext.capabilities.drop',
+      'spec.containers[0].securityContext.runAsNonRoot',
+    ]);
+  });
+
+  test('references in variables that cannot be resolved', () => {
+    const env = [
+      { name: 'A', valueFrom: { fieldRef: { fieldPath: 'status.qosClass' } } },
+      { name: 'B', valueFrom: { resourceFieldRef: {} } },
+    ];
+    assert.deepEqual(fields(plan({}, { env }).problems), [
+      'spec.containers[0].env[0].valueFrom.fieldRef.fieldPath',
+      'spec.containers[0].env[1].valueFrom.resourceFieldRef',
+    ]);
+  });
+});
+
+describe('what a lab accepts', () => {
+  test('limits and pull policies have no effect', () => {
+    const { problems } = plan({}, { resources: { limits: { cpu: '1' } }, imagePullPolicy: 'Always' });
+    assert.deepEqual(problems, []);
+  });
+
+  test("command replaces the entrypoint, args the image's arguments", () => {
+    const argv = (container: Partial<Container>) => plan({}, { image: 'curlimages/curl', ...container }).main.argv;
+    assert.deepEqual(argv({}), ['curl']);
+    assert.deepEqual(argv({ args: ['-s'] }), ['curl', '-s']);
+    assert.deepEqual(argv({ command: ['sh', '-c'] }), ['sh', '-c']);
+    assert.deepEqual(argv({ command: ['sh', '-c'], args: ['true'] }), ['sh', '-c', 'true']);
+    assert.deepEqual(plan({}, { image: 'nginx' }).main.argv, ['nginx', '-g', 'daemon off;']);
+  });
+
+  test("times are Kubernetes' seconds with its defaults", () => {
+    const { plan: pod, main } = plan({}, { readinessProbe: { tcpSocket: { port: 80 }, periodSeconds: 3 } });
+    assert.equal(pod.grace, 30_000);
+    assert.deepEqual(main.readiness, {
+      action: { kind: 'tcp', host: undefined, port: 80 },
+      initialDelay: 0,
+      period: 3000,
+      timeout: 1000,
+      successThreshold: 1,
+      failureThreshold: 3,
+    });
+  });
+
+  test('a probe finds a port by its name', () => {
+    const { main } = plan(
+      {},
+      { ports: [{ name: 'web', containerPort: 8080 }], readinessProbe: { httpGet: { port: 'web' } } },
+    );
+    assert.equal(main.readiness?.action.kind === 'http' && main.readiness.action.port, 8080);
+  });
+
+  test("the pod's user holds for containers that name none", () => {
+    const { main } = plan(
+      { securityContext: { runAsUser: 7 } },
+      { securityContext: { runAsGroup: 8, capabilities: { drop: ['all'] } } },
+    );
+    assert.deepEqual(main.privileges, { user: { uid: 7, gid: 8 }, noNewPrivileges: false, dropAllCapabilities: true });
+  });
+});
