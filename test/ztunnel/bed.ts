@@ -84,6 +84,7 @@ export class Bed {
   async startZtunnel(env: Record<string, string> = {}): Promise<void> {
     const zds = join(this.controlPlane.folder, 'ztunnel.sock');
     this.#agent ??= new Agent(zds);
+    const { hellos } = this.#agent;
     const all = { ...this.controlPlane.env, NODE_NAME: 'node-1', INPOD_UDS: zds, ...env };
     const parsed = parseConfig(all, { maxOpenFiles: 20_000 });
     if (parsed.kind === 'invalid') throw new Error(parsed.errors.join('\n'));
@@ -102,7 +103,7 @@ export class Bed {
       ports: { admin: 0, metrics: 0, readiness: 0 },
       onQuit: () => undefined,
     });
-    await this.#agent.connected();
+    await this.#agent.connected(hellos + 1);
   }
 
   async stopZtunnel(): Promise<void> {
@@ -211,8 +212,12 @@ export class Agent {
     });
   }
 
+  get hellos(): number {
+    return this.#hellos;
+  }
+
   /** Waits for the n-th hello. */
-  async connected(n = 1): Promise<void> {
+  async connected(n: number): Promise<void> {
     await until(`hello ${n}`, () => this.#hellos >= n, 15_000);
   }
 
