@@ -45,6 +45,7 @@ export class PodRunner {
   #sandbox: Sandbox | undefined;
   #initialized = false;
   #publishing: Promise<void> | undefined;
+  #writing: Promise<void> = Promise.resolve();
   #publishAgain = false;
 
   constructor(options: PodRunnerOptions) {
@@ -276,12 +277,16 @@ export class PodRunner {
     };
   }
 
-  async #writeProcesses(): Promise<void> {
-    const entries = [...this.#running].map(([name, { pid, cgroup, env, workingDir, privileges }]) => [
-      name,
-      { pid, cgroup, env, workingDir, privileges },
-    ]);
-    await writeProcesses(this.#o.runtime.paths.pod(this.#pod.metadata.uid), Object.fromEntries(entries));
+  /** One write at a time, each of what runs then: containers of one pod start and end at the same moment. */
+  #writeProcesses(): Promise<void> {
+    this.#writing = this.#writing.then(() => {
+      const entries = [...this.#running].map(([name, { pid, cgroup, env, workingDir, privileges }]) => [
+        name,
+        { pid, cgroup, env, workingDir, privileges },
+      ]);
+      return writeProcesses(this.#o.runtime.paths.pod(this.#pod.metadata.uid), Object.fromEntries(entries));
+    });
+    return this.#writing;
   }
 
   #set(container: string, change: Partial<ContainerState>): void {
