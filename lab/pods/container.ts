@@ -1,8 +1,10 @@
 /** Runs one container of a pod: makes its file system, starts its process, waits for the end. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { MeshError } from '../../common/core/errors.ts';
 import { clusterDns, clusterDomain } from '../addresses.ts';
 import { checkout } from '../config.ts';
@@ -66,10 +68,14 @@ export async function startContainer(
   const { metadata } = c.pod();
   const name = { namespace: metadata.namespace ?? 'default', name: metadata.name };
   const log = openSync(podLogFile(c.runtime.lab, name, plan.name), 'a');
-  const child = spawn(argv[0]!, argv.slice(1), { stdio: ['ignore', log, log], env, detached: true });
+  const child = spawn(argv[0]!, argv.slice(1), { stdio: ['ignore', log, log, 'pipe'], env, detached: true });
   closeSync(log);
   const exited = end(child, cgroup, dir);
   if (child.pid === undefined) throw new MeshError('KERNEL', `${argv[0]} cannot be started`);
+  const said = child.stdio[3] as Readable;
+  // A container that cannot be entered ends, with the reason in its log.
+  await Promise.race([once(said, 'data'), exited]);
+  said.destroy();
   return {
     pid: child.pid,
     cgroup,

@@ -37,7 +37,13 @@ export interface ContainerLaunch {
   readonly argv: readonly string[];
 }
 
-/** The environment of the process that is started this way is the container's, so tools are looked up elsewhere. */
+/** Runs inside the container's root. Until it has spoken, whoever joins the process would find itself on the machine. */
+const entered = 'set -e; echo entered >&3; exec 3>&-; cd "$1"; shift; exec "$@"';
+
+/**
+ * Descriptor 3 gets a line when the process is in its root, and is closed then. The environment of the process that is started this
+ * way is the container's, so tools are looked up elsewhere.
+ */
 export function containerArgv(l: ContainerLaunch): string[] {
   const script = `${joinCgroup}
 path=$PATH; PATH=${toolPath}
@@ -56,8 +62,7 @@ exec "$chroot" "$root" "$@"`;
     l.cgroup,
     l.fstab,
     l.root,
-    '/usr/bin/env',
-    `--chdir=${l.workingDir}`,
+    ...['/bin/sh', '-c', entered, 'container', l.workingDir],
     ...drop(l.privileges),
     ...l.argv,
   ];
