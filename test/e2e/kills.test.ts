@@ -38,7 +38,7 @@ describe('kill -9', { skip: skipUnless('ebpf', 'program:ip', 'program:nft', 'pro
     const capture = await lab.capture('tcp');
     const calls = await Promise.all(
       [(await world.vips()).v4, (await world.ips('server')).v6].map(async (to) =>
-        world.loop(await world.ref('client'), to, 10, marker),
+        world.loop(await world.ref('client'), to, 25, marker),
       ),
     );
     const answeredSince = (at: number) => calls.every((c) => c.lines.some((l) => l.at >= at && l.error === ''));

@@ -1,13 +1,18 @@
 /** What users and attackers do to a mesh that nobody disturbs. */
 import assert from 'node:assert/strict';
-import { rename, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { systemClock } from '../../common/core/clock.ts';
+import { createCsr } from '../../common/identity/csr.ts';
 import { until } from '../../common/testing/until.ts';
+import { signWorkload, verifyCsr } from '../../istiod/ca/authority.ts';
+import { loadOrCreateRoot, type Root } from '../../istiod/ca/root-store.ts';
 import type { LabApi } from '../../lab/index.ts';
 import { longOr, skipUnless } from '../harness/require.ts';
 import type { LoopCall, Touched } from './tools/traffic.ts';
-import { deployment, plainNamespace, policy, type Stream, World } from './world.ts';
+import { deployment, meshNamespace, plainNamespace, policy, type Stream, serverPort, World } from './world.ts';
 
 const capturePorts = [15000, 15001, 15006, 15008, 15020, 15021, 15053];
 
@@ -60,6 +65,40 @@ describe('the mesh', { skip: skipUnless('ebpf', 'program:ip', 'program:nft', 'pr
     }
     assert.ok((await refused(world.lab)) > before, 'refusals are counted');
     assert.deepEqual(await world.burst(await world.ref('client'), server.v4, 10), { ok: 10, failed: {} });
+  });
+
+  test('a tunnel leads to its own pod and to no port of the proxy, whatever certificate and authority it has', async () => {
+    const { v4, v6 } = await world.ips('server');
+    const { v4: other } = await world.ips('near');
+    const outsider = await world.ref('outsider', plainNamespace);
+    const root = await loadOrCreateRoot(join(world.lab.dir, 'istiod'), 'cluster.local', systemClock);
+    const pem = await certificate(root, 'cluster.local');
+
+    const [honest] = await world.tunnel(outsider, v4, pem, [`${v4}:${serverPort}`]);
+    assert.equal(honest?.status, 200);
+    assert.match(honest.bytes, /^hello from/);
+    const wrong = [
+      ...[`${other}:${serverPort}`, `127.0.0.1:${serverPort}`, `[::1]:${serverPort}`, `[${v6}]:${serverPort}`],
+      ...capturePorts.map((p) => `${v4}:${p}`),
+      ...[`${v4}`, `${v4}:0`, `${v4}:99999`, 'nonsense', 'no.such.host:80', '', `user@${v4}:${serverPort}`],
+    ];
+    for (const answer of await world.tunnel(outsider, v4, pem, wrong)) {
+      assert.notEqual(answer.status, 200, JSON.stringify(answer));
+      assert.equal(answer.bytes, '', JSON.stringify(answer));
+      assert.ok(answer.status !== undefined || answer.error !== '', `no answer in time: ${JSON.stringify(answer)}`);
+    }
+
+    const elsewhere = await mkdtemp(join(tmpdir(), 'aq-foreign-'));
+    const foreignRoot = await loadOrCreateRoot(elsewhere, 'cluster.local', systemClock);
+    await rm(elsewhere, { recursive: true });
+    for (const [name, forged] of [
+      ['of another root', await certificate(foreignRoot, 'cluster.local')],
+      ['of a foreign trust domain', await certificate(root, 'evil.example')],
+      ['that has expired', await certificate(root, 'cluster.local', -60_000)],
+    ] as const) {
+      const [answer] = await world.tunnel(outsider, v4, forged, [`${v4}:${serverPort}`]);
+      assert.equal(answer?.status, undefined, `a certificate ${name} gets no answer`);
+    }
   });
 
   test('a policy refuses new connections and closes open ones; without it they are served again', async () => {
@@ -142,7 +181,8 @@ describe('the mesh', { skip: skipUnless('ebpf', 'program:ip', 'program:nft', 'pr
       await lab.waitReady();
       await lab.waitEnrolled();
       const { v4 } = await world.ips(heir.name, heir.namespace);
-      const { ok } = await world.burst(await world.ref(heir.name, heir.namespace), server, 3);
+      const from = await world.ref(heir.name, heir.namespace);
+      const { ok } = await until('its container runs', () => world.burst(from, server, 3));
       assert.equal(ok, 0, `${heir.namespace}/${heir.name} at ${v4} was served`);
       if (v4 === address || i > 20) break;
     }
@@ -153,6 +193,13 @@ describe('the mesh', { skip: skipUnless('ebpf', 'program:ip', 'program:nft', 'pr
     });
   });
 });
+
+/** Key and leaf of service account `client`, as its node could have them. */
+async function certificate(root: Root, trustDomain: string, ttl = 600_000): Promise<string> {
+  const identity = { trustDomain, namespace: meshNamespace, serviceAccount: 'client' };
+  const { privateKey, csr } = await createCsr(identity);
+  return privateKey + (await signWorkload(root, await verifyCsr(csr), identity, ttl, systemClock));
+}
 
 /** Nobody talks there; a TLS alert is how the HBONE port turns away who speaks no TLS. */
 function isRefusal({ outcome, detail }: Touched): boolean {

@@ -7,6 +7,7 @@ import { namespaceKind, type Pod, serviceKind } from '../../common/kube/kinds/co
 import { cleanUp } from '../../lab/cleanup.ts';
 import { Lab, type LabApi, type LabProcess, type PodRef } from '../../lab/index.ts';
 import type { BurstSummary, HoldEvent, LoopCall, Touched } from './tools/traffic.ts';
+import type { TunnelAnswer } from './tools/tunnel.ts';
 
 const checkout = join(import.meta.dirname, '../..');
 const node = join(checkout, 'scripts/pinned-node');
@@ -90,6 +91,14 @@ export class World {
 
   async touch(from: PodRef, targets: readonly string[]): Promise<readonly Touched[]> {
     return JSON.parse(await this.#run(from, ['touch', ...targets])) as readonly Touched[];
+  }
+
+  /** CONNECTs to a pod's port 15008, each on a connection of its own, with a certificate and its key. */
+  async tunnel(from: PodRef, to: Ip, pem: string, authorities: readonly string[]): Promise<readonly TunnelAnswer[]> {
+    const argv = [node, join(checkout, 'test/e2e/tools/tunnel.ts'), to, ...authorities];
+    const result = await this.lab.exec(from, argv, { env: { MTLS: pem } });
+    assert.equal(result.code, 0, result.stderr);
+    return JSON.parse(result.stdout) as readonly TunnelAnswer[];
   }
 
   loop(from: PodRef, to: Ip, every: number, marker: string, port = serverPort): Promise<Stream<LoopCall>> {
