@@ -1,5 +1,5 @@
 /** From `lab up` with two nodes and ten pods to all Ready, enrolled, and one call each way. */
-import { Lab } from '../lab/index.ts';
+import { type HostName, Lab, type LabApi } from '../lab/index.ts';
 import { manifest } from './rig.ts';
 import { writeResults } from './table.ts';
 
@@ -29,8 +29,25 @@ export async function benchLabUp(): Promise<void> {
     const result = { up, ready, enrolled, called };
     process.stdout.write('\nlab up with 2 nodes and 10 pods, seconds since the start\n');
     for (const [what, at] of Object.entries(result)) process.stdout.write(`  ${what.padEnd(10)} ${at.toFixed(2)}\n`);
-    await writeResults('lab-up', result);
+    const enrolments = await Promise.all(lab.nodes.map((node) => enrolmentOf(lab, node)));
+    process.stdout.write("\nenrolment of a pod, the agent's own part\n");
+    for (const e of enrolments) {
+      process.stdout.write(`  ${e.node}  mean ${e.meanMs.toFixed(1)} ms, ${e.within5ms} of ${e.pods} within 5 ms\n`);
+    }
+    await writeResults('lab-up', { ...result, enrolments });
   } finally {
     await lab.down();
   }
+}
+
+async function enrolmentOf(lab: LabApi, node: HostName) {
+  const { stdout } = await lab.execOn(node, ['curl', '-sS', '--max-time', '5', 'http://127.0.0.1:15014/metrics']);
+  const value = (sample: string) => {
+    const line = stdout.split('\n').find((l) => l.startsWith(`aquifer_cni_enrolment_seconds_${sample} `));
+    if (line === undefined)
+      throw new Error(`the agent of ${node} has no metric aquifer_cni_enrolment_seconds_${sample}`);
+    return Number(line.slice(line.lastIndexOf(' ') + 1));
+  };
+  const pods = value('count');
+  return { node, pods, meanMs: pods === 0 ? 0 : (value('sum') / pods) * 1_000, within5ms: value('bucket{le="0.005"}') };
 }

@@ -1,5 +1,6 @@
 /** Memory and CPU time of a process and everything it started, from /proc. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { childProcesses } from '../test/harness/children.ts';
 
 /** USER_HZ: ticks a second in /proc/PID/stat, 100 on every Linux that Node supports. */
 const ticksPerSecond = 100;
@@ -32,15 +33,5 @@ export function cpuTicks(stat: string): number {
 }
 
 function tree(pid: number): number[] {
-  return [pid, ...children(pid).flatMap(tree)];
-}
-
-function children(pid: number): number[] {
-  try {
-    return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
-      readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number),
-    );
-  } catch {
-    return [];
-  }
+  return [pid, ...childProcesses(pid).flatMap(tree)];
 }

@@ -8,6 +8,7 @@ import type { EventData } from 'node:test';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { setTimeout } from 'node:timers/promises';
+import { childProcesses } from '../test/harness/children.ts';
 import { leftovers, newLeftovers } from '../test/harness/leftovers.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -79,6 +80,7 @@ function testFiles(folder: string): string[] {
 }
 
 async function runPhase({ files, concurrency, timeout }: Phase): Promise<void> {
+  const watchdog = endHungFiles(timeout);
   const stream = run({
     files: files.map((f) => join(root, f)),
     concurrency,
@@ -100,6 +102,22 @@ async function runPhase({ files, concurrency, timeout }: Phase): Promise<void> {
     .filter((event: { type: string; data: { nesting?: number; message?: string } }) => !isTotal(event))
     .compose(spec);
   for await (const text of output) process.stdout.write(String(text));
+  clearInterval(watchdog);
+}
+
+/**
+ * The runner's timeout fails the tests of a file but lets its process live, and then waits for it. A process that is still
+ * there a while later is ended here, which the runner reports as a failure of that file.
+ */
+function endHungFiles(timeout: number): NodeJS.Timeout {
+  const firstSeen = new Map<number, number>();
+  return setInterval(() => {
+    for (const pid of childProcesses(process.pid)) {
+      const since = firstSeen.get(pid) ?? performance.now();
+      firstSeen.set(pid, since);
+      if (performance.now() - since > timeout + minute / 2) process.kill(pid, 'SIGKILL');
+    }
+  }, 1_000);
 }
 
 function isTotal({ type, data }: { type: string; data: { nesting?: number; message?: string } }): boolean {

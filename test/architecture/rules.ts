@@ -19,8 +19,8 @@ export const unreachable: readonly { readonly from: string; readonly target: str
   { from: 'istiod', target: 'native', reason: 'the control plane runs where no addon is built' },
 ];
 
-/** Only these production files may read process.env: one configuration a program. */
-export const environmentReaders = /(^|\/)config\.ts$|^cli\/|^scripts\/|\/main\.ts$/;
+/** Only these production files may read process.env: the configuration of a program, and its first file, which hands it over. */
+export const environmentReaders = /(^|\/)config\.ts$|^cli\/|^scripts\/|\/main\.ts$|^ztunnel\/worker\.ts$/;
 
 /** Folders of production code: these may not import test code. */
 export const production = ['common', 'native', 'ztunnel', 'cni', 'lab', 'istiod', 'cli'];
