@@ -44,7 +44,8 @@ SEC("sk_lookup") int inbound(struct bpf_sk_lookup *ctx) {
     count(COUNTER_inbound_local);
     return SK_PASS;
   }
-  // Before the next test: a pod that reaches itself through a service comes here from its own IP.
+  // This port is the proxy's, whoever calls: a pod that reaches itself through a service comes here from its own IP, by a dial
+  // of the proxy.
   if (f.server_port == HBONE_PORT) return steer(ctx, f.server_ip, true);
   if (same_ip(f.client_ip, f.server_ip)) {
     count(COUNTER_inbound_local);

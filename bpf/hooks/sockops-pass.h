@@ -2,8 +2,7 @@
 // Attached to the cgroups of those who may: what decides is the cgroup that the socket was made in.
 #include "tuple.h"
 
-// The proxy's dial to the app, from inside the pod's netns. Port 15008 is the proxy's own: a pod that reaches itself through a
-// service arrives there.
+// The proxy's dial to the app, from inside the pod's netns.
 SEC("sockops") int sockops_ztunnel(struct bpf_sock_ops *ctx) {
   __u32 op = ctx->op;
   if (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_STATE_CB) return 1;
@@ -15,7 +14,7 @@ SEC("sockops") int sockops_ztunnel(struct bpf_sock_ops *ctx) {
   }
   __u64 netns = bpf_get_netns_cookie(ctx);
   const struct pod *pod = bpf_map_lookup_elem(&pods, &netns);
-  if (pod && is_own_ip(pod, t.remote_ip) && t.remote_port != HBONE_PORT) pass(ctx, &t);
+  if (pod && is_own_ip(pod, t.remote_ip)) pass(ctx, &t);
   return 1;
 }
 

@@ -62,7 +62,7 @@ static __always_inline enum verdict outbound(struct bpf_sock_addr *ctx, const st
   __u32 protocol = LOAD(ctx, protocol);
   __u16 wire_port = LOAD(ctx, user_port);
   bool dns = wire_port == bpf_htons(DNS_PORT);
-  bool tcp = type == SOCK_STREAM && (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
+  bool tcp = type == SOCK_STREAM && protocol == IPPROTO_TCP; // also the subflows of MPTCP
   bool udp = type == SOCK_DGRAM && protocol == IPPROTO_UDP && dns && (pod->flags & POD_DNS_UDP);
   if (!tcp && !udp) return LET_GO;
   if (is_ztunnel()) {

@@ -43,7 +43,10 @@ export interface Dialled {
   readonly readError: string;
   readonly peer: string;
   readonly self: string;
+  /** Until connected. */
   readonly ms: number;
+  /** Until the end of what was read. */
+  readonly totalMs: number;
   readonly data: string;
 }
 

@@ -85,6 +85,13 @@ describe('DNS capture', {
     assert.deepEqual(new Set(answers.map((a) => a.from)), new Set([`${server4}:53`, '127.0.0.1:9000']));
   });
 
+  it('does not rename a datagram of another host that happens to come from the same port', async () => {
+    const port = proxy.targets.dnsUdp!.v4;
+    await bed.serve('ext', 8080, port);
+    const answers = await ask(server4, '53', ip4.ext, String(port));
+    assert.deepEqual(new Set(answers.map((a) => a.from)), new Set([`${server4}:53`, `${ip4.ext}:${port}`]));
+  });
+
   it('lets go direct when the proxy is gone and the pod fails open, and no answer comes when it fails closed', async () => {
     await bed.serve('ext', 8081, 53);
     const { targets } = proxy;

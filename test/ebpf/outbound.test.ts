@@ -194,6 +194,16 @@ describe('outbound capture', {
     assertNoHandshakes();
   });
 
+  it('has forgotten the handshake of a connection that is still open', async () => {
+    let checked = 0;
+    proxy.onCapture = () => {
+      assertNoHandshakes();
+      checked++;
+    };
+    await bed.dial(app, ip4.ext, 80);
+    assert.equal(checked, 1);
+  });
+
   it('refuses at once when the proxy is gone, and leaves no handshake behind', async () => {
     await proxy.close();
     const d = await bed.dial(app, ip4.ext, 80);

@@ -36,6 +36,8 @@ export class PodProxy {
   /** How often a dial to the app had to be tried a second time. */
   retries = 0;
   inbound: 'tell' | 'relay';
+  /** Called while a captured connection is open at both ends. */
+  onCapture: () => void = () => undefined;
   readonly #netns: Fd;
   readonly #sameport: boolean;
   readonly #close: (() => void)[] = [];
@@ -112,6 +114,7 @@ export class PodProxy {
     const from = addressOf(c.remoteAddress, c.remotePort);
     this.outbound.push(formatSocketAddr(to));
     this.sources.push(from);
+    this.onCapture();
     c.end(JSON.stringify({ by: 'outbound', to: formatSocketAddr(to), from }));
     c.resume();
   }

@@ -49,8 +49,9 @@ static void once(int fd, const struct address *to) {
       }
     }
   }
-  printf("{\"error\":\"%s\",\"immediate\":\"%s\",\"readError\":\"%s\",\"peer\":\"%s\",\"self\":\"%s\",\"ms\":%.1f,\"data\":\"",
-         errno_name(err), errno_name(immediate), errno_name(read_err), err ? "" : peer, err ? "" : self, took);
+  printf("{\"error\":\"%s\",\"immediate\":\"%s\",\"readError\":\"%s\",\"peer\":\"%s\",\"self\":\"%s\",\"ms\":%.1f,\"totalMs\":%.1f,\"data\":\"",
+         errno_name(err), errno_name(immediate), errno_name(read_err), err ? "" : peer, err ? "" : self, took,
+         now_ms() - start);
   print_escaped(data, got);
   printf("\"}\n");
 }
