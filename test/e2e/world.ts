@@ -1,17 +1,20 @@
 /** The lab of the end-to-end tests: servers, clients inside and outside of the mesh, and the programs that they run. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type Ip, isIpv6, parseIp } from '../../common/core/net.ts';
 import { namespaceKind, type Pod, serviceKind } from '../../common/kube/kinds/core.ts';
 import { cleanUp } from '../../lab/cleanup.ts';
-import { Lab, type LabApi, type LabProcess, type PodRef } from '../../lab/index.ts';
+import { type HostName, Lab, type LabApi, type LabProcess, type PodRef } from '../../lab/index.ts';
 import type { BurstSummary, HoldEvent, LoopCall, Touched } from './tools/traffic.ts';
 import type { TunnelAnswer } from './tools/tunnel.ts';
 
 const checkout = join(import.meta.dirname, '../..');
 const node = join(checkout, 'scripts/pinned-node');
 const traffic = [node, join(checkout, 'test/e2e/tools/traffic.ts')];
+
+const idle = [node, '-e', 'setInterval(() => {}, 1e6)'];
 
 /** In the mesh. */
 export const meshNamespace = 'e2e';
@@ -101,6 +104,20 @@ export class World {
     return JSON.parse(result.stdout) as readonly TunnelAnswer[];
   }
 
+  /** Puts another IPv4 address in the place of the pod's own, in its namespace and in its node's routes. */
+  async takeAddress(deployment: string, namespace: string, host: HostName, address: Ip): Promise<void> {
+    const { v4: own } = await this.ips(deployment, namespace);
+    const inside = await this.lab.spawn(await this.ref(deployment, namespace), idle);
+    const ip = (...args: string[]) => execFileSync('nsenter', [`--net=/proc/${inside.pid}/ns/net`, 'ip', ...args]);
+    const route = ip('route', 'show', 'default').toString().trim().split(' ');
+    ip('addr', 'add', `${address}/32`, 'dev', 'eth0');
+    ip('addr', 'del', `${own}/32`, 'dev', 'eth0');
+    ip('route', 'replace', ...route);
+    inside.kill('SIGKILL');
+    const { stdout } = await this.lab.execOn(host, ['ip', 'route', 'show', own]);
+    await this.lab.execOn(host, ['ip', 'route', 'replace', address, ...stdout.trim().split(/\s+/).slice(1)]);
+  }
+
   loop(from: PodRef, to: Ip, every: number, marker: string, port = serverPort): Promise<Stream<LoopCall>> {
     return this.#stream(from, ['loop', to, String(port), String(every), marker]);
   }
@@ -156,7 +173,7 @@ interface DeploymentSpec {
 
 export function deployment(spec: DeploymentSpec): string {
   const { namespace = meshNamespace, name, account = name } = spec;
-  const command = spec.command ?? [node, '-e', 'setInterval(() => {}, 1e6)'];
+  const command = spec.command ?? idle;
   const probe = spec.command && { readinessProbe: { tcpSocket: { port: serverPort }, periodSeconds: 1 } };
   return yaml([
     ...(account === name ? [{ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { namespace, name } }] : []),
