@@ -16,6 +16,7 @@ import { createJwksReviewer, noTokens, type TokenReviewer } from './ca/token-rev
 import type { IstiodConfig, ListenAddress } from './config.ts';
 import { createMetrics } from './metrics.ts';
 import { watchMesh } from './model/mesh-watch.ts';
+import { warnOfIgnored } from './model/not-honoured.ts';
 import { writePolicyStatus } from './model/policy-status.ts';
 import { createMonitoring } from './monitoring.ts';
 import { XdsServer } from './xds/xds-server.ts';
@@ -136,6 +137,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     throw e;
   }
   publishRoot({ source, rootPem: root.pem, log: createLogger(sink, 'istiod::ca'), signal });
+  warnOfIgnored(source, log, signal);
   log.info('serving', { grpc: ports.grpc, secure_grpc: ports.secureGrpc, monitoring: ports.monitoring });
   return { ports, rootCertificate: root.pem, stop: shutDown };
 }
