@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Pod } from '../common/kube/kinds/core.ts';
+import { parseLabArgs } from './lab-args.ts';
+import { formatStatus } from './status.ts';
+import { formatAge, formatTable } from './table.ts';
+
+describe('arguments of aquifer lab', () => {
+  const command = (line: string) => {
+    const parsed = parseLabArgs(line.split(' '));
+    assert.ok(parsed.ok, parsed.ok ? '' : parsed.message);
+    return parsed.command;
+  };
+  const refusal = (line: string) => {
+    const parsed = parseLabArgs(line.split(' '));
+    return parsed.ok ? 'accepted' : parsed.message;
+  };
+
+  test('up has defaults, and takes several files', () => {
+    assert.deepEqual(command('up'), { kind: 'up', lab: 'demo', nodes: 2, files: [], mesh: true, wait: true });
+    assert.deepEqual(command('up --lab x --nodes 3 -f a.yaml -f b.yaml --no-mesh --no-wait'), {
+      kind: 'up',
+      lab: 'x',
+      nodes: 3,
+      files: ['a.yaml', 'b.yaml'],
+      mesh: false,
+      wait: false,
+    });
+  });
+
+  test('what follows -- belongs to the command, options and all', () => {
+    assert.deepEqual(command('exec shop/web -c nginx -- ls -l --lab x'), {
+      kind: 'exec',
+      lab: 'demo',
+      pod: 'shop/web',
+      container: 'nginx',
+      argv: ['ls', '-l', '--lab', 'x'],
+    });
+    assert.deepEqual(command('exec shop/web date').kind, 'exec');
+  });
+
+  test('what is not understood is named', () => {
+    assert.match(refusal('upp'), /aquifer lab upp: there is no such command/);
+    assert.match(refusal('up --nodes 0'), /--nodes 0: expected 1 to 9/);
+    assert.match(refusal('up --nodes two'), /--nodes two/);
+    assert.match(refusal('up extra'), /"extra" is not understood/);
+    assert.match(refusal('down -f x'), /aquifer lab down has no option --file/);
+    assert.match(refusal('up --colour'), /--colour/);
+    assert.match(refusal('exec shop/web'), /expected POD -- COMMAND/);
+    assert.match(refusal('logs'), /say of what/);
+    assert.match(refusal('apply'), /expected -f FILE/);
+    assert.match(refusal('constructor'), /no such command/);
+  });
+
+  test('help is help wherever it stands', () => {
+    for (const line of ['--help', 'up -h', 'help', 'exec --help']) assert.equal(command(line).kind, 'help', line);
+  });
+});
+
+test('tables are aligned and have no trailing blanks', () => {
+  assert.equal(
+    formatTable(
+      ['A', 'LONG'],
+      [
+        ['xyz', ''],
+        ['', 'v'],
+      ],
+    ),
+    'A     LONG\nxyz\n      v',
+  );
+});
+
+test('ages are short', () => {
+  assert.deepEqual([5_000, 119_000, 120_000, 7_200_000, 200_000_000].map(formatAge), ['5s', '119s', '2m', '2h', '2d']);
+});
+
+test('the status says why a pod does not run, and that a daemon is dead', () => {
+  const pod: Pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name: 'web',
+      namespace: 'shop',
+      uid: 'u',
+      resourceVersion: '1',
+      creationTimestamp: '2026-01-01T00:00:00Z',
+    },
+    spec: { containers: [{ name: 'c' }], nodeName: 'node-1' },
+    status: {
+      phase: 'Pending',
+      containerStatuses: [
+        { name: 'c', ready: false, restartCount: 2, state: { waiting: { reason: 'CrashLoopBackOff' } } },
+      ],
+    },
+  };
+  const text = formatStatus({
+    name: 'demo',
+    daemon: undefined,
+    programs: [{ name: 'istiod', host: 'cp', pid: undefined }],
+    pods: [pod],
+    deployments: [],
+    services: [],
+    problems: ['a.yaml:1:1: not valid YAML'],
+    now: Date.parse('2026-01-01T00:05:00Z'),
+  });
+  assert.match(text, /daemon is DEAD/);
+  assert.match(text, /istiod +cp +not running/);
+  assert.match(text, /shop +web +0\/1 +CrashLoopBackOff +2 +5m +out +node-1/);
+  assert.match(text, /problems:\n {2}a\.yaml:1:1: not valid YAML/);
+});
