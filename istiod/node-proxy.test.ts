@@ -1,0 +1,51 @@
+/** istiod and our own node proxy's clients: both ends of the seam over real TLS. */
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { systemClock } from '../common/core/clock.ts';
+import { silentLogger } from '../common/core/log.ts';
+import { createCaClient } from '../common/identity/ca-client.ts';
+import { MeshStore } from '../common/mesh/store.ts';
+import { until } from '../common/testing/until.ts';
+import { controlPlaneConnection } from '../common/xds/connect.ts';
+import { startDeltaClient } from '../common/xds/delta-client.ts';
+import { ztunnelNode } from '../common/xds/node.ts';
+import { withWorld } from './testing/world.ts';
+
+test('our node proxy learns the mesh, gets certificates for its pods, and comes back after a restart', () =>
+  withWorld(async (w) => {
+    await w.put('ns.yaml', 'apiVersion: v1\nkind: Namespace\nmetadata: {name: istio-system}\n');
+    const uid = await w.pod({ name: 'zt', namespace: 'istio-system', serviceAccount: 'ztunnel' });
+    await w.pod({ name: 'app', ip: '10.244.1.9', serviceAccount: 'web' });
+    const files = { rootFile: join(w.dir, 'root.pem'), tokenFile: join(w.dir, 'token') };
+    await writeFile(files.rootFile, w.istiod.rootCertificate);
+    await writeFile(files.tokenFile, await w.token({ pod: { name: 'zt', uid } }));
+    const plane = { address: `https://localhost:${w.istiod.ports.secureGrpc}`, clusterId: 'Kubernetes', ...files };
+    const store = new MeshStore();
+    const stop = new AbortController();
+    w.onEnd(() => stop.abort());
+    const client = startDeltaClient({
+      connect: () => controlPlaneConnection(plane),
+      node: ztunnelNode({
+        podName: 'zt',
+        podNamespace: 'istio-system',
+        instanceIp: '1.1.1.1',
+        nodeName: 'node-1',
+        metadata: {},
+      }),
+      store,
+      clock: systemClock,
+      log: silentLogger,
+      metrics: { message: () => undefined, terminated: () => undefined },
+      signal: stop.signal,
+    });
+    await client.ready;
+    await until('the workload', () => store.workload('Kubernetes//Pod/default/app'));
+    const identity = { trustDomain: 'cluster.local', namespace: 'default', serviceAccount: 'web' };
+    const certificate = await createCaClient({ ...plane, ttlSeconds: 3600 }).fetch(identity, stop.signal);
+    assert.equal(certificate.roots.join('').trim(), w.istiod.rootCertificate.trim());
+    await w.restart();
+    await w.pod({ name: 'later', ip: '10.244.1.10' });
+    await until('the later workload', () => store.workload('Kubernetes//Pod/default/later'));
+  }));
