@@ -4,8 +4,11 @@ import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { millis } from '../../core/brand.ts';
+import { type Clock, systemClock } from '../../core/clock.ts';
 import { MeshError } from '../../core/errors.ts';
 import { silentLogger } from '../../core/log.ts';
+import { FakeClock } from '../../testing/fake-clock.ts';
 import { until } from '../../testing/until.ts';
 import { createInformer } from '../informer.ts';
 import { configMapKind, namespaceKind, podKind, serviceKind } from '../kinds/core.ts';
@@ -17,7 +20,7 @@ import { formatProblem } from './problem.ts';
 interface World {
   readonly dir: string;
   put(file: string, text: string): Promise<void>;
-  open(): Promise<FolderSource>;
+  open(clock?: Clock): Promise<FolderSource>;
   /** The first event of the kind from now on that fits. */
   next<T extends KubeObject>(
     source: FolderSource,
@@ -37,7 +40,7 @@ async function withWorld(body: (w: World) => Promise<void>): Promise<void> {
       await writeFile(join(dir, '.tmp'), text);
       await rename(join(dir, '.tmp'), join(dir, file));
     },
-    open: () => createFolderSource({ dir, log: silentLogger, signal: stop.signal }),
+    open: (clock = systemClock) => createFolderSource({ dir, log: silentLogger, signal: stop.signal, clock }),
     async next(source, kind, wanted, after) {
       const { resourceVersion } = await source.list(kind, stop.signal);
       const events = source.watch(kind, resourceVersion, AbortSignal.any([stop.signal, AbortSignal.timeout(5_000)]));
@@ -297,6 +300,29 @@ test('an in-place rewrite never shows the objects as deleted', () =>
     stop.abort();
     assert.deepEqual(deleted, []);
     assert.equal(informer.get(shop)?.spec?.action, 'ALLOW');
+  }));
+
+test('a file that is removed counts as gone only when it has stayed away', () =>
+  withWorld(async (w) => {
+    await w.put('ns.yaml', namespaceYaml('shop'));
+    await w.put('p.yaml', policy('p'));
+    const clock = new FakeClock();
+    const source = await w.open(clock);
+    await rm(join(w.dir, 'p.yaml'));
+    // Seen after the removal, which therefore has been read.
+    await w.next(
+      source,
+      namespaceKind,
+      (e) => e.object.metadata.name === 'later',
+      () => w.put('z.yaml', namespaceYaml('later')),
+    );
+    assert.ok(await source.get(authorizationPolicyKind, shop));
+    await w.next(
+      source,
+      authorizationPolicyKind,
+      (e) => e.type === 'DELETED',
+      async () => clock.advance(millis(100)),
+    );
   }));
 
 test('folders that appear and vanish are followed', () =>
