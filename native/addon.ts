@@ -60,7 +60,6 @@ export interface RawMap {
 export interface RawPoll {
   /** 1 readable, 2 writable, 0 neither. */
   watch(events: number): void;
-  ref(): void;
   unref(): void;
   close(): void;
 }

@@ -8,8 +8,8 @@ class Poll : public Napi::ObjectWrap<Poll> {
 public:
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "Poll",
-                       {InstanceMethod("watch", &Poll::watch), InstanceMethod("ref", &Poll::ref),
-                        InstanceMethod("unref", &Poll::unref), InstanceMethod("close", &Poll::close)});
+                       {InstanceMethod("watch", &Poll::watch), InstanceMethod("unref", &Poll::unref),
+                        InstanceMethod("close", &Poll::close)});
   }
 
   explicit Poll(const Napi::CallbackInfo &info)
@@ -28,10 +28,6 @@ private:
     const int events = intArg(info, 0);
     const int wanted = ((events & 1) ? UV_READABLE : 0) | ((events & 2) ? UV_WRITABLE : 0);
     require(wanted == 0 ? uv_poll_stop(&handle_) : uv_poll_start(&handle_, wanted, onReady));
-  }
-
-  void ref(const Napi::CallbackInfo &) {
-    if (!closing_) uv_ref(handle());
   }
 
   void unref(const Napi::CallbackInfo &) {

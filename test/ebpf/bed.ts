@@ -72,6 +72,11 @@ export class Bed {
   readonly #captures = new Set<EbpfCapture>();
   readonly #extraNetns: string[] = [];
 
+  readonly #onExit = () => {
+    for (const child of this.#children) child.kill('SIGKILL');
+    this.#removeFromMachine();
+  };
+
   private constructor() {
     this.cgroup = join(cgroup2(), `aquifer-test-${process.pid}`);
     this.#folder = mkdtempSync(join(tmpdir(), 'aquifer-test-'));
@@ -85,6 +90,8 @@ export class Bed {
       this.#makeNetwork();
       this.netns = Object.fromEntries(hosts.map((h) => [h, openNetns(this.netnsPath(h))])) as Record<Host, Fd>;
       writeFileSync(join(this.cgroup, 'ztunnel/cgroup.procs'), String(process.pid));
+      // An error outside of any test ends the process before after() has run.
+      process.on('exit', this.#onExit);
     } catch (e) {
       this.#removeFromMachine();
       throw e;
@@ -249,6 +256,7 @@ export class Bed {
   }
 
   #removeFromMachine(): void {
+    process.off('exit', this.#onExit);
     const attempts: (() => void)[] = [
       () => writeFileSync(join(this.#home, 'cgroup.procs'), String(process.pid)),
       () => execFileSync('umount', [join(this.#folder, 'bpf')]),

@@ -29,15 +29,13 @@ export class PodProxy {
   readonly targets: SteeringTargets;
   /** Captured connections by destination, in order. */
   readonly outbound: string[] = [];
-  /** Peer addresses of captured connections. */
-  readonly sources: string[] = [];
   /** Connections to our port that nobody captured: dropped. */
   strays = 0;
   /** How often a dial to the app had to be tried a second time. */
   retries = 0;
   inbound: 'tell' | 'relay';
   /** Called while a captured connection is open at both ends. */
-  onCapture: () => void = () => undefined;
+  onCapture: () => unknown = () => undefined;
   readonly #netns: Fd;
   readonly #sameport: boolean;
   readonly #close: (() => void)[] = [];
@@ -113,7 +111,6 @@ export class PodProxy {
     }
     const from = addressOf(c.remoteAddress, c.remotePort);
     this.outbound.push(formatSocketAddr(to));
-    this.sources.push(from);
     this.onCapture();
     c.end(JSON.stringify({ by: 'outbound', to: formatSocketAddr(to), from }));
     c.resume();
