@@ -79,7 +79,8 @@ class LabClient implements LabApi {
   }
 
   async apply(yamlOrFile: string): Promise<void> {
-    const applied = await applyManifests(this.#parts.paths, yamlOrFile, this.#parts.progress);
+    const namespaces = new Set((await this.#list(namespaceKind)).map((n) => n.metadata.name));
+    const applied = await applyManifests(this.#parts.paths, yamlOrFile, namespaces, this.#parts.progress);
     for (const m of applied) this.#parts.progress(`applied ${title(m)}`);
     // Whoever asks for the objects next shall see them.
     await this.#until(async () => {

@@ -9,21 +9,27 @@ import { kindName } from '../../common/kube/schema/table.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import { ensureImages } from '../images.ts';
 import { checkObject } from '../manifest/check.ts';
+import type { FieldProblem } from '../manifest/problems.ts';
 import type { LabPaths } from '../names.ts';
 import { replaceFile } from '../tokens.ts';
 
 /** Below the cluster's folder; other files in it are the user's own. */
 const appliedFolder = 'applied';
 
-/** All or nothing: MeshError CONFIG with every problem, one a line. Resolves when the files are written. */
+/** `namespaces` are those that exist. All or nothing: MeshError CONFIG with every problem, one a line. Resolves when the files are written. */
 export async function applyManifests(
   paths: LabPaths,
   yamlOrFile: string,
+  namespaces: ReadonlySet<string>,
   progress: (line: string) => void,
 ): Promise<readonly Manifest[]> {
   const manifests = await readManifests(yamlOrFile);
+  const known = new Set([
+    ...namespaces,
+    ...manifests.flatMap((m) => (m.entry.kind.kind === 'Namespace' ? m.name : [])),
+  ]);
   const problems = manifests.flatMap((m) =>
-    checkObject(m.object as unknown as KubeObject).map((p) =>
+    [...checkObject(m.object as unknown as KubeObject), ...checkNamespace(m, known)].map((p) =>
       formatProblem({ file: m.file, line: m.line, object: title(m), field: p.field, message: p.message }),
     ),
   );
@@ -35,6 +41,11 @@ export async function applyManifests(
     await replaceFile(file, stringify(m.object));
   }
   return manifests;
+}
+
+function checkNamespace(m: Manifest, known: ReadonlySet<string>): FieldProblem[] {
+  if (m.namespace === undefined || known.has(m.namespace)) return [];
+  return [{ field: 'metadata.namespace', message: `namespace "${m.namespace}" does not exist; apply it first` }];
 }
 
 export async function deleteManifests(paths: LabPaths, yamlOrFile: string): Promise<readonly Manifest[]> {

@@ -254,6 +254,11 @@ spec:
     assert.equal(existsSync(join(lab.dir, 'cluster/applied/configmaps.core/t/not-applied.yaml')), false);
   });
 
+  test('an object in a namespace that does not exist is refused', async () => {
+    const yaml = 'apiVersion: v1\nkind: ServiceAccount\nmetadata: { name: x, namespace: nowhere }\n';
+    await assert.rejects(lab.apply(yaml), /metadata\.namespace: namespace "nowhere" does not exist/);
+  });
+
   test("a process that is executed into a pod is in the pod's cgroup and namespaces", async () => {
     const { uid } = (await pod('near')).metadata;
     assert.match(await sh('near', 'cat /proc/self/cgroup'), new RegExp(`^0::.*/node-1/kubepods/pod${uid}/tool$`, 'm'));
