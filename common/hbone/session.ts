@@ -30,7 +30,6 @@ const limits = {
   maxHeaderListPairs: 64,
   maxSettings: 16,
   maxSessionInvalidFrames: 10,
-  maxSessionRejectedStreams: 20,
   // Clients that break connections send a reset each, so the default of 33 a second would cut honest peers off.
   streamResetBurst: 1_000,
   streamResetRate: 1_000,
