@@ -113,12 +113,9 @@ async function exec(command: Extract<LabCommand, { kind: 'exec' }>): Promise<num
   const lab = await Lab.attach(command.lab);
   const pod = await podName(lab, command.pod);
   const container = command.container === undefined ? {} : { container: command.container };
-  const child = await lab.spawn(pod, command.argv, container);
-  process.stdin.pipe(child.stdin);
-  child.stdout.pipe(process.stdout);
-  child.stderr.pipe(process.stderr);
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
-  return child.exited;
+  // Without a name for the terminal, shells and editors take it for a printer.
+  const env = process.stdin.isTTY ? { env: { TERM: 'xterm' } } : {};
+  return lab.attach(pod, command.argv, { ...container, ...env });
 }
 
 /** `deploy/shop/web` stands for the first pod of that Deployment, as with kubectl. */

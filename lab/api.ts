@@ -92,6 +92,8 @@ export interface LabApi {
 
   exec(pod: PodRef, argv: readonly string[], options?: ExecOptions): Promise<ExecResult>;
   spawn(pod: PodRef, argv: readonly string[], options?: Omit<ExecOptions, 'stdin' | 'timeout'>): Promise<LabProcess>;
+  /** With this process's own terminal and files; resolves with the exit code. */
+  attach(pod: PodRef, argv: readonly string[], options?: Omit<ExecOptions, 'stdin' | 'timeout'>): Promise<number>;
   /** In a host's network namespace, outside every pod (and outside what eBPF captures). */
   execOn(host: HostName, argv: readonly string[], options?: Omit<ExecOptions, 'container'>): Promise<ExecResult>;
   spawnOn(host: HostName, argv: readonly string[]): Promise<LabProcess>;

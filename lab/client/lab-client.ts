@@ -24,7 +24,7 @@ import { nodeNames } from '../topology/hosts.ts';
 import { startCapture } from './capture.ts';
 import { notAsWanted } from './enrolment.ts';
 import { applyManifests, deleteManifests, title } from './manifests.ts';
-import { launch, type RunOptions, runToEnd } from './process.ts';
+import { launch, type RunOptions, runAttached, runToEnd } from './process.ts';
 import { missing } from './readiness.ts';
 
 const execTimeout = 30_000;
@@ -133,6 +133,11 @@ class LabClient implements LabApi {
   async spawn(pod: PodRef, argv: readonly string[], options: ExecOptions = {}): Promise<LabProcess> {
     const { command, env } = await this.#inPod(pod, argv, options);
     return launch(command, env);
+  }
+
+  async attach(pod: PodRef, argv: readonly string[], options: ExecOptions = {}): Promise<number> {
+    const { command, env } = await this.#inPod(pod, argv, options);
+    return runAttached(command, env);
   }
 
   async #inPod(pod: PodRef, argv: readonly string[], options: ExecOptions) {

@@ -60,6 +60,20 @@ export async function runToEnd(argv: readonly string[], what: string, o: RunOpti
   return { code, stdout: stdout.toString('utf8'), stderr: stderr.toString('utf8') };
 }
 
+/** With this process's own stdin, stdout and stderr. A signal of the terminal reaches both; the child decides what it means. */
+export async function runAttached(argv: readonly string[], env: Env): Promise<number> {
+  const child = spawn(argv[0]!, argv.slice(1), { stdio: 'inherit', env });
+  const ignore = () => undefined;
+  process.on('SIGINT', ignore);
+  try {
+    const exited = exitOf(child);
+    await pidOf(child, exited, argv);
+    return await exited;
+  } finally {
+    process.off('SIGINT', ignore);
+  }
+}
+
 /** The open file has no name any more. */
 function inputFile(content: string | Uint8Array | undefined): number | 'ignore' {
   if (content === undefined) return 'ignore';

@@ -1,6 +1,6 @@
 /** Starts a lab's daemon, detached: it outlives whoever asked for the lab. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MeshError } from '../../common/core/errors.ts';
@@ -10,10 +10,20 @@ import { cacheFolder, daemonEnv } from '../config.ts';
 import type { LabConfig } from '../daemon/lab-config.ts';
 import type { DaemonMessage } from '../daemon/main.ts';
 import { checkLabName, labPaths, programLogFile } from '../names.ts';
+import { systemPath } from '../system/run.ts';
 import { openLab } from './lab-client.ts';
 
 const mostNodes = 9;
 const startTimeout = 60_000;
+
+/** What a lab calls, and the Debian packages that have it. */
+const tools = [
+  { program: 'ip', package: 'iproute2' },
+  { program: 'nft', package: 'nftables' },
+  { program: 'nsenter', package: 'util-linux' },
+  { program: 'unshare', package: 'util-linux' },
+  { program: 'mount', package: 'mount' },
+] as const;
 
 export async function bringUp(options: LabOptions): Promise<LabApi> {
   const progress = options.progress ?? (() => undefined);
@@ -47,6 +57,13 @@ function checkMachine(config: LabConfig): void {
     throw new MeshError('CONFIG', `a lab has 1 to ${mostNodes} nodes, not ${config.nodes}`);
   }
   if (process.platform !== 'linux') throw new MeshError('CONFIG', `a lab needs Linux; this is ${process.platform}`);
+  const lacking = tools.filter((t) => !systemPath.split(':').some((folder) => existsSync(join(folder, t.program))));
+  if (lacking.length > 0) {
+    const programs = lacking.map((t) => t.program).join(', ');
+    const packages = [...new Set(lacking.map((t) => t.package))].join(' ');
+    throw new MeshError('CONFIG', `a lab needs ${programs}: apt-get install ${packages}`);
+  }
+  if (!existsSync('/proc/sys/net/ipv6')) throw new MeshError('CONFIG', 'a lab needs IPv6, which this kernel lacks');
   if (process.geteuid?.() !== 0) throw new MeshError('CONFIG', 'a lab makes network namespaces and needs root');
 }
 
