@@ -1,14 +1,20 @@
 /**
- * Image aquifer/echo: says what it sees of its callers. HTTP on PORT (default 8080) answers with JSON; TCP and UDP on STREAM_PORT
- * (default 9090) send back what they get, on TCP after one line of the same JSON.
+ * Image aquifer/echo: says what it sees of its callers. HTTP answers with JSON; TCP and UDP on the other port send back what they
+ * get, on TCP after one line of the same JSON.
+ *
+ * --http PORT (8080)   --stream PORT (9090)
  */
 import { createSocket } from 'node:dgram';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer, type Socket } from 'node:net';
 import { hostname } from 'node:os';
+import { parseArgs } from 'node:util';
 
-const httpPort = Number(process.env['PORT'] ?? 8080);
-const streamPort = Number(process.env['STREAM_PORT'] ?? 9090);
+const { values } = parseArgs({
+  options: { http: { type: 'string', default: '8080' }, stream: { type: 'string', default: '9090' } },
+});
+const httpPort = Number(values.http);
+const streamPort = Number(values.stream);
 
 function facts(socket: Socket) {
   return {
