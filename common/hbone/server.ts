@@ -141,14 +141,16 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
     stream.once('close', () => {
       connection.streams.delete(stream);
       gone.abort();
-      const resetByPeer = !ours && stream.rstCode !== constants.NGHTTP2_NO_ERROR;
-      if (!connection.resets.ended(clock.now() - opened, resetByPeer) && !connection.session.destroyed) {
-        const error = new MeshError(
-          'PROTOCOL',
-          `${formatSocketAddr(connection.remote)} opens and resets streams too fast`,
-        );
-        cutSession(connection.session, connection.socket, error, constants.NGHTTP2_ENHANCE_YOUR_CALM);
-      }
+      // A reset with NO_ERROR, too, cuts our side short.
+      const resetByPeer = !ours && (stream.aborted || stream.rstCode !== constants.NGHTTP2_NO_ERROR);
+      const { session, remote } = connection;
+      if (connection.resets.ended(opened, clock.now(), resetByPeer) || session.closed) return;
+      options.onError(
+        new MeshError('PROTOCOL', `${formatSocketAddr(remote)} opens and resets streams too fast`),
+        remote,
+      );
+      // Other clients' streams on it may finish.
+      session.close();
     });
     // A connection that was accepted just before the drain: what it was opened for is served, nothing after it.
     if (draining) setImmediate(() => connection.session.close());

@@ -887,21 +887,32 @@ export function hboneCompliance(engine: HboneEngine): void {
         assert.equal(tunnels, 0);
       });
 
-      it('closes on rapid reset, also when the peer never has many streams open', async () => {
-        let begun = 0;
-        let gone = 0;
-        const { address, errors } = await startServer((tunnel) => {
-          begun++;
-          tunnel.signal.addEventListener('abort', () => gone++);
+      for (const code of [0, 8]) {
+        it(`closes on rapid reset with code ${code}, also when the peer never has many streams open`, async () => {
+          let begun = 0;
+          let gone = 0;
+          const { address, errors } = await startServer((tunnel) => {
+            begun++;
+            tunnel.signal.addEventListener('abort', () => gone++);
+          });
+          const peer = await readyPeer(address);
+          let stream = 1;
+          while (!peer.closed && begun < 2_000) {
+            for (let i = 0; i < 50; i++, stream += 2) peer.send(connectFrame(stream), rstStream(stream, code));
+            await until('the streams to end', () => peer.closed || gone === (stream - 1) / 2);
+          }
+          assert.ok(begun <= 551, `${begun} streams`);
+          assert.ok(errors.some((e) => e instanceof MeshError && e.code === 'PROTOCOL'));
         });
-        const peer = await readyPeer(address);
-        let stream = 1;
-        while (!peer.closed && begun < 2_000) {
-          for (let i = 0; i < 50; i++, stream += 2) peer.send(connectFrame(stream), rstStream(stream, 8));
-          await until('the streams to end', () => peer.closed || gone === (stream - 1) / 2);
+      }
+
+      it('loses no tunnel of a client that resets fast', async () => {
+        const { address } = await startServer(hold);
+        const pool = startPool();
+        for (let round = 0; round < 15; round++) {
+          const tunnels = await Promise.all(Array.from({ length: 100 }, () => open(pool, address)));
+          for (const { stream } of tunnels) stream.on('error', () => undefined).destroy();
         }
-        assert.ok(begun <= 551, `${begun} streams`);
-        assert.ok(errors.some((e) => e instanceof MeshError && e.code === 'PROTOCOL'));
       });
 
       it('closes on rapid reset that comes in one burst', async () => {
