@@ -73,6 +73,6 @@ function introduce(stage: Stage): void {
 function inviteToPlay(): void {
   report.heading('The lab stays up. Try, in another terminal (Ctrl-C here ends it):');
   report.line('bin/aquifer lab status');
-  report.line('bin/aquifer lab exec deploy/client -n shop -- curl -s http://web.shop/hello');
+  report.line('bin/aquifer lab exec deploy/shop/client -- curl -s http://web/hello');
   report.line('bin/aquifer lab logs ztunnel --node node-2');
 }

@@ -51,9 +51,6 @@ async function nameserver(reply: (q: Buffer) => Buffer | undefined) {
     const answer = reply(bytes);
     if (answer) udp.send(answer, from.port, from.address);
   });
-  udp.bind(0, loopback);
-  await once(udp, 'listening');
-  const { port } = udp.address();
   const tcp = createServer((socket) => {
     const reader = new MessageReader();
     socket.on('error', () => undefined);
@@ -65,8 +62,12 @@ async function nameserver(reply: (q: Buffer) => Buffer | undefined) {
       }
     });
   });
-  tcp.listen(port, loopback);
+  // TCP chooses the number: its ports are the scarce ones on a machine that runs other tests.
+  tcp.listen(0, loopback);
   await once(tcp, 'listening');
+  const { port } = tcp.address() as AddressInfo;
+  udp.bind(port, loopback);
+  await once(udp, 'listening');
   return {
     address: { ip: loopback, port: port as Port },
     asked,
