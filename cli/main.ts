@@ -28,8 +28,16 @@ function usage(message: string): number {
   return 2;
 }
 
+/** Connections to a lab may still be open, so the process is ended; but not before a pipe has taken all that was written. */
+async function end(code: number): Promise<never> {
+  await new Promise((resolve) => process.stdout.write('', resolve));
+  process.exit(code);
+}
+
+// The reader of a pipe went away (`| head`): nobody is left to tell.
+process.stdout.on('error', () => process.exit(1));
 try {
-  process.exit(await main(process.argv.slice(2)));
+  await end(await main(process.argv.slice(2)));
 } catch (e) {
   process.stderr.write(`aquifer: ${describeError(e)}\n`);
   process.exit(1);

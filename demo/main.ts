@@ -39,7 +39,10 @@ async function main(): Promise<number> {
     if (outcome === 'interrupted') return 130;
     if (once) return outcome ? 0 : 1;
     inviteToPlay();
+    // Waiting for a signal does not keep a process alive.
+    const alive = setInterval(() => undefined, 60_000);
     await interrupted;
+    clearInterval(alive);
     return outcome ? 0 : 1;
   } catch (e) {
     process.stderr.write(`\naquifer: the demo stopped: ${describeError(e)}\n`);
