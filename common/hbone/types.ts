@@ -27,11 +27,14 @@ export interface InboundTunnel {
   /** TCP peer and local address of the connection that carries the stream. */
   readonly remote: SocketAddr;
   readonly local: SocketAddr;
-  /** Sends 200 and returns the byte stream: readable side ends on END_STREAM; end() sends END_STREAM. */
+  /**
+   * Sends 200 and returns the byte stream: its readable side ends on END_STREAM, end() sends END_STREAM. A peer's reset with
+   * NO_ERROR or CANCEL closes it without an error, any other reset and a lost connection with one.
+   */
   accept(responseHeaders: Readonly<Record<string, string>>): Duplex;
   /** HEADERS with END_STREAM: 400, 401 or 503 (ambient-wire 1.4). */
   refuse(status: number): void;
-  /** RST_STREAM; for a permit that was withdrawn. */
+  /** RST_STREAM with CONNECT_ERROR, which the other end passes on as a TCP reset; for a permit that was withdrawn. */
   reset(): void;
   /** Aborts when the stream or its connection is gone, in whatever way. */
   readonly signal: AbortSignal;
@@ -84,7 +87,10 @@ export interface OutboundTunnel {
 
 /** One pool for each proxied pod (ambient-wire 1.6). */
 export interface HbonePool {
-  /** MeshError CONNECT_FAILED, CONNECT_TIMEOUT, TLS_FAILED, H2_FAILED, TUNNEL_REFUSED (with the status in its message). */
+  /**
+   * MeshError CONNECT_TIMEOUT, TLS_FAILED, H2_FAILED, TUNNEL_REFUSED (with the status in its message), CANCELLED after drain or
+   * close, what `dial` and `certificate` reject with, or the signal's reason.
+   */
   connect(target: DialTarget, headers: ConnectHeaders, signal: AbortSignal): Promise<OutboundTunnel>;
   /** Open connections, for metrics and tests. */
   readonly connections: number;
