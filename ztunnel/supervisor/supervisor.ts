@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
-import { AggregatorRegistry, Gauge, Registry } from 'prom-client';
+import { AggregatorRegistry, Counter, Gauge, Registry } from 'prom-client';
 import type { Clock } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
 import { createLogger, LogLevels, type LogSink } from '../../common/core/log.ts';
@@ -147,11 +147,21 @@ function supervisorMetrics(pods: PodTable, fleet: WorkerFleet): Registry {
         this.set(value());
       },
     });
+  const counter = (name: string, help: string, value: () => number) =>
+    new Counter({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.reset();
+        this.inc(value());
+      },
+    });
   gauge('workload_manager_active_proxy_count', 'Pods that are served', () => pods.counts.active);
   gauge('workload_manager_pending_proxy_count', 'Pods that are not served yet', () => pods.counts.pending);
-  gauge('workload_manager_proxies_started_total', 'Pods that were ever served', () => pods.counts.started);
-  gauge('workload_manager_proxies_stopped_total', 'Pods that were removed', () => pods.counts.stopped);
-  gauge('aquifer_worker_restarts_total', 'Worker processes that ended and were started again', () => fleet.restarts);
+  counter('workload_manager_proxies_started_total', 'Pods that were ever served', () => pods.counts.started);
+  counter('workload_manager_proxies_stopped_total', 'Pods that were removed', () => pods.counts.stopped);
+  counter('aquifer_worker_restarts_total', 'Worker processes that ended and were started again', () => fleet.restarts);
   return registry;
 }
 

@@ -2,6 +2,7 @@
  * A worker without its process: the mesh, certificates, pods and metrics put together. worker.ts adds the link to the
  * supervisor and istiod; tests add what they like.
  */
+import { readdirSync } from 'node:fs';
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { Fd } from '../../common/core/brand.ts';
 import { millis } from '../../common/core/brand.ts';
@@ -228,6 +229,7 @@ function processMetrics(registry: Registry, core: WorkerCore, maxDescriptors: nu
         this.set(value());
       },
     });
+  gauge('process_open_fds', 'Open descriptors', () => readdirSync('/proc/self/fd').length);
   gauge('process_max_fds', 'Limit of open descriptors', () => maxDescriptors);
   gauge('process_resident_memory_bytes', 'Resident memory', () => process.memoryUsage.rss());
   gauge('aquifer_ready_sockets', 'Sockets in stock for new connections', () =>

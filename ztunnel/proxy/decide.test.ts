@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Port } from '../../common/core/net.ts';
+import { type MeshBatch, MeshStore } from '../../common/mesh/store.ts';
+import {
+  groups,
+  identity,
+  ip,
+  match,
+  networkAddress,
+  policy,
+  serves,
+  service,
+  waypoint,
+  workload,
+} from '../../common/testing/builders.ts';
+import { decideOutbound, decidePlaintext, decideTunnel, ownPorts, policyDenial } from './decide.ts';
+import { Permit } from './permit.ts';
+
+const podIp = ip('10.0.0.1');
+const otherIp = ip('10.0.0.2');
+const vip = ip('10.96.0.1');
+const web = service({ name: 'web', addresses: [networkAddress(`/${vip}`)] });
+const local = workload({ name: 'local', addresses: [podIp], services: serves(web) });
+const other = workload({ name: 'other', addresses: [otherIp], serviceAccount: 'other' });
+/** A pod whose listeners the kernel gave these ports. */
+const ports = ownPorts([{ port: 40_001 }, { port: 40_053 }]);
+
+function mesh(more: MeshBatch = {}) {
+  const store = new MeshStore();
+  store.apply({ addresses: [local, other, web] });
+  store.apply(more);
+  return store;
+}
+
+const inbound = {
+  local,
+  source: otherIp,
+  identity: identity('default', 'other'),
+  ownPorts: ports,
+  compat: new Set<never>(),
+};
+
+/** What somebody might ask the proxy to connect to; `own` are the proxy's ports in the pod. */
+const own = [15_001, 15_006, 15_008, 40_001, 40_053];
+/** These listen in the proxy's own namespace: at the pod's address they are the app's. */
+const apps = [15_000, 15_020, 15_021, 8080];
+
+test('CONNECT to the proxy itself is refused at every port, by any address', () => {
+  const store = mesh();
+  for (const port of own) {
+    const decision = decideTunnel(store, inbound, `${podIp}:${port}`, podIp, new Permit());
+    assert.deepEqual([decision.kind, decision.kind === 'deny' && decision.status], ['deny', 503], String(port));
+  }
+  for (const port of [...own, ...apps]) {
+    for (const authority of [`127.0.0.1:${port}`, `[::1]:${port}`, `${otherIp}:${port}`]) {
+      const decision = decideTunnel(store, inbound, authority, podIp, new Permit());
+      assert.deepEqual([decision.kind, decision.kind === 'deny' && decision.status], ['deny', 400], authority);
+    }
+    const loopback = ip('127.0.0.1');
+    const decision = decideTunnel(store, inbound, `127.0.0.1:${port}`, loopback, new Permit());
+    assert.equal(decision.kind, 'deny', `loopback ${port}`);
+  }
+});
+
+test('CONNECT to the app is dialled at the address that the connection came to', () => {
+  const store = mesh();
+  for (const port of apps) {
+    const permit = new Permit();
+    assert.deepEqual(decideTunnel(store, inbound, `${podIp}:${port}`, podIp, permit), {
+      kind: 'forward',
+      target: { ip: podIp, port },
+      permit,
+    });
+  }
+  const byName = decideTunnel(store, inbound, 'web.default.svc.cluster.local:80', podIp, new Permit());
+  assert.deepEqual(byName.kind === 'forward' && byName.target, { ip: podIp, port: 8080 });
+});
+
+test('plain text to the proxy itself is refused, to the app it is not', () => {
+  const store = mesh();
+  const plain = { ...inbound, identity: undefined };
+  const decide = (address: typeof podIp, port: number) =>
+    decidePlaintext(store, plain, { ip: address, port: port as Port }, new Permit());
+  for (const port of own) assert.equal(decide(podIp, port).kind, 'deny', String(port));
+  for (const port of apps) assert.equal(decide(podIp, port).kind, 'forward', String(port));
+  for (const port of [...own, ...apps]) assert.equal(decide(ip('127.0.0.1'), port).kind, 'deny', `loopback ${port}`);
+});
+
+test('policy decides with the identity, the address and the port of the app', () => {
+  const only = (m: Parameters<typeof match>[0]) => mesh({ policies: [policy({ groups: groups(match(m)) })] });
+  const target = { ip: podIp, port: 8080 as Port };
+  const by = (m: Parameters<typeof match>[0], q: Partial<typeof inbound> = {}) =>
+    policyDenial(only(m), { ...inbound, ...q }, target) === undefined;
+  assert.equal(by({ serviceAccounts: [{ namespace: 'default', serviceAccount: 'other' }] }), true);
+  assert.equal(by({ serviceAccounts: [{ namespace: 'default', serviceAccount: 'third' }] }), false);
+  assert.equal(by({ destinationPorts: [8080] }), true);
+  assert.equal(by({ destinationPorts: [15_008] }), false);
+  assert.equal(by({ principals: [{ kind: 'presence' }] }), true);
+  assert.equal(by({ principals: [{ kind: 'presence' }] }, { identity: undefined as never }), false);
+});
+
+test('a denial carries the status for a CONNECT and the flag for the metrics', () => {
+  const store = mesh({ policies: [policy({ name: 'none' })] });
+  const decision = decideTunnel(store, inbound, `${podIp}:8080`, podIp, new Permit());
+  assert.ok(decision.kind === 'deny');
+  assert.equal(decision.status, 401);
+  assert.deepEqual(decision.cause, { kind: 'policy', flag: 'DENY' });
+  assert.match(decision.reason, /default\/none/);
+});
+
+test('the policies of now count, also when the workload came to list others', () => {
+  const denial = policy({ name: 'deny', action: 'DENY', scope: 'WORKLOAD_SELECTOR', groups: [{ rules: [] }] });
+  const store = mesh({ policies: [denial] });
+  const target = { ip: podIp, port: 8080 as Port };
+  assert.equal(policyDenial(store, inbound, target), undefined);
+  store.apply({ addresses: [{ ...local, authorizationPolicies: ['default/deny'] }] });
+  assert.match(policyDenial(store, inbound, target)!, /default\/deny/);
+  store.apply({ addresses: [{ ...local, authorizationPolicies: ['default/not-here-yet'] }] });
+  assert.match(policyDenial(store, inbound, target)!, /not-here-yet/);
+  assert.equal(
+    policyDenial(store, { ...inbound, compat: new Set(['missing-policy'] as const) as never }, target),
+    undefined,
+  );
+});
+
+test('outbound: loops and what is not supported are refused, the rest has a route and a permit', () => {
+  const question = (address: typeof podIp, port: number) => ({
+    source: other,
+    target: { ip: address, port: port as Port },
+    network: '',
+    ownPorts: ports,
+    random: () => 0,
+  });
+  const store = mesh();
+  for (const port of own) {
+    const decision = decideOutbound(store, question(ip('127.0.0.1'), port));
+    assert.ok(
+      decision.kind === 'deny' && decision.cause.kind === 'error' && decision.cause.code === 'LOOP',
+      String(port),
+    );
+  }
+  for (const [target, kind] of [
+    [question(vip, 80), 'hbone'],
+    [question(podIp, 8080), 'hbone'],
+    [question(ip('192.0.2.1'), 443), 'passthrough'],
+  ] as const) {
+    const decision = decideOutbound(store, target);
+    assert.equal(decision.kind === 'forward' && decision.route.kind, kind);
+  }
+  const behind = mesh({ addresses: [{ ...web, waypoint: waypoint('default/wp') }] });
+  const refused = decideOutbound(behind, question(vip, 80));
+  assert.ok(refused.kind === 'deny' && refused.cause.kind === 'error' && refused.cause.code === 'UNSUPPORTED');
+  assert.match(refused.reason, /waypoint/);
+  const named = workload({
+    name: 'external',
+    hostname: 'db.example.com',
+    tunnelProtocol: 'NONE',
+    services: serves(web),
+  });
+  const byName = decideOutbound(mesh({ addresses: [named], removedAddresses: [local.uid] }), question(vip, 80));
+  assert.ok(byName.kind === 'deny' && /db\.example\.com/.test(byName.reason));
+});
