@@ -1,10 +1,7 @@
 /** `bin/aquifer`. Errors are messages without stacks; exit code 1, or 2 for arguments that are not understood. */
-import { enableCompileCache } from 'node:module';
 import { describeError } from '../common/core/errors.ts';
 import { runLab } from './lab.ts';
 import { parseLabArgs } from './lab-args.ts';
-
-enableCompileCache();
 
 const help = `aquifer: a service mesh without sidecars
 

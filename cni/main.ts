@@ -1,6 +1,5 @@
 /** `bin/cni-agent`: the capture agent of a node (`run`, the default), or its removal (`uninstall`). */
 import { existsSync, mkdirSync } from 'node:fs';
-import { enableCompileCache } from 'node:module';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../common/core/clock.ts';
@@ -17,8 +16,6 @@ import { podKernel } from './pods/kernel.ts';
 import { findKubeletCgroup } from './prober-cgroup.ts';
 import { checkRequirements } from './requirements.ts';
 import { uninstall } from './uninstall.ts';
-
-enableCompileCache();
 
 const objectPath = fileURLToPath(new URL('../bpf/build/capture.bpf.o', import.meta.url));
 

@@ -2,7 +2,6 @@
  * `npm run demo`: real programs in a two-node lab, and what the mesh does to their traffic, claim by claim. Then it stays up
  * for playing; with --once it checks the claims, cleans up and exits 0 or 1.
  */
-import { enableCompileCache } from 'node:module';
 import { describeError } from '../common/core/errors.ts';
 import { showEncrypted } from './claims/encrypted.ts';
 import { showIdentities } from './claims/identities.ts';
@@ -11,8 +10,6 @@ import { showMetrics } from './claims/metrics.ts';
 import { showRefused } from './claims/refused.ts';
 import { Report } from './report.ts';
 import { clearStage, type Stage, setStage } from './stage.ts';
-
-enableCompileCache();
 
 const args = process.argv.slice(2);
 const once = args.includes('--once');

@@ -1,7 +1,48 @@
-/** The program `istiod`. Exit codes: 0 ended by a signal, 1 failed, 2 wrong use. */
-import { enableCompileCache } from 'node:module';
+/** The program `istiod`: serves a folder until a signal. Exit codes: 0 ended by a signal, 1 failed, 2 wrong use. */
+import { systemClock } from '../common/core/clock.ts';
+import { describeError } from '../common/core/errors.ts';
+import { createLogger } from '../common/core/log.ts';
+import { createFolderSource } from '../common/kube/folder/folder-source.ts';
+import { readConfig } from './config.ts';
+import { startIstiod } from './istiod.ts';
 
-enableCompileCache();
-// After the line above, so that what these load is cached.
-const { run } = await import('./run.ts');
-await run(process.argv.slice(2));
+async function main(args: readonly string[]): Promise<void> {
+  const parsed = readConfig(args);
+  if (parsed.kind === 'help') {
+    process.stdout.write(`${parsed.text}\n`);
+    return;
+  }
+  if (parsed.kind === 'errors') {
+    for (const error of parsed.errors) process.stderr.write(`istiod: ${error}\n`);
+    process.exitCode = 2;
+    return;
+  }
+  const stop = new AbortController();
+  try {
+    const { sink } = parsed;
+    const log = createLogger(sink, 'istiod');
+    const source = await createFolderSource({
+      dir: parsed.config.kubeDir,
+      log: createLogger(sink, 'istiod::kube'),
+      signal: stop.signal,
+    });
+    const istiod = await startIstiod(parsed.config, {
+      clock: systemClock,
+      sink,
+      source,
+      problems: () => source.problems(),
+    });
+    const signal = await new Promise<string>((resolve) => {
+      for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name));
+    });
+    log.info('ending', { signal });
+    stop.abort();
+    await istiod.stop();
+  } catch (e) {
+    stop.abort();
+    process.stderr.write(`istiod: ${describeError(e)}\n`);
+    process.exitCode = 1;
+  }
+}
+
+await main(process.argv.slice(2));

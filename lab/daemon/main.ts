@@ -1,6 +1,5 @@
 /** The process of a lab. Its one argument is the lab's name; `up` gives it a channel to say how the start went. */
 import { writeFileSync } from 'node:fs';
-import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { describeError } from '../../common/core/errors.ts';
 import { createLogger, stdoutSink } from '../../common/core/log.ts';
@@ -9,7 +8,6 @@ import { cgroupRoot, makeCgroup } from '../system/cgroup.ts';
 import { readLabConfig } from './lab-config.ts';
 import { startLab } from './lab-daemon.ts';
 
-enableCompileCache();
 const name = process.argv[2] ?? '';
 const log = createLogger(stdoutSink({}), 'lab');
 
