@@ -1,5 +1,6 @@
 /** From `lab up` with two nodes and ten pods to all Ready, enrolled, and one call each way. */
 import { type HostName, Lab, type LabApi } from '../lab/index.ts';
+import { scrape } from '../test/harness/scrape.ts';
 import { manifest } from './rig.ts';
 import { writeResults } from './table.ts';
 
@@ -41,9 +42,9 @@ export async function benchLabUp(): Promise<void> {
 }
 
 async function enrolmentOf(lab: LabApi, node: HostName) {
-  const { stdout } = await lab.execOn(node, ['curl', '-sS', '--max-time', '5', 'http://127.0.0.1:15014/metrics']);
+  const text = await scrape(lab, node, 15_014);
   const value = (sample: string) => {
-    const line = stdout.split('\n').find((l) => l.startsWith(`aquifer_cni_enrolment_seconds_${sample} `));
+    const line = text.split('\n').find((l) => l.startsWith(`aquifer_cni_enrolment_seconds_${sample} `));
     if (line === undefined)
       throw new Error(`the agent of ${node} has no metric aquifer_cni_enrolment_seconds_${sample}`);
     return Number(line.slice(line.lastIndexOf(' ') + 1));

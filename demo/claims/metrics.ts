@@ -1,5 +1,5 @@
 /** Claim 7: what happened can be read from Istio's metrics. */
-import type { HostName } from '../../lab/index.ts';
+import { scrape } from '../../test/harness/scrape.ts';
 import { ClaimFailed, type Report } from '../report.ts';
 import type { Stage } from '../stage.ts';
 
@@ -17,7 +17,7 @@ export async function showMetrics(stage: Stage, report: Report): Promise<void> {
       ['node-1', 'source'],
       ['node-2', 'destination'],
     ] as const) {
-      const text = await scrape(stage, node);
+      const text = await scrape(stage.lab, node, 15_020);
       const labels = `{reporter="${reporter}", source_principal=".../sa/client", destination_principal=".../sa/web", connection_security_policy="mutual_tls"}`;
       evidence.push(`${node}: ${labels}`);
       for (const name of names) {
@@ -33,12 +33,6 @@ export async function showMetrics(stage: Stage, report: Report): Promise<void> {
     }
     return evidence;
   });
-}
-
-async function scrape(stage: Stage, node: HostName): Promise<string> {
-  const result = await stage.lab.execOn(node, ['curl', '-sS', '--max-time', '5', 'http://127.0.0.1:15020/metrics']);
-  if (result.code !== 0) throw new ClaimFailed(`${node}: no metrics on port 15020: ${result.stderr.trim()}`);
-  return result.stdout;
 }
 
 /** Sum of the samples that carry all of these labels. */

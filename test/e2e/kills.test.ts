@@ -10,6 +10,7 @@ import { until } from '../../common/testing/until.ts';
 import type { HostName, ProgramName } from '../../lab/index.ts';
 import { countBytes } from '../../lab/pcap.ts';
 import { longOr, skipUnless } from '../harness/require.ts';
+import { answersOk } from '../harness/scrape.ts';
 import { World } from './world.ts';
 
 const kills = longOr(20, 200);
@@ -72,6 +73,5 @@ describe('kill -9', { skip: skipUnless('ebpf', 'program:ip', 'program:nft', 'pro
 /** Another process, and it answers. */
 async function istiodIsReady({ lab }: World, old: number): Promise<boolean> {
   if ((await lab.pid('istiod')) === old) return false;
-  const { code } = await lab.execOn('cp', ['curl', '-sf', '--max-time', '1', 'http://127.0.0.1:15014/ready']);
-  return code === 0;
+  return answersOk(lab, 'cp', 15_014, '/ready');
 }

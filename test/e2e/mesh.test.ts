@@ -11,6 +11,7 @@ import { signWorkload, verifyCsr } from '../../istiod/ca/authority.ts';
 import { loadOrCreateRoot, type Root } from '../../istiod/ca/root-store.ts';
 import type { LabApi } from '../../lab/index.ts';
 import { longOr, skipUnless } from '../harness/require.ts';
+import { scrape } from '../harness/scrape.ts';
 import type { LoopCall, Touched } from './tools/traffic.ts';
 import { deployment, meshNamespace, plainNamespace, policy, type Stream, serverPort, World } from './world.ts';
 
@@ -208,10 +209,8 @@ function isRefusal({ outcome, detail }: Touched): boolean {
 async function refused(lab: LabApi): Promise<number> {
   let sum = 0;
   for (const node of lab.nodes) {
-    const { stdout } = await lab.execOn(node, ['curl', '-s', 'http://127.0.0.1:15020/metrics']);
-    for (const [, value] of stdout.matchAll(
-      /^(?:istio_tcp_connections_failed_total|aquifer_\w*refused\w*)\S* (\d+)/gm,
-    )) {
+    const text = await scrape(lab, node, 15_020);
+    for (const [, value] of text.matchAll(/^(?:istio_tcp_connections_failed_total|aquifer_\w*refused\w*)\S* (\d+)/gm)) {
       sum += Number(value);
     }
   }
