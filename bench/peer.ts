@@ -10,7 +10,7 @@ const outboundPort = 15_001;
 export async function startPeer(lab: LabApi, program: string, pair: Pair): Promise<readonly LabProcess[]> {
   const workloads = workloadsYaml(pair);
   const ports = `{ ${pair.target.iperfPort}, ${pair.target.httpPort} }`;
-  const rules = `table ip peer { chain output { type nat hook output priority -100; tcp dport ${ports} redirect to :${outboundPort}; } }`;
+  const rules = `table ip peer { chain output { type nat hook output priority -100; tcp dport ${ports} redirect to :${outboundPort}; }; }`;
   await must(lab.exec(pair.client, ['nft', rules]), 'redirect in the client');
   const run = async (pod: Pair['client'], account: 'client' | 'server') =>
     lab.spawn(pod, [await copyProgram(lab, pod, program)], { env: environment(pod, account, workloads) });
