@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { MeshError } from '../common/core/errors.ts';
-import { cgroupMounts, parseConfig } from './config.ts';
+import { type ConfigInput, cgroupMounts, parseConfig } from './config.ts';
 
 const hybrid = [
   'tmpfs /sys/fs/cgroup tmpfs ro 0 0',
@@ -9,17 +8,14 @@ const hybrid = [
   'cgroup2 /sys/fs/cgroup/uni\\040fied cgroup2 rw 0 0',
 ].join('\n');
 const env = { NODE_NAME: 'n1', AQUIFER_KUBE_DIR: '/k', AQUIFER_ZTUNNEL_CGROUP: '/sys/fs/cgroup/z' };
-const parse = (argv: readonly string[] = [], extra: Record<string, string> = {}) =>
-  parseConfig({ argv, env: { ...env, ...extra }, mounts: hybrid });
+const parse = (argv: readonly string[] = [], extra: Record<string, string> = {}) => {
+  const parsed = parseConfig({ argv, env: { ...env, ...extra }, mounts: hybrid });
+  return parsed.kind === 'ok' ? parsed.config : assert.fail(parsed.errors.join('\n'));
+};
 
-function mistakes(run: () => unknown): string[] {
-  try {
-    run();
-  } catch (e) {
-    assert.ok(e instanceof MeshError && e.code === 'CONFIG');
-    return e.message.split('\n').slice(0, -1);
-  }
-  return assert.fail('it was accepted');
+function mistakes(input: ConfigInput): readonly string[] {
+  const parsed = parseConfig(input);
+  return parsed.kind === 'invalid' ? parsed.errors : assert.fail('it was accepted');
 }
 
 describe('configuration of the agent', () => {
@@ -52,42 +48,45 @@ describe('configuration of the agent', () => {
   });
 
   test('every mistake is told at once', () => {
-    const found = mistakes(() =>
-      parseConfig({
-        argv: ['start', '--frobnicate', '--monitoring-port', '99999', '--ztunnel-uds-address'],
-        env: {
-          AQUIFER_CAPTURE: 'iptables',
-          AQUIFER_FAIL_OPEN: 'yes',
-          AQUIFER_WITHDRAW_GRACE: '1 second',
-          AQUIFER_BPF_DIR: 'pins',
-        },
-        mounts: '',
-      }),
-    );
+    const found = mistakes({
+      argv: ['start', '--frobnicate', '--monitoring-port', '99999', '--ztunnel-uds-address'],
+      env: {
+        AQUIFER_CAPTURE: 'iptables',
+        AQUIFER_FAIL_OPEN: 'yes',
+        AQUIFER_WITHDRAW_GRACE: '1 second',
+        AQUIFER_BPF_DIR: 'pins',
+        RUST_LOG: 'loud',
+      },
+      mounts: '',
+    });
     for (const part of [
       '"start" is not understood',
-      '--frobnicate is not an option',
+      '--frobnicate is not a flag',
       '--ztunnel-uds-address needs a value',
       'NODE_NAME is not set',
       'AQUIFER_KUBE_DIR is not set',
       'AQUIFER_ZTUNNEL_CGROUP is not set',
       'AQUIFER_CGROUP_ROOT is not set and no cgroup2 is mounted',
-      'AQUIFER_CAPTURE=iptables: expected ebpf or auto',
-      'AQUIFER_FAIL_OPEN=yes: expected true or false',
-      'AQUIFER_WITHDRAW_GRACE=1 second: expected a duration',
+      'AQUIFER_CAPTURE=iptables: expected one of ebpf, auto',
+      'AQUIFER_FAIL_OPEN=yes: expected one of true, false',
+      'AQUIFER_WITHDRAW_GRACE="1 second": expected a duration',
       'AQUIFER_BPF_DIR=pins: expected an absolute path',
-      '--monitoring-port 99999: expected a port',
+      '--monitoring-port=99999: expected a port',
+      'RUST_LOG=loud: expected off',
     ]) {
       assert.ok(
         found.some((line) => line.startsWith(part)),
         `${part} is not in ${found.join(' | ')}`,
       );
     }
-    assert.equal(found.length, 12);
+    assert.equal(found.length, 13);
   });
 
   test('a socket path that the kernel would cut is refused', () => {
-    assert.match(mistakes(() => parse([], { INPOD_UDS: `/${'x'.repeat(101)}` })).join(), /at most 101 bytes/);
+    assert.match(
+      mistakes({ argv: [], env: { ...env, INPOD_UDS: `/${'x'.repeat(101)}` }, mounts: hybrid }).join(),
+      /at most 101 bytes/,
+    );
   });
 
   test('the unified hierarchy is found wherever it is mounted', () => {

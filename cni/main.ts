@@ -1,7 +1,8 @@
-/** `bin/cni-agent`: the capture agent of a node (`run`, the default), or its removal (`uninstall`). */
+/** `bin/cni-agent`: the capture agent of a node (`run`, the default), or its removal (`uninstall`). Exit code 1: failed, 2: wrong use. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { reportMistakes } from '../common/config/reader.ts';
 import { systemClock } from '../common/core/clock.ts';
 import { describeError, MeshError } from '../common/core/errors.ts';
 import { createLogger, type Logger } from '../common/core/log.ts';
@@ -10,7 +11,7 @@ import { seqpacketListen } from '../native/index.ts';
 import { Agent } from './agent.ts';
 import { EbpfCapture } from './capture/ebpf/ebpf-capture.ts';
 import { probeEbpf } from './capture/ebpf/probe.ts';
-import { type AgentConfig, logSink, readConfig } from './config.ts';
+import { type AgentConfig, readConfig, usage } from './config.ts';
 import { serveMonitoring } from './monitoring/server.ts';
 import { podKernel } from './pods/kernel.ts';
 import { findKubeletCgroup } from './prober-cgroup.ts';
@@ -20,8 +21,14 @@ import { uninstall } from './uninstall.ts';
 const objectPath = fileURLToPath(new URL('../bpf/build/capture.bpf.o', import.meta.url));
 
 async function main(): Promise<void> {
-  const config = readConfig(process.argv.slice(2));
-  const log = createLogger(logSink(), 'cni');
+  const parsed = readConfig(process.argv.slice(2));
+  if (parsed.kind === 'invalid') {
+    reportMistakes('cni-agent', [...parsed.errors, usage]);
+    process.exitCode = 2;
+    return;
+  }
+  const { config } = parsed;
+  const log = createLogger(parsed.sink, 'cni');
   const abort = new AbortController();
   if (config.command === 'uninstall') await remove(config, log, abort.signal);
   else await run(config, log, abort);

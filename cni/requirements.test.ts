@@ -4,11 +4,12 @@ import { MeshError } from '../common/core/errors.ts';
 import { parseConfig } from './config.ts';
 import { checkRequirements, type Machine } from './requirements.ts';
 
-const config = parseConfig({
+const parsed = parseConfig({
   argv: [],
   env: { NODE_NAME: 'n', AQUIFER_KUBE_DIR: '/k', AQUIFER_ZTUNNEL_CGROUP: '/cg/z', AQUIFER_CGROUP_ROOT: '/cg' },
   mounts: '',
 });
+const config = parsed.kind === 'ok' ? parsed.config : assert.fail(parsed.errors.join());
 const types: Record<string, number> = { '/cg': 0x63677270, '/cg/z': 0x63677270, '/sys/fs/bpf': 0xcafe4a11 };
 
 function machine(bits: readonly number[], fileSystems = types): Machine {

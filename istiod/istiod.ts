@@ -2,6 +2,7 @@
 import type { AddressInfo } from 'node:net';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { certificateService, deltaAdsService, maxMessageBytes } from '../common/api/index.ts';
+import type { ListenAddress } from '../common/config/listen-address.ts';
 import type { Clock } from '../common/core/clock.ts';
 import { describeError, MeshError } from '../common/core/errors.ts';
 import { createLogger, type LogSink } from '../common/core/log.ts';
@@ -13,7 +14,7 @@ import { publishRoot } from './ca/root-config-map.ts';
 import { loadOrCreateRoot } from './ca/root-store.ts';
 import { createServingCredentials } from './ca/serving-certificate.ts';
 import { createJwksReviewer, noTokens, type TokenReviewer } from './ca/token-reviewer.ts';
-import type { IstiodConfig, ListenAddress } from './config.ts';
+import type { IstiodConfig } from './config.ts';
 import { createMetrics } from './metrics.ts';
 import { watchMesh } from './model/mesh-watch.ts';
 import { warnOfIgnored } from './model/not-honoured.ts';

@@ -1,19 +1,20 @@
 /** The program `istiod`: serves a folder until a signal. Exit codes: 0 ended by a signal, 1 failed, 2 wrong use. */
+import { reportMistakes } from '../common/config/reader.ts';
 import { systemClock } from '../common/core/clock.ts';
 import { describeError } from '../common/core/errors.ts';
 import { createLogger } from '../common/core/log.ts';
 import { createFolderSource } from '../common/kube/folder/folder-source.ts';
-import { readConfig } from './config.ts';
+import { helpText, readConfig } from './config.ts';
 import { startIstiod } from './istiod.ts';
 
 async function main(args: readonly string[]): Promise<void> {
   const parsed = readConfig(args);
   if (parsed.kind === 'help') {
-    process.stdout.write(`${parsed.text}\n`);
+    process.stdout.write(`${helpText}\n`);
     return;
   }
-  if (parsed.kind === 'errors') {
-    for (const error of parsed.errors) process.stderr.write(`istiod: ${error}\n`);
+  if (parsed.kind === 'invalid') {
+    reportMistakes('istiod', parsed.errors);
     process.exitCode = 2;
     return;
   }

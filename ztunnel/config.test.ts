@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { parseConfig, parseDuration, parseTraceFilter } from './config.ts';
+import { parseConfig } from './config.ts';
 import { hasCapabilities, openFilesLimit } from './process-limits.ts';
 
 const surroundings = { maxOpenFiles: 20_000 };
@@ -86,31 +86,6 @@ test('metadata of the node comes from ISTIO_META_', () => {
   const c = ok({ ISTIO_META_CLUSTER_ID: 'c1', ISTIO_META_X: 'y', CLUSTER_ID: 'c2' });
   assert.deepEqual(c.nodeMetadata, { CLUSTER_ID: 'c1', X: 'y' });
   assert.equal(c.clusterId, 'c1');
-});
-
-test('durations', () => {
-  for (const [text, ms] of [
-    ['10ms', 10],
-    ['30s', 30_000],
-    ['1h30m', 5_400_000],
-    ['2d', 172_800_000],
-  ] as const) {
-    assert.equal(parseDuration(text), ms);
-  }
-  for (const text of ['', '5', 's', '-5s', '5 s', '1.5h', '5sx']) assert.equal(parseDuration(text), undefined, text);
-});
-
-test('trace filters', () => {
-  assert.deepEqual(parseTraceFilter('src=10.0.0.1,dst=10.0.0.2:80'), {
-    source: { ip: '10.0.0.1' },
-    destination: { ip: '10.0.0.2', port: 80 },
-  });
-  assert.deepEqual(parseTraceFilter('dst=:80'), { destination: { port: 80 } });
-  assert.deepEqual(parseTraceFilter('dst=[fd00::1]:80'), { destination: { ip: 'fd00::1', port: 80 } });
-  assert.deepEqual(parseTraceFilter('4bf9'), { idPrefix: '4bf9' });
-  for (const text of ['', 'dst=', 'dst=host:80', 'src=1.2.3.4:99999', 'id=XY', 'dst=1.2.3.4,']) {
-    assert.equal(parseTraceFilter(text), undefined, text);
-  }
 });
 
 test('any environment gives a configuration or reasons, never an exception', () => {

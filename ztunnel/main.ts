@@ -1,8 +1,8 @@
 /** `bin/ztunnel`, or `bin/ztunnel proxy ztunnel` as Istio's image starts it: the supervisor of this node's proxy. */
 import { flushCompileCache } from 'node:module';
+import { reportMistakes } from '../common/config/reader.ts';
 import { systemClock } from '../common/core/clock.ts';
 import { describeError } from '../common/core/errors.ts';
-import { stdoutSink } from '../common/core/log.ts';
 import { seqpacketConnect } from '../native/index.ts';
 import { parseConfig } from './config.ts';
 import { processLimits } from './process-limits.ts';
@@ -19,7 +19,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const parsed = parseConfig(process.env, processLimits());
   if (parsed.kind === 'invalid') {
-    for (const error of parsed.errors) process.stderr.write(`ztunnel: ${error}\n`);
+    reportMistakes('ztunnel', parsed.errors);
     return 2;
   }
   const stopped = Promise.withResolvers<void>();
@@ -27,7 +27,7 @@ async function main(args: readonly string[]): Promise<number> {
     config: parsed.config,
     kernel: systemKernel,
     clock: systemClock,
-    sink: stdoutSink(process.env),
+    sink: parsed.sink,
     spawnWorker: () => spawnWorker(process.env),
     connect: seqpacketConnect,
     onQuit: () => stopped.resolve(),

@@ -5,7 +5,7 @@ import { Registry } from 'prom-client';
 import { fd, millis } from '../common/core/brand.ts';
 import { systemClock } from '../common/core/clock.ts';
 import { describeError, MeshError } from '../common/core/errors.ts';
-import { createLogger, stdoutSink } from '../common/core/log.ts';
+import { createLogger } from '../common/core/log.ts';
 import { createCaClient } from '../common/identity/ca-client.ts';
 import { createCertificateStore } from '../common/identity/cert-store.ts';
 import { MeshStore } from '../common/mesh/store.ts';
@@ -31,8 +31,7 @@ async function main(): Promise<void> {
   }
   const parsed = parseConfig(process.env, processLimits());
   if (parsed.kind === 'invalid') throw new MeshError('CONFIG', parsed.errors.join('; '));
-  const { config } = parsed;
-  const sink = stdoutSink(process.env);
+  const { config, sink } = parsed;
   const registry = new Registry();
   const store = new MeshStore();
   const stopped = new AbortController();

@@ -67,12 +67,8 @@ export interface LogSink {
   write(line: string): void;
 }
 
-export function stdoutSink(env: Readonly<Record<string, string | undefined>>): LogSink {
-  return {
-    levels: new LogLevels(env['RUST_LOG'] || 'info'),
-    format: env['LOG_FORMAT'] === 'json' ? 'json' : 'plain',
-    write: (line) => void process.stdout.write(`${line}\n`),
-  };
+export function stdoutSink(levels = new LogLevels(), format: LogFormat = 'plain'): LogSink {
+  return { levels, format, write: (line) => void process.stdout.write(`${line}\n`) };
 }
 
 export function createLogger(sink: LogSink, target: string): Logger {

@@ -25,6 +25,7 @@ import {
   type PbDeltaResponse,
   structFromJson,
 } from '../../common/api/index.ts';
+import { type ListenAddress, parseListenAddress } from '../../common/config/listen-address.ts';
 import { systemClock } from '../../common/core/clock.ts';
 import { LogLevels } from '../../common/core/log.ts';
 import { createCsr } from '../../common/identity/csr.ts';
@@ -32,7 +33,7 @@ import { createFolderSource, type FolderSource } from '../../common/kube/folder/
 import { namespaceKind, podKind } from '../../common/kube/kinds/core.ts';
 import type { AuthorizationPolicy, MeshAddress } from '../../common/mesh/types.ts';
 import { until } from '../../common/testing/until.ts';
-import { type IstiodConfig, type ListenAddress, parseConfig } from '../config.ts';
+import { type IstiodConfig, parseConfig } from '../config.ts';
 import { type Istiod, startIstiod } from '../istiod.ts';
 
 export const issuer = 'https://issuer.test';
@@ -164,13 +165,13 @@ export async function withWorld(body: (w: World) => Promise<void>): Promise<void
 }
 
 function at(port: number | undefined): ListenAddress | undefined {
-  return port === undefined ? undefined : { ip: '127.0.0.1' as ListenAddress['ip'], port };
+  return port === undefined ? undefined : parseListenAddress(`127.0.0.1:${port}`);
 }
 
 export function configOf(env: Readonly<Record<string, string>>): IstiodConfig {
   const flags = ['grpcAddr', 'secureGRPCAddr', 'monitoringAddr'].flatMap((f) => [`--${f}`, loopback]);
   const parsed = parseConfig(['discovery', ...flags], env);
-  if (parsed.kind !== 'config') throw new Error(JSON.stringify(parsed));
+  if (parsed.kind !== 'ok') throw new Error(JSON.stringify(parsed));
   return parsed.config;
 }
 

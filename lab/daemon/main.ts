@@ -9,7 +9,7 @@ import { readLabConfig } from './lab-config.ts';
 import { startLab } from './lab-daemon.ts';
 
 const name = process.argv[2] ?? '';
-const log = createLogger(stdoutSink({}), 'lab');
+const log = createLogger(stdoutSink(), 'lab');
 
 export type DaemonMessage = { readonly kind: 'up' } | { readonly kind: 'failed'; readonly message: string };
 

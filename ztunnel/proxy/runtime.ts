@@ -9,7 +9,8 @@ import { Account, type ConnectionRecord, type TrafficSink } from './account.ts';
 import type { ConnectTools } from './connect.ts';
 import type { OriginalDestination } from './identify.ts';
 import type { ConnectionRegistry } from './permit.ts';
-import type { Traced, tracer } from './trace.ts';
+import type { tracer } from './trace.ts';
+import type { Traced } from './trace-filter.ts';
 
 export interface ProxyRuntime {
   readonly store: MeshReader;
