@@ -17,15 +17,23 @@ describe('arguments of aquifer lab', () => {
   };
 
   test('up has defaults, and takes several files', () => {
-    assert.deepEqual(command('up'), { kind: 'up', lab: 'demo', nodes: 2, files: [], mesh: true, wait: true });
+    assert.deepEqual(command('up'), { kind: 'up', lab: 'demo', nodes: 2, files: [], env: {}, mesh: true, wait: true });
     assert.deepEqual(command('up --lab x --nodes 3 -f a.yaml -f b.yaml --no-mesh --no-wait'), {
       kind: 'up',
       lab: 'x',
       nodes: 3,
       files: ['a.yaml', 'b.yaml'],
+      env: {},
       mesh: false,
       wait: false,
     });
+  });
+
+  test('settings of programs', () => {
+    const up = command('up --env ztunnel:A=1 --env ztunnel:B=x=:2 --env istiod:C=');
+    assert.deepEqual('env' in up && up.env, { ztunnel: { A: '1', B: 'x=:2' }, istiod: { C: '' } });
+    assert.match(refusal('up --env A=1'), /expected PROGRAM:NAME=VALUE; programs are ztunnel, cni-agent, istiod/);
+    assert.match(refusal('up --env envoy:A=1'), /expected PROGRAM:NAME=VALUE/);
   });
 
   test('what follows -- belongs to the command, options and all', () => {

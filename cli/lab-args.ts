@@ -1,6 +1,7 @@
 /** Arguments of `aquifer lab`. Pure. */
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { describeError } from '../common/core/errors.ts';
+import type { ProgramName } from '../lab/index.ts';
 
 export type LabCommand =
   | {
@@ -10,6 +11,8 @@ export type LabCommand =
       readonly files: readonly string[];
       readonly mesh: boolean;
       readonly wait: boolean;
+      /** Settings of the mesh programs, by program. */
+      readonly env: ProgramEnv;
     }
   | { readonly kind: 'down'; readonly lab: string }
   | { readonly kind: 'status'; readonly lab: string | undefined }
@@ -30,6 +33,10 @@ export type LabCommand =
   | { readonly kind: 'apply' | 'delete'; readonly lab: string; readonly files: readonly string[] }
   | { readonly kind: 'help'; readonly text: string };
 
+const programs = ['ztunnel', 'cni-agent', 'istiod'] as const satisfies readonly ProgramName[];
+
+export type ProgramEnv = Partial<Record<ProgramName, Readonly<Record<string, string>>>>;
+
 export type ParsedArgs =
   | { readonly ok: true; readonly command: LabCommand }
   | { readonly ok: false; readonly message: string };
@@ -47,6 +54,7 @@ export const labHelp = `aquifer lab: a Kubernetes-shaped cluster of network name
   --lab NAME     default demo
   --nodes N      1 to 9, default 2
   -f FILE        may be given several times
+  --env P:N=V    setting N of program P (ztunnel, cni-agent, istiod), as ztunnel:AQUIFER_TRACE=dst=:8080
   --no-mesh      without istiod, ztunnel and cni-agent
   --no-wait      do not wait until all pods are ready and enrolled
   --node NODE    node-1, node-2, ...
@@ -57,6 +65,7 @@ const options = {
   lab: { type: 'string' },
   nodes: { type: 'string' },
   file: { type: 'string', short: 'f', multiple: true },
+  env: { type: 'string', multiple: true },
   mesh: { type: 'boolean' },
   wait: { type: 'boolean' },
   node: { type: 'string' },
@@ -68,7 +77,7 @@ type OptionName = keyof typeof options;
 
 /** Options that a command has beside `lab` and `help`. */
 const optionsOf: Readonly<Record<string, readonly OptionName[]>> = {
-  up: ['nodes', 'file', 'mesh', 'wait'],
+  up: ['nodes', 'file', 'env', 'mesh', 'wait'],
   down: [],
   status: [],
   logs: ['node', 'container'],
@@ -99,7 +108,9 @@ export function parseLabArgs(args: readonly string[]): ParsedArgs {
     case 'up': {
       const nodes = Number(values.nodes ?? 2);
       if (!Number.isInteger(nodes) || nodes < 1 || nodes > 9) return bad(`--nodes ${values.nodes}: expected 1 to 9`);
-      return ok({ kind: 'up', lab, nodes, files, mesh: values.mesh ?? true, wait: values.wait ?? true });
+      const env = readEnv(values.env ?? []);
+      if (typeof env === 'string') return bad(env);
+      return ok({ kind: 'up', lab, nodes, files, env, mesh: values.mesh ?? true, wait: values.wait ?? true });
     }
     case 'down':
       return ok({ kind: 'down', lab });
@@ -121,6 +132,20 @@ export function parseLabArgs(args: readonly string[]): ParsedArgs {
     default:
       return bad(`aquifer lab ${name}: there is no such command`);
   }
+}
+
+/** The settings, or what is wrong with them. */
+function readEnv(texts: readonly string[]): ProgramEnv | string {
+  const env: Partial<Record<ProgramName, Record<string, string>>> = {};
+  for (const text of texts) {
+    const [, name, key, value] = /^([a-z-]+):(\w+)=(.*)$/s.exec(text) ?? [];
+    const program = programs.find((p) => p === name);
+    if (program === undefined || key === undefined || value === undefined) {
+      return `--env ${text}: expected PROGRAM:NAME=VALUE; programs are ${programs.join(', ')}`;
+    }
+    env[program] = { ...env[program], [key]: value };
+  }
+  return env;
 }
 
 function readOptions(args: readonly string[]) {

@@ -47,11 +47,12 @@ export async function runLab(command: LabCommand): Promise<number> {
 
 async function up(command: Extract<LabCommand, { kind: 'up' }>): Promise<number> {
   const began = performance.now();
-  const { lab: name, nodes, mesh } = command;
+  const { lab: name, nodes, mesh, env } = command;
   const lab = await Lab.up({
     name,
     nodes,
     mesh,
+    env,
     manifests: await Promise.all(command.files.map(manifest)),
     progress: print,
   });
