@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import type { SocketAddr } from '../common/core/net.ts';
 
 /** A system call that failed. */
 export interface NativeError extends Error {
@@ -18,12 +19,6 @@ export function isNativeError(e: unknown): e is NativeError {
   return e instanceof Error && 'syscall' in e && 'code' in e && 'errno' in e;
 }
 
-/** 4 or 16 bytes in network order; the port in host order. */
-export interface RawAddress {
-  readonly ip: Uint8Array;
-  readonly port: number;
-}
-
 export interface RawSocketSpec {
   readonly family: 4 | 6;
   readonly stream: boolean;
@@ -33,7 +28,7 @@ export interface RawSocketSpec {
   readonly reuseAddr: boolean;
   readonly reusePort: boolean;
   readonly v6Only: boolean;
-  readonly bind: RawAddress | undefined;
+  readonly bind: SocketAddr | undefined;
   /** 0 for none. */
   readonly backlog: number;
   readonly noDelay: boolean;
@@ -66,10 +61,10 @@ export interface RawPoll {
 
 export interface Addon {
   socketsInNetns(netns: number, spec: RawSocketSpec, count: number): number[];
-  bindSocket(fd: number, address: RawAddress): void;
-  originalDestination(fd: number): RawAddress | undefined;
-  socketName(fd: number): RawAddress;
-  peerName(fd: number): RawAddress;
+  bindSocket(fd: number, address: SocketAddr): void;
+  originalDestination(fd: number): SocketAddr | undefined;
+  socketName(fd: number): SocketAddr;
+  peerName(fd: number): SocketAddr;
   closeFd(fd: number): void;
   dupFd(fd: number): number;
 

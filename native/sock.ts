@@ -1,7 +1,7 @@
 /** Sockets made in other network namespaces, and the few socket calls that Node does not offer. */
 import type { Fd } from '../common/core/brand.ts';
-import { type Ip, ipFromBytes, ipToBytes, type Port, type SocketAddr } from '../common/core/net.ts';
-import { addon, type RawAddress } from './addon.ts';
+import type { SocketAddr } from '../common/core/net.ts';
+import { addon } from './addon.ts';
 
 /** A socket to be made inside a network namespace. Always CLOEXEC and non-blocking. */
 export interface SocketSpec {
@@ -50,7 +50,7 @@ export function socketsInNetns(netns: Fd, spec: SocketSpec, count: number): Fd[]
       reuseAddr: spec.reuseAddr ?? false,
       reusePort: spec.reusePort ?? false,
       v6Only: spec.v6Only ?? false,
-      bind: spec.bind && toRaw(spec.bind),
+      bind: spec.bind,
       backlog: spec.backlog ?? 0,
       noDelay: spec.noDelay ?? false,
       keepAliveIdle: spec.keepAlive?.idle ?? 0,
@@ -66,7 +66,7 @@ export function socketsInNetns(netns: Fd, spec: SocketSpec, count: number): Fd[]
  * connect (IP_BIND_ADDRESS_NO_PORT, Linux 4.2), so that a port may serve several destinations.
  */
 export function bindSocket(fd: Fd, address: SocketAddr): void {
-  addon().bindSocket(fd, toRaw(address));
+  addon().bindSocket(fd, address);
 }
 
 /**
@@ -74,16 +74,15 @@ export function bindSocket(fd: Fd, address: SocketAddr): void {
  * conntrack. Undefined when the connection was not captured: the caller must drop it, it came to the proxy's port by itself.
  */
 export function originalDestination(fd: Fd): SocketAddr | undefined {
-  const raw = addon().originalDestination(fd);
-  return raw && fromRaw(raw);
+  return addon().originalDestination(fd);
 }
 
 export function socketName(fd: Fd): SocketAddr {
-  return fromRaw(addon().socketName(fd));
+  return addon().socketName(fd);
 }
 
 export function peerName(fd: Fd): SocketAddr {
-  return fromRaw(addon().peerName(fd));
+  return addon().peerName(fd);
 }
 
 export function closeFd(fd: Fd): void {
@@ -93,12 +92,4 @@ export function closeFd(fd: Fd): void {
 /** A second descriptor of the same open file, CLOEXEC. */
 export function dupFd(fd: Fd): Fd {
   return addon().dupFd(fd) as Fd;
-}
-
-function toRaw(a: SocketAddr): RawAddress {
-  return { ip: ipToBytes(a.ip), port: a.port };
-}
-
-function fromRaw(a: RawAddress): SocketAddr {
-  return { ip: ipFromBytes(a.ip) as Ip, port: a.port as Port };
 }

@@ -67,8 +67,26 @@ export interface LogSink {
   write(line: string): void;
 }
 
+/** ms that a line may wait for others, so that a busy proxy does not make a system call for each. */
+const flushDelay = 10;
+
 export function stdoutSink(levels = new LogLevels(), format: LogFormat = 'plain'): LogSink {
-  return { levels, format, write: (line) => void process.stdout.write(`${line}\n`) };
+  let waiting = '';
+  const flush = () => {
+    if (waiting === '') return;
+    process.stdout.write(waiting);
+    waiting = '';
+  };
+  // Files and pipes are written synchronously, so nothing is lost at an exit, also not at an uncaught error.
+  process.once('exit', flush);
+  return {
+    levels,
+    format,
+    write(line) {
+      if (waiting === '') setTimeout(flush, flushDelay).unref();
+      waiting += `${line}\n`;
+    },
+  };
 }
 
 export function createLogger(sink: LogSink, target: string): Logger {
@@ -100,15 +118,18 @@ function formatLine(
   message: string,
   fields: LogFields,
 ): string {
-  const kept = Object.entries(fields).filter(([, v]) => v !== undefined);
-  if (format === 'json') {
-    return JSON.stringify({ level, time, scope: target, message, ...Object.fromEntries(kept) });
+  if (format === 'json') return JSON.stringify({ level, time, scope: target, message, ...fields });
+  let line = `${time}\t${level}\t${target}\t${message}`;
+  for (const [key, value] of Object.entries(fields)) {
+    if (value !== undefined) line += ` ${key}=${typeof value === 'string' ? quote(value) : value}`;
   }
-  const text = kept.map(([k, v]) => `${k}=${typeof v === 'string' ? quote(v) : v}`).join(' ');
-  return `${time}\t${level}\t${target}\t${message}${text ? ` ${text}` : ''}`;
+  return line;
 }
+
+/** Printable ASCII but for the quote and the backslash. */
+const plain = /^[ !#-[\]-~]*$/;
 
 /** Peers choose some of these strings: control characters must not forge a line. */
 function quote(v: string): string {
-  return JSON.stringify(v);
+  return plain.test(v) ? `"${v}"` : JSON.stringify(v);
 }

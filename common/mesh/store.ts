@@ -131,7 +131,7 @@ export class MeshStore implements MeshReader {
 
   serviceByVip(network: string, ip: Ip, clientNamespace: string): Service | undefined {
     const exact = this.#best(this.#servicesByVip.get(`${network}/${ip}`), clientNamespace);
-    if (exact) return exact;
+    if (exact || this.#prefixes.size === 0) return exact;
     const bytes = ipToBytes(ip);
     // Longest first, so that among equals of one namespace the longer prefix is met first.
     const lengths = [...this.#prefixes.values()]

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <string>
 #include <sys/socket.h>
 #include <vector>
 
@@ -40,51 +41,50 @@ struct Spec {
 
 // `family` 0 takes that of the address; an IPv4 address for an IPv6 socket becomes v4-mapped.
 Address addressFrom(const Napi::Object &o, int family = 0) {
-  const auto ip = o.Get("ip").As<Napi::Uint8Array>();
+  const std::string ip = o.Get("ip").As<Napi::String>().Utf8Value();
   const uint16_t port = htons(static_cast<uint16_t>(o.Get("port").As<Napi::Number>().Uint32Value()));
   Address a;
-  if (ip.ByteLength() == 4 && family != AF_INET6) {
+  in_addr v4;
+  const bool isV4 = inet_pton(AF_INET, ip.c_str(), &v4) == 1;
+  if (isV4 && family != AF_INET6) {
     auto *in = reinterpret_cast<sockaddr_in *>(&a.storage);
     in->sin_family = AF_INET;
     in->sin_port = port;
-    memcpy(&in->sin_addr, ip.Data(), 4);
+    in->sin_addr = v4;
     a.size = sizeof *in;
     return a;
   }
   auto *in6 = reinterpret_cast<sockaddr_in6 *>(&a.storage);
   in6->sin6_family = AF_INET6;
   in6->sin6_port = port;
-  if (ip.ByteLength() == 16) {
-    memcpy(&in6->sin6_addr, ip.Data(), 16);
-  } else {
+  if (isV4) {
     in6->sin6_addr.s6_addr[10] = in6->sin6_addr.s6_addr[11] = 0xff;
-    memcpy(&in6->sin6_addr.s6_addr[12], ip.Data(), 4);
+    memcpy(&in6->sin6_addr.s6_addr[12], &v4, 4);
+  } else if (inet_pton(AF_INET6, ip.c_str(), &in6->sin6_addr) != 1) {
+    throw SysError{EINVAL, "inet_pton", "not an IP address"};
   }
   a.size = sizeof *in6;
   return a;
 }
 
+// In canonical text: what inet_ntop writes is RFC 5952, and v4-mapped addresses are folded to IPv4.
 Napi::Value addressTo(Napi::Env env, const Address &a) {
-  const uint8_t *ip;
-  size_t length;
+  char text[INET6_ADDRSTRLEN];
   uint16_t port;
   if (a.storage.ss_family == AF_INET) {
     const auto *in = reinterpret_cast<const sockaddr_in *>(&a.storage);
-    ip = reinterpret_cast<const uint8_t *>(&in->sin_addr);
-    length = 4;
+    inet_ntop(AF_INET, &in->sin_addr, text, sizeof text);
     port = in->sin_port;
   } else if (a.storage.ss_family == AF_INET6) {
     const auto *in6 = reinterpret_cast<const sockaddr_in6 *>(&a.storage);
-    ip = in6->sin6_addr.s6_addr;
-    length = 16;
+    if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) inet_ntop(AF_INET, &in6->sin6_addr.s6_addr[12], text, sizeof text);
+    else inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof text);
     port = in6->sin6_port;
   } else {
     throw SysError{EAFNOSUPPORT, "getsockname", "not an IP socket"};
   }
   Napi::Object o = Napi::Object::New(env);
-  Napi::Uint8Array bytes = Napi::Uint8Array::New(env, length);
-  memcpy(bytes.Data(), ip, length);
-  o.Set("ip", bytes);
+  o.Set("ip", text);
   o.Set("port", ntohs(port));
   return o;
 }

@@ -31,13 +31,16 @@ export function acceptFrom(fd: Fd, onAccepted: (accepted: Accepted) => void): Se
 
 function describe(socket: Socket): Accepted | undefined {
   const fd = descriptorOf(socket);
-  const { remoteAddress, remotePort, localAddress, localPort } = socket;
-  if (fd === undefined || remoteAddress === undefined || localAddress === undefined) return undefined;
+  const { remoteAddress, remotePort } = socket;
+  if (fd === undefined || remoteAddress === undefined) return undefined;
   return {
     socket,
     fd,
     remote: { ip: fromKernel(remoteAddress), port: remotePort as Port },
-    local: { ip: fromKernel(localAddress), port: localPort as Port },
+    // A system call that captured connections mostly need not make.
+    get local() {
+      return { ip: fromKernel(socket.localAddress ?? '::'), port: (socket.localPort ?? 0) as Port };
+    },
   };
 }
 
