@@ -172,8 +172,20 @@ function awaitResponse(
       reject(signal.reason);
     };
     signal.addEventListener('abort', onAbort, { once: true });
+    const onClose = () => {
+      signal.removeEventListener('abort', onAbort);
+      if (stream.rstCode === constants.NGHTTP2_REFUSED_STREAM || neverSent(failure)) return resolve('unprocessed');
+      const reason = failure?.message ?? `reset with code ${stream.rstCode}`;
+      reject(
+        failure instanceof MeshError
+          ? failure
+          : new MeshError('H2_FAILED', `${what} ended without an answer: ${reason}`),
+      );
+    };
+    stream.once('close', onClose);
     stream.once('response', (response) => {
       signal.removeEventListener('abort', onAbort);
+      stream.off('close', onClose);
       const status = response[':status'];
       if (status !== 200) {
         stream.close(constants.NGHTTP2_CANCEL);
@@ -188,16 +200,6 @@ function awaitResponse(
           if (!stream.destroyed) stream.close(constants.NGHTTP2_CONNECT_ERROR);
         },
       });
-    });
-    stream.once('close', () => {
-      signal.removeEventListener('abort', onAbort);
-      if (stream.rstCode === constants.NGHTTP2_REFUSED_STREAM || neverSent(failure)) return resolve('unprocessed');
-      const reason = failure?.message ?? `reset with code ${stream.rstCode}`;
-      reject(
-        failure instanceof MeshError
-          ? failure
-          : new MeshError('H2_FAILED', `${what} ended without an answer: ${reason}`),
-      );
     });
   });
 }

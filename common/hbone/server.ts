@@ -30,6 +30,9 @@ import { createUnreadGuard, type UnreadGuard } from './unread-guard.ts';
 /** Node's option against the `date` header, which no HBONE peer wants; its types lack it. */
 const noDate = { sendDate: false };
 
+/** One for all streams: an error of its own for each would be a large part of what a short connection costs. */
+const streamGone = new MeshError('CANCELLED', 'the client or its connection went away');
+
 /** What a stream needs to know of the connection that carries it. */
 interface Connection {
   readonly session: ServerHttp2Session;
@@ -140,7 +143,7 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
     });
     stream.once('close', () => {
       connection.streams.delete(stream);
-      gone.abort();
+      gone.abort(streamGone);
       // A reset with NO_ERROR, too, cuts our side short.
       const resetByPeer = !ours && (stream.aborted || stream.rstCode !== constants.NGHTTP2_NO_ERROR);
       const { session, remote } = connection;

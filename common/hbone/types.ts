@@ -36,7 +36,7 @@ export interface InboundTunnel {
   refuse(status: number): void;
   /** RST_STREAM with CONNECT_ERROR, which the other end passes on as a TCP reset; for a permit that was withdrawn. */
   reset(): void;
-  /** Aborts when the stream or its connection is gone, in whatever way. */
+  /** Aborts, with MeshError CANCELLED, when the stream or its connection is gone, in whatever way. */
   readonly signal: AbortSignal;
 }
 
