@@ -66,16 +66,18 @@ async function nameserver(reply: (q: Buffer) => Buffer | undefined) {
   tcp.listen(0, loopback);
   await once(tcp, 'listening');
   const { port } = tcp.address() as AddressInfo;
-  udp.bind(port, loopback);
-  await once(udp, 'listening');
-  return {
-    address: { ip: loopback, port: port as Port },
-    asked,
-    close() {
-      udp.close();
-      tcp.close();
-    },
+  const close = () => {
+    udp.close();
+    tcp.close();
   };
+  udp.bind(port, loopback);
+  try {
+    await once(udp, 'listening');
+  } catch (e) {
+    close();
+    throw e;
+  }
+  return { address: { ip: loopback, port: port as Port }, asked, close };
 }
 
 function forwarder(servers: readonly SocketAddr[], clock = systemClock): Forwarder {
