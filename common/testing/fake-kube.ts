@@ -1,5 +1,6 @@
 /** An in-memory KubeSource with the semantics that common/kube/types.ts promises, and knobs to make it fail. */
 import { MeshError } from '../core/errors.ts';
+import { applyMergePatch } from '../kube/folder/merge-patch.ts';
 import { keyOf } from '../kube/informer.ts';
 import type {
   Kind,
@@ -87,7 +88,7 @@ export class FakeKube implements KubeSource {
     if (options?.resourceVersion !== undefined && options.resourceVersion !== current.metadata.resourceVersion) {
       throw new MeshError('CONFLICT', `${kind.kind} ${keyOf(key)} has changed`);
     }
-    const merged = mergePatch(current, patch) as KubeObject;
+    const merged = applyMergePatch(current, patch) as KubeObject;
     const patched =
       options?.subresource === 'status'
         ? { ...current, status: merged['status'] }
@@ -137,19 +138,4 @@ export class FakeKube implements KubeSource {
       signal.addEventListener('abort', done, { once: true });
     });
   }
-}
-
-/** RFC 7386: null removes, objects merge, everything else replaces. */
-function mergePatch(target: unknown, patch: unknown): unknown {
-  if (!isRecord(patch)) return patch;
-  const merged: Record<string, unknown> = isRecord(target) ? { ...target } : {};
-  for (const [key, value] of Object.entries(patch)) {
-    if (value === null) delete merged[key];
-    else merged[key] = mergePatch(merged[key], value);
-  }
-  return merged;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
