@@ -21,13 +21,11 @@ interface Sample {
   readonly mbits4: number;
   readonly one: { readonly p50Us: number; readonly p99Us: number; readonly rps: number };
   readonly many: { readonly p50Us: number; readonly p99Us: number; readonly rps: number };
-  readonly newRps: number;
+  readonly newRps8: number;
+  readonly newRps32: number;
   readonly rssMb: number | undefined;
   readonly cpuPerGb: number | undefined;
 }
-
-/** Connections at a time while each request has a new one. */
-const newConnections = 8;
 
 export async function benchL4({ peer, rounds, seconds }: L4Options): Promise<void> {
   await withLab({ progress: say }, async (lab) => {
@@ -77,14 +75,16 @@ async function measure(lab: LabApi, variant: Variant, seconds: number): Promise<
   const after = usageOf(proxies.flat());
   const one = await wrk(lab, pair.client, target, { connections: 1, close: false }, seconds);
   const many = await wrk(lab, pair.client, target, { connections: 32, close: false }, seconds);
-  const fresh = await wrk(lab, pair.client, target, { connections: newConnections, close: true }, seconds);
+  const fresh8 = await wrk(lab, pair.client, target, { connections: 8, close: true }, seconds);
+  const fresh32 = await wrk(lab, pair.client, target, { connections: 32, close: true }, seconds);
   const hasProxies = proxies.length > 0;
   return {
     mbits1: single.mbits,
     mbits4: four.mbits,
     one,
     many,
-    newRps: fresh.rps,
+    newRps8: fresh8.rps,
+    newRps32: fresh32.rps,
     rssMb: hasProxies ? Math.max(...proxies.map((pids) => usageOf(pids).rssMb)) : undefined,
     cpuPerGb: hasProxies ? (after.cpuSeconds - before.cpuSeconds) / (single.gigabytes + four.gigabytes) : undefined,
   };
@@ -109,7 +109,8 @@ function rowsOf(samples: ReadonlyMap<Variant, readonly Sample[]>): readonly Row[
     row('keep-alive, 32 connections, p50', 'us', 0, (s) => s.many.p50Us),
     row('keep-alive, 32 connections, p99', 'us', 0, (s) => s.many.p99Us),
     row('keep-alive, 32 connections', 'req/s', 0, (s) => s.many.rps),
-    row('new connection each request', 'req/s', 0, (s) => s.newRps),
+    row('new connection each request, 8 at a time', 'req/s', 0, (s) => s.newRps8),
+    row('new connection each request, 32 at a time', 'req/s', 0, (s) => s.newRps32),
     row('memory of one proxy (RSS)', 'MB', 0, (s) => s.rssMb),
     row('CPU of both proxies', 's/GB', 2, (s) => s.cpuPerGb),
   ];

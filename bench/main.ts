@@ -35,7 +35,7 @@ async function main(): Promise<number> {
     if (positionals.join() !== 'l4' || !Number.isInteger(rounds) || rounds < 1) throw new Error(usage);
     if (values['lab-up']) await benchLabUp();
     else if (values['policy-latency']) await benchPolicyLatency({ renames: values.quick ? 10 : 100 });
-    else await benchL4({ peer: values.peer, rounds: values.quick ? 1 : rounds, seconds: values.quick ? 1 : 2 });
+    else await benchL4({ peer: values.peer, rounds: values.quick ? 1 : rounds, seconds: values.quick ? 1 : 4 });
     return 0;
   } catch (e) {
     process.stderr.write(`bench: ${describeError(e)}\n`);
