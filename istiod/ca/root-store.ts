@@ -7,6 +7,7 @@ import { link, mkdir, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Clock } from '../../common/core/clock.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
+import { isCode, readIfPresent, syncFolder, unlinkIfPresent, writeDurably } from '../../common/core/files.ts';
 import {
   BasicConstraintsExtension,
   KeyUsageFlags,
@@ -15,7 +16,6 @@ import {
   X509Certificate,
   X509CertificateGenerator,
 } from '../../common/identity/x509.ts';
-import { isCode, readIfPresent, syncFolder, unlinkIfPresent, writeDurably } from '../../common/kube/folder/records.ts';
 
 export interface Root {
   readonly certificate: X509Certificate;

@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { millis } from '../../core/brand.ts';
 import { type Clock, systemClock, type Timer } from '../../core/clock.ts';
 import { describeError, MeshError } from '../../core/errors.ts';
+import { isCode } from '../../core/files.ts';
 import type { Logger } from '../../core/log.ts';
 import { namespaceKind } from '../kinds/core.ts';
 import { checkObject } from '../schema/check-object.ts';
@@ -27,7 +28,7 @@ import { ManifestSet } from './manifest-set.ts';
 import { objectId, parseManifests } from './manifests.ts';
 import { applyMergePatch, diffMergePatch } from './merge-patch.ts';
 import { formatProblem, type Problem } from './problem.ts';
-import { isCode, parseRecordName, type RecordContent, Records } from './records.ts';
+import { parseRecordName, type RecordContent, Records } from './records.ts';
 import { TreeWatcher } from './tree-watcher.ts';
 import { View, withoutVersion } from './view.ts';
 

@@ -5,11 +5,11 @@
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describeError } from '../../core/errors.ts';
+import { isCode, readIfPresent, unlinkIfPresent } from '../../core/files.ts';
 import type { Logger } from '../../core/log.ts';
 import { findKindByName } from '../schema/table.ts';
 import { isObject } from '../schema/validate.ts';
 import type { ServedManifest } from './manifest-set.ts';
-import { isCode, readIfPresent, unlinkIfPresent } from './records.ts';
 
 export class LastGood {
   readonly #dir: string;

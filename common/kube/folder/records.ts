@@ -6,10 +6,10 @@
  * Superseded versions stay for `keepOld`: were N+1 unlinked at once, a writer that still thinks N the newest could link it
  * anew. Deleting is a version too, for the same reason; it is unlinked when `keepDeleted` has passed.
  */
-import { constants } from 'node:fs';
-import { link, mkdir, open, readdir, readFile, stat, unlink } from 'node:fs/promises';
+import { link, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MeshError } from '../../core/errors.ts';
+import { isCode, namesIn, readIfPresent, syncFolder, unlinkIfPresent, writeDurably } from '../../core/files.ts';
 
 export type RecordContent =
   /** The whole object, made by a program. */
@@ -137,52 +137,6 @@ function parseContent(path: string, text: string): RecordContent {
   }
 }
 
-export async function writeDurably(path: string, text: string): Promise<void> {
-  const file = await open(path, 'wx', 0o600);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
-/** Makes a new directory entry survive a power cut. */
-export async function syncFolder(path: string): Promise<void> {
-  const file = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
-export async function namesIn(dir: string): Promise<readonly string[]> {
-  try {
-    return await readdir(dir);
-  } catch (e) {
-    if (isCode(e, 'ENOENT') || isCode(e, 'ENOTDIR')) return [];
-    throw e;
-  }
-}
-
-export async function readIfPresent(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (e) {
-    if (isCode(e, 'ENOENT')) return undefined;
-    throw e;
-  }
-}
-
-export async function unlinkIfPresent(path: string): Promise<void> {
-  try {
-    await unlink(path);
-  } catch (e) {
-    if (!isCode(e, 'ENOENT')) throw e;
-  }
-}
-
 /** Ms since the last write; 0 for a file that is gone, which makes nothing of it. */
 async function ageOf(path: string): Promise<number> {
   try {
@@ -191,8 +145,4 @@ async function ageOf(path: string): Promise<number> {
     if (isCode(e, 'ENOENT')) return 0;
     throw e;
   }
-}
-
-export function isCode(e: unknown, code: string): boolean {
-  return e instanceof Error && 'code' in e && e.code === code;
 }
