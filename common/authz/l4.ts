@@ -5,9 +5,10 @@
 import type { Compat } from '../core/compat.ts';
 import { assertNever } from '../core/errors.ts';
 import { formatSocketAddr } from '../core/net.ts';
+import { isEmptyMatch } from '../mesh/policy-match.ts';
 import { type GoverningPolicies, policyKey } from '../mesh/store.ts';
 import type { AuthorizationPolicy, PolicyMatch, PolicyRule } from '../mesh/types.ts';
-import { type FieldName, firstMiss, isEmptyMatch, type L4Connection, type Subject, subjectOf } from './matchers.ts';
+import { type FieldName, firstMiss, type L4Connection, type Subject, subjectOf } from './matchers.ts';
 
 export type { L4Connection } from './matchers.ts';
 

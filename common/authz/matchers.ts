@@ -44,10 +44,6 @@ const fields = [
   ['destinationPorts', 'notDestinationPorts', (port: number, s: Subject) => port === s.port],
 ] as const;
 
-export function isEmptyMatch(m: PolicyMatch): boolean {
-  return fields.every(([is, not]) => m[is].length === 0 && m[not].length === 0);
-}
-
 /** The first field that does not hold; undefined when all do. An empty match has none: whether it holds is the policy's affair. */
 export function firstMiss(m: PolicyMatch, s: Subject): FieldName | undefined {
   for (const [is, not, hits] of fields) {

@@ -1,5 +1,6 @@
 /** Domain objects with defaults, so that a test names only what it is about. */
 import { type Cidr, type Ip, type Port, parseCidr, parseIp, parsePort } from '../core/net.ts';
+import { emptyMatch } from '../mesh/policy-match.ts';
 import type {
   AuthorizationPolicy,
   GatewayAddress,
@@ -102,21 +103,7 @@ export function serves(s: Service, servicePort = 80, targetPort = 8080): Workloa
 }
 
 export function match(over: Partial<PolicyMatch> = {}): PolicyMatch {
-  return {
-    namespaces: [],
-    notNamespaces: [],
-    principals: [],
-    notPrincipals: [],
-    sourceIps: [],
-    notSourceIps: [],
-    destinationIps: [],
-    notDestinationIps: [],
-    destinationPorts: [],
-    notDestinationPorts: [],
-    serviceAccounts: [],
-    notServiceAccounts: [],
-    ...over,
-  };
+  return { ...emptyMatch, ...over };
 }
 
 /** A policy `default/policy` of the namespace without groups: as ALLOW it allows nothing. */

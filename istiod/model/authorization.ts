@@ -7,6 +7,7 @@ import type {
   PolicyRuleSpec,
   PolicySource,
 } from '../../common/kube/kinds/security.ts';
+import { emptyMatch, isEmptyMatch } from '../../common/mesh/policy-match.ts';
 import type {
   AuthorizationPolicy,
   PolicyGroup,
@@ -81,7 +82,7 @@ function convertRule(rule: PolicyRuleSpec, action: 'ALLOW' | 'DENY', namespace: 
   }
   const rules = parts.flatMap((alternatives): readonly PolicyRule[] => {
     // One alternative that is left without a condition makes the whole list true.
-    if (alternatives.length === 0 || alternatives.some((p) => isEmpty(p.match))) return [];
+    if (alternatives.length === 0 || alternatives.some((p) => isEmptyMatch(p.match))) return [];
     return [{ matches: alternatives.map((p) => p.match) }];
   });
   return { group: { rules }, unsupported };
@@ -111,25 +112,6 @@ function refused(message: string): ConvertedPolicy {
 interface Part {
   readonly match: PolicyMatch;
   readonly unsupported: readonly string[];
-}
-
-const emptyMatch: PolicyMatch = {
-  namespaces: [],
-  notNamespaces: [],
-  principals: [],
-  notPrincipals: [],
-  sourceIps: [],
-  notSourceIps: [],
-  destinationIps: [],
-  notDestinationIps: [],
-  destinationPorts: [],
-  notDestinationPorts: [],
-  serviceAccounts: [],
-  notServiceAccounts: [],
-};
-
-function isEmpty(match: PolicyMatch): boolean {
-  return Object.values(match).every((list: readonly unknown[]) => list.length === 0);
 }
 
 /** Collects the fields of one `from`, `to` or `when`, and the names of those that cannot be checked. */
