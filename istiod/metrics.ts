@@ -1,5 +1,6 @@
 /** istiod's metrics, under Istio's names. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { gaugeOf } from '../common/telemetry/program.ts';
 import type { TypeUrl } from './model/ambient-index.ts';
 
 export interface XdsMetrics {
@@ -41,14 +42,7 @@ export function createMetrics(expiry: number, problems: () => number): Metrics {
     registers,
   });
   rootExpiry.set(expiry);
-  new Gauge({
-    name: 'aquifer_kube_problems',
-    help: 'Faults in the folder of manifests at this moment.',
-    registers,
-    collect() {
-      this.set(problems());
-    },
-  });
+  gaugeOf(registry, 'aquifer_kube_problems', 'Faults in the folder of manifests at this moment.', problems);
   return {
     registry,
     xds: {

@@ -1,6 +1,7 @@
 /** The agent's metrics: Istio's names where it has them (ambient-wire 7.1), `aquifer_capture_*` from the kernel's counters. */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Millis } from '../../common/core/brand.ts';
+import { counterOf } from '../../common/telemetry/program.ts';
 
 export interface AgentMetrics {
   readonly registry: Registry;
@@ -53,15 +54,8 @@ export function createMetrics(sources: MetricSources): AgentMetrics {
     registers,
   }).set(1);
   for (const name of Object.keys(sources.counters())) {
-    new Counter({
-      name: `aquifer_capture_${name}_total`,
-      help: `Count "${name}" of the capture programs since they were loaded.`,
-      registers,
-      collect() {
-        this.reset();
-        this.inc(sources.counters()[name] ?? 0);
-      },
-    });
+    const help = `Count "${name}" of the capture programs since they were loaded.`;
+    counterOf(registry, `aquifer_capture_${name}_total`, help, () => sources.counters()[name] ?? 0);
   }
   return {
     registry,

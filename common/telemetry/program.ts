@@ -2,6 +2,31 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { XdsMetrics } from '../xds/delta-client.ts';
 
+/** A gauge whose value is asked for at each scrape. */
+export function gaugeOf(registry: Registry, name: string, help: string, value: () => number): void {
+  new Gauge({
+    name,
+    help,
+    registers: [registry],
+    collect() {
+      this.set(value());
+    },
+  });
+}
+
+/** A counter kept elsewhere, asked for at each scrape; the value never falls while the program runs. */
+export function counterOf(registry: Registry, name: string, help: string, value: () => number): void {
+  new Counter({
+    name,
+    help,
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(value());
+    },
+  });
+}
+
 /** istio_build, always 1. `component` is `ztunnel`, `pilot` or `cni`. */
 export function registerBuild(registry: Registry, component: string, tag: string): void {
   new Gauge({

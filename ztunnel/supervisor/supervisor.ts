@@ -4,11 +4,11 @@
  */
 import { existsSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
-import { AggregatorRegistry, Counter, Gauge, Registry } from 'prom-client';
+import { AggregatorRegistry, Registry } from 'prom-client';
 import type { Clock } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
 import { createLogger, LogLevels, type LogSink } from '../../common/core/log.ts';
-import { registerBuild } from '../../common/telemetry/program.ts';
+import { counterOf, gaugeOf, registerBuild } from '../../common/telemetry/program.ts';
 import type { SeqpacketConnection } from '../../native/index.ts';
 import type { ZtunnelConfig } from '../config.ts';
 import { adminRoutes, type EndpointSources, metricsRoutes, readinessRoutes } from './endpoints.ts';
@@ -138,30 +138,21 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
 function supervisorMetrics(pods: PodTable, fleet: WorkerFleet): Registry {
   const registry = new Registry();
   registerBuild(registry, 'ztunnel', version);
-  const gauge = (name: string, help: string, value: () => number) =>
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(value());
-      },
-    });
-  const counter = (name: string, help: string, value: () => number) =>
-    new Counter({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.reset();
-        this.inc(value());
-      },
-    });
-  gauge('workload_manager_active_proxy_count', 'Pods that are served', () => pods.counts.active);
-  gauge('workload_manager_pending_proxy_count', 'Pods that are not served yet', () => pods.counts.pending);
-  counter('workload_manager_proxies_started_total', 'Pods that were ever served', () => pods.counts.started);
-  counter('workload_manager_proxies_stopped_total', 'Pods that were removed', () => pods.counts.stopped);
-  counter('aquifer_worker_restarts_total', 'Worker processes that ended and were started again', () => fleet.restarts);
+  gaugeOf(registry, 'workload_manager_active_proxy_count', 'Pods that are served', () => pods.counts.active);
+  gaugeOf(registry, 'workload_manager_pending_proxy_count', 'Pods that are not served yet', () => pods.counts.pending);
+  counterOf(
+    registry,
+    'workload_manager_proxies_started_total',
+    'Pods that were ever served',
+    () => pods.counts.started,
+  );
+  counterOf(registry, 'workload_manager_proxies_stopped_total', 'Pods that were removed', () => pods.counts.stopped);
+  counterOf(
+    registry,
+    'aquifer_worker_restarts_total',
+    'Worker processes that ended and were started again',
+    () => fleet.restarts,
+  );
   return registry;
 }
 

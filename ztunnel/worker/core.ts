@@ -3,7 +3,7 @@
  * supervisor and istiod; tests add what they like.
  */
 import { readdirSync } from 'node:fs';
-import { Counter, Gauge, type Registry } from 'prom-client';
+import { Counter, type Registry } from 'prom-client';
 import type { Fd } from '../../common/core/brand.ts';
 import { millis } from '../../common/core/brand.ts';
 import type { Clock, Timer } from '../../common/core/clock.ts';
@@ -12,6 +12,7 @@ import type { SocketAddr } from '../../common/core/net.ts';
 import type { CertificateStore } from '../../common/identity/types.ts';
 import type { MeshChanges, MeshReader } from '../../common/mesh/store.ts';
 import { dnsMetrics } from '../../common/telemetry/dns.ts';
+import { gaugeOf } from '../../common/telemetry/program.ts';
 import { TrafficMetrics } from '../../common/telemetry/traffic.ts';
 import type { ZtunnelConfig } from '../config.ts';
 import type { PodMessage, SocketKind } from '../control/messages.ts';
@@ -220,22 +221,13 @@ export class WorkerCore {
 }
 
 function processMetrics(registry: Registry, core: WorkerCore, maxDescriptors: number): void {
-  const gauge = (name: string, help: string, value: () => number) =>
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(value());
-      },
-    });
-  gauge('process_open_fds', 'Open descriptors', () => readdirSync('/proc/self/fd').length);
-  gauge('process_max_fds', 'Limit of open descriptors', () => maxDescriptors);
-  gauge('process_resident_memory_bytes', 'Resident memory', () => process.memoryUsage.rss());
-  gauge('aquifer_ready_sockets', 'Sockets in stock for new connections', () =>
+  gaugeOf(registry, 'process_open_fds', 'Open descriptors', () => readdirSync('/proc/self/fd').length);
+  gaugeOf(registry, 'process_max_fds', 'Limit of open descriptors', () => maxDescriptors);
+  gaugeOf(registry, 'process_resident_memory_bytes', 'Resident memory', () => process.memoryUsage.rss());
+  gaugeOf(registry, 'aquifer_ready_sockets', 'Sockets in stock for new connections', () =>
     core.pods.reduce((n, pod) => n + pod.stock.size, 0),
   );
-  gauge('aquifer_hbone_connections', 'Open HBONE connections to other pods', () =>
+  gaugeOf(registry, 'aquifer_hbone_connections', 'Open HBONE connections to other pods', () =>
     core.pods.reduce((n, pod) => n + pod.pool.connections, 0),
   );
 }
