@@ -33,6 +33,24 @@ export const pods = {
   b: workload({ name: 'b', serviceAccount: 'b', addresses: [ip(address.b)], services: serves(echoService) }),
 } as const;
 
+/** For `Bed.run`: opens many connections at once; each says its number and expects it back. Prints how many did not get it. */
+export const burst = `
+const net = require('node:net');
+const [, host, port, count] = process.argv;
+let open = +count, bad = 0;
+for (let i = 0; i < +count; i++) {
+  const s = net.connect({ host, port: +port });
+  const text = 'connection ' + i + ';';
+  let got = '';
+  s.on('data', (d) => { got += d; if (got.endsWith(text)) s.end(); });
+  s.on('error', () => {});
+  s.on('close', () => {
+    if (!got.endsWith(text)) bad++;
+    if (--open === 0) console.log('bad ' + bad);
+  });
+  s.write(text);
+}`;
+
 /** Rules of ambient-wire 6.2 for one pod, in words of ebpf-datapath 8. */
 const redirects = `
 table inet aquifer_test {

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { until } from '../../common/testing/until.ts';
 import { skipUnless } from '../harness/require.ts';
-import { address, Bed, echoService, pods, vip } from './bed.ts';
+import { address, Bed, burst, echoService, pods, vip } from './bed.ts';
 
 /** Opens connections one by one and keeps them; prints how many answered, then one line for each line it is given. */
 const hold = `
@@ -27,20 +27,6 @@ const open = (i) => new Promise((done) => {
     for (const s of sockets) { s.once('data', () => { if (++answered === waited) console.log('alive ' + answered + ' lost ' + lost); }); s.write('x'); }
   });
 })();`;
-
-const burst = `
-const net = require('node:net');
-const [, host, port, count] = process.argv;
-let open = +count, bad = 0;
-for (let i = 0; i < +count; i++) {
-  const s = net.connect({ host, port: +port });
-  const text = 'connection ' + i + ';';
-  let got = '';
-  s.on('data', (d) => { got += d; if (got.endsWith(text)) s.end(); });
-  s.on('error', () => {});
-  s.on('close', () => { if (!got.endsWith(text)) bad++; if (--open === 0) console.log('bad ' + bad); });
-  s.write(text);
-}`;
 
 describe('ztunnel at its limits', { skip: skipUnless('root', 'addon', 'program:nft', 'program:setpriv') }, () => {
   let bed: Bed;

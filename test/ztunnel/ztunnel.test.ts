@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { groups, match, policy } from '../../common/testing/builders.ts';
 import { until } from '../../common/testing/until.ts';
 import { skipUnless } from '../harness/require.ts';
-import { address, Bed, echoService, pods, vip } from './bed.ts';
+import { address, Bed, burst, echoService, pods, vip } from './bed.ts';
 
 /** Connects, says hello, prints what comes back or the error. */
 const call = `
@@ -17,24 +17,6 @@ s.on('close', () => console.log(got.replace('\\n', ' ')));
 s.on('error', (e) => console.log(e.code));
 s.write('hello');
 setTimeout(() => { console.log('timeout'); process.exit(); }, 15000).unref();`;
-
-/** Opens many connections at once; each says its number and expects it back. Prints how many did not get it. */
-const burst = `
-const net = require('node:net');
-const [, host, port, count] = process.argv;
-let open = +count, bad = 0;
-for (let i = 0; i < +count; i++) {
-  const s = net.connect({ host, port: +port });
-  const text = 'connection ' + i + ';';
-  let got = '';
-  s.on('data', (d) => { got += d; if (got.endsWith(text)) s.end(); });
-  s.on('error', () => {});
-  s.on('close', () => {
-    if (!got.endsWith(text)) bad++;
-    if (--open === 0) console.log('bad ' + bad);
-  });
-  s.write(text);
-}`;
 
 describe('ztunnel in pods', { skip: skipUnless('root', 'addon', 'program:nft', 'program:setpriv') }, () => {
   let bed: Bed;
