@@ -47,6 +47,21 @@ describe('configuration of the agent', () => {
     assert.deepEqual([...config.excludedNamespaces], ['x', 'y']);
   });
 
+  test('to exclude no namespace at all is a mistake', () => {
+    for (const argv of [['--exclude-namespaces='], ['--exclude-namespaces', ''], ['--exclude-namespaces', ' , ']]) {
+      const found = mistakes({ argv, env: { ...env, EXCLUDED_NAMESPACES: 'x' }, mounts: hybrid });
+      assert.equal(found.length, 1);
+      assert.match(found[0]!, /^--exclude-namespaces=.*: expected one or more namespaces/);
+    }
+    const found = mistakes({ argv: [], env: { ...env, EXCLUDED_NAMESPACES: ',' }, mounts: hybrid });
+    assert.match(found[0]!, /^EXCLUDED_NAMESPACES=,: expected one or more namespaces/);
+    assert.deepEqual(
+      [...parse([], { EXCLUDED_NAMESPACES: '', POD_NAMESPACE: 'own' }).excludedNamespaces],
+      ['kube-system', 'own'],
+    );
+    assert.deepEqual([...parse(['--exclude-namespaces=y'], { EXCLUDED_NAMESPACES: 'x' }).excludedNamespaces], ['y']);
+  });
+
   test('every mistake is told at once', () => {
     const found = mistakes({
       argv: ['start', '--frobnicate', '--monitoring-port', '99999', '--ztunnel-uds-address'],

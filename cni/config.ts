@@ -76,9 +76,12 @@ export function parseConfig({ argv, env, mounts }: ConfigInput): ConfigResult<Ag
   if (r.text('AQUIFER_CGROUP_ROOT') === undefined && found.unified === undefined) {
     r.mistake('AQUIFER_CGROUP_ROOT is not set and no cgroup2 is mounted: eBPF capture attaches to a cgroup2 folder');
   }
-  const excluded =
-    r.text(r.first('--exclude-namespaces', 'EXCLUDED_NAMESPACES')) ??
-    `kube-system,${r.text('POD_NAMESPACE') ?? 'istio-system'}`;
+  // A list that came out empty is taken for a mistake: it would let in what the mesh itself needs.
+  const excluded = r.parsed(
+    r.first('--exclude-namespaces', 'EXCLUDED_NAMESPACES'),
+    (text) => (splitList(text).length > 0 ? splitList(text) : undefined),
+    'one or more namespaces with commas between them',
+  );
   return r.finish<AgentConfig>({
     command,
     nodeName: required('NODE_NAME', 'the name of the Node object of this machine'),
@@ -96,7 +99,7 @@ export function parseConfig({ argv, env, mounts }: ConfigInput): ConfigResult<Ag
     withdrawGrace: r.duration('AQUIFER_WITHDRAW_GRACE') ?? millis(1_000),
     capture: r.choice('AQUIFER_CAPTURE', ['ebpf', 'auto']) ?? 'auto',
     failOpen: r.boolean('AQUIFER_FAIL_OPEN') ?? false,
-    excludedNamespaces: new Set(splitList(excluded)),
+    excludedNamespaces: new Set(excluded ?? ['kube-system', r.text('POD_NAMESPACE') ?? 'istio-system']),
     monitoringPort: r.port('--monitoring-port') ?? (15_014 as Port),
   });
 }
