@@ -196,9 +196,6 @@ function awaitResponse(
         stream,
         peer,
         responseHeaders: plainHeaders(response),
-        reset: () => {
-          if (!stream.destroyed) stream.close(constants.NGHTTP2_CONNECT_ERROR);
-        },
       });
     });
   });

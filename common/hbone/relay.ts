@@ -2,6 +2,7 @@
  * Copies bytes between two byte streams, each direction on its own (ambient-wire 1.7). This is the hot path: listeners are
  * made once for a connection, and nothing is allocated for a chunk.
  */
+import { constants, type Http2Stream } from 'node:http2';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { MeshError } from '../core/errors.ts';
@@ -121,6 +122,34 @@ function copy(source: Duplex, sink: Duplex, count: (bytes: number) => void, onDo
 /** TCP RST or RST_STREAM, so that a peer cannot take a cut transfer for a complete one. */
 function reset(stream: Duplex, error: Error): void {
   if (stream.destroyed) return;
-  if (stream instanceof Socket) stream.resetAndDestroy();
+  if (stream instanceof Socket) resetSocket(stream);
+  else if (isHttp2(stream)) resetHttp2(stream, error);
   else stream.destroy(error);
+}
+
+/**
+ * libuv refuses a reset (EINVAL) while a shutdown is under way, and Node then loses the descriptor. A shutdown begins when
+ * all has been written and takes one turn of the event loop, so that waiting for it cannot last.
+ */
+function resetSocket(socket: Socket): void {
+  const shuttingDown = socket.writableEnded && !socket.writableFinished && socket.writableLength === 0;
+  if (shuttingDown) socket.once('finish', () => socket.resetAndDestroy());
+  else socket.resetAndDestroy();
+}
+
+function isHttp2(stream: Duplex): stream is Http2Stream {
+  return 'rstCode' in stream;
+}
+
+/**
+ * RST_STREAM with CONNECT_ERROR (RFC 9113 8.5). Node's destroy(error) always says INTERNAL_ERROR, and its close(code) sends
+ * END_STREAM first, which a peer passes on as a proper end; not so once the stream counts as destroyed.
+ */
+function resetHttp2(stream: Http2Stream, error: Error): void {
+  const destroy = stream._destroy;
+  stream._destroy = (cause, callback) => {
+    stream.close(constants.NGHTTP2_CONNECT_ERROR);
+    destroy.call(stream, cause, callback);
+  };
+  stream.destroy(error);
 }

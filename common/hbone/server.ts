@@ -181,10 +181,6 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
         return stream;
       },
       refuse,
-      reset() {
-        ours = true;
-        if (!stream.destroyed) stream.close(constants.NGHTTP2_CONNECT_ERROR);
-      },
       signal: gone.signal,
     };
     options.onTunnel(tunnel);

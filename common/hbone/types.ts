@@ -34,8 +34,6 @@ export interface InboundTunnel {
   accept(responseHeaders: Readonly<Record<string, string>>): Duplex;
   /** HEADERS with END_STREAM: 400, 401 or 503 (ambient-wire 1.4). */
   refuse(status: number): void;
-  /** RST_STREAM with CONNECT_ERROR, which the other end passes on as a TCP reset; for a permit that was withdrawn. */
-  reset(): void;
   /** Aborts, with MeshError CANCELLED, when the stream or its connection is gone, in whatever way. */
   readonly signal: AbortSignal;
 }
@@ -82,7 +80,6 @@ export interface OutboundTunnel {
   readonly responseHeaders: Readonly<Record<string, string>>;
   /** Which SPIFFE identity the peer proved. */
   readonly peer: Identity;
-  reset(): void;
 }
 
 /** One pool for each proxied pod (ambient-wire 1.6). */

@@ -543,17 +543,64 @@ export function hboneCompliance(engine: HboneEngine): void {
         assert.ok((await lost.promise) instanceof Error);
       });
 
-      it('passes a reset of the tunnel on as an error', async () => {
-        const { address } = await startServer((tunnel) => {
-          hold(tunnel);
-          setImmediate(() => tunnel.reset());
+      it('resets a cut tunnel with CONNECT_ERROR and without END_STREAM, at either end', async () => {
+        const app = await listen((socket) => socket.resume());
+        const isReset = (peer: RawPeer) => peer.frames.some((f) => f.type === frameType.rstStream);
+        const assertCut = (peer: RawPeer) => {
+          const of = (type: number) => peer.frames.filter((f) => f.type === type && f.stream === 1);
+          assert.deepEqual(
+            of(frameType.rstStream).map((f) => f.payload.readUInt32BE()),
+            [10],
+          );
+          assert.ok([...of(frameType.data), ...of(frameType.headers)].every((f) => (f.flags & flag.endStream) === 0));
+        };
+        const cut = new AbortController();
+        const { address } = await startServer(async (tunnel) => {
+          await relay(tunnel.accept({}), await dial(app), { signal: cut.signal });
         });
-        const tunnel = await open(startPool(), address);
-        const failed = Promise.withResolvers<Error>();
-        tunnel.stream.once('error', failed.resolve);
-        tunnel.stream.resume();
-        assert.ok((await failed.promise) instanceof Error);
+        const downstream = await readyPeer(address);
+        downstream.send(connectFrame(1));
+        const upstream = Promise.withResolvers<RawPeer>();
+        const tunnel = await open(
+          startPool(),
+          await rawListener((peer) => {
+            upstream.resolve(peer);
+            peer.send(settingsFrame(), settingsAck);
+            void until('the request', () => peer.frames.some((f) => f.type === frameType.headers)).then(() =>
+              peer.send(headersFrame(1, [[':status', '200']])),
+            );
+          }),
+        );
+        const relayed = relay(await dial(app), tunnel.stream, { signal: cut.signal });
+        await until('the answer', () => downstream.frames.some((f) => f.type === frameType.headers));
+        cut.abort();
+        await relayed;
+        for (const peer of [downstream, await upstream.promise]) {
+          await until('the reset', () => isReset(peer));
+          assertCut(peer);
+        }
       });
+
+      for (const [name, before] of [
+        ['a reset', []],
+        ['a reset right after END_STREAM', [frame(frameType.data, flag.endStream, 1)]],
+      ] as const) {
+        it(`closes the socket behind a tunnel on ${name}`, async () => {
+          const relayed = Promise.withResolvers<{ error?: Error }>();
+          const app = await listen((socket) => socket.resume());
+          let upstream: Socket | undefined;
+          const { address } = await startServer(async (tunnel) => {
+            upstream = await dial(app);
+            relayed.resolve(await relay(tunnel.accept({}), upstream, { signal: never }));
+          });
+          const peer = await readyPeer(address);
+          peer.send(connectFrame(1));
+          await until('the answer', () => peer.frames.some((f) => f.type === frameType.headers));
+          peer.send(...before, rstStream(1, 10));
+          assert.match((await relayed.promise).error!.message, /CONNECT_ERROR/);
+          await until('the socket to close', () => upstream!.closed);
+        });
+      }
 
       for (const streams of [1, 60]) {
         it(`holds a bounded amount for ${streams} readers that never read`, async () => {

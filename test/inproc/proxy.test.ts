@@ -343,7 +343,7 @@ test('CONNECT with a wrong authority', async (t) => {
       if (status === 200) {
         const tunnel = await attempt;
         assert.match(tunnel.responseHeaders['baggage']!, /k8s\.pod\.name=server/);
-        tunnel.reset();
+        tunnel.stream.destroy();
       } else await assert.rejects(attempt, new RegExp(`${status}`));
     });
   }
