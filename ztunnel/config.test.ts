@@ -69,6 +69,49 @@ test('every mistake is reported, each with name, value and what was expected', (
   }
 });
 
+test('settings of Istio that nothing here reads are mistakes, unless they say what is so anyway', () => {
+  const ignored = {
+    HTTP2_STREAM_WINDOW_SIZE: '65535',
+    HTTP2_CONNECTION_WINDOW_SIZE: '65535',
+    HTTP2_FRAME_SIZE: '16384',
+    LOCALHOST_APP_TUNNEL: 'false',
+    ISTIO_METAJSON_LABELS: '{}',
+    XDS_HEADER_X: 'y',
+    CA_HEADER_X: 'y',
+    ZTUNNEL_WORKER_THREADS: '4',
+    ZTUNNEL_CPU_LIMIT: '2',
+    ISTIO_META_DNS_PROXY_ADDR: '127.0.0.1:5353',
+    TRUST_DOMAIN: 'td.example',
+    PROXY_WORKLOAD_INFO: 'ns/name/sa',
+  };
+  const parsed = parseConfig(ignored, surroundings);
+  const errors = parsed.kind === 'invalid' ? parsed.errors : [];
+  assert.deepEqual(errors.map((e) => e.slice(0, e.indexOf('='))).toSorted(), Object.keys(ignored).toSorted());
+  ok({
+    HTTP2_STREAM_WINDOW_SIZE: '4194304',
+    HTTP2_CONNECTION_WINDOW_SIZE: '16777216',
+    HTTP2_FRAME_SIZE: '1048576',
+    LOCALHOST_APP_TUNNEL: 'true',
+    ISTIO_META_DNS_PROXY_ADDR: 'localhost:15053',
+    TRUST_DOMAIN: 'cluster.local',
+    XDS_HEADER_X: '',
+  });
+});
+
+test('descriptors: at most 20,000 unless asked for, never more than the process may open', () => {
+  const descriptors = (maxOpenFiles: number, env: Record<string, string> = {}) => {
+    const parsed = parseConfig(env, { maxOpenFiles });
+    return parsed.kind === 'ok' ? parsed.config.maxDescriptors : parsed.errors.join();
+  };
+  assert.equal(descriptors(1_048_576), 20_000);
+  assert.equal(descriptors(1_024), 1_024);
+  assert.equal(descriptors(1_048_576, { AQUIFER_MAX_DESCRIPTORS: '100000' }), 100_000);
+  assert.match(
+    `${descriptors(1_024, { AQUIFER_MAX_DESCRIPTORS: '1025' })}`,
+    /AQUIFER_MAX_DESCRIPTORS=1025: this process may open 1024 files; raise that limit \(ulimit -n\) or lower the setting/,
+  );
+});
+
 test('the drain deadline follows the grace period', () => {
   const deadline = (env: Record<string, string>) => ok(env).drainDeadline;
   assert.equal(deadline({ TERMINATION_GRACE_PERIOD_SECONDS: '30' }), 25_000);

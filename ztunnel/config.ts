@@ -6,6 +6,7 @@ import { type ConfigResult, type Settings, SettingsReader, splitList } from '../
 import { type Millis, millis } from '../common/core/brand.ts';
 import { type Compat, type CompatCase, compatCases } from '../common/core/compat.ts';
 import { type Ip, parseIp } from '../common/core/net.ts';
+import { connectionWindow, streamWindow } from '../common/hbone/session.ts';
 import type { KeepAlive } from '../native/index.ts';
 import { parseTraceFilter, type TraceFilter } from './proxy/trace-filter.ts';
 
@@ -20,7 +21,7 @@ export interface ZtunnelConfig {
   readonly engine: 'node';
   /** Worker processes, 1 to 64. Default 1. */
   readonly workers: number;
-  /** Open descriptors of one worker. Default: the limit of the process. */
+  /** Open descriptors of one worker, 64 to the soft limit of the process (RLIMIT_NOFILE). Default 20,000, or that limit if lower. */
   readonly maxDescriptors: number;
   readonly compat: Compat;
   readonly trace: TraceFilter | undefined;
@@ -73,7 +74,7 @@ export interface Surroundings {
   readonly maxOpenFiles: number;
 }
 
-/** Istio's switches that this release does not have; the value that means "off" is accepted. */
+/** Istio's settings that this release does not have; the value that is so anyway is accepted. */
 const notYet: readonly (readonly [name: string, off: string])[] = [
   ['ENABLE_PROXY', 'true'],
   ['XDS_ON_DEMAND', 'false'],
@@ -88,7 +89,22 @@ const notYet: readonly (readonly [name: string, off: string])[] = [
   ['PROXY_CONFIG', ''],
   ['ALT_XDS_HOSTNAME', ''],
   ['ALT_CA_HOSTNAME', ''],
+  ['HTTP2_STREAM_WINDOW_SIZE', String(streamWindow)],
+  ['HTTP2_CONNECTION_WINDOW_SIZE', String(connectionWindow)],
+  ['HTTP2_FRAME_SIZE', '1048576'],
+  ['LOCALHOST_APP_TUNNEL', 'true'],
+  ['ZTUNNEL_WORKER_THREADS', ''],
+  ['ZTUNNEL_CPU_LIMIT', ''],
+  ['ISTIO_META_DNS_PROXY_ADDR', 'localhost:15053'],
+  ['TRUST_DOMAIN', 'cluster.local'],
+  ['PROXY_WORKLOAD_INFO', ''],
 ];
+
+/** The same for whole families of names (ambient-wire 3.7). */
+const notYetPrefixes = ['ISTIO_METAJSON_', 'XDS_HEADER_', 'CA_HEADER_'] as const;
+
+/** Container runtimes often allow a million, which memory would not. */
+const defaultDescriptors = 20_000;
 
 export function parseConfig(env: Settings, surroundings: Surroundings): ConfigResult<ZtunnelConfig> {
   const r = new SettingsReader(env);
@@ -96,6 +112,10 @@ export function parseConfig(env: Settings, surroundings: Surroundings): ConfigRe
   for (const [name, off] of notYet) {
     const value = r.text(name) ?? off;
     if (value !== off) r.mistake(`${name}=${value}: not supported by this release; unset it`);
+  }
+  for (const name of Object.keys(env).filter((n) => notYetPrefixes.some((prefix) => n.startsWith(prefix)))) {
+    // Headers carry secrets, so the value is not shown.
+    if (r.text(name) !== undefined) r.mistake(`${name}=...: not supported by this release; unset it`);
   }
   if (r.choice('PROXY_MODE', ['shared', 'dedicated']) === 'dedicated') {
     r.mistake('PROXY_MODE=dedicated: comes with a later release; use shared');
@@ -107,7 +127,7 @@ export function parseConfig(env: Settings, surroundings: Surroundings): ConfigRe
   return r.finish<ZtunnelConfig>({
     engine: 'node',
     workers: r.integer('AQUIFER_WORKERS', 1, 64) ?? 1,
-    maxDescriptors: r.integer('AQUIFER_MAX_DESCRIPTORS', 64, 100_000_000) ?? surroundings.maxOpenFiles,
+    maxDescriptors: maxDescriptors(r, surroundings),
     compat:
       r.parsed('AQUIFER_COMPAT', parseCompat, `istio, or a list of ${compatCases.join(', ')}`) ?? new Set<CompatCase>(),
     trace: r.parsed(
@@ -145,6 +165,15 @@ export function parseConfig(env: Settings, surroundings: Surroundings): ConfigRe
     responseBaggage: r.boolean('ENABLE_RESPONSE_BAGGAGE') ?? true,
     logPolicyDecisions: r.boolean('AUTHZ_POLICY_INFO_LOGGING') ?? false,
   });
+}
+
+function maxDescriptors(r: SettingsReader, { maxOpenFiles }: Surroundings): number {
+  const wanted = r.integer('AQUIFER_MAX_DESCRIPTORS', 64, 100_000_000);
+  if (wanted !== undefined && wanted > maxOpenFiles) {
+    const remedy = 'raise that limit (ulimit -n) or lower the setting';
+    r.mistake(`AQUIFER_MAX_DESCRIPTORS=${wanted}: this process may open ${maxOpenFiles} files; ${remedy}`);
+  }
+  return wanted ?? Math.min(defaultDescriptors, maxOpenFiles);
 }
 
 /** The grace period leaves the kubelet time to see the exit: minus 5 s above 10 s, else minus 1 s, never below 1 s (ambient-wire 1.7). */
