@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { credentials as grpcCredentials, status } from '@grpc/grpc-js';
+import { credentials as grpcCredentials, Metadata, status } from '@grpc/grpc-js';
 import { generateKeyPair } from 'jose';
 import { addressTypeUrl, authorizationTypeUrl } from '../common/api/index.ts';
 import { createCsr } from '../common/identity/csr.ts';
@@ -275,7 +275,7 @@ test('lifetime and key of a request are bounded', () =>
     assert.equal(new X509Certificate(own[0]!).subjectAltName, 'URI:spiffe://cluster.local/ns/istio-system/sa/ztunnel');
   }));
 
-test('a client certificate of our CA authenticates, for itself only', () =>
+test('a client certificate of our CA opens a stream of the mesh, and gets no certificate', () =>
   withWorld(async (w) => {
     await w.put('ns.yaml', namespaces('istio-system'));
     const uid = await w.pod({ name: 'zt', namespace: 'istio-system', serviceAccount: 'ztunnel' });
@@ -288,14 +288,16 @@ test('a client certificate of our CA authenticates, for itself only', () =>
       Buffer.from(request.privateKey),
       Buffer.from(chain.join('')),
     );
-    const empty = bearer('x');
-    empty.remove('authorization');
-    const own = await sign(w, { metadata: empty, credentials });
-    assert.ok(!(own instanceof Error));
-    const other = await sign(w, { metadata: empty, credentials, impersonate: 'spiffe://cluster.local/ns/shop/sa/web' });
-    assert.ok(other instanceof Error && other.code === status.UNAUTHENTICATED);
-    const anonymous = await sign(w, { metadata: empty });
-    assert.ok(anonymous instanceof Error && anonymous.code === status.UNAUTHENTICATED);
+    await new XdsClient(w, w.istiod.ports.secureGrpc, credentials).subscribe().firstAnswers();
+    const empty = new Metadata();
+    const web = 'spiffe://cluster.local/ns/shop/sa/web';
+    for (const refused of [{ credentials }, { credentials, impersonate: web }, {}]) {
+      const answer = await sign(w, { metadata: empty, ...refused });
+      assert.ok(
+        answer instanceof Error && answer.code === status.UNAUTHENTICATED,
+        JSON.stringify(Object.keys(refused)),
+      );
+    }
   }));
 
 test('the root is published in every namespace, also in those that come later, and repaired', () =>

@@ -98,7 +98,8 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   try {
     if (config.secureGrpc !== undefined) {
       const reviewer = reviewerFor(config, clock);
-      if (reviewer === noTokens) log.warn('AQUIFER_JWKS is not set: only client certificates are accepted');
+      if (reviewer === noTokens)
+        log.warn('AQUIFER_JWKS is not set: no certificates are issued, and xDS needs a client certificate');
       const authenticate = createAuthenticator({ ...config, reviewer });
       const credentials = await createServingCredentials({
         ...config,

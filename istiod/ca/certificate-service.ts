@@ -79,9 +79,9 @@ function identityFor(options: CertificateServiceOptions, caller: Caller, imperso
   const { pods, trustDomain, trustedAccounts } = options;
   const own = `${caller.namespace}/${caller.serviceAccount}`;
   if (impersonated === undefined) {
-    // A certificate proves itself; a token only for as long as its pod is there.
-    const bound = caller.pod === undefined ? undefined : boundPod(caller, pods);
-    if (bound?.kind === 'refuse') throw new Unauthenticated(`${own}: ${bound.reason}`);
+    // A certificate alone is not enough: it could be renewed with itself for ever, long after its pod and node are gone.
+    const bound = boundPod(caller, pods);
+    if (bound.kind === 'refuse') throw new Unauthenticated(`${own}: ${bound.reason}`);
     return { trustDomain, namespace: caller.namespace, serviceAccount: caller.serviceAccount };
   }
   const requested = parseSpiffe(impersonated);
