@@ -58,6 +58,8 @@ export interface InprocOptions {
   readonly compat?: Compat;
   /** ms that a connection waits for its pod's workload. */
   readonly workloadWait?: number;
+  /** Default: one certificate for each identity, issued when it is first asked for. */
+  readonly certificate?: (identity: Identity) => Promise<WorkloadCertificate>;
 }
 
 export class InprocMesh {
@@ -69,6 +71,9 @@ export class InprocMesh {
   readonly ca: FakeCa;
   readonly workloadWait: number;
   readonly trace: string[] = [];
+  /** Of all pods' HBONE servers. */
+  readonly serverErrors: Error[] = [];
+  readonly certificate: (identity: Identity) => Promise<WorkloadCertificate>;
   readonly #targets = new Map<Fd, SocketAddr>();
   readonly #pods: InprocPod[] = [];
   readonly #certificates = new Map<string, Promise<WorkloadCertificate>>();
@@ -78,6 +83,7 @@ export class InprocMesh {
     this.net = net;
     this.ca = ca;
     this.workloadWait = options.workloadWait ?? 5_000;
+    this.certificate = options.certificate ?? ((identity) => this.#issuedOnce(identity));
     this.runtime = {
       store: this.store,
       engine: nodeEngine,
@@ -113,7 +119,7 @@ export class InprocMesh {
     this.net.close();
   }
 
-  certificate(identity: Identity): Promise<WorkloadCertificate> {
+  #issuedOnce(identity: Identity): Promise<WorkloadCertificate> {
     const key = formatSpiffe(identity);
     let found = this.#certificates.get(key);
     if (!found) {
@@ -156,14 +162,14 @@ export class InprocPod implements ProxiedPod {
     const { engine, clock, tools } = mesh.runtime;
     this.pool = engine.createPool({
       clock,
-      certificate: (identity) => mesh.certificate(identity),
+      certificate: mesh.certificate,
       dial: (address, signal) => connectFromPod(this, address, tools, signal),
     });
     this.#server = engine.createServer({
       clock,
       certificate: () => mesh.certificate(identityOf(workload)),
       onTunnel: (tunnel) => void handleTunnel(tunnel, this, mesh.runtime),
-      onError: () => undefined,
+      onError: (error) => mesh.serverErrors.push(error),
     });
     mesh.net.listen(this.ip, 15_008, (socket, remote, local) => this.#server.serve(socket, remote, local));
   }
