@@ -160,6 +160,15 @@ describe('lifecycle of capture', {
     assert.equal((await bed.dial({ netns: 'ext' }, ip4.p1, 80)).told.by, 'plaintext');
   });
 
+  it('does not take an address from the pod that has it now when its own change', async () => {
+    const capture = bed.capture();
+    const p2 = bed.proxy('p2');
+    capture.enrol({ ...bed.pod('p2'), ips: [ip4.p1 as Ip] }, p2.targets);
+    bed.enrol('p1', capture);
+    capture.enrol(bed.pod('p2'), p2.targets);
+    assert.equal((await bed.dial({ netns: 'ext' }, ip4.p1, 80)).told.by, 'plaintext');
+  });
+
   it('removes half an enrolment at the start of an agent', () => {
     const first = bed.capture();
     first.enrol(bed.pod('p1'), bed.proxy('p1').targets);

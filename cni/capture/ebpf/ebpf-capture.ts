@@ -105,7 +105,7 @@ export class EbpfCapture implements CaptureBackend {
     object.attachNetns(inboundProgram, pod.netns, this.#inboundPin(pod.cookie));
     pods.update(key, value);
     if (before) {
-      for (const ip of decodePod(before).ips) if (!pod.ips.includes(ip)) this.#forgetAddress(ip);
+      for (const ip of decodePod(before).ips) if (!pod.ips.includes(ip)) this.#forgetAddress(ip, pod.cookie);
     }
   }
 
@@ -181,10 +181,10 @@ export class EbpfCapture implements CaptureBackend {
   }
 
   /** Not where another pod has been given the address meanwhile. */
-  #forgetAddress(ip: CapturedPod['ips'][number], owner?: NetnsCookie): void {
+  #forgetAddress(ip: CapturedPod['ips'][number], owner: NetnsCookie): void {
     const { addresses, listeners } = this.#require();
     const holder = addresses.lookup(encodeIp(ip));
-    if (owner !== undefined && holder && decodeCookie(holder) !== owner) return;
+    if (holder && decodeCookie(holder) !== owner) return;
     addresses.delete(encodeIp(ip));
     listeners.delete(encodeListenerKey(ip, 'plaintext'));
     listeners.delete(encodeListenerKey(ip, 'hbone'));
