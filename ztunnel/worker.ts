@@ -10,7 +10,7 @@ import { createCaClient } from '../common/identity/ca-client.ts';
 import { createCertificateStore } from '../common/identity/cert-store.ts';
 import { MeshStore } from '../common/mesh/store.ts';
 import { xdsMetrics } from '../common/telemetry/program.ts';
-import { type ControlPlane, controlPlaneConnection } from '../common/xds/connect.ts';
+import { type ControlPlane, controlPlaneConnection, warnOfPlain } from '../common/xds/connect.ts';
 import { startDeltaClient } from '../common/xds/delta-client.ts';
 import { ztunnelNode } from '../common/xds/node.ts';
 import { bindSocket, closeFd, originalDestination, seqpacketFromFd, socketName } from '../native/index.ts';
@@ -67,6 +67,7 @@ async function main(): Promise<void> {
   link.send({ kind: 'pending', items: ['state manager'] });
   link.send({ kind: 'hello' });
 
+  warnOfPlain(config.xds.address, createLogger(sink, 'xds'));
   const mesh = startDeltaClient({
     connect: () => controlPlaneConnection(controlPlane(config, config.xds)),
     node: ztunnelNode({ ...config, metadata: config.nodeMetadata }),

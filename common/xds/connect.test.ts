@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { ServerCredentials } from '@grpc/grpc-js';
 import { addressTypeUrl } from '../api/index.ts';
-import { silentLogger } from '../core/log.ts';
+import { createLogger, LogLevels, silentLogger } from '../core/log.ts';
 import type { WorkloadCertificate } from '../identity/types.ts';
 import { MeshStore } from '../mesh/store.ts';
 import { identity } from '../testing/builders.ts';
@@ -13,7 +13,7 @@ import { createFakeCa } from '../testing/fake-ca.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
 import { addressResponse, FakeXds } from '../testing/fake-xds.ts';
 import { until } from '../testing/until.ts';
-import { controlPlaneConnection } from './connect.ts';
+import { controlPlaneConnection, warnOfPlain } from './connect.ts';
 import { startDeltaClient } from './delta-client.ts';
 
 let folder: string;
@@ -103,12 +103,32 @@ test('files and addresses that cannot be used are named', async () => {
   await writeFile(file('token'), 'first');
   const missing = { ...plane('https://localhost:1'), rootFile: '/nonexistent/root.pem' };
   await assert.rejects(controlPlaneConnection(missing), /roots for the control plane: ENOENT.*\/nonexistent\/root.pem/);
-  const tokenless = { ...plane('http://localhost:1'), tokenFile: '/nonexistent/token' };
+  const tokenless = { ...plane('https://localhost:1'), tokenFile: '/nonexistent/token' };
   await assert.rejects(controlPlaneConnection(tokenless), /token for the control plane: ENOENT.*\/nonexistent\/token/);
   for (const address of ['', 'localhost', 'ftp://localhost:1', 'https://localhost', 'https://localhost:1/path']) {
     await assert.rejects(controlPlaneConnection(plane(address)), /expected https:\/\/host:port/, address);
   }
   await writeFile(file('root.pem'), 'this is no certificate');
   await assert.rejects(controlPlaneConnection(plane('https://localhost:1')), /root.pem holds no usable certificate/);
-  await controlPlaneConnection({ ...plane('http://[::1]:1'), rootFile: '/nonexistent', tokenFile: undefined });
+});
+
+test('a plain port gets no token, and a warning says what that means', async () => {
+  const files = { rootFile: '/nonexistent', tokenFile: '/nonexistent' };
+  const { metadata, target } = await controlPlaneConnection({ ...plane('http://[::1]:1'), ...files });
+  assert.deepEqual([target, metadata.get('authorization'), metadata.get('clusterid')], ['[::1]:1', [], ['Kubernetes']]);
+  await writeFile(file('token'), 'secret');
+  const fake = await FakeXds.start();
+  const { stop } = start(`http://localhost:${fake.port}`, new FakeClock());
+  try {
+    assert.deepEqual((await fake.stream()).metadata.get('authorization'), []);
+  } finally {
+    stop.abort();
+    fake.kill();
+  }
+  const lines: string[] = [];
+  const sink = { levels: new LogLevels('warn'), format: 'plain' as const, write: (l: string) => void lines.push(l) };
+  for (const address of ['https://istiod:15012', 'istiod:15012']) warnOfPlain(address, createLogger(sink, 'xds'));
+  assert.deepEqual(lines, []);
+  warnOfPlain('http://istiod:15010', createLogger(sink, 'xds'));
+  assert.match(lines.join(), /unauthenticated.*http:\/\/istiod:15010/);
 });

@@ -4,13 +4,14 @@ import { readFile } from 'node:fs/promises';
 import { type ChannelCredentials, type ChannelOptions, credentials, Metadata } from '@grpc/grpc-js';
 import { maxMessageBytes } from '../api/index.ts';
 import { describeError, MeshError } from '../core/errors.ts';
+import type { Logger } from '../core/log.ts';
 
 export interface ControlPlane {
   /** `https://host:port`, or `http://host:port` for a plain port; without a scheme it is https. */
   readonly address: string;
   /** PEM roots that its serving certificate must chain to; not read for http. */
   readonly rootFile: string;
-  /** Bearer token; undefined sends none. */
+  /** Bearer token; undefined sends none. Never sent without TLS, and then not read. */
   readonly tokenFile: string | undefined;
   /** Sent as `clusterid`. */
   readonly clusterId: string;
@@ -25,12 +26,20 @@ export interface Connection {
   readonly metadata: Metadata;
 }
 
+/** For the start of a program. */
+export function warnOfPlain(address: string, log: Logger): void {
+  if (!parseAddress(address).plain) return;
+  log.warn('xDS is unauthenticated: the address has no TLS, so anybody on the path can change the mesh; use https://', {
+    address,
+  });
+}
+
 /** MeshError CONFIG when a file cannot be read or holds no certificate. */
 export async function controlPlaneConnection(c: ControlPlane): Promise<Connection> {
   const { plain, target } = parseAddress(c.address);
   const metadata = new Metadata();
   metadata.set('clusterid', c.clusterId);
-  if (c.tokenFile !== undefined) {
+  if (!plain && c.tokenFile !== undefined) {
     metadata.set('authorization', `Bearer ${(await read('token', c.tokenFile)).toString('latin1').trim()}`);
   }
   const channel = plain ? credentials.createInsecure() : tls(await read('roots', c.rootFile), c.rootFile);
