@@ -38,7 +38,7 @@ export const helpText = `istiod discovery: announces the mesh to node proxies an
 Flags
   --grpcAddr ADDR        xDS in plain text, default :15010; empty turns it off
   --secureGRPCAddr ADDR  xDS and certificates over TLS, default :15012
-  --monitoringAddr ADDR  /metrics, /ready and /debug, default :15014
+  --monitoringAddr ADDR  /metrics and /ready, and /debug for clients on this machine, default :15014
   --domain NAME          suffix of service names, default cluster.local
 Environment
   AQUIFER_KUBE_DIR           folder of Kubernetes YAML to serve (required)

@@ -1,5 +1,6 @@
-/** Port 15014: metrics, readiness, and what istiod knows, for people. */
+/** Port 15014: metrics and readiness for all, and what istiod knows for people on its own machine. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { BlockList } from 'node:net';
 import type { Registry } from 'prom-client';
 import { describeError } from '../common/core/errors.ts';
 
@@ -31,6 +32,10 @@ async function answer(options: MonitoringOptions, request: IncomingMessage, resp
     const ready = options.isReady();
     return reply(response, ready ? 200 : 503, 'text/plain', ready ? 'ok\n' : 'the mesh is not computed yet\n');
   }
+  if (path.startsWith('/debug/') && !isLocal(request)) {
+    const text = '/debug shows the whole mesh and is served on this machine only: ask for it from where istiod runs\n';
+    return reply(response, 403, 'text/plain', text);
+  }
   const name = path.startsWith('/debug/') ? path.slice('/debug/'.length) : '';
   const show = Object.hasOwn(options.debug, name) ? options.debug[name] : undefined;
   if (show !== undefined) {
@@ -38,6 +43,15 @@ async function answer(options: MonitoringOptions, request: IncomingMessage, resp
   }
   const paths = ['/metrics', '/ready', ...Object.keys(options.debug).map((d) => `/debug/${d}`)];
   reply(response, 404, 'text/plain', `not found; there is ${paths.join(', ')}\n`);
+}
+
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8, 'ipv4');
+loopback.addAddress('::1', 'ipv6');
+
+/** A socket for both families shows IPv4 clients as ::ffff:a.b.c.d, which BlockList knows. */
+function isLocal({ socket: { remoteAddress = '' } }: IncomingMessage): boolean {
+  return loopback.check(remoteAddress, remoteAddress.includes(':') ? 'ipv6' : 'ipv4');
 }
 
 function reply(response: ServerResponse, code: number, type: string, body: string): void {
