@@ -233,7 +233,7 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
     });
     const metrics = await w.agent.metrics.registry.metrics();
     assert.match(metrics, /^ztunnel_connected 1$/m);
-    assert.match(metrics, /^aquifer_cni_enrolment_seconds_count 1$/m);
+    assert.match(metrics, /^aquifer_cni_enrolment_seconds_count\{part="capture"\} 1$/m);
     assert.match(metrics, /^aquifer_cni_pods\{state="enrolled"\} 1$/m);
     assert.match(metrics, /^aquifer_capture_outbound_captured_total 1$/m);
   });

@@ -57,7 +57,7 @@ export class Agent {
       ...options,
       zds: this.#zds,
       signal: this.#abort.signal,
-      onEnrolled: (took) => this.metrics.enrolled(took),
+      onEnrolled: (capture, announce) => this.metrics.enrolled(capture, announce),
       onWithdrawn: () => this.metrics.withdrawn(),
       onNetnsClosed: () => this.#sweepAfter(sweepSoon),
     });

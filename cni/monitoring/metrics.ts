@@ -6,7 +6,7 @@ import { counterOf } from '../../common/telemetry/program.ts';
 export interface AgentMetrics {
   readonly registry: Registry;
   ztunnelConnected(connected: boolean): void;
-  enrolled(took: Millis): void;
+  enrolled(capture: Millis, announce: Millis): void;
   withdrawn(): void;
 }
 
@@ -30,7 +30,8 @@ export function createMetrics(sources: MetricSources): AgentMetrics {
   });
   const enrolments = new Histogram({
     name: 'aquifer_cni_enrolment_seconds',
-    help: "The agent's own part of enrolling a pod: from opening its namespace to announcing it, without the time of ztunnel.",
+    help: "The agent's own parts of enrolling a pod, without ztunnel's: capture (its namespace, routes, eBPF) and announce (the write to Kubernetes).",
+    labelNames: ['part'],
     buckets: enrolmentBuckets,
     registers,
   });
@@ -60,7 +61,10 @@ export function createMetrics(sources: MetricSources): AgentMetrics {
   return {
     registry,
     ztunnelConnected: (value) => connected.set(value ? 1 : 0),
-    enrolled: (took) => enrolments.observe(took / 1000),
+    enrolled(capture, announce) {
+      enrolments.observe({ part: 'capture' }, capture / 1000);
+      enrolments.observe({ part: 'announce' }, announce / 1000);
+    },
     withdrawn: () => withdrawals.inc(),
   };
 }

@@ -25,15 +25,15 @@ test('the monitoring port tells whether the agent is ready, and what it counted'
   assert.equal(await status('/'), 404);
   assert.equal(await status('/metrics', 'POST'), 405);
 
-  metrics.enrolled(millis(4));
+  metrics.enrolled(millis(4), millis(9));
   metrics.withdrawn();
   metrics.ztunnelConnected(true);
   captured = 7;
   for (let scrape = 0; scrape < 2; scrape++) {
     const text = await (await fetch(`${base}/metrics`)).text();
     assert.match(text, /^aquifer_capture_outbound_captured_total 7$/m);
-    assert.match(text, /^aquifer_cni_enrolment_seconds_bucket\{le="0.005"\} 1$/m);
-    assert.match(text, /^aquifer_cni_enrolment_seconds_bucket\{le="0.002"\} 0$/m);
+    assert.match(text, /^aquifer_cni_enrolment_seconds_bucket\{le="0.005",part="capture"\} 1$/m);
+    assert.match(text, /^aquifer_cni_enrolment_seconds_bucket\{le="0.005",part="announce"\} 0$/m);
     assert.match(text, /^aquifer_cni_withdrawals_total 1$/m);
     assert.match(text, /^aquifer_cni_pods\{state="enrolled"\} 2$/m);
     assert.match(text, /^ztunnel_connected 1$/m);

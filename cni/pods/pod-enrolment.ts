@@ -26,8 +26,8 @@ export interface EnrolmentOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly withdrawGrace: Millis;
-  /** The agent's own part of an enrolment, without the time that ztunnel took. */
-  readonly onEnrolled: (took: Millis) => void;
+  /** The agent's own parts of an enrolment, without the time that ztunnel took: the pod's kernel, and the write to Kubernetes. */
+  readonly onEnrolled: (capture: Millis, announce: Millis) => void;
   readonly onWithdrawn: () => void;
   /** A namespace was given up; what is pinned for it can be swept once it is gone. */
   readonly onNetnsClosed: () => void;
@@ -314,7 +314,7 @@ export class PodEnrolment {
     const rounded = Object.entries({ ...this.#took, total }).map(([part, ms]) => [`${part}_ms`, Number(ms.toFixed(2))]);
     log.info('pod is in the mesh', { pod: this.#name(), uid: this.uid });
     log.debug('enrolment took, without ztunnel', { pod: this.#name(), ...Object.fromEntries(rounded) });
-    this.#options.onEnrolled(millis(total));
+    this.#options.onEnrolled(millis(total - this.#took.announce), millis(this.#took.announce));
     Object.assign(this.#took, { find: 0, route: 0, capture: 0, announce: 0 });
   }
 
