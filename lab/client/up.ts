@@ -1,5 +1,5 @@
 /** Starts a lab's daemon, detached: it outlives whoever asked for the lab. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,9 +8,9 @@ import type { LabApi, LabOptions } from '../api.ts';
 import { cleanUp } from '../cleanup.ts';
 import { cacheFolder, daemonEnv } from '../config.ts';
 import type { LabConfig } from '../daemon/lab-config.ts';
-import type { DaemonMessage } from '../daemon/main.ts';
 import { checkLabName, labPaths, programLogFile } from '../names.ts';
 import { systemPath } from '../system/run.ts';
+import { daemonStart, explainStart } from './daemon-start.ts';
 import { openLab } from './lab-client.ts';
 
 const mostNodes = 9;
@@ -77,22 +77,10 @@ async function startDaemon(config: LabConfig): Promise<void> {
     cwd: '/',
   });
   closeSync(log);
-  const message = await firstMessage(child);
+  const start = await daemonStart(child, startTimeout);
   if (child.connected) child.disconnect();
   child.unref();
-  if (message.kind === 'failed') throw new MeshError('CONFIG', `lab ${config.name} cannot start: ${message.message}`);
-}
-
-function firstMessage(child: ChildProcess): Promise<DaemonMessage> {
-  return new Promise((resolve) => {
-    const failed = (message: string) => resolve({ kind: 'failed', message });
-    const timer = setTimeout(() => failed(`its daemon is not up within ${startTimeout} ms`), startTimeout);
-    const end = (message: DaemonMessage) => {
-      clearTimeout(timer);
-      resolve(message);
-    };
-    child.once('message', (message) => end(message as DaemonMessage));
-    child.once('error', (e) => end({ kind: 'failed', message: e.message }));
-    child.once('exit', (code) => end({ kind: 'failed', message: `its daemon ended with code ${code}` }));
-  });
+  if (start.kind === 'up') return;
+  const reason = await explainStart(start, labPaths(config.name).logs);
+  throw new MeshError('CONFIG', `lab ${config.name} cannot start: ${reason}`);
 }

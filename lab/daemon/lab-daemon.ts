@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock } from '../../common/core/clock.ts';
-import { describeError } from '../../common/core/errors.ts';
+import { describeError, MeshError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
 import { createFolderSource } from '../../common/kube/folder/folder-source.ts';
 import { namespaceKind, serviceKind } from '../../common/kube/kinds/core.ts';
@@ -90,12 +90,14 @@ async function makeSystemObjects(source: KubeSource, mesh: boolean): Promise<voi
 
 interface ClusterDns {
   publish(zone: Zone): void;
-  /** Resolves when it answers for the first time. */
+  /** Resolves when it answers for the first time; MeshError CONFIG when it ends before. */
   readonly listening: Promise<void>;
 }
 
 async function startDns(runtime: Runtime): Promise<ClusterDns> {
   const listening = Promise.withResolvers<void>();
+  // The caller awaits it later, and a failure may come first.
+  listening.promise.catch(() => undefined);
   let zone: Zone = {};
   const main = join(import.meta.dirname, '../dns/main.ts');
   const program = await Supervised.start(
@@ -112,6 +114,7 @@ async function startDns(runtime: Runtime): Promise<ClusterDns> {
       onStart: (restarts) => {
         if (restarts > 0) program.send(zone);
       },
+      onExit: () => listening.reject(new MeshError('CONFIG', 'the cluster DNS ended before it listened')),
       onMessage: () => listening.resolve(),
     },
   );

@@ -21,6 +21,9 @@ const longestBackOff = 5_000;
 /** A program that ran this long is started again at once. */
 const resetAfter = 2_000;
 
+/** What the daemon logs then, with the program's name and host. */
+export const programEnded = 'a program ended; starting it again';
+
 export interface ProgramSpec {
   readonly name: string;
   /** `cp` or a node. */
@@ -107,7 +110,7 @@ export class Supervised {
     this.#child = undefined;
     this.#handlers.onExit?.();
     if (ran > resetAfter) this.#backOff = 0;
-    log.warn('a program ended; starting it again', {
+    log.warn(programEnded, {
       name,
       host,
       code,
