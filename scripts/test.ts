@@ -7,9 +7,8 @@ import { join, relative, sep } from 'node:path';
 import type { EventData } from 'node:test';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
-import { setTimeout } from 'node:timers/promises';
 import { childProcesses } from '../test/harness/children.ts';
-import { leftovers, newLeftovers } from '../test/harness/leftovers.ts';
+import { leftovers, settledLeftovers } from '../test/harness/leftovers.ts';
 
 const root = join(import.meta.dirname, '..');
 const unitFolders = ['common', 'native', 'ztunnel', 'istiod', 'cni', 'lab', 'cli', 'scripts', 'demo', 'bench'];
@@ -55,7 +54,7 @@ for (const phase of selected) {
   process.stdout.write(`\n== ${phase.title}: ${phase.files.length} files\n`);
   await runPhase(phase);
 }
-const left = await settledLeftovers();
+const left = await settledLeftovers(before);
 process.exitCode = summarise();
 
 function phases(which: string): Phase[] {
@@ -129,16 +128,6 @@ function noteSkip(data: EventData.TestPass): void {
   if (data.skip === undefined || data.skip === false) return;
   const file = data.file === undefined ? '' : `${relative(root, data.file).split(sep).join('/')}: `;
   skips.push(`${file}${data.name}: ${data.skip === true ? 'no reason given' : data.skip}`);
-}
-
-/** The kernel takes a moment to end processes and namespaces after the last test let go of them. */
-async function settledLeftovers(): Promise<readonly string[]> {
-  const deadline = performance.now() + 5_000;
-  for (;;) {
-    const left = newLeftovers(before, leftovers());
-    if (left.length === 0 || performance.now() > deadline) return left;
-    await setTimeout(100);
-  }
 }
 
 /** Prints the totals in the test runner's words, as the last lines; returns the exit code. */

@@ -1,6 +1,7 @@
 /** What Aquifer's programs and tests may leave on the machine, by name: compared before and after a run. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 
 /** Names of network namespaces, cgroups, mounts and processes that are ours, each with its kind in front. */
 export function leftovers(): ReadonlySet<string> {
@@ -10,6 +11,19 @@ export function leftovers(): ReadonlySet<string> {
 
 export function newLeftovers(before: ReadonlySet<string>, after: ReadonlySet<string>): readonly string[] {
   return [...after].filter((thing) => !before.has(thing)).sort();
+}
+
+/**
+ * What is left once things had 5 s to go: the kernel takes a moment to end processes and namespaces after the last program let
+ * go of them.
+ */
+export async function settledLeftovers(before: ReadonlySet<string>): Promise<readonly string[]> {
+  const deadline = performance.now() + 5_000;
+  for (;;) {
+    const left = newLeftovers(before, leftovers());
+    if (left.length === 0 || performance.now() > deadline) return left;
+    await setTimeout(100);
+  }
 }
 
 function namespaces(): string[] {
