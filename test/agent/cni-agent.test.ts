@@ -128,7 +128,7 @@ describe('cni-agent', { skip: skipUnless('ebpf', 'program:ip', 'program:nsenter'
     proxied.close();
 
     // New connections all the while the next agent loads, replaces the programs and gets a ztunnel.
-    const stress = bed.start({ netns: 'p1' }, [tool('stress'), '1', '0']);
+    const stress = bed.start({ netns: 'p1' }, [tool('stress'), '1']);
     let report = '';
     stress.stdout!.on('data', (d) => {
       report += d;

@@ -16,7 +16,7 @@ describe('atomic replace', { timeout: 120_000, skip: skipUnless('ebpf', 'program
 
   it('captures every connection while 600 links are updated', async () => {
     const proxy = bed.enrol('p1', bed.capture());
-    const stress = bed.start({ netns: 'p1' }, [tool('stress'), '2', '0']);
+    const stress = bed.start({ netns: 'p1' }, [tool('stress'), '2']);
     let out = '';
     stress.stdout!.on('data', (d) => (out += d));
     const closed = new Promise((resolve) => stress.on('close', resolve));

@@ -1,12 +1,14 @@
 /** Inbound capture by sk_lookup, the client's address at the app, and the node's probes (ebpf-datapath 4). */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import type { EbpfCapture } from '../../cni/capture/ebpf/ebpf-capture.ts';
-import { openPinnedMap, socketsInNetns } from '../../native/index.ts';
-import { skipUnless } from '../harness/require.ts';
+import type { Ip, Port } from '../../common/core/net.ts';
+import { bindSocket, openPinnedMap, podRouting, type SocketSpec, socketsInNetns } from '../../native/index.ts';
+import { needs, skipUnless } from '../harness/require.ts';
 import { Bed, ip4, ip6, type Place, tool } from './bed.ts';
 import type { PodProxy } from './proxy.ts';
 
@@ -52,9 +54,53 @@ describe('inbound capture', { timeout: 120_000, skip: skipUnless('ebpf', 'progra
   });
 
   it('does so with strict reverse path filtering', async () => {
-    bed.sysctl('p1', 'net.ipv4.conf.all.rp_filter=1');
-    bed.sysctl('p1', 'net.ipv4.conf.eth0.rp_filter=1');
-    assert.match((await bed.dial(client, ip4.p1, 8080, '--send', 'a')).told.app!, /10\.99\.2\.2/);
+    const interfaces = ['all', 'eth0', 'lo'];
+    for (const name of interfaces) bed.sysctl('p1', `net.ipv4.conf.${name}.rp_filter=1`);
+    try {
+      assert.match((await bed.dial(client, ip4.p1, 8080, '--send', 'a')).told.app!, /10\.99\.2\.2/);
+      // There is no such filter for IPv6; both families go through the same steps.
+      assert.match((await bed.dial(client, ip6.p1, 8080, '--send', 'a')).told.app!, /fd99:2::2/);
+      for (const to of [ip4.p1, ip6.p1]) {
+        const closed = await bed.dial(client, to, 8099, '--send', 'a');
+        assert.equal(closed.readError, 'ECONNRESET');
+        assert.ok(closed.totalMs < 100, `it took ${closed.totalMs} ms`);
+      }
+    } finally {
+      for (const name of interfaces) bed.sysctl('p1', `net.ipv4.conf.${name}.rp_filter=0`);
+    }
+  });
+
+  for (const [family, from, to] of [
+    ['IPv4', ip4.p2, ip4.p1],
+    ['IPv6', ip6.p2, ip6.p1],
+  ] as const) {
+    it(`cannot dial the app from the address of the client without tcp_fwmark_accept, ${family}`, async () => {
+      assert.equal(await dialFrom(from, to, 8080), 'connected');
+      bed.sysctl('p1', 'net.ipv4.tcp_fwmark_accept=0');
+      assert.equal(await dialFrom(from, to, 8080), 'silence');
+    });
+
+    it(`hears nothing of a closed port without fwmark_reflect, ${family}`, async () => {
+      assert.equal(await dialFrom(from, to, 8099), 'ECONNREFUSED');
+      bed.sysctl('p1', `net.${family.toLowerCase()}.fwmark_reflect=0`);
+      assert.equal(await dialFrom(from, to, 8099), 'silence');
+    });
+
+    it(`shows the app the address of its own pod when the proxy dials it plainly, ${family}`, async () => {
+      const d = await bed.dial({ netns: 'p1', cgroup: 'ztunnel' }, to, 8080, '--send', 'a');
+      assert.ok(d.told.app?.includes(`${to}]:`), d.data);
+    });
+  }
+
+  it('never gets a connection to a listener of another netns', async () => {
+    const elsewhere = bed.proxy('p2', { inbound: 'tell' });
+    capture.enrol(bed.pod('p1'), elsewhere.targets);
+    for (const to of [ip4.p1, ip6.p1]) {
+      const d = await bed.dial({ netns: 'ext' }, to, 8080, '--nonblock', '--timeout', '1');
+      // The listener's netns may know a way to the client for its SYN-ACK; the ACK then finds nothing here, and is answered by RST.
+      assert.match(d.error || d.readError, /^(ETIMEDOUT|ECONNRESET)$/);
+      assert.equal(d.data, '');
+    }
   });
 
   it('does so with SYN cookies forced on', async () => {
@@ -115,22 +161,26 @@ describe('inbound capture', { timeout: 120_000, skip: skipUnless('ebpf', 'progra
     assert.deepEqual(second.outbound, [`${ip4.p1}:8080`]);
   });
 
-  it('keeps connections that are older than the capture', async () => {
+  it('keeps connections that are older than the capture, until ss -K resets them', async (t) => {
+    if (!needs(t, 'program:ss')) return;
     capture.withdraw(bed.pod('p1'));
-    const [fd] = socketsInNetns(bed.netns.p2, { family: 4, type: 'stream' }, 1);
-    const c = net.connect({ fd: fd!, host: ip4.p1, port: 8080 } as net.NetConnectOpts);
-    await once(c, 'connect');
+    const [stays, ends] = await Promise.all([openToApp(), openToApp()]);
     capture.enrol(bed.pod('p1'), proxy.targets);
-    c.write('old');
-    const [data] = (await once(c, 'data')) as [Buffer];
+    const reset = once(ends, 'error');
+    const kill = `ss -Kt state established dst ${ip4.p2} dport = ${ends.localPort} sport = 8080`;
+    execFileSync('nsenter', [`--net=${bed.netnsPath('p1')}`, ...kill.split(' ')]);
+    assert.equal(((await reset) as NodeJS.ErrnoException[])[0]?.code, 'ECONNRESET');
+    stays.write('old');
+    const [data] = (await once(stays, 'data')) as [Buffer];
     assert.equal(JSON.parse(data.toString()).got, 'old');
-    c.destroy();
+    stays.destroy();
+    assert.equal(capture.counters()['inbound_plaintext'], 0);
+    await bed.dial(client, ip4.p1, 8080, '--send', 'new');
+    assert.equal(capture.counters()['inbound_plaintext'], 1);
   });
 
   it('keeps connections that were captured, after withdrawal', async () => {
-    const [fd] = socketsInNetns(bed.netns.p2, { family: 4, type: 'stream' }, 1);
-    const c = net.connect({ fd: fd!, host: ip4.p1, port: 8080 } as net.NetConnectOpts);
-    await once(c, 'connect');
+    const c = await openToApp();
     const known = () => capture.counters()['inbound_known_flow'] === 1;
     while (!known()) await new Promise(setImmediate);
     capture.withdraw(bed.pod('p1'));
@@ -163,9 +213,7 @@ describe('inbound capture', { timeout: 120_000, skip: skipUnless('ebpf', 'progra
   });
 
   it('steers new connections to a new proxy, while the old one keeps its own', async () => {
-    const [fd] = socketsInNetns(bed.netns.p2, { family: 4, type: 'stream' }, 1);
-    const old = net.connect({ fd: fd!, host: ip4.p1, port: 8080 } as net.NetConnectOpts);
-    await once(old, 'connect');
+    const old = await openToApp();
     while (capture.counters()['inbound_known_flow'] !== 1) await new Promise(setImmediate);
     bed.enrol('p1', capture, { inbound: 'tell' });
     assert.equal((await bed.dial(client, ip4.p1, 8080)).told.by, 'plaintext');
@@ -206,4 +254,30 @@ describe('inbound capture', { timeout: 120_000, skip: skipUnless('ebpf', 'progra
       map.close();
     }
   });
+
+  /** An open connection of the client to the app's port. */
+  async function openToApp(): Promise<net.Socket> {
+    const [fd] = socketsInNetns(bed.netns.p2, { family: 4, type: 'stream' }, 1);
+    const c = net.connect({ fd: fd!, host: ip4.p1, port: 8080 } as net.NetConnectOpts);
+    await once(c, 'connect');
+    return c;
+  }
+
+  /** What comes of the proxy's dial to the app from a client's address: an error's name, or silence for 700 ms. */
+  async function dialFrom(from: string, to: string, port: number): Promise<string> {
+    const family = to.includes(':') ? 6 : 4;
+    const spec: SocketSpec = { family, type: 'stream', transparent: true, mark: podRouting.mark };
+    const [fd] = socketsInNetns(bed.netns.p1, spec, 1);
+    bindSocket(fd!, { ip: from as Ip, port: 0 as Port });
+    const c = net.connect({ fd: fd!, host: to, port } as net.NetConnectOpts);
+    const silence = AbortSignal.timeout(700);
+    try {
+      await once(c, 'connect', { signal: silence });
+      return 'connected';
+    } catch (e) {
+      return silence.aborted ? 'silence' : ((e as NodeJS.ErrnoException).code ?? String(e));
+    } finally {
+      c.destroy();
+    }
+  }
 });

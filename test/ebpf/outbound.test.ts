@@ -186,12 +186,15 @@ describe('outbound capture', {
     assert.deepEqual(proxy.outbound, []);
   });
 
-  it('carries the right destination with thousands of connections at once, and leaves no handshake behind', async () => {
-    const count = longOr(3000, 30_000);
-    const result = JSON.parse(await bed.run(app, [tool('stress'), '32', String(count)]));
-    assert.deepEqual(result, { connections: count, failed: 0, wrong: 0 });
-    assert.equal(new Set(proxy.outbound).size, count);
-    assert.equal(handshakes(), 0);
+  it('carries the right destination of 3,000 connections that are open at once, and leaves no handshake behind', async () => {
+    const count = 3_000;
+    for (let round = 0; round < longOr(1, 5); round++) {
+      proxy.outbound.length = 0;
+      const result = JSON.parse(await bed.run(app, [tool('burst'), '4', String(count)]));
+      assert.deepEqual(result, { openAtOnce: count, failed: 0, wrong: 0 });
+      assert.equal(new Set(proxy.outbound).size, count);
+      assert.equal(handshakes(), 0);
+    }
   });
 
   it('has forgotten the handshake of a connection that is still open', async () => {

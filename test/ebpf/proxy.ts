@@ -17,6 +17,9 @@ import {
 /** Every name has this address. */
 export const answerAddress = '192.0.2.1';
 
+/** The longest accept queue; the kernel's own limit in a new netns is the same. */
+const backlog = 4096;
+
 export interface ProxyOptions {
   /** What a plaintext connection gets: a JSON line about itself, or the app behind it, dialled from the client's address. */
   readonly inbound?: 'tell' | 'relay';
@@ -83,12 +86,14 @@ export class PodProxy {
   /** Node owns the descriptor; it stays valid for as long as the server listens. */
   #listen(family: 4 | 6, onConnection: (c: net.Socket) => void): Fd {
     // The accepted sockets have the app's own ports: without this an app that starts anew could not bind them.
-    const fd = this.#socket({ family, type: 'stream', backlog: 4096, reuseAddr: true });
+    const fd = this.#socket({ family, type: 'stream', backlog, reuseAddr: true });
     const server = net.createServer({ allowHalfOpen: true }, (c) => {
       c.on('error', () => c.destroy());
       onConnection(c);
     });
-    server.listen({ fd });
+    // Node calls listen(2) again: see ztunnel/proxy/accept.ts.
+    const listen: (options: { readonly fd: Fd }, backlog: number) => unknown = server.listen.bind(server);
+    listen({ fd }, backlog);
     this.#servers.push(server);
     return fd;
   }

@@ -47,6 +47,20 @@ static inline const char *format(const struct address *a, char text[80]) {
   return text;
 }
 
+// A destination of its own for each index below 50,000, in 10.98.0.0/16.
+static inline struct address destination(int index) {
+  char ip[32];
+  snprintf(ip, sizeof ip, "10.98.%d.%d", index / 200 % 250, 1 + index % 200);
+  return parse(ip, 1000 + index % 60000);
+}
+
+// Whether the test proxy's answer says that this is where the connection went.
+static inline int names(const char *answer, struct address to) {
+  char text[80], quoted[96];
+  snprintf(quoted, sizeof quoted, "\"to\":\"%s\"", format(&to, text));
+  return strstr(answer, quoted) != 0;
+}
+
 static inline const char *self_name(int fd, char text[80]) {
   struct address a = {.size = sizeof a.storage};
   return getsockname(fd, (struct sockaddr *)&a.storage, &a.size) == 0 ? format(&a, text) : "";
