@@ -11,6 +11,7 @@ import type { Identity } from '../mesh/types.ts';
 import { type AuthenticatedSocket, connectTls } from '../tls/connect.ts';
 import {
   clientSessionOptions,
+  closeAtExpiry,
   cutSession,
   failStreamsWithSocket,
   handshakeTimeout,
@@ -22,7 +23,7 @@ import { createUnreadGuard } from './unread-guard.ts';
 
 export interface ClientConnection {
   readonly peer: Identity;
-  /** False once it takes no new stream: GOAWAY, a failure or close(). */
+  /** False once it takes no new stream: GOAWAY, a failure, an expired certificate or finish(). */
   readonly usable: boolean;
   /** What the peer's SETTINGS allow now. */
   readonly maxStreams: number;
@@ -74,7 +75,7 @@ export async function dialConnection(
 function startSession(
   clock: Clock,
   address: string,
-  { socket, peer }: AuthenticatedSocket,
+  { socket, peer, expiresAt }: AuthenticatedSocket,
   signal: AbortSignal,
   onClosed: (connection: ClientConnection) => void,
 ): Promise<ClientConnection> {
@@ -91,6 +92,7 @@ function startSession(
     const error = new MeshError('H2_FAILED', `${address} answers no PING`);
     cutSession(session, socket, error, constants.NGHTTP2_NO_ERROR);
   });
+  closeAtExpiry(session, clock, expiresAt);
   const unread = createUnreadGuard(session, streams, clock, (code) => {
     const error = new MeshError('PROTOCOL', `${address} sends more than its windows allow`);
     cutSession(session, socket, error, code);

@@ -214,7 +214,7 @@ export function createHbonePool(options: HbonePoolOptions): HbonePool {
   };
 }
 
-/** Certificates are no part of it: rotation does not drop pooled connections. */
+/** Certificates are no part of it: rotation does not drop pooled connections; each ends with the certificates it was made by. */
 function poolKey(t: DialTarget): string {
   const expected = t.expected.map(formatSpiffe).sort().join(',');
   return `${formatSpiffe(t.source)}|${expected}|${formatSocketAddr(t.address)}|${t.sourceIp}`;

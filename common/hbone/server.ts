@@ -17,6 +17,7 @@ import { acceptTls } from '../tls/accept.ts';
 import type { AuthenticatedSocket } from '../tls/connect.ts';
 import { createResetGuard, type ResetGuard } from './reset-guard.ts';
 import {
+  closeAtExpiry,
   cutSession,
   failStreamsWithSocket,
   handshakeTimeout,
@@ -85,7 +86,7 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
 
   /** Resolves once the peer's SETTINGS are there. */
   function startSession(
-    { socket, peer }: AuthenticatedSocket,
+    { socket, peer, expiresAt }: AuthenticatedSocket,
     remote: SocketAddr,
     local: SocketAddr,
     signal: AbortSignal,
@@ -108,6 +109,7 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
       const error = new MeshError('H2_FAILED', `${formatSocketAddr(remote)} answers no PING`);
       cutSession(session, socket, error, constants.NGHTTP2_NO_ERROR);
     });
+    closeAtExpiry(session, clock, expiresAt);
     return new Promise((resolve, reject) => {
       const abort = () => cutSession(session, socket, signal.reason as Error, constants.NGHTTP2_NO_ERROR);
       signal.addEventListener('abort', abort, { once: true });

@@ -8,7 +8,7 @@ import type {
 } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
 import { millis } from '../core/brand.ts';
-import type { Clock } from '../core/clock.ts';
+import type { Clock, Timer } from '../core/clock.ts';
 import { MeshError } from '../core/errors.ts';
 
 const mebibyte = 1024 * 1024;
@@ -23,6 +23,8 @@ export const defaultMaxStreams = 100;
 
 const pingInterval = millis(10_000);
 const pingTimeout = millis(20_000);
+/** Timers do not notice that the machine slept or that its clock was set. */
+const expiryLook = millis(60_000);
 
 const limits = {
   // Counts every queued frame; a connection of 200 streams with full windows must fit.
@@ -87,6 +89,21 @@ export function keepAlive(session: Http2Session, clock: Clock, onDead: () => voi
   };
   let timer = clock.after(pingInterval, ping);
   session.once('close', () => timer.cancel());
+}
+
+/**
+ * Ends a session gracefully once the wall clock has reached `expiresAt` (ms since the epoch): GOAWAY, no new stream; open ones
+ * may finish.
+ */
+export function closeAtExpiry(session: Http2Session, clock: Clock, expiresAt: number): void {
+  let timer: Timer | undefined;
+  const look = () => {
+    const left = expiresAt - clock.wall();
+    if (left <= 0) session.close();
+    else timer = clock.after(millis(Math.min(left, expiryLook)), look);
+  };
+  look();
+  session.once('close', () => timer?.cancel());
 }
 
 /** Ends a session now, without waiting for what the peer would have to read first. */

@@ -48,7 +48,10 @@ export interface HboneServerOptions {
 }
 
 export interface HboneServer {
-  /** Takes over an accepted socket whose original destination is `local`. */
+  /**
+   * Takes over an accepted socket whose original destination is `local`. Once either side's certificate expires, its open
+   * tunnels may finish and no new one is taken.
+   */
   serve(socket: Socket, remote: SocketAddr, local: SocketAddr): void;
   /** Graceful GOAWAY on every connection; resolves when all streams ended, or at the deadline after closing them. */
   drain(deadlineMs: number): Promise<void>;
@@ -82,7 +85,7 @@ export interface OutboundTunnel {
   readonly peer: Identity;
 }
 
-/** One pool for each proxied pod (ambient-wire 1.6). */
+/** One pool for each proxied pod (ambient-wire 1.6). A connection opens no tunnel once either side's certificate has expired. */
 export interface HbonePool {
   /**
    * MeshError CONNECT_TIMEOUT, TLS_FAILED, H2_FAILED, TUNNEL_REFUSED (with the status in its message), CANCELLED after drain or

@@ -4,7 +4,7 @@ import { Client, type ServiceError } from '@grpc/grpc-js';
 import { certificateService, type PbCertificateResponse, structFromJson } from '../api/index.ts';
 import { describeError, MeshError } from '../core/errors.ts';
 import type { Identity } from '../mesh/types.ts';
-import { spiffeIdentities } from '../tls/verify.ts';
+import { readLeaf } from '../tls/verify.ts';
 import { type Connection, type ControlPlane, controlPlaneConnection } from '../xds/connect.ts';
 import { createCsr } from './csr.ts';
 import { formatSpiffe, sameIdentity } from './spiffe.ts';
@@ -95,7 +95,7 @@ export function readResponse(
   try {
     for (const root of roots) new X509Certificate(root);
     leaf = new X509Certificate(chain[0]!);
-    names = spiffeIdentities(new Uint8Array(leaf.raw));
+    names = readLeaf(new Uint8Array(leaf.raw)).identities;
   } catch (error) {
     throw invalid(describeError(error), error);
   }

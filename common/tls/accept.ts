@@ -5,7 +5,7 @@ import { MeshError } from '../core/errors.ts';
 import type { WorkloadCertificate } from '../identity/types.ts';
 import type { AuthenticatedSocket } from './connect.ts';
 import { alpn, secureOptions } from './context.ts';
-import { spiffeIdentities, verifyClient } from './verify.ts';
+import { readLeaf, verifyClient } from './verify.ts';
 
 interface Handshake {
   succeed(socket: TLSSocket): void;
@@ -44,14 +44,15 @@ export function acceptTls(
       // Node reports a forged record but leaves the connection open.
       socket.on('error', () => socket.destroy());
       try {
-        const leaf = socket.getPeerX509Certificate();
-        if (!socket.authorized || !leaf) return fail('its certificate was not verified');
+        const presented = socket.getPeerX509Certificate();
+        if (!socket.authorized || !presented) return fail('its certificate was not verified');
         if (socket.alpnProtocol !== alpn) return fail(`it does not speak ${alpn}`);
-        const verdict = verifyClient(spiffeIdentities(new Uint8Array(leaf.raw)), certificate.identity.trustDomain);
+        const leaf = readLeaf(new Uint8Array(presented.raw));
+        const verdict = verifyClient(leaf.identities, certificate.identity.trustDomain);
         if (verdict.kind === 'refused') return fail(verdict.reason);
         signal.removeEventListener('abort', onAbort);
         handshakes.delete(raw);
-        resolve({ socket, peer: verdict.peer });
+        resolve({ socket, peer: verdict.peer, expiresAt: Math.min(certificate.notAfter, leaf.notAfter) });
       } catch (error) {
         fail('its certificate cannot be read', error);
       }

@@ -5,11 +5,13 @@ import { MeshError } from '../core/errors.ts';
 import type { WorkloadCertificate } from '../identity/types.ts';
 import type { Identity } from '../mesh/types.ts';
 import { alpn, clientContext } from './context.ts';
-import { spiffeIdentities, verifyServer } from './verify.ts';
+import { readLeaf, verifyServer } from './verify.ts';
 
 export interface AuthenticatedSocket {
   readonly socket: TLSSocket;
   readonly peer: Identity;
+  /** When the first of both leaf certificates expires, ms since the epoch. TLS looks at that in the handshake only. */
+  readonly expiresAt: number;
 }
 
 /**
@@ -47,13 +49,14 @@ export function connectTls(
     socket.once('close', () => refuse('the connection was closed during the handshake'));
     socket.once('secureConnect', () => {
       try {
-        const leaf = socket.getPeerX509Certificate();
-        if (!socket.authorized || !leaf) return refuse('its certificate was not verified');
+        const presented = socket.getPeerX509Certificate();
+        if (!socket.authorized || !presented) return refuse('its certificate was not verified');
         if (socket.alpnProtocol !== alpn) return refuse(`it does not speak ${alpn}`);
-        const verdict = verifyServer(spiffeIdentities(new Uint8Array(leaf.raw)), expected);
+        const leaf = readLeaf(new Uint8Array(presented.raw));
+        const verdict = verifyServer(leaf.identities, expected);
         if (verdict.kind === 'refused') return refuse(verdict.reason);
         signal.removeEventListener('abort', onAbort);
-        resolve({ socket, peer: verdict.peer });
+        resolve({ socket, peer: verdict.peer, expiresAt: Math.min(certificate.notAfter, leaf.notAfter) });
       } catch (error) {
         refuse('its certificate cannot be read', error);
       }

@@ -4,16 +4,22 @@ import { formatSpiffe, parseSpiffe, sameIdentity } from '../identity/spiffe.ts';
 import { SubjectAlternativeNameExtension, X509Certificate } from '../identity/x509.ts';
 import type { Identity } from '../mesh/types.ts';
 
-/**
- * The URI names of a certificate that are SPIFFE ids, in order. They are read from the DER: Node's text form of the
- * names is a list whose separators a name could contain.
- */
-export function spiffeIdentities(der: Uint8Array<ArrayBuffer>): readonly Identity[] {
-  const names = new X509Certificate(der).getExtension(SubjectAlternativeNameExtension)?.names.items ?? [];
-  return names
+export interface Leaf {
+  /** The URI names that are SPIFFE ids, in order. */
+  readonly identities: readonly Identity[];
+  /** Ms since the epoch. */
+  readonly notAfter: number;
+}
+
+/** Reads the DER: Node's text form of the names is a list whose separators a name could contain. Throws on anything else. */
+export function readLeaf(der: Uint8Array<ArrayBuffer>): Leaf {
+  const certificate = new X509Certificate(der);
+  const names = certificate.getExtension(SubjectAlternativeNameExtension)?.names.items ?? [];
+  const identities = names
     .filter((name) => name.type === 'url')
     .map((name) => parseSpiffe(name.value))
     .filter((id) => id !== undefined);
+  return { identities, notAfter: certificate.notAfter.getTime() };
 }
 
 export type Verdict =

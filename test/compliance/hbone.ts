@@ -25,6 +25,7 @@ import { createFakeCa, usage } from '../../common/testing/fake-ca.ts';
 import { FakeClock } from '../../common/testing/fake-clock.ts';
 import {
   connectFrame,
+  type Frame,
   flag,
   frame,
   frameType,
@@ -743,6 +744,91 @@ export function hboneCompliance(engine: HboneEngine): void {
           },
         });
         await assert.rejects(open(pool, parseSocketAddr('127.0.0.1:1')!), hasCode('IDENTITY_UNAVAILABLE'));
+      });
+
+      const isGoaway = (f: Frame) => f.type === frameType.goaway;
+      for (const expiring of ['own', "peer's"] as const) {
+        /** Five seconds before the end of one of both certificates; the real clock, which TLS itself asks, is far from it. */
+        const nearlyExpired = async () => {
+          const clock = new FakeClock(Date.now() + 3_600_000);
+          const short = { notAfter: Math.floor(clock.wall() / 1_000) * 1_000 + 5_000 };
+          const issue = (identity: Identity, whose: 'own' | "peer's") =>
+            ca.issue(identity, expiring === whose ? short : { notAfter: clock.wall() + 86_400_000 });
+          return { clock, issue };
+        };
+
+        it(`serves no new tunnel on a connection whose ${expiring} certificate has expired; open ones finish`, async () => {
+          const { clock, issue } = await nearlyExpired();
+          const tunnels: InboundTunnel[] = [];
+          const onTunnel = (tunnel: InboundTunnel) => {
+            tunnels.push(tunnel);
+            echo(tunnel);
+          };
+          const { address } = await startServer(onTunnel, { clock, certificate: await issue(server, 'own') });
+          const peer = await rawConnection(address, await issue(client, "peer's"));
+          peer.send(preface, settingsFrame(), settingsAck, connectFrame(1));
+          await until('the tunnel', () => tunnels.length === 1);
+          await advance(clock, 3);
+          assert.ok(!peer.frames.some(isGoaway));
+          await advance(clock, 2);
+          await until('GOAWAY', () => peer.frames.some(isGoaway));
+          peer.send(connectFrame(3), frame(frameType.data, flag.endStream, 1, Buffer.from('finishes')));
+          await until('the end of the connection', () => peer.closed);
+          assert.match(
+            Buffer.concat(peer.frames.filter((f) => f.type === frameType.data).map((f) => f.payload)).toString(),
+            /finishes/,
+          );
+          assert.equal(tunnels.length, 1);
+          peer.socket.destroy();
+          await until('no timer to be left', () => clock.timers === 0);
+        });
+
+        it(`opens no new tunnel on a connection whose ${expiring} certificate has expired; open ones finish`, async () => {
+          const { clock, issue } = await nearlyExpired();
+          const peers: RawPeer[] = [];
+          const address = await rawListener(
+            (peer) => {
+              peers.push(peer);
+              peer.send(settingsFrame(), settingsAck);
+              void until('the request', () => peer.frames.some((f) => f.type === frameType.headers)).then(() =>
+                peer.send(headersFrame(1, [[':status', '200']])),
+              );
+            },
+            await issue(server, "peer's"),
+          );
+          const certificate = await issue(client, 'own');
+          const certificates = [certificate];
+          const pool = startPool({
+            clock,
+            certificate: async () => {
+              const next = certificates.pop();
+              if (next) return next;
+              throw new MeshError('IDENTITY_UNAVAILABLE', 'it has expired');
+            },
+          });
+          const tunnel = await open(pool, address);
+          await advance(clock, 3);
+          assert.ok(!peers[0]!.frames.some(isGoaway));
+          await advance(clock, 2);
+          await until('GOAWAY', () => peers[0]!.frames.some(isGoaway));
+          await assert.rejects(open(pool, address), hasCode('IDENTITY_UNAVAILABLE'));
+          peers[0]!.send(frame(frameType.data, flag.endStream, 1, Buffer.from('finishes')));
+          assert.equal(String(await readAll(tunnel)), 'finishes');
+          tunnel.stream.end();
+          await until('the end of the connection', () => peers[0]!.closed);
+          peers[0]!.socket.destroy();
+          await until('nothing to be left', () => pool.connections === 0 && clock.timers === 0);
+        });
+      }
+
+      it('forgets the expiry of connections that are gone', async () => {
+        const clock = new FakeClock(Date.now());
+        const { address } = await startServer(hold, { clock });
+        const poolClock = new FakeClock(Date.now());
+        const pool = startPool({ clock: poolClock });
+        await open(pool, address);
+        pool.close();
+        await until('no timer to be left', () => clock.timers === 0 && poolClock.timers === 0);
       });
     });
 

@@ -26,26 +26,26 @@ const identity = (serviceAccount: string): Identity => ({
   serviceAccount,
 });
 
-/** Node proxies whose certificates live 24 h, that of `shortLived` 1 h, and a CA that can go away. */
-async function rig(shortLived: string) {
-  // TLS goes by the time of the machine, so certificates are valid from then on.
+/** Node proxies whose certificates live 24 h, the first of `shortLived` ms of `life`, and a CA that can go away. */
+async function rig(shortLived: string, life = hour) {
+  // TLS goes by the time of the machine, so certificates are valid from then on, and expire well after the test.
   const start = Date.now();
-  const clock = new FakeClock(start);
+  const clock = new FakeClock(start + hour);
   const ca = await createFakeCa();
-  const state = { away: false };
+  const state: { ca: 'there' | 'away' | 'back' } = { ca: 'there' };
   const store = createCertificateStore({
     clock,
     log: silentLogger,
     random: () => 0.5,
     authority: {
       async fetch(id) {
-        if (state.away) throw new MeshError('IDENTITY_UNAVAILABLE', 'istiod is away');
-        const life = id.serviceAccount === shortLived ? hour : 24 * hour;
-        return ca.issue(id, { notBefore: start - 1_000, notAfter: clock.wall() + life });
+        if (state.ca === 'away') throw new MeshError('IDENTITY_UNAVAILABLE', 'istiod is away');
+        const lifetime = id.serviceAccount === shortLived && state.ca === 'there' ? life : 24 * hour;
+        return ca.issue(id, { notBefore: start - 1_000, notAfter: clock.wall() + lifetime });
       },
     },
   });
-  const mesh = await InprocMesh.start({ certificate: (id) => store.get(id, never) });
+  const mesh = await InprocMesh.start({ clock, certificate: (id) => store.get(id, never) });
   const client = mesh.pod(pods.client);
   mesh.pod(pods.server);
   mesh.store.apply({ addresses: [pods.client, pods.server] });
@@ -60,18 +60,22 @@ async function rig(shortLived: string) {
     mesh,
     /** Goes away until the short certificate has expired; renewals are tried, in vain. */
     async loseCa() {
-      state.away = true;
-      const end = clock.wall() + hour;
+      state.ca = 'away';
+      const end = clock.wall() + life;
       while (clock.wall() < end) {
         clock.advance(Math.min(clock.nextIn!, end - clock.wall()));
         await new Promise((resolve) => setImmediate(resolve));
       }
     },
     async findCa() {
-      state.away = false;
-      clock.advance(clock.nextIn!);
-      await until('a certificate', () => store.entries().every((e) => e.state.kind === 'available'));
+      state.ca = 'back';
+      await until('a certificate', () => {
+        clock.advance(1_000);
+        return store.entries().every((e) => e.state.kind === 'available');
+      });
     },
+    /** A connection through the proxies to the app, which echoes. */
+    open: () => client.open(app),
     /** What the app sends back for `hello`; empty when the connection is closed instead. */
     async call(): Promise<string> {
       const socket = await client.open(app);
@@ -114,3 +118,25 @@ test('inbound: without a valid certificate of the server no connection is taken'
   assert.equal(await call(), 'hello');
   stop();
 });
+
+for (const shortLived of ['client', 'server']) {
+  test(`pooled: once the certificate of the ${shortLived} has expired, an open connection carries nothing new`, async () => {
+    // Less than the time to the first PING, which would have to be answered while the clock jumps.
+    const { mesh, loseCa, findCa, open, call, served, stop } = await rig(shortLived, 9_000);
+    await using _ = mesh;
+    const held = await open();
+    const echoed = text(held);
+    held.write('before ');
+    await until('the echo', () => held.bytesRead > 0);
+    assert.equal(await call(), 'hello');
+    assert.equal(mesh.net.dialled.filter(({ to }) => to === '10.2.0.2:15008').length, 1);
+    await loseCa();
+    assert.equal(await call(), '');
+    assert.equal(served(), 2);
+    held.end('and after');
+    assert.equal(await echoed, 'before and after');
+    await findCa();
+    assert.equal(await call(), 'hello');
+    stop();
+  });
+}

@@ -1,7 +1,7 @@
 /** A mesh in one process: the real stages, store, policies, TLS and HBONE; a fake network, CA and control plane. */
 import type { Socket } from 'node:net';
 import { type Fd, millis } from '../../common/core/brand.ts';
-import { systemClock } from '../../common/core/clock.ts';
+import { type Clock, systemClock } from '../../common/core/clock.ts';
 import type { Compat } from '../../common/core/compat.ts';
 import { MeshError } from '../../common/core/errors.ts';
 import { silentLogger } from '../../common/core/log.ts';
@@ -60,6 +60,8 @@ export interface InprocOptions {
   readonly workloadWait?: number;
   /** Default: one certificate for each identity, issued when it is first asked for. */
   readonly certificate?: (identity: Identity) => Promise<WorkloadCertificate>;
+  /** Of the proxies; default the real one. */
+  readonly clock?: Clock;
 }
 
 export class InprocMesh {
@@ -87,7 +89,7 @@ export class InprocMesh {
     this.runtime = {
       store: this.store,
       engine: nodeEngine,
-      clock: systemClock,
+      clock: options.clock ?? systemClock,
       random: Math.random,
       registry: this.registry,
       sink: this.sink,
