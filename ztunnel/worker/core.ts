@@ -11,6 +11,7 @@ import { createLogger, type LogSink } from '../../common/core/log.ts';
 import type { SocketAddr } from '../../common/core/net.ts';
 import type { CertificateStore } from '../../common/identity/types.ts';
 import type { MeshChanges, MeshReader } from '../../common/mesh/store.ts';
+import type { Identity } from '../../common/mesh/types.ts';
 import { dnsMetrics } from '../../common/telemetry/dns.ts';
 import { gaugeOf } from '../../common/telemetry/program.ts';
 import { TrafficMetrics } from '../../common/telemetry/traffic.ts';
@@ -75,7 +76,7 @@ export class WorkerCore {
   readonly #options: CoreOptions;
   readonly #services: PodServices;
   readonly #pods = new Map<number, WorkerPod>();
-  readonly #prefetcher: Prefetcher | undefined;
+  readonly #prefetcher: Prefetcher;
   readonly #stopWatching: () => void;
   #sweep: Timer;
   #serving = false;
@@ -138,7 +139,7 @@ export class WorkerCore {
       refused: (reason: Refusal) => refusals.inc({ reason }),
       serveDns: (role, fd, pod) => this.#serveDns(role, fd, pod, dns),
     };
-    if (config.nodeName !== undefined) this.#prefetcher = new Prefetcher(store, certificates, config.nodeName);
+    this.#prefetcher = new Prefetcher(store, certificates, config.nodeName, (identity) => this.#serves(identity));
     this.#stopWatching = store.onChange((changes) => {
       const withdrawn = this.#meshChanged(changes);
       if (withdrawn === 0) return;
@@ -165,6 +166,7 @@ export class WorkerCore {
     if (!pod) return;
     await pod.drain(deadlineMs);
     this.#pods.delete(id);
+    this.#prefetcher.podDropped();
   }
 
   /** The mesh is known: accept, also what has waited in the backlogs. */
@@ -193,11 +195,16 @@ export class WorkerCore {
   #meshChanged(changes: MeshChanges): number {
     let own = false;
     if (changes.workloads.size > 0) {
-      this.#prefetcher?.meshChanged(changes);
+      this.#prefetcher.meshChanged(changes);
       for (const pod of this.#pods.values()) own = pod.meshChanged() || own;
     }
     // A workload's own list of policies counts as a policy: Istio looks at pushes of policies only.
     return own || changes.policies.size > 0 ? this.connections.recheck() : 0;
+  }
+
+  /** A pod's trust domain is the mesh's to say, and the mesh may have forgotten the pod. */
+  #serves({ namespace, serviceAccount }: Identity): boolean {
+    return this.pods.some(({ info }) => info.namespace === namespace && info.serviceAccount === serviceAccount);
   }
 
   #serveDns(role: 'dnsUdp' | 'dnsTcp', fd: Fd, pod: WorkerPod, tools: DnsTools): () => void {

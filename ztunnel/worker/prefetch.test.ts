@@ -10,8 +10,9 @@ function watched() {
   const certificates = {
     prefetch: (i: { serviceAccount: string }) => void held.push(i.serviceAccount),
     forget: (i: { serviceAccount: string }) => void held.splice(held.indexOf(i.serviceAccount), 1),
+    entries: () => [],
   };
-  const prefetcher = new Prefetcher(store, certificates, 'node-1');
+  const prefetcher = new Prefetcher(store, certificates, 'node-1', () => false);
   store.onChange((changes) => prefetcher.meshChanged(changes));
   return { store, held };
 }

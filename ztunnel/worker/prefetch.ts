@@ -1,23 +1,36 @@
-/** Certificates before they are needed: for every workload of this node that takes HBONE (ambient-wire 4). */
+/**
+ * Certificates from before they are needed, for every workload of this node that takes HBONE (ambient-wire 4), until neither
+ * such a workload nor a pod that is served needs them any more.
+ */
 import { formatSpiffe } from '../../common/identity/spiffe.ts';
 import type { CertificateStore } from '../../common/identity/types.ts';
 import { identityOf } from '../../common/mesh/resolve.ts';
 import type { MeshChanges, MeshReader } from '../../common/mesh/store.ts';
 import type { Identity, Workload } from '../../common/mesh/types.ts';
 
+type Certificates = Pick<CertificateStore, 'prefetch' | 'forget' | 'entries'>;
+
 export class Prefetcher {
   readonly #store: MeshReader;
-  readonly #certificates: Pick<CertificateStore, 'prefetch' | 'forget'>;
-  readonly #nodeName: string;
+  readonly #certificates: Certificates;
+  readonly #nodeName: string | undefined;
+  readonly #served: (identity: Identity) => boolean;
   /** By uid of the workload that needs it. */
   readonly #needed = new Map<string, Identity>();
   /** Workloads an identity, by its text. */
   readonly #users = new Map<string, number>();
 
-  constructor(store: MeshReader, certificates: Pick<CertificateStore, 'prefetch' | 'forget'>, nodeName: string) {
+  /** Without `nodeName` nothing is fetched in advance. `served`: whether a pod of the identity is. */
+  constructor(
+    store: MeshReader,
+    certificates: Certificates,
+    nodeName: string | undefined,
+    served: (identity: Identity) => boolean,
+  ) {
     this.#store = store;
     this.#certificates = certificates;
     this.#nodeName = nodeName;
+    this.#served = served;
   }
 
   meshChanged(changes: MeshChanges): void {
@@ -36,6 +49,11 @@ export class Prefetcher {
     }
   }
 
+  /** A pod is not served any more. Looks at all entries: its identity may never have been announced as one that needs any. */
+  podDropped(): void {
+    for (const { identity } of this.#certificates.entries()) this.#forgetUnused(identity);
+  }
+
   #use(identity: Identity): void {
     const key = formatSpiffe(identity);
     const users = this.#users.get(key) ?? 0;
@@ -50,11 +68,16 @@ export class Prefetcher {
       this.#users.set(key, users);
     } else {
       this.#users.delete(key);
-      this.#certificates.forget(identity);
+      this.#forgetUnused(identity);
     }
+  }
+
+  /** A pod that leaves is announced without HBONE first, and yet serves it for a while; podDropped() then forgets. */
+  #forgetUnused(identity: Identity): void {
+    if (!this.#users.has(formatSpiffe(identity)) && !this.#served(identity)) this.#certificates.forget(identity);
   }
 }
 
-export function needsCertificate(w: Workload, nodeName: string): boolean {
+export function needsCertificate(w: Workload, nodeName: string | undefined): boolean {
   return w.node === nodeName && (w.tunnelProtocol === 'HBONE' || w.nativeTunnel);
 }

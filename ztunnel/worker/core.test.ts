@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Registry } from 'prom-client';
+import { millis } from '../../common/core/brand.ts';
+import { LogLevels, silentLogger } from '../../common/core/log.ts';
+import { createCertificateStore } from '../../common/identity/cert-store.ts';
+import { identityOf } from '../../common/mesh/resolve.ts';
+import { MeshStore } from '../../common/mesh/store.ts';
+import { workload } from '../../common/testing/builders.ts';
+import { createFakeCa } from '../../common/testing/fake-ca.ts';
+import { FakeClock } from '../../common/testing/fake-clock.ts';
+import { nodeEngine } from '../engine.ts';
+import { WorkerCore } from './core.ts';
+
+const never = new AbortController().signal;
+const unused = () => assert.fail('a pod without connections needs no socket');
+
+/** A worker without pods, its mesh and its certificates. */
+async function worker(nodeName: string | undefined) {
+  const clock = new FakeClock(Date.now());
+  const store = new MeshStore();
+  const certificates = createCertificateStore({ authority: await createFakeCa(), clock, log: silentLogger });
+  const core = new WorkerCore({
+    config: {
+      maxDescriptors: 1_000,
+      compat: new Set(),
+      trace: undefined,
+      network: '',
+      nodeName,
+      clusterDomain: 'cluster.local',
+      preferredServiceNamespace: undefined,
+      ipv6: true,
+      dnsProxy: true,
+      poolMaxStreams: 100,
+      poolUnusedRelease: millis(300_000),
+      responseBaggage: true,
+      logPolicyDecisions: false,
+    },
+    store,
+    certificates,
+    engine: nodeEngine,
+    clock,
+    sink: { levels: new LogLevels('off'), format: 'plain', write: () => undefined },
+    registry: new Registry(),
+    random: () => 0.5,
+    tools: { dial: unused, bindSocket: unused, closeFd: () => undefined, originalSource: 'auto' },
+    originalDestination: unused,
+    socketName: unused,
+    requestSockets: () => undefined,
+    nameservers: [],
+  });
+  let pods = 0;
+  return {
+    store,
+    certificates,
+    held: () => certificates.entries().map((e) => e.identity.serviceAccount),
+    add(name: string, serviceAccount: string): number {
+      const info = { name, namespace: 'default', serviceAccount };
+      core.addPod({ kind: 'pod', pod: ++pods, uid: name, info, listeners: [] }, []);
+      return pods;
+    },
+    drop(pod: number): Promise<void> {
+      const dropped = core.dropPod(pod, 0);
+      clock.advance(0);
+      return dropped;
+    },
+  };
+}
+
+const a1 = workload({ name: 'a1', serviceAccount: 'a' });
+
+test('a pod that leaves keeps its certificate while it is served, and not longer', async () => {
+  const { store, certificates, held, add, drop } = await worker('node-1');
+  store.apply({ addresses: [a1] });
+  const pod = add('a1', 'a');
+  const certificate = await certificates.get(identityOf(a1), never);
+  store.apply({ addresses: [{ ...a1, tunnelProtocol: 'NONE' }] });
+  // During the withdraw grace, when the CA may be away.
+  assert.ok((await certificates.get(identityOf(a1), never)) === certificate);
+  await drop(pod);
+  assert.deepEqual(held(), []);
+});
+
+test('a certificate stays as long as another pod or workload needs it', async () => {
+  const { store, held, add, drop } = await worker('node-1');
+  const a2 = workload({ name: 'a2', serviceAccount: 'a' });
+  const b = workload({ name: 'b', serviceAccount: 'b' });
+  store.apply({ addresses: [a1, a2, b] });
+  const [first, second] = [add('a1', 'a'), add('a2', 'a')];
+  store.apply({ addresses: [{ ...a1, tunnelProtocol: 'NONE' }] });
+  await drop(first);
+  assert.deepEqual(held(), ['a', 'b']);
+  await drop(second);
+  assert.deepEqual(held(), ['a', 'b']);
+  store.apply({ removedAddresses: [a2.uid] });
+  assert.deepEqual(held(), ['b']);
+});
+
+test('a certificate that was only asked for goes with the last pod, also on a node without a name', async () => {
+  for (const nodeName of ['node-1', undefined]) {
+    const { store, certificates, held, add, drop } = await worker(nodeName);
+    const plain = workload({ name: 'a1', serviceAccount: 'a', tunnelProtocol: 'NONE' });
+    store.apply({ addresses: [plain] });
+    const [first, second] = [add('a1', 'a'), add('a1', 'a')];
+    await certificates.get(identityOf(plain), never);
+    await drop(first);
+    assert.deepEqual(held(), ['a']);
+    await drop(second);
+    assert.deepEqual(held(), []);
+  }
+});
