@@ -327,6 +327,31 @@ test('a policy with parts that node proxies cannot check says so in its status',
     });
   }));
 
+test('a PeerAuthentication of the mesh reaches the workloads; ports without a selector are warned of', () =>
+  withWorld(async (w) => {
+    await w.put('ns.yaml', namespaces('shop', 'istio-system'));
+    await w.pod({ name: 'a', namespace: 'shop', ip: '10.244.1.5' });
+    const c = await plain(w).subscribe().firstAnswers();
+    const peer = (spec: string) => `
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: default, namespace: istio-system}
+spec: ${spec}
+`;
+    const listed = () => {
+      const a = c.addresses.get('Kubernetes//Pod/shop/a');
+      return a?.kind === 'workload' ? a.authorizationPolicies.join() : undefined;
+    };
+    await w.put('peer.yaml', peer('{mtls: {mode: STRICT}}'));
+    const strict = 'istio-system/istio_converted_static_strict';
+    await until('the policy and who lists it', () => c.policies.has(strict) && listed() === strict);
+    await w.put('peer.yaml', peer('{portLevelMtls: {80: {mode: STRICT}}}'));
+    await until('plain text', () => listed() === '');
+    await until('the warning', () =>
+      w.lines.some((l) => l.includes('portLevelMtls') && l.includes('istio-system/default')),
+    );
+  }));
+
 test('monitoring shows readiness, problems and clients', () =>
   withWorld(async (w) => {
     await w.put('bad.yaml', 'kind: Podd\napiVersion: v1\n');

@@ -6,10 +6,11 @@ import { createHash } from 'node:crypto';
 import { addressTypeUrl, authorizationTypeUrl, encodeAddress, encodeAuthorization } from '../../common/api/index.ts';
 import type { Namespace, Node, Pod, Service } from '../../common/kube/kinds/core.ts';
 import type { EndpointSlice } from '../../common/kube/kinds/discovery.ts';
-import type { AuthorizationPolicy } from '../../common/kube/kinds/security.ts';
+import type { AuthorizationPolicy, PeerAuthentication } from '../../common/kube/kinds/security.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
-import type { MeshAddress } from '../../common/mesh/types.ts';
+import type { MeshAddress, AuthorizationPolicy as MeshPolicy } from '../../common/mesh/types.ts';
 import { type AcceptedCondition, convertPolicy } from './authorization.ts';
+import { type PeerScope, peerRequirement, portPolicy, staticStrict } from './peer-authentication.ts';
 import { selects } from './selector.ts';
 import { serviceOf } from './service.ts';
 import type { MeshSettings } from './settings.ts';
@@ -51,6 +52,7 @@ export interface MeshInputs {
   readonly services: ReadonlyMap<string, Service>;
   readonly slices: ReadonlyMap<string, EndpointSlice>;
   readonly policies: ReadonlyMap<string, AuthorizationPolicy>;
+  readonly peers: ReadonlyMap<string, PeerAuthentication>;
 }
 
 /** One Kubernetes object makes these resources. */
@@ -58,7 +60,10 @@ interface Output {
   readonly resources: readonly Resource[];
 }
 
-type Source = 'pods' | 'services' | 'slices' | 'policies';
+type Source = 'pods' | 'services' | 'slices' | 'policies' | 'peers';
+
+/** Beside those of PeerAuthentications, which have a slash: the one policy that they share. */
+const strictKey = 'strict';
 
 export class AmbientIndex {
   readonly #inputs: MeshInputs;
@@ -71,12 +76,14 @@ export class AmbientIndex {
     services: new Map(),
     slices: new Map(),
     policies: new Map(),
+    peers: new Map(),
   };
   readonly #dirty: Record<Source, Set<string>> = {
     pods: new Set(),
     services: new Set(),
     slices: new Set(),
     policies: new Set(),
+    peers: new Set(),
   };
   /** Objects by namespace, for the duration of one flush. */
   readonly #groups = new Map<object, Map<string, KubeObject[]>>();
@@ -147,6 +154,18 @@ export class AmbientIndex {
     }
   }
 
+  /** What one says for its namespace, or for the mesh, the others there inherit. */
+  peerChanged(key: string, namespace: string): void {
+    this.#dirty.peers.add(key).add(strictKey);
+    if (namespace !== this.#settings.rootNamespace) {
+      this.#dirtyIn(namespace, 'peers');
+      this.#dirtyIn(namespace, 'pods');
+      return;
+    }
+    for (const peer of this.#inputs.peers.keys()) this.#dirty.peers.add(peer);
+    for (const pod of this.#inputs.pods.keys()) this.#dirty.pods.add(pod);
+  }
+
   /** Computes what was marked; undefined when nothing came out differently. */
   flush(): MeshChange | undefined {
     this.#groups.clear();
@@ -154,6 +173,9 @@ export class AmbientIndex {
     const authorizations = new Set<string>();
     for (const key of this.#drain('policies')) {
       this.#replace('policies', key, this.#policy(key), this.#authorizations, authorizations);
+    }
+    for (const key of this.#drain('peers')) {
+      this.#replace('peers', key, this.#peer(key), this.#authorizations, authorizations);
     }
     for (const key of this.#drain('services')) {
       this.#replace('services', key, this.#service(key), this.#addresses, addresses);
@@ -172,7 +194,7 @@ export class AmbientIndex {
     return keys;
   }
 
-  #dirtyIn(namespace: string, source: 'pods' | 'services' | 'slices'): void {
+  #dirtyIn(namespace: string, source: 'pods' | 'services' | 'slices' | 'peers'): void {
     for (const [key, object] of this.#inputs[source]) {
       if (object.metadata.namespace === namespace) this.#dirty[source].add(key);
     }
@@ -213,9 +235,23 @@ export class AmbientIndex {
     const { policy, accepted } = convertPolicy(object, this.#settings);
     this.#accepted.set(key, accepted);
     if (policy === undefined) return [];
-    const bytes = encodeAuthorization(policy);
-    const name = `${policy.namespace}/${policy.name}`;
-    return [{ name, aliases: [], version: hash(bytes), bytes, node: '', services: [], inputs: refs([object]) }];
+    return [resourceOfPolicy(policy, [object])];
+  }
+
+  #peer(key: string): readonly Resource[] {
+    if (key === strictKey) {
+      if (this.#inputs.peers.size === 0) return [];
+      return [resourceOfPolicy(staticStrict(this.#settings.rootNamespace), [])];
+    }
+    const object = this.#inputs.peers.get(key);
+    const policy = object === undefined ? undefined : portPolicy(object, this.#peersFor(object.metadata.namespace));
+    return object === undefined || policy === undefined ? [] : [resourceOfPolicy(policy, [object])];
+  }
+
+  #peersFor(namespace: string | undefined): PeerScope {
+    const { rootNamespace } = this.#settings;
+    const { peers } = this.#inputs;
+    return { inNamespace: this.#in(peers, namespace), inRoot: this.#in(peers, rootNamespace), rootNamespace };
   }
 
   #service(key: string): readonly Resource[] {
@@ -253,13 +289,19 @@ export class AmbientIndex {
     const policies = [...this.#in(this.#inputs.policies, pod.metadata.namespace), ...inRoot].filter((p) =>
       this.#selectsPod(p, pod),
     );
-    const workload = podWorkload(
-      pod,
-      { node, selecting, slices, policies: policies.map((p) => `${p.metadata.namespace}/${p.metadata.name}`).sort() },
-      this.#settings,
-    );
+    const peers = peerRequirement(pod.metadata.labels, this.#peersFor(pod.metadata.namespace));
+    const names = policies.map((p) => `${p.metadata.namespace}/${p.metadata.name}`).sort();
+    if (peers.policy !== undefined) names.push(peers.policy);
+    const workload = podWorkload(pod, { node, selecting, slices, policies: names }, this.#settings);
     if (workload === undefined) return [];
-    const inputs = [pod, node, ...selecting, ...slices.flatMap((s) => [s.slice, s.service]), ...policies];
+    const inputs = [
+      pod,
+      node,
+      ...selecting,
+      ...slices.flatMap((s) => [s.slice, s.service]),
+      ...policies,
+      ...peers.from,
+    ];
     return [resourceOf(workload, inputs)];
   }
 
@@ -307,6 +349,12 @@ function resourceOf(address: MeshAddress, inputs: readonly (KubeObject | undefin
     services: isWorkload ? [...address.services.keys()] : [],
     inputs: refs(inputs.filter((o) => o !== undefined)),
   };
+}
+
+function resourceOfPolicy(policy: MeshPolicy, inputs: readonly KubeObject[]): Resource {
+  const bytes = encodeAuthorization(policy);
+  const name = `${policy.namespace}/${policy.name}`;
+  return { name, aliases: [], version: hash(bytes), bytes, node: '', services: [], inputs: refs(inputs) };
 }
 
 function refs(objects: readonly KubeObject[]): readonly ObjectRef[] {

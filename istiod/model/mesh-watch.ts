@@ -4,7 +4,11 @@ import type { Logger } from '../../common/core/log.ts';
 import { createInformer, type Informer, keyOf } from '../../common/kube/informer.ts';
 import { namespaceKind, nodeKind, type Pod, podKind, serviceKind } from '../../common/kube/kinds/core.ts';
 import { endpointSliceKind } from '../../common/kube/kinds/discovery.ts';
-import { type AuthorizationPolicy, authorizationPolicyKind } from '../../common/kube/kinds/security.ts';
+import {
+  type AuthorizationPolicy,
+  authorizationPolicyKind,
+  peerAuthenticationKind,
+} from '../../common/kube/kinds/security.ts';
 import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
 import { AmbientIndex, type MeshChange } from './ambient-index.ts';
 import type { MeshSettings } from './settings.ts';
@@ -77,6 +81,7 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
     index.policyChanged(key, objects);
     changedPolicies.add(key);
   });
+  const peers = informer(peerAuthenticationKind, ([p], key) => index.peerChanged(key, p?.metadata.namespace ?? ''));
   const index = new AmbientIndex(
     {
       namespaces: namespaces.objects,
@@ -85,10 +90,11 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
       services: services.objects,
       slices: slices.objects,
       policies: policies.objects,
+      peers: peers.objects,
     },
     settings,
   );
-  const all = [namespaces, nodes, pods, services, slices, policies];
+  const all = [namespaces, nodes, pods, services, slices, policies, peers];
   const synced = Promise.all(all.map((i) => i.synced)).then(() => {
     isSynced = true;
     flush();

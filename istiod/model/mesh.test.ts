@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { decodeAddress } from '../../common/api/index.ts';
 import type { Service as KubeService, Namespace, Node, Pod } from '../../common/kube/kinds/core.ts';
 import type { EndpointSlice } from '../../common/kube/kinds/discovery.ts';
-import type { AuthorizationPolicy } from '../../common/kube/kinds/security.ts';
+import type { AuthorizationPolicy, PeerAuthentication } from '../../common/kube/kinds/security.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import { AmbientIndex } from './ambient-index.ts';
 import { serviceOf } from './service.ts';
@@ -215,6 +216,7 @@ class Inputs {
   readonly services = new Map<string, KubeService>();
   readonly slices = new Map<string, EndpointSlice>();
   readonly policies = new Map<string, AuthorizationPolicy>();
+  readonly peers = new Map<string, PeerAuthentication>();
 }
 function put<T extends KubeObject>(to: Map<string, T>, object: T): string {
   const key = `${object.metadata.namespace}/${object.metadata.name}`;
@@ -272,6 +274,48 @@ test('a workload lists the policies that select it, of its namespace and the roo
   assert.deepEqual([...(change?.authorizations ?? [])].sort(), ['else/x', 'istio-system/g', 'shop/p']);
   const inputsOf = index.addresses.get('c//Pod/shop/a')?.inputs.map((i) => `${i.kind} ${i.namespace}/${i.name}`);
   assert.deepEqual(inputsOf, ['Pod shop/a', 'AuthorizationPolicy shop/p', 'AuthorizationPolicy istio-system/g']);
+});
+
+test('a workload lists the policy that its PeerAuthentication was made into, and follows all that bear on it', () => {
+  const inputs = new Inputs();
+  const index = new AmbientIndex(inputs, settings);
+  const labels = { app: 'web' };
+  index.podChanged(put(inputs.pods, pod('a', { meta: { labels } })));
+  index.podChanged(put(inputs.pods, pod('r', { meta: { namespace: 'istio-system' } })));
+  index.flush();
+  const peer = (name: string, namespace: string, spec: NonNullable<PeerAuthentication['spec']>) => {
+    const kube = { apiVersion: 'security.istio.io/v1', kind: 'PeerAuthentication', ...meta(name, { namespace }), spec };
+    index.peerChanged(put(inputs.peers, kube), namespace);
+    return index.flush();
+  };
+  const listed = (uid: string) => {
+    const bytes = index.addresses.get(`c//Pod/${uid}`)?.bytes;
+    const decoded = decodeAddress(bytes ?? new Uint8Array());
+    assert.ok(decoded.kind === 'ok' && decoded.value.kind === 'workload');
+    for (const p of decoded.value.authorizationPolicies) assert.ok(index.authorizations.has(p), p);
+    return decoded.value.authorizationPolicies;
+  };
+  const strict = 'istio-system/istio_converted_static_strict';
+  peer('ports', 'shop', { selector: { matchLabels: labels }, portLevelMtls: { 80: { mode: 'PERMISSIVE' } } });
+  assert.deepEqual([...index.authorizations.keys()], [strict]);
+  assert.deepEqual(listed('shop/a'), []);
+
+  const change = peer('mesh', 'istio-system', { mtls: { mode: 'STRICT' } });
+  assert.deepEqual([...(change?.authorizations ?? [])], ['shop/converted_peer_authentication_ports']);
+  assert.deepEqual(listed('shop/a'), ['shop/converted_peer_authentication_ports']);
+  assert.deepEqual(listed('istio-system/r'), [strict]);
+  const inputsOf = index.addresses.get('c//Pod/shop/a')?.inputs.map((i) => `${i.kind} ${i.namespace}/${i.name}`);
+  assert.deepEqual(inputsOf, ['Pod shop/a', 'PeerAuthentication shop/ports', 'PeerAuthentication istio-system/mesh']);
+
+  peer('wide', 'shop', { mtls: { mode: 'DISABLE' } });
+  assert.deepEqual(listed('shop/a'), []);
+  assert.deepEqual([...index.authorizations.keys()], [strict]);
+  for (const [key, { metadata }] of [...inputs.peers]) {
+    inputs.peers.delete(key);
+    index.peerChanged(key, metadata.namespace ?? '');
+  }
+  index.flush();
+  assert.deepEqual([listed('shop/a'), listed('istio-system/r'), index.authorizations.size], [[], [], 0]);
 });
 
 test('resources are found by address, and a reused address names its new owner', () => {

@@ -16,7 +16,7 @@ export interface PodInputs {
   readonly selecting: readonly KubeService[];
   /** Slices with an endpoint that names the pod, each with its Service, which has no selector. */
   readonly slices: readonly { readonly slice: EndpointSlice; readonly service: KubeService }[];
-  /** `namespace/name` of the policies whose selector matches. */
+  /** `namespace/name` of the policies whose selector matches, and of what PeerAuthentications ask for. */
   readonly policies: readonly string[];
 }
 
