@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { credentials as grpcCredentials, Metadata, status } from '@grpc/grpc-js';
 import { generateKeyPair } from 'jose';
 import { addressTypeUrl, authorizationTypeUrl } from '../common/api/index.ts';
 import { createCsr } from '../common/identity/csr.ts';
+import { configMapKind } from '../common/kube/kinds/core.ts';
 import { authorizationPolicyKind } from '../common/kube/kinds/security.ts';
 import { until } from '../common/testing/until.ts';
 import { bearer, sign, type World, withWorld, XdsClient } from './testing/world.ts';
@@ -314,6 +316,17 @@ test('the root is published in every namespace, also in those that come later, a
     await w.source.delete(kind, { namespace: 'shop', name: 'istio-ca-root-cert' });
     await published('shop');
     assert.ok(existsSync(join(w.dir, '.objects/configmaps.core/shop')));
+  }));
+
+test('an istiod whose data folder was lost does not start with another root', () =>
+  withWorld(async (w) => {
+    await w.put('ns.yaml', namespaces('istio-system'));
+    const key = { namespace: 'istio-system', name: 'istio-ca-root-cert' };
+    await until('the root', () => w.source.get(configMapKind, key));
+    await rm(join(w.dir, '../data'), { recursive: true });
+    await assert.rejects(w.restart(), /istio-ca-root-cert/);
+    await w.source.delete(configMapKind, key);
+    await w.restart();
   }));
 
 test('a policy with parts that node proxies cannot check says so in its status', () =>

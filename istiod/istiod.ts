@@ -10,7 +10,7 @@ import { formatProblem, type Problem } from '../common/kube/folder/problem.ts';
 import type { KubeSource } from '../common/kube/types.ts';
 import { createAuthenticator } from './authenticator.ts';
 import { createCertificateHandler } from './ca/certificate-service.ts';
-import { publishRoot } from './ca/root-config-map.ts';
+import { publishedRoot, publishRoot } from './ca/root-config-map.ts';
 import { loadOrCreateRoot } from './ca/root-store.ts';
 import { createServingCredentials } from './ca/serving-certificate.ts';
 import { createJwksReviewer, noTokens, type TokenReviewer } from './ca/token-reviewer.ts';
@@ -53,7 +53,12 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   const stop = new AbortController();
   const { signal } = stop;
   const settings = { ...config, rootNamespace: config.namespace };
-  const root = await loadOrCreateRoot(config.dataDir, config.trustDomain, clock);
+  const root = await loadOrCreateRoot({
+    ...config,
+    clock,
+    log: createLogger(sink, 'istiod::ca'),
+    published: await publishedRoot(source, config.namespace),
+  });
   const metrics = createMetrics(root.certificate.notAfter.getTime() / 1000, () => deps.problems().length);
   const mesh = watchMesh({
     source,

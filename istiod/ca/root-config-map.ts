@@ -44,6 +44,11 @@ export function publishRoot({ source, rootPem, log, signal }: RootPublisherOptio
   });
 }
 
+/** What the workloads of this namespace trust now. */
+export async function publishedRoot(source: KubeSource, namespace: string): Promise<string | undefined> {
+  return (await source.get(configMapKind, { namespace, name }))?.data?.[key];
+}
+
 async function ensure(source: KubeSource, namespace: string, rootPem: string): Promise<void> {
   const present = await source.get(configMapKind, { namespace, name });
   const data = { [key]: rootPem };

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { type FileHandle, mkdtemp, open, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { millis } from '../../common/core/brand.ts';
 import { systemClock } from '../../common/core/clock.ts';
 import { MeshError } from '../../common/core/errors.ts';
-import { loadOrCreateRoot, newSerial, rootFile } from './root-store.ts';
+import { createLogger, LogLevels, silentLogger } from '../../common/core/log.ts';
+import { loadOrCreateRoot, newSerial, type RootOptions, rootFile } from './root-store.ts';
 
 async function withData(body: (dir: string) => Promise<void>): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), 'aq-root-'));
@@ -16,7 +17,15 @@ async function withData(body: (dir: string) => Promise<void>): Promise<void> {
     await rm(dir, { recursive: true });
   }
 }
-const load = (dir: string, clock = systemClock) => loadOrCreateRoot(dir, 'cluster.local', clock);
+const load = (dataDir: string, more: Partial<RootOptions> = {}) =>
+  loadOrCreateRoot({
+    dataDir,
+    trustDomain: 'cluster.local',
+    clock: systemClock,
+    log: silentLogger,
+    published: undefined,
+    ...more,
+  });
 
 test('the root is made once, whole, for ten years, and readable by its owner only', () =>
   withData(async (dir) => {
@@ -27,6 +36,46 @@ test('the root is made once, whole, for ten years, and readable by its owner onl
     assert.equal((await stat(join(dir, rootFile))).mode & 0o777, 0o600);
     const years = (made.certificate.notAfter.getTime() - Date.now()) / (365 * 86_400_000);
     assert.ok(years > 9.99 && years <= 10);
+  }));
+
+test('a start is on the disk also when an earlier one was killed before it was', (t) =>
+  withData(async (dir) => {
+    await load(dir);
+    const synced: string[] = [];
+    const handle = await open(dir);
+    const prototype: FileHandle = Object.getPrototypeOf(handle);
+    await handle.close();
+    const { sync } = prototype;
+    t.mock.method(prototype, 'sync', async function (this: FileHandle) {
+      synced.push(await readlink(`/proc/self/fd/${this.fd}`));
+      return sync.call(this);
+    });
+    await load(dir);
+    assert.deepEqual(synced, [dir, dirname(dir)]);
+  }));
+
+test('a new root is logged with its file, once', () =>
+  withData(async (dir) => {
+    const lines: string[] = [];
+    const sink = { levels: new LogLevels('info'), format: 'plain' as const, write: (l: string) => void lines.push(l) };
+    const log = createLogger(sink, 'ca');
+    await load(dir, { log });
+    assert.equal(lines.length, 1);
+    assert.match(lines[0]!, /made a new root/);
+    assert.ok(lines[0]!.includes(join(dir, rootFile)));
+    await load(dir, { log });
+    assert.equal(lines.length, 1);
+  }));
+
+test('no new root is made where another is published: workloads would trust either one or the other', () =>
+  withData(async (dir) => {
+    const refusal = await load(dir, { published: 'another' }).catch((e: unknown) => e);
+    assert.ok(refusal instanceof MeshError && refusal.code === 'CONFIG');
+    for (const said of [join(dir, rootFile), 'istio-ca-root-cert', 'Restore', 'delete'])
+      assert.ok(refusal.message.includes(said), said);
+    await assert.rejects(stat(dir), { code: 'ENOENT' });
+    const made = await load(dir);
+    assert.equal((await load(dir, { published: 'another' })).pem, made.pem);
   }));
 
 test('of several that start at once all get one root', () =>
@@ -87,7 +136,7 @@ test('an expired root stops the start', () =>
   withData(async (dir) => {
     await load(dir);
     const later = { ...systemClock, wall: () => millis(Date.now() + 11 * 365 * 86_400_000) };
-    await assert.rejects(load(dir, later), /expired on/);
+    await assert.rejects(load(dir, { clock: later }), /expired on/);
   }));
 
 test('serial numbers are positive, 128 bits long and differ', () => {

@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import type { Clock } from '../../common/core/clock.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
 import { isCode, readIfPresent, syncFolder, unlinkIfPresent, writeDurably } from '../../common/core/files.ts';
+import type { Logger } from '../../common/core/log.ts';
 import {
   BasicConstraintsExtension,
   KeyUsageFlags,
@@ -28,17 +29,46 @@ const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 const tenYears = 10 * 365 * 86_400_000;
 export const rootFile = 'ca.pem';
 
-/** Reads the root, or makes it when there is none. MeshError CONFIG, with file and remedy, when the file is no usable root. */
-export async function loadOrCreateRoot(dataDir: string, trustDomain: string, clock: Clock): Promise<Root> {
+export interface RootOptions {
+  readonly dataDir: string;
+  readonly trustDomain: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** The root that the mesh trusts so far, read before this call; undefined when there is none. */
+  readonly published: string | undefined;
+}
+
+/**
+ * Reads the root, or makes it when there is none. MeshError CONFIG, with file and remedy, when the file is no usable root,
+ * and when it is missing although one is published.
+ */
+export async function loadOrCreateRoot(options: RootOptions): Promise<Root> {
+  const { dataDir, clock } = options;
   const path = join(dataDir, rootFile);
-  const present = await readIfPresent(path);
-  if (present !== undefined) return parseRoot(path, present, clock);
+  const present = (await readIfPresent(path)) ?? (await createRoot(path, options));
+  // Also for a file that was there: whoever made it may have been killed before this.
+  await syncFolder(dataDir);
+  await syncFolder(dirname(dataDir));
+  return parseRoot(path, present, clock);
+}
+
+/** The text of the file, which may be another process's. */
+async function createRoot(path: string, { dataDir, trustDomain, clock, log, published }: RootOptions): Promise<string> {
+  if (published !== undefined) {
+    throw new MeshError(
+      'CONFIG',
+      `there is no root of the CA in ${path}, but the mesh trusts one: it is published as ConfigMap istio-ca-root-cert. Restore ` +
+        'the file from a backup. Only if there is none: delete that ConfigMap in the namespace of istiod to start with a new ' +
+        'root; every workload then needs a new certificate and every client the new root',
+    );
+  }
   const made = await makeRoot(trustDomain, clock);
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const temporary = `${path}.${randomBytes(8).toString('hex')}.tmp`;
   try {
     await writeDurably(temporary, made);
     await link(temporary, path);
+    log.info('made a new root: nothing signed by another one is trusted', { file: path });
   } catch (e) {
     // Another istiod was quicker, and may have tidied our file away: there is one root, and it is theirs.
     if (!isCode(e, 'EEXIST') && !isCode(e, 'ENOENT')) throw e;
@@ -46,9 +76,7 @@ export async function loadOrCreateRoot(dataDir: string, trustDomain: string, clo
     await unlinkIfPresent(temporary);
   }
   await dropTemporaries(dataDir);
-  await syncFolder(dataDir);
-  await syncFolder(dirname(dataDir));
-  return parseRoot(path, (await readIfPresent(path)) ?? '', clock);
+  return (await readIfPresent(path)) ?? '';
 }
 
 /** Of processes that ended while they wrote a first root, which nothing has used. */

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { systemClock } from '../../common/core/clock.ts';
+import { silentLogger } from '../../common/core/log.ts';
 import { createCsr } from '../../common/identity/csr.ts';
 import { until } from '../../common/testing/until.ts';
 import { signWorkload, verifyCsr } from '../../istiod/ca/authority.ts';
@@ -72,7 +73,7 @@ describe('the mesh', { skip: skipUnless('ebpf', 'program:ip', 'program:nft', 'pr
     const { v4, v6 } = await world.ips('server');
     const { v4: other } = await world.ips('near');
     const outsider = await world.ref('outsider', plainNamespace);
-    const root = await loadOrCreateRoot(join(world.lab.dir, 'istiod'), 'cluster.local', systemClock);
+    const root = await rootIn(join(world.lab.dir, 'istiod'));
     const pem = await certificate(root, 'cluster.local');
 
     const [honest] = await world.tunnel(outsider, v4, pem, [`${v4}:${serverPort}`]);
@@ -90,7 +91,7 @@ describe('the mesh', { skip: skipUnless('ebpf', 'program:ip', 'program:nft', 'pr
     }
 
     const elsewhere = await mkdtemp(join(tmpdir(), 'aq-foreign-'));
-    const foreignRoot = await loadOrCreateRoot(elsewhere, 'cluster.local', systemClock);
+    const foreignRoot = await rootIn(elsewhere);
     await rm(elsewhere, { recursive: true });
     for (const [name, forged] of [
       ['of another root', await certificate(foreignRoot, 'cluster.local')],
@@ -194,6 +195,11 @@ describe('the mesh', { skip: skipUnless('ebpf', 'program:ip', 'program:nft', 'pr
 });
 
 /** Key and leaf of service account `client`, as its node could have them. */
+function rootIn(dataDir: string): Promise<Root> {
+  const trustDomain = 'cluster.local';
+  return loadOrCreateRoot({ dataDir, trustDomain, clock: systemClock, log: silentLogger, published: undefined });
+}
+
 async function certificate(root: Root, trustDomain: string, ttl = 600_000): Promise<string> {
   const identity = { trustDomain, namespace: meshNamespace, serviceAccount: 'client' };
   const { privateKey, csr } = await createCsr(identity);

@@ -38,7 +38,13 @@ export class ControlPlane {
   static async start(): Promise<ControlPlane> {
     const folder = mkdtempSync(join(tmpdir(), 'aq-ztunnel-'));
     const stopped = new AbortController();
-    const root = await loadOrCreateRoot(join(folder, 'ca'), 'cluster.local', systemClock);
+    const root = await loadOrCreateRoot({
+      dataDir: join(folder, 'ca'),
+      trustDomain: 'cluster.local',
+      clock: systemClock,
+      log: silentLogger,
+      published: undefined,
+    });
     writeFileSync(join(folder, 'root.pem'), root.pem);
     writeFileSync(join(folder, 'token'), 'a token that nobody checks');
     const credentials = await createServingCredentials({
