@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { type Fd, fd, millis, type NetnsCookie } from '../common/core/brand.ts';
 import { MeshError } from '../common/core/errors.ts';
-import { silentLogger } from '../common/core/log.ts';
+import { createLogger, LogLevels } from '../common/core/log.ts';
 import { namespaceKind, type Pod, podKind } from '../common/kube/kinds/core.ts';
 import { FakeClock } from '../common/testing/fake-clock.ts';
 import { FakeKube } from '../common/testing/fake-kube.ts';
@@ -19,7 +19,7 @@ import { seqpacketConnect, seqpacketListen } from '../native/index.ts';
 import { skipUnless } from '../test/harness/require.ts';
 import { ScriptedZtunnel } from '../test/harness/scripted-ztunnel.ts';
 import { Agent } from './agent.ts';
-import type { CaptureBackend, CapturedPod } from './capture/types.ts';
+import type { CaptureBackend, CapturedPod, SteeringTargets } from './capture/types.ts';
 import type { PodNetns } from './discovery/pod-netns.ts';
 import { dataplaneModeLabel } from './enrolment.ts';
 import { redirectionAnnotation } from './pods/announce.ts';
@@ -38,9 +38,10 @@ class FakeCapture implements CaptureBackend {
 
   start(): void {}
 
-  enrol(pod: CapturedPod): void {
+  enrol(pod: CapturedPod, { dnsUdp, dnsTcp }: SteeringTargets): void {
     if (this.failWith) throw this.failWith;
-    this.journal.push(`enrol ${pod.uid} ${pod.ips.join()}`);
+    const dns = [dnsUdp, dnsTcp].filter((d) => d !== undefined).length === 2 ? '' : ' without DNS';
+    this.journal.push(`enrol ${pod.uid} ${pod.ips.join()}${dns}`);
     this.captured.set(pod.cookie, pod.uid);
   }
 
@@ -127,6 +128,7 @@ class FakeKernel implements PodKernel {
 
 class World {
   readonly journal: string[] = [];
+  readonly warnings: string[] = [];
   readonly kube = new FakeKube();
   readonly clock = new FakeClock();
   readonly capture = new FakeCapture(this.journal);
@@ -209,7 +211,10 @@ class World {
       kernel: this.kernel,
       capture: this.capture,
       clock: this.clock,
-      log: silentLogger,
+      log: createLogger(
+        { levels: new LogLevels('warn'), format: 'plain', write: (l) => void this.warnings.push(l) },
+        'cni',
+      ),
       listen: { zds: () => seqpacketListen(this.zdsPath), steering: () => seqpacketListen(`${this.zdsPath}.steer`) },
     });
   }
@@ -597,6 +602,51 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
     await ztunnel.has('del u2');
     assert.equal(w.journal.includes('withdraw u1'), false);
     await w.announced('stays', 'enabled');
+  });
+
+  test('DNS is captured as the pod wants it, also when it changes its mind; other wishes are warned of once', async (t) => {
+    const w = new World(t);
+    await w.namespace('shop', 'ambient');
+    await w.agent.start();
+    await w.ztunnel().has('snapshotSent');
+    const annotate = (name: string, value: string | null) => {
+      const annotations = { [`ambient.istio.io/${name}`]: value };
+      return w.kube.patch(podKind, { namespace: 'shop', name: 'web' }, { metadata: { annotations } });
+    };
+    await w.pod('web', 'u1', 7);
+    await w.announced('web', 'enabled');
+    await annotate('dns-capture', 'false');
+    await until('DNS is left alone', () => w.journal.at(-1) === 'enrol u1 10.0.0.1,fd00::1 without DNS');
+    await annotate('dns-capture', null);
+    await until('DNS is captured', () => w.journal.at(-1) === 'enrol u1 10.0.0.1,fd00::1');
+    assert.deepEqual(w.warnings, []);
+    await annotate('bypass-inbound-capture', 'true');
+    await until('the warning', () => w.warnings.length > 0);
+    await annotate('dns-capture', 'false');
+    await until('DNS is left alone again', () => w.journal.length === 5);
+    assert.equal(w.warnings.length, 1);
+    assert.match(w.warnings[0]!, /bypass-inbound-capture.*shop\/web/);
+  });
+
+  test('what changes between steering and ack is steered again', async (t) => {
+    const w = new World(t);
+    await w.namespace('shop', 'ambient');
+    await w.agent.start();
+    const ztunnel = w.ztunnel();
+    await ztunnel.has('snapshotSent');
+    ztunnel.onAdd = async (uid) => {
+      const error = await ztunnel.steer(uid);
+      const annotations = {
+        'ambient.istio.io/dns-capture': 'false',
+        'ambient.istio.io/bypass-inbound-capture': 'true',
+      };
+      await w.kube.patch(podKind, { namespace: 'shop', name: 'web' }, { metadata: { annotations } });
+      await until('the agent has seen it', () => w.warnings.length > 0);
+      return error;
+    };
+    await w.pod('web', 'u1', 7);
+    await w.announced('web', 'enabled');
+    assert.deepEqual(w.journal, ['route', 'enrol u1 10.0.0.1,fd00::1', 'enrol u1 10.0.0.1,fd00::1 without DNS']);
   });
 
   test('a pod without addresses waits for them, and capture follows when they change', async (t) => {

@@ -14,6 +14,7 @@ import type { WorkloadInfo, ZdsAck } from '../../common/zds/types.ts';
 import type { CaptureBackend, CapturedPod, SteeringTargets } from '../capture/types.ts';
 import type { PodNetns } from '../discovery/pod-netns.ts';
 import type { SnapshotEntry, ZdsServer } from '../zds/server.ts';
+import { captureWishes } from './annotations.ts';
 import { announce, redirectionOf } from './announce.ts';
 import type { PodKernel } from './kernel.ts';
 import { nextStep, type PodView, type Redirection, type Step } from './step.ts';
@@ -51,8 +52,9 @@ export class PodEnrolment {
   #routed = false;
   #captured: boolean;
   #proxy: PodView['proxy'];
-  /** ztunnel has steered since the last add was sent. */
-  #steered = false;
+  /** As what ztunnel has steered it since the last add was sent: captureInputs, undefined when it has not. */
+  #steeredAs: string | undefined;
+  readonly #warned = new Set<string>();
   #announced: Redirection;
   #withdrawAt: Millis | undefined;
   #drainedAt: Millis | undefined;
@@ -96,12 +98,15 @@ export class PodEnrolment {
 
   /** The object has changed, or what it should be. */
   update(pod: Pod, wanted: boolean): void {
-    // A changed address must reach the capture, which ztunnel's next steering does.
-    if (ipsOf(pod).join() !== ipsOf(this.#pod).join() && this.#proxy === 'added') this.#proxy = 'maybe';
+    // A changed address or wish must reach the capture, which ztunnel's next steering does.
+    if (captureInputs(pod) !== captureInputs(this.#pod) && this.#proxy === 'added') this.#proxy = 'maybe';
     this.#pod = pod;
     this.#announced = redirectionOf(pod);
     this.#wanted = wanted && ipsOf(pod).length > 0;
-    if (this.#wanted) this.#withdrawAt = this.#drainedAt = undefined;
+    if (this.#wanted) {
+      this.#withdrawAt = this.#drainedAt = undefined;
+      this.#warn();
+    }
     this.#retry = undefined;
     this.#delay = retryDelay.first;
     this.wake();
@@ -141,7 +146,7 @@ export class PodEnrolment {
       return { kind: 'keep' };
     }
     this.#proxy = 'maybe';
-    this.#steered = false;
+    this.#steeredAs = undefined;
     return {
       kind: 'add',
       info: infoOf(this.#pod),
@@ -162,9 +167,12 @@ export class PodEnrolment {
     if (!this.#exists || this.#usableNetns() === undefined || !(this.#wanted || this.#captured)) {
       throw new MeshError('NOT_FOUND', `pod ${this.#name()} is not in the mesh`);
     }
-    this.#timed('capture', () => this.#options.capture.enrol(this.#capturedPod(), targets));
+    const wanted = captureWishes(this.#pod).dns
+      ? targets
+      : { outbound: targets.outbound, listeners: targets.listeners };
+    this.#timed('capture', () => this.#options.capture.enrol(this.#capturedPod(), wanted));
     this.#captured = true;
-    this.#steered = true;
+    this.#steeredAs = captureInputs(this.#pod);
   }
 
   wake(): void {
@@ -272,17 +280,18 @@ export class PodEnrolment {
   async #add(): Promise<void> {
     this.#route();
     this.#proxy = 'maybe';
-    this.#steered = false;
+    this.#steeredAs = undefined;
     const ack = await this.#options.zds.add(this.uid, infoOf(this.#pod), () => this.#usableNetns());
     if (ack !== undefined) this.#acked(ack);
   }
 
   #acked(ack: ZdsAck): void {
     if (ack.error !== '') throw new MeshError('KERNEL', `ztunnel refused it: ${ack.error}`);
-    if (!this.#steered) {
+    if (this.#steeredAs === undefined) {
       throw new MeshError('PROTOCOL', 'ztunnel took it without saying where its traffic shall go (steering socket)');
     }
-    this.#proxy = 'added';
+    // What changed between its steering and its ack has to be steered again.
+    this.#proxy = this.#steeredAs === captureInputs(this.#pod) ? 'added' : 'maybe';
   }
 
   async #announce(value: Redirection): Promise<void> {
@@ -347,6 +356,13 @@ export class PodEnrolment {
     return { uid: this.uid, netns, cookie: this.#options.kernel.cookie(netns), ips: ipsOf(this.#pod) };
   }
 
+  #warn(): void {
+    for (const warning of captureWishes(this.#pod).warnings) {
+      if (!this.#warned.has(warning)) this.#options.log.warn(warning, { pod: this.#name() });
+      this.#warned.add(warning);
+    }
+  }
+
   #failed(step: Step['kind'], error: unknown): void {
     const fields = { pod: this.#name(), uid: this.uid, step, error: describeError(error), retry_ms: this.#delay };
     // Processes that are not there yet, and a ztunnel that restarts, are everyday life.
@@ -365,6 +381,11 @@ function ipsOf(pod: Pod): readonly Ip[] {
   const { podIPs, podIP } = pod.status ?? {};
   const texts = podIPs?.map((p) => p.ip) ?? (podIP === undefined ? [] : [podIP]);
   return texts.map(parseIp).filter((ip) => ip !== undefined);
+}
+
+/** What of a pod's object its capture is made from. */
+function captureInputs(pod: Pod): string {
+  return `${ipsOf(pod).join()} ${captureWishes(pod).dns}`;
 }
 
 function infoOf(pod: Pod): WorkloadInfo {
