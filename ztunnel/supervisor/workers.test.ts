@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Fd, fd } from '../../common/core/brand.ts';
-import { silentLogger } from '../../common/core/log.ts';
+import { createLogger, LogLevels } from '../../common/core/log.ts';
 import { FakeClock } from '../../common/testing/fake-clock.ts';
 import type { Packet, SeqpacketConnection } from '../../native/index.ts';
 import {
   decodeFromSupervisor,
   encode,
+  metricsChunk,
   type PodMessage,
   type ToSupervisor,
   type ToWorker,
@@ -63,6 +64,8 @@ const pod: PodMessage = {
 function fleet(over: { readonly sockets?: () => readonly Fd[] } = {}) {
   const spawned: FakeWorker[] = [];
   const closed: Fd[] = [];
+  const logged: string[] = [];
+  const sink = { levels: new LogLevels(), format: 'plain', write: (line: string) => void logged.push(line) } as const;
   const clock = new FakeClock();
   const workers = new WorkerFleet({
     count: 1,
@@ -74,10 +77,10 @@ function fleet(over: { readonly sockets?: () => readonly Fd[] } = {}) {
     makeSockets: over.sockets ?? ((_pod, _kind, count) => Array.from({ length: count }, (_, i) => fd(60 + i))),
     closeFd: (f) => closed.push(f),
     clock,
-    log: silentLogger,
+    log: createLogger(sink, 'test'),
   });
   workers.start();
-  return { workers, spawned, closed, clock, worker: spawned[0]! };
+  return { workers, spawned, closed, clock, logged, worker: spawned[0]! };
 }
 
 test('a worker that says hello is told of the pods; until it is ready the node waits', () => {
@@ -171,6 +174,20 @@ test('metrics come in pieces; a worker that is silent is left out', async () => 
   const silent = workers.collect();
   clock.advance(2_000);
   assert.deepEqual(await silent, []);
+});
+
+test('metrics of more than 16 MiB are dropped, and that is said once', async () => {
+  const { workers, worker, logged } = fleet();
+  const collected = workers.collect();
+  const text = 'x'.repeat(metricsChunk);
+  const most = (16 * 1024 * 1024) / metricsChunk;
+  for (let i = 0; i <= most; i++) worker.say({ kind: 'metrics', id: 1, last: false, text });
+  assert.deepEqual(await collected, []);
+  worker.say({ kind: 'metrics', id: 1, last: true, text });
+  assert.equal(logged.filter((line) => /metrics.*16 MiB/.test(line)).length, 1);
+  const next = workers.collect();
+  worker.say({ kind: 'metrics', id: 2, last: true, text: '[]' });
+  assert.deepEqual(await next, ['[]']);
 });
 
 test('draining asks first and kills after the deadline, and nothing is started again', async () => {

@@ -41,6 +41,8 @@ const restart = { first: 50, last: 5_000, healthyAfter: 10_000 };
 const serveTimeout = 3_500;
 /** ms. A scrape must not hang on a worker that is busy. */
 const collectTimeout = 2_000;
+/** Characters of one worker's metrics: it must not be able to fill the memory of its supervisor. */
+const maxMetrics = 16 * 1024 * 1024;
 
 export class WorkerFleet implements PodWorkers {
   readonly #slots: Slot[];
@@ -92,13 +94,19 @@ export class WorkerFleet implements PodWorkers {
   }
 }
 
+interface Collecting {
+  readonly texts: string[];
+  length: number;
+  readonly done: (text: string | undefined) => void;
+}
+
 /** One place for a worker; the processes in it come and go. */
 class Slot {
   readonly #index: number;
   readonly #options: WorkerFleetOptions;
   readonly #serving = new Map<number, (error: string) => void>();
   readonly #dropping = new Map<number, () => void>();
-  readonly #collecting = new Map<number, { text: string; readonly done: (text: string | undefined) => void }>();
+  readonly #collecting = new Map<number, Collecting>();
   #worker: WorkerProcess | undefined;
   #pending: readonly string[] = ['worker'];
   #delay = 0;
@@ -189,7 +197,7 @@ class Slot {
         resolve(text);
       };
       const timer = this.#options.clock.after(millis(collectTimeout), () => done(undefined));
-      this.#collecting.set(id, { text: '', done });
+      this.#collecting.set(id, { texts: [], length: 0, done });
       this.send({ kind: 'collect', id });
     });
   }
@@ -229,8 +237,12 @@ class Slot {
       case 'metrics': {
         const collecting = this.#collecting.get(message.id);
         if (!collecting) return;
-        collecting.text += message.text;
-        if (message.last) collecting.done(collecting.text);
+        collecting.texts.push(message.text);
+        collecting.length += message.text.length;
+        if (collecting.length > maxMetrics) {
+          this.#options.log.error('dropped metrics of a worker longer than 16 MiB', { worker: this.#index });
+          collecting.done(undefined);
+        } else if (message.last) collecting.done(collecting.texts.join(''));
         return;
       }
     }
