@@ -262,6 +262,18 @@ test('a destination that left the mesh while it was dialled is reached plainly, 
   assert.equal(mesh.sink.settled[0]!.record.mtls, false);
 });
 
+test('a destination that the mesh forgot while it was dialled is not reached plainly', async () => {
+  await using mesh = await InprocMesh.start();
+  const { client, peers } = await twoPods(mesh);
+  mesh.net.listen(serverIp, 15_008, (socket) => {
+    mesh.store.apply({ removedAddresses: [serverWorkload.uid] });
+    socket.resetAndDestroy();
+  });
+  assert.equal(await call(await client.open(addr(serverIp, 8080)), 'secret'), '');
+  assert.deepEqual(mesh.net.dialled, [{ from: clientIp, to: '10.2.0.2:15008' }]);
+  assert.deepEqual(peers, []);
+});
+
 test('another endpoint of the service is tried when one refuses', async () => {
   await using mesh = await InprocMesh.start();
   const { client } = await twoPods(mesh);

@@ -71,7 +71,7 @@ export async function handleOutbound(accepted: Accepted, pod: ProxiedPod, runtim
 
 /**
  * A destination that just left the mesh, or an endpoint that just died, refuses: the mesh may already know better. One more
- * try, and only where the answer is another one now; a destination that the mesh knows as HBONE is never dialled in plain text.
+ * try, and only where the answer is another one now: HBONE, or plain text to a workload that the mesh knows as not in it.
  */
 async function connectOrElsewhere(
   ctx: Outbound,
@@ -96,6 +96,8 @@ function elsewhere(ctx: Outbound, question: OutboundQuestion, tried: OutboundFor
   for (let i = 0; i < picks; i++) {
     const decision = decideOutbound(ctx.runtime.store, question);
     if (decision.kind === 'deny') return undefined;
+    // What the mesh has forgotten it does not know to be out of the mesh: that would be a way back to plain text.
+    if (decision.route.kind === 'passthrough') return undefined;
     if (describeRoute(decision.route) !== describeRoute(tried)) return decision.route;
   }
   return undefined;
