@@ -77,8 +77,9 @@ async function main(): Promise<void> {
     metrics: xdsMetrics(registry),
     signal: stopped.signal,
   });
+  // One resource that is NACKed must not keep all pods of the node without traffic; the node counts as ready by the ACK.
+  void mesh.applied.then(() => core.serve());
   void mesh.ready.then(() => {
-    core.serve();
     // For the next worker: this one may end by a kill, which writes nothing.
     flushCompileCache();
     link.send({ kind: 'pending', items: [] });

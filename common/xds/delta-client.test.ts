@@ -102,23 +102,36 @@ test('is ready when both first answers are ACKed, empty ones too', async () => {
   void client.ready.then(() => {
     ready = true;
   });
+  let applied = false;
+  void client.applied.then(() => {
+    applied = true;
+  });
   stream.send(addressResponse('n1', []));
   const ack = await stream.next();
   assert.deepEqual([ack.typeUrl, ack.responseNonce, ack.errorDetail, ack.node], [addressTypeUrl, 'n1', null, null]);
   assert.deepEqual(client.pending(), [authorizationTypeUrl]);
   assert.equal(ready, false);
+  assert.equal(applied, false);
   stream.send(policyResponse('n2', []));
   assert.equal((await stream.next()).responseNonce, 'n2');
   await client.ready;
   assert.deepEqual(messages, [addressTypeUrl, authorizationTypeUrl]);
 });
 
-test('a rejected first answer does not make it ready, the good one after it does', async () => {
+test('a rejected first answer lets it serve by what was good, but does not make it ready; the good one after it does', async () => {
   const { client, stream } = await subscribed();
-  stream.send({ typeUrl: authorizationTypeUrl, nonce: 'n1', resources: [{ name: 'a/b' }] });
+  let ready = false;
+  void client.ready.then(() => {
+    ready = true;
+  });
+  const { resources } = policyResponse('n1', [policy({ name: 'good' })]);
+  stream.send({ typeUrl: authorizationTypeUrl, nonce: 'n1', resources: [{ name: 'a/b' }, ...resources!] });
   stream.send(addressResponse('n2', []));
   assert.match((await stream.next()).errorDetail!.message, /^a\/b: /);
   await stream.next();
+  await client.applied;
+  assert.ok(store.policy('default/good'));
+  assert.equal(ready, false);
   assert.deepEqual(client.pending(), [authorizationTypeUrl]);
   stream.send(policyResponse('n3', [policy()]));
   await stream.next();

@@ -37,6 +37,8 @@ export interface DeltaClientOptions {
 }
 
 export interface DeltaClient {
+  /** Resolves when the first responses of both types have been applied, each but for what was NACKed of it. */
+  readonly applied: Promise<void>;
   /** Resolves when the first responses of both types have been ACKed; never, when the signal aborts before. */
   readonly ready: Promise<void>;
   /** Type URLs whose first response has not been ACKed yet. */
@@ -50,12 +52,17 @@ type Stream = ClientDuplexStream<Encodable<PbDeltaRequest>, PbDeltaResponse>;
 
 /** Starts at once and connects again after every end: 10 ms doubling to 15 s. */
 export function startDeltaClient(options: DeltaClientOptions): DeltaClient {
-  const { promise: ready, resolve } = Promise.withResolvers<void>();
+  const applied = Promise.withResolvers<void>();
+  const ready = Promise.withResolvers<void>();
   // In this order: endpoints and services before the policies about them (ambient-wire 3.1).
   const types = [addressSubscription(options.store), policySubscription(options.store)];
-  const client = new Subscriber(types, options, resolve);
+  const client = new Subscriber(types, options, { applied: applied.resolve, ready: ready.resolve });
   void run(client, options);
-  return { ready, pending: () => types.filter((t) => !t.acked).map((t) => t.typeUrl) };
+  return {
+    applied: applied.promise,
+    ready: ready.promise,
+    pending: () => types.filter((t) => !t.acked).map((t) => t.typeUrl),
+  };
 }
 
 async function run(client: Subscriber, { clock, log, metrics, signal }: DeltaClientOptions): Promise<void> {
@@ -80,15 +87,21 @@ function failed(detail: string): Outcome {
   return { end: { reason: 'ConnectionError', detail }, delivered: false };
 }
 
+/** Called again and again; the first call of each counts. */
+interface Milestones {
+  readonly applied: () => void;
+  readonly ready: () => void;
+}
+
 class Subscriber {
   readonly #types: readonly Subscription[];
   readonly #options: DeltaClientOptions;
-  readonly #onReady: () => void;
+  readonly #milestones: Milestones;
 
-  constructor(types: readonly Subscription[], options: DeltaClientOptions, onReady: () => void) {
+  constructor(types: readonly Subscription[], options: DeltaClientOptions, milestones: Milestones) {
     this.#types = types;
     this.#options = options;
-    this.#onReady = onReady;
+    this.#milestones = milestones;
   }
 
   /** Runs one connection to its end. Never rejects. */
@@ -169,6 +182,7 @@ class Subscriber {
       response.resources.reduce((sum, r) => sum + (r.resource?.value.length ?? 0), 0),
     );
     const rejected = type.apply(response);
+    if (this.#types.every((t) => t.applied)) this.#milestones.applied();
     for (const { name, reason } of rejected) {
       log.warn('rejected a resource, the last good version stays', { type_url: typeUrl, name, reason });
     }
@@ -179,6 +193,6 @@ class Subscriber {
     }
     stream.write({ typeUrl, responseNonce: nonce });
     type.acked = true;
-    if (this.#types.every((t) => t.acked)) this.#onReady();
+    if (this.#types.every((t) => t.acked)) this.#milestones.ready();
   }
 }

@@ -14,6 +14,8 @@ export interface Subscription {
   readonly typeUrl: string;
   /** Version of the last good form of each resource, by its name. */
   readonly versions: ReadonlyMap<string, string>;
+  /** A first response has been applied, as far as it was good. */
+  readonly applied: boolean;
   /** A first response has been ACKed. */
   acked: boolean;
   /** Applies what decodes, and says why the rest does not; of that the last good form stays. */
@@ -50,9 +52,13 @@ function subscription<T>(
   batch: (values: readonly T[], removed: readonly string[]) => MeshBatch,
 ): Subscription {
   const versions = new Map<string, string>();
+  let applied = false;
   return {
     typeUrl,
     versions,
+    get applied() {
+      return applied;
+    },
     acked: false,
     apply(response) {
       const rejected: Rejected[] = [];
@@ -66,6 +72,7 @@ function subscription<T>(
         } else rejected.push({ name, reason: decoded.reason });
       }
       store.apply(batch(values, response.removedResources));
+      applied = true;
       return rejected;
     },
   };
