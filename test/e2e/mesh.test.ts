@@ -14,7 +14,16 @@ import type { LabApi } from '../../lab/index.ts';
 import { longOr, skipUnless } from '../harness/require.ts';
 import { scrape } from '../harness/scrape.ts';
 import type { LoopCall, Touched } from './tools/traffic.ts';
-import { deployment, meshNamespace, plainNamespace, policy, type Stream, serverPort, World } from './world.ts';
+import {
+  deployment,
+  meshNamespace,
+  plainNamespace,
+  policy,
+  type Stream,
+  serverPort,
+  strictMtls,
+  World,
+} from './world.ts';
 
 const capturePorts = [15000, 15001, 15006, 15008, 15020, 15021, 15053];
 
@@ -124,6 +133,22 @@ describe('the mesh', { skip: skipUnless('ebpf', 'program:ip', 'program:nft', 'pr
       const since = Date.now();
       await until('calls are answered again', () => calls.lines.some((c) => c.at >= since && c.error === ''));
     }
+    await calls.finish();
+  });
+
+  test('a PeerAuthentication that is STRICT refuses plain text, and only that', async () => {
+    const { v4 } = await world.ips('server');
+    const outsider = await world.ref('outsider', plainNamespace);
+    const calls = await world.loop(outsider, v4, 10, 'm');
+    await until('plain text is served', () => calls.lines.some((c) => c.error === ''));
+    const strict = strictMtls();
+    await world.lab.apply(strict);
+    await until('plain text is refused', () => calls.lines.at(-1)?.error !== '');
+    assert.equal((await world.burst(outsider, v4, 5)).ok, 0);
+    assert.deepEqual(await world.burst(await world.ref('client'), v4, 5), { ok: 5, failed: {} });
+    await world.lab.delete(strict);
+    const since = Date.now();
+    await until('plain text is served again', () => calls.lines.some((c) => c.at >= since && c.error === ''));
     await calls.finish();
   });
 

@@ -198,6 +198,18 @@ export function deployment(spec: DeploymentSpec): string {
   ]);
 }
 
+/** Of the whole namespace of the mesh. */
+export function strictMtls(): string {
+  return yaml([
+    {
+      apiVersion: 'security.istio.io/v1',
+      kind: 'PeerAuthentication',
+      metadata: { namespace: meshNamespace, name: 'default' },
+      spec: { mtls: { mode: 'STRICT' } },
+    },
+  ]);
+}
+
 /** Denies everything of one service account to the server, or with no account allows only `client`. */
 export function policy(name: string, action: 'ALLOW' | 'DENY', account: string): string {
   return yaml([
