@@ -1,14 +1,14 @@
 /** What the agent needs of its process and of the kernel: said by name before anything fails halfway. */
 import { readFileSync, statfsSync } from 'node:fs';
+import { missingCapabilities, type NeededCapability } from '../common/core/capabilities.ts';
 import { MeshError } from '../common/core/errors.ts';
 import type { AgentConfig } from './config.ts';
 
-/** Bit numbers of linux/capability.h. `instead`: a capability that includes it. */
-const capabilities = [
-  { name: 'CAP_SYS_ADMIN', bit: 21, why: "to enter pods' network namespaces" },
-  { name: 'CAP_NET_ADMIN', bit: 12, why: 'to set routes in pods and attach eBPF programs' },
-  { name: 'CAP_BPF', bit: 39, why: 'to load eBPF programs', instead: 21 },
-] as const;
+const capabilities: readonly NeededCapability[] = [
+  { name: 'CAP_SYS_ADMIN', why: "to enter pods' network namespaces" },
+  { name: 'CAP_NET_ADMIN', why: 'to set routes in pods and attach eBPF programs' },
+  { name: 'CAP_BPF', why: 'to load eBPF programs', instead: 'CAP_SYS_ADMIN' },
+];
 
 /** f_type of statfs(2). */
 const cgroup2 = 0x63677270;
@@ -37,7 +37,7 @@ export const thisMachine: Machine = {
 
 /** Throws MeshError CONFIG that names everything that is missing, and what can be done. */
 export function checkRequirements(config: AgentConfig, machine: Machine = thisMachine): void {
-  const missing = [...missingCapabilities(machine.status), ...missingFolders(config, machine)];
+  const missing = [...lackedCapabilities(machine.status), ...missingFolders(config, machine)];
   if (missing.length === 0) return;
   throw new MeshError(
     'CONFIG',
@@ -47,12 +47,10 @@ export function checkRequirements(config: AgentConfig, machine: Machine = thisMa
   );
 }
 
-function missingCapabilities(status: string): string[] {
-  const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
-  const has = (bit: number) => ((effective >> BigInt(bit)) & 1n) === 1n;
-  return capabilities
-    .filter((c) => !has(c.bit) && !('instead' in c && has(c.instead)))
-    .map((c) => `capability ${c.name} is missing, needed ${c.why}: run the agent as root or grant it`);
+function lackedCapabilities(status: string): string[] {
+  return missingCapabilities(status, capabilities).map(
+    (c) => `capability ${c.name} is missing, needed ${c.why}: run the agent as root or grant it`,
+  );
 }
 
 function missingFolders(config: AgentConfig, { fileSystem }: Machine): string[] {
