@@ -23,6 +23,8 @@ export interface ZtunnelConfig {
   readonly workers: number;
   /** Open descriptors of one worker, 64 to the soft limit of the process (RLIMIT_NOFILE). Default 20,000, or that limit if lower. */
   readonly maxDescriptors: number;
+  /** User and group of workers; 0 keeps them root. Default 1337, that of Istio's proxies. */
+  readonly workerUid: number;
   readonly compat: Compat;
   readonly trace: TraceFilter | undefined;
 
@@ -128,6 +130,7 @@ export function parseConfig(env: Settings, surroundings: Surroundings): ConfigRe
     engine: 'node',
     workers: r.integer('AQUIFER_WORKERS', 1, 64) ?? 1,
     maxDescriptors: maxDescriptors(r, surroundings),
+    workerUid: r.integer('AQUIFER_WORKER_UID', 0, 0xffff_fffe) ?? 1337,
     compat:
       r.parsed('AQUIFER_COMPAT', parseCompat, `istio, or a list of ${compatCases.join(', ')}`) ?? new Set<CompatCase>(),
     trace: r.parsed(

@@ -1,11 +1,14 @@
 /** `bin/ztunnel`, or `bin/ztunnel proxy ztunnel` as Istio's image starts it: the supervisor of this node's proxy. */
+import { readFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { reportMistakes } from '../common/config/reader.ts';
 import { systemClock } from '../common/core/clock.ts';
 import { describeError } from '../common/core/errors.ts';
+import { createLogger } from '../common/core/log.ts';
 import { seqpacketConnect } from '../native/index.ts';
 import { parseConfig } from './config.ts';
 import { processLimits } from './process-limits.ts';
+import { checkRequirements } from './requirements.ts';
 import { systemKernel } from './supervisor/kernel.ts';
 import { spawnWorker } from './supervisor/spawn-worker.ts';
 import { startSupervisor } from './supervisor/supervisor.ts';
@@ -22,13 +25,14 @@ async function main(args: readonly string[]): Promise<number> {
     reportMistakes('ztunnel', parsed.errors);
     return 2;
   }
+  checkRequirements(readFileSync('/proc/self/status', 'utf8'));
   const stopped = Promise.withResolvers<void>();
   const supervisor = await startSupervisor({
     config: parsed.config,
     kernel: systemKernel,
     clock: systemClock,
     sink: parsed.sink,
-    spawnWorker: () => spawnWorker(process.env),
+    spawnWorker: () => spawnWorker(process.env, parsed.config, createLogger(parsed.sink, 'supervisor')),
     connect: seqpacketConnect,
     onQuit: () => stopped.resolve(),
   });

@@ -66,7 +66,8 @@ async function keepToken(
 ): Promise<void> {
   const issue = async () => {
     const text = await token({ runtime, node, serviceAccount, pod: () => pod }, tokenSeconds, tokenAudience);
-    await replaceFile(tokenFile(runtime, node.name), text, 0o600);
+    // ztunnel's workers are another user, as in a pod where kubelet writes tokens for a user of its own.
+    await replaceFile(tokenFile(runtime, node.name), text, 0o644);
   };
   await issue();
   void (async () => {

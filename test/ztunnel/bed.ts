@@ -6,7 +6,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { systemClock } from '../../common/core/clock.ts';
-import { LogLevels, type LogSink } from '../../common/core/log.ts';
+import { createLogger, LogLevels, type LogSink } from '../../common/core/log.ts';
 import { ip, networkAddress, serves, service, workload } from '../../common/testing/builders.ts';
 import { until } from '../../common/testing/until.ts';
 import { decodeAck, decodeHello, encodeRequest } from '../../common/zds/codec.ts';
@@ -116,7 +116,10 @@ export class Bed {
       kernel: systemKernel,
       clock: systemClock,
       sink,
-      spawnWorker: () => spawnWorker({ ...process.env, RUST_LOG: process.env['TEST_LOG'] ?? 'off', ...all }),
+      spawnWorker: () => {
+        const workerEnv = { ...process.env, RUST_LOG: process.env['TEST_LOG'] ?? 'off', ...all };
+        return spawnWorker(workerEnv, parsed.config, createLogger(sink, 'supervisor'));
+      },
       connect: seqpacketConnect,
       ports: { admin: 0, metrics: 0, readiness: 0 },
       onQuit: () => undefined,

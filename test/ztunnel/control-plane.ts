@@ -1,5 +1,5 @@
 /** What stands in for istiod: the scripted xDS server, and a CA that signs for whoever asks. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Server, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
@@ -37,6 +37,8 @@ export class ControlPlane {
 
   static async start(): Promise<ControlPlane> {
     const folder = mkdtempSync(join(tmpdir(), 'aq-ztunnel-'));
+    // Workers are another user.
+    chmodSync(folder, 0o755);
     const stopped = new AbortController();
     const root = await loadOrCreateRoot({
       dataDir: join(folder, 'ca'),

@@ -32,13 +32,18 @@ describe('ztunnel in pods', { skip: skipUnless('root', 'addon', 'program:nft', '
   });
   after(() => bed.remove());
 
-  test('a worker has no capability and cannot get one', () => {
+  test('a worker is another user, has no capability and cannot get one', () => {
     const [pid] = bed.supervisor.workerPids();
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');
     for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) {
       assert.match(status, new RegExp(`${set}:\\s+0000000000000000\\n`));
     }
     assert.match(status, /NoNewPrivs:\s+1\n/);
+    const reason = bed.lines.find((line) => line.includes('workers keep the user')) ?? '';
+    const uid = reason === '' ? 1337 : 0;
+    assert.match(status, new RegExp(`^Uid:(\\s+${uid}){4}\n`, 'm'), reason);
+    assert.match(status, new RegExp(`^Gid:(\\s+${uid}){4}\n`, 'm'), reason);
+    if (uid !== 0) assert.match(status, /^Groups:\s*\n/m);
   });
 
   test('a call to a service and one to a pod arrive, from the address of the client', async () => {

@@ -1,10 +1,15 @@
-/** Starts one worker process: no capability, no way to get one back, and one end of a socket pair as descriptor 3. */
+/** Starts one worker process: a user of its own, no capability, no way to get one back, and one end of a socket pair as descriptor 3. */
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import type { Logger } from '../../common/core/log.ts';
 import { closeFd, seqpacketFromFd, seqpacketPair } from '../../native/index.ts';
+import type { ZtunnelConfig } from '../config.ts';
+import { capabilityObstacle, obstacle, pathModes } from './worker-user.ts';
 import type { WorkerProcess } from './workers.ts';
 
 const program = fileURLToPath(new URL('../worker.ts', import.meta.url));
+const addon = fileURLToPath(new URL('../../native/index.ts', import.meta.url));
 
 /** setpriv (util-linux) drops the capabilities before Node starts, so that no line of ours runs with them. */
 const dropAll = ['--bounding-set=-all', '--inh-caps=-all', '--ambient-caps=-all', '--no-new-privs'] as const;
@@ -19,10 +24,23 @@ const heap = '--max-semi-space-size=2';
 /** bytes. Keeps glibc from returning each of those buffers to the kernel, which would have to clear its pages again: 10 %. */
 const allocator = { MALLOC_MMAP_THRESHOLD_: '1048576', MALLOC_TRIM_THRESHOLD_: '33554432' };
 
+export type WorkerSettings = Pick<ZtunnelConfig, 'workerUid' | 'tokenFile' | 'xds' | 'ca'>;
+
+/** Options of setpriv; none, with a warning, where the worker's user could not read what a worker needs. */
+function userOptions({ workerUid, tokenFile, xds, ca }: WorkerSettings, log: Logger): readonly string[] {
+  if (workerUid === 0) return [];
+  const files = [program, addon, process.execPath, tokenFile, xds.rootFile, ca.rootFile];
+  const reason = capabilityObstacle(readFileSync('/proc/self/status', 'utf8')) ?? obstacle(files.flatMap(pathModes));
+  if (reason === undefined) return [`--reuid=${workerUid}`, `--regid=${workerUid}`, '--clear-groups'];
+  log.warn('workers keep the user of ztunnel, without capabilities', { wanted_uid: workerUid, reason });
+  return [];
+}
+
 /** Throws NativeError when no socket pair can be made; a missing `setpriv` shows as the worker's exit. */
-export function spawnWorker(env: NodeJS.ProcessEnv): WorkerProcess {
+export function spawnWorker(env: NodeJS.ProcessEnv, config: WorkerSettings, log: Logger): WorkerProcess {
+  const user = userOptions(config, log);
   const [ours, theirs] = seqpacketPair();
-  const child = spawn('setpriv', [...dropAll, process.execPath, ...process.execArgv, heap, program], {
+  const child = spawn('setpriv', [...user, ...dropAll, process.execPath, ...process.execArgv, heap, program], {
     env: { ...allocator, ...env },
     stdio: ['ignore', 'inherit', 'inherit', theirs],
   });
