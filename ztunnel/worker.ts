@@ -5,7 +5,7 @@ import { Registry } from 'prom-client';
 import { fd, millis } from '../common/core/brand.ts';
 import { systemClock } from '../common/core/clock.ts';
 import { describeError, MeshError } from '../common/core/errors.ts';
-import { createLogger } from '../common/core/log.ts';
+import { createLogger, type Logger } from '../common/core/log.ts';
 import { createCaClient } from '../common/identity/ca-client.ts';
 import { createCertificateStore } from '../common/identity/cert-store.ts';
 import { MeshStore } from '../common/mesh/store.ts';
@@ -50,7 +50,13 @@ async function main(): Promise<void> {
     sink,
     registry,
     random: Math.random,
-    tools: { dial: dialer(systemClock), bindSocket, closeFd, originalSource: config.originalSource },
+    tools: {
+      dial: dialer(systemClock),
+      bindSocket,
+      closeFd,
+      originalSource: config.originalSource,
+      sourceLost: warnOnce(createLogger(sink, 'proxy')),
+    },
     originalDestination,
     socketName,
     requestSockets: (pod, socket, count) => link.send({ kind: 'need', pod, socket, count }),
@@ -89,6 +95,17 @@ async function main(): Promise<void> {
   await core.drain(millis(deadline));
   stopped.abort();
   certificates.close();
+}
+
+/** One line for each pod that was ever concerned. */
+function warnOnce(log: Logger): (uid: string, cause: Error) => void {
+  const warned = new Set<string>();
+  return (uid, cause) => {
+    if (warned.has(uid)) return;
+    warned.add(uid);
+    const message = "clients' addresses cannot be used towards the app; it sees the pod's own address instead";
+    log.warn(message, { uid, error: describeError(cause) });
+  };
 }
 
 function controlPlane(

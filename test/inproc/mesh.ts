@@ -102,6 +102,7 @@ export class InprocMesh {
         bindSocket: (fd, address) => net.bind(fd, address),
         closeFd: () => undefined,
         originalSource: 'auto',
+        sourceLost: () => undefined,
       },
       network: '',
       compat: options.compat ?? new Set(),

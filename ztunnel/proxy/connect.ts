@@ -14,6 +14,8 @@ export interface ConnectTools {
   readonly closeFd: (fd: Fd) => void;
   /** Whether the app shall see the client's address. */
   readonly originalSource: 'always' | 'never' | 'auto';
+  /** With `auto`: this pod's app sees the pod's own address, because the client's could not be bound. For each connection. */
+  readonly sourceLost: (uid: string, cause: Error) => void;
 }
 
 /** ms. A collision of port numbers shows as silence; a second socket gets another port. */
@@ -64,7 +66,10 @@ async function dialFrom(
     tools.bindSocket(fd, { ip: client, port: 0 as Port });
   } catch (cause) {
     tools.closeFd(fd);
-    if (tools.originalSource === 'auto') return connectFromPod(pod, to, tools, signal);
+    if (tools.originalSource === 'auto') {
+      tools.sourceLost(pod.uid, cause as Error);
+      return connectFromPod(pod, to, tools, signal);
+    }
     throw new MeshError('KERNEL', `the client's address ${client} cannot be used towards the app`, { cause });
   }
   return tools.dial(fd, to, signal, timeoutMs);

@@ -43,7 +43,7 @@ async function worker(nodeName: string | undefined) {
     sink: { levels: new LogLevels('off'), format: 'plain', write: () => undefined },
     registry: new Registry(),
     random: () => 0.5,
-    tools: { dial: unused, bindSocket: unused, closeFd: () => undefined, originalSource: 'auto' },
+    tools: { dial: unused, bindSocket: unused, closeFd: () => undefined, originalSource: 'auto', sourceLost: unused },
     originalDestination: unused,
     socketName: unused,
     requestSockets: () => undefined,
