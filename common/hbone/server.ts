@@ -167,6 +167,8 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
       }
     };
     if (!request) {
+      const what = `${formatSocketAddr(connection.remote)} sent a request that is not CONNECT with an :authority`;
+      options.onError(new MeshError('PROTOCOL', what), connection.remote);
       refuse(400);
       return;
     }

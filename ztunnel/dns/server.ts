@@ -5,7 +5,7 @@ import { type Fd, millis } from '../../common/core/brand.ts';
 import type { Clock } from '../../common/core/clock.ts';
 import type { Logger } from '../../common/core/log.ts';
 import { isIpv6, type SocketAddr } from '../../common/core/net.ts';
-import { acceptFrom, refuse } from '../proxy/accept.ts';
+import { type Accepted, acceptFrom, refuse } from '../proxy/accept.ts';
 import type { DnsAnswerer } from './answer.ts';
 import { framed, MessageReader } from './forward.ts';
 
@@ -20,6 +20,8 @@ export interface DnsServerOptions {
   readonly answerer: DnsAnswerer;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Whether a TCP client that was accepted may stay; counts and logs one that may not. */
+  readonly admits: (accepted: Accepted) => boolean;
 }
 
 /** Takes the descriptor over. Returns how to stop, which also gives up what is being asked. */
@@ -43,8 +45,9 @@ export function serveDnsUdp(fd: Fd, listen: SocketAddr, { answerer, log }: DnsSe
 export function serveDnsTcp(fd: Fd, options: DnsServerOptions): () => void {
   const stopped = new AbortController();
   const clients = new Set<Socket>();
-  const server = acceptFrom(fd, ({ socket }) => {
-    if (clients.size >= maxTcpClients) {
+  const server = acceptFrom(fd, (accepted) => {
+    const { socket } = accepted;
+    if (clients.size >= maxTcpClients || !options.admits(accepted)) {
       refuse(socket);
       return;
     }

@@ -21,6 +21,7 @@ import { DnsAnswerer, type DnsTools } from '../dns/answer.ts';
 import { adoptDatagram, Forwarder } from '../dns/forward.ts';
 import { serveDnsTcp, serveDnsUdp } from '../dns/server.ts';
 import type { Engine } from '../engine.ts';
+import type { Accepted } from '../proxy/accept.ts';
 import { type ConnectTools, connectFromPod } from '../proxy/connect.ts';
 import type { OriginalDestination } from '../proxy/identify.ts';
 import { ConnectionRegistry } from '../proxy/permit.ts';
@@ -215,7 +216,12 @@ export class WorkerCore {
         adoptDatagram(await pod.socket(family === 4 ? 'dns4' : 'dns6', signal), family),
       connect: (to, signal) => connectFromPod(pod, to, this.#options.tools, signal),
     });
-    const server = { answerer: new DnsAnswerer(pod, forwarder, tools), clock: this.#options.clock, log: tools.log };
+    const server = {
+      answerer: new DnsAnswerer(pod, forwarder, tools),
+      clock: this.#options.clock,
+      log: tools.log,
+      admits: (accepted: Accepted) => pod.admits(accepted),
+    };
     return role === 'dnsUdp' ? serveDnsUdp(fd, this.#options.socketName(fd), server) : serveDnsTcp(fd, server);
   }
 

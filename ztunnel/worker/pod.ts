@@ -2,7 +2,7 @@
 import type { Server, Socket } from 'node:net';
 import { type Fd, millis } from '../../common/core/brand.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
-import { isLoopback } from '../../common/core/net.ts';
+import { isLoopback, type SocketAddr } from '../../common/core/net.ts';
 import type { HbonePool, HboneServer } from '../../common/hbone/types.ts';
 import type { CertificateStore } from '../../common/identity/types.ts';
 import { identityOf } from '../../common/mesh/resolve.ts';
@@ -87,8 +87,7 @@ export class WorkerPod implements ProxiedPod {
       },
       onTunnel: (tunnel) => void handleTunnel(tunnel, this, runtime),
       onError: (error, remote) => {
-        services.refused('handshake');
-        runtime.log.warn('refused an HBONE connection', { 'src.addr': remote.ip, error: describeError(error) });
+        this.#refused('handshake', remote, describeError(error));
       },
     });
   }
@@ -152,6 +151,13 @@ export class WorkerPod implements ProxiedPod {
     return fd === undefined ? this.stock.wait(kind, signal).then((f) => this.#admitted(f)) : this.#admitted(fd);
   }
 
+  /** Whether a connection that was accepted fits into the budget of descriptors; one that does not is counted and logged. */
+  admits({ fd, remote }: Accepted): boolean {
+    if (this.#services.budget.admits(fd)) return true;
+    this.#refused('descriptors', remote, `descriptor ${fd} is too near the limit of open files`);
+    return false;
+  }
+
   /** Serves what waits in the backlogs, then nothing new; resolves when the last connection has ended or been cut. */
   async drain(deadlineMs: number): Promise<void> {
     const { clock } = this.#services.runtime;
@@ -189,11 +195,8 @@ export class WorkerPod implements ProxiedPod {
 
   #accept(fd: Fd, handle: (accepted: Accepted) => void): void {
     const server = acceptFrom(fd, (accepted) => {
-      if (this.#services.budget.admits(accepted.fd)) handle(accepted);
-      else {
-        this.#services.refused('descriptors');
-        refuse(accepted.socket);
-      }
+      if (this.admits(accepted)) handle(accepted);
+      else refuse(accepted.socket);
     });
     server.on('error', (e) => {
       this.#services.runtime.log.error('a listener failed', { uid: this.uid, error: e.message });
@@ -205,7 +208,7 @@ export class WorkerPod implements ProxiedPod {
   #serveHbone(accepted: Accepted): void {
     const { socket, remote, local } = accepted;
     if (isLoopback(local.ip)) {
-      this.#services.refused('direct');
+      this.#refused('direct', remote, `a call of port ${local.port}, which is the proxy's own`);
       refuse(socket);
       return;
     }
@@ -218,6 +221,13 @@ export class WorkerPod implements ProxiedPod {
       this.#connections.delete(socket);
       if (this.#connections.size === 0) this.#onIdle?.();
     });
+  }
+
+  /** Counts and logs once. */
+  #refused(reason: Refusal, remote: SocketAddr, error: string): void {
+    const { refused, runtime } = this.#services;
+    refused(reason);
+    runtime.log.warn('refused a connection', { reason, uid: this.uid, 'src.addr': remote.ip, error });
   }
 
   #admitted(fd: Fd): Fd {
