@@ -1,5 +1,5 @@
 /** The lab's issuer of ServiceAccount tokens (ES256), in the shape of Kubernetes' projected tokens. */
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { chown, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from 'jose';
 import { MeshError } from '../common/core/errors.ts';
@@ -68,7 +68,12 @@ async function readKey(path: string): Promise<JWK | undefined> {
 }
 
 /** Readers see the old or the new content, never a part. */
-export async function replaceFile(path: string, content: string | Uint8Array, mode = 0o644): Promise<void> {
+export async function replaceFile(
+  path: string,
+  content: string | Uint8Array,
+  { mode = 0o644, uid }: { readonly mode?: number; readonly uid?: number } = {},
+): Promise<void> {
   await writeFile(`${path}.new`, content, { mode });
+  if (uid !== undefined) await chown(`${path}.new`, uid, 0);
   await rename(`${path}.new`, path);
 }

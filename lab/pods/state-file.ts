@@ -16,7 +16,7 @@ export interface ContainerProcess {
 export type PodProcesses = Readonly<Record<string, ContainerProcess>>;
 
 export async function writeProcesses(podDir: string, processes: PodProcesses): Promise<void> {
-  await replaceFile(join(podDir, 'processes.json'), JSON.stringify(processes), 0o600);
+  await replaceFile(join(podDir, 'processes.json'), JSON.stringify(processes), { mode: 0o600 });
 }
 
 /** Empty when the pod does not run. */

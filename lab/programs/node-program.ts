@@ -25,6 +25,8 @@ import { Supervised } from './supervised.ts';
 /** As the chart of Istio asks for: 12 h, for istiod's CA. */
 const tokenSeconds = 43_200;
 const tokenAudience = 'istio-ca';
+/** ztunnel's default AQUIFER_WORKER_UID. */
+const workerUid = 1337;
 /** Milliseconds between readiness probes. */
 const probePeriod = 500;
 
@@ -66,8 +68,8 @@ async function keepToken(
 ): Promise<void> {
   const issue = async () => {
     const text = await token({ runtime, node, serviceAccount, pod: () => pod }, tokenSeconds, tokenAudience);
-    // ztunnel's workers are another user, as in a pod where kubelet writes tokens for a user of its own.
-    await replaceFile(tokenFile(runtime, node.name), text, 0o644);
+    // For ztunnel's workers, which are a user of their own, and for root's group: a worker that stays uid 0 has no capability.
+    await replaceFile(tokenFile(runtime, node.name), text, { mode: 0o640, uid: workerUid });
   };
   await issue();
   void (async () => {

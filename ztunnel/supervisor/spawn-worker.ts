@@ -30,7 +30,8 @@ export type WorkerSettings = Pick<ZtunnelConfig, 'workerUid' | 'tokenFile' | 'xd
 function userOptions({ workerUid, tokenFile, xds, ca }: WorkerSettings, log: Logger): readonly string[] {
   if (workerUid === 0) return [];
   const files = [program, addon, process.execPath, tokenFile, xds.rootFile, ca.rootFile];
-  const reason = capabilityObstacle(readFileSync('/proc/self/status', 'utf8')) ?? obstacle(files.flatMap(pathModes));
+  const reason =
+    capabilityObstacle(readFileSync('/proc/self/status', 'utf8')) ?? obstacle(files.flatMap(pathModes), workerUid);
   if (reason === undefined) return [`--reuid=${workerUid}`, `--regid=${workerUid}`, '--clear-groups'];
   log.warn('workers keep the user of ztunnel, without capabilities', { wanted_uid: workerUid, reason });
   return [];

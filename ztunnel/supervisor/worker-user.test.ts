@@ -5,14 +5,18 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { capabilityObstacle, obstacle, pathModes } from './worker-user.ts';
 
-test('folders must be searchable and files readable by others', () => {
-  const folder = (mode: number) => ({ path: '/root', mode: 0o040_000 | mode });
-  const file = (mode: number) => ({ path: '/root/token', mode: 0o100_000 | mode });
-  assert.equal(obstacle([folder(0o711), file(0o644)]), undefined);
-  assert.equal(obstacle([folder(0o1777), file(0o604)]), undefined);
-  assert.match(obstacle([folder(0o700), file(0o600)])!, /may not enter the folder \/root: chmod o\+x \/root/);
-  assert.match(obstacle([folder(0o744), file(0o644)])!, /folder \/root/);
-  assert.match(obstacle([folder(0o755), file(0o640)])!, /may not read \/root\/token: chmod o\+r \/root\/token/);
+const user = 1337;
+
+test('folders must be searchable and files readable by others, or by the user that owns them', () => {
+  const folder = (mode: number) => ({ path: '/root', mode: 0o040_000 | mode, uid: 0 });
+  const file = (mode: number, uid = 0) => ({ path: '/root/token', mode: 0o100_000 | mode, uid });
+  assert.equal(obstacle([folder(0o711), file(0o644)], user), undefined);
+  assert.equal(obstacle([folder(0o1777), file(0o604)], user), undefined);
+  assert.equal(obstacle([folder(0o711), file(0o400, user)], user), undefined);
+  assert.match(obstacle([folder(0o711), file(0o044, user)], user)!, /may not read/);
+  assert.match(obstacle([folder(0o700), file(0o600)], user)!, /may not enter the folder \/root: chmod o\+x \/root/);
+  assert.match(obstacle([folder(0o744), file(0o644)], user)!, /folder \/root/);
+  assert.match(obstacle([folder(0o755), file(0o640)], user)!, /may not read \/root\/token: chown 1337 \/root\/token/);
 });
 
 test('changing the user takes three capabilities', () => {
@@ -26,9 +30,9 @@ test('every folder on the way is looked at; a file that is not there yet is none
   try {
     mkdirSync(join(top, 'inner'));
     writeFileSync(join(top, 'inner', 'token'), '', { mode: 0o644 });
-    assert.match(obstacle(pathModes(join(top, 'inner', 'token')))!, new RegExp(`folder ${top}:`));
+    assert.match(obstacle(pathModes(join(top, 'inner', 'token')), user)!, new RegExp(`folder ${top}:`));
     chmodSync(top, 0o711);
-    assert.equal(obstacle(pathModes(join(top, 'inner', 'token'))), undefined);
+    assert.equal(obstacle(pathModes(join(top, 'inner', 'token')), user), undefined);
     assert.deepEqual(pathModes(join(top, 'nothing')), []);
   } finally {
     rmSync(top, { recursive: true });

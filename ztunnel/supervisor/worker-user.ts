@@ -10,22 +10,26 @@ export interface PathMode {
   readonly path: string;
   /** st_mode. */
   readonly mode: number;
+  /** st_uid. */
+  readonly uid: number;
 }
 
-/** S_IFMT, S_IFDIR; rights of others. */
+/** S_IFMT, S_IFDIR; rights of others, those of the owner are 6 bits higher. */
 const typeMask = 0o170_000;
 const folderType = 0o040_000;
 const readable = 0o004;
 const searchable = 0o001;
+const ownerShift = 6;
 
-/** What keeps a user that owns none of these from using them, with the remedy; undefined: nothing. */
-export function obstacle(paths: readonly PathMode[]): string | undefined {
-  for (const { path, mode } of paths) {
+/** What keeps `user` from using these, with the remedy; undefined: nothing. Rights of groups do not count: a worker is in none. */
+export function obstacle(paths: readonly PathMode[], user: number): string | undefined {
+  for (const { path, mode, uid } of paths) {
     const folder = (mode & typeMask) === folderType;
-    if ((mode & (folder ? searchable : readable)) !== 0) continue;
+    const rights = uid === user ? mode >> ownerShift : mode;
+    if ((rights & (folder ? searchable : readable)) !== 0) continue;
     return folder
-      ? `other users may not enter the folder ${path}: chmod o+x ${path}, or move what is in it`
-      : `other users may not read ${path}: chmod o+r ${path}`;
+      ? `user ${user} may not enter the folder ${path}: chmod o+x ${path}, or move what is in it`
+      : `user ${user} may not read ${path}: chown ${user} ${path}, or chmod o+r where it is no secret`;
   }
   return undefined;
 }
@@ -50,7 +54,10 @@ export function pathModes(file: string): readonly PathMode[] {
       paths.unshift(path);
       if (path === dirname(path)) break;
     }
-    return paths.map((path) => ({ path, mode: statSync(path).mode }));
+    return paths.map((path) => {
+      const { mode, uid } = statSync(path);
+      return { path, mode, uid };
+    });
   } catch (e) {
     if ((e as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw e;
