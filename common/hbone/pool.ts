@@ -5,6 +5,7 @@ import { MeshError } from '../core/errors.ts';
 import { formatSocketAddr } from '../core/net.ts';
 import { formatSpiffe } from '../identity/spiffe.ts';
 import { type ClientConnection, dialConnection } from './client-connection.ts';
+import { Emptying } from './emptying.ts';
 import { defaultMaxStreams } from './session.ts';
 import type { ConnectHeaders, DialTarget, HbonePool, HbonePoolOptions, OutboundTunnel } from './types.ts';
 
@@ -41,7 +42,7 @@ export function createHbonePool(options: HbonePoolOptions): HbonePool {
   const slots = new Map<string, Slot>();
   /** Also those that left their slot and only wait for their streams to end. */
   const connections = new Set<ClientConnection>();
-  const emptied = new Set<() => void>();
+  const emptying = new Emptying(clock, () => connections.size === 0);
   let ended = false;
 
   async function connect(target: DialTarget, headers: ConnectHeaders, signal: AbortSignal): Promise<OutboundTunnel> {
@@ -148,7 +149,7 @@ export function createHbonePool(options: HbonePoolOptions): HbonePool {
         slot.open.delete(pooled);
       }
       serveWaiters(slot);
-      if (connections.size === 0) for (const done of emptied) done();
+      emptying.check();
     };
     dialConnection(options, slot.target, controller.signal, onClosed).then(
       (connection) => {
@@ -200,16 +201,7 @@ export function createHbonePool(options: HbonePoolOptions): HbonePool {
     drain(deadlineMs) {
       end();
       for (const connection of connections) connection.finish();
-      return new Promise((resolve) => {
-        const done = () => {
-          timer.cancel();
-          emptied.delete(done);
-          resolve();
-        };
-        const timer = clock.after(millis(deadlineMs), close);
-        emptied.add(done);
-        if (connections.size === 0) done();
-      });
+      return emptying.wait(deadlineMs, close);
     },
   };
 }

@@ -9,12 +9,12 @@ import {
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { abortable } from '../core/abortable.ts';
-import { millis } from '../core/brand.ts';
 import { MeshError } from '../core/errors.ts';
 import { formatSocketAddr, type SocketAddr } from '../core/net.ts';
 import type { Identity } from '../mesh/types.ts';
 import { acceptTls } from '../tls/accept.ts';
 import type { AuthenticatedSocket } from '../tls/connect.ts';
+import { Emptying } from './emptying.ts';
 import { createResetGuard, type ResetGuard } from './reset-guard.ts';
 import {
   closeAtExpiry,
@@ -51,7 +51,7 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
   /** Sockets from serve() to their close, whatever became of them. */
   const sockets = new Set<Socket>();
   const sessions = new Set<ServerHttp2Session>();
-  const emptied = new Set<() => void>();
+  const emptying = new Emptying(clock, () => sockets.size === 0);
   let draining = false;
   let closed = false;
 
@@ -64,7 +64,7 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
     sockets.add(socket);
     socket.once('close', () => {
       sockets.delete(socket);
-      if (sockets.size === 0) for (const done of emptied) done();
+      emptying.check();
     });
     const deadline = new AbortController();
     const timer = clock.after(handshakeTimeout, () =>
@@ -202,16 +202,7 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
     drain(deadlineMs) {
       draining = true;
       for (const session of sessions) session.close();
-      return new Promise((resolve) => {
-        const done = () => {
-          timer.cancel();
-          emptied.delete(done);
-          resolve();
-        };
-        const timer = clock.after(millis(deadlineMs), close);
-        emptied.add(done);
-        if (sockets.size === 0) done();
-      });
+      return emptying.wait(deadlineMs, close);
     },
   };
 }
