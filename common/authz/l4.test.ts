@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { type Compat, compatCases } from '../core/compat.ts';
-import { cidrContains } from '../core/net.ts';
 import type { GoverningPolicies } from '../mesh/store.ts';
 import type { AuthorizationPolicy, PolicyMatch, StringMatch } from '../mesh/types.ts';
 import { fewIps, policies, policyMatches } from '../testing/arbitraries.ts';
 import { cidr, groups, identity, ip, match, policy, port } from '../testing/builders.ts';
+import { cidrContains } from '../testing/cidr.ts';
 import { authorize, type Decision, explain } from './l4.ts';
 import type { L4Connection } from './matchers.ts';
 

@@ -93,19 +93,6 @@ export function parseCidr(text: string): Cidr | undefined {
   return { ip, length: Number(tail) };
 }
 
-/** Families never match each other. */
-export function cidrContains(cidr: Cidr, ip: Ip): boolean {
-  const net = ipToBytes(cidr.ip);
-  const addr = ipToBytes(ip);
-  if (net.length !== addr.length) return false;
-  const whole = cidr.length >> 3;
-  for (let i = 0; i < whole; i++) if (net[i] !== addr[i]) return false;
-  const rest = cidr.length & 7;
-  if (rest === 0) return true;
-  const mask = 0xff << (8 - rest);
-  return (net[whole]! & mask) === (addr[whole]! & mask);
-}
-
 function canonical(a: ipaddr.IPv4 | ipaddr.IPv6): Ip {
   if (a instanceof ipaddr.IPv6) {
     return (a.isIPv4MappedAddress() ? a.toIPv4Address().toString() : a.toRFC5952String()) as Ip;

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { cidrContains, type Ip } from '../core/net.ts';
+import type { Ip } from '../core/net.ts';
 import { fewIps, fewNames, networkAddresses } from '../testing/arbitraries.ts';
 import { ip, networkAddress, policy, serves, service, workload } from '../testing/builders.ts';
+import { cidrContains } from '../testing/cidr.ts';
 import { type MeshBatch, type MeshChanges, MeshStore, policyKey, serviceKey } from './store.ts';
 import type { AuthorizationPolicy, Service, Workload } from './types.ts';
 
