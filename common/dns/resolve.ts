@@ -1,6 +1,6 @@
 /** What the DNS proxy answers for a name of the mesh (ambient-wire 8). Pure; the wire and forwarding are the proxy's. */
 import { type Ip, isIpv6 } from '../core/net.ts';
-import { allowsFamily } from '../mesh/resolve.ts';
+import { allowsFamily } from '../mesh/address.ts';
 import type { MeshReader } from '../mesh/store.ts';
 import type { Service, Workload } from '../mesh/types.ts';
 

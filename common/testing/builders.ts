@@ -1,10 +1,12 @@
 /** Domain objects with defaults, so that a test names only what it is about. */
 import { type Cidr, type Ip, type Port, parseCidr, parseIp, parsePort } from '../core/net.ts';
 import { emptyMatch } from '../mesh/policy-match.ts';
+import { MeshStore } from '../mesh/store.ts';
 import type {
   AuthorizationPolicy,
   GatewayAddress,
   Identity,
+  MeshAddress,
   NetworkAddress,
   PolicyMatch,
   Service,
@@ -100,6 +102,12 @@ export function service(over: Partial<Omit<Service, 'kind'>> = {}): Service {
 /** `services` of a workload: a single service with its ports as endpoint. */
 export function serves(s: Service, servicePort = 80, targetPort = 8080): Workload['services'] {
   return new Map([[`${s.namespace}/${s.hostname}`, [{ servicePort, targetPort }]]]);
+}
+
+export function storeOf(...addresses: readonly MeshAddress[]): MeshStore {
+  const store = new MeshStore();
+  store.apply({ addresses });
+  return store;
 }
 
 export function match(over: Partial<PolicyMatch> = {}): PolicyMatch {

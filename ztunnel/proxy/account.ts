@@ -5,7 +5,7 @@ import type { SocketAddr } from '../../common/core/net.ts';
 import type { Baggage } from '../../common/hbone/headers.ts';
 import type { RelayCounters, RelayResult } from '../../common/hbone/relay.ts';
 import type { Identity, Service, Workload } from '../../common/mesh/types.ts';
-import type { Denial } from './decide.ts';
+import type { Denial } from './denial.ts';
 import type { Trace } from './trace.ts';
 
 /** What is known of a connection; the stages fill it in. */

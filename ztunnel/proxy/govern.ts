@@ -1,6 +1,6 @@
 /** Puts an inbound connection under the policies: registered first, decided then, asked again on every push. */
 import type { SocketAddr } from '../../common/core/net.ts';
-import { type InboundDecision, type InboundQuestion, policyDenial } from './decide.ts';
+import { type InboundDecision, type InboundQuestion, policyDenial } from './decide-inbound.ts';
 import { type Governed, Permit } from './permit.ts';
 import type { ProxyRuntime } from './runtime.ts';
 

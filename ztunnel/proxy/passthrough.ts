@@ -1,10 +1,10 @@
 /** Plain text to a pod (ambient-wire 2.5): the same stages, with nobody's identity. */
 import { MeshError } from '../../common/core/errors.ts';
 import { formatSocketAddr, type SocketAddr } from '../../common/core/net.ts';
-import { inboundService } from '../../common/mesh/resolve.ts';
+import { inboundService } from '../../common/mesh/inbound.ts';
 import { type Accepted, refuse } from './accept.ts';
 import { connectToApp } from './connect.ts';
-import { decidePlaintext, type InboundQuestion } from './decide.ts';
+import { decidePlaintext, type InboundQuestion } from './decide-inbound.ts';
 import { govern } from './govern.ts';
 import { identifyPod, inboundDestination } from './identify.ts';
 import type { ProxiedPod } from './pod.ts';

@@ -1,6 +1,7 @@
 /** One proxied pod as the stages see it; worker/pod.ts makes it real. */
 import type { Fd } from '../../common/core/brand.ts';
 import type { HbonePool } from '../../common/hbone/types.ts';
+import { proxyPorts } from '../../common/mesh/address.ts';
 import type { Workload } from '../../common/mesh/types.ts';
 import type { WorkloadInfo } from '../../common/zds/types.ts';
 import type { SocketKind } from '../control/messages.ts';
@@ -19,4 +20,9 @@ export interface ProxiedPod {
   waitForWorkload(): Promise<Workload>;
   /** A socket inside the pod's namespace; the caller owns it. MeshError KERNEL, CANCELLED. */
   socket(kind: SocketKind, signal: AbortSignal): Fd | Promise<Fd>;
+}
+
+/** Ports that are never a destination: those of ambient-wire 1.1 and those of the pod's own listeners. */
+export function ownPorts(listeners: readonly { readonly port: number }[]): ReadonlySet<number> {
+  return new Set([...proxyPorts, ...listeners.map((l) => l.port)]);
 }

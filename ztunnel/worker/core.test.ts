@@ -4,7 +4,7 @@ import { Registry } from 'prom-client';
 import { millis } from '../../common/core/brand.ts';
 import { LogLevels, silentLogger } from '../../common/core/log.ts';
 import { createCertificateStore } from '../../common/identity/cert-store.ts';
-import { identityOf } from '../../common/mesh/resolve.ts';
+import { identityOf } from '../../common/mesh/address.ts';
 import { MeshStore } from '../../common/mesh/store.ts';
 import { workload } from '../../common/testing/builders.ts';
 import { createFakeCa } from '../../common/testing/fake-ca.ts';

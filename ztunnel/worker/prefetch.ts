@@ -4,7 +4,7 @@
  */
 import { formatSpiffe } from '../../common/identity/spiffe.ts';
 import type { CertificateStore } from '../../common/identity/types.ts';
-import { identityOf } from '../../common/mesh/resolve.ts';
+import { identityOf } from '../../common/mesh/address.ts';
 import type { MeshChanges, MeshReader } from '../../common/mesh/store.ts';
 import type { Identity, Workload } from '../../common/mesh/types.ts';
 

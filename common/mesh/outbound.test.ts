@@ -2,27 +2,24 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseSocketAddr } from '../core/net.ts';
-import { parseAuthority } from '../hbone/headers.ts';
 import { anyIp } from '../testing/arbitraries.ts';
-import { identity, ip, networkAddress, port, serves, service, waypoint, workload } from '../testing/builders.ts';
 import {
-  findAddress,
-  inboundService,
-  type OutboundRoute,
-  resolveInbound,
-  resolveOutbound,
-  workloadIp,
-} from './resolve.ts';
-import { MeshStore } from './store.ts';
-import type { MeshAddress, Workload } from './types.ts';
+  identity,
+  ip,
+  networkAddress,
+  port,
+  serves,
+  service,
+  storeOf,
+  waypoint,
+  workload,
+} from '../testing/builders.ts';
+import { findAddress, workloadIp } from './address.ts';
+import { type OutboundRoute, resolveOutbound } from './outbound.ts';
+import type { MeshStore } from './store.ts';
+import type { Workload } from './types.ts';
 
 const source = workload({ name: 'client', addresses: [ip('10.0.0.9')] });
-
-function storeOf(...addresses: readonly MeshAddress[]): MeshStore {
-  const store = new MeshStore();
-  store.apply({ addresses });
-  return store;
-}
 
 function outbound(store: MeshStore, target: string, from: Workload = source): OutboundRoute {
   return resolveOutbound(store, { source: from, target: parseSocketAddr(target)!, network: '', random: () => 0 });
@@ -188,54 +185,4 @@ test('whatever is known as HBONE is never reached in plain text', () => {
       }
     }),
   );
-});
-
-const local = workload({ name: 'me', addresses: [ip('10.0.0.5')], services: serves(svc, 80, 9090) });
-const inbound = (store: MeshStore, authority: string, w = local) =>
-  resolveInbound(store, w, parseAuthority(authority)!, ip('10.0.0.5'));
-
-test('inbound: only the address that the connection came to, at the port asked for', () => {
-  const store = storeOf(svc, local, hbone);
-  const ok = { kind: 'upstream', target: { ip: '10.0.0.5', port: 8080 } };
-  assert.deepEqual(inbound(store, '10.0.0.5:8080'), ok);
-  for (const authority of ['10.0.0.1:8080', '127.0.0.1:8080', '10.96.0.1:80', '[fd00::1]:80']) {
-    const route = inbound(store, authority);
-    assert.equal(route.kind === 'refused' && route.status, 400, authority);
-  }
-  for (const p of [15_001, 15_006, 15_008]) {
-    const route = inbound(store, `10.0.0.5:${p}`);
-    assert.equal(route.kind === 'refused' && route.status, 503);
-  }
-});
-
-test('inbound by host name: the port as this pod serves it, else as the service says', () => {
-  const store = storeOf(svc, local);
-  const host = svc.hostname;
-  assert.deepEqual(inbound(store, `${host}:80`), { kind: 'upstream', target: { ip: '10.0.0.5', port: 9090 } });
-  const other = workload({ name: 'me', addresses: [ip('10.0.0.5')] });
-  assert.deepEqual(inbound(store, `${host}:80`, other), { kind: 'upstream', target: { ip: '10.0.0.5', port: 8080 } });
-  for (const authority of [`${host}:81`, 'no.such.host:80']) {
-    const route = inbound(store, authority);
-    assert.equal(route.kind === 'refused' && route.status, 503, authority);
-  }
-  const loop = workload({ ...local, services: serves(svc, 80, 15_008) });
-  assert.equal(inbound(store, `${host}:80`, loop).kind, 'refused');
-});
-
-test('inbound: an application tunnel is refused', () => {
-  const tunnelled = workload({ ...local, applicationTunnel: { protocol: 'PROXY', port: 15_088 } });
-  const route = inbound(storeOf(), '10.0.0.5:80', tunnelled);
-  assert.equal(route.kind === 'refused' && route.status, 503);
-});
-
-test('inbound service for telemetry: the one named if it is ours, else the first with that port', () => {
-  const two = service({ name: 'two' });
-  const foreign = service({ name: 'foreign' });
-  const services = new Map([...serves(svc, 80, 9090), ...serves(two, 80, 7070)]);
-  const w = workload({ services });
-  const store = storeOf(svc, two, foreign, w);
-  assert.equal(inboundService(store, w, two.hostname, 9090), two);
-  assert.equal(inboundService(store, w, foreign.hostname, 9090), svc);
-  assert.equal(inboundService(store, w, undefined, 7070), two);
-  assert.equal(inboundService(store, w, undefined, 1), undefined);
 });

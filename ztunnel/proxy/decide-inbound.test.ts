@@ -11,11 +11,11 @@ import {
   policy,
   serves,
   service,
-  waypoint,
   workload,
 } from '../../common/testing/builders.ts';
-import { decideOutbound, decidePlaintext, decideTunnel, ownPorts, policyDenial } from './decide.ts';
+import { decidePlaintext, decideTunnel, policyDenial } from './decide-inbound.ts';
 import { Permit } from './permit.ts';
+import { ownPorts } from './pod.ts';
 
 const podIp = ip('10.0.0.1');
 const otherIp = ip('10.0.0.2');
@@ -122,42 +122,4 @@ test('the policies of now count, also when the workload came to list others', ()
     policyDenial(store, { ...inbound, compat: new Set(['missing-policy'] as const) as never }, target),
     undefined,
   );
-});
-
-test('outbound: loops and what is not supported are refused, the rest has a route and a permit', () => {
-  const question = (address: typeof podIp, port: number) => ({
-    source: other,
-    target: { ip: address, port: port as Port },
-    network: '',
-    ownPorts: ports,
-    random: () => 0,
-  });
-  const store = mesh();
-  for (const port of own) {
-    const decision = decideOutbound(store, question(ip('127.0.0.1'), port));
-    assert.ok(
-      decision.kind === 'deny' && decision.cause.kind === 'error' && decision.cause.code === 'LOOP',
-      String(port),
-    );
-  }
-  for (const [target, kind] of [
-    [question(vip, 80), 'hbone'],
-    [question(podIp, 8080), 'hbone'],
-    [question(ip('192.0.2.1'), 443), 'passthrough'],
-  ] as const) {
-    const decision = decideOutbound(store, target);
-    assert.equal(decision.kind === 'forward' && decision.route.kind, kind);
-  }
-  const behind = mesh({ addresses: [{ ...web, waypoint: waypoint('default/wp') }] });
-  const refused = decideOutbound(behind, question(vip, 80));
-  assert.ok(refused.kind === 'deny' && refused.cause.kind === 'error' && refused.cause.code === 'UNSUPPORTED');
-  assert.match(refused.reason, /waypoint/);
-  const named = workload({
-    name: 'external',
-    hostname: 'db.example.com',
-    tunnelProtocol: 'NONE',
-    services: serves(web),
-  });
-  const byName = decideOutbound(mesh({ addresses: [named], removedAddresses: [local.uid] }), question(vip, 80));
-  assert.ok(byName.kind === 'deny' && /db\.example\.com/.test(byName.reason));
 });

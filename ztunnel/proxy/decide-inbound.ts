@@ -1,59 +1,15 @@
 /**
- * Third stage, pure: may this connection go on, and where to. No I/O, no clock; randomness is handed in. Only a `forward`
- * carries a permit.
+ * Third stage, pure: may a connection to a pod go on, and where to. No I/O, no clock. Only a `forward` carries a permit.
  */
 import { authorize } from '../../common/authz/l4.ts';
 import type { Compat } from '../../common/core/compat.ts';
-import type { ErrorCode, ResponseFlag } from '../../common/core/errors.ts';
 import { formatSocketAddr, type Ip, isLoopback, type SocketAddr } from '../../common/core/net.ts';
 import { parseAuthority } from '../../common/hbone/headers.ts';
-import { type OutboundRoute, proxyPorts, resolveInbound, resolveOutbound } from '../../common/mesh/resolve.ts';
+import { resolveInbound } from '../../common/mesh/inbound.ts';
 import type { MeshReader } from '../../common/mesh/store.ts';
-import type { Identity, Service, Workload } from '../../common/mesh/types.ts';
-import { Permit } from './permit.ts';
-
-/** Ports that are never a destination: those of ambient-wire 1.1 and those of the pod's own listeners. */
-export function ownPorts(listeners: readonly { readonly port: number }[]): ReadonlySet<number> {
-  return new Set([...proxyPorts, ...listeners.map((l) => l.port)]);
-}
-
-/** Why a connection ends here. */
-export interface Denial {
-  readonly kind: 'deny';
-  readonly cause: /** `explanation` names policy and rule. */
-  { readonly kind: 'policy'; readonly flag: ResponseFlag } | { readonly kind: 'error'; readonly code: ErrorCode };
-  readonly reason: string;
-  /** Answer to a CONNECT (ambient-wire 1.4). */
-  readonly status: 400 | 401 | 503;
-  readonly service?: Service;
-  readonly workload?: Workload;
-}
-
-export type OutboundForward = Extract<OutboundRoute, { kind: 'passthrough' | 'plain' | 'hbone' }>;
-
-export type OutboundDecision =
-  | { readonly kind: 'forward'; readonly route: OutboundForward; readonly permit: Permit }
-  | Denial;
-
-export interface OutboundQuestion {
-  readonly source: Workload;
-  readonly target: SocketAddr;
-  readonly network: string;
-  readonly ownPorts: ReadonlySet<number>;
-  readonly random: () => number;
-}
-
-export function decideOutbound(store: MeshReader, q: OutboundQuestion, permit = new Permit()): OutboundDecision {
-  const route = resolveOutbound(store, { ...q, illegalPorts: q.ownPorts });
-  switch (route.kind) {
-    case 'refused':
-      return denied(route.code, route.reason, route);
-    case 'hostname':
-      return denied('UNSUPPORTED', `${route.hostname} is known by a DNS name only, which is not supported yet`, route);
-    default:
-      return { kind: 'forward', route, permit };
-  }
-}
+import type { Identity, Workload } from '../../common/mesh/types.ts';
+import { type Denial, denied } from './denial.ts';
+import type { Permit } from './permit.ts';
 
 export type InboundDecision =
   | { readonly kind: 'forward'; readonly target: SocketAddr; readonly permit: Permit }
@@ -109,20 +65,4 @@ function authorized(store: MeshReader, q: InboundQuestion, target: SocketAddr, p
   const reason = policyDenial(store, q, target);
   if (reason === undefined) return { kind: 'forward', target, permit };
   return { kind: 'deny', cause: { kind: 'policy', flag: 'DENY' }, reason, status: 401 };
-}
-
-function denied(
-  code: ErrorCode,
-  reason: string,
-  about: { readonly service?: Service; readonly workload?: Workload } = {},
-): Denial {
-  const { service, workload } = about;
-  return {
-    kind: 'deny',
-    cause: { kind: 'error', code },
-    reason,
-    status: 503,
-    ...(service && { service }),
-    ...(workload && { workload }),
-  };
 }
