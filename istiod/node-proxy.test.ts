@@ -43,7 +43,10 @@ test('our node proxy learns the mesh, gets certificates for its pods, and comes 
     await client.ready;
     await until('the workload', () => store.workload('Kubernetes//Pod/default/app'));
     const identity = { trustDomain: 'cluster.local', namespace: 'default', serviceAccount: 'web' };
-    const certificate = await createCaClient({ ...plane, ttlSeconds: 3600 }).fetch(identity, stop.signal);
+    const certificate = await createCaClient({ ...plane, ttlSeconds: 3600, impersonate: true }).fetch(
+      identity,
+      stop.signal,
+    );
     assert.equal(certificate.roots.join('').trim(), w.istiod.rootCertificate.trim());
     await w.restart();
     await w.pod({ name: 'later', ip: '10.244.1.10' });

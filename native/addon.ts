@@ -36,6 +36,10 @@ export interface RawSocketSpec {
   readonly keepAliveIdle: number;
   readonly keepAliveInterval: number;
   readonly keepAliveProbes: number;
+  /** ms; 0 for none. */
+  readonly userTimeout: number;
+  /** -1: the calling process's. */
+  readonly owner: number;
 }
 
 export interface RawProgram {
@@ -60,6 +64,7 @@ export interface RawPoll {
 }
 
 export interface Addon {
+  /** `netns` -1: the caller's own. */
   socketsInNetns(netns: number, spec: RawSocketSpec, count: number): number[];
   bindSocket(fd: number, address: SocketAddr): void;
   originalDestination(fd: number): SocketAddr | undefined;

@@ -46,5 +46,6 @@ export {
   peerName,
   type SocketSpec,
   socketName,
+  socketsHere,
   socketsInNetns,
 } from './sock.ts';

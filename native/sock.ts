@@ -1,7 +1,7 @@
 /** Sockets made in other network namespaces, and the few socket calls that Node does not offer. */
 import type { Fd } from '../common/core/brand.ts';
 import type { SocketAddr } from '../common/core/net.ts';
-import { addon } from './addon.ts';
+import { addon, type RawSocketSpec } from './addon.ts';
 
 /** A socket to be made inside a network namespace. Always CLOEXEC and non-blocking. */
 export interface SocketSpec {
@@ -24,6 +24,10 @@ export interface SocketSpec {
   readonly noDelay?: boolean;
   /** SO_KEEPALIVE; connections that a listener accepts inherit it. */
   readonly keepAlive?: KeepAlive;
+  /** TCP_USER_TIMEOUT in ms; connections that a listener accepts inherit it. */
+  readonly userTimeout?: number;
+  /** User and group that netfilter takes for the socket's owner (`meta skuid`). Default this process's. CAP_SETUID and CAP_SETGID. */
+  readonly owner?: number;
 }
 
 export interface KeepAlive {
@@ -40,25 +44,32 @@ export interface KeepAlive {
  * socket. The caller owns the descriptors.
  */
 export function socketsInNetns(netns: Fd, spec: SocketSpec, count: number): Fd[] {
-  return addon().socketsInNetns(
-    netns,
-    {
-      family: spec.family,
-      stream: spec.type === 'stream',
-      transparent: spec.transparent ?? false,
-      mark: spec.mark ?? 0,
-      reuseAddr: spec.reuseAddr ?? false,
-      reusePort: spec.reusePort ?? false,
-      v6Only: spec.v6Only ?? false,
-      bind: spec.bind,
-      backlog: spec.backlog ?? 0,
-      noDelay: spec.noDelay ?? false,
-      keepAliveIdle: spec.keepAlive?.idle ?? 0,
-      keepAliveInterval: spec.keepAlive?.interval ?? 0,
-      keepAliveProbes: spec.keepAlive?.probes ?? 0,
-    },
-    count,
-  ) as Fd[];
+  return addon().socketsInNetns(netns, raw(spec), count) as Fd[];
+}
+
+/** The same in this process's own namespace, which takes no capability for entering it. */
+export function socketsHere(spec: SocketSpec, count: number): Fd[] {
+  return addon().socketsInNetns(-1, raw(spec), count) as Fd[];
+}
+
+function raw(spec: SocketSpec): RawSocketSpec {
+  return {
+    family: spec.family,
+    stream: spec.type === 'stream',
+    transparent: spec.transparent ?? false,
+    mark: spec.mark ?? 0,
+    reuseAddr: spec.reuseAddr ?? false,
+    reusePort: spec.reusePort ?? false,
+    v6Only: spec.v6Only ?? false,
+    bind: spec.bind,
+    backlog: spec.backlog ?? 0,
+    noDelay: spec.noDelay ?? false,
+    keepAliveIdle: spec.keepAlive?.idle ?? 0,
+    keepAliveInterval: spec.keepAlive?.interval ?? 0,
+    keepAliveProbes: spec.keepAlive?.probes ?? 0,
+    userTimeout: spec.userTimeout ?? 0,
+    owner: spec.owner ?? -1,
+  };
 }
 
 /**

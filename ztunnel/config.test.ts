@@ -16,7 +16,7 @@ test('nothing set gives the defaults of the reference', () => {
   const c = ok({});
   assert.equal(c.xds.address, 'https://localhost:15012');
   assert.equal(c.xds.rootFile, './var/run/secrets/istio/root-cert.pem');
-  assert.equal(c.zdsPath, '/var/run/ztunnel/ztunnel.sock');
+  assert.deepEqual(c.mode, { kind: 'shared', zdsPath: '/var/run/ztunnel/ztunnel.sock' });
   assert.equal(c.secretTtl, 86_400_000);
   assert.equal(c.drainDeadline, 5_000);
   assert.equal(c.packetMark, 1337);
@@ -26,6 +26,21 @@ test('nothing set gives the defaults of the reference', () => {
   assert.equal(c.originalSource, 'auto');
   assert.equal(c.nodeName, undefined);
   assert.deepEqual(c.keepAlive, { idle: 180, interval: 180, probes: 9 });
+});
+
+test('a dedicated proxy has one workload, no mark, and shows itself to the app unless there is a mark', () => {
+  const dedicated = { PROXY_MODE: 'dedicated', PROXY_WORKLOAD_INFO: 'ns/name/sa' };
+  const c = ok(dedicated);
+  assert.deepEqual(c.mode, {
+    kind: 'dedicated',
+    workload: { namespace: 'ns', name: 'name', serviceAccount: 'sa' },
+  });
+  assert.equal(c.packetMark, undefined);
+  assert.equal(c.originalSource, 'never');
+  assert.equal(ok({ ...dedicated, PACKET_MARK: '1337' }).originalSource, 'auto');
+  assert.equal(ok({ ...dedicated, ENABLE_ORIG_SRC: 'true' }).originalSource, 'always');
+  const parsed = parseConfig({ PROXY_MODE: 'dedicated' }, surroundings);
+  assert.match(parsed.kind === 'invalid' ? parsed.errors.join() : '', /PROXY_WORKLOAD_INFO is not set/);
 });
 
 test('in Kubernetes istiod is found by its name', () => {
@@ -45,6 +60,7 @@ test('every mistake is reported, each with name, value and what was expected', (
       AQUIFER_TRACE: 'who=me',
       INSTANCE_IP: 'localhost',
       PROXY_MODE: 'dedicated',
+      PROXY_WORKLOAD_INFO: 'ns/name',
       AQUIFER_ENGINE: 'native',
       FAKE_CA: 'true',
     },
@@ -61,7 +77,7 @@ test('every mistake is reported, each with name, value and what was expected', (
     /AQUIFER_COMPAT=.*missing-policy, l7-deny/,
     /AQUIFER_TRACE=who=me/,
     /INSTANCE_IP=localhost: expected an IP/,
-    /PROXY_MODE=dedicated: comes with a later release/,
+    /PROXY_WORKLOAD_INFO=ns\/name: expected namespace\/name\/service-account/,
     /AQUIFER_ENGINE=native: comes with a later release/,
     /FAKE_CA=true: not supported/,
   ]) {
@@ -82,7 +98,6 @@ test('settings of Istio that nothing here reads are mistakes, unless they say wh
     ZTUNNEL_CPU_LIMIT: '2',
     ISTIO_META_DNS_PROXY_ADDR: '127.0.0.1:5353',
     TRUST_DOMAIN: 'td.example',
-    PROXY_WORKLOAD_INFO: 'ns/name/sa',
   };
   const parsed = parseConfig(ignored, surroundings);
   const errors = parsed.kind === 'invalid' ? parsed.errors : [];

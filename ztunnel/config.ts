@@ -8,6 +8,7 @@ import { type Compat, type CompatCase, compatCases } from '../common/core/compat
 import { type Ip, parseIp } from '../common/core/net.ts';
 import { connectionWindow, streamWindow } from '../common/hbone/session.ts';
 import type { KeepAlive } from '../native/index.ts';
+import { type ProxyMode, parseMode } from './config/mode.ts';
 import { parseTraceFilter, type TraceFilter } from './proxy/trace-filter.ts';
 
 export interface ControlPlaneConfig {
@@ -19,6 +20,7 @@ export interface ControlPlaneConfig {
 
 export interface ZtunnelConfig {
   readonly engine: 'node';
+  readonly mode: ProxyMode;
   /** Worker processes, 1 to 64. Default 1. */
   readonly workers: number;
   /** Open descriptors of one worker, 64 to the soft limit of the process (RLIMIT_NOFILE). Default 20,000, or that limit if lower. */
@@ -47,12 +49,14 @@ export interface ZtunnelConfig {
   readonly nodeMetadata: Readonly<Record<string, string>>;
   readonly preferredServiceNamespace: string | undefined;
 
-  readonly zdsPath: string;
   /** SO_REUSEPORT on listeners made with fixed ports. */
   readonly portReuse: boolean;
-  /** SO_MARK of sockets that must not be captured again. Default 1337. */
-  readonly packetMark: number;
-  /** Dial the app from the client's address: always, never, or where the pod's routing allows it. */
+  /** SO_MARK of sockets that must not be captured again. Default 1337 in shared mode; none in dedicated mode, where their owner tells. */
+  readonly packetMark: number | undefined;
+  /**
+   * Dial the app from the client's address: always, never, or where the pod's routing allows it. In dedicated mode the default
+   * is never without PACKET_MARK: routing can bring the app's answers back to us by that mark only.
+   */
   readonly originalSource: 'always' | 'never' | 'auto';
   readonly ipv6: boolean;
   readonly dnsProxy: boolean;
@@ -99,7 +103,6 @@ const notYet: readonly (readonly [name: string, off: string])[] = [
   ['ZTUNNEL_CPU_LIMIT', ''],
   ['ISTIO_META_DNS_PROXY_ADDR', 'localhost:15053'],
   ['TRUST_DOMAIN', 'cluster.local'],
-  ['PROXY_WORKLOAD_INFO', ''],
 ];
 
 /** The same for whole families of names (ambient-wire 3.7). */
@@ -107,6 +110,8 @@ const notYetPrefixes = ['ISTIO_METAJSON_', 'XDS_HEADER_', 'CA_HEADER_'] as const
 
 /** Container runtimes often allow a million, which memory would not. */
 const defaultDescriptors = 20_000;
+/** The mark that rules of Istio's agent, and of ours, let pass (ambient-wire 6.1). */
+const defaultMark = 1337;
 
 export function parseConfig(env: Settings, surroundings: Surroundings): ConfigResult<ZtunnelConfig> {
   const r = new SettingsReader(env);
@@ -119,15 +124,16 @@ export function parseConfig(env: Settings, surroundings: Surroundings): ConfigRe
     // Headers carry secrets, so the value is not shown.
     if (r.text(name) !== undefined) r.mistake(`${name}=...: not supported by this release; unset it`);
   }
-  if (r.choice('PROXY_MODE', ['shared', 'dedicated']) === 'dedicated') {
-    r.mistake('PROXY_MODE=dedicated: comes with a later release; use shared');
-  }
   if (r.choice('AQUIFER_ENGINE', ['node', 'native']) === 'native') {
     r.mistake('AQUIFER_ENGINE=native: comes with a later release; use node');
   }
 
+  const mode = parseMode(r);
+  const packetMark = r.integer('PACKET_MARK', 1, 0xffff_ffff) ?? (mode.kind === 'shared' ? defaultMark : undefined);
+
   return r.finish<ZtunnelConfig>({
     engine: 'node',
+    mode,
     workers: r.integer('AQUIFER_WORKERS', 1, 64) ?? 1,
     maxDescriptors: maxDescriptors(r, surroundings),
     workerUid: r.integer('AQUIFER_WORKER_UID', 0, 0xffff_fffe) ?? 1337,
@@ -154,10 +160,9 @@ export function parseConfig(env: Settings, surroundings: Surroundings): ConfigRe
     nodeMetadata: metadata(env),
     preferredServiceNamespace: r.text('PREFERED_SERVICE_NAMESPACE'),
 
-    zdsPath: r.text('INPOD_UDS') ?? '/var/run/ztunnel/ztunnel.sock',
     portReuse: r.boolean('INPOD_PORT_REUSE') ?? true,
-    packetMark: r.integer('PACKET_MARK', 1, 0xffff_ffff) ?? 1337,
-    originalSource: originalSource(r),
+    packetMark,
+    originalSource: originalSource(r, mode, packetMark),
     ipv6: r.boolean('IPV6_ENABLED') ?? true,
     dnsProxy: r.boolean('ISTIO_META_DNS_CAPTURE') ?? true,
 
@@ -188,9 +193,13 @@ function drainDeadline(r: SettingsReader): Millis {
   return millis(Math.max(1, grace > 10 ? grace - 5 : grace - 1) * 1000);
 }
 
-function originalSource(r: SettingsReader): ZtunnelConfig['originalSource'] {
+function originalSource(
+  r: SettingsReader,
+  mode: ProxyMode,
+  packetMark: number | undefined,
+): ZtunnelConfig['originalSource'] {
   const wanted = r.boolean('ENABLE_ORIG_SRC');
-  if (wanted === undefined) return 'auto';
+  if (wanted === undefined) return mode.kind === 'dedicated' && packetMark === undefined ? 'never' : 'auto';
   return wanted ? 'always' : 'never';
 }
 

@@ -9,7 +9,7 @@ import { seqpacketConnect } from '../native/index.ts';
 import { parseConfig } from './config.ts';
 import { processLimits } from './process-limits.ts';
 import { checkRequirements } from './requirements.ts';
-import { systemKernel } from './supervisor/kernel.ts';
+import { ownNetnsKernel, systemKernel } from './supervisor/kernel.ts';
 import { spawnWorker } from './supervisor/spawn-worker.ts';
 import { startSupervisor } from './supervisor/supervisor.ts';
 
@@ -25,11 +25,12 @@ async function main(args: readonly string[]): Promise<number> {
     reportMistakes('ztunnel', parsed.errors);
     return 2;
   }
-  checkRequirements(readFileSync('/proc/self/status', 'utf8'));
+  const { mode, workerUid } = parsed.config;
+  checkRequirements(readFileSync('/proc/self/status', 'utf8'), mode.kind);
   const stopped = Promise.withResolvers<void>();
   const supervisor = await startSupervisor({
     config: parsed.config,
-    kernel: systemKernel,
+    kernel: mode.kind === 'shared' ? systemKernel : ownNetnsKernel(workerUid),
     clock: systemClock,
     sink: parsed.sink,
     spawnWorker: () => spawnWorker(process.env, parsed.config, createLogger(parsed.sink, 'supervisor')),

@@ -3,11 +3,17 @@ import { test } from 'node:test';
 import { checkRequirements } from './requirements.ts';
 
 test('each capability that is missing is named, with what it is for', () => {
-  checkRequirements('CapEff:\t0000000000201000\n');
+  checkRequirements('CapEff:\t0000000000201000\n', 'shared');
   assert.throws(
-    () => checkRequirements('CapEff:\t0000000000200000\n'),
+    () => checkRequirements('CapEff:\t0000000000200000\n', 'shared'),
     /^(?!.*SYS_ADMIN).*CAP_NET_ADMIN is missing.*marked/s,
   );
-  assert.throws(() => checkRequirements('CapEff:\t0000000000001000\n'), /CAP_SYS_ADMIN is missing.*namespaces/);
-  assert.throws(() => checkRequirements('CapEff:\t0000000000000000\n'), /SYS_ADMIN.*\n.*NET_ADMIN/);
+  assert.throws(
+    () => checkRequirements('CapEff:\t0000000000001000\n', 'shared'),
+    /CAP_SYS_ADMIN is missing.*namespaces/,
+  );
+  assert.throws(() => checkRequirements('CapEff:\t0000000000000000\n', 'shared'), /SYS_ADMIN.*\n.*NET_ADMIN/);
+  // It enters no other namespace.
+  checkRequirements('CapEff:\t00000000000010c0\n', 'dedicated');
+  assert.throws(() => checkRequirements('CapEff:\t0000000000001080\n', 'dedicated'), /CAP_SETGID is missing/);
 });

@@ -39,6 +39,7 @@ async function main(): Promise<void> {
   const authority = createCaClient({
     ...controlPlane(config, config.ca),
     ttlSeconds: Math.ceil(config.secretTtl / 1000),
+    impersonate: config.mode.kind === 'shared',
   });
   const certificates = createCertificateStore({ authority, clock: systemClock, log: createLogger(sink, 'identity') });
   const core = new WorkerCore({

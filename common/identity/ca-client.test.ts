@@ -55,7 +55,15 @@ after(() => {
 });
 
 const sign = async (request: PbCertificateRequest) => [await ca.sign(request.csr, identity), ca.root];
-const client = () => createCaClient({ address, rootFile, tokenFile, clusterId: 'Kubernetes', ttlSeconds: 86_400 });
+const settings = () => ({
+  address,
+  rootFile,
+  tokenFile,
+  clusterId: 'Kubernetes',
+  ttlSeconds: 86_400,
+  impersonate: true,
+});
+const client = () => createCaClient(settings());
 const refused = (pattern: RegExp) => (e: unknown) =>
   e instanceof MeshError && e.code === 'IDENTITY_UNAVAILABLE' && pattern.test(e.message);
 
@@ -71,6 +79,14 @@ it('asks for the identity with token, cluster and validity, and returns key, cha
   assert.equal(certificate.chain.length, 1);
   assert.equal(certificate.roots.length, 1);
   assert.ok(certificate.notAfter - certificate.notBefore > 86_000_000);
+});
+
+it('names no identity when it asks for its own, and refuses another', async () => {
+  answer = sign;
+  const own = createCaClient({ ...settings(), impersonate: false });
+  await own.fetch(identity, never);
+  assert.equal(calls.at(-1)!.request.metadata, null);
+  await assert.rejects(own.fetch({ ...identity, serviceAccount: 'other' }, never), refused(/the leaf is for spiffe/));
 });
 
 it('reads the token and the roots again for each request', async () => {
@@ -113,12 +129,11 @@ it('refuses answers that it cannot use', async () => {
 it("names the CA's refusal, a CA that is away, and files that are missing", async () => {
   answer = () => Promise.reject(new Error('no'));
   await assert.rejects(client().fetch(identity, never), refused(/request authenticate failure/));
-  const options = { address, rootFile, tokenFile, clusterId: 'Kubernetes', ttlSeconds: 1 };
   await assert.rejects(
-    createCaClient({ ...options, address: 'localhost:1' }).fetch(identity, never),
+    createCaClient({ ...settings(), address: 'localhost:1' }).fetch(identity, never),
     refused(/localhost:1/),
   );
-  const tokenless = createCaClient({ ...options, tokenFile: join(folder, 'none') });
+  const tokenless = createCaClient({ ...settings(), tokenFile: join(folder, 'none') });
   await assert.rejects(tokenless.fetch(identity, never), refused(/token/));
 });
 

@@ -16,13 +16,15 @@ type Request = Parameters<typeof method.requestSerialize>[0];
 export interface CaClientOptions extends ControlPlane {
   /** Seconds asked for; 86,400 in ztunnel (`SECRET_TTL`). */
   readonly ttlSeconds: number;
+  /** false: the caller asks for its own identity, as a dedicated proxy does; it names none. */
+  readonly impersonate: boolean;
 }
 
 /** An answer takes milliseconds; a CA that is gone shall not hold one of the few places in the store's queue. */
 const requestTimeout = 10_000;
 
 /**
- * CreateCertificate for an impersonated identity. Roots and token are read again for each request, and each has a
+ * CreateCertificate for an impersonated identity, or for the caller's own. Roots and token are read again for each request, and each has a
  * connection of its own, so that gRPC's own back-off never comes on top of the store's. Failures are MeshError
  * IDENTITY_UNAVAILABLE, or the signal's reason.
  */
@@ -37,7 +39,9 @@ export function createCaClient(options: CaClientOptions): CertificateAuthority {
       const request = {
         csr,
         validityDuration: options.ttlSeconds,
-        metadata: structFromJson({ ImpersonatedIdentity: formatSpiffe(identity) }),
+        ...(options.impersonate && {
+          metadata: structFromJson({ ImpersonatedIdentity: formatSpiffe(identity) }),
+        }),
       };
       return readResponse(identity, privateKey, await call(connection, request, signal));
     },

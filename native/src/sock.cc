@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <string>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <vector>
 
 // linux/netfilter_ipv4.h and netfilter_ipv6/ip6_tables.h; those headers clash with netinet/in.h.
@@ -37,6 +38,8 @@ struct Spec {
   int keepAliveIdle;
   int keepAliveInterval;
   int keepAliveProbes;
+  int userTimeout;
+  int64_t owner;
 };
 
 // `family` 0 takes that of the address; an IPv4 address for an IPv6 socket becomes v4-mapped.
@@ -106,6 +109,8 @@ Spec specFrom(const Napi::Object &o) {
   s.keepAliveIdle = o.Get("keepAliveIdle").As<Napi::Number>().Int32Value();
   s.keepAliveInterval = o.Get("keepAliveInterval").As<Napi::Number>().Int32Value();
   s.keepAliveProbes = o.Get("keepAliveProbes").As<Napi::Number>().Int32Value();
+  s.userTimeout = o.Get("userTimeout").As<Napi::Number>().Int32Value();
+  s.owner = o.Get("owner").As<Napi::Number>().Int64Value();
   return s;
 }
 
@@ -135,19 +140,37 @@ UniqueFd makeSocket(const Spec &s) {
     setOption(fd.get(), IPPROTO_TCP, TCP_KEEPINTVL, s.keepAliveInterval, "TCP_KEEPINTVL");
     setOption(fd.get(), IPPROTO_TCP, TCP_KEEPCNT, s.keepAliveProbes, "TCP_KEEPCNT");
   }
+  if (s.userTimeout > 0) setOption(fd.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, s.userTimeout, "TCP_USER_TIMEOUT");
   if (s.bound) check(bind(fd.get(), s.bind.get(), s.bind.size), "bind");
   if (s.backlog > 0) check(listen(fd.get(), s.backlog), "listen");
   return fd;
 }
 
+// Netfilter's owner matches look at the file system ids that made the socket, which Linux keeps for each thread. Asking with an
+// id that does not exist returns the current one.
+void becomeOwner(uint32_t id) {
+  const long none = -1;
+  syscall(SYS_setfsgid, id);
+  syscall(SYS_setfsuid, id);
+  if (static_cast<uint32_t>(syscall(SYS_setfsgid, none)) != id || static_cast<uint32_t>(syscall(SYS_setfsuid, none)) != id) {
+    errno = EPERM;
+    fail("setfsuid");
+  }
+}
+
+// `netns` -1 is the caller's own, which takes no capability.
 Napi::Value socketsInNetns(const Napi::CallbackInfo &info) {
   const Spec spec = specFrom(info[1].As<Napi::Object>());
   const int count = intArg(info, 2);
   if (count < 1 || count > 1024) throw SysError{EINVAL, "socket", "count must be 1 to 1024"};
   std::vector<UniqueFd> fds;
-  inNetns(intArg(info, 0), [&] {
+  const auto make = [&] {
+    if (spec.owner >= 0) becomeOwner(static_cast<uint32_t>(spec.owner));
     for (int i = 0; i < count; i++) fds.push_back(makeSocket(spec));
-  });
+  };
+  const int netns = intArg(info, 0);
+  if (netns < 0) onThread(make);
+  else inNetns(netns, make);
   Napi::Array result = Napi::Array::New(info.Env(), fds.size());
   for (size_t i = 0; i < fds.size(); i++) result.Set(static_cast<uint32_t>(i), fds[i].release());
   return result;

@@ -1,6 +1,13 @@
 /** What the supervisor asks of the kernel, as one injected part: tests put loopback sockets in its place. */
 import type { Fd } from '../../common/core/brand.ts';
-import { closeFd, netnsIdentity, type SocketSpec, socketName, socketsInNetns } from '../../native/index.ts';
+import {
+  closeFd,
+  netnsIdentity,
+  type SocketSpec,
+  socketName,
+  socketsHere,
+  socketsInNetns,
+} from '../../native/index.ts';
 
 export interface Kernel {
   /** `count` equal sockets, made inside the namespace. All or none; throws NativeError. */
@@ -21,3 +28,11 @@ export const systemKernel: Kernel = {
   },
   close: closeFd,
 };
+
+/**
+ * For dedicated mode: sockets of this process's own namespace, which belong to the workers' user. Rules of a virtual machine
+ * know by that which connections are the proxy's, those that workers make themselves (to istiod) as well.
+ */
+export function ownNetnsKernel(owner: number): Kernel {
+  return { ...systemKernel, socketsInNetns: (_netns, spec, count) => socketsHere({ ...spec, owner }, count) };
+}

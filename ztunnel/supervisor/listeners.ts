@@ -16,7 +16,8 @@ export interface ListenerPlan {
 }
 
 export interface ListenerOptions {
-  readonly mark: number;
+  /** SO_MARK; undefined: none. */
+  readonly mark: number | undefined;
   readonly ipv6: boolean;
   /** Only for fixed ports. */
   readonly dnsProxy: boolean;
@@ -52,7 +53,7 @@ function steered(options: ListenerOptions): ListenerPlan[] {
 
 function fixed(options: ListenerOptions): ListenerPlan[] {
   const family = options.ipv6 ? 6 : 4;
-  const extra = { mark: options.mark, reusePort: options.portReuse, transparent: true };
+  const extra = { ...marked(options.mark), reusePort: options.portReuse, transparent: true };
   const plans: ListenerPlan[] = (
     [
       ['outbound', 15001],
@@ -65,7 +66,7 @@ function fixed(options: ListenerOptions): ListenerPlan[] {
     spec: stream(family, { ip: wildcard[family], port: port as Port }, { ...extra, ...kept(role, options) }),
   }));
   if (!options.dnsProxy) return plans;
-  const dns = { mark: options.mark, reusePort: options.portReuse };
+  const dns = { ...marked(options.mark), reusePort: options.portReuse };
   for (const f of options.ipv6 ? ([4, 6] as const) : ([4] as const)) {
     const at = { ip: loopback[f], port: 15053 as Port };
     plans.push({ role: 'dnsTcp', family: f, spec: stream(f, at, dns) });
@@ -89,20 +90,24 @@ export function socketSpec(
   { mark, keepAlive }: Pick<ListenerOptions, 'mark' | 'keepAlive'>,
 ): SocketSpec {
   const family = kind.endsWith('6') ? 6 : 4;
-  const marked = mode === 'fixed' ? { mark } : {};
+  const own = mode === 'fixed' ? marked(mark) : {};
   const common = { family, ...(family === 6 && { v6Only: true }) } as const;
   const dialled = { ...common, type: 'stream', noDelay: true, ...(keepAlive && { keepAlive }) } as const;
   switch (kind) {
     case 'outbound4':
     case 'outbound6':
-      return { ...dialled, ...marked };
+      return { ...dialled, ...own };
     case 'inbound4':
     case 'inbound6':
-      return { ...dialled, transparent: true, mark };
+      return { ...dialled, transparent: true, ...marked(mark) };
     case 'dns4':
     case 'dns6':
-      return { ...common, type: 'dgram', bind: { ip: wildcard[family], port: 0 as Port }, ...marked };
+      return { ...common, type: 'dgram', bind: { ip: wildcard[family], port: 0 as Port }, ...own };
   }
+}
+
+function marked(mark: number | undefined): Extra {
+  return mark === undefined ? {} : { mark };
 }
 
 type Extra = Pick<SocketSpec, 'mark' | 'reusePort' | 'transparent' | 'keepAlive'>;

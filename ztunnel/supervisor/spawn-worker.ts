@@ -29,12 +29,14 @@ export type WorkerSettings = Pick<ZtunnelConfig, 'workerUid' | 'tokenFile' | 'xd
 /** Options of setpriv; none, with a warning, where the worker's user could not read what a worker needs. */
 function userOptions({ workerUid, tokenFile, xds, ca }: WorkerSettings, log: Logger): readonly string[] {
   if (workerUid === 0) return [];
+  // The group is taken in any case: rules of a dedicated proxy know the connections of workers by it.
+  const group = [`--regid=${workerUid}`, '--clear-groups'];
+  const missing = capabilityObstacle(readFileSync('/proc/self/status', 'utf8'));
   const files = [program, addon, process.execPath, tokenFile, xds.rootFile, ca.rootFile];
-  const reason =
-    capabilityObstacle(readFileSync('/proc/self/status', 'utf8')) ?? obstacle(files.flatMap(pathModes), workerUid);
-  if (reason === undefined) return [`--reuid=${workerUid}`, `--regid=${workerUid}`, '--clear-groups'];
+  const reason = missing ?? obstacle(files.flatMap(pathModes), workerUid);
+  if (reason === undefined) return [`--reuid=${workerUid}`, ...group];
   log.warn('workers keep the user of ztunnel, without capabilities', { wanted_uid: workerUid, reason });
-  return [];
+  return missing === undefined ? group : [];
 }
 
 /** Throws NativeError when no socket pair can be made; a missing `setpriv` shows as the worker's exit. */

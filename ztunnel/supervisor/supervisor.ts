@@ -9,11 +9,12 @@ import type { Clock } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
 import { createLogger, LogLevels, type LogSink } from '../../common/core/log.ts';
 import { counterOf, gaugeOf, registerBuild } from '../../common/telemetry/program.ts';
-import type { SeqpacketConnection } from '../../native/index.ts';
+import { openNetns, type SeqpacketConnection } from '../../native/index.ts';
 import type { ZtunnelConfig } from '../config.ts';
 import { adminRoutes, type EndpointSources, metricsRoutes, readinessRoutes } from './endpoints.ts';
 import { createHttpServer, listen } from './http.ts';
 import type { Kernel } from './kernel.ts';
+import { OwnNetns } from './own-netns.ts';
 import { PodTable } from './pods.ts';
 import { SteeringClient } from './steering-client.ts';
 import { WorkerFleet, type WorkerProcess } from './workers.ts';
@@ -47,8 +48,9 @@ const wellKnown = { admin: 15000, metrics: 15020, readiness: 15021 };
 export async function startSupervisor(options: SupervisorOptions): Promise<Supervisor> {
   const { config, kernel, clock, sink } = options;
   const log = createLogger(sink, 'supervisor');
-  const steerPath = `${config.zdsPath}.steer`;
-  const steering = new SteeringClient({ connect: () => options.connect(steerPath), clock, log });
+  const { mode } = config;
+  const steerPath = mode.kind === 'shared' ? `${mode.zdsPath}.steer` : undefined;
+  const steering = new SteeringClient({ connect: () => options.connect(steerPath!), clock, log });
 
   const fleet: WorkerFleet = new WorkerFleet({
     count: config.workers,
@@ -62,7 +64,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   const pods: PodTable = new PodTable({
     kernel,
     workers: fleet,
-    mode: () => (existsSync(steerPath) ? 'steered' : 'fixed'),
+    mode: () => (steerPath !== undefined && existsSync(steerPath) ? 'steered' : 'fixed'),
     steer: (pod, fds) => steering.steer(pod, fds),
     listeners: {
       mark: config.packetMark,
@@ -75,14 +77,17 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     clock,
     log,
   });
-  const zds = new ZdsClient({ connect: () => options.connect(config.zdsPath), handler: pods, clock, log });
+  const source =
+    mode.kind === 'shared'
+      ? new ZdsClient({ connect: () => options.connect(mode.zdsPath), handler: pods, clock, log })
+      : new OwnNetns({ workload: mode.workload, openNetns: () => openNetns('/proc/self/ns/net'), handler: pods });
 
   let draining = false;
   const registry = supervisorMetrics(pods, fleet);
   const sources: EndpointSources = {
     pending: () => [
       ...fleet.pending,
-      ...(pods.ready ? [] : ['workload proxy manager']),
+      ...(pods.ready ? [] : [mode.kind === 'shared' ? 'workload proxy manager' : 'proxy']),
       ...(draining ? ['shutdown'] : []),
     ],
     metrics: () => collectMetrics(registry, fleet),
@@ -108,8 +113,8 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   for (const { server, host, port } of servers) await listen(server, host, port);
 
   fleet.start();
-  zds.start();
-  log.info('ztunnel started', { node: config.nodeName, workers: config.workers, zds: config.zdsPath });
+  source.start();
+  log.info('ztunnel started', { node: config.nodeName, workers: config.workers, mode: mode.kind });
 
   const portOf = (i: 0 | 1 | 2) => (servers[i].server.address() as AddressInfo).port;
   return {
@@ -119,7 +124,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
       if (draining) return;
       draining = true;
       log.info('draining', { deadline_ms: config.drainDeadline });
-      zds.stop();
+      source.stop();
       steering.close();
       await fleet.drain(config.drainDeadline).catch((e: unknown) => {
         log.error('workers did not drain', { error: describeError(e) });

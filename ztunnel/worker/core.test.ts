@@ -22,6 +22,7 @@ async function worker(nodeName: string | undefined) {
   const certificates = createCertificateStore({ authority: await createFakeCa(), clock, log: silentLogger });
   const core = new WorkerCore({
     config: {
+      mode: { kind: 'shared', zdsPath: '/nonexistent' },
       maxDescriptors: 1_000,
       compat: new Set(),
       trace: undefined,

@@ -35,6 +35,7 @@ import { Traffic } from './traffic.ts';
 /** Part of the configuration that a worker's data path uses. */
 export type CoreConfig = Pick<
   ZtunnelConfig,
+  | 'mode'
   | 'maxDescriptors'
   | 'compat'
   | 'trace'
@@ -140,7 +141,9 @@ export class WorkerCore {
       refused: (reason: Refusal) => refusals.inc({ reason }),
       serveDns: (role, fd, pod) => this.#serveDns(role, fd, pod, dns),
     };
-    this.#prefetcher = new Prefetcher(store, certificates, config.nodeName, (identity) => this.#serves(identity));
+    // A dedicated proxy is given certificates of its own workload only.
+    const prefetched = config.mode.kind === 'shared' ? config.nodeName : undefined;
+    this.#prefetcher = new Prefetcher(store, certificates, prefetched, (identity) => this.#serves(identity));
     this.#stopWatching = store.onChange((changes) => {
       const withdrawn = this.#meshChanged(changes);
       if (withdrawn === 0) return;
