@@ -70,6 +70,8 @@ export interface ZtunnelConfig {
   /** How long open connections may go on while draining. Default 5 s. */
   readonly drainDeadline: Millis;
   readonly responseBaggage: boolean;
+  /** Apps that take a PROXY header are dialled over loopback. Default true. */
+  readonly localhostAppTunnel: boolean;
   /** Policy decisions at level info. */
   readonly logPolicyDecisions: boolean;
 }
@@ -98,7 +100,6 @@ const notYet: readonly (readonly [name: string, off: string])[] = [
   ['HTTP2_STREAM_WINDOW_SIZE', String(streamWindow)],
   ['HTTP2_CONNECTION_WINDOW_SIZE', String(connectionWindow)],
   ['HTTP2_FRAME_SIZE', '1048576'],
-  ['LOCALHOST_APP_TUNNEL', 'true'],
   ['ZTUNNEL_WORKER_THREADS', ''],
   ['ZTUNNEL_CPU_LIMIT', ''],
   ['ISTIO_META_DNS_PROXY_ADDR', 'localhost:15053'],
@@ -171,6 +172,7 @@ export function parseConfig(env: Settings, surroundings: Surroundings): ConfigRe
     keepAlive: keepAlive(r),
     drainDeadline: drainDeadline(r),
     responseBaggage: r.boolean('ENABLE_RESPONSE_BAGGAGE') ?? true,
+    localhostAppTunnel: r.boolean('LOCALHOST_APP_TUNNEL') ?? true,
     logPolicyDecisions: r.boolean('AUTHZ_POLICY_INFO_LOGGING') ?? false,
   });
 }

@@ -60,6 +60,11 @@ export function isLoopback(ip: Ip): boolean {
   return ip === '::1' || ip.startsWith('127.');
 }
 
+/** The loopback address of the family that `ip` is of. */
+export function loopbackOf(ip: Ip): Ip {
+  return (isIpv6(ip) ? '::1' : '127.0.0.1') as Ip;
+}
+
 export function parsePort(value: number | string): Port | undefined {
   if (typeof value === 'string' && !/^\d{1,5}$/.test(value)) return undefined;
   const n = Number(value);

@@ -60,6 +60,8 @@ export interface InprocOptions {
   readonly workloadWait?: number;
   /** Default: one certificate for each identity, issued when it is first asked for. */
   readonly certificate?: (identity: Identity) => Promise<WorkloadCertificate>;
+  /** Default true. */
+  readonly tunnelOverLoopback?: boolean;
   /** Of the proxies; default the real one. */
   readonly clock?: Clock;
 }
@@ -107,6 +109,7 @@ export class InprocMesh {
       network: '',
       compat: options.compat ?? new Set(),
       responseBaggage: true,
+      tunnelOverLoopback: options.tunnelOverLoopback ?? true,
     };
     this.store.onChange((changes) => {
       if (changes.policies.size > 0 || changes.workloads.size > 0) this.registry.recheck();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Port } from '../../common/core/net.ts';
+import type { Ip, Port } from '../../common/core/net.ts';
 import { type MeshBatch, MeshStore } from '../../common/mesh/store.ts';
 import {
   groups,
@@ -41,6 +41,8 @@ const inbound = {
   compat: new Set<never>(),
 };
 
+const call = (authority: string, destination: Ip) => ({ authority, destination, network: '' });
+
 /** What somebody might ask the proxy to connect to; `own` are the proxy's ports in the pod. */
 const own = [15_001, 15_006, 15_008, 40_001, 40_053];
 /** These listen in the proxy's own namespace: at the pod's address they are the app's. */
@@ -49,16 +51,16 @@ const apps = [15_000, 15_020, 15_021, 8080];
 test('CONNECT to the proxy itself is refused at every port, by any address', () => {
   const store = mesh();
   for (const port of own) {
-    const decision = decideTunnel(store, inbound, `${podIp}:${port}`, podIp, new Permit());
+    const decision = decideTunnel(store, inbound, call(`${podIp}:${port}`, podIp), new Permit());
     assert.deepEqual([decision.kind, decision.kind === 'deny' && decision.status], ['deny', 503], String(port));
   }
   for (const port of [...own, ...apps]) {
     for (const authority of [`127.0.0.1:${port}`, `[::1]:${port}`, `${otherIp}:${port}`]) {
-      const decision = decideTunnel(store, inbound, authority, podIp, new Permit());
+      const decision = decideTunnel(store, inbound, call(authority, podIp), new Permit());
       assert.deepEqual([decision.kind, decision.kind === 'deny' && decision.status], ['deny', 400], authority);
     }
     const loopback = ip('127.0.0.1');
-    const decision = decideTunnel(store, inbound, `127.0.0.1:${port}`, loopback, new Permit());
+    const decision = decideTunnel(store, inbound, call(`127.0.0.1:${port}`, loopback), new Permit());
     assert.equal(decision.kind, 'deny', `loopback ${port}`);
   }
 });
@@ -67,13 +69,13 @@ test('CONNECT to the app is dialled at the address that the connection came to',
   const store = mesh();
   for (const port of apps) {
     const permit = new Permit();
-    assert.deepEqual(decideTunnel(store, inbound, `${podIp}:${port}`, podIp, permit), {
+    assert.deepEqual(decideTunnel(store, inbound, call(`${podIp}:${port}`, podIp), permit), {
       kind: 'forward',
       target: { ip: podIp, port },
       permit,
     });
   }
-  const byName = decideTunnel(store, inbound, 'web.default.svc.cluster.local:80', podIp, new Permit());
+  const byName = decideTunnel(store, inbound, call('web.default.svc.cluster.local:80', podIp), new Permit());
   assert.deepEqual(byName.kind === 'forward' && byName.target, { ip: podIp, port: 8080 });
 });
 
@@ -102,7 +104,7 @@ test('policy decides with the identity, the address and the port of the app', ()
 
 test('a denial carries the status for a CONNECT and the flag for the metrics', () => {
   const store = mesh({ policies: [policy({ name: 'none' })] });
-  const decision = decideTunnel(store, inbound, `${podIp}:8080`, podIp, new Permit());
+  const decision = decideTunnel(store, inbound, call(`${podIp}:8080`, podIp), new Permit());
   assert.ok(decision.kind === 'deny');
   assert.equal(decision.status, 401);
   assert.deepEqual(decision.cause, { kind: 'policy', flag: 'DENY' });

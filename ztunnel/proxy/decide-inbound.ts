@@ -12,7 +12,14 @@ import { type Denial, denied } from './denial.ts';
 import type { Permit } from './permit.ts';
 
 export type InboundDecision =
-  | { readonly kind: 'forward'; readonly target: SocketAddr; readonly permit: Permit }
+  | {
+      readonly kind: 'forward';
+      /** The pod's address and the app's port. */
+      readonly target: SocketAddr;
+      /** The app takes a PROXY header and is told this destination. */
+      readonly announce?: SocketAddr;
+      readonly permit: Permit;
+    }
   | Denial;
 
 export interface InboundQuestion {
@@ -25,20 +32,27 @@ export interface InboundQuestion {
   readonly compat: Compat;
 }
 
-/** `authority` as the peer sent it, `destination` the pod's address that the connection came to. */
-export function decideTunnel(
-  store: MeshReader,
-  q: InboundQuestion,
-  authority: string,
-  destination: Ip,
-  permit: Permit,
-): InboundDecision {
-  const parsed = parseAuthority(authority);
-  if (!parsed) return { ...denied('PROTOCOL', 'authority is neither ip:port nor hostname:port'), status: 400 };
+/** What a CONNECT asks for. */
+export interface TunnelCall {
+  /** As the peer sent it. */
+  readonly authority: string;
+  /** The pod's address that the connection came to. */
+  readonly destination: Ip;
+  /** The proxy's own NETWORK. */
+  readonly network: string;
+}
+
+export function decideTunnel(store: MeshReader, q: InboundQuestion, call: TunnelCall, permit: Permit): InboundDecision {
+  const { destination, network } = call;
+  const authority = parseAuthority(call.authority);
+  if (!authority) return { ...denied('PROTOCOL', 'authority is neither ip:port nor hostname:port'), status: 400 };
   if (isLoopback(destination)) return denied('LOOP', `CONNECT to loopback address ${destination}`);
-  const route = resolveInbound(store, q.local, parsed, destination, q.ownPorts);
+  const { local, ownPorts: illegalPorts } = q;
+  const clientNamespace = q.identity?.namespace ?? local.namespace;
+  const route = resolveInbound(store, { local, authority, destination, network, clientNamespace, illegalPorts });
   if (route.kind === 'refused') return { ...denied('PROTOCOL', route.reason), status: route.status };
-  return authorized(store, q, route.target, permit);
+  const decision = authorized(store, q, route.target, permit);
+  return decision.kind === 'forward' && route.announce ? { ...decision, announce: route.announce } : decision;
 }
 
 /** Plain text that was meant for the pod; `destination` is where it was going. */

@@ -1,18 +1,20 @@
 /** An HBONE stream to a pod (ambient-wire 2.4): identify -> decide -> connect -> relay -> account. */
+import type { Socket } from 'node:net';
 import { MeshError } from '../../common/core/errors.ts';
-import { formatSocketAddr } from '../../common/core/net.ts';
+import { formatSocketAddr, loopbackOf, type SocketAddr } from '../../common/core/net.ts';
 import { parseAuthority, parseBaggage, parseForwarded, parseTraceparent } from '../../common/hbone/headers.ts';
 import type { InboundTunnel } from '../../common/hbone/types.ts';
-import { sameIdentity } from '../../common/identity/spiffe.ts';
+import { formatSpiffe, sameIdentity } from '../../common/identity/spiffe.ts';
 import { identityOf } from '../../common/mesh/address.ts';
 import { inboundService } from '../../common/mesh/inbound.ts';
 import type { Workload } from '../../common/mesh/types.ts';
 import { baggageHeader } from '../../common/telemetry/baggage.ts';
-import { connectToApp } from './connect.ts';
+import { connectFromPod, connectToApp } from './connect.ts';
 import { decideTunnel, type InboundQuestion } from './decide-inbound.ts';
 import { govern } from './govern.ts';
 import { identifyPod } from './identify.ts';
 import type { ProxiedPod } from './pod.ts';
+import { proxyHeader } from './proxy-protocol.ts';
 import { relayWith } from './relay.ts';
 import { openAccount, type ProxyRuntime } from './runtime.ts';
 
@@ -48,9 +50,8 @@ export async function handleTunnel(tunnel: InboundTunnel, pod: ProxiedPod, runti
     account.trace?.('identify', `${peer.namespace}/${peer.serviceAccount} to ${local.namespace}/${local.name}`);
     const { ownPorts } = pod;
     const question: InboundQuestion = { local, source: remote.ip, identity: peer, ownPorts, compat: runtime.compat };
-    const decision = governed.decide(question, () =>
-      decideTunnel(runtime.store, question, request.authority, tunnel.local.ip, permit),
-    );
+    const call = { authority: request.authority, destination: tunnel.local.ip, network: runtime.network };
+    const decision = governed.decide(question, () => decideTunnel(runtime.store, question, call, permit));
     if (decision.kind === 'deny') {
       account.trace?.('decide', `refused: ${decision.reason}`);
       tunnel.refuse(decision.status);
@@ -58,10 +59,13 @@ export async function handleTunnel(tunnel: InboundTunnel, pod: ProxiedPod, runti
       return;
     }
     account.trace?.('decide', `allowed to ${formatSocketAddr(decision.target)}`);
-    const { target } = decision;
-    const host = request.forwarded && parseForwarded(request.forwarded)?.host;
-    account.record.service = inboundService(runtime.store, local, host, target.port);
-    const app = await connectToApp(pod, remote.ip, target, runtime.tools, tunnel.signal);
+    const { target, announce } = decision;
+    const forwarded = request.forwarded ? parseForwarded(request.forwarded)?.host : undefined;
+    const named = authority?.kind === 'hostname' ? authority.hostname : undefined;
+    account.record.service = inboundService(runtime.store, local, forwarded ?? named, target.port);
+    const app = announce
+      ? await connectToTunnel(tunnel, pod, runtime, target, announce)
+      : await connectToApp(pod, remote.ip, target, runtime.tools, tunnel.signal);
     account.trace?.('connect', `connected to ${formatSocketAddr(target)}`);
     if (tunnel.signal.aborted || permit.withdrawn !== undefined) {
       app.destroy();
@@ -77,6 +81,21 @@ export async function handleTunnel(tunnel: InboundTunnel, pod: ProxiedPod, runti
   } finally {
     governed.release();
   }
+}
+
+/** An app that takes a PROXY header, which is the first that it gets: it speaks for the client, so the socket need not. */
+async function connectToTunnel(
+  { remote, peer, signal }: InboundTunnel,
+  pod: ProxiedPod,
+  { tools, tunnelOverLoopback }: ProxyRuntime,
+  target: SocketAddr,
+  announce: SocketAddr,
+): Promise<Socket> {
+  const app = tunnelOverLoopback
+    ? await connectFromPod(pod, { ip: loopbackOf(target.ip), port: target.port }, tools, signal)
+    : await connectToApp(pod, remote.ip, target, tools, signal);
+  app.write(proxyHeader({ source: remote, destination: announce, spiffe: formatSpiffe(peer) }));
+  return app;
 }
 
 /** For labels only. An address that has moved on to another workload must not lend it the connection. */

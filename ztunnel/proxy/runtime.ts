@@ -30,6 +30,8 @@ export interface ProxyRuntime {
   readonly compat: Compat;
   /** Baggage in answers, and use of the peer's baggage in metrics. */
   readonly responseBaggage: boolean;
+  /** Apps that take a PROXY header are dialled over loopback, else at the pod's address. */
+  readonly tunnelOverLoopback: boolean;
 }
 
 /** Opens the account of a connection; `destination` is where it wants to go, as far as that is known. */

@@ -35,6 +35,7 @@ async function worker(nodeName: string | undefined) {
       poolMaxStreams: 100,
       poolUnusedRelease: millis(300_000),
       responseBaggage: true,
+      localhostAppTunnel: true,
       logPolicyDecisions: false,
     },
     store,

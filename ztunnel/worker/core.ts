@@ -48,6 +48,7 @@ export type CoreConfig = Pick<
   | 'poolMaxStreams'
   | 'poolUnusedRelease'
   | 'responseBaggage'
+  | 'localhostAppTunnel'
   | 'logPolicyDecisions'
 >;
 
@@ -116,6 +117,7 @@ export class WorkerCore {
       network: config.network,
       compat: config.compat,
       responseBaggage: config.responseBaggage,
+      tunnelOverLoopback: config.localhostAppTunnel,
     };
     const dns: DnsTools = {
       store,
