@@ -4,14 +4,14 @@ import { flushCompileCache } from 'node:module';
 import { reportMistakes } from '../common/config/reader.ts';
 import { systemClock } from '../common/core/clock.ts';
 import { describeError } from '../common/core/errors.ts';
-import { createLogger } from '../common/core/log.ts';
+import { createLogger, type Logger } from '../common/core/log.ts';
 import { seqpacketConnect } from '../native/index.ts';
 import { parseConfig } from './config.ts';
 import { processLimits } from './process-limits.ts';
 import { checkRequirements } from './requirements.ts';
 import { ownNetnsKernel, systemKernel } from './supervisor/kernel.ts';
-import { spawnWorker } from './supervisor/spawn-worker.ts';
-import { startSupervisor } from './supervisor/supervisor.ts';
+import { compileArgv, spawnWorker } from './supervisor/spawn-worker.ts';
+import { compiledFrom, fillWorkerCache } from './supervisor/worker-cache.ts';
 
 const usage = 'usage: ztunnel [proxy ztunnel]   (settings come from the environment; see ztunnel/config.ts)\n';
 
@@ -25,24 +25,43 @@ async function main(args: readonly string[]): Promise<number> {
     reportMistakes('ztunnel', parsed.errors);
     return 2;
   }
-  const { mode, workerUid } = parsed.config;
+  const { config, sink } = parsed;
+  const { mode, workerUid } = config;
   checkRequirements(readFileSync('/proc/self/status', 'utf8'), mode.kind);
+  const log = createLogger(sink, 'supervisor');
+  const spawn = () => spawnWorker(process.env, config, log);
+  // A worker loads for longer than the supervisor, so the first one starts before the supervisor's own modules are loaded.
+  const early = [spawn()];
+  const { startSupervisor } = await import('./supervisor/supervisor.ts');
   const stopped = Promise.withResolvers<void>();
   const supervisor = await startSupervisor({
-    config: parsed.config,
+    config,
     kernel: mode.kind === 'shared' ? systemKernel : ownNetnsKernel(workerUid),
     clock: systemClock,
-    sink: parsed.sink,
-    spawnWorker: () => spawnWorker(process.env, parsed.config, createLogger(parsed.sink, 'supervisor')),
+    sink,
+    spawnWorker: () => early.pop() ?? spawn(),
     connect: seqpacketConnect,
     onQuit: () => stopped.resolve(),
   });
   flushCompileCache();
   process.once('SIGTERM', () => stopped.resolve());
   process.once('SIGINT', () => stopped.resolve());
+  if (workerUid !== process.geteuid?.()) void supervisor.warm.then(() => prepareNextWorker(workerUid, log));
   await stopped.promise;
   await supervisor.drain();
   return 0;
+}
+
+async function prepareNextWorker(uid: number, log: Logger): Promise<void> {
+  const folder = process.env['NODE_COMPILE_CACHE'];
+  if (folder === undefined) return;
+  try {
+    if (await fillWorkerCache({ folder, argv: compileArgv, uid, sources: compiledFrom })) {
+      log.info('compiled code was put aside, for the next worker to start faster', { folder });
+    }
+  } catch (e) {
+    log.info('workers start more slowly than they could', { folder, error: describeError(e) });
+  }
 }
 
 main(process.argv.slice(2)).then(

@@ -85,7 +85,10 @@ async function main(): Promise<void> {
     signal: stopped.signal,
   });
   // One resource that is NACKed must not keep all pods of the node without traffic; the node counts as ready by the ACK.
-  void mesh.applied.then(() => core.serve());
+  void mesh.applied.then(() => {
+    core.serve();
+    link.send({ kind: 'warm' });
+  });
   void mesh.ready.then(() => {
     // For the next worker: this one may end by a kill, which writes nothing.
     flushCompileCache();
@@ -119,6 +122,9 @@ function controlPlane(
 // The supervisor tells workers when to end; a terminal's signal goes to the whole group.
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);
+
+// Everything is loaded now, for whom `compile` is enough (supervisor/worker-cache.ts).
+if (process.argv[2] === 'compile') process.exit(0);
 
 main().then(
   () => process.exit(0),

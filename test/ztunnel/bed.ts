@@ -98,7 +98,7 @@ export class Bed {
     return this.#supervisor!;
   }
 
-  /** The supervisor with its workers, and an agent that waits for it. */
+  /** The supervisor with its workers, which know these addresses, and an agent that it has connected to. */
   async startZtunnel(env: Record<string, string> = {}): Promise<void> {
     const zds = join(this.controlPlane.folder, 'ztunnel.sock');
     this.#agent ??= new Agent(zds);
@@ -124,6 +124,10 @@ export class Bed {
       ports: { admin: 0, metrics: 0, readiness: 0 },
       onQuit: () => undefined,
     });
+    const told = Array.from({ length: parsed.config.workers }, () =>
+      this.controlPlane.tell([pods.a, pods.b, echoService]),
+    );
+    await Promise.all(told);
     await this.#agent.connected(hellos + 1);
   }
 

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { until } from '../../common/testing/until.ts';
 import { skipUnless } from '../harness/require.ts';
-import { address, Bed, burst, echoService, pods, vip } from './bed.ts';
+import { address, Bed, burst, vip } from './bed.ts';
 
 /** Opens connections one by one and keeps them; prints how many answered, then one line for each line it is given. */
 const hold = `
@@ -39,7 +39,6 @@ describe('ztunnel at its limits', { skip: skipUnless('root', 'addon', 'program:n
 
   async function start(env: Record<string, string> = {}): Promise<void> {
     await bed.startZtunnel(env);
-    await bed.controlPlane.tell([pods.a, pods.b, echoService]);
     assert.equal(await bed.add('a'), '');
     assert.equal(await bed.add('b'), '');
     assert.equal(await bed.agent.ask({ kind: 'snapshotSent' }), '');
@@ -85,8 +84,6 @@ describe('ztunnel at its limits', { skip: skipUnless('root', 'addon', 'program:n
 
   test('two workers share the connections, and their metrics are added up', async () => {
     await bed.startZtunnel({ AQUIFER_WORKERS: '2' });
-    const world = [pods.a, pods.b, echoService];
-    await Promise.all([bed.controlPlane.tell(world), bed.controlPlane.tell(world)]);
     assert.equal(await bed.add('a'), '');
     assert.equal(await bed.add('b'), '');
     assert.equal(await bed.agent.ask({ kind: 'snapshotSent' }), '');

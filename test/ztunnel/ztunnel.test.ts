@@ -23,7 +23,6 @@ describe('ztunnel in pods', { skip: skipUnless('root', 'addon', 'program:nft', '
   before(async () => {
     bed = await Bed.make();
     await bed.startZtunnel();
-    await bed.controlPlane.tell([pods.a, pods.b, echoService]);
     assert.equal(await bed.add('a'), '');
     assert.equal(await bed.add('b'), '');
     assert.equal(await bed.agent.ask({ kind: 'snapshotSent' }), '');

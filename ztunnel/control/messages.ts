@@ -48,6 +48,8 @@ export type ToWorker =
 
 export type ToSupervisor =
   | { readonly kind: 'hello' }
+  /** The mesh is known: what is in the listeners' backlogs is served from now on. */
+  | { readonly kind: 'warm' }
   /** What this worker waits for before it is ready; empty: ready. */
   | { readonly kind: 'pending'; readonly items: readonly string[] }
   /** The pod's listeners are being accepted from. */
@@ -75,6 +77,8 @@ export function decodeFromWorker(data: Uint8Array): ToSupervisor {
   switch (m['kind']) {
     case 'hello':
       return { kind: 'hello' };
+    case 'warm':
+      return { kind: 'warm' };
     case 'pending': {
       const items = m['items'];
       if (!Array.isArray(items) || items.length > 16 || !items.every((i) => isText(i, 100))) break;

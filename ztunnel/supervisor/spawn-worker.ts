@@ -26,6 +26,12 @@ const allocator = { MALLOC_MMAP_THRESHOLD_: '1048576', MALLOC_TRIM_THRESHOLD_: '
 
 export type WorkerSettings = Pick<ZtunnelConfig, 'workerUid' | 'tokenFile' | 'xds' | 'ca'>;
 
+/** The worker's program as it is started, without what becomes of its user. */
+const argv = [process.execPath, ...process.execArgv, heap, program] as const;
+
+/** Loads the worker's program and ends. */
+export const compileArgv: readonly [string, ...string[]] = [...argv, 'compile'];
+
 /** Options of setpriv; none, with a warning, where the worker's user could not read what a worker needs. */
 function userOptions({ workerUid, tokenFile, xds, ca }: WorkerSettings, log: Logger): readonly string[] {
   if (workerUid === 0) return [];
@@ -43,24 +49,19 @@ function userOptions({ workerUid, tokenFile, xds, ca }: WorkerSettings, log: Log
 export function spawnWorker(env: NodeJS.ProcessEnv, config: WorkerSettings, log: Logger): WorkerProcess {
   const user = userOptions(config, log);
   const [ours, theirs] = seqpacketPair();
-  const child = spawn('setpriv', [...user, ...dropAll, process.execPath, ...process.execArgv, heap, program], {
+  const child = spawn('setpriv', [...user, ...dropAll, ...argv], {
     env: { ...allocator, ...env },
     stdio: ['ignore', 'inherit', 'inherit', theirs],
   });
   closeFd(theirs);
   const connection = seqpacketFromFd(ours);
+  const ended = Promise.withResolvers<string>();
+  child.once('exit', (code, signal) => ended.resolve(signal ? `signal ${signal}` : `exit code ${code}`));
+  child.once('error', (e) => ended.resolve(`cannot run setpriv (package util-linux): ${e.message}`));
   return {
     pid: child.pid ?? 0,
     connection,
-    onExit(handler) {
-      let reported = false;
-      const once = (how: string) => {
-        if (!reported) handler(how);
-        reported = true;
-      };
-      child.once('exit', (code, signal) => once(signal ? `signal ${signal}` : `exit code ${code}`));
-      child.once('error', (e) => once(`cannot run setpriv (package util-linux): ${e.message}`));
-    },
+    onExit: (handler) => void ended.promise.then(handler),
     kill: (signal) => void child.kill(signal),
   };
 }

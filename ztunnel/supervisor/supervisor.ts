@@ -38,6 +38,8 @@ export interface Supervisor {
   /** Ports that the servers have. */
   readonly ports: { readonly admin: number; readonly metrics: number; readonly readiness: number };
   readonly workerPids: () => readonly number[];
+  /** Resolves when the workers know the mesh; only then this proxy asks the agent for pods. */
+  readonly warm: Promise<unknown>;
   /** Stops accepting, lets connections end until the deadline, resolves when the workers are gone. */
   drain(): Promise<void>;
 }
@@ -113,13 +115,15 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   for (const { server, host, port } of servers) await listen(server, host, port);
 
   fleet.start();
-  source.start();
+  // A proxy that cannot serve must not take the pods over from one that does, which goes on until it is told to stop.
+  void fleet.warm.then(() => source.start());
   log.info('ztunnel started', { node: config.nodeName, workers: config.workers, mode: mode.kind });
 
   const portOf = (i: 0 | 1 | 2) => (servers[i].server.address() as AddressInfo).port;
   return {
     ports: { admin: portOf(0), metrics: portOf(1), readiness: portOf(2) },
     workerPids: () => fleet.pids,
+    warm: fleet.warm,
     async drain() {
       if (draining) return;
       draining = true;

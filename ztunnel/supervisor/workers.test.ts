@@ -94,6 +94,22 @@ test('a worker that says hello is told of the pods; until it is ready the node w
   assert.deepEqual(workers.pending, []);
 });
 
+test('the fleet is warm once every worker has known the mesh, and stays so', async () => {
+  const { workers, spawned } = fleet();
+  let warm = false;
+  void workers.warm.then(() => {
+    warm = true;
+  });
+  spawned[0]!.say({ kind: 'hello' });
+  spawned[0]!.say({ kind: 'pending', items: [] });
+  await Promise.resolve();
+  assert.equal(warm, false);
+  spawned[0]!.say({ kind: 'warm' });
+  await workers.warm;
+  spawned[0]!.exit();
+  await workers.warm;
+});
+
 test('a worker that dies is started again, and the next one gets the same listeners', () => {
   const { workers, spawned, clock } = fleet();
   spawned[0]!.exit();

@@ -46,10 +46,13 @@ const maxMetrics = 16 * 1024 * 1024;
 
 export class WorkerFleet implements PodWorkers {
   readonly #slots: Slot[];
+  /** Resolves when every worker has known the mesh once: what it is given it can serve. */
+  readonly warm: Promise<unknown>;
   #nextCollect = 1;
 
   constructor(options: WorkerFleetOptions) {
     this.#slots = Array.from({ length: options.count }, (_, index) => new Slot(index, options));
+    this.warm = Promise.all(this.#slots.map((s) => s.warm.promise));
   }
 
   start(): void {
@@ -102,6 +105,7 @@ interface Collecting {
 
 /** One place for a worker; the processes in it come and go. */
 class Slot {
+  readonly warm = Promise.withResolvers<void>();
   readonly #index: number;
   readonly #options: WorkerFleetOptions;
   readonly #serving = new Map<number, (error: string) => void>();
@@ -221,6 +225,9 @@ class Slot {
       case 'hello':
         this.#options.log.info('worker started', { worker: this.#index, pid: worker.pid });
         for (const { message: pod, fds } of this.#options.pods()) this.send(pod, fds);
+        return;
+      case 'warm':
+        this.warm.resolve();
         return;
       case 'pending':
         this.#pending = message.items;
