@@ -15,11 +15,12 @@ const addon = fileURLToPath(new URL('../../native/index.ts', import.meta.url));
 const dropAll = ['--bounding-set=-all', '--inh-caps=-all', '--ambient-caps=-all', '--no-new-privs'] as const;
 
 /**
- * Relayed chunks are short-lived buffers of 64 KiB outside V8's heap, which frees them only when it collects. With its default
- * young generation they pile up and start full collections (a sixth of a busy worker's time, by perf); with 2 MiB (MiB is the
- * unit) one stream went from 1.9 to 2.4 Gbit/s. 1 MiB is faster still for streams but costs requests a second.
+ * Relayed chunks are short-lived buffers of up to 64 KiB outside V8's heap, which frees them only when it collects. With its
+ * default young generation they pile up and start full collections, so it gets 2 MiB (MiB is the unit; 1 MiB costs requests
+ * a second). Freed by a thread, they count as used until the next collection, which again starts full ones: with both flags
+ * one stream costs 3.2 s/GB of both workers' CPU, without the second 6.0, of which 40 % were full collections (perf).
  */
-const heap = '--max-semi-space-size=2';
+const heap = ['--max-semi-space-size=2', '--no-concurrent-array-buffer-sweeping'] as const;
 
 /** bytes. Keeps glibc from returning each of those buffers to the kernel, which would have to clear its pages again: 10 %. */
 const allocator = { MALLOC_MMAP_THRESHOLD_: '1048576', MALLOC_TRIM_THRESHOLD_: '33554432' };
@@ -27,7 +28,7 @@ const allocator = { MALLOC_MMAP_THRESHOLD_: '1048576', MALLOC_TRIM_THRESHOLD_: '
 export type WorkerSettings = Pick<ZtunnelConfig, 'workerUid' | 'tokenFile' | 'xds' | 'ca'>;
 
 /** The worker's program as it is started, without what becomes of its user. */
-const argv = [process.execPath, ...process.execArgv, heap, program] as const;
+const argv = [process.execPath, ...process.execArgv, ...heap, program] as const;
 
 /** Loads the worker's program and ends. */
 export const compileArgv: readonly [string, ...string[]] = [...argv, 'compile'];
