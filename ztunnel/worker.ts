@@ -16,6 +16,7 @@ import { ztunnelNode } from '../common/xds/node.ts';
 import { bindSocket, closeFd, originalDestination, seqpacketFromFd, socketName } from '../native/index.ts';
 import { type ControlPlaneConfig, parseConfig, type ZtunnelConfig } from './config.ts';
 import { nameservers } from './dns/resolv-conf.ts';
+import { systemLookup } from './dns/system-lookup.ts';
 import { nodeEngine } from './engine.ts';
 import { hasCapabilities, processLimits } from './process-limits.ts';
 import { dialer } from './proxy/dial.ts';
@@ -58,6 +59,7 @@ async function main(): Promise<void> {
       originalSource: config.originalSource,
       sourceLost: warnOnce(createLogger(sink, 'proxy')),
     },
+    lookup: systemLookup(),
     originalDestination,
     socketName,
     requestSockets: (pod, socket, count) => link.send({ kind: 'need', pod, socket, count }),

@@ -2,6 +2,7 @@
 
 import type { OutgoingHttpHeaders } from 'node:http';
 import { type ClientHttp2Stream, connect, constants } from 'node:http2';
+import type { Duplex } from 'node:stream';
 import { abortable } from '../core/abortable.ts';
 import type { Clock } from '../core/clock.ts';
 import { MeshError } from '../core/errors.ts';
@@ -18,7 +19,7 @@ import {
   keepAlive,
   openConnectionWindow,
 } from './session.ts';
-import type { ConnectHeaders, DialTarget, HbonePoolOptions, OutboundTunnel } from './types.ts';
+import type { ConnectHeaders, DialTarget, HbonePoolOptions, InnerTarget, OutboundTunnel } from './types.ts';
 import { createUnreadGuard } from './unread-guard.ts';
 
 export interface ClientConnection {
@@ -36,25 +37,49 @@ export interface ClientConnection {
 }
 
 /** Rejects with MeshError CONNECT_TIMEOUT, TLS_FAILED or H2_FAILED, with what the ports reject with, or the signal's reason. */
-export async function dialConnection(
+export function dialConnection(
   options: HbonePoolOptions,
   target: DialTarget,
   signal: AbortSignal,
   onClosed: (connection: ClientConnection) => void,
 ): Promise<ClientConnection> {
-  const address = formatSocketAddr(target.address);
+  const dial = (either: AbortSignal) =>
+    abortable(options.dial(target.address, either), either, (late) => {
+      late.on('error', () => undefined);
+      late.destroy();
+    });
+  const carrier = { address: formatSocketAddr(target.address), get: dial, slow: 'CONNECT_TIMEOUT' } as const;
+  return startConnection(options, carrier, target, signal, onClosed);
+}
+
+/** What a connection is made over. */
+export interface Carrier {
+  /** For messages. */
+  readonly address: string;
+  /** A stream that is connected already. */
+  readonly get: (signal: AbortSignal) => Promise<Duplex>;
+  /** What a deadline means that passes before it is there. */
+  readonly slow: 'CONNECT_TIMEOUT' | 'TLS_FAILED';
+}
+
+/** As `dialConnection`; the carrier is destroyed when this fails after it was there. */
+export async function startConnection(
+  options: Pick<HbonePoolOptions, 'clock' | 'certificate'>,
+  carrier: Carrier,
+  target: InnerTarget,
+  signal: AbortSignal,
+  onClosed: (connection: ClientConnection) => void,
+): Promise<ClientConnection> {
+  const { address } = carrier;
   const deadline = new AbortController();
-  let stage: 'CONNECT_TIMEOUT' | 'TLS_FAILED' | 'H2_FAILED' = 'CONNECT_TIMEOUT';
+  let stage: Carrier['slow'] | 'H2_FAILED' = carrier.slow;
   const timer = options.clock.after(handshakeTimeout, () =>
     deadline.abort(new MeshError(stage, `no HBONE connection to ${address} within ${handshakeTimeout} ms`)),
   );
   const either = AbortSignal.any([signal, deadline.signal]);
   try {
     const certificate = await abortable(options.certificate(target.source), either);
-    const raw = await abortable(options.dial(target.address, either), either, (late) => {
-      late.on('error', () => undefined);
-      late.destroy();
-    });
+    const raw = await carrier.get(either);
     stage = 'TLS_FAILED';
     const authenticated = await connectTls(raw, certificate, target.expected, either);
     stage = 'H2_FAILED';

@@ -1,5 +1,8 @@
 import { hboneCompliance } from '../../test/compliance/hbone.ts';
+import { hboneInnerCompliance } from '../../test/compliance/hbone-inner.ts';
 import { createHbonePool } from './pool.ts';
 import { createHboneServer } from './server.ts';
 
-hboneCompliance({ name: 'node', createServer: createHboneServer, createPool: createHbonePool });
+const engine = { name: 'node', createServer: createHboneServer, createPool: createHbonePool };
+hboneCompliance(engine);
+hboneInnerCompliance(engine);

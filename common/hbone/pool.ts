@@ -1,4 +1,5 @@
 /** The client half of the `node` engine: which connection carries which tunnel (ambient-wire 1.6). */
+import type { Duplex } from 'node:stream';
 import { millis } from '../core/brand.ts';
 import type { Timer } from '../core/clock.ts';
 import { MeshError } from '../core/errors.ts';
@@ -6,8 +7,9 @@ import { formatSocketAddr } from '../core/net.ts';
 import { formatSpiffe } from '../identity/spiffe.ts';
 import { type ClientConnection, dialConnection } from './client-connection.ts';
 import { Emptying } from './emptying.ts';
+import { connectInner } from './inner.ts';
 import { defaultMaxStreams } from './session.ts';
-import type { ConnectHeaders, DialTarget, HbonePool, HbonePoolOptions, OutboundTunnel } from './types.ts';
+import type { ConnectHeaders, DialTarget, HbonePool, HbonePoolOptions, InnerTarget, OutboundTunnel } from './types.ts';
 
 const defaultUnusedRelease = 300_000;
 /** A peer that refuses this many streams as unprocessed, each on another connection, will refuse the next one too. */
@@ -55,6 +57,24 @@ export function createHbonePool(options: HbonePoolOptions): HbonePool {
         throw new MeshError('H2_FAILED', `${address} takes no streams: ${maxAttempts} connections went away unused`);
       }
     }
+  }
+
+  function connectInside(
+    carrier: Duplex,
+    target: InnerTarget,
+    headers: ConnectHeaders,
+    signal: AbortSignal,
+  ): Promise<OutboundTunnel> {
+    if (ended) {
+      carrier.destroy();
+      return Promise.reject(poolEnded());
+    }
+    const onStarted = (connection: ClientConnection) => void connections.add(connection);
+    const onClosed = (connection: ClientConnection) => {
+      connections.delete(connection);
+      emptying.check();
+    };
+    return connectInner(options, carrier, target, headers, signal, onStarted, onClosed);
   }
 
   /** A connection with one stream reserved on it. */
@@ -194,6 +214,7 @@ export function createHbonePool(options: HbonePoolOptions): HbonePool {
 
   return {
     connect,
+    connectInside,
     close,
     get connections() {
       return connections.size;

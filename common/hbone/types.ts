@@ -69,6 +69,13 @@ export interface DialTarget {
   readonly sourceIp: string;
 }
 
+/** The far end of an HBONE connection inside a tunnel (double HBONE, ambient-wire 2.3). */
+export interface InnerTarget {
+  /** Any of these must be among the peer's SPIFFE URIs; empty always fails. */
+  readonly expected: readonly Identity[];
+  readonly source: Identity;
+}
+
 export interface ConnectHeaders {
   readonly authority: string;
   readonly baggage: string;
@@ -92,6 +99,16 @@ export interface HbonePool {
    * close, what `dial` and `certificate` reject with, or the signal's reason.
    */
   connect(target: DialTarget, headers: ConnectHeaders, signal: AbortSignal): Promise<OutboundTunnel>;
+  /**
+   * A connection of its own inside `carrier`, which is a tunnel's stream: TLS, HTTP/2 and one tunnel that nothing else shares.
+   * Takes the carrier over and closes it with the tunnel, also on failure. Rejects as `connect` does.
+   */
+  connectInside(
+    carrier: Duplex,
+    target: InnerTarget,
+    headers: ConnectHeaders,
+    signal: AbortSignal,
+  ): Promise<OutboundTunnel>;
   /** Open connections, for metrics and tests. */
   readonly connections: number;
   /** No new connection; open streams end by themselves or at the deadline. */

@@ -16,8 +16,12 @@ export function identityOf(w: Workload): Identity {
 /** The service's SANs that are SPIFFE ids, and the workload's own identity. */
 export function expectedIdentities(workload: Workload, service: Service | undefined): readonly Identity[] {
   const own = identityOf(workload);
-  const sans = (service?.subjectAltNames ?? []).flatMap((san) => parseSpiffe(san) ?? []);
-  return [...sans.filter((id) => !sameIdentity(id, own)), own];
+  return [...serviceIdentities(service).filter((id) => !sameIdentity(id, own)), own];
+}
+
+/** The service's SANs that are SPIFFE ids. */
+export function serviceIdentities(service: Service | undefined): readonly Identity[] {
+  return (service?.subjectAltNames ?? []).flatMap((san) => parseSpiffe(san) ?? []);
 }
 
 /** The original address if it is the workload's, else its first one that the service allows, same family first. */

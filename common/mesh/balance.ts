@@ -8,6 +8,12 @@ export type Balanced =
   | { readonly kind: 'none'; readonly reason: string };
 
 /**
+ * `strict`: the service must declare the port. `tunnel-exempt`: an endpoint with an application tunnel need not have it, since
+ * the HBONE port of a waypoint is asked for, which the proxy in front of it serves.
+ */
+export type PortRule = 'strict' | 'tunnel-exempt';
+
+/**
  * `endpoints` are the usable ones of the store. `random` gives [0, 1) and is asked once.
  * Endpoints of capacity 0 and those that cannot be reached or lack the port are never chosen.
  */
@@ -17,15 +23,17 @@ export function balance(
   servicePort: number,
   source: Workload,
   random: () => number,
+  rule: PortRule = 'strict',
 ): Balanced {
   const declared = mapped(service.ports, servicePort);
-  if (declared === undefined) {
+  if (declared === undefined && rule === 'strict') {
     return { kind: 'none', reason: `service ${service.namespace}/${service.hostname} has no port ${servicePort}` };
   }
   const candidates: Candidate[] = [];
   for (const endpoint of endpoints) {
-    const targetPort = endpointPort(endpoint, servicePort, declared);
     const { workload } = endpoint;
+    if (declared === undefined && !workload.applicationTunnel) continue;
+    const targetPort = endpointPort(endpoint, servicePort, declared ?? 0);
     if (targetPort === undefined || workload.capacity === 0 || !reachable(workload, source)) continue;
     candidates.push({ workload, targetPort });
   }

@@ -1,19 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import type { Compat } from '../core/compat.ts';
 import { parseSocketAddr } from '../core/net.ts';
 import { anyIp } from '../testing/arbitraries.ts';
-import {
-  identity,
-  ip,
-  networkAddress,
-  port,
-  serves,
-  service,
-  storeOf,
-  waypoint,
-  workload,
-} from '../testing/builders.ts';
+import { identity, ip, networkAddress, port, serves, service, storeOf, workload } from '../testing/builders.ts';
 import { findAddress, workloadIp } from './address.ts';
 import { type OutboundRoute, resolveOutbound } from './outbound.ts';
 import type { MeshStore } from './store.ts';
@@ -21,8 +12,16 @@ import type { Workload } from './types.ts';
 
 const source = workload({ name: 'client', addresses: [ip('10.0.0.9')] });
 
+const noCompat: Compat = new Set();
+
 function outbound(store: MeshStore, target: string, from: Workload = source): OutboundRoute {
-  return resolveOutbound(store, { source: from, target: parseSocketAddr(target)!, network: '', random: () => 0 });
+  return resolveOutbound(store, {
+    source: from,
+    target: parseSocketAddr(target)!,
+    network: '',
+    compat: new Set(),
+    random: () => 0,
+  });
 }
 
 function refusal(route: OutboundRoute): string {
@@ -45,7 +44,7 @@ test('a workload by its address: HBONE to port 15008 for the port asked for, or 
     kind: 'hbone',
     workload: hbone,
     dial: { ip: '10.0.0.1', port: 15_008 },
-    target: { ip: '10.0.0.1', port: 8080 },
+    authority: '10.0.0.1:8080',
     expected: [identity('default', 'web')],
   });
   assert.deepEqual(outbound(store, '10.0.0.2:8080'), {
@@ -70,7 +69,7 @@ test('a VIP becomes an endpoint with its target port; SANs of the service prove 
     workload: hbone,
     service: named,
     dial: { ip: '10.0.0.1', port: 15_008 },
-    target: { ip: '10.0.0.1', port: 8080 },
+    authority: '10.0.0.1:8080',
     expected: [identity('other', 'x'), identity('default', 'web')],
   });
 });
@@ -101,31 +100,11 @@ test('the ports of the proxy itself on loopback are refused', () => {
     source,
     target: parseSocketAddr('127.0.0.1:40000')!,
     network: '',
+    compat: noCompat,
     illegalPorts: new Set([40_000]),
     random: () => 0,
   });
   assert.match(refusal(route), /^LOOP/);
-});
-
-test('what is behind a waypoint is refused, with its name', () => {
-  const wp = waypoint('infra/wp.infra.svc.cluster.local');
-  const guarded = service({ ...svc, waypoint: wp });
-  assert.match(
-    refusal(outbound(storeOf(guarded, hbone), '10.96.0.1:80')),
-    /^UNSUPPORTED: service default\/svc.* is behind waypoint infra\/wp\.infra\.svc\.cluster\.local/,
-  );
-  const weighted = service({ ...svc, weightedWaypoints: [{ waypoint: wp, weight: 1 }] });
-  assert.match(refusal(outbound(storeOf(weighted, hbone), '10.96.0.1:80')), /^UNSUPPORTED/);
-  const weightless = service({ ...svc, weightedWaypoints: [{ waypoint: wp, weight: 0 }] });
-  assert.equal(outbound(storeOf(weightless, hbone), '10.96.0.1:80').kind, 'hbone');
-  const pod = { ...hbone, waypoint: wp };
-  assert.match(refusal(outbound(storeOf(svc, pod), '10.0.0.1:80')), /^UNSUPPORTED: workload default\/h is behind/);
-  assert.equal(outbound(storeOf(svc, pod), '10.96.0.1:80').kind, 'hbone', 'service traffic never uses it');
-});
-
-test('another network is refused', () => {
-  const far = workload({ name: 'far', network: 'net-2', networkGateway: waypoint('a/gw'), services: serves(svc) });
-  assert.match(refusal(outbound(storeOf(svc, far), '10.96.0.1:80')), /^UNSUPPORTED: .* network "net-2"/);
 });
 
 test('a PASSTHROUGH service goes where it was sent, but what takes HBONE there gets HBONE', () => {
@@ -141,19 +120,29 @@ test('a PASSTHROUGH service goes where it was sent, but what takes HBONE there g
   assert.equal(outbound(store, '10.0.0.2:443').kind, 'plain');
 });
 
-test('an endpoint known by name only is to be resolved; one of the wrong family is refused', () => {
+test('an endpoint known by name only goes on at the address that DNS gives; one of the wrong family is refused', () => {
   const byName = workload({ name: 'n', hostname: 'db.example', services: serves(svc) });
   const route = outbound(storeOf(svc, byName), '10.96.0.1:80');
-  assert.deepEqual(route, {
-    kind: 'hostname',
-    hostname: 'db.example',
-    preferIpv6: false,
-    workload: byName,
-    port: 8080,
+  assert.ok(route.kind === 'hostname');
+  assert.deepEqual(
+    [route.hostname, route.preferIpv6, route.workload, route.service],
+    ['db.example', false, byName, svc],
+  );
+  const at = route.at(ip('192.0.2.7'));
+  assert.ok(at.kind === 'hbone');
+  assert.deepEqual([at.dial, at.authority], [{ ip: '192.0.2.7', port: 15_008 }, '192.0.2.7:8080']);
+  const outside = storeOf(svc, { ...byName, tunnelProtocol: 'NONE' });
+  const plainRoute = outbound(outside, '10.96.0.1:80');
+  assert.deepEqual(plainRoute.kind === 'hostname' && plainRoute.at(ip('192.0.2.7')), {
+    kind: 'plain',
+    target: { ip: '192.0.2.7', port: 8080 },
+    workload: { ...byName, tunnelProtocol: 'NONE' },
     service: svc,
   });
   const v6only = service({ ...svc, ipFamilies: 'IPV6_ONLY' });
   assert.match(refusal(outbound(storeOf(v6only, hbone), '10.96.0.1:80')), /no address of a family/);
+  const withAddress = { ...hbone, hostname: 'db.example' };
+  assert.match(refusal(outbound(storeOf(v6only, withAddress), '10.96.0.1:80')), /no address of a family/);
 });
 
 test('which address of a workload', () => {
@@ -180,7 +169,7 @@ test('whatever is known as HBONE is never reached in plain text', () => {
       const s = service({ loadBalancing, addresses: vip ? [{ network: '', ip: addresses[0]! }] : [] });
       const w = workload({ addresses, services: serves(s) });
       for (const target of addresses) {
-        const q = { source, target: { ip: target, port: port(80) }, network: '', random: () => 0.5 };
+        const q = { source, target: { ip: target, port: port(80) }, network: '', compat: noCompat, random: () => 0.5 };
         assert.match(resolveOutbound(storeOf(s, w), q).kind, /^(hbone|refused)$/);
       }
     }),

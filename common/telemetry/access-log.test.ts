@@ -94,3 +94,10 @@ test('baggage names the workload by its type', () => {
   assert.equal(baggageHeader(w), expected);
   assert.equal(baggageHeader(w), expected);
 });
+
+test('an end that only its own word describes goes by that', () => {
+  const { lines, log } = capture();
+  const destination = { ...entry.destination, workload: { workloadName: 'far', namespace: 'there', clusterId: 'c-2' } };
+  log.complete({ ...entry, destination }, { received: 0, sent: 0, durationMs: 0 });
+  assert.match(lines[0]!, / dst.workload="far" dst.namespace="there" .*dst.cluster="c-2" /);
+});

@@ -1,12 +1,14 @@
 /** One line a connection, with ztunnel's keys in ztunnel's order (ambient-wire 7.2). The logger's target is `access`. */
 import type { LogFields, Logger } from '../core/log.ts';
 import { formatSocketAddr, type SocketAddr } from '../core/net.ts';
+import type { Baggage } from '../hbone/headers.ts';
 import { formatSpiffe } from '../identity/spiffe.ts';
 import type { Identity, Service, Workload } from '../mesh/types.ts';
 
 export interface AccessEnd {
   readonly address: SocketAddr;
-  readonly workload?: Workload | undefined;
+  /** What the mesh knows of it, or its own word. */
+  readonly workload?: Workload | Baggage | undefined;
   /** Only what TLS proved. */
   readonly identity?: Identity | undefined;
 }
@@ -76,8 +78,9 @@ function entryFields(e: AccessEntry): LogFields {
 }
 
 function endFields(side: 'src' | 'dst', { workload, identity }: AccessEnd): LogFields {
+  const isKnown = workload && 'kind' in workload;
   return {
-    [`${side}.workload`]: workload && (workload.name || workload.canonicalName),
+    [`${side}.workload`]: isKnown ? workload.name || workload.canonicalName : workload?.workloadName,
     [`${side}.namespace`]: workload?.namespace,
     [`${side}.identity`]: identity && formatSpiffe(identity),
     [`${side}.cluster`]: workload?.clusterId,

@@ -20,9 +20,11 @@ export interface Flow {
 
 export type Labels = Readonly<Record<string, string>>;
 
+export const sourceLabelNames = sideNames('source');
+
 export const flowLabelNames = [
   'reporter',
-  ...sideNames('source'),
+  ...sourceLabelNames,
   'destination_service',
   'destination_service_namespace',
   'destination_service_name',
@@ -70,6 +72,11 @@ export function flowLabels(flow: Flow): Labels {
       destination_zone: known(destination?.zone),
     }),
   };
+}
+
+/** Where no peer is known yet, and so nobody has proved anything. */
+export function sourceLabels(source: Workload): Labels {
+  return side('source', baggageOf(source), undefined);
 }
 
 function side(name: 'source' | 'destination', b: Baggage | undefined, principal: Identity | undefined): Labels {

@@ -188,3 +188,14 @@ test('the text has the labels that dashboards use', async () => {
   assert.match(text, /^istio_xds_message_bytes_total\{url="type.googleapis.com\/istio.workload.Address"\} 12$/m);
   assert.match(text, /^istio_xds_connection_terminations_total\{reason="Reconnect"\} 1$/m);
 });
+
+test('connections that wait for DNS count by source and name', async () => {
+  const registry = new Registry();
+  const metrics = new TrafficMetrics(registry);
+  metrics.resolving(client, 'db.example');
+  metrics.resolving(client, 'db.example');
+  const [sample] = await samples(registry, 'istio_on_demand_dns_total');
+  assert.equal(sample!.value, 2);
+  const { hostname, source_workload: workloadLabel, source_principal: principal } = sample!.labels;
+  assert.deepEqual([hostname, workloadLabel, principal], ['db.example', 'curl', 'unknown']);
+});

@@ -4,7 +4,17 @@
  */
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { ResponseFlag } from '../core/errors.ts';
-import { type Flow, flowKey, flowLabelNames, flowLabels, type Labels, type Reporter } from './labels.ts';
+import type { Workload } from '../mesh/types.ts';
+import {
+  type Flow,
+  flowKey,
+  flowLabelNames,
+  flowLabels,
+  type Labels,
+  type Reporter,
+  sourceLabelNames,
+  sourceLabels,
+} from './labels.ts';
 
 /** One open connection. `close` counts once, however often it is called. */
 export interface TrafficMeter {
@@ -33,6 +43,7 @@ export class TrafficMetrics {
   readonly #byKey = new Map<string, Series>();
   readonly #byLabels = new Map<string, Series>();
   readonly #socketsOpen: Gauge<'reporter'>;
+  readonly #onDemandDns: Counter;
 
   constructor(registry: Registry) {
     this.#counter(registry, 'connections_opened', 'TCP connections opened', (s) => [['-', s.opened]]);
@@ -44,6 +55,12 @@ export class TrafficMetrics {
       name: 'istio_tcp_sockets_open',
       help: 'Connections open now',
       labelNames: ['reporter'],
+      registers: [registry],
+    });
+    this.#onDemandDns = new Counter({
+      name: 'istio_on_demand_dns_total',
+      help: 'Connections that waited for the address of a workload known by a host name',
+      labelNames: [...sourceLabelNames, 'hostname'],
       registers: [registry],
     });
   }
@@ -74,6 +91,11 @@ export class TrafficMetrics {
   /** A connection that was refused or could not be made. */
   failed(flow: Flow, flag: ResponseFlag): void {
     add(this.#series(flow).failed, flag);
+  }
+
+  /** A connection of the source needs the address of a host name. */
+  resolving(source: Workload, hostname: string): void {
+    this.#onDemandDns.inc({ ...sourceLabels(source), hostname });
   }
 
   #series(flow: Flow): Series {

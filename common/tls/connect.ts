@@ -1,5 +1,5 @@
-/** Client side of a mesh TLS handshake on a connected socket. */
-import type { Socket } from 'node:net';
+/** Client side of a mesh TLS handshake on a connected socket, or on the stream of a tunnel. */
+import type { Duplex } from 'node:stream';
 import { connect, type TLSSocket } from 'node:tls';
 import { MeshError } from '../core/errors.ts';
 import type { WorkloadCertificate } from '../identity/types.ts';
@@ -19,7 +19,7 @@ export interface AuthenticatedSocket {
  * MeshError TLS_FAILED; the signal's reason when it aborts.
  */
 export function connectTls(
-  raw: Socket,
+  raw: Duplex,
   certificate: WorkloadCertificate,
   expected: readonly Identity[],
   signal: AbortSignal,

@@ -18,6 +18,7 @@ import { nodeEngine } from '../../ztunnel/engine.ts';
 import type { ConnectionRecord, Outcome, TrafficSink } from '../../ztunnel/proxy/account.ts';
 import { connectFromPod } from '../../ztunnel/proxy/connect.ts';
 import { handleTunnel } from '../../ztunnel/proxy/inbound.ts';
+import { type NameRecord, nameResolver } from '../../ztunnel/proxy/names.ts';
 import { handleOutbound } from '../../ztunnel/proxy/outbound.ts';
 import { handlePlaintext } from '../../ztunnel/proxy/passthrough.ts';
 import { ConnectionRegistry } from '../../ztunnel/proxy/permit.ts';
@@ -35,6 +36,11 @@ export interface Settled {
 export class RecordingSink implements TrafficSink {
   readonly open = new Set<ConnectionRecord>();
   readonly settled: Settled[] = [];
+  readonly resolved: string[] = [];
+
+  resolving(_source: Workload, hostname: string): void {
+    this.resolved.push(hostname);
+  }
 
   opened(record: ConnectionRecord): void {
     this.open.add(record);
@@ -56,6 +62,10 @@ export class RecordingSink implements TrafficSink {
 
 export interface InprocOptions {
   readonly compat?: Compat;
+  /** Default: one of its own. Meshes that share one trust each other. */
+  readonly ca?: FakeCa;
+  /** NETWORK of the proxies; default the empty one. */
+  readonly network?: string;
   /** ms that a connection waits for its pod's workload. */
   readonly workloadWait?: number;
   /** Default: one certificate for each identity, issued when it is first asked for. */
@@ -75,6 +85,8 @@ export class InprocMesh {
   readonly ca: FakeCa;
   readonly workloadWait: number;
   readonly trace: string[] = [];
+  /** What DNS of the world outside says. */
+  readonly names = new Map<string, readonly NameRecord[]>();
   /** Of all pods' HBONE servers. */
   readonly serverErrors: Error[] = [];
   readonly certificate: (identity: Identity) => Promise<WorkloadCertificate>;
@@ -106,7 +118,8 @@ export class InprocMesh {
         originalSource: 'auto',
         sourceLost: () => undefined,
       },
-      network: '',
+      resolveName: nameResolver(async (name) => this.names.get(name) ?? [], options.clock ?? systemClock, Math.random),
+      network: options.network ?? '',
       compat: options.compat ?? new Set(),
       responseBaggage: true,
       tunnelOverLoopback: options.tunnelOverLoopback ?? true,
@@ -117,7 +130,7 @@ export class InprocMesh {
   }
 
   static async start(options: InprocOptions = {}): Promise<InprocMesh> {
-    return new InprocMesh(await FakeNet.start(), await createFakeCa(), options);
+    return new InprocMesh(await FakeNet.start(), options.ca ?? (await createFakeCa()), options);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

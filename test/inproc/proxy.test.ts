@@ -1,9 +1,8 @@
 /** The whole data path of the node proxy in one process: who is let through, who is not, and what is said about it. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
 import { test } from 'node:test';
-import type { Ip, Port, SocketAddr } from '../../common/core/net.ts';
+import type { Ip, SocketAddr } from '../../common/core/net.ts';
 import type { AuthorizationPolicy } from '../../common/mesh/types.ts';
 import {
   groups,
@@ -17,6 +16,7 @@ import {
   workload,
 } from '../../common/testing/builders.ts';
 import { until } from '../../common/testing/until.ts';
+import { addr, call, closed, echo } from './calls.ts';
 import { InprocMesh, type InprocPod } from './mesh.ts';
 
 const clientIp = ip('10.1.0.1');
@@ -32,10 +32,6 @@ const serverWorkload = workload({
   services: serves(echoService),
 });
 
-function addr(address: Ip, port: number): SocketAddr {
-  return { ip: address, port: port as Port };
-}
-
 /** Client and server pod, the echo service with the server behind it, and an app that echoes on 8080. */
 async function twoPods(mesh: InprocMesh): Promise<{ client: InprocPod; server: InprocPod; peers: Ip[] }> {
   const client = mesh.pod(clientWorkload);
@@ -47,32 +43,6 @@ async function twoPods(mesh: InprocMesh): Promise<{ client: InprocPod; server: I
     echo(socket);
   });
   return { client, server, peers };
-}
-
-function echo(socket: Socket): void {
-  socket.on('error', () => undefined);
-  socket.pipe(socket);
-}
-
-/** What comes back for `text`; empty when the connection is reset or closed. */
-async function call(socket: Socket, text: string): Promise<string> {
-  let got = '';
-  socket.on('error', () => undefined);
-  socket.setEncoding('utf8');
-  socket.on('data', (chunk: string) => {
-    got += chunk;
-  });
-  socket.end(text);
-  await closed(socket);
-  return got;
-}
-
-/** once(socket, 'close') would fail with the reset that is expected here. */
-function closed(socket: Socket): Promise<void> {
-  return new Promise((resolve) => {
-    if (socket.closed) resolve();
-    else socket.once('close', () => resolve());
-  });
 }
 
 function deny(over: Partial<AuthorizationPolicy> = {}): AuthorizationPolicy {
@@ -173,7 +143,7 @@ test('what is refused before it is connected', async (t) => {
       name: 'waypoint',
       target: addr(vip, 80),
       change: { addresses: [{ ...echoService, waypoint: waypoint('default/wp') }] },
-      error: /waypoint default\/wp, which is not supported yet/,
+      error: /waypoint default\/wp, which the mesh does not know/,
       flag: 'CONNECT',
     },
     {

@@ -21,6 +21,8 @@ export interface ConnectionRecord {
   sourceBaggage?: Baggage | undefined;
   sourceIdentity?: Identity | undefined;
   destination?: Workload | undefined;
+  /** The far end's own word, where only the gateway of its network is known. */
+  destinationBaggage?: Baggage | undefined;
   destinationIdentity?: Identity | undefined;
   service?: Service | undefined;
   mtls: boolean;
@@ -40,6 +42,8 @@ export interface Outcome {
 
 /** Metrics and access log; common/telemetry in the worker, a list in tests. */
 export interface TrafficSink {
+  /** A connection of the source waits for DNS. */
+  resolving(source: Workload, hostname: string): void;
   /** `counters` go on counting until `closed`. */
   opened(record: ConnectionRecord, counters: RelayCounters): void;
   /** After `opened`. */

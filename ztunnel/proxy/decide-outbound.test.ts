@@ -21,12 +21,13 @@ function mesh(more: MeshBatch = {}) {
   return store;
 }
 
-test('loops and what is not supported are refused, the rest has a route and a permit', () => {
+test('loops and unknown waypoints are refused, names wait for DNS, the rest has a route and a permit', () => {
   const question = (address: typeof podIp, port: number) => ({
     source: other,
     target: { ip: address, port: port as Port },
     network: '',
     ownPorts: ports,
+    compat: new Set<never>(),
     random: () => 0,
   });
   const store = mesh();
@@ -47,7 +48,7 @@ test('loops and what is not supported are refused, the rest has a route and a pe
   }
   const behind = mesh({ addresses: [{ ...web, waypoint: waypoint('default/wp') }] });
   const refused = decideOutbound(behind, question(vip, 80));
-  assert.ok(refused.kind === 'deny' && refused.cause.kind === 'error' && refused.cause.code === 'UNSUPPORTED');
+  assert.ok(refused.kind === 'deny' && refused.cause.kind === 'error' && refused.cause.code === 'NO_HEALTHY_UPSTREAM');
   assert.match(refused.reason, /waypoint/);
   const named = workload({
     name: 'external',
@@ -56,5 +57,7 @@ test('loops and what is not supported are refused, the rest has a route and a pe
     services: serves(web),
   });
   const byName = decideOutbound(mesh({ addresses: [named], removedAddresses: [local.uid] }), question(vip, 80));
-  assert.ok(byName.kind === 'deny' && /db\.example\.com/.test(byName.reason));
+  assert.ok(byName.kind === 'resolve' && byName.hostname === 'db.example.com');
+  const at = byName.at(ip('192.0.2.5'));
+  assert.ok(at.kind === 'forward' && at.route.kind === 'plain' && at.route.target.ip === '192.0.2.5');
 });

@@ -1,8 +1,9 @@
 /** From a pod into the mesh or out of it (ambient-wire 2.2): accept -> identify -> decide -> connect -> relay -> account. */
 import type { Duplex } from 'node:stream';
-import { MeshError } from '../../common/core/errors.ts';
+import { assertNever, MeshError } from '../../common/core/errors.ts';
 import { formatSocketAddr, type SocketAddr } from '../../common/core/net.ts';
-import { formatForwarded, newTraceparent } from '../../common/hbone/headers.ts';
+import { formatForwarded, newTraceparent, parseBaggage } from '../../common/hbone/headers.ts';
+import type { ConnectHeaders, OutboundTunnel } from '../../common/hbone/types.ts';
 import { identityOf } from '../../common/mesh/address.ts';
 import { serviceKey } from '../../common/mesh/store.ts';
 import type { Workload } from '../../common/mesh/types.ts';
@@ -10,7 +11,12 @@ import { baggageHeader } from '../../common/telemetry/baggage.ts';
 import { type Accepted, refuse } from './accept.ts';
 import type { Account } from './account.ts';
 import { connectFromPod } from './connect.ts';
-import { decideOutbound, type OutboundForward, type OutboundQuestion } from './decide-outbound.ts';
+import {
+  decideOutbound,
+  type OutboundDecision,
+  type OutboundForward,
+  type OutboundQuestion,
+} from './decide-outbound.ts';
 import { identifyPod, outboundDestination } from './identify.ts';
 import type { Permit } from './permit.ts';
 import type { ProxiedPod } from './pod.ts';
@@ -50,9 +56,12 @@ export async function handleOutbound(accepted: Accepted, pod: ProxiedPod, runtim
     const source = await identifyPod(pod);
     account.record.source = source;
     account.trace?.('identify', `${source.namespace}/${source.name}, service account ${source.serviceAccount}`);
-    const { network, random } = runtime;
-    const question: OutboundQuestion = { source, target, network, ownPorts: pod.ownPorts, random };
-    const decision = decideOutbound(runtime.store, question);
+    const { network, random, compat } = runtime;
+    const question: OutboundQuestion = { source, target, network, ownPorts: pod.ownPorts, compat, random };
+    const ctx: Outbound = { accepted, pod, runtime, account, traceparent };
+    const undecided = decideOutbound(runtime.store, question);
+    // A connection whose decision waits for nothing goes on in the same turn.
+    const decision = undecided.kind === 'resolve' ? await resolved(ctx, question, undecided) : undecided;
     if (decision.kind === 'deny') {
       account.trace?.('decide', `refused: ${decision.reason}`);
       account.denied(decision);
@@ -60,13 +69,33 @@ export async function handleOutbound(accepted: Accepted, pod: ProxiedPod, runtim
       return;
     }
     const { permit } = decision;
-    const ctx: Outbound = { accepted, pod, runtime, account, traceparent };
     const upstream = await connectOrElsewhere(ctx, question, decision.route, permit);
     await relayWith(permit, socket, upstream, account, runtime.engine);
   } catch (e) {
     account.failed(e);
     refuse(socket);
   }
+}
+
+type Resolved = Exclude<OutboundDecision, { kind: 'resolve' }>;
+
+/** Asks DNS as long as the decision depends on it. MeshError NO_HEALTHY_UPSTREAM. */
+async function resolved(
+  { runtime, account }: Outbound,
+  { source }: OutboundQuestion,
+  undecided: OutboundDecision,
+): Promise<Resolved> {
+  let decision = undecided;
+  while (decision.kind === 'resolve') {
+    const { hostname, preferIpv6 } = decision;
+    account.record.service ??= decision.service;
+    account.record.destination ??= decision.workload;
+    runtime.sink.resolving(source, hostname);
+    const ip = await runtime.resolveName(hostname, preferIpv6);
+    account.trace?.('decide', `${hostname} is ${ip}`);
+    decision = decision.at(ip);
+  }
+  return decision;
 }
 
 /**
@@ -82,7 +111,7 @@ async function connectOrElsewhere(
   try {
     return await connectRoute(ctx, question.source, route, permit);
   } catch (e) {
-    const other = isRefused(e) ? elsewhere(ctx, question, route) : undefined;
+    const other = isRefused(e) ? await elsewhere(ctx, question, route) : undefined;
     if (!other) throw e;
     ctx.account.trace?.('connect', `${(e as Error).message}; trying ${describeRoute(other)} instead`);
     return connectRoute(ctx, question.source, other, permit);
@@ -92,9 +121,13 @@ async function connectOrElsewhere(
 /** Picks of an endpoint until it is another one; with two endpoints 8 picks miss the other in 1 of 256 cases. */
 const picks = 8;
 
-function elsewhere(ctx: Outbound, question: OutboundQuestion, tried: OutboundForward): OutboundForward | undefined {
+async function elsewhere(
+  ctx: Outbound,
+  question: OutboundQuestion,
+  tried: OutboundForward,
+): Promise<OutboundForward | undefined> {
   for (let i = 0; i < picks; i++) {
-    const decision = decideOutbound(ctx.runtime.store, question);
+    const decision = await resolved(ctx, question, decideOutbound(ctx.runtime.store, question));
     if (decision.kind === 'deny') return undefined;
     // What the mesh has forgotten it does not know to be out of the mesh: that would be a way back to plain text.
     if (decision.route.kind === 'passthrough') return undefined;
@@ -113,13 +146,13 @@ async function connectRoute(ctx: Outbound, source: Workload, route: OutboundForw
   account.trace?.('decide', describeRoute(route));
   record.service = route.service;
   record.destination = route.kind === 'passthrough' ? undefined : route.workload;
-  if (route.kind !== 'hbone') {
+  if (route.kind === 'passthrough' || route.kind === 'plain') {
     record.destinationAddress = route.target;
     record.mtls = false;
     return connectFromPod(pod, route.target, runtime.tools, permit.signal);
   }
   record.destinationAddress = route.dial;
-  record.hboneAddress = formatSocketAddr(route.target);
+  record.hboneAddress = route.authority;
   record.mtls = true;
   record.sourceIdentity = identityOf(source);
   record.destinationIdentity = identityOf(route.workload);
@@ -130,8 +163,8 @@ async function connectRoute(ctx: Outbound, source: Workload, route: OutboundForw
     source: record.sourceIdentity,
     sourceIp: remote.ip,
   };
-  const headers = {
-    authority: record.hboneAddress,
+  const headers: ConnectHeaders = {
+    authority: route.authority,
     baggage: baggageHeader(source),
     forwarded: formatForwarded({ source: remote, host: route.service?.hostname }),
     traceparent: ctx.traceparent,
@@ -139,18 +172,45 @@ async function connectRoute(ctx: Outbound, source: Workload, route: OutboundForw
   const tunnel = await pod.pool.connect(target, headers, permit.signal);
   record.destinationIdentity = tunnel.peer;
   account.trace?.('connect', `tunnel to ${tunnel.peer.namespace}/${tunnel.peer.serviceAccount} stands`);
+  if (route.kind !== 'gateway') return tunnel.stream;
+  return connectBehind(ctx, route, tunnel, headers, permit);
+}
+
+/** The second tunnel of double HBONE, inside the one to the gateway: its far end is the destination, as it says itself. */
+async function connectBehind(
+  { pod, runtime, account }: Outbound,
+  { behind }: Extract<OutboundForward, { kind: 'gateway' }>,
+  gateway: OutboundTunnel,
+  headers: ConnectHeaders,
+  permit: Permit,
+): Promise<Duplex> {
+  const { record } = account;
+  const target = { expected: behind, source: record.sourceIdentity! };
+  const innerHeaders = { ...headers, forwardedNetwork: runtime.network };
+  const tunnel = await pod.pool.connectInside(gateway.stream, target, innerHeaders, permit.signal);
+  record.destinationIdentity = tunnel.peer;
+  const { baggage } = tunnel.responseHeaders;
+  if (baggage !== undefined) record.destinationBaggage = parseBaggage(baggage);
+  account.trace?.('connect', `inside it, a tunnel to ${tunnel.peer.namespace}/${tunnel.peer.serviceAccount} stands`);
   return tunnel.stream;
 }
 
 export function describeRoute(route: OutboundForward): string {
   const service = route.service ? ` for service ${serviceKey(route.service)}` : '';
-  const to = formatSocketAddr(route.target);
   switch (route.kind) {
     case 'passthrough':
-      return `plain TCP to ${to}${service}, unknown to the mesh`;
+      return `plain TCP to ${formatSocketAddr(route.target)}${service}, unknown to the mesh`;
     case 'plain':
-      return `plain TCP to ${to}${service}, not in the mesh`;
+      return `plain TCP to ${formatSocketAddr(route.target)}${service}, not in the mesh`;
     case 'hbone':
-      return `HBONE to ${formatSocketAddr(route.dial)} for ${to}${service}`;
+      return `HBONE to ${formatSocketAddr(route.dial)} for ${route.authority}${service}`;
+    case 'waypoint':
+    case 'gateway': {
+      const { namespace, name } = route.workload;
+      const hop = `${route.kind} ${namespace}/${name}`;
+      return `HBONE to ${hop} at ${formatSocketAddr(route.dial)} for ${route.authority}${service}`;
+    }
+    default:
+      return assertNever(route);
   }
 }

@@ -8,6 +8,7 @@ import type { Engine } from '../engine.ts';
 import { Account, type ConnectionRecord, type TrafficSink } from './account.ts';
 import type { ConnectTools } from './connect.ts';
 import type { OriginalDestination } from './identify.ts';
+import type { ResolveName } from './names.ts';
 import type { ConnectionRegistry } from './permit.ts';
 import type { tracer } from './trace.ts';
 import type { Traced } from './trace-filter.ts';
@@ -26,6 +27,7 @@ export interface ProxyRuntime {
   readonly trace: ReturnType<typeof tracer>;
   readonly originalDestination: OriginalDestination;
   readonly tools: ConnectTools;
+  readonly resolveName: ResolveName;
   readonly network: string;
   readonly compat: Compat;
   /** Baggage in answers, and use of the peer's baggage in metrics. */

@@ -46,6 +46,7 @@ async function worker(nodeName: string | undefined) {
     registry: new Registry(),
     random: () => 0.5,
     tools: { dial: unused, bindSocket: unused, closeFd: () => undefined, originalSource: 'auto', sourceLost: unused },
+    lookup: () => assert.fail('no name is asked for'),
     originalDestination: unused,
     socketName: unused,
     requestSockets: () => undefined,

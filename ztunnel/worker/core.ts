@@ -24,6 +24,7 @@ import type { Engine } from '../engine.ts';
 import type { Accepted } from '../proxy/accept.ts';
 import { type ConnectTools, connectFromPod } from '../proxy/connect.ts';
 import type { OriginalDestination } from '../proxy/identify.ts';
+import { type Lookup, nameResolver } from '../proxy/names.ts';
 import { ConnectionRegistry } from '../proxy/permit.ts';
 import type { ProxyRuntime } from '../proxy/runtime.ts';
 import { tracer } from '../proxy/trace.ts';
@@ -63,6 +64,8 @@ export interface CoreOptions {
   /** [0, 1). */
   readonly random: () => number;
   readonly tools: ConnectTools;
+  /** Names of the world outside. */
+  readonly lookup: Lookup;
   readonly originalDestination: OriginalDestination;
   readonly socketName: (fd: Fd) => SocketAddr;
   readonly requestSockets: (pod: number, kind: SocketKind, count: number) => void;
@@ -114,6 +117,7 @@ export class WorkerCore {
       trace: tracer(config.trace, createLogger(sink, 'trace')),
       originalDestination: options.originalDestination,
       tools: options.tools,
+      resolveName: nameResolver(options.lookup, clock, random),
       network: config.network,
       compat: config.compat,
       responseBaggage: config.responseBaggage,

@@ -2,6 +2,7 @@
 
 import type { Logger } from '../../common/core/log.ts';
 import type { RelayCounters } from '../../common/hbone/relay.ts';
+import type { Workload } from '../../common/mesh/types.ts';
 import { type AccessEntry, type AccessLog, accessLog } from '../../common/telemetry/access-log.ts';
 import type { Flow } from '../../common/telemetry/labels.ts';
 import type { TrafficMeter, TrafficMetrics } from '../../common/telemetry/traffic.ts';
@@ -29,6 +30,10 @@ export class Traffic implements TrafficSink {
   /** Connections that are open now. */
   get size(): number {
     return this.#open.size;
+  }
+
+  resolving(source: Workload, hostname: string): void {
+    this.#metrics.resolving(source, hostname);
   }
 
   opened(record: ConnectionRecord, counters: RelayCounters): void {
@@ -75,7 +80,7 @@ function flowOf(r: ConnectionRecord): Flow {
   return {
     reporter: r.direction === 'outbound' ? 'source' : 'destination',
     source: r.source ?? r.sourceBaggage,
-    destination: r.destination,
+    destination: r.destinationBaggage ?? r.destination,
     service: r.service,
     mutualTls: proved ? { source: r.sourceIdentity!, destination: r.destinationIdentity! } : undefined,
   };
@@ -87,7 +92,7 @@ function entryOf(r: ConnectionRecord): AccessEntry {
     source: { address: r.sourceAddress, workload: r.source, identity: r.mtls ? r.sourceIdentity : undefined },
     destination: {
       address: r.destinationAddress,
-      workload: r.destination,
+      workload: r.destinationBaggage ?? r.destination,
       identity: r.mtls ? r.destinationIdentity : undefined,
     },
     hboneAddress: r.hboneAddress,
