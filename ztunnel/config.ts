@@ -36,6 +36,8 @@ export interface ZtunnelConfig {
   readonly tokenFile: string;
   /** Life asked for in a certificate request. Default 24 h. */
   readonly secretTtl: Millis;
+  /** File with revocation lists, PEM. */
+  readonly crlFile: string | undefined;
   readonly clusterId: string;
   readonly clusterDomain: string;
   readonly network: string;
@@ -91,7 +93,6 @@ const notYet: readonly (readonly [name: string, off: string])[] = [
   ['LOCAL_XDS', ''],
   ['TLS12_ENABLED', 'false'],
   ['COMPLIANCE_POLICY', ''],
-  ['CRL_PATH', ''],
   ['UNSTABLE_ENABLE_SOCKS5', 'false'],
   ['USER_TIMEOUT_ENABLED', 'false'],
   ['PROXY_CONFIG', ''],
@@ -150,6 +151,7 @@ export function parseConfig(env: Settings, surroundings: Surroundings): ConfigRe
     ca: controlPlane(r, 'CA'),
     tokenFile: file(r, 'AUTH_TOKEN') ?? './var/run/secrets/tokens/istio-token',
     secretTtl: r.duration('SECRET_TTL') ?? millis(86_400_000),
+    crlFile: file(r, 'CRL_PATH'),
     clusterId: r.text(r.first('ISTIO_META_CLUSTER_ID', 'CLUSTER_ID')) ?? 'Kubernetes',
     clusterDomain: r.text('CLUSTER_DOMAIN') ?? 'cluster.local',
     network: r.text('NETWORK') ?? '',

@@ -5,11 +5,14 @@ import { Registry } from 'prom-client';
 import { fd, millis } from '../common/core/brand.ts';
 import { systemClock } from '../common/core/clock.ts';
 import { describeError, MeshError } from '../common/core/errors.ts';
-import { createLogger, type Logger } from '../common/core/log.ts';
+import { createLogger, type Logger, type LogSink } from '../common/core/log.ts';
 import { createCaClient } from '../common/identity/ca-client.ts';
 import { createCertificateStore } from '../common/identity/cert-store.ts';
 import { MeshStore } from '../common/mesh/store.ts';
 import { xdsMetrics } from '../common/telemetry/program.ts';
+import { revocationMetrics } from '../common/telemetry/revocation.ts';
+import { followCrlFile } from '../common/tls/crl-file.ts';
+import { type Revocation, RevocationLists } from '../common/tls/revocation.ts';
 import { type ControlPlane, controlPlaneConnection, warnOfPlain } from '../common/xds/connect.ts';
 import { startDeltaClient } from '../common/xds/delta-client.ts';
 import { ztunnelNode } from '../common/xds/node.ts';
@@ -43,6 +46,8 @@ async function main(): Promise<void> {
     impersonate: config.mode.kind === 'shared',
   });
   const certificates = createCertificateStore({ authority, clock: systemClock, log: createLogger(sink, 'identity') });
+  const revocation =
+    config.crlFile === undefined ? undefined : await revocationBy(config.crlFile, registry, sink, stopped.signal);
   const core = new WorkerCore({
     config,
     store,
@@ -61,6 +66,7 @@ async function main(): Promise<void> {
     },
     lookup: systemLookup(),
     originalDestination,
+    revocation,
     socketName,
     requestSockets: (pod, socket, count) => link.send({ kind: 'need', pod, socket, count }),
     nameservers: nameservers(readFileSync('/etc/resolv.conf', 'utf8')),
@@ -101,6 +107,14 @@ async function main(): Promise<void> {
   await core.drain(millis(deadline));
   stopped.abort();
   certificates.close();
+}
+
+/** Resolves when the file has been read, or cannot be. */
+async function revocationBy(path: string, registry: Registry, sink: LogSink, signal: AbortSignal): Promise<Revocation> {
+  const lists = new RevocationLists(systemClock, revocationMetrics(registry));
+  const log = createLogger(sink, 'crl');
+  await followCrlFile({ path, clock: systemClock, log, signal, onLists: (now) => lists.replace(now) });
+  return lists;
 }
 
 /** One line for each pod that was ever concerned. */

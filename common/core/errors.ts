@@ -29,6 +29,7 @@ export const errorTable = {
     hint: 'a NetworkPolicy or firewall may block TCP 15008 between the nodes',
   },
   TLS_FAILED: { source: 'upstream', responseFlag: 'TLS_FAILURE', hint: '' },
+  CERT_REVOKED: { source: 'upstream', responseFlag: 'CERT_REVOKED', hint: 'see the lists in CRL_PATH' },
   H2_FAILED: { source: 'upstream', responseFlag: 'H2_HANDSHAKE_FAILURE', hint: '' },
   TUNNEL_REFUSED: { source: 'upstream', responseFlag: 'CONNECT', hint: '' },
   IDENTITY_UNAVAILABLE: {

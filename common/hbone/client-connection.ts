@@ -14,6 +14,7 @@ import {
   clientSessionOptions,
   closeAtExpiry,
   cutSession,
+  cutWhenRevoked,
   failStreamsWithSocket,
   handshakeTimeout,
   keepAlive,
@@ -36,7 +37,7 @@ export interface ClientConnection {
   cut(): void;
 }
 
-/** Rejects with MeshError CONNECT_TIMEOUT, TLS_FAILED or H2_FAILED, with what the ports reject with, or the signal's reason. */
+/** Rejects with MeshError CONNECT_TIMEOUT, TLS_FAILED, CERT_REVOKED or H2_FAILED, with what the ports reject with, or the signal's reason. */
 export function dialConnection(
   options: HbonePoolOptions,
   target: DialTarget,
@@ -64,7 +65,7 @@ export interface Carrier {
 
 /** As `dialConnection`; the carrier is destroyed when this fails after it was there. */
 export async function startConnection(
-  options: Pick<HbonePoolOptions, 'clock' | 'certificate'>,
+  options: Pick<HbonePoolOptions, 'clock' | 'certificate' | 'revocation'>,
   carrier: Carrier,
   target: InnerTarget,
   signal: AbortSignal,
@@ -81,12 +82,12 @@ export async function startConnection(
     const certificate = await abortable(options.certificate(target.source), either);
     const raw = await carrier.get(either);
     stage = 'TLS_FAILED';
-    const authenticated = await connectTls(raw, certificate, target.expected, either);
+    const authenticated = await connectTls(raw, certificate, target.expected, either, options.revocation);
     stage = 'H2_FAILED';
     return await startSession(options.clock, address, authenticated, either, onClosed);
   } catch (error) {
-    if (error instanceof MeshError && error.code === 'TLS_FAILED') {
-      throw new MeshError('TLS_FAILED', `${address}, as ${formatSpiffe(target.source)}: ${error.message}`, {
+    if (error instanceof MeshError && (error.code === 'TLS_FAILED' || error.code === 'CERT_REVOKED')) {
+      throw new MeshError(error.code, `${address}, as ${formatSpiffe(target.source)}: ${error.message}`, {
         cause: error,
       });
     }
@@ -100,10 +101,11 @@ export async function startConnection(
 function startSession(
   clock: Clock,
   address: string,
-  { socket, peer, expiresAt }: AuthenticatedSocket,
+  authenticated: AuthenticatedSocket,
   signal: AbortSignal,
   onClosed: (connection: ClientConnection) => void,
 ): Promise<ClientConnection> {
+  const { socket, peer, expiresAt } = authenticated;
   const streams = new Set<ClientHttp2Stream>();
   failStreamsWithSocket(socket, streams);
   let tlsError: Error | undefined;
@@ -168,6 +170,7 @@ function startSession(
       onClosed(connection);
       reject(sessionError(address, tlsError ?? failure));
     });
+    cutWhenRevoked(session, authenticated);
   });
 }
 

@@ -19,6 +19,7 @@ import { createResetGuard, type ResetGuard } from './reset-guard.ts';
 import {
   closeAtExpiry,
   cutSession,
+  cutWhenRevoked,
   failStreamsWithSocket,
   handshakeTimeout,
   keepAlive,
@@ -81,16 +82,17 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
 
   async function handshake(socket: Socket, signal: AbortSignal): Promise<AuthenticatedSocket> {
     const certificate = await abortable(options.certificate(), signal);
-    return acceptTls(socket, certificate, signal);
+    return acceptTls(socket, certificate, signal, options.revocation);
   }
 
   /** Resolves once the peer's SETTINGS are there. */
   function startSession(
-    { socket, peer, expiresAt }: AuthenticatedSocket,
+    authenticated: AuthenticatedSocket,
     remote: SocketAddr,
     local: SocketAddr,
     signal: AbortSignal,
   ): Promise<void> {
+    const { socket, peer, expiresAt } = authenticated;
     if (closed || socket.destroyed) {
       throw new MeshError('TLS_FAILED', 'the peer closed the connection right after the handshake');
     }
@@ -130,6 +132,7 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
         // A peer that goes away without a word is a failure only while it still owes us its SETTINGS.
         if (!settled) reject(failure instanceof MeshError ? failure : protocolError(remote, failure));
       });
+      cutWhenRevoked(session, authenticated);
     });
   }
 

@@ -1,15 +1,17 @@
 /** The parameters of an HBONE connection, both roles (ambient-wire 1.6), and what keeps a silent or hostile peer in bounds. */
-import type {
-  ClientHttp2Session,
-  ClientSessionOptions,
-  Http2Session,
-  ServerHttp2Session,
-  ServerOptions,
+import {
+  type ClientHttp2Session,
+  type ClientSessionOptions,
+  constants,
+  type Http2Session,
+  type ServerHttp2Session,
+  type ServerOptions,
 } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
 import { millis } from '../core/brand.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { MeshError } from '../core/errors.ts';
+import type { AuthenticatedSocket } from '../tls/connect.ts';
 
 const mebibyte = 1024 * 1024;
 /** Bytes a peer may send on one stream, and on the whole connection, before we have read them. */
@@ -104,6 +106,14 @@ export function closeAtExpiry(session: Http2Session, clock: Clock, expiresAt: nu
   };
   look();
   session.once('close', () => timer?.cancel());
+}
+
+/** Ends a session when its peer's certificate is revoked: GOAWAY with NO_ERROR, and its streams fail with CERT_REVOKED. */
+export function cutWhenRevoked(session: Http2Session, { socket, onRevoked }: AuthenticatedSocket): void {
+  session.once(
+    'close',
+    onRevoked((error) => cutSession(session, socket, error, constants.NGHTTP2_NO_ERROR)),
+  );
 }
 
 /** Ends a session now, without waiting for what the peer would have to read first. */

@@ -8,6 +8,7 @@ import type { Clock } from '../core/clock.ts';
 import type { SocketAddr } from '../core/net.ts';
 import type { WorkloadCertificate } from '../identity/types.ts';
 import type { Identity } from '../mesh/types.ts';
+import type { Revocation } from '../tls/revocation.ts';
 
 /** Headers of a CONNECT (ambient-wire 1.3), parsed once. */
 export interface ConnectRequest {
@@ -43,7 +44,9 @@ export interface HboneServerOptions {
   /** Asked for each connection, so that a rotated certificate is used at once. */
   readonly certificate: () => Promise<WorkloadCertificate>;
   readonly onTunnel: (tunnel: InboundTunnel) => void;
-  /** Handshake failed, wrong peer, protocol error: for metrics and one log line. */
+  /** Default: nobody is revoked. */
+  readonly revocation?: Revocation | undefined;
+  /** Handshake failed, wrong peer, protocol error, certificate revoked: for metrics and one log line. */
   readonly onError: (error: Error, remote: SocketAddr) => void;
 }
 
@@ -95,7 +98,7 @@ export interface OutboundTunnel {
 /** One pool for each proxied pod (ambient-wire 1.6). A connection opens no tunnel once either side's certificate has expired. */
 export interface HbonePool {
   /**
-   * MeshError CONNECT_TIMEOUT, TLS_FAILED, H2_FAILED, TUNNEL_REFUSED (with the status in its message), CANCELLED after drain or
+   * MeshError CONNECT_TIMEOUT, TLS_FAILED, CERT_REVOKED, H2_FAILED, TUNNEL_REFUSED (with the status in its message), CANCELLED after drain or
    * close, what `dial` and `certificate` reject with, or the signal's reason.
    */
   connect(target: DialTarget, headers: ConnectHeaders, signal: AbortSignal): Promise<OutboundTunnel>;
@@ -121,6 +124,8 @@ export interface HbonePoolOptions {
   readonly certificate: (identity: Identity) => Promise<WorkloadCertificate>;
   /** Dials TCP from where the pod is; rejects with MeshError. The socket is connected. */
   readonly dial: (address: SocketAddr, signal: AbortSignal) => Promise<Socket>;
+  /** Default: nobody is revoked. */
+  readonly revocation?: Revocation | undefined;
   /** Default 100. */
   readonly maxStreamsPerConnection?: number;
   /** Default 300,000 ms. */

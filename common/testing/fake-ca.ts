@@ -6,14 +6,16 @@ import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
   ExtendedKeyUsageExtension,
+  type Extension,
   KeyUsageFlags,
   KeyUsagesExtension,
   Pkcs10CertificateRequest,
   type PublicKeyType,
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
-  type X509Certificate,
+  X509Certificate,
   X509CertificateGenerator,
+  X509CrlGenerator,
 } from '../identity/x509.ts';
 import type { Identity } from '../mesh/types.ts';
 
@@ -40,6 +42,25 @@ export interface FakeCa extends CertificateAuthority {
   issue(identity: Identity, options?: IssueOptions): Promise<WorkloadCertificate>;
   /** A leaf, PEM, for the key of a PKCS#10 request. */
   sign(csr: string, identity: Identity): Promise<string>;
+  /** An authority below this one: what it issues comes with its own certificate and the same root. */
+  intermediate(name: string): Promise<FakeCa>;
+  /** A revocation list, PEM, of this authority's own certificates; `certificates` are PEM. */
+  revoke(certificates: readonly string[], options?: RevokeOptions): Promise<string>;
+}
+
+export interface RevokeOptions {
+  /** Ms since the epoch; default a day from now. */
+  readonly nextUpdate?: number;
+  readonly extensions?: readonly Extension[];
+}
+
+/** One certificate of a chain of authorities, and what stands above it. */
+interface Authority {
+  readonly certificate: X509Certificate;
+  readonly keys: webcrypto.CryptoKeyPair;
+  /** PEM, this one's first and without the root's. */
+  readonly chain: readonly string[];
+  readonly root: string;
 }
 
 export const usage = { clientAuth, serverAuth };
@@ -47,30 +68,35 @@ export const usage = { clientAuth, serverAuth };
 /** `wall` gives the time that certificates are dated by; default the real one. */
 export async function createFakeCa(wall: () => number = Date.now): Promise<FakeCa> {
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const root: X509Certificate = await X509CertificateGenerator.createSelfSigned(
-    {
-      serialNumber: serial(),
-      name: 'O=fake-ca',
-      notBefore: new Date(wall() - 86_400_000),
-      notAfter: new Date(wall() + 10 * 365 * 86_400_000),
-      keys,
-      signingAlgorithm: algorithm,
-      extensions: [
-        new BasicConstraintsExtension(true, undefined, true),
-        new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
-        await SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto as Crypto),
-      ],
-    },
+  const certificate = await X509CertificateGenerator.createSelfSigned(
+    { ...validity(wall), serialNumber: serial(), name: 'O=fake-ca', keys, extensions: await ofAuthority(keys) },
     webcrypto as Crypto,
   );
-  const rootPem = root.toString('pem');
+  return fakeCa({ certificate, keys, chain: [], root: certificate.toString('pem') }, wall);
+}
+
+function validity(wall: () => number) {
+  const notBefore = new Date(wall() - 86_400_000);
+  return { notBefore, notAfter: new Date(wall() + 10 * 365 * 86_400_000), signingAlgorithm: algorithm };
+}
+
+async function ofAuthority(keys: webcrypto.CryptoKeyPair): Promise<Extension[]> {
+  return [
+    new BasicConstraintsExtension(true, undefined, true),
+    new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+    await SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto as Crypto),
+  ];
+}
+
+function fakeCa(authority: Authority, wall: () => number): FakeCa {
+  const { certificate: own, keys } = authority;
   const requests: Identity[] = [];
 
   async function leaf(publicKey: PublicKeyType, identity: Identity, options: IssueOptions): Promise<X509Certificate> {
     return X509CertificateGenerator.create(
       {
         serialNumber: serial(),
-        issuer: root.subject,
+        issuer: own.subject,
         notBefore: new Date(options.notBefore ?? wall() - 120_000),
         notAfter: new Date(options.notAfter ?? wall() + 86_400_000),
         publicKey,
@@ -100,19 +126,52 @@ export async function createFakeCa(wall: () => number = Date.now): Promise<FakeC
     return {
       identity,
       privateKey: KeyObject.from(leafKeys.privateKey).export({ type: 'pkcs8', format: 'pem' }) as string,
-      chain: [certificate.toString('pem')],
-      roots: [rootPem],
+      chain: [certificate.toString('pem'), ...authority.chain],
+      roots: [authority.root],
       notBefore: certificate.notBefore.getTime(),
       notAfter: certificate.notAfter.getTime(),
     };
   }
 
   return {
-    root: rootPem,
+    root: authority.root,
     requests,
     issue,
     async sign(csr, identity) {
       return (await leaf(new Pkcs10CertificateRequest(csr).publicKey, identity, {})).toString('pem');
+    },
+    async intermediate(name) {
+      const below = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+      const certificate = await X509CertificateGenerator.create(
+        {
+          ...validity(wall),
+          serialNumber: serial(),
+          issuer: own.subject,
+          subject: name,
+          publicKey: below.publicKey,
+          signingKey: keys.privateKey,
+          extensions: await ofAuthority(below),
+        },
+        webcrypto as Crypto,
+      );
+      const chain = [certificate.toString('pem'), ...authority.chain];
+      return fakeCa({ certificate, keys: below, chain, root: authority.root }, wall);
+    },
+    async revoke(certificates, options = {}) {
+      const list = await X509CrlGenerator.create(
+        {
+          issuer: own.subject,
+          thisUpdate: new Date(wall() - 60_000),
+          nextUpdate: new Date(options.nextUpdate ?? wall() + 86_400_000),
+          entries: certificates.map((pem) => ({ serialNumber: new X509Certificate(pem).serialNumber })),
+          extensions: [...(options.extensions ?? [])],
+          signingAlgorithm: algorithm,
+          signingKey: keys.privateKey,
+        },
+        webcrypto as Crypto,
+      );
+      // The library's label is not that of RFC 7468.
+      return list.toString('pem').replaceAll(' CRL-----', ' X509 CRL-----');
     },
     async fetch(identity, signal) {
       signal.throwIfAborted();

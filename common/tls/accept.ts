@@ -5,6 +5,7 @@ import { MeshError } from '../core/errors.ts';
 import type { WorkloadCertificate } from '../identity/types.ts';
 import type { AuthenticatedSocket } from './connect.ts';
 import { alpn, secureOptions } from './context.ts';
+import { type Revocation, unrevoked } from './revocation.ts';
 import { readLeaf, verifyClient } from './verify.ts';
 
 interface Handshake {
@@ -17,13 +18,14 @@ const servers = new WeakMap<WorkloadCertificate, Server>();
 const handshakes = new WeakMap<object, Handshake>();
 
 /**
- * A client certificate is mandatory. The socket is destroyed on failure. MeshError TLS_FAILED; the signal's reason when it
- * aborts, which is also how the caller sets a deadline.
+ * A client certificate is mandatory. The socket is destroyed on failure. MeshError TLS_FAILED, CERT_REVOKED; the signal's reason
+ * when it aborts, which is also how the caller sets a deadline.
  */
 export function acceptTls(
   raw: Socket,
   certificate: WorkloadCertificate,
   signal: AbortSignal,
+  revocation?: Revocation,
 ): Promise<AuthenticatedSocket> {
   return new Promise((resolve, reject) => {
     const end = (error: unknown) => {
@@ -50,11 +52,13 @@ export function acceptTls(
         const leaf = readLeaf(new Uint8Array(presented.raw));
         const verdict = verifyClient(leaf.identities, certificate.identity.trustDomain);
         if (verdict.kind === 'refused') return fail(verdict.reason);
+        const onRevoked = unrevoked(revocation, presented, certificate, 'destination');
         signal.removeEventListener('abort', onAbort);
         handshakes.delete(raw);
-        resolve({ socket, peer: verdict.peer, expiresAt: Math.min(certificate.notAfter, leaf.notAfter) });
+        resolve({ socket, peer: verdict.peer, expiresAt: Math.min(certificate.notAfter, leaf.notAfter), onRevoked });
       } catch (error) {
-        fail('its certificate cannot be read', error);
+        if (error instanceof MeshError) end(error);
+        else fail('its certificate cannot be read', error);
       }
     };
     handshakes.set(raw, { succeed, fail });

@@ -5,6 +5,7 @@ import { MeshError } from '../core/errors.ts';
 import type { WorkloadCertificate } from '../identity/types.ts';
 import type { Identity } from '../mesh/types.ts';
 import { alpn, clientContext } from './context.ts';
+import { type Revocation, unrevoked } from './revocation.ts';
 import { readLeaf, verifyServer } from './verify.ts';
 
 export interface AuthenticatedSocket {
@@ -12,17 +13,20 @@ export interface AuthenticatedSocket {
   readonly peer: Identity;
   /** When the first of both leaf certificates expires, ms since the epoch. TLS looks at that in the handshake only. */
   readonly expiresAt: number;
+  /** `cut` is called once, at once or later, when the peer's certificate is revoked. Returns how to stop. */
+  readonly onRevoked: (cut: (error: MeshError) => void) => () => void;
 }
 
 /**
  * No SNI, no resumption, no name check: the peer's SPIFFE ids decide. The socket is destroyed on failure.
- * MeshError TLS_FAILED; the signal's reason when it aborts.
+ * MeshError TLS_FAILED, CERT_REVOKED; the signal's reason when it aborts.
  */
 export function connectTls(
   raw: Duplex,
   certificate: WorkloadCertificate,
   expected: readonly Identity[],
   signal: AbortSignal,
+  revocation?: Revocation,
 ): Promise<AuthenticatedSocket> {
   return new Promise((resolve, reject) => {
     // After the promise is settled the owner's listeners see errors too; this one only keeps them from being unhandled.
@@ -55,10 +59,12 @@ export function connectTls(
         const leaf = readLeaf(new Uint8Array(presented.raw));
         const verdict = verifyServer(leaf.identities, expected);
         if (verdict.kind === 'refused') return refuse(verdict.reason);
+        const onRevoked = unrevoked(revocation, presented, certificate, 'source');
         signal.removeEventListener('abort', onAbort);
-        resolve({ socket, peer: verdict.peer, expiresAt: Math.min(certificate.notAfter, leaf.notAfter) });
+        resolve({ socket, peer: verdict.peer, expiresAt: Math.min(certificate.notAfter, leaf.notAfter), onRevoked });
       } catch (error) {
-        refuse('its certificate cannot be read', error);
+        if (error instanceof MeshError) fail(error);
+        else refuse('its certificate cannot be read', error);
       }
     });
   });

@@ -13,6 +13,7 @@ import { identityOf } from '../../common/mesh/address.ts';
 import { MeshStore } from '../../common/mesh/store.ts';
 import type { Identity, Workload } from '../../common/mesh/types.ts';
 import { createFakeCa, type FakeCa } from '../../common/testing/fake-ca.ts';
+import type { Revocation } from '../../common/tls/revocation.ts';
 import type { WorkloadInfo } from '../../common/zds/types.ts';
 import { nodeEngine } from '../../ztunnel/engine.ts';
 import type { ConnectionRecord, Outcome, TrafficSink } from '../../ztunnel/proxy/account.ts';
@@ -72,6 +73,7 @@ export interface InprocOptions {
   readonly certificate?: (identity: Identity) => Promise<WorkloadCertificate>;
   /** Default true. */
   readonly tunnelOverLoopback?: boolean;
+  readonly revocation?: Revocation;
   /** Of the proxies; default the real one. */
   readonly clock?: Clock;
 }
@@ -90,6 +92,7 @@ export class InprocMesh {
   /** Of all pods' HBONE servers. */
   readonly serverErrors: Error[] = [];
   readonly certificate: (identity: Identity) => Promise<WorkloadCertificate>;
+  readonly revocation: Revocation | undefined;
   readonly #targets = new Map<Fd, SocketAddr>();
   readonly #pods: InprocPod[] = [];
   readonly #certificates = new Map<string, Promise<WorkloadCertificate>>();
@@ -99,6 +102,7 @@ export class InprocMesh {
     this.net = net;
     this.ca = ca;
     this.workloadWait = options.workloadWait ?? 5_000;
+    this.revocation = options.revocation;
     this.certificate = options.certificate ?? ((identity) => this.#issuedOnce(identity));
     this.runtime = {
       store: this.store,
@@ -183,12 +187,14 @@ export class InprocPod implements ProxiedPod {
       clock,
       certificate: mesh.certificate,
       dial: (address, signal) => connectFromPod(this, address, tools, signal),
+      revocation: mesh.revocation,
     });
     this.#server = engine.createServer({
       clock,
       certificate: () => mesh.certificate(identityOf(workload)),
       onTunnel: (tunnel) => void handleTunnel(tunnel, this, mesh.runtime),
       onError: (error) => mesh.serverErrors.push(error),
+      revocation: mesh.revocation,
     });
     mesh.net.listen(this.ip, 15_008, (socket, remote, local) => this.#server.serve(socket, remote, local));
   }

@@ -106,6 +106,7 @@ async function podWith(role: Role, limit: number) {
     budget: new DescriptorBudget(limit),
     nodeName: undefined,
     pool: { maxStreamsPerConnection: 100, unusedReleaseMs: 1_000 },
+    revocation: undefined,
     requestSockets: () => undefined,
     closeFd,
     refused: (why) => void refused.push(why),

@@ -25,7 +25,7 @@ const heap = ['--max-semi-space-size=2', '--no-concurrent-array-buffer-sweeping'
 /** bytes. Keeps glibc from returning each of those buffers to the kernel, which would have to clear its pages again: 10 %. */
 const allocator = { MALLOC_MMAP_THRESHOLD_: '1048576', MALLOC_TRIM_THRESHOLD_: '33554432' };
 
-export type WorkerSettings = Pick<ZtunnelConfig, 'workerUid' | 'tokenFile' | 'xds' | 'ca'>;
+export type WorkerSettings = Pick<ZtunnelConfig, 'workerUid' | 'tokenFile' | 'crlFile' | 'xds' | 'ca'>;
 
 /** The worker's program as it is started, without what becomes of its user. */
 const argv = [process.execPath, ...process.execArgv, ...heap, program] as const;
@@ -34,12 +34,20 @@ const argv = [process.execPath, ...process.execArgv, ...heap, program] as const;
 export const compileArgv: readonly [string, ...string[]] = [...argv, 'compile'];
 
 /** Options of setpriv; none, with a warning, where the worker's user could not read what a worker needs. */
-function userOptions({ workerUid, tokenFile, xds, ca }: WorkerSettings, log: Logger): readonly string[] {
+function userOptions({ workerUid, tokenFile, crlFile, xds, ca }: WorkerSettings, log: Logger): readonly string[] {
   if (workerUid === 0) return [];
   // The group is taken in any case: rules of a dedicated proxy know the connections of workers by it.
   const group = [`--regid=${workerUid}`, '--clear-groups'];
   const missing = capabilityObstacle(readFileSync('/proc/self/status', 'utf8'));
-  const files = [program, addon, process.execPath, tokenFile, xds.rootFile, ca.rootFile];
+  const files = [
+    program,
+    addon,
+    process.execPath,
+    tokenFile,
+    xds.rootFile,
+    ca.rootFile,
+    ...(crlFile === undefined ? [] : [crlFile]),
+  ];
   const reason = missing ?? obstacle(files.flatMap(pathModes), workerUid);
   if (reason === undefined) return [`--reuid=${workerUid}`, ...group];
   log.warn('workers keep the user of ztunnel, without capabilities', { wanted_uid: workerUid, reason });

@@ -15,6 +15,7 @@ import type { Identity } from '../../common/mesh/types.ts';
 import { dnsMetrics } from '../../common/telemetry/dns.ts';
 import { gaugeOf } from '../../common/telemetry/program.ts';
 import { TrafficMetrics } from '../../common/telemetry/traffic.ts';
+import type { Revocation } from '../../common/tls/revocation.ts';
 import type { ZtunnelConfig } from '../config.ts';
 import type { PodMessage, SocketKind } from '../control/messages.ts';
 import { DnsAnswerer, type DnsTools } from '../dns/answer.ts';
@@ -68,6 +69,8 @@ export interface CoreOptions {
   readonly lookup: Lookup;
   readonly originalDestination: OriginalDestination;
   readonly socketName: (fd: Fd) => SocketAddr;
+  /** Undefined: nobody's certificate is revoked. */
+  readonly revocation?: Revocation | undefined;
   readonly requestSockets: (pod: number, kind: SocketKind, count: number) => void;
   /** Of the proxy's own resolv.conf. */
   readonly nameservers: readonly SocketAddr[];
@@ -142,6 +145,7 @@ export class WorkerCore {
       budget: new DescriptorBudget(config.maxDescriptors),
       nodeName: config.nodeName,
       pool: { maxStreamsPerConnection: config.poolMaxStreams, unusedReleaseMs: config.poolUnusedRelease },
+      revocation: options.revocation,
       requestSockets: options.requestSockets,
       closeFd: options.tools.closeFd,
       refused: (reason: Refusal) => refusals.inc({ reason }),

@@ -7,6 +7,7 @@ import type { HbonePool, HboneServer } from '../../common/hbone/types.ts';
 import type { CertificateStore } from '../../common/identity/types.ts';
 import { identityOf } from '../../common/mesh/address.ts';
 import type { Workload } from '../../common/mesh/types.ts';
+import type { Revocation } from '../../common/tls/revocation.ts';
 import type { WorkloadInfo } from '../../common/zds/types.ts';
 import type { PodMessage, SocketKind } from '../control/messages.ts';
 import { type Accepted, acceptFrom, refuse } from '../proxy/accept.ts';
@@ -21,7 +22,7 @@ import type { DescriptorBudget } from './descriptors.ts';
 import { SocketStock } from './socket-stock.ts';
 
 /** Names of the counters of refused connections. */
-export type Refusal = 'descriptors' | 'direct' | 'handshake';
+export type Refusal = 'descriptors' | 'direct' | 'handshake' | 'revoked';
 
 export interface PodServices {
   readonly runtime: ProxyRuntime;
@@ -30,6 +31,7 @@ export interface PodServices {
   /** This node; undefined: every workload counts as local. */
   readonly nodeName: string | undefined;
   readonly pool: { readonly maxStreamsPerConnection: number; readonly unusedReleaseMs: number };
+  readonly revocation: Revocation | undefined;
   readonly requestSockets: (pod: number, kind: SocketKind, count: number) => void;
   readonly closeFd: (fd: Fd) => void;
   readonly refused: (why: Refusal) => void;
@@ -77,6 +79,7 @@ export class WorkerPod implements ProxiedPod {
       clock: runtime.clock,
       certificate: (identity) => certificates.get(identity, this.#gone.signal),
       dial: (address, signal) => connectFromPod(this, address, runtime.tools, signal),
+      revocation: services.revocation,
       ...services.pool,
     });
     this.#server = runtime.engine.createServer({
@@ -85,9 +88,11 @@ export class WorkerPod implements ProxiedPod {
         const workload = this.workload() ?? (await this.waitForWorkload());
         return certificates.get(identityOf(workload), this.#gone.signal);
       },
+      revocation: services.revocation,
       onTunnel: (tunnel) => void handleTunnel(tunnel, this, runtime),
       onError: (error, remote) => {
-        this.#refused('handshake', remote, describeError(error));
+        const revoked = error instanceof MeshError && error.code === 'CERT_REVOKED';
+        this.#refused(revoked ? 'revoked' : 'handshake', remote, describeError(error));
       },
     });
   }
