@@ -1,230 +1,20 @@
-/**
- * The whole agent on real SEQPACKET sockets, with a scripted ztunnel at the other end; Kubernetes, the kernel and the capture are
- * fakes that keep a journal.
- */
+/** The whole agent, with a scripted ztunnel at the other end; see cni/testing/world.ts. */
 import assert from 'node:assert/strict';
-import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { describe, type TestContext, test } from 'node:test';
-import { type Fd, fd, millis, type NetnsCookie } from '../common/core/brand.ts';
+import { closeSync, openSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { type Fd, fd, type NetnsCookie } from '../common/core/brand.ts';
 import { MeshError } from '../common/core/errors.ts';
-import { createLogger, LogLevels } from '../common/core/log.ts';
-import { namespaceKind, type Pod, podKind } from '../common/kube/kinds/core.ts';
-import { FakeClock } from '../common/testing/fake-clock.ts';
-import { FakeKube } from '../common/testing/fake-kube.ts';
+import { podKind } from '../common/kube/kinds/core.ts';
 import { until } from '../common/testing/until.ts';
 import { encodeAck, encodeHello } from '../common/zds/codec.ts';
-import { seqpacketConnect, seqpacketListen } from '../native/index.ts';
+import { seqpacketConnect } from '../native/index.ts';
 import { skipUnless } from '../test/harness/require.ts';
-import { ScriptedZtunnel } from '../test/harness/scripted-ztunnel.ts';
-import { Agent } from './agent.ts';
-import type { CaptureBackend, CapturedPod, SteeringTargets } from './capture/types.ts';
-import type { PodNetns } from './discovery/pod-netns.ts';
 import { dataplaneModeLabel } from './enrolment.ts';
-import { redirectionAnnotation } from './pods/announce.ts';
-import type { PodKernel } from './pods/kernel.ts';
-
-/** Captures nothing and remembers by cookie, as the real one does. */
-class FakeCapture implements CaptureBackend {
-  readonly kind = 'ebpf';
-  readonly journal: string[];
-  readonly captured = new Map<NetnsCookie, string>();
-  failWith: Error | undefined;
-
-  constructor(journal: string[]) {
-    this.journal = journal;
-  }
-
-  start(): void {}
-
-  enrol(pod: CapturedPod, { dnsUdp, dnsTcp }: SteeringTargets): void {
-    if (this.failWith) throw this.failWith;
-    const dns = [dnsUdp, dnsTcp].filter((d) => d !== undefined).length === 2 ? '' : ' without DNS';
-    this.journal.push(`enrol ${pod.uid} ${pod.ips.join()}${dns}`);
-    this.captured.set(pod.cookie, pod.uid);
-  }
-
-  withdraw(pod: CapturedPod): void {
-    this.journal.push(`withdraw ${pod.uid}`);
-    this.captured.delete(pod.cookie);
-  }
-
-  enrolled(): readonly string[] {
-    return [...this.captured.values()];
-  }
-
-  sweep(): readonly string[] {
-    return [];
-  }
-
-  counters() {
-    return { outbound_captured: 1 };
-  }
-
-  destroy(): void {
-    this.captured.clear();
-  }
-}
-
-/** Pods live in namespaces by UID; a test starts and ends their processes. */
-class FakeKernel implements PodKernel {
-  readonly journal: string[];
-  readonly open = new Set<Fd>();
-  readonly #netns = new Map<string, string>();
-  readonly #watchers = new Map<string, () => void>();
-  #cookies = new Map<Fd, NetnsCookie>();
-
-  constructor(journal: string[]) {
-    this.journal = journal;
-  }
-
-  /** The pod's first process starts in this namespace. */
-  populate(uid: string, netns: string): void {
-    this.#netns.set(uid, netns);
-  }
-
-  /** Its last process ends. */
-  depopulate(uid: string): void {
-    this.#netns.delete(uid);
-    this.#watchers.get(uid)?.();
-  }
-
-  discover(uid: string) {
-    const key = this.#netns.get(uid);
-    if (key === undefined) return { kind: 'absent', reason: 'no process' } as const;
-    const opened = fd(openSync('/dev/null', 'r'));
-    this.open.add(opened);
-    this.#cookies.set(opened, BigInt(key.replace('netns-', '')) as NetnsCookie);
-    return { kind: 'found', netns: { fd: opened, key, cgroup: uid } } as const;
-  }
-
-  isInhabited(netns: PodNetns): boolean {
-    return this.#netns.get(netns.cgroup) === netns.key;
-  }
-
-  watch(netns: PodNetns, onChange: () => void) {
-    this.#watchers.set(netns.cgroup, onChange);
-    return { close: () => void this.#watchers.delete(netns.cgroup) };
-  }
-
-  cookie(netns: Fd): NetnsCookie {
-    return this.#cookies.get(netns)!;
-  }
-
-  setUpRouting(): void {
-    this.journal.push('route');
-  }
-
-  tearDownRouting(): void {
-    this.journal.push('unroute');
-  }
-
-  close(netns: Fd): void {
-    assert.ok(this.open.delete(netns), 'a descriptor is closed once');
-    closeSync(netns);
-  }
-}
-
-class World {
-  readonly journal: string[] = [];
-  readonly warnings: string[] = [];
-  readonly kube = new FakeKube();
-  readonly clock = new FakeClock();
-  readonly capture = new FakeCapture(this.journal);
-  readonly kernel = new FakeKernel(this.journal);
-  readonly zdsPath: string;
-  agent: Agent;
-  readonly #ztunnels: ScriptedZtunnel[] = [];
-
-  constructor(t: TestContext) {
-    const dir = mkdtempSync(join(tmpdir(), 'aq-agent-'));
-    this.zdsPath = join(dir, 'zds');
-    this.agent = this.#newAgent();
-    t.after(() => {
-      for (const ztunnel of this.#ztunnels) ztunnel.close();
-      this.agent.stop();
-      rmSync(dir, { recursive: true });
-    });
-  }
-
-  async restartAgent(): Promise<void> {
-    this.agent.stop();
-    this.agent = this.#newAgent();
-    await this.agent.start();
-  }
-
-  ztunnel(hello?: Uint8Array | 'mute'): ScriptedZtunnel {
-    const ztunnel = new ScriptedZtunnel(this.zdsPath, hello);
-    this.#ztunnels.push(ztunnel);
-    return ztunnel;
-  }
-
-  async namespace(name: string, mode?: string): Promise<void> {
-    const labels = mode === undefined ? {} : { [dataplaneModeLabel]: mode };
-    await this.kube.create(namespaceKind, { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } });
-  }
-
-  setMode(namespace: string, mode: string | null): Promise<unknown> {
-    return this.kube.patch(
-      namespaceKind,
-      { name: namespace },
-      { metadata: { labels: { [dataplaneModeLabel]: mode } } },
-    );
-  }
-
-  /** A running pod whose processes live in `netns-<number>`. */
-  async pod(name: string, uid: string, netns: number, ip = '10.0.0.1', node = 'n1'): Promise<Pod> {
-    this.kernel.populate(uid, `netns-${netns}`);
-    return this.kube.create<Pod>(podKind, {
-      apiVersion: 'v1',
-      kind: 'Pod',
-      metadata: { name, namespace: 'shop', uid },
-      spec: { containers: [], nodeName: node, serviceAccountName: 'cart' },
-      status: { phase: 'Running', podIPs: [{ ip }, { ip: 'fd00::1' }] },
-    });
-  }
-
-  /** Waits until the annotation has this value. */
-  announced(name: string, value: string | undefined): Promise<unknown> {
-    return until(`${name} is announced as ${value}`, async () => {
-      const pod = await this.kube.get(podKind, { namespace: 'shop', name });
-      return pod !== undefined && pod.metadata.annotations?.[redirectionAnnotation] === value;
-    });
-  }
-
-  /** Lets timers fire until the condition holds. */
-  async step(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-    await until(what, async () => {
-      if (await condition()) return true;
-      this.clock.advance(20);
-      return false;
-    });
-  }
-
-  #newAgent(): Agent {
-    return new Agent({
-      nodeName: 'n1',
-      excludedNamespaces: new Set(['kube-system']),
-      withdrawGrace: millis(1_000),
-      kube: this.kube,
-      kernel: this.kernel,
-      capture: this.capture,
-      clock: this.clock,
-      log: createLogger(
-        { levels: new LogLevels('warn'), format: 'plain', write: (l) => void this.warnings.push(l) },
-        'cni',
-      ),
-      listen: { zds: () => seqpacketListen(this.zdsPath), steering: () => seqpacketListen(`${this.zdsPath}.steer`) },
-    });
-  }
-}
+import { World } from './testing/world.ts';
 
 describe('capture agent', { skip: skipUnless('addon') }, () => {
   test('enrols a pod: routes, add with the namespace, steering, ack, announcement', async (t) => {
-    const w = new World(t);
-    await w.namespace('shop', 'ambient');
-    await w.agent.start();
+    const w = await World.running(t);
     const ztunnel = w.ztunnel();
     await ztunnel.has('snapshotSent');
     await w.pod('web', 'u1', 7);
@@ -282,9 +72,7 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
   });
 
   test('leaving: peers are told, then the grace, then capture ends, then ztunnel is told, then the routes go', async (t) => {
-    const w = new World(t);
-    await w.namespace('shop', 'ambient');
-    await w.agent.start();
+    const w = await World.running(t);
     const ztunnel = w.ztunnel();
     await w.pod('web', 'u1', 7);
     await w.announced('web', 'enabled');
@@ -296,14 +84,12 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
     w.clock.advance(1_000);
     await ztunnel.has('del u1');
     assert.equal(w.journal.at(-1), 'withdraw u1');
-    await w.step('its connections have drained', () => w.kernel.open.size === 0);
+    await w.step('its connections have drained', () => w.kernel.held.size === 0);
     assert.equal(w.journal.at(-1), 'unroute');
   });
 
   test('a label that flips back and forth ends right, without a second add', async (t) => {
-    const w = new World(t);
-    await w.namespace('shop', 'ambient');
-    await w.agent.start();
+    const w = await World.running(t);
     const ztunnel = w.ztunnel();
     await w.pod('web', 'u1', 7);
     await w.announced('web', 'enabled');
@@ -323,7 +109,7 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
     );
     assert.equal(w.journal.includes('withdraw u1'), false);
     await w.setMode('shop', 'none');
-    await w.step('it has left', () => w.kernel.open.size === 0);
+    await w.step('it has left', () => w.kernel.held.size === 0);
     await w.setMode('shop', 'ambient');
     await w.announced('web', 'enabled');
     assert.deepEqual(
@@ -333,9 +119,7 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
   });
 
   test('a pod made anew under the same name and address inherits nothing', async (t) => {
-    const w = new World(t);
-    await w.namespace('shop', 'ambient');
-    await w.agent.start();
+    const w = await World.running(t);
     const ztunnel = w.ztunnel();
     await w.pod('web', 'u1', 7);
     await w.announced('web', 'enabled');
@@ -350,13 +134,11 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
     ztunnel.onAdd = (uid) => ztunnel.steer(uid);
     await w.step('the new one is in', () => w.capture.captured.get(8n as NetnsCookie) === 'u2');
     await w.announced('web', 'enabled');
-    assert.equal(w.kernel.open.size, 1);
+    assert.equal(w.kernel.held.size, 1);
   });
 
   test('the annotation never lands on the successor of a pod', async (t) => {
-    const w = new World(t);
-    await w.namespace('shop', 'ambient');
-    await w.agent.start();
+    const w = await World.running(t);
     const ztunnel = w.ztunnel();
     await ztunnel.has('snapshotSent');
     const asked = Promise.withResolvers<void>();
@@ -378,15 +160,13 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
   });
 
   test('a pod whose last process ends is deleted at once; in a new sandbox it is enrolled anew', async (t) => {
-    const w = new World(t);
-    await w.namespace('shop', 'ambient');
-    await w.agent.start();
+    const w = await World.running(t);
     const ztunnel = w.ztunnel();
     await w.pod('web', 'u1', 7);
     await w.announced('web', 'enabled');
     w.kernel.depopulate('u1');
     await ztunnel.has('del u1');
-    assert.equal(w.kernel.open.size, 0);
+    assert.equal(w.kernel.held.size, 0);
     await w.announced('web', 'pending');
     w.kernel.populate('u1', 'netns-9');
     await w.step('it is found again', () => w.capture.captured.has(9n as NetnsCookie));
@@ -395,9 +175,7 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
   });
 
   test('a pod without processes is looked for again and again', async (t) => {
-    const w = new World(t);
-    await w.namespace('shop', 'ambient');
-    await w.agent.start();
+    const w = await World.running(t);
     w.ztunnel();
     await w.pod('web', 'u1', 7);
     w.kernel.depopulate('u1');
@@ -410,9 +188,7 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
   });
 
   test('what ztunnel refuses is pending and tried again', async (t) => {
-    const w = new World(t);
-    await w.namespace('shop', 'ambient');
-    await w.agent.start();
+    const w = await World.running(t);
     const ztunnel = w.ztunnel();
     const answers = ['port in use', 'port in use', ''];
     ztunnel.onAdd = async (uid) => {
@@ -427,9 +203,7 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
   });
 
   test('an ack without steering, and a capture that fails, are no enrolment', async (t) => {
-    const w = new World(t);
-    await w.namespace('shop', 'ambient');
-    await w.agent.start();
+    const w = await World.running(t);
     const ztunnel = w.ztunnel();
     ztunnel.onAdd = async () => '';
     await w.pod('web', 'u1', 7);
@@ -449,9 +223,7 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
   });
 
   test('conflicting writers of the pod do not stop the announcement', async (t) => {
-    const w = new World(t);
-    await w.namespace('shop', 'ambient');
-    await w.agent.start();
+    const w = await World.running(t);
     w.ztunnel();
     w.kube.failPatches(...Array.from({ length: 5 }, () => new MeshError('CONFLICT', 'changed')));
     await w.pod('web', 'u1', 7);
@@ -459,9 +231,7 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
   });
 
   test('a ztunnel that comes back gets everything again, and the announcement stays', async (t) => {
-    const w = new World(t);
-    await w.namespace('shop', 'ambient');
-    await w.agent.start();
+    const w = await World.running(t);
     const first = w.ztunnel();
     await w.pod('web', 'u1', 7);
     await w.announced('web', 'enabled');
@@ -476,9 +246,7 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
   });
 
   test('of two ztunnels the newer gets adds and steers, both get deletions', async (t) => {
-    const w = new World(t);
-    await w.namespace('shop', 'ambient');
-    await w.agent.start();
+    const w = await World.running(t);
     const older = w.ztunnel();
     await older.has('snapshotSent');
     await w.pod('web', 'u1', 7);
@@ -571,16 +339,14 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
   });
 
   test('a new agent takes over what the last one left: nothing is withdrawn, nobody is announced anew', async (t) => {
-    const w = new World(t);
-    await w.namespace('shop', 'ambient');
-    await w.agent.start();
+    const w = await World.running(t);
     w.ztunnel();
     await w.pod('stays', 'u1', 7);
     await w.pod('leaves', 'u2', 8, '10.0.0.2');
     await w.announced('stays', 'enabled');
     await w.announced('leaves', 'enabled');
     w.agent.stop();
-    assert.equal(w.kernel.open.size, 0, 'a stopped agent holds no namespace');
+    assert.equal(w.kernel.held.size, 0, 'a stopped agent holds no namespace');
     assert.equal(w.capture.captured.size, 2);
     await w.kube.patch(
       podKind,
@@ -605,9 +371,7 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
   });
 
   test('DNS is captured as the pod wants it, also when it changes its mind; other wishes are warned of once', async (t) => {
-    const w = new World(t);
-    await w.namespace('shop', 'ambient');
-    await w.agent.start();
+    const w = await World.running(t);
     await w.ztunnel().has('snapshotSent');
     const annotate = (name: string, value: string | null) => {
       const annotations = { [`ambient.istio.io/${name}`]: value };
@@ -629,9 +393,7 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
   });
 
   test('what changes between steering and ack is steered again', async (t) => {
-    const w = new World(t);
-    await w.namespace('shop', 'ambient');
-    await w.agent.start();
+    const w = await World.running(t);
     const ztunnel = w.ztunnel();
     await ztunnel.has('snapshotSent');
     ztunnel.onAdd = async (uid) => {
@@ -650,9 +412,7 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
   });
 
   test('a pod without addresses waits for them, and capture follows when they change', async (t) => {
-    const w = new World(t);
-    await w.namespace('shop', 'ambient');
-    await w.agent.start();
+    const w = await World.running(t);
     const ztunnel = w.ztunnel();
     await ztunnel.has('snapshotSent');
     const addresses = (...ips: string[]) =>

@@ -6,7 +6,10 @@ import type { Logger } from '../common/core/log.ts';
 import type { KubeSource } from '../common/kube/types.ts';
 import type { SeqpacketListener } from '../native/index.ts';
 import type { CaptureBackend } from './capture/types.ts';
+import type { PluginInstaller } from './install/installer.ts';
 import { type AgentMetrics, createMetrics } from './monitoring/metrics.ts';
+import { writeOutside } from './plugin-server/outside.ts';
+import { type PluginServer, servePlugin } from './plugin-server/server.ts';
 import type { PodKernel } from './pods/kernel.ts';
 import { PodManager } from './pods/pod-manager.ts';
 import { ZdsServer } from './zds/server.ts';
@@ -21,6 +24,8 @@ export interface AgentOptions {
   readonly capture: CaptureBackend;
   readonly clock: Clock;
   readonly log: Logger;
+  /** undefined: no CNI plugin is served. */
+  readonly plugin: { readonly runDir: string; readonly installer: PluginInstaller | undefined } | undefined;
   /** Called once the agent can serve: the steering socket first, for a ztunnel on ZDS expects it. */
   readonly listen: { readonly zds: () => SeqpacketListener; readonly steering: () => SeqpacketListener };
 }
@@ -37,12 +42,17 @@ export class Agent {
   readonly #zds: ZdsServer;
   readonly #abort = new AbortController();
   #steering: { close(): void } | undefined;
+  #pluginServer: PluginServer | undefined;
   #sweep: Timer | undefined;
 
   constructor(options: AgentOptions) {
     this.#options = options;
     const { capture, clock, log } = options;
-    this.metrics = createMetrics({ counters: () => capture.counters(), pods: () => this.pods.states() });
+    this.metrics = createMetrics({
+      counters: () => capture.counters(),
+      pods: () => this.pods.states(),
+      installed: () => this.#installed,
+    });
     this.#zds = new ZdsServer({
       clock,
       log,
@@ -60,12 +70,13 @@ export class Agent {
       onEnrolled: (capture, announce) => this.metrics.enrolled(capture, announce),
       onWithdrawn: () => this.metrics.withdrawn(),
       onNetnsClosed: () => this.#sweepAfter(sweepSoon),
+      onOutside: (namespaces) => this.#writeOutside(namespaces),
     });
   }
 
   /** Resolves when the node's pods are known. Capture must have been started. */
   async start(): Promise<void> {
-    const { listen, log } = this.#options;
+    const { listen, log, plugin } = this.#options;
     this.#steering = serveSteering(listen.steering(), {
       log,
       steer: (uid, targets) => this.pods.steer(uid, targets),
@@ -74,10 +85,18 @@ export class Agent {
     this.#zds.start(listen.zds());
     await this.pods.start();
     this.#sweepAfter(millis(0));
+    if (plugin === undefined || this.#abort.signal.aborted) return;
+    this.#pluginServer = await servePlugin(plugin.runDir, this.pods, log);
+    plugin.installer?.start();
   }
 
   get ready(): boolean {
-    return this.pods.synced;
+    return this.pods.synced && this.#installed;
+  }
+
+  /** True too where there is nothing to install. */
+  get #installed(): boolean {
+    return this.#options.plugin?.installer?.ready ?? true;
   }
 
   /** All capture stays as it is: the next agent takes it over. */
@@ -87,6 +106,21 @@ export class Agent {
     this.pods.stop();
     this.#zds.stop();
     this.#steering?.close();
+    this.#options.plugin?.installer?.stop();
+    this.#pluginServer?.close();
+  }
+
+  #writeOutside(namespaces: readonly string[]): void {
+    const { plugin, log } = this.#options;
+    if (plugin === undefined) return;
+    try {
+      writeOutside(plugin.runDir, namespaces);
+    } catch (e) {
+      log.warn('the list of namespaces outside of the mesh cannot be written; without an agent their pods would wait', {
+        folder: plugin.runDir,
+        error: describeError(e),
+      });
+    }
   }
 
   #sweepAfter(delay: Millis): void {

@@ -31,6 +31,7 @@ describe('configuration of the agent', () => {
     assert.equal(config.failOpen, false);
     assert.equal(config.monitoringPort, 15014);
     assert.deepEqual([...config.excludedNamespaces], ['kube-system', 'istio-system']);
+    assert.equal(config.plugin, undefined);
   });
 
   test('a flag wins over the environment', () => {
@@ -45,6 +46,25 @@ describe('configuration of the agent', () => {
     assert.equal(config.cgroupRoot, '/c');
     assert.deepEqual(config.legacyCgroupRoots, []);
     assert.deepEqual([...config.excludedNamespaces], ['x', 'y']);
+  });
+
+  test('the CNI plugin is installed where CNI_NET_DIR says, and only served where somebody else installs it', () => {
+    assert.deepEqual(parse([], { CNI_NET_DIR: '/etc/cni/net.d' }).plugin, {
+      runDir: '/var/run/istio-cni',
+      place: { netDir: '/etc/cni/net.d', binDir: '/opt/cni/bin', confName: undefined },
+    });
+    const given = { CNI_NET_DIR: '/n', CNI_BIN_DIR: '/b', CNI_CONF_NAME: '10-x.conflist', CNI_AGENT_RUN_DIR: '/r' };
+    const place = { netDir: '/n', binDir: '/b', confName: '10-x.conflist' };
+    assert.deepEqual(parse([], given).plugin, { runDir: '/r', place });
+    assert.deepEqual(parse([], { CNI_AGENT_RUN_DIR: '/r' }).plugin, { runDir: '/r', place: undefined });
+    for (const [extra, expected] of [
+      [{ CNI_BIN_DIR: '/b' }, /CNI_BIN_DIR is set without CNI_NET_DIR/],
+      [{ CNI_NET_DIR: 'n' }, /CNI_NET_DIR=n: expected an absolute path/],
+      [{ CNI_NET_DIR: '/n', CNI_CONF_NAME: 'a/b' }, /CNI_CONF_NAME=a\/b: expected the name of a file/],
+      [{ CNI_AGENT_RUN_DIR: `/${'x'.repeat(90)}` }, /at most 90 bytes/],
+    ] as const) {
+      assert.match(mistakes({ argv: [], env: { ...env, ...extra }, mounts: hybrid }).join(), expected);
+    }
   });
 
   test('to exclude no namespace at all is a mistake', () => {

@@ -7,6 +7,7 @@ import { readCommandLine } from '../common/config/command-line.ts';
 import { type ConfigResult, type Settings, SettingsReader, splitList } from '../common/config/reader.ts';
 import { type Millis, millis } from '../common/core/brand.ts';
 import type { Port } from '../common/core/net.ts';
+import type { PluginPlace } from './install/installer.ts';
 
 export interface AgentConfig {
   readonly command: 'run' | 'uninstall';
@@ -39,6 +40,15 @@ export interface AgentConfig {
   readonly excludedNamespaces: ReadonlySet<string>;
   /** --monitoring-port. Default 15014. */
   readonly monitoringPort: Port;
+  /** undefined: no CNI plugin is served; pods are found once they run. */
+  readonly plugin: PluginConfig | undefined;
+}
+
+export interface PluginConfig {
+  /** CNI_AGENT_RUN_DIR: where the plugin finds the agent's socket. Default /var/run/istio-cni. */
+  readonly runDir: string;
+  /** Where to install the plugin; undefined without CNI_NET_DIR: somebody else does. */
+  readonly place: PluginPlace | undefined;
 }
 
 export interface ConfigInput {
@@ -101,7 +111,31 @@ export function parseConfig({ argv, env, mounts }: ConfigInput): ConfigResult<Ag
     failOpen: r.boolean('AQUIFER_FAIL_OPEN') ?? false,
     excludedNamespaces: new Set(excluded ?? ['kube-system', r.text('POD_NAMESPACE') ?? 'istio-system']),
     monitoringPort: r.port('--monitoring-port') ?? (15_014 as Port),
+    plugin: pluginConfig(r),
   });
+}
+
+/** Names as Istio's chart has them. A machine without Kubernetes has no such folders, so nothing is put there unasked. */
+function pluginConfig(r: SettingsReader): PluginConfig | undefined {
+  const netDir = r.absolutePath('CNI_NET_DIR');
+  const runDir = r.absolutePath('CNI_AGENT_RUN_DIR');
+  const binDir = r.absolutePath('CNI_BIN_DIR') ?? '/opt/cni/bin';
+  const confName = r.parsed(
+    'CNI_CONF_NAME',
+    (text) => (/^[^/]+$/.test(text) ? text : undefined),
+    'the name of a file in CNI_NET_DIR',
+  );
+  if (netDir === undefined && runDir === undefined) {
+    for (const name of ['CNI_BIN_DIR', 'CNI_CONF_NAME']) {
+      if (r.text(name) !== undefined)
+        r.mistake(`${name} is set without CNI_NET_DIR, the folder of the network configurations`);
+    }
+    return undefined;
+  }
+  const dir = runDir ?? '/var/run/istio-cni';
+  // sun_path holds 108 bytes with the final zero (unix(7)).
+  if (Buffer.byteLength(dir) > 90) r.mistake(`CNI_AGENT_RUN_DIR=${dir}: at most 90 bytes fit`);
+  return { runDir: dir, place: netDir === undefined ? undefined : { netDir, binDir, confName } };
 }
 
 /** Mount points in /proc/mounts, which writes space, tab, newline and backslash as octal (proc(5)). */

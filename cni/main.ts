@@ -8,17 +8,19 @@ import { describeError, MeshError } from '../common/core/errors.ts';
 import { createLogger, type Logger } from '../common/core/log.ts';
 import { createFolderSource } from '../common/kube/folder/folder-source.ts';
 import { seqpacketListen } from '../native/index.ts';
-import { Agent } from './agent.ts';
+import { Agent, type AgentOptions } from './agent.ts';
 import { EbpfCapture } from './capture/ebpf/ebpf-capture.ts';
 import { probeEbpf } from './capture/ebpf/probe.ts';
 import { type AgentConfig, readConfig, usage } from './config.ts';
+import { PluginInstaller } from './install/installer.ts';
 import { serveMonitoring } from './monitoring/server.ts';
 import { podKernel } from './pods/kernel.ts';
 import { findKubeletCgroup } from './prober-cgroup.ts';
 import { checkRequirements } from './requirements.ts';
-import { uninstall } from './uninstall.ts';
+import { removePlugin, uninstall } from './uninstall.ts';
 
 const objectPath = fileURLToPath(new URL('../bpf/build/capture.bpf.o', import.meta.url));
+const pluginBinary = fileURLToPath(new URL('plugin/build/aquifer-cni', import.meta.url));
 
 async function main(): Promise<void> {
   const parsed = readConfig(process.argv.slice(2));
@@ -47,6 +49,7 @@ async function run(config: AgentConfig, log: Logger, abort: AbortController): Pr
     capture,
     clock: systemClock,
     log,
+    plugin: servedPlugin(config, log),
     listen: { zds: () => seqpacketListen(config.zdsPath), steering: () => seqpacketListen(config.steeringPath) },
   });
   const { registry } = agent.metrics;
@@ -64,7 +67,21 @@ async function run(config: AgentConfig, log: Logger, abort: AbortController): Pr
   log.info('capture agent is ready', { node: config.nodeName, zds: config.zdsPath, capture: capture.kind });
 }
 
+function servedPlugin({ plugin, excludedNamespaces }: AgentConfig, log: Logger): AgentOptions['plugin'] {
+  if (plugin === undefined) {
+    log.warn(
+      'no CNI plugin: a pod is captured once it runs, so what it calls before is not (CNI_NET_DIR installs one)',
+    );
+    return undefined;
+  }
+  const { runDir, place } = plugin;
+  const shared = { binary: pluginBinary, runDir, excludedNamespaces, clock: systemClock, log };
+  return { runDir, installer: place && new PluginInstaller({ ...place, ...shared }) };
+}
+
 async function remove(config: AgentConfig, log: Logger, signal: AbortSignal): Promise<void> {
+  // First of all, so that no pod waits for an agent that is gone.
+  if (config.plugin !== undefined) removePlugin(config.plugin, log);
   if (!existsSync(config.bpfDir)) {
     log.info('nothing is installed', { folder: config.bpfDir });
     return;

@@ -1,4 +1,6 @@
 /** `cni-agent uninstall`: takes this node's pods out of the mesh and removes what capture left in the kernel. */
+import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Millis } from '../common/core/brand.ts';
 import { type Clock, sleep } from '../common/core/clock.ts';
 import type { Logger } from '../common/core/log.ts';
@@ -6,6 +8,10 @@ import { keyOf } from '../common/kube/informer.ts';
 import { podKind } from '../common/kube/kinds/core.ts';
 import type { KubeSource } from '../common/kube/types.ts';
 import type { CaptureBackend } from './capture/types.ts';
+import type { PluginConfig } from './config.ts';
+import { uninstallPlugin } from './install/installer.ts';
+import { removeOutside } from './plugin-server/outside.ts';
+import { pluginSocket } from './plugin-server/server.ts';
 import { announce, redirectionOf } from './pods/announce.ts';
 import type { PodKernel } from './pods/kernel.ts';
 
@@ -19,6 +25,15 @@ export interface UninstallOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly signal: AbortSignal;
+}
+
+/** The plugin and what it reads. The run directory goes if nothing else is in it. */
+export function removePlugin({ runDir, place }: PluginConfig, log: Logger): void {
+  const changed = place === undefined ? [] : uninstallPlugin(place);
+  removeOutside(runDir);
+  rmSync(join(runDir, pluginSocket), { force: true });
+  if (existsSync(runDir) && readdirSync(runDir).length === 0) rmdirSync(runDir);
+  log.info('the CNI plugin was removed from this node', { files: changed.join() });
 }
 
 /** Peers are told first and given the grace, as when one pod leaves; the agent must not be running. */

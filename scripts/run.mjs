@@ -16,15 +16,27 @@ const pinnedNode = join(root, 'scripts/pinned-node');
  * What each command needs before it starts. `lenient`: a failed build is reported and left to the tests that need it,
  * which skip; not so with REQUIRE_ALL=1.
  */
-const full = { packages: ['build', 'lab', 'test'], make: ['native', 'bpf', 'test/tools'], images: true };
+const full = { packages: ['build', 'lab', 'test'], make: ['native', 'bpf', 'cni/plugin', 'test/tools'], images: true };
 const commands = {
-  demo: { packages: ['build', 'lab'], make: ['native', 'bpf'], images: true, needsRoot: true, start: ['demo/main.ts'] },
+  demo: {
+    packages: ['build', 'lab'],
+    make: ['native', 'bpf', 'cni/plugin'],
+    images: true,
+    needsRoot: true,
+    start: ['demo/main.ts'],
+  },
   test: { ...full, lenient: process.geteuid?.() !== 0, start: ['scripts/test.ts', 'all'] },
-  'test:unit': { packages: [], make: ['native'], images: false, lenient: true, start: ['scripts/test.ts', 'unit'] },
+  'test:unit': {
+    packages: [],
+    make: ['native', 'cni/plugin'],
+    images: false,
+    lenient: true,
+    start: ['scripts/test.ts', 'unit'],
+  },
   'test:long': { ...full, lenient: false, start: ['scripts/test.ts', 'long'] },
   bench: {
     packages: ['build', 'lab'],
-    make: ['native', 'bpf', 'bench'],
+    make: ['native', 'bpf', 'cni/plugin', 'bench'],
     images: true,
     needsRoot: true,
     start: ['bench/main.ts'],

@@ -55,7 +55,7 @@ describe('the network namespace of a pod', () => {
     m.inCgroup('app', '0', '41', '42');
     const found = m.discover();
     assert.ok(found.kind === 'found');
-    assert.equal(found.netns.cgroup, m.pod);
+    assert.deepEqual(found.netns.life, { kind: 'processes', cgroup: m.pod });
     assert.equal(isInhabited(found.netns, m.proc), true);
     m.end('42');
     assert.equal(isInhabited(found.netns, m.proc), false);

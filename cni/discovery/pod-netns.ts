@@ -1,7 +1,11 @@
-/** A pod's network namespace, found as on any node: through a process in the pod's cgroup. */
-import { closeSync, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
+/**
+ * A pod's network namespace: given by the container runtime before the pod has a process, or found as on any node, through a process
+ * in the pod's cgroup.
+ */
+import { closeSync, fstatSync, openSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Fd, fd } from '../../common/core/brand.ts';
+import { assertNever } from '../../common/core/errors.ts';
 import { cgroupSubtree, findPodCgroup } from './pod-cgroup.ts';
 
 export interface PodNetns {
@@ -9,9 +13,15 @@ export interface PodNetns {
   readonly fd: Fd;
   /** Device and inode; equal exactly for the same namespace while somebody holds it. */
   readonly key: string;
-  /** The folder whose `cgroup.events` (cgroup2) tells when the pod's last process ends. */
-  readonly cgroup: string;
+  readonly life: NetnsLife;
 }
+
+/** What tells that a namespace is still the pod's. */
+export type NetnsLife =
+  /** It has a process in this cgroup, whose `cgroup.events` (cgroup2) tells when the last one ends. */
+  | { readonly kind: 'processes'; readonly cgroup: string }
+  /** The runtime still has it at this path, where it was before the pod's first process and is until after the last. */
+  | { readonly kind: 'path'; readonly path: string };
 
 export type Discovery =
   | { readonly kind: 'found'; readonly netns: PodNetns }
@@ -31,12 +41,12 @@ export function discoverPodNetns(uid: string, { roots, proc = '/proc' }: Discove
   const own = netnsKey(statSync(join(proc, 'self/ns/net'), { bigint: true }));
   let reason = 'its cgroup has no process';
   for (const pid of processes(cgroup)) {
-    const opened = openNetns(proc, pid);
+    const opened = openAt(join(proc, pid, 'ns/net'));
     if (opened === undefined) continue;
     // The process may have ended and its number been given to another before the open: only a pid that is still
     // in the pod's cgroup afterwards was the pod's all along, for a number is not reused while its process lives.
     if (opened.key !== own && [...processes(cgroup)].includes(pid)) {
-      return { kind: 'found', netns: { ...opened, cgroup } };
+      return { kind: 'found', netns: { ...opened, life: { kind: 'processes', cgroup } } };
     }
     // A runtime puts the process into the cgroup before it enters the pod's namespaces; taking this one would capture the node.
     if (opened.key === own) reason = "its processes are in the node's own network namespace";
@@ -45,15 +55,33 @@ export function discoverPodNetns(uid: string, { roots, proc = '/proc' }: Discove
   return { kind: 'absent', reason };
 }
 
-/** Whether a process of the pod still lives in this namespace. */
-export function isInhabited(netns: PodNetns, proc = '/proc'): boolean {
-  for (const pid of processes(netns.cgroup)) {
-    const opened = openNetns(proc, pid);
-    if (opened === undefined) continue;
-    closeSync(opened.fd);
-    if (opened.key === netns.key) return true;
+/** f_type of statfs(2) for namespaces. */
+const nsfs = 0x6e736673;
+
+/** What a runtime says is the namespace of a pod that it is about to start. */
+export function openRuntimeNetns(path: string, proc = '/proc'): Discovery {
+  const opened = openAt(path);
+  if (opened === undefined) return { kind: 'absent', reason: `${path} does not exist` };
+  const own = netnsKey(statSync(join(proc, 'self/ns/net'), { bigint: true }));
+  if (opened.key !== own && statfsSync(join(proc, `self/fd/${opened.fd}`)).type === nsfs) {
+    return { kind: 'found', netns: { ...opened, life: { kind: 'path', path } } };
   }
-  return false;
+  closeSync(opened.fd);
+  const what = opened.key === own ? "the node's own network namespace" : 'no namespace';
+  return { kind: 'absent', reason: `${path} is ${what}` };
+}
+
+/** Whether the namespace is still the pod's, as far as its {@link NetnsLife} tells. */
+export function isInhabited(netns: PodNetns, proc = '/proc'): boolean {
+  switch (netns.life.kind) {
+    case 'path':
+      return keyAt(netns.life.path) === netns.key;
+    case 'processes':
+      for (const pid of processes(netns.life.cgroup)) if (keyAt(join(proc, pid, 'ns/net')) === netns.key) return true;
+      return false;
+    default:
+      return assertNever(netns.life);
+  }
 }
 
 /** Parents first: with cgroup v1 a pod's own folder may hold processes, with cgroup2 only the leaves do. */
@@ -65,10 +93,19 @@ function* processes(cgroup: string): Iterable<string> {
   }
 }
 
-function openNetns(proc: string, pid: string): { readonly fd: Fd; readonly key: string } | undefined {
+function openAt(path: string): { readonly fd: Fd; readonly key: string } | undefined {
   try {
-    const opened = openSync(join(proc, pid, 'ns/net'), 'r');
+    const opened = openSync(path, 'r');
     return { fd: fd(opened), key: netnsKey(fstatSync(opened, { bigint: true })) };
+  } catch (e) {
+    if (isGone(e)) return undefined;
+    throw e;
+  }
+}
+
+function keyAt(path: string): string | undefined {
+  try {
+    return netnsKey(statSync(path, { bigint: true }));
   } catch (e) {
     if (isGone(e)) return undefined;
     throw e;

@@ -15,6 +15,8 @@ export interface MetricSources {
   readonly counters: () => Readonly<Record<string, number>>;
   /** Pods by state. */
   readonly pods: () => Readonly<Record<string, number>>;
+  /** The CNI plugin stands, or is not to be installed. */
+  readonly installed: () => boolean;
 }
 
 /** Seconds. The target is 5 ms for the agent's own part. */
@@ -51,9 +53,12 @@ export function createMetrics(sources: MetricSources): AgentMetrics {
   });
   new Gauge({
     name: 'istio_cni_install_ready',
-    help: 'Whether capture is ready on this node.',
+    help: 'Whether capture is ready on this node, and the CNI plugin stands where one is to be installed.',
     registers,
-  }).set(1);
+    collect() {
+      this.set(sources.installed() ? 1 : 0);
+    },
+  });
   for (const name of Object.keys(sources.counters())) {
     const help = `Count "${name}" of the capture programs since they were loaded.`;
     counterOf(registry, `aquifer_capture_${name}_total`, help, () => sources.counters()[name] ?? 0);

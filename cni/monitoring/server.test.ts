@@ -12,6 +12,7 @@ test('the monitoring port tells whether the agent is ready, and what it counted'
   const metrics = createMetrics({
     counters: () => ({ outbound_captured: captured }),
     pods: () => ({ enrolled: 2, leaving: 0 }),
+    installed: () => true,
   });
   const server = await serveMonitoring({ port: 0 as Port, registry: metrics.registry, ready: () => ready });
   t.after(() => server.close());

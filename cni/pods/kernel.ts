@@ -3,13 +3,21 @@ import { watch } from 'node:fs';
 import { join } from 'node:path';
 import type { Fd, NetnsCookie } from '../../common/core/brand.ts';
 import { closeFd, netnsCookie, podRouting, setUpPodRouting, tearDownPodRouting } from '../../native/index.ts';
-import { type Discovery, discoverPodNetns, isInhabited, type PodNetns } from '../discovery/pod-netns.ts';
+import {
+  type Discovery,
+  discoverPodNetns,
+  isInhabited,
+  openRuntimeNetns,
+  type PodNetns,
+} from '../discovery/pod-netns.ts';
 
 export interface PodKernel {
   discover(uid: string): Discovery;
-  /** A process of the pod still lives in the namespace. */
+  /** The namespace at a path that the container runtime gave. */
+  open(path: string): Discovery;
+  /** The namespace is still the pod's. */
   isInhabited(netns: PodNetns): boolean;
-  /** Calls back when the answer of isInhabited may have changed. With cgroup v1 it never does: ask now and then too. */
+  /** Calls back when the answer of isInhabited may have changed. With cgroup v1 and a runtime's path it never does: ask now and then too. */
   watch(netns: PodNetns, onChange: () => void): { close(): void };
   cookie(netns: Fd): NetnsCookie;
   setUpRouting(netns: Fd): void;
@@ -20,7 +28,8 @@ export interface PodKernel {
 export function podKernel(cgroupRoots: readonly string[]): PodKernel {
   return {
     discover: (uid) => discoverPodNetns(uid, { roots: cgroupRoots }),
-    isInhabited,
+    open: (path) => openRuntimeNetns(path),
+    isInhabited: (netns) => isInhabited(netns),
     watch: watchCgroup,
     cookie: netnsCookie,
     setUpRouting: (netns) => setUpPodRouting(netns, { ...podRouting, ipv6: true }),
@@ -30,9 +39,10 @@ export function podKernel(cgroupRoots: readonly string[]): PodKernel {
 }
 
 /** cgroup2's `cgroup.events` reports a change when the last process below the folder ends (kernel: cgroup-v2, "populated"). */
-function watchCgroup(netns: PodNetns, onChange: () => void): { close(): void } {
+function watchCgroup({ life }: PodNetns, onChange: () => void): { close(): void } {
+  if (life.kind === 'path') return { close: () => undefined };
   try {
-    const watcher = watch(join(netns.cgroup, 'cgroup.events'), { persistent: false }, onChange);
+    const watcher = watch(join(life.cgroup, 'cgroup.events'), { persistent: false }, onChange);
     watcher.on('error', onChange);
     return watcher;
   } catch (e) {

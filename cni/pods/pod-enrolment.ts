@@ -45,9 +45,13 @@ export class PodEnrolment {
   readonly #onForget: () => void;
   #pod: Pod;
   #exists = true;
-  #wanted = false;
+  #belongs = false;
   #netns: PodNetns | undefined;
+  /** What the runtime gave the pod in this namespace: the object says it only later. */
+  #runtimeIps: readonly Ip[] = [];
   #lost = false;
+  /** The one that ztunnel was told last: its listeners are there. */
+  #sent: PodNetns | undefined;
   #watch: { close(): void } | undefined;
   #routed = false;
   #captured: boolean;
@@ -62,6 +66,8 @@ export class PodEnrolment {
   #delay = retryDelay.first;
   /** ms of each of the agent's own parts of this enrolment. */
   readonly #took = { find: 0, route: 0, capture: 0, announce: 0 };
+  /** Called after every step, and with what went wrong. */
+  readonly #watchers = new Set<(problem: string | undefined) => void>();
   /** That it is in the mesh has been logged and counted. */
   #reported = false;
   #running = false;
@@ -92,17 +98,23 @@ export class PodEnrolment {
     return this.#exists;
   }
 
+  /** Without an address there is nothing to capture. */
+  get #wanted(): boolean {
+    return this.#belongs && this.#ips().length > 0;
+  }
+
   get pod(): Pod {
     return this.#pod;
   }
 
   /** The object has changed, or what it should be. */
-  update(pod: Pod, wanted: boolean): void {
+  update(pod: Pod, belongs: boolean): void {
     // A changed address or wish must reach the capture, which ztunnel's next steering does.
-    if (captureInputs(pod) !== captureInputs(this.#pod) && this.#proxy === 'added') this.#proxy = 'maybe';
+    const before = this.#captureInputs();
     this.#pod = pod;
+    if (this.#captureInputs() !== before && this.#proxy === 'added') this.#proxy = 'maybe';
     this.#announced = redirectionOf(pod);
-    this.#wanted = wanted && ipsOf(pod).length > 0;
+    this.#belongs = belongs;
     if (this.#wanted) {
       this.#withdrawAt = this.#drainedAt = undefined;
       this.#warn();
@@ -110,6 +122,47 @@ export class PodEnrolment {
     this.#retry = undefined;
     this.#delay = retryDelay.first;
     this.wake();
+  }
+
+  /**
+   * The runtime has made a namespace for the pod, in which nothing runs yet. Resolves when the pod's traffic is captured and ztunnel
+   * serves it; MeshError with the last problem when the signal aborts before, or when the pod goes or is not wanted any more.
+   */
+  async enter(netns: PodNetns, ips: readonly Ip[], signal: AbortSignal): Promise<void> {
+    this.#hold(netns, ips);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    let last = 'ztunnel is not connected';
+    const look = (problem: string | undefined) => {
+      last = problem ?? last;
+      if (this.#captured && this.#proxy === 'added') resolve();
+      else if (!this.#exists || !this.#wanted || this.#lost)
+        reject(new MeshError('CANCELLED', 'the pod is gone or left'));
+    };
+    const expired = () => reject(new MeshError('CANCELLED', `pod ${this.#name()} is not captured yet: ${last}`));
+    this.#watchers.add(look);
+    signal.addEventListener('abort', expired, { once: true });
+    try {
+      look(undefined);
+      this.wake();
+      await promise;
+    } finally {
+      this.#watchers.delete(look);
+      signal.removeEventListener('abort', expired);
+    }
+  }
+
+  /** The runtime is about to remove this namespace, or, with undefined, whichever the pod has. */
+  exit(path: string | undefined): void {
+    const life = this.#netns?.life;
+    if (life === undefined || (path !== undefined && life.kind === 'path' && life.path !== path)) return;
+    this.#lost = true;
+    this.wake();
+  }
+
+  /** Why the namespace at this path is not that of a pod in the mesh; undefined when it is. */
+  fault(netns: PodNetns): string | undefined {
+    if (this.#netns?.key !== netns.key || this.#lost) return 'the node agent knows it in another network namespace';
+    return this.#captured ? undefined : 'its traffic is not captured';
   }
 
   /** The object is gone, or its name belongs to another pod. */
@@ -150,7 +203,7 @@ export class PodEnrolment {
     return {
       kind: 'add',
       info: infoOf(this.#pod),
-      netns: () => this.#usableNetns(),
+      netns: () => this.#netnsToSend(),
       onAck: (ack) => {
         try {
           this.#acked(ack);
@@ -167,12 +220,15 @@ export class PodEnrolment {
     if (!this.#exists || this.#usableNetns() === undefined || !(this.#wanted || this.#captured)) {
       throw new MeshError('NOT_FOUND', `pod ${this.#name()} is not in the mesh`);
     }
+    if (this.#sent !== undefined && this.#sent !== this.#netns) {
+      throw new MeshError('NOT_FOUND', `pod ${this.#name()} has another network namespace now`);
+    }
     const wanted = captureWishes(this.#pod).dns
       ? targets
       : { outbound: targets.outbound, listeners: targets.listeners };
     this.#timed('capture', () => this.#options.capture.enrol(this.#capturedPod(), wanted));
     this.#captured = true;
-    this.#steeredAs = captureInputs(this.#pod);
+    this.#steeredAs = this.#captureInputs();
   }
 
   wake(): void {
@@ -201,6 +257,7 @@ export class PodEnrolment {
       try {
         await this.#perform(step);
         if (this.#retry?.step === step.kind) this.#retry = undefined;
+        this.#tell(undefined);
       } catch (e) {
         this.#failed(step.kind, e);
       }
@@ -281,7 +338,7 @@ export class PodEnrolment {
     this.#route();
     this.#proxy = 'maybe';
     this.#steeredAs = undefined;
-    const ack = await this.#options.zds.add(this.uid, infoOf(this.#pod), () => this.#usableNetns());
+    const ack = await this.#options.zds.add(this.uid, infoOf(this.#pod), () => this.#netnsToSend());
     if (ack !== undefined) this.#acked(ack);
   }
 
@@ -291,7 +348,7 @@ export class PodEnrolment {
       throw new MeshError('PROTOCOL', 'ztunnel took it without saying where its traffic shall go (steering socket)');
     }
     // What changed between its steering and its ack has to be steered again.
-    this.#proxy = this.#steeredAs === captureInputs(this.#pod) ? 'added' : 'maybe';
+    this.#proxy = this.#steeredAs === this.#captureInputs() ? 'added' : 'maybe';
   }
 
   async #announce(value: Redirection): Promise<void> {
@@ -340,20 +397,54 @@ export class PodEnrolment {
     this.#routed = true;
   }
 
+  #netnsToSend(): Fd | undefined {
+    this.#sent = this.#netns;
+    return this.#usableNetns();
+  }
+
   #usableNetns(): Fd | undefined {
     return this.#exists && !this.#lost ? this.#netns?.fd : undefined;
+  }
+
+  /** Takes the descriptor over. An earlier namespace is the pod's no more; what is captured there goes with it (sweep). */
+  #hold(netns: PodNetns, ips: readonly Ip[]): void {
+    if (this.#netns?.key === netns.key && !this.#lost) {
+      this.#options.kernel.close(netns.fd);
+    } else {
+      if (this.#netns !== undefined) {
+        this.#closeNetns();
+        this.#options.onNetnsClosed();
+      }
+      if (this.#proxy === 'added') this.#proxy = 'maybe';
+      this.#netns = netns;
+      this.#watch = this.#options.kernel.watch(netns, () => this.checkNetns());
+      this.#captured = this.#routed = false;
+    }
+    this.#runtimeIps = ips;
+    this.#retry = undefined;
+    this.#delay = retryDelay.first;
   }
 
   #closeNetns(): void {
     this.#watch?.close();
     if (this.#netns !== undefined) this.#options.kernel.close(this.#netns.fd);
     this.#watch = this.#netns = undefined;
+    this.#runtimeIps = [];
     this.#lost = this.#captured = this.#routed = this.#reported = false;
   }
 
   #capturedPod(): CapturedPod {
     const netns = this.#netns!.fd;
-    return { uid: this.uid, netns, cookie: this.#options.kernel.cookie(netns), ips: ipsOf(this.#pod) };
+    return { uid: this.uid, netns, cookie: this.#options.kernel.cookie(netns), ips: this.#ips() };
+  }
+
+  #ips(): readonly Ip[] {
+    return this.#runtimeIps.length > 0 ? this.#runtimeIps : ipsOf(this.#pod);
+  }
+
+  /** What its capture is made from. */
+  #captureInputs(): string {
+    return `${this.#ips().join()} ${captureWishes(this.#pod).dns}`;
   }
 
   #warn(): void {
@@ -370,6 +461,11 @@ export class PodEnrolment {
     this.#options.log.log(everyday ? 'debug' : 'warn', 'a step of an enrolment failed; trying again', fields);
     this.#retry = { step, at: millis(this.#options.clock.now() + this.#delay) };
     this.#delay = Math.min(this.#delay * 2, retryDelay.last);
+    this.#tell(describeError(error));
+  }
+
+  #tell(problem: string | undefined): void {
+    for (const watcher of [...this.#watchers]) watcher(problem);
   }
 
   #name(): string {
@@ -381,11 +477,6 @@ function ipsOf(pod: Pod): readonly Ip[] {
   const { podIPs, podIP } = pod.status ?? {};
   const texts = podIPs?.map((p) => p.ip) ?? (podIP === undefined ? [] : [podIP]);
   return texts.map(parseIp).filter((ip) => ip !== undefined);
-}
-
-/** What of a pod's object its capture is made from. */
-function captureInputs(pod: Pod): string {
-  return `${ipsOf(pod).join()} ${captureWishes(pod).dns}`;
 }
 
 function infoOf(pod: Pod): WorkloadInfo {

@@ -1,11 +1,15 @@
 /** All pods of this node: from their objects, and those of their namespaces, to one PodEnrolment each. */
-
+import { type Millis, millis } from '../../common/core/brand.ts';
+import { sleep, type Timer } from '../../common/core/clock.ts';
 import { MeshError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
 import { createInformer, type Informer, keyOf } from '../../common/kube/informer.ts';
 import { type Namespace, namespaceKind, type Pod, podKind } from '../../common/kube/kinds/core.ts';
 import type { SteeringTargets } from '../capture/types.ts';
 import { decideEnrolment } from '../enrolment.ts';
+import type { PluginEvent } from '../plugin-server/event.ts';
+import { outsideNamespaces } from '../plugin-server/outside.ts';
+import type { PluginHandlers } from '../plugin-server/server.ts';
 import type { SnapshotEntry } from '../zds/server.ts';
 import { type EnrolmentOptions, PodEnrolment } from './pod-enrolment.ts';
 
@@ -13,15 +17,27 @@ export interface PodManagerOptions extends EnrolmentOptions {
   readonly nodeName: string;
   readonly excludedNamespaces: ReadonlySet<string>;
   readonly signal: AbortSignal;
+  /** The namespaces in which no pod belongs to the mesh, after every change that may concern them. */
+  readonly onOutside: (namespaces: readonly string[]) => void;
 }
 
-export class PodManager {
+/** How long the CNI plugin's call waits for the pod's object, and then for its capture. The plugin itself gives up after 30 s. */
+const objectWait = millis(5_000);
+const captureWait = millis(15_000);
+/** Between two looks for an object that is not there yet. */
+const lookAgain = millis(10);
+/** Changes of pods come in bursts. */
+const outsideDelay = millis(50);
+
+export class PodManager implements PluginHandlers {
   readonly #options: PodManagerOptions;
   readonly #log: Logger;
   /** By UID; also those that are gone, until they have been cleaned up. */
   readonly #pods = new Map<string, PodEnrolment>();
   readonly #synced = Promise.withResolvers<void>();
   #namespaces: Informer<Namespace> | undefined;
+  #objects: Informer<Pod> | undefined;
+  #outside: Timer | undefined;
   #isSynced = false;
 
   constructor(options: PodManagerOptions) {
@@ -53,9 +69,13 @@ export class PodManager {
           if (previous.metadata.uid !== pod.metadata.uid) this.#pods.get(previous.metadata.uid)?.remove();
           this.#podChanged(pod);
         },
-        deleted: (pod) => this.#pods.get(pod.metadata.uid)?.remove(),
+        deleted: (pod) => {
+          this.#membershipChanged();
+          this.#pods.get(pod.metadata.uid)?.remove();
+        },
       },
     });
+    this.#objects = pods;
     await pods.synced;
     this.#isSynced = true;
     this.#synced.resolve();
@@ -96,6 +116,37 @@ export class PodManager {
     pod.steer(targets);
   }
 
+  async add(event: PluginEvent): Promise<void> {
+    const enrolment = await this.#belonging(event);
+    if (enrolment === undefined) return;
+    const found = this.#options.kernel.open(event.netns);
+    if (found.kind === 'absent') throw new MeshError('NOT_FOUND', found.reason);
+    const late = this.#late(captureWait);
+    try {
+      await enrolment.enter(found.netns, event.ips, late.signal);
+    } finally {
+      late.cancel();
+    }
+  }
+
+  async del({ uid, namespace, name, netns }: PluginEvent): Promise<void> {
+    for (const enrolment of [...this.#pods.values()]) {
+      const { metadata } = enrolment.pod;
+      const same =
+        uid === undefined ? metadata.namespace === namespace && metadata.name === name : metadata.uid === uid;
+      if (same) enrolment.exit(netns === '' ? undefined : netns);
+    }
+  }
+
+  async check(event: PluginEvent): Promise<void> {
+    const enrolment = await this.#belonging(event);
+    if (enrolment === undefined) return;
+    const found = this.#options.kernel.open(event.netns);
+    const fault = found.kind === 'absent' ? found.reason : enrolment.fault(found.netns);
+    if (found.kind === 'found') this.#options.kernel.close(found.netns.fd);
+    if (fault !== undefined) throw new MeshError('NOT_FOUND', fault);
+  }
+
   /** Where the kernel does not tell when a pod's last process ends. */
   checkNamespaces(): void {
     for (const pod of this.#pods.values()) pod.checkNetns();
@@ -103,10 +154,60 @@ export class PodManager {
 
   /** Leaves all capture standing. */
   stop(): void {
+    this.#outside?.cancel();
     for (const pod of this.#pods.values()) pod.stop();
   }
 
+  /** The pod that an event is about, when it belongs to the mesh; undefined when not. MeshError NOT_FOUND when nobody knows it. */
+  async #belonging(event: PluginEvent): Promise<PodEnrolment | undefined> {
+    const { namespace, name, uid } = event;
+    if (this.#options.excludedNamespaces.has(namespace)) return undefined;
+    const late = this.#late(objectWait);
+    try {
+      await Promise.race([
+        this.#synced.promise,
+        new Promise((resolve) => late.signal.addEventListener('abort', resolve)),
+      ]);
+      while (!late.signal.aborted) {
+        const known = await this.#known(event);
+        if (known !== undefined) return known.belongs ? this.#pods.get(known.pod.metadata.uid) : undefined;
+        await sleep(this.#options.clock, lookAgain, late.signal);
+      }
+    } finally {
+      late.cancel();
+    }
+    const which = uid === undefined ? '' : ` with UID ${uid}`;
+    throw new MeshError('NOT_FOUND', `node ${this.#options.nodeName} knows no pod ${namespace}/${name}${which}`);
+  }
+
+  /** Asks the source, for what is in memory may be behind; undefined until both agree on the pod and on its namespace. */
+  async #known({ namespace, name, uid }: PluginEvent): Promise<{ pod: Pod; belongs: boolean } | undefined> {
+    const { kube } = this.#options;
+    const fresh = await kube.get(namespaceKind, { name: namespace });
+    const seen = this.#namespaces?.get({ name: namespace });
+    const pod = this.#objects?.get({ namespace, name });
+    if (pod === undefined || fresh?.metadata.resourceVersion !== seen?.metadata.resourceVersion) return undefined;
+    const same = uid === undefined ? pod.metadata.deletionTimestamp === undefined : pod.metadata.uid === uid;
+    if (!same || pod.spec.nodeName !== this.#options.nodeName) return undefined;
+    return { pod, belongs: decideEnrolment(pod, seen, this.#options.excludedNamespaces).kind === 'enrol' };
+  }
+
+  #late(after: Millis): { readonly signal: AbortSignal; cancel(): void } {
+    const abort = new AbortController();
+    const timer = this.#options.clock.after(after, () => abort.abort());
+    return { signal: AbortSignal.any([abort.signal, this.#options.signal]), cancel: () => timer.cancel() };
+  }
+
+  #membershipChanged(): void {
+    this.#outside ??= this.#options.clock.after(outsideDelay, () => {
+      this.#outside = undefined;
+      if (!this.#isSynced) return this.#membershipChanged();
+      this.#options.onOutside(outsideNamespaces(this.#namespaces!.objects.values(), this.#objects!.objects.values()));
+    });
+  }
+
   #podChanged(pod: Pod): void {
+    this.#membershipChanged();
     if (pod.spec.nodeName !== this.#options.nodeName) return;
     const { uid } = pod.metadata;
     let enrolment = this.#pods.get(uid);
@@ -127,6 +228,7 @@ export class PodManager {
   }
 
   #namespaceChanged({ metadata }: Namespace): void {
+    this.#membershipChanged();
     for (const { pod, exists } of [...this.#pods.values()]) {
       if (exists && pod.metadata.namespace === metadata.name) this.#podChanged(pod);
     }

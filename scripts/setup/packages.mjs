@@ -10,6 +10,9 @@ import { run, SetupError } from './steps.mjs';
  * @typedef {{ purpose: string, programs?: string[], file?: string[], packages: string[] }} Need
  */
 
+/** The C library as an archive, in the folder of the machine's own triple or, elsewhere, beside the others. */
+const libc = ['x86_64-linux-gnu/libc.a', 'aarch64-linux-gnu/libc.a', 'libc.a'].map((file) => `/usr/lib/${file}`);
+
 /** @type {Record<'build' | 'lab' | 'test', Need[]>} */
 export const needs = {
   build: [
@@ -19,7 +22,8 @@ export const needs = {
       packages: ['clang-19', 'clang-16', 'clang'],
     },
     { purpose: 'compiles the addon', programs: ['g++'], packages: ['g++'] },
-    { purpose: 'compiles the C test tools', programs: ['cc', 'gcc'], packages: ['gcc'] },
+    { purpose: 'compiles the CNI plugin and the C test tools', programs: ['cc', 'gcc'], packages: ['gcc'] },
+    { purpose: 'linked into the CNI plugin', file: libc, packages: ['libc6-dev'] },
     { purpose: 'runs the makefiles', programs: ['make'], packages: ['make'] },
     { purpose: 'loads BPF programs (headers)', file: ['/usr/include/bpf/libbpf.h'], packages: ['libbpf-dev'] },
     { purpose: 'read by libbpf (headers)', file: ['/usr/include/libelf.h'], packages: ['libelf-dev'] },

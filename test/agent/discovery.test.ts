@@ -55,7 +55,7 @@ describe('discovery on the real kernel', { skip: skipUnless('ebpf', 'program:uns
       const child = await start(cgroup(path));
       const netns = found(discover());
       assert.equal(readlinkSync(`/proc/${child.pid}/ns/net`), readlinkSync(`/proc/self/fd/${netns.fd}`));
-      assert.equal(netns.cgroup, join(root, path, '..'));
+      assert.deepEqual(netns.life, { kind: 'processes', cgroup: join(root, path, '..') });
       closeSync(netns.fd);
     });
   }

@@ -11,9 +11,10 @@ import type { TestContext } from 'node:test';
  * - `root`: effective uid 0 with CAP_SYS_ADMIN and CAP_NET_ADMIN (a container's root may lack them).
  * - `addon`: native/build/aquifer.node is built.
  * - `ebpf`: root, the addon, the BPF objects and a cgroup2 mount.
+ * - `plugin`: the CNI plugin is built.
  * - `program:NAME`: NAME is on PATH.
  */
-export type Requirement = 'linux' | 'root' | 'addon' | 'ebpf' | `program:${string}`;
+export type Requirement = 'linux' | 'root' | 'addon' | 'ebpf' | 'plugin' | `program:${string}`;
 
 const repository = join(import.meta.dirname, '../..');
 
@@ -60,6 +61,11 @@ function reasonAgainst(requirement: Requirement): string | undefined {
     return existsSync(join(repository, 'native/build/aquifer.node'))
       ? undefined
       : 'the addon is not built: make -C native';
+  }
+  if (requirement === 'plugin') {
+    return existsSync(join(repository, 'cni/plugin/build/aquifer-cni'))
+      ? undefined
+      : 'the CNI plugin is not built: make -C cni/plugin';
   }
   if (requirement === 'ebpf') return missing(['root', 'addon']) ?? bpfReason();
   const program = requirement.slice('program:'.length);
