@@ -8,7 +8,7 @@ import { silentLogger } from '../common/core/log.ts';
 import { createCaClient } from '../common/identity/ca-client.ts';
 import { MeshStore } from '../common/mesh/store.ts';
 import { until } from '../common/testing/until.ts';
-import { controlPlaneConnection } from '../common/xds/connect.ts';
+import { type ControlPlane, controlPlaneConnection } from '../common/xds/connect.ts';
 import { startDeltaClient } from '../common/xds/delta-client.ts';
 import { ztunnelNode } from '../common/xds/node.ts';
 import { withWorld } from './testing/world.ts';
@@ -18,10 +18,15 @@ test('our node proxy learns the mesh, gets certificates for its pods, and comes 
     await w.put('ns.yaml', 'apiVersion: v1\nkind: Namespace\nmetadata: {name: istio-system}\n');
     const uid = await w.pod({ name: 'zt', namespace: 'istio-system', serviceAccount: 'ztunnel' });
     await w.pod({ name: 'app', ip: '10.244.1.9', serviceAccount: 'web' });
-    const files = { rootFile: join(w.dir, 'root.pem'), tokenFile: join(w.dir, 'token') };
-    await writeFile(files.rootFile, w.istiod.rootCertificate);
-    await writeFile(files.tokenFile, await w.token({ pod: { name: 'zt', uid } }));
-    const plane = { address: `https://localhost:${w.istiod.ports.secureGrpc}`, clusterId: 'Kubernetes', ...files };
+    const files = { roots: join(w.dir, 'root.pem'), token: join(w.dir, 'token') };
+    await writeFile(files.roots, w.istiod.rootCertificate);
+    await writeFile(files.token, await w.token({ pod: { name: 'zt', uid } }));
+    const plane: ControlPlane = {
+      address: `https://localhost:${w.istiod.ports.secureGrpc}`,
+      clusterId: 'Kubernetes',
+      roots: { kind: 'file', path: files.roots },
+      token: { kind: 'file', path: files.token },
+    };
     const store = new MeshStore();
     const stop = new AbortController();
     w.onEnd(() => stop.abort());

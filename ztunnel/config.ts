@@ -6,21 +6,22 @@ import { type ConfigResult, type Settings, SettingsReader, splitList } from '../
 import { type Millis, millis } from '../common/core/brand.ts';
 import { type Compat, type CompatCase, compatCases } from '../common/core/compat.ts';
 import { type Ip, parseIp } from '../common/core/net.ts';
-import { connectionWindow, streamWindow } from '../common/hbone/session.ts';
+import { defaultWindows, type Http2Windows } from '../common/hbone/session.ts';
+import type { TlsPolicy } from '../common/tls/policy.ts';
+import type { WorkloadInfo } from '../common/zds/types.ts';
 import type { KeepAlive } from '../native/index.ts';
+import { type ControlPlaneSettings, parseControlPlane } from './config/control-plane.ts';
+import { type DnsAddress, dnsAddress, dnsCapture, type Metadata, parseMetadata } from './config/metadata.ts';
 import { type ProxyMode, parseMode } from './config/mode.ts';
+import { parseProxyConfig } from './config/proxy-config.ts';
+import { workerCount } from './config/worker-count.ts';
 import { parseTraceFilter, type TraceFilter } from './proxy/trace-filter.ts';
 
-export interface ControlPlaneConfig {
-  /** `https://host:port`, for xDS also `http://host:port`. */
-  readonly address: string;
-  /** File with the PEM roots of its serving certificate. */
-  readonly rootFile: string;
-}
-
-export interface ZtunnelConfig {
+export interface ZtunnelConfig extends ControlPlaneSettings {
   readonly engine: 'node';
   readonly mode: ProxyMode;
+  /** Listeners of connections in pods; off leaves the DNS proxy alone. Default on. */
+  readonly proxy: boolean;
   /** Worker processes, 1 to 64. Default 1. */
   readonly workers: number;
   /** Open descriptors of one worker, 64 to the soft limit of the process (RLIMIT_NOFILE). Default 20,000, or that limit if lower. */
@@ -30,10 +31,6 @@ export interface ZtunnelConfig {
   readonly compat: Compat;
   readonly trace: TraceFilter | undefined;
 
-  readonly xds: ControlPlaneConfig;
-  readonly ca: ControlPlaneConfig;
-  /** File with the bearer token. */
-  readonly tokenFile: string;
   /** Life asked for in a certificate request. Default 24 h. */
   readonly secretTtl: Millis;
   /** File with revocation lists, PEM. */
@@ -47,8 +44,12 @@ export interface ZtunnelConfig {
   readonly podNamespace: string;
   readonly serviceAccount: string;
   readonly instanceIp: Ip;
-  /** `ISTIO_META_<X>` as `<X>`, for the xDS node. */
-  readonly nodeMetadata: Readonly<Record<string, string>>;
+  /** For the xDS node. */
+  readonly nodeMetadata: Metadata;
+  /** This proxy's own pod, whose metrics the mesh may ask for over HBONE: in shared mode, where all three of its names are known. */
+  readonly self: WorkloadInfo | undefined;
+  /** Of `self`, as far as the log says it: certificates have the one that the mesh says. Default cluster.local. */
+  readonly trustDomain: string;
   readonly preferredServiceNamespace: string | undefined;
 
   /** SO_REUSEPORT on listeners made with fixed ports. */
@@ -62,6 +63,14 @@ export interface ZtunnelConfig {
   readonly originalSource: 'always' | 'never' | 'auto';
   readonly ipv6: boolean;
   readonly dnsProxy: boolean;
+  /** Default localhost:15053. Under our agent DNS comes to another port, whatever this says. */
+  readonly dnsAddress: DnsAddress;
+  /** Of the admin and the metrics server. Default 15000, 15020. */
+  readonly adminPort: number;
+  readonly statsPort: number;
+
+  readonly tls: TlsPolicy;
+  readonly http2: Http2Windows;
 
   /** 1 to 1,000. Default 100. */
   readonly poolMaxStreams: number;
@@ -69,6 +78,8 @@ export interface ZtunnelConfig {
   readonly poolUnusedRelease: Millis;
   /** Default 180 s, 180 s, 9 probes. */
   readonly keepAlive: KeepAlive | undefined;
+  /** TCP_USER_TIMEOUT in ms, of the same sockets; undefined: the kernel's. */
+  readonly userTimeout: number | undefined;
   /** How long open connections may go on while draining. Default 5 s. */
   readonly drainDeadline: Millis;
   readonly responseBaggage: boolean;
@@ -82,33 +93,19 @@ export interface ZtunnelConfig {
 export interface Surroundings {
   /** Soft limit of open files of this process. */
   readonly maxOpenFiles: number;
+  /** CPUs that this process may use. Default 1. */
+  readonly cpus?: number;
+  /** Text of ./etc/istio/config/mesh; undefined where it is not there. */
+  readonly meshFile?: string | undefined;
+  /** Whether a file is there. Default: none is. */
+  readonly exists?: (path: string) => boolean;
 }
 
 /** Istio's settings that this release does not have; the value that is so anyway is accepted. */
 const notYet: readonly (readonly [name: string, off: string])[] = [
-  ['ENABLE_PROXY', 'true'],
   ['XDS_ON_DEMAND', 'false'],
-  ['FAKE_CA', 'false'],
-  ['LOCAL_XDS_PATH', ''],
-  ['LOCAL_XDS', ''],
-  ['TLS12_ENABLED', 'false'],
-  ['COMPLIANCE_POLICY', ''],
   ['UNSTABLE_ENABLE_SOCKS5', 'false'],
-  ['USER_TIMEOUT_ENABLED', 'false'],
-  ['PROXY_CONFIG', ''],
-  ['ALT_XDS_HOSTNAME', ''],
-  ['ALT_CA_HOSTNAME', ''],
-  ['HTTP2_STREAM_WINDOW_SIZE', String(streamWindow)],
-  ['HTTP2_CONNECTION_WINDOW_SIZE', String(connectionWindow)],
-  ['HTTP2_FRAME_SIZE', '1048576'],
-  ['ZTUNNEL_WORKER_THREADS', ''],
-  ['ZTUNNEL_CPU_LIMIT', ''],
-  ['ISTIO_META_DNS_PROXY_ADDR', 'localhost:15053'],
-  ['TRUST_DOMAIN', 'cluster.local'],
 ];
-
-/** The same for whole families of names (ambient-wire 3.7). */
-const notYetPrefixes = ['ISTIO_METAJSON_', 'XDS_HEADER_', 'CA_HEADER_'] as const;
 
 /** Container runtimes often allow a million, which memory would not. */
 const defaultDescriptors = 20_000;
@@ -122,21 +119,25 @@ export function parseConfig(env: Settings, surroundings: Surroundings): ConfigRe
     const value = r.text(name) ?? off;
     if (value !== off) r.mistake(`${name}=${value}: not supported by this release; unset it`);
   }
-  for (const name of Object.keys(env).filter((n) => notYetPrefixes.some((prefix) => n.startsWith(prefix)))) {
-    // Headers carry secrets, so the value is not shown.
-    if (r.text(name) !== undefined) r.mistake(`${name}=...: not supported by this release; unset it`);
-  }
   if (r.choice('AQUIFER_ENGINE', ['node', 'native']) === 'native') {
     r.mistake('AQUIFER_ENGINE=native: comes with a later release; use node');
   }
 
   const mode = parseMode(r);
+  const proxyConfig = parseProxyConfig(r, surroundings.meshFile);
+  const metadata = parseMetadata(r, env, proxyConfig.proxyMetadata);
+  const clusterId = r.text(r.first('ISTIO_META_CLUSTER_ID', 'CLUSTER_ID')) ?? 'Kubernetes';
+  const proxy = r.boolean('ENABLE_PROXY') ?? true;
+  const dnsProxy = dnsCapture(metadata);
+  if (!proxy && !dnsProxy) r.mistake('ENABLE_PROXY=false: with the DNS proxy off as well there is nothing to serve');
+  const kept = keepAlive(r);
   const packetMark = r.integer('PACKET_MARK', 1, 0xffff_ffff) ?? (mode.kind === 'shared' ? defaultMark : undefined);
 
   return r.finish<ZtunnelConfig>({
     engine: 'node',
     mode,
-    workers: r.integer('AQUIFER_WORKERS', 1, 64) ?? 1,
+    proxy,
+    workers: workerCount(r, surroundings.cpus ?? 1, proxyConfig.concurrency),
     maxDescriptors: maxDescriptors(r, surroundings),
     workerUid: r.integer('AQUIFER_WORKER_UID', 0, 0xffff_fffe) ?? 1337,
     compat:
@@ -147,12 +148,10 @@ export function parseConfig(env: Settings, surroundings: Surroundings): ConfigRe
       'src=IP[:PORT],dst=IP[:PORT] (either may be left out), or the first hex digits of a trace id',
     ),
 
-    xds: controlPlane(r, 'XDS'),
-    ca: controlPlane(r, 'CA'),
-    tokenFile: file(r, 'AUTH_TOKEN') ?? './var/run/secrets/tokens/istio-token',
+    ...parseControlPlane(r, { env, clusterId, proxyConfig, exists: surroundings.exists ?? (() => false) }),
     secretTtl: r.duration('SECRET_TTL') ?? millis(86_400_000),
-    crlFile: file(r, 'CRL_PATH'),
-    clusterId: r.text(r.first('ISTIO_META_CLUSTER_ID', 'CLUSTER_ID')) ?? 'Kubernetes',
+    crlFile: r.text('CRL_PATH'),
+    clusterId,
     clusterDomain: r.text('CLUSTER_DOMAIN') ?? 'cluster.local',
     network: r.text('NETWORK') ?? '',
     nodeName: r.text('NODE_NAME'),
@@ -160,18 +159,27 @@ export function parseConfig(env: Settings, surroundings: Surroundings): ConfigRe
     podNamespace: r.text('POD_NAMESPACE') ?? '',
     serviceAccount: r.text('SERVICE_ACCOUNT') ?? '',
     instanceIp: r.ip('INSTANCE_IP') ?? parseIp('1.1.1.1')!,
-    nodeMetadata: metadata(env),
+    nodeMetadata: metadata,
+    self: mode.kind === 'shared' ? ownPod(r) : undefined,
+    trustDomain: r.text('TRUST_DOMAIN') ?? 'cluster.local',
     preferredServiceNamespace: r.text('PREFERED_SERVICE_NAMESPACE'),
 
     portReuse: r.boolean('INPOD_PORT_REUSE') ?? true,
     packetMark,
     originalSource: originalSource(r, mode, packetMark),
     ipv6: r.boolean('IPV6_ENABLED') ?? true,
-    dnsProxy: r.boolean('ISTIO_META_DNS_CAPTURE') ?? true,
+    dnsProxy,
+    dnsAddress: dnsAddress(r, metadata),
+    adminPort: proxyConfig.proxyAdminPort ?? 15000,
+    statsPort: proxyConfig.statsPort ?? 15020,
+
+    tls: tlsPolicy(r),
+    http2: windows(r),
 
     poolMaxStreams: r.integer('POOL_MAX_STREAMS_PER_CONNECTION', 1, 1_000) ?? 100,
     poolUnusedRelease: r.duration('POOL_UNUSED_RELEASE_TIMEOUT') ?? millis(300_000),
-    keepAlive: keepAlive(r),
+    keepAlive: (r.boolean('KEEPALIVE_ENABLED') ?? true) ? kept : undefined,
+    userTimeout: (r.boolean('USER_TIMEOUT_ENABLED') ?? false) ? userTimeout(kept) : undefined,
     drainDeadline: drainDeadline(r),
     responseBaggage: r.boolean('ENABLE_RESPONSE_BAGGAGE') ?? true,
     localhostAppTunnel: r.boolean('LOCALHOST_APP_TUNNEL') ?? true,
@@ -207,47 +215,40 @@ function originalSource(
   return wanted ? 'always' : 'never';
 }
 
-function keepAlive(r: SettingsReader): KeepAlive | undefined {
-  const enabled = r.boolean('KEEPALIVE_ENABLED') ?? true;
+function keepAlive(r: SettingsReader): KeepAlive {
   const seconds = (name: string) => Math.max(1, Math.round((r.duration(name) ?? 180_000) / 1000));
-  const settings = {
+  return {
     idle: seconds('KEEPALIVE_TIME'),
     interval: seconds('KEEPALIVE_INTERVAL'),
     probes: r.integer('KEEPALIVE_RETRIES', 1, 127) ?? 9,
   };
-  return enabled ? settings : undefined;
 }
 
-function metadata(env: Settings): Record<string, string> {
-  const found: Record<string, string> = {};
-  for (const [name, value] of Object.entries(env)) {
-    if (name.startsWith('ISTIO_META_') && value !== undefined) found[name.slice('ISTIO_META_'.length)] = value;
-  }
-  return found;
+/** As long as keep-alive would wait for a peer that is gone, in ms (ambient-wire 1.7). */
+function userTimeout({ idle, interval, probes }: KeepAlive): number {
+  return (idle + probes * interval) * 1000;
 }
 
-/** Istio also takes PEM text, a literal token and the word SYSTEM; a path is the one form that survives rotation. */
-function file(r: SettingsReader, name: string): string | undefined {
-  const parse = (text: string) => (text.includes('/') && !text.includes('\n') ? text : undefined);
-  return r.parsed(name, parse, 'the path of a file');
-}
-
-function controlPlane(r: SettingsReader, prefix: 'XDS' | 'CA'): ControlPlaneConfig {
-  const fallback = r.text('KUBERNETES_SERVICE_HOST')
-    ? 'https://istiod.istio-system.svc:15012'
-    : 'https://localhost:15012';
-  // Keys and certificates never travel without TLS; the plain port of istiod has no CA.
-  const plain = prefix === 'XDS';
-  const form = new RegExp(`^${plain ? 'https?' : 'https'}://([^/:[\\]]+|\\[[^\\]]+\\]):\\d{1,5}$`);
-  const parse = (text: string) => {
-    const address = text.includes('://') ? text : `https://${text}`;
-    return form.test(address) ? address : undefined;
-  };
-  const expected = plain ? 'https://host:port or http://host:port' : 'https://host:port';
+function tlsPolicy(r: SettingsReader): TlsPolicy {
   return {
-    address: r.parsed(`${prefix}_ADDRESS`, parse, expected) ?? fallback,
-    rootFile: file(r, `${prefix}_ROOT_CA`) ?? './var/run/secrets/istio/root-cert.pem',
+    oldest: (r.boolean('TLS12_ENABLED') ?? false) ? 'TLSv1.2' : 'TLSv1.3',
+    keyExchange: r.choice('COMPLIANCE_POLICY', ['pqc']) ?? 'default',
   };
+}
+
+/** Bounds are HTTP/2's (RFC 9113 6.5.2, 6.9.1), and the first 65,535 bytes of a connection that no setting takes back. */
+function windows(r: SettingsReader): Http2Windows {
+  return {
+    stream: r.integer('HTTP2_STREAM_WINDOW_SIZE', 1, 0x7fff_ffff) ?? defaultWindows.stream,
+    connection: r.integer('HTTP2_CONNECTION_WINDOW_SIZE', 65_535, 0x7fff_ffff) ?? defaultWindows.connection,
+    frame: r.integer('HTTP2_FRAME_SIZE', 16_384, 16_777_215) ?? defaultWindows.frame,
+  };
+}
+
+function ownPod(r: SettingsReader): WorkloadInfo | undefined {
+  const [name, namespace, serviceAccount] = [r.text('POD_NAME'), r.text('POD_NAMESPACE'), r.text('SERVICE_ACCOUNT')];
+  if (name === undefined || namespace === undefined || serviceAccount === undefined) return undefined;
+  return { name, namespace, serviceAccount };
 }
 
 /** `istio`, or names of cases with commas between; undefined when one of them does not exist. */

@@ -6,12 +6,12 @@ import { systemClock } from '../common/core/clock.ts';
 import { describeError } from '../common/core/errors.ts';
 import { createLogger, type Logger } from '../common/core/log.ts';
 import { seqpacketConnect } from '../native/index.ts';
-import { parseConfig } from './config.ts';
-import { processLimits } from './process-limits.ts';
+import { parseConfig, type ZtunnelConfig } from './config.ts';
 import { checkRequirements } from './requirements.ts';
 import { ownNetnsKernel, systemKernel } from './supervisor/kernel.ts';
 import { compileArgv, spawnWorker } from './supervisor/spawn-worker.ts';
 import { compiledFrom, fillWorkerCache } from './supervisor/worker-cache.ts';
+import { surroundings } from './surroundings.ts';
 
 const usage = 'usage: ztunnel [proxy ztunnel]   (settings come from the environment; see ztunnel/config.ts)\n';
 
@@ -20,7 +20,7 @@ async function main(args: readonly string[]): Promise<number> {
     process.stderr.write(usage);
     return 2;
   }
-  const parsed = parseConfig(process.env, processLimits());
+  const parsed = parseConfig(process.env, surroundings());
   if (parsed.kind === 'invalid') {
     reportMistakes('ztunnel', parsed.errors);
     return 2;
@@ -29,6 +29,7 @@ async function main(args: readonly string[]): Promise<number> {
   const { mode, workerUid } = config;
   checkRequirements(readFileSync('/proc/self/status', 'utf8'), mode.kind);
   const log = createLogger(sink, 'supervisor');
+  await checkLocal(config);
   const spawn = () => spawnWorker(process.env, config, log);
   // A worker loads for longer than the supervisor, so the first one starts before the supervisor's own modules are loaded.
   const early = [spawn()];
@@ -50,6 +51,12 @@ async function main(args: readonly string[]): Promise<number> {
   await stopped.promise;
   await supervisor.drain();
   return 0;
+}
+
+/** What workers read besides the environment, so that mistakes end the start and not one worker after another. */
+async function checkLocal({ localMesh, trustDomain, ca }: ZtunnelConfig): Promise<void> {
+  if (localMesh) (await import('./local/mesh.ts')).readLocalMesh(localMesh, trustDomain);
+  if (ca.kind === 'fake') (await import('./local/ca.ts')).checkFolder(ca.folder);
 }
 
 async function prepareNextWorker(uid: number, log: Logger): Promise<void> {

@@ -8,21 +8,24 @@ import { describeError, MeshError } from '../common/core/errors.ts';
 import { createLogger, type Logger, type LogSink } from '../common/core/log.ts';
 import { createCaClient } from '../common/identity/ca-client.ts';
 import { createCertificateStore } from '../common/identity/cert-store.ts';
+import type { CertificateAuthority } from '../common/identity/types.ts';
 import { MeshStore } from '../common/mesh/store.ts';
 import { xdsMetrics } from '../common/telemetry/program.ts';
 import { revocationMetrics } from '../common/telemetry/revocation.ts';
 import { followCrlFile } from '../common/tls/crl-file.ts';
 import { type Revocation, RevocationLists } from '../common/tls/revocation.ts';
 import { type ControlPlane, controlPlaneConnection, warnOfPlain } from '../common/xds/connect.ts';
-import { startDeltaClient } from '../common/xds/delta-client.ts';
+import { type DeltaClient, startDeltaClient } from '../common/xds/delta-client.ts';
 import { ztunnelNode } from '../common/xds/node.ts';
 import { bindSocket, closeFd, originalDestination, seqpacketFromFd, socketName } from '../native/index.ts';
-import { type ControlPlaneConfig, parseConfig, type ZtunnelConfig } from './config.ts';
+import { parseConfig, type ZtunnelConfig } from './config.ts';
 import { nameservers } from './dns/resolv-conf.ts';
 import { systemLookup } from './dns/system-lookup.ts';
 import { nodeEngine } from './engine.ts';
-import { hasCapabilities, processLimits } from './process-limits.ts';
+import { createLocalCa } from './local/ca.ts';
+import { readLocalMesh } from './local/mesh.ts';
 import { dialer } from './proxy/dial.ts';
+import { hasCapabilities, surroundings } from './surroundings.ts';
 import { WorkerCore } from './worker/core.ts';
 import { SupervisorLink } from './worker/link.ts';
 
@@ -33,18 +36,14 @@ async function main(): Promise<void> {
   if (hasCapabilities(readFileSync('/proc/self/status', 'utf8'))) {
     throw new MeshError('CONFIG', 'a worker parses the network and must have no capability; start bin/ztunnel instead');
   }
-  const parsed = parseConfig(process.env, processLimits());
+  const parsed = parseConfig(process.env, surroundings());
   if (parsed.kind === 'invalid') throw new MeshError('CONFIG', parsed.errors.join('; '));
   const { config, sink } = parsed;
   const registry = new Registry();
   const store = new MeshStore();
   const stopped = new AbortController();
 
-  const authority = createCaClient({
-    ...controlPlane(config, config.ca),
-    ttlSeconds: Math.ceil(config.secretTtl / 1000),
-    impersonate: config.mode.kind === 'shared',
-  });
+  const authority = await certificateAuthority(config, createLogger(sink, 'identity'));
   const certificates = createCertificateStore({ authority, clock: systemClock, log: createLogger(sink, 'identity') });
   const revocation =
     config.crlFile === undefined ? undefined : await revocationBy(config.crlFile, registry, sink, stopped.signal);
@@ -82,16 +81,8 @@ async function main(): Promise<void> {
   link.send({ kind: 'pending', items: ['state manager'] });
   link.send({ kind: 'hello' });
 
-  warnOfPlain(config.xds.address, createLogger(sink, 'xds'));
-  const mesh = startDeltaClient({
-    connect: () => controlPlaneConnection(controlPlane(config, config.xds)),
-    node: ztunnelNode({ ...config, metadata: config.nodeMetadata }),
-    store,
-    clock: systemClock,
-    log: createLogger(sink, 'xds'),
-    metrics: xdsMetrics(registry),
-    signal: stopped.signal,
-  });
+  if (config.localMesh) store.apply(readLocalMesh(config.localMesh, config.trustDomain));
+  const mesh = config.xds ? followMesh(config.xds) : alreadyThere;
   // One resource that is NACKed must not keep all pods of the node without traffic; the node counts as ready by the ACK.
   void mesh.applied.then(() => {
     core.serve();
@@ -107,7 +98,23 @@ async function main(): Promise<void> {
   await core.drain(millis(deadline));
   stopped.abort();
   certificates.close();
+
+  function followMesh(plane: ControlPlane): Pick<DeltaClient, 'applied' | 'ready'> {
+    warnOfPlain(plane.address, createLogger(sink, 'xds'));
+    return startDeltaClient({
+      connect: () => controlPlaneConnection(plane),
+      node: ztunnelNode({ ...config, metadata: config.nodeMetadata }),
+      store,
+      clock: systemClock,
+      log: createLogger(sink, 'xds'),
+      metrics: xdsMetrics(registry),
+      signal: stopped.signal,
+    });
+  }
 }
+
+/** Without xDS: the mesh is that of the file, and known. */
+const alreadyThere = { applied: Promise.resolve(), ready: Promise.resolve() };
 
 /** Resolves when the file has been read, or cannot be. */
 async function revocationBy(path: string, registry: Registry, sink: LogSink, signal: AbortSignal): Promise<Revocation> {
@@ -128,11 +135,16 @@ function warnOnce(log: Logger): (uid: string, cause: Error) => void {
   };
 }
 
-function controlPlane(
-  { tokenFile, clusterId }: ZtunnelConfig,
-  { address, rootFile }: ControlPlaneConfig,
-): ControlPlane {
-  return { address, rootFile, tokenFile, clusterId };
+function certificateAuthority(config: ZtunnelConfig, log: Logger): Promise<CertificateAuthority> {
+  const { ca, secretTtl, mode } = config;
+  if (ca.kind === 'fake') {
+    log.warn('FAKE_CA: certificates are signed here, by a key that lies in a folder; never outside of tests', {
+      folder: ca.folder,
+    });
+    return createLocalCa({ folder: ca.folder, lifetime: secretTtl, clock: systemClock });
+  }
+  const client = { ...ca.plane, ttlSeconds: Math.ceil(secretTtl / 1000), impersonate: mode.kind === 'shared' };
+  return Promise.resolve(createCaClient(client));
 }
 
 // The supervisor tells workers when to end; a terminal's signal goes to the whole group.

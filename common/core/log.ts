@@ -77,12 +77,14 @@ export function stdoutSink(levels = new LogLevels(), format: LogFormat = 'plain'
     process.stdout.write(waiting);
     waiting = '';
   };
-  // Files and pipes are written synchronously, so nothing is lost at an exit, also not at an uncaught error.
-  process.once('exit', flush);
+  let used = false;
   return {
     levels,
     format,
     write(line) {
+      // Files and pipes are written synchronously, so nothing is lost at an exit, also not at an uncaught error.
+      if (!used) process.once('exit', flush);
+      used = true;
       if (waiting === '') setTimeout(flush, flushDelay).unref();
       waiting += `${line}\n`;
     },

@@ -16,12 +16,14 @@ import {
   cutSession,
   cutWhenRevoked,
   failStreamsWithSocket,
+  type Http2Windows,
   handshakeTimeout,
   keepAlive,
   openConnectionWindow,
 } from './session.ts';
 import type { ConnectHeaders, DialTarget, HbonePoolOptions, InnerTarget, OutboundTunnel } from './types.ts';
 import { createUnreadGuard } from './unread-guard.ts';
+import { defaultWire } from './wire.ts';
 
 export interface ClientConnection {
   readonly peer: Identity;
@@ -65,13 +67,14 @@ export interface Carrier {
 
 /** As `dialConnection`; the carrier is destroyed when this fails after it was there. */
 export async function startConnection(
-  options: Pick<HbonePoolOptions, 'clock' | 'certificate' | 'revocation'>,
+  options: Pick<HbonePoolOptions, 'clock' | 'certificate' | 'revocation' | 'wire'>,
   carrier: Carrier,
   target: InnerTarget,
   signal: AbortSignal,
   onClosed: (connection: ClientConnection) => void,
 ): Promise<ClientConnection> {
   const { address } = carrier;
+  const { wire = defaultWire } = options;
   const deadline = new AbortController();
   let stage: Carrier['slow'] | 'H2_FAILED' = carrier.slow;
   const timer = options.clock.after(handshakeTimeout, () =>
@@ -82,9 +85,9 @@ export async function startConnection(
     const certificate = await abortable(options.certificate(target.source), either);
     const raw = await carrier.get(either);
     stage = 'TLS_FAILED';
-    const authenticated = await connectTls(raw, certificate, target.expected, either, options.revocation);
+    const authenticated = await connectTls(raw, certificate, target.expected, wire.tls, either, options.revocation);
     stage = 'H2_FAILED';
-    return await startSession(options.clock, address, authenticated, either, onClosed);
+    return await startSession(options.clock, wire.windows, address, authenticated, either, onClosed);
   } catch (error) {
     if (error instanceof MeshError && (error.code === 'TLS_FAILED' || error.code === 'CERT_REVOKED')) {
       throw new MeshError(error.code, `${address}, as ${formatSpiffe(target.source)}: ${error.message}`, {
@@ -100,6 +103,7 @@ export async function startConnection(
 /** Resolves with the peer's SETTINGS: before them it may still be refusing our certificate, and its limits are unknown. */
 function startSession(
   clock: Clock,
+  windows: Http2Windows,
   address: string,
   authenticated: AuthenticatedSocket,
   signal: AbortSignal,
@@ -113,14 +117,14 @@ function startSession(
     tlsError = error;
   });
   // The authority only fills Node's bookkeeping: each CONNECT names its own.
-  const session = connect('https://hbone', { ...clientSessionOptions, createConnection: () => socket });
-  openConnectionWindow(session);
+  const session = connect('https://hbone', { ...clientSessionOptions(windows), createConnection: () => socket });
+  openConnectionWindow(session, windows);
   keepAlive(session, clock, () => {
     const error = new MeshError('H2_FAILED', `${address} answers no PING`);
     cutSession(session, socket, error, constants.NGHTTP2_NO_ERROR);
   });
   closeAtExpiry(session, clock, expiresAt);
-  const unread = createUnreadGuard(session, streams, clock, (code) => {
+  const unread = createUnreadGuard(session, streams, windows, clock, (code) => {
     const error = new MeshError('PROTOCOL', `${address} sends more than its windows allow`);
     cutSession(session, socket, error, code);
   });

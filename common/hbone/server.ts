@@ -28,6 +28,7 @@ import {
 } from './session.ts';
 import type { ConnectRequest, HboneServer, HboneServerOptions, InboundTunnel } from './types.ts';
 import { createUnreadGuard, type UnreadGuard } from './unread-guard.ts';
+import { defaultWire } from './wire.ts';
 
 /** Node's option against the `date` header, which no HBONE peer wants; its types lack it. */
 const noDate = { sendDate: false };
@@ -48,7 +49,7 @@ interface Connection {
 }
 
 export function createHboneServer(options: HboneServerOptions): HboneServer {
-  const { clock } = options;
+  const { clock, wire = defaultWire } = options;
   /** Sockets from serve() to their close, whatever became of them. */
   const sockets = new Set<Socket>();
   const sessions = new Set<ServerHttp2Session>();
@@ -82,7 +83,7 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
 
   async function handshake(socket: Socket, signal: AbortSignal): Promise<AuthenticatedSocket> {
     const certificate = await abortable(options.certificate(), signal);
-    return acceptTls(socket, certificate, signal, options.revocation);
+    return acceptTls(socket, certificate, wire.tls, signal, options.revocation);
   }
 
   /** Resolves once the peer's SETTINGS are there. */
@@ -98,15 +99,15 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
     }
     const streams = new Set<ServerHttp2Stream>();
     failStreamsWithSocket(socket, streams);
-    const session = performServerHandshake(socket, serverSessionOptions);
-    const unread = createUnreadGuard(session, streams, clock, (code) => {
+    const session = performServerHandshake(socket, serverSessionOptions(wire.windows));
+    const unread = createUnreadGuard(session, streams, wire.windows, clock, (code) => {
       const error = new MeshError('PROTOCOL', `${formatSocketAddr(remote)} sends more than its windows allow`);
       cutSession(session, socket, error, code);
     });
     const connection = { session, socket, peer, remote, local, streams, resets: createResetGuard(), unread };
     sessions.add(session);
     session.on('stream', (stream, headers) => onStream(connection, stream, headers));
-    openConnectionWindow(session);
+    openConnectionWindow(session, wire.windows);
     keepAlive(session, clock, () => {
       const error = new MeshError('H2_FAILED', `${formatSocketAddr(remote)} answers no PING`);
       cutSession(session, socket, error, constants.NGHTTP2_NO_ERROR);

@@ -14,9 +14,18 @@ import { MeshError } from '../core/errors.ts';
 import type { AuthenticatedSocket } from '../tls/connect.ts';
 
 const mebibyte = 1024 * 1024;
-/** Bytes a peer may send on one stream, and on the whole connection, before we have read them. */
-export const streamWindow = 4 * mebibyte;
-export const connectionWindow = 16 * mebibyte;
+
+export interface Http2Windows {
+  /** Bytes a peer may send on one stream before we have read them, 1 to 2^31-1. */
+  readonly stream: number;
+  /** The same for the whole connection, 65,535 to 2^31-1. */
+  readonly connection: number;
+  /** Bytes of the largest frame that a peer may send, 16,384 to 2^24-1. */
+  readonly frame: number;
+}
+
+export const defaultWindows: Http2Windows = { stream: 4 * mebibyte, connection: 16 * mebibyte, frame: mebibyte };
+
 /** Time for TCP (client only), TLS and the peer's SETTINGS together. */
 export const handshakeTimeout = millis(10_000);
 export const serverMaxStreams = 200;
@@ -39,21 +48,18 @@ const limits = {
   streamResetRate: 1_000,
 } as const;
 
-const settings = {
-  initialWindowSize: streamWindow,
-  maxFrameSize: mebibyte,
-  enablePush: false,
-} as const;
+export function clientSessionOptions(windows: Http2Windows): ClientSessionOptions {
+  return { ...limits, settings: { ...settings(windows), maxHeaderListSize: 16 * 1024 } };
+}
 
-export const clientSessionOptions: ClientSessionOptions = {
-  ...limits,
-  settings: { ...settings, maxHeaderListSize: 16 * 1024 },
-};
+export function serverSessionOptions(windows: Http2Windows): ServerOptions {
+  const bounds = { maxHeaderListSize: 64 * 1024, maxConcurrentStreams: serverMaxStreams };
+  return { ...limits, settings: { ...settings(windows), ...bounds } };
+}
 
-export const serverSessionOptions: ServerOptions = {
-  ...limits,
-  settings: { ...settings, maxHeaderListSize: 64 * 1024, maxConcurrentStreams: serverMaxStreams },
-};
+function settings({ stream, frame }: Http2Windows) {
+  return { initialWindowSize: stream, maxFrameSize: frame, enablePush: false };
+}
 
 /**
  * To be called before the session is made of the socket. Node ends the streams of a lost connection as if the peer had
@@ -67,8 +73,11 @@ export function failStreamsWithSocket(socket: TLSSocket, streams: Iterable<{ des
   });
 }
 
-export function openConnectionWindow(session: ClientHttp2Session | ServerHttp2Session): void {
-  session.setLocalWindowSize(connectionWindow);
+export function openConnectionWindow(
+  session: ClientHttp2Session | ServerHttp2Session,
+  { connection }: Http2Windows,
+): void {
+  session.setLocalWindowSize(connection);
 }
 
 /**

@@ -9,6 +9,7 @@ import type { SocketAddr } from '../core/net.ts';
 import type { WorkloadCertificate } from '../identity/types.ts';
 import type { Identity } from '../mesh/types.ts';
 import type { Revocation } from '../tls/revocation.ts';
+import type { WireSettings } from './wire.ts';
 
 /** Headers of a CONNECT (ambient-wire 1.3), parsed once. */
 export interface ConnectRequest {
@@ -48,6 +49,7 @@ export interface HboneServerOptions {
   readonly revocation?: Revocation | undefined;
   /** Handshake failed, wrong peer, protocol error, certificate revoked: for metrics and one log line. */
   readonly onError: (error: Error, remote: SocketAddr) => void;
+  readonly wire?: WireSettings;
 }
 
 export interface HboneServer {
@@ -130,4 +132,5 @@ export interface HbonePoolOptions {
   readonly maxStreamsPerConnection?: number;
   /** Default 300,000 ms. */
   readonly unusedReleaseMs?: number;
+  readonly wire?: WireSettings;
 }

@@ -7,12 +7,12 @@
 import { constants, type Http2Session, type Http2Stream } from 'node:http2';
 import { millis } from '../core/brand.ts';
 import type { Clock, Timer } from '../core/clock.ts';
-import { connectionWindow, streamWindow } from './session.ts';
+import type { Http2Windows } from './session.ts';
 
 const checkInterval = millis(20);
 const smallWindow = 64 * 1024;
-/** A peer that goes on beyond this has not honoured the smaller window. */
-const cutAt = 8 * connectionWindow;
+/** A peer that goes on beyond this many windows of a connection has not honoured the smaller window. */
+const cutAt = 8;
 
 export interface UnreadGuard {
   /** To be called for each stream of the session once. */
@@ -23,6 +23,7 @@ export interface UnreadGuard {
 export function createUnreadGuard(
   session: Http2Session,
   streams: ReadonlySet<Http2Stream>,
+  windows: Http2Windows,
   clock: Clock,
   onExcess: (code: number) => void,
 ): UnreadGuard {
@@ -39,14 +40,14 @@ export function createUnreadGuard(
       // Not yet read from, or paused.
       if (stream.readableFlowing !== true) mayGrow = true;
     }
-    if (unread > cutAt) {
+    if (unread > cutAt * windows.connection) {
       onExcess(constants.NGHTTP2_ENHANCE_YOUR_CALM);
       return;
     }
-    const wanted = small ? unread > connectionWindow / 4 : unread > connectionWindow;
+    const wanted = unread > (small ? windows.connection / 4 : windows.connection);
     if (wanted !== small) {
       small = wanted;
-      session.settings({ initialWindowSize: small ? smallWindow : streamWindow });
+      session.settings({ initialWindowSize: small ? Math.min(smallWindow, windows.stream) : windows.stream });
     }
     if (mayGrow || small) schedule();
   }

@@ -8,7 +8,7 @@ import { certificateService, type PbCertificateRequest, stringField } from '../a
 import { MeshError } from '../core/errors.ts';
 import type { Identity } from '../mesh/types.ts';
 import { createFakeCa, type FakeCa } from '../testing/fake-ca.ts';
-import { createCaClient } from './ca-client.ts';
+import { type CaClientOptions, createCaClient } from './ca-client.ts';
 import { formatSpiffe } from './spiffe.ts';
 
 const identity: Identity = { trustDomain: 'cluster.local', namespace: 'apps', serviceAccount: 'client' };
@@ -55,10 +55,10 @@ after(() => {
 });
 
 const sign = async (request: PbCertificateRequest) => [await ca.sign(request.csr, identity), ca.root];
-const settings = () => ({
+const settings = (): CaClientOptions => ({
   address,
-  rootFile,
-  tokenFile,
+  roots: { kind: 'file', path: rootFile },
+  token: { kind: 'file', path: tokenFile },
   clusterId: 'Kubernetes',
   ttlSeconds: 86_400,
   impersonate: true,
@@ -133,7 +133,7 @@ it("names the CA's refusal, a CA that is away, and files that are missing", asyn
     createCaClient({ ...settings(), address: 'localhost:1' }).fetch(identity, never),
     refused(/localhost:1/),
   );
-  const tokenless = createCaClient({ ...settings(), tokenFile: join(folder, 'none') });
+  const tokenless = createCaClient({ ...settings(), token: { kind: 'file', path: join(folder, 'none') } });
   await assert.rejects(tokenless.fetch(identity, never), refused(/token/));
 });
 

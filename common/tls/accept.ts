@@ -4,7 +4,8 @@ import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { MeshError } from '../core/errors.ts';
 import type { WorkloadCertificate } from '../identity/types.ts';
 import type { AuthenticatedSocket } from './connect.ts';
-import { alpn, secureOptions } from './context.ts';
+import { alpn, keptFor, secureOptions } from './context.ts';
+import type { TlsPolicy } from './policy.ts';
 import { type Revocation, unrevoked } from './revocation.ts';
 import { readLeaf, verifyClient } from './verify.ts';
 
@@ -13,8 +14,6 @@ interface Handshake {
   fail(reason: string, cause?: unknown): void;
 }
 
-/** One tls.Server for each certificate, never listening: sockets are handed to it, which is how Node sets its checks up. */
-const servers = new WeakMap<WorkloadCertificate, Server>();
 const handshakes = new WeakMap<object, Handshake>();
 
 /**
@@ -24,6 +23,7 @@ const handshakes = new WeakMap<object, Handshake>();
 export function acceptTls(
   raw: Socket,
   certificate: WorkloadCertificate,
+  policy: TlsPolicy,
   signal: AbortSignal,
   revocation?: Revocation,
 ): Promise<AuthenticatedSocket> {
@@ -62,15 +62,14 @@ export function acceptTls(
       }
     };
     handshakes.set(raw, { succeed, fail });
-    serverFor(certificate).emit('connection', raw);
+    serverFor(certificate, policy).emit('connection', raw);
   });
 }
 
-function serverFor(certificate: WorkloadCertificate): Server {
-  let server = servers.get(certificate);
-  if (server) return server;
-  server = createServer({
-    ...secureOptions(certificate),
+/** Never listening: sockets are handed to it, which is how Node sets its checks up. */
+const serverFor = keptFor((certificate, policy): Server => {
+  const server = createServer({
+    ...secureOptions(certificate, policy),
     ALPNProtocols: [alpn],
     requestCert: true,
     rejectUnauthorized: true,
@@ -86,9 +85,8 @@ function serverFor(certificate: WorkloadCertificate): Server {
     socket.destroy();
     handshakes.get(underlying(socket))?.fail(error.message, error);
   });
-  servers.set(certificate, server);
   return server;
-}
+});
 
 /** The socket that was handed in. Node has no public name for it; without it every handshake is refused. */
 function underlying(socket: TLSSocket): object {

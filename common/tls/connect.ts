@@ -5,6 +5,7 @@ import { MeshError } from '../core/errors.ts';
 import type { WorkloadCertificate } from '../identity/types.ts';
 import type { Identity } from '../mesh/types.ts';
 import { alpn, clientContext } from './context.ts';
+import type { TlsPolicy } from './policy.ts';
 import { type Revocation, unrevoked } from './revocation.ts';
 import { readLeaf, verifyServer } from './verify.ts';
 
@@ -25,6 +26,7 @@ export function connectTls(
   raw: Duplex,
   certificate: WorkloadCertificate,
   expected: readonly Identity[],
+  policy: TlsPolicy,
   signal: AbortSignal,
   revocation?: Revocation,
 ): Promise<AuthenticatedSocket> {
@@ -33,7 +35,7 @@ export function connectTls(
     raw.on('error', () => undefined);
     const socket = connect({
       socket: raw,
-      secureContext: clientContext(certificate),
+      secureContext: clientContext(certificate, policy),
       ALPNProtocols: [alpn],
       rejectUnauthorized: true,
       checkServerIdentity: () => undefined,

@@ -8,6 +8,7 @@ import { until } from '../testing/until.ts';
 import { acceptTls } from './accept.ts';
 import { connectTls } from './connect.ts';
 import { clientContext } from './context.ts';
+import { defaultTlsPolicy, type TlsPolicy } from './policy.ts';
 
 const ca = await createFakeCa();
 const server = { trustDomain: 'td', namespace: 'a', serviceAccount: 's' };
@@ -18,10 +19,10 @@ after(() => {
   for (const close of closers) close();
 });
 
-async function acceptor() {
+async function acceptor(policy: TlsPolicy = defaultTlsPolicy) {
   const handshakes: Promise<{ socket: TLSSocket }>[] = [];
   const { server: tcp, address } = await listenTcp((socket) => {
-    const handshake = acceptTls(socket, certificate, never);
+    const handshake = acceptTls(socket, certificate, policy, never);
     handshake.catch(() => undefined);
     handshakes.push(handshake);
     closers.push(() => socket.destroy());
@@ -34,7 +35,7 @@ const material = { key: certificate.privateKey, cert: certificate.chain.join(), 
 
 it('speaks TLS 1.3 with AES-256-GCM first, and AES-128-GCM', async () => {
   const { address, handshakes } = await acceptor();
-  const ours = await connectTls(await dialTcp(address), certificate, [server], never);
+  const ours = await connectTls(await dialTcp(address), certificate, [server], defaultTlsPolicy, never);
   closers.push(() => ours.socket.destroy());
   assert.equal(ours.socket.getProtocol(), 'TLSv1.3');
   assert.equal(ours.socket.getCipher().standardName, 'TLS_AES_256_GCM_SHA384');
@@ -94,15 +95,18 @@ it('sends no SNI', async () => {
   });
   const { server: tcp, address } = await listenTcp((socket) => void tls.emit('connection', socket));
   closers.push(() => tcp.close());
-  const { socket } = await connectTls(await dialTcp(address), certificate, [server], never);
+  const { socket } = await connectTls(await dialTcp(address), certificate, [server], defaultTlsPolicy, never);
   closers.push(() => socket.destroy());
   await until('the handshake of the server', () => names.length === 1);
   assert.deepEqual(names, ['false']);
 });
 
 it('parses a certificate once, and a rotated one anew', async () => {
-  assert.equal(clientContext(certificate), clientContext(certificate));
-  assert.notEqual(clientContext(await ca.issue(server)), clientContext(certificate));
+  assert.equal(clientContext(certificate, defaultTlsPolicy), clientContext(certificate, defaultTlsPolicy));
+  assert.notEqual(
+    clientContext(await ca.issue(server), defaultTlsPolicy),
+    clientContext(certificate, defaultTlsPolicy),
+  );
 });
 
 it('gives up when its signal aborts', async () => {
@@ -110,18 +114,21 @@ it('gives up when its signal aborts', async () => {
   closers.push(() => tcp.close());
   const abort = new AbortController();
   const raw = await dialTcp(address);
-  const pending = connectTls(raw, certificate, [server], abort.signal);
+  const pending = connectTls(raw, certificate, [server], defaultTlsPolicy, abort.signal);
   abort.abort(new Error('enough'));
   await assert.rejects(pending, /enough/);
   assert.ok(raw.destroyed);
   const other = await dialTcp(address);
-  await assert.rejects(acceptTls(other, certificate, AbortSignal.abort(new Error('enough'))), /enough/);
+  await assert.rejects(
+    acceptTls(other, certificate, defaultTlsPolicy, AbortSignal.abort(new Error('enough'))),
+    /enough/,
+  );
 });
 
 it('closes after the handshake when a record is forged', async () => {
   const { address, handshakes } = await acceptor();
   const raw = await dialTcp(address);
-  const client = await connectTls(raw, certificate, [server], never);
+  const client = await connectTls(raw, certificate, [server], defaultTlsPolicy, never);
   const { socket } = await handshakes[0]!;
   socket.resume();
   const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
@@ -129,4 +136,39 @@ it('closes after the handshake when a record is forged', async () => {
   raw.write(Buffer.concat([Buffer.of(23, 3, 3, 0, 32), Buffer.alloc(32, 7)]));
   await closed;
   client.socket.destroy();
+});
+
+/** The first thing that the other end says of our handshake. */
+function raw(socket: TLSSocket): Promise<string> {
+  return new Promise((resolve) => {
+    socket.once('secureConnect', () => resolve(socket.getProtocol() ?? 'none'));
+    socket.once('error', () => resolve('refused'));
+  });
+}
+
+it('takes TLS 1.2 with ECDHE and AES-GCM where the policy has it, and no other suite of it', async () => {
+  const offer = async (options: object) => {
+    const { address } = await acceptor({ oldest: 'TLSv1.2', keyExchange: 'default' });
+    const socket = connect({ ...material, socket: await dialTcp(address), ALPNProtocols: ['h2'], ...options });
+    closers.push(() => socket.destroy());
+    return raw(socket);
+  };
+  assert.equal(await offer({ maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256' }), 'TLSv1.2');
+  assert.equal(await offer({ maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES128-SHA256' }), 'refused');
+  assert.equal(await offer({}), 'TLSv1.3');
+});
+
+it('exchanges keys by X25519MLKEM768 alone where the policy says pqc', async () => {
+  const pqc: TlsPolicy = { oldest: 'TLSv1.3', keyExchange: 'pqc' };
+  const { address, handshakes } = await acceptor(pqc);
+  const ours = await connectTls(await dialTcp(address), certificate, [server], pqc, never);
+  closers.push(() => ours.socket.destroy());
+  await handshakes[0];
+  const offer = async (ecdhCurve: string) => {
+    const socket = connect({ ...material, socket: await dialTcp(address), ALPNProtocols: ['h2'], ecdhCurve });
+    closers.push(() => socket.destroy());
+    return raw(socket);
+  };
+  assert.equal(await offer('X25519MLKEM768'), 'TLSv1.3');
+  assert.equal(await offer('X25519:P-256'), 'refused');
 });

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { getCACertificates } from 'node:tls';
 import { ServerCredentials } from '@grpc/grpc-js';
 import { addressTypeUrl } from '../api/index.ts';
 import { createLogger, LogLevels, silentLogger } from '../core/log.ts';
@@ -13,7 +14,7 @@ import { createFakeCa } from '../testing/fake-ca.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
 import { addressResponse, FakeXds } from '../testing/fake-xds.ts';
 import { until } from '../testing/until.ts';
-import { controlPlaneConnection, warnOfPlain } from './connect.ts';
+import { type ControlPlane, controlPlaneConnection, warnOfPlain } from './connect.ts';
 import { startDeltaClient } from './delta-client.ts';
 
 let folder: string;
@@ -24,10 +25,10 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true }));
 
-const plane = (address: string) => ({
+const plane = (address: string): ControlPlane => ({
   address,
-  rootFile: file('root.pem'),
-  tokenFile: file('token'),
+  roots: { kind: 'file', path: file('root.pem') },
+  token: { kind: 'file', path: file('token') },
   clusterId: 'Kubernetes',
 });
 
@@ -36,11 +37,14 @@ function startTls(serving: WorkloadCertificate): Promise<FakeXds> {
   return FakeXds.start(0, ServerCredentials.createSsl(null, [pair]));
 }
 
-function start(address: string, clock: FakeClock): { terminations: readonly string[]; stop: AbortController } {
+function start(
+  to: string | ControlPlane,
+  clock: FakeClock,
+): { terminations: readonly string[]; stop: AbortController } {
   const stop = new AbortController();
   const terminations: string[] = [];
   startDeltaClient({
-    connect: () => controlPlaneConnection(plane(address)),
+    connect: () => controlPlaneConnection(typeof to === 'string' ? plane(to) : to),
     node: { id: 'n' },
     store: new MeshStore(),
     clock,
@@ -99,11 +103,50 @@ test('a certificate for another name is refused', async () => {
   }
 });
 
+test('another name is accepted where the settings say so, and no third one', async () => {
+  const ca = await createFakeCa();
+  const serving = await ca.issue(identity('istio-system', 'istiod'), { dns: ['istiod.example'], uris: [] });
+  await writeFile(file('token'), 'first');
+  const fake = await startTls(serving);
+  const to = { ...plane(`localhost:${fake.port}`), roots: { kind: 'pem', pem: ca.root } } as const;
+  const wrong = start({ ...to, alternativeName: 'third.example' }, new FakeClock());
+  await until('the refusal', () => wrong.terminations.length === 1);
+  wrong.stop.abort();
+  assert.equal(fake.streams.length, 0);
+  const right = start({ ...to, alternativeName: 'istiod.example', headers: { 'x-tenant': 'blue' } }, new FakeClock());
+  try {
+    assert.deepEqual((await fake.stream()).metadata.get('x-tenant'), ['blue']);
+  } finally {
+    right.stop.abort();
+    fake.kill();
+  }
+});
+
+test('a token may be given as it is, and a file of one may be absent where that is allowed', async () => {
+  const ca = await createFakeCa();
+  const roots = { kind: 'pem', pem: ca.root } as const;
+  const token = async (t: ControlPlane['token']) => {
+    const { metadata } = await controlPlaneConnection({ ...plane('https://localhost:1'), roots, token: t });
+    return metadata.get('authorization');
+  };
+  assert.deepEqual(await token({ kind: 'literal', token: 'abc' }), ['Bearer abc']);
+  await writeFile(file('token'), 'later\n');
+  assert.deepEqual(await token({ kind: 'optionalFile', path: file('token') }), ['Bearer later']);
+  assert.deepEqual(await token({ kind: 'optionalFile', path: '/nonexistent' }), []);
+  await assert.rejects(token({ kind: 'optionalFile', path: folder }), /token for the control plane: EISDIR/);
+});
+
+test("the operating system's roots are used where there are any", async () => {
+  const system = { ...plane('https://localhost:1'), roots: { kind: 'system' }, token: undefined } as const;
+  if (getCACertificates('system').length > 0) assert.ok((await controlPlaneConnection(system)).credentials);
+  else await assert.rejects(controlPlaneConnection(system), /operating system's store holds no usable certificate/);
+});
+
 test('files and addresses that cannot be used are named', async () => {
   await writeFile(file('token'), 'first');
-  const missing = { ...plane('https://localhost:1'), rootFile: '/nonexistent/root.pem' };
+  const missing = { ...plane('https://localhost:1'), roots: { kind: 'file', path: '/nonexistent/root.pem' } } as const;
   await assert.rejects(controlPlaneConnection(missing), /roots for the control plane: ENOENT.*\/nonexistent\/root.pem/);
-  const tokenless = { ...plane('https://localhost:1'), tokenFile: '/nonexistent/token' };
+  const tokenless = { ...plane('https://localhost:1'), token: { kind: 'file', path: '/nonexistent/token' } } as const;
   await assert.rejects(controlPlaneConnection(tokenless), /token for the control plane: ENOENT.*\/nonexistent\/token/);
   for (const address of ['', 'localhost', 'ftp://localhost:1', 'https://localhost', 'https://localhost:1/path']) {
     await assert.rejects(controlPlaneConnection(plane(address)), /expected https:\/\/host:port/, address);
@@ -113,7 +156,8 @@ test('files and addresses that cannot be used are named', async () => {
 });
 
 test('a plain port gets no token, and a warning says what that means', async () => {
-  const files = { rootFile: '/nonexistent', tokenFile: '/nonexistent' };
+  const nowhere = { kind: 'file', path: '/nonexistent' } as const;
+  const files = { roots: nowhere, token: nowhere };
   const { metadata, target } = await controlPlaneConnection({ ...plane('http://[::1]:1'), ...files });
   assert.deepEqual([target, metadata.get('authorization'), metadata.get('clusterid')], ['[::1]:1', [], ['Kubernetes']]);
   await writeFile(file('token'), 'secret');

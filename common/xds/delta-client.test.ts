@@ -43,8 +43,8 @@ function start(address = () => fake.address): DeltaClient {
     connect: () =>
       controlPlaneConnection({
         address: address(),
-        rootFile: '/nonexistent',
-        tokenFile: undefined,
+        roots: { kind: 'file', path: '/nonexistent' },
+        token: undefined,
         clusterId: 'Kubernetes',
       }),
     node: ztunnelNode({

@@ -171,6 +171,7 @@ export class InprocPod implements ProxiedPod {
   readonly uid: string;
   readonly info: WorkloadInfo;
   readonly ownPorts = ownPorts([{ port: 34_001 }, { port: 34_006 }]);
+  readonly hidesClients = false;
   readonly pool: HbonePool;
   readonly ip: Ip;
   readonly #mesh: InprocMesh;

@@ -9,6 +9,7 @@ import { createLogger, LogLevels } from '../../common/core/log.ts';
 import type { Port } from '../../common/core/net.ts';
 import { createHboneServer } from '../../common/hbone/server.ts';
 import type { HboneServerOptions } from '../../common/hbone/types.ts';
+import { defaultWire } from '../../common/hbone/wire.ts';
 import { ip } from '../../common/testing/builders.ts';
 import { until } from '../../common/testing/until.ts';
 import { connectTls } from '../../common/tls/connect.ts';
@@ -69,7 +70,7 @@ test('a request that is not CONNECT is answered by 400 and reported once', async
   const { near, far } = await mesh.net.pair();
   const here = { ip: ip('10.0.0.7'), port: 1 as Port };
   server.serve(far, here, here);
-  const { socket } = await connectTls(near, certificate, [identity], AbortSignal.timeout(4_000));
+  const { socket } = await connectTls(near, certificate, [identity], defaultWire.tls, AbortSignal.timeout(4_000));
   const session = connectHttp2('https://hbone', { createConnection: () => socket });
   const stream = session.request({ ':method': 'GET', ':path': '/' });
   const [headers] = await once(stream, 'response');
@@ -100,19 +101,24 @@ async function podWith(role: Role, limit: number) {
   const fd = dupFd(descriptorOf(listener as never)!);
   listener.close();
   const info = { name: 'p', namespace: 'default', serviceAccount: 'p' };
-  const pod = new WorkerPod({ kind: 'pod', pod: 1, uid: 'u1', info, listeners: [{ role, port }] }, [fd], {
-    runtime: { ...mesh.runtime, log, engine: { ...engine, createServer: createServerOf } },
-    certificates: { get: () => Promise.reject(new Error('none')) } as never,
-    budget: new DescriptorBudget(limit),
-    nodeName: undefined,
-    pool: { maxStreamsPerConnection: 100, unusedReleaseMs: 1_000 },
-    revocation: undefined,
-    requestSockets: () => undefined,
-    closeFd,
-    refused: (why) => void refused.push(why),
-    serveDns: (_role, dns, of) =>
-      serveDnsTcp(dns, { answerer: {} as never, clock: mesh.runtime.clock, log, admits: (a) => of.admits(a) }),
-  });
+  const pod = new WorkerPod(
+    { kind: 'pod', pod: 1, uid: 'u1', info, listeners: [{ role, port }], hidesClients: false },
+    [fd],
+    {
+      runtime: { ...mesh.runtime, log, engine: { ...engine, createServer: createServerOf } },
+      certificates: { get: () => Promise.reject(new Error('none')) } as never,
+      budget: new DescriptorBudget(limit),
+      nodeName: undefined,
+      wire: defaultWire,
+      pool: { maxStreamsPerConnection: 100, unusedReleaseMs: 1_000 },
+      revocation: undefined,
+      requestSockets: () => undefined,
+      closeFd,
+      refused: (why) => void refused.push(why),
+      serveDns: (_role, dns, of) =>
+        serveDnsTcp(dns, { answerer: {} as never, clock: mesh.runtime.clock, log, admits: (a) => of.admits(a) }),
+    },
+  );
   pod.serve();
   const close = async () => {
     pod.close();

@@ -27,6 +27,8 @@ export interface PodMessage {
   readonly info: WorkloadInfo;
   /** One descriptor for each, in this order. */
   readonly listeners: readonly ListenerSlot[];
+  /** The app sees the proxy's address instead of its clients': nothing routes answers to them back to the proxy. */
+  readonly hidesClients: boolean;
 }
 
 export type ToWorker =

@@ -41,7 +41,8 @@ export async function connectToApp(
   signal: AbortSignal,
 ): Promise<Socket> {
   // A pod that calls itself has its own address anyway, and the kernel would route the reply past us.
-  if (tools.originalSource === 'never' || client === to.ip || isIpv6(client) !== isIpv6(to.ip)) {
+  const hidden = pod.hidesClients || tools.originalSource === 'never';
+  if (hidden || client === to.ip || isIpv6(client) !== isIpv6(to.ip)) {
     return connectFromPod(pod, to, tools, signal);
   }
   try {

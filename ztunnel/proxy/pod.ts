@@ -12,6 +12,8 @@ export interface ProxiedPod {
   readonly info: WorkloadInfo;
   /** Never a destination: the well-known ports and those of this pod's listeners. */
   readonly ownPorts: ReadonlySet<number>;
+  /** The app sees the proxy's address instead of its clients'. */
+  readonly hidesClients: boolean;
   /** Connections to other pods carry this pod's identity and address: they are never shared. */
   readonly pool: HbonePool;
   /** What the mesh says about this pod now. */

@@ -1,13 +1,19 @@
 /** Which listeners a pod gets, and what kind of sockets its connections are made from. Pure. */
-import type { Ip, Port } from '../../common/core/net.ts';
+import { MeshError } from '../../common/core/errors.ts';
+import { type Ip, isIpv6, type Port, type SocketAddr } from '../../common/core/net.ts';
 import type { KeepAlive, SocketSpec } from '../../native/index.ts';
+import type { DnsAddress } from '../config/metadata.ts';
 import type { ListenerRole, SocketKind } from '../control/messages.ts';
 
 /**
  * `steered`: our agent steers by eBPF to loopback listeners on any port, so the pod's ports stay free. `fixed`: Istio's agent
  * redirects to well-known ports (ambient-wire 6.1), and keeps our sockets out by their mark.
  */
-export type CaptureMode = 'steered' | 'fixed';
+export type CaptureMode =
+  | 'steered'
+  | 'fixed'
+  /** This proxy's own pod: nothing is captured, the mesh may call its metrics over HBONE (ambient-wire 1.1). */
+  | 'self';
 
 export interface ListenerPlan {
   readonly role: ListenerRole;
@@ -19,11 +25,17 @@ export interface ListenerOptions {
   /** SO_MARK; undefined: none. */
   readonly mark: number | undefined;
   readonly ipv6: boolean;
+  /** false: DNS alone, which fixed ports allow. */
+  readonly proxy: boolean;
   /** Only for fixed ports. */
   readonly dnsProxy: boolean;
+  /** Only for fixed ports. */
+  readonly dnsAddress: DnsAddress;
   readonly portReuse: boolean;
   /** Of the outbound listener and of every dialled socket; undefined: none. */
   readonly keepAlive: KeepAlive | undefined;
+  /** TCP_USER_TIMEOUT of the same sockets in ms; undefined: the kernel's. */
+  readonly userTimeout: number | undefined;
 }
 
 /** Connections that wait for accept while a worker restarts; net.core.somaxconn cuts it. */
@@ -31,12 +43,26 @@ const backlog = 4096;
 const loopback = { 4: '127.0.0.1' as Ip, 6: '::1' as Ip };
 const wildcard = { 4: '0.0.0.0' as Ip, 6: '::' as Ip };
 
+/** MeshError CONFIG where the mode cannot do what the options say. */
 export function planListeners(mode: CaptureMode, options: ListenerOptions): readonly ListenerPlan[] {
-  return mode === 'steered' ? steered(options) : fixed(options);
+  switch (mode) {
+    case 'steered':
+      return steered(options);
+    case 'fixed':
+      return fixed(options);
+    case 'self':
+      return [hbone(options, { reusePort: options.portReuse })];
+  }
 }
 
 /** All of them, whatever is switched on: the agent's packet has a place for each, and the agent decides what it captures. */
 function steered(options: ListenerOptions): ListenerPlan[] {
+  if (!options.proxy) {
+    throw new MeshError(
+      'CONFIG',
+      "ENABLE_PROXY=false: Aquifer's agent captures all traffic of a pod; unset it, or use Istio's agent",
+    );
+  }
   const tcp: readonly ListenerRole[] = ['plaintext', 'hbone', 'outbound', 'dnsTcp'];
   const plans: ListenerPlan[] = [];
   for (const family of [4, 6] as const) {
@@ -52,32 +78,48 @@ function steered(options: ListenerOptions): ListenerPlan[] {
 }
 
 function fixed(options: ListenerOptions): ListenerPlan[] {
-  const family = options.ipv6 ? 6 : 4;
-  const extra = { ...marked(options.mark), reusePort: options.portReuse, transparent: true };
-  const plans: ListenerPlan[] = (
-    [
-      ['outbound', 15001],
-      ['plaintext', 15006],
-      ['hbone', 15008],
-    ] as const
-  ).map(([role, port]) => ({
-    role,
-    family,
-    spec: stream(family, { ip: wildcard[family], port: port as Port }, { ...extra, ...kept(role, options) }),
-  }));
+  const plans: ListenerPlan[] = [];
+  if (options.proxy) {
+    const extra = { ...marked(options.mark), reusePort: options.portReuse, transparent: true };
+    plans.push(everywhere('outbound', 15001, options, { ...extra, ...kept('outbound', options) }));
+    plans.push(everywhere('plaintext', 15006, options, extra));
+    plans.push(hbone(options, extra));
+  }
   if (!options.dnsProxy) return plans;
   const dns = { ...marked(options.mark), reusePort: options.portReuse };
-  for (const f of options.ipv6 ? ([4, 6] as const) : ([4] as const)) {
-    const at = { ip: loopback[f], port: 15053 as Port };
-    plans.push({ role: 'dnsTcp', family: f, spec: stream(f, at, dns) });
-    plans.push({ role: 'dnsUdp', family: f, spec: datagram(f, at, dns) });
+  for (const { family, at } of dnsAddresses(options)) {
+    plans.push({ role: 'dnsTcp', family, spec: stream(family, at, dns) });
+    plans.push({ role: 'dnsUdp', family, spec: datagram(family, at, dns) });
   }
   return plans;
 }
 
+function hbone(options: ListenerOptions, extra: Extra): ListenerPlan {
+  return everywhere('hbone', 15008, options, extra);
+}
+
+function everywhere(role: ListenerRole, port: number, { ipv6 }: ListenerOptions, extra: Extra): ListenerPlan {
+  const family = ipv6 ? 6 : 4;
+  return { role, family, spec: stream(family, { ip: wildcard[family], port: port as Port }, extra) };
+}
+
+function dnsAddresses({ dnsAddress, ipv6 }: ListenerOptions): { readonly family: 4 | 6; readonly at: SocketAddr }[] {
+  const { port } = dnsAddress;
+  if (dnsAddress.kind === 'address') {
+    return [{ family: isIpv6(dnsAddress.ip) ? 6 : 4, at: { ip: dnsAddress.ip, port } }];
+  }
+  const families = ipv6 ? ([4, 6] as const) : ([4] as const);
+  return families.map((family) => ({ family, at: { ip: loopback[family], port } }));
+}
+
 /** Only the outbound listener: the other peers are proxies with pings of their own, or dialled sockets that have it. */
-function kept(role: ListenerRole, { keepAlive }: ListenerOptions): Extra {
-  return role === 'outbound' && keepAlive ? { keepAlive } : {};
+function kept(role: ListenerRole, options: ListenerOptions): Extra {
+  return role === 'outbound' ? patience(options) : {};
+}
+
+/** How long a silent peer is waited for. */
+function patience({ keepAlive, userTimeout }: Pick<ListenerOptions, 'keepAlive' | 'userTimeout'>): Extra {
+  return { ...(keepAlive && { keepAlive }), ...(userTimeout !== undefined && { userTimeout }) };
 }
 
 /**
@@ -87,12 +129,13 @@ function kept(role: ListenerRole, { keepAlive }: ListenerOptions): Extra {
 export function socketSpec(
   kind: SocketKind,
   mode: CaptureMode,
-  { mark, keepAlive }: Pick<ListenerOptions, 'mark' | 'keepAlive'>,
+  options: Pick<ListenerOptions, 'mark' | 'keepAlive' | 'userTimeout'>,
 ): SocketSpec {
+  const { mark } = options;
   const family = kind.endsWith('6') ? 6 : 4;
   const own = mode === 'fixed' ? marked(mark) : {};
   const common = { family, ...(family === 6 && { v6Only: true }) } as const;
-  const dialled = { ...common, type: 'stream', noDelay: true, ...(keepAlive && { keepAlive }) } as const;
+  const dialled = { ...common, type: 'stream', noDelay: true, ...patience(options) } as const;
   switch (kind) {
     case 'outbound4':
     case 'outbound6':
@@ -110,7 +153,7 @@ function marked(mark: number | undefined): Extra {
   return mark === undefined ? {} : { mark };
 }
 
-type Extra = Pick<SocketSpec, 'mark' | 'reusePort' | 'transparent' | 'keepAlive'>;
+type Extra = Pick<SocketSpec, 'mark' | 'reusePort' | 'transparent' | 'keepAlive' | 'userTimeout'>;
 
 function stream(family: 4 | 6, bind: NonNullable<SocketSpec['bind']>, extra: Extra): SocketSpec {
   // A wildcard IPv6 listener takes both families; one on ::1 could not.

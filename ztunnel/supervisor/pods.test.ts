@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Fd, fd } from '../../common/core/brand.ts';
 import { silentLogger } from '../../common/core/log.ts';
+import type { Port } from '../../common/core/net.ts';
 import { FakeClock } from '../../common/testing/fake-clock.ts';
 import { until } from '../../common/testing/until.ts';
 import type { SteerPod, WorkloadInfo } from '../../common/zds/types.ts';
@@ -69,7 +70,16 @@ function table(mode: 'steered' | 'fixed' = 'steered') {
     workers,
     mode: () => mode,
     steer: async (pod, fds) => void steered.push({ pod, fds }),
-    listeners: { mark: 1337, ipv6: true, dnsProxy: true, portReuse: true, keepAlive: undefined },
+    listeners: {
+      mark: 1337,
+      ipv6: true,
+      proxy: true,
+      dnsProxy: true,
+      dnsAddress: { kind: 'localhost', port: 15053 as Port },
+      portReuse: true,
+      keepAlive: undefined,
+      userTimeout: undefined,
+    },
     drainDeadlineMs: 5_000,
     clock,
     log: silentLogger,
@@ -187,4 +197,17 @@ test('a worker that starts late is told of every pod with its listeners', async 
     ['u1', 'u2'],
   );
   assert.ok(messages.every((m) => m.fds.length === m.message.listeners.length));
+});
+
+test("this proxy's own pod takes HBONE alone, outlives snapshots and is not counted", async () => {
+  const { kernel, workers, steered, pods } = table();
+  assert.equal(await pods.addSelf(info, kernel.netns(1)), '');
+  pods.snapshot(new Set());
+  assert.equal(workers.dropped.length, 0);
+  assert.deepEqual(
+    workers.served.map(({ listeners, hidesClients }) => [listeners.map((l) => l.role), hidesClients]),
+    [[['hbone'], true]],
+  );
+  assert.equal(steered.length, 0);
+  assert.deepEqual(pods.counts, { active: 0, pending: 0, started: 0, stopped: 0 });
 });

@@ -78,8 +78,9 @@ export class PodTable implements ZdsHandler {
     readonly started: number;
     readonly stopped: number;
   } {
-    const active = [...this.#pods.values()].filter((p) => p.state === 'serving').length;
-    return { active, pending: this.#pods.size - active, started: this.#started, stopped: this.#stopped };
+    const pods = [...this.#pods.values()].filter((p) => p.mode !== 'self');
+    const active = pods.filter((p) => p.state === 'serving').length;
+    return { active, pending: pods.length - active, started: this.#started, stopped: this.#stopped };
   }
 
   disconnected(): void {
@@ -88,16 +89,25 @@ export class PodTable implements ZdsHandler {
 
   snapshot(uids: ReadonlySet<string>): void {
     for (const pod of [...this.#pods.values()]) {
-      if (!uids.has(pod.uid)) this.#drop(pod);
+      if (!uids.has(pod.uid) && pod.mode !== 'self') this.#drop(pod);
     }
     this.#snapshotComplete = true;
   }
 
-  async add(uid: string, info: WorkloadInfo, netns: Fd): Promise<string> {
+  add(uid: string, info: WorkloadInfo, netns: Fd): Promise<string> {
+    return this.#add(uid, info, netns, this.#options.mode());
+  }
+
+  /** This proxy's own pod, which is served whatever the agent says. Takes over the descriptor. */
+  addSelf(info: WorkloadInfo, netns: Fd): Promise<string> {
+    return this.#add('self', info, netns, 'self');
+  }
+
+  async #add(uid: string, info: WorkloadInfo, netns: Fd, mode: CaptureMode): Promise<string> {
     const { kernel, log } = this.#options;
     const netnsKey = kernel.netnsKey(netns);
     const old = this.#pods.get(uid);
-    if (old && old.netnsKey === netnsKey && sameInfo(old.info, info) && old.mode === this.#options.mode()) {
+    if (old && old.netnsKey === netnsKey && sameInfo(old.info, info) && old.mode === mode) {
       kernel.close(netns);
       return this.#attempt(old);
     }
@@ -106,7 +116,6 @@ export class PodTable implements ZdsHandler {
       this.#drop(old);
     }
     const id = this.#nextId++;
-    const mode = this.#options.mode();
     const pod: Pod = { id, uid, info, netns, netnsKey, mode, listeners: [], state: 'starting' };
     this.#pods.set(uid, pod);
     this.#byId.set(id, pod);
@@ -160,7 +169,7 @@ export class PodTable implements ZdsHandler {
     }
     if (this.#pods.get(pod.uid) !== pod) return 'the pod was removed while it was being added';
     pod.state = 'serving';
-    if (before !== 'serving') this.#started++;
+    if (before !== 'serving' && pod.mode !== 'self') this.#started++;
     this.#options.log.info('pod is served', { uid: pod.uid, pod: `${pod.info.namespace}/${pod.info.name}` });
     return '';
   }
@@ -229,7 +238,7 @@ export class PodTable implements ZdsHandler {
 function podMessage(pod: Pod): { readonly message: PodMessage; readonly fds: readonly Fd[] } {
   const listeners = pod.listeners.map((l) => ({ role: l.role, port: l.port }));
   return {
-    message: { kind: 'pod', pod: pod.id, uid: pod.uid, info: pod.info, listeners },
+    message: { kind: 'pod', pod: pod.id, uid: pod.uid, info: pod.info, listeners, hidesClients: pod.mode === 'self' },
     fds: pod.listeners.map((l) => l.fd),
   };
 }

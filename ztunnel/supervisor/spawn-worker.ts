@@ -1,6 +1,7 @@
 /** Starts one worker process: a user of its own, no capability, no way to get one back, and one end of a socket pair as descriptor 3. */
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '../../common/core/log.ts';
 import { closeFd, seqpacketFromFd, seqpacketPair } from '../../native/index.ts';
@@ -25,7 +26,7 @@ const heap = ['--max-semi-space-size=2', '--no-concurrent-array-buffer-sweeping'
 /** bytes. Keeps glibc from returning each of those buffers to the kernel, which would have to clear its pages again: 10 %. */
 const allocator = { MALLOC_MMAP_THRESHOLD_: '1048576', MALLOC_TRIM_THRESHOLD_: '33554432' };
 
-export type WorkerSettings = Pick<ZtunnelConfig, 'workerUid' | 'tokenFile' | 'crlFile' | 'xds' | 'ca'>;
+export type WorkerSettings = Pick<ZtunnelConfig, 'workerUid' | 'xds' | 'ca' | 'localMesh' | 'crlFile'>;
 
 /** The worker's program as it is started, without what becomes of its user. */
 const argv = [process.execPath, ...process.execArgv, ...heap, program] as const;
@@ -34,24 +35,32 @@ const argv = [process.execPath, ...process.execArgv, ...heap, program] as const;
 export const compileArgv: readonly [string, ...string[]] = [...argv, 'compile'];
 
 /** Options of setpriv; none, with a warning, where the worker's user could not read what a worker needs. */
-function userOptions({ workerUid, tokenFile, crlFile, xds, ca }: WorkerSettings, log: Logger): readonly string[] {
+function userOptions(settings: WorkerSettings, log: Logger): readonly string[] {
+  const { workerUid } = settings;
   if (workerUid === 0) return [];
   // The group is taken in any case: rules of a dedicated proxy know the connections of workers by it.
   const group = [`--regid=${workerUid}`, '--clear-groups'];
   const missing = capabilityObstacle(readFileSync('/proc/self/status', 'utf8'));
-  const files = [
-    program,
-    addon,
-    process.execPath,
-    tokenFile,
-    xds.rootFile,
-    ca.rootFile,
-    ...(crlFile === undefined ? [] : [crlFile]),
-  ];
+  const files = [program, addon, process.execPath, ...settingsFiles(settings)];
   const reason = missing ?? obstacle(files.flatMap(pathModes), workerUid);
   if (reason === undefined) return [`--reuid=${workerUid}`, ...group];
   log.warn('workers keep the user of ztunnel, without capabilities', { wanted_uid: workerUid, reason });
   return missing === undefined ? group : [];
+}
+
+/** Files that settings name and workers read. */
+function settingsFiles({ xds, ca, localMesh, crlFile }: WorkerSettings): readonly string[] {
+  const planes = [xds, ca.kind === 'istiod' ? ca.plane : undefined];
+  const files = planes
+    .flatMap((plane) => [plane?.token, plane?.roots])
+    .map((source) => source && 'path' in source && source.path);
+  return [
+    ...files,
+    ca.kind === 'fake' && join(ca.folder, 'root-cert.pem'),
+    ca.kind === 'fake' && join(ca.folder, 'ca-key.pem'),
+    localMesh?.kind === 'file' && localMesh.path,
+    crlFile,
+  ].filter((file) => typeof file === 'string');
 }
 
 /** Throws NativeError when no socket pair can be made; a missing `setpriv` shows as the worker's exit. */

@@ -7,8 +7,10 @@ import type { AddressInfo } from 'node:net';
 import { AggregatorRegistry, Registry } from 'prom-client';
 import type { Clock } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
-import { createLogger, LogLevels, type LogSink } from '../../common/core/log.ts';
+import { createLogger, type Logger, LogLevels, type LogSink } from '../../common/core/log.ts';
+import { formatSpiffe } from '../../common/identity/spiffe.ts';
 import { counterOf, gaugeOf, registerBuild } from '../../common/telemetry/program.ts';
+import type { WorkloadInfo } from '../../common/zds/types.ts';
 import { openNetns, type SeqpacketConnection } from '../../native/index.ts';
 import type { ZtunnelConfig } from '../config.ts';
 import { adminRoutes, type EndpointSources, metricsRoutes, readinessRoutes } from './endpoints.ts';
@@ -28,7 +30,7 @@ export interface SupervisorOptions {
   readonly spawnWorker: () => WorkerProcess;
   /** Throws when nobody listens. */
   readonly connect: (path: string) => SeqpacketConnection;
-  /** Default: the well-known ones. 0 lets the kernel choose, for tests. */
+  /** Default: those of the configuration. 0 lets the kernel choose, for tests. */
   readonly ports?: { readonly admin: number; readonly metrics: number; readonly readiness: number };
   /** `POST /quitquitquit`. */
   readonly onQuit: () => void;
@@ -45,7 +47,8 @@ export interface Supervisor {
 }
 
 const version = '0.1.0';
-const wellKnown = { admin: 15000, metrics: 15020, readiness: 15021 };
+/** Which no setting of Istio's changes. */
+const readinessPort = 15021;
 
 export async function startSupervisor(options: SupervisorOptions): Promise<Supervisor> {
   const { config, kernel, clock, sink } = options;
@@ -71,9 +74,12 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     listeners: {
       mark: config.packetMark,
       ipv6: config.ipv6,
+      proxy: config.proxy,
       dnsProxy: config.dnsProxy,
+      dnsAddress: config.dnsAddress,
       portReuse: config.portReuse,
       keepAlive: config.keepAlive,
+      userTimeout: config.userTimeout,
     },
     drainDeadlineMs: config.drainDeadline,
     clock,
@@ -105,7 +111,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     },
     quit: options.onQuit,
   };
-  const ports = options.ports ?? wellKnown;
+  const ports = options.ports ?? { admin: config.adminPort, metrics: config.statsPort, readiness: readinessPort };
   const any = config.ipv6 ? '::' : '0.0.0.0';
   const servers = [
     { server: createHttpServer(adminRoutes(sources), log), host: '127.0.0.1', port: ports.admin },
@@ -115,6 +121,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   for (const { server, host, port } of servers) await listen(server, host, port);
 
   fleet.start();
+  if (config.self) serveSelf(pods, config.self, config.trustDomain, log);
   // A proxy that cannot serve must not take the pods over from one that does, which goes on until it is told to stop.
   void fleet.warm.then(() => source.start());
   log.info('ztunnel started', { node: config.nodeName, workers: config.workers, mode: mode.kind });
@@ -141,6 +148,15 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
       log.info('drained');
     },
   };
+}
+
+/** Lets the mesh ask for this proxy's metrics over HBONE (ambient-wire 1.1). A failure is logged and retried like a pod's. */
+function serveSelf(pods: PodTable, self: WorkloadInfo, trustDomain: string, log: Logger): void {
+  const { namespace, serviceAccount } = self;
+  log.info('serving the metrics of this proxy over HBONE too', {
+    identity: formatSpiffe({ trustDomain, namespace, serviceAccount }),
+  });
+  void pods.addSelf(self, openNetns('/proc/self/ns/net'));
 }
 
 /** Names of Istio's proxy (ambient-wire 7.1); one of ours tells restarts of workers. */

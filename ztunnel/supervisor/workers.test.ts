@@ -55,6 +55,7 @@ class FakeWorker implements WorkerProcess, SeqpacketConnection {
 
 const pod: PodMessage = {
   kind: 'pod',
+  hidesClients: false,
   pod: 1,
   uid: 'u1',
   info: { name: 'web', namespace: 'shop', serviceAccount: 'web' },

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { Registry } from 'prom-client';
 import { millis } from '../../common/core/brand.ts';
 import { LogLevels, silentLogger } from '../../common/core/log.ts';
+import { defaultWire } from '../../common/hbone/wire.ts';
 import { createCertificateStore } from '../../common/identity/cert-store.ts';
 import { identityOf } from '../../common/mesh/address.ts';
 import { MeshStore } from '../../common/mesh/store.ts';
@@ -33,6 +34,8 @@ async function worker(nodeName: string | undefined) {
       ipv6: true,
       dnsProxy: true,
       poolMaxStreams: 100,
+      tls: defaultWire.tls,
+      http2: defaultWire.windows,
       poolUnusedRelease: millis(300_000),
       responseBaggage: true,
       localhostAppTunnel: true,
@@ -59,7 +62,7 @@ async function worker(nodeName: string | undefined) {
     held: () => certificates.entries().map((e) => e.identity.serviceAccount),
     add(name: string, serviceAccount: string): number {
       const info = { name, namespace: 'default', serviceAccount };
-      core.addPod({ kind: 'pod', pod: ++pods, uid: name, info, listeners: [] }, []);
+      core.addPod({ kind: 'pod', pod: ++pods, uid: name, info, listeners: [], hidesClients: false }, []);
       return pods;
     },
     drop(pod: number): Promise<void> {

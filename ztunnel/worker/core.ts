@@ -48,6 +48,8 @@ export type CoreConfig = Pick<
   | 'ipv6'
   | 'dnsProxy'
   | 'poolMaxStreams'
+  | 'tls'
+  | 'http2'
   | 'poolUnusedRelease'
   | 'responseBaggage'
   | 'localhostAppTunnel'
@@ -146,6 +148,7 @@ export class WorkerCore {
       nodeName: config.nodeName,
       pool: { maxStreamsPerConnection: config.poolMaxStreams, unusedReleaseMs: config.poolUnusedRelease },
       revocation: options.revocation,
+      wire: { tls: config.tls, windows: config.http2 },
       requestSockets: options.requestSockets,
       closeFd: options.tools.closeFd,
       refused: (reason: Refusal) => refusals.inc({ reason }),

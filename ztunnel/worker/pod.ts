@@ -4,6 +4,7 @@ import { type Fd, millis } from '../../common/core/brand.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
 import { isLoopback, type SocketAddr } from '../../common/core/net.ts';
 import type { HbonePool, HboneServer } from '../../common/hbone/types.ts';
+import type { WireSettings } from '../../common/hbone/wire.ts';
 import type { CertificateStore } from '../../common/identity/types.ts';
 import { identityOf } from '../../common/mesh/address.ts';
 import type { Workload } from '../../common/mesh/types.ts';
@@ -32,6 +33,7 @@ export interface PodServices {
   readonly nodeName: string | undefined;
   readonly pool: { readonly maxStreamsPerConnection: number; readonly unusedReleaseMs: number };
   readonly revocation: Revocation | undefined;
+  readonly wire: WireSettings;
   readonly requestSockets: (pod: number, kind: SocketKind, count: number) => void;
   readonly closeFd: (fd: Fd) => void;
   readonly refused: (why: Refusal) => void;
@@ -49,6 +51,7 @@ export class WorkerPod implements ProxiedPod {
   readonly uid: string;
   readonly info: WorkloadInfo;
   readonly ownPorts: ReadonlySet<number>;
+  readonly hidesClients: boolean;
   readonly pool: HbonePool;
   readonly stock: SocketStock;
   readonly #services: PodServices;
@@ -69,6 +72,7 @@ export class WorkerPod implements ProxiedPod {
     this.uid = message.uid;
     this.info = message.info;
     this.ownPorts = ownPorts(message.listeners);
+    this.hidesClients = message.hidesClients;
     this.#services = services;
     this.#listeners = message.listeners.map(({ role }, i) => ({ role, fd: fds[i]! }));
     this.stock = new SocketStock({
@@ -81,6 +85,7 @@ export class WorkerPod implements ProxiedPod {
       dial: (address, signal) => connectFromPod(this, address, runtime.tools, signal),
       revocation: services.revocation,
       ...services.pool,
+      wire: services.wire,
     });
     this.#server = runtime.engine.createServer({
       clock: runtime.clock,
@@ -94,6 +99,7 @@ export class WorkerPod implements ProxiedPod {
         const revoked = error instanceof MeshError && error.code === 'CERT_REVOKED';
         this.#refused(revoked ? 'revoked' : 'handshake', remote, describeError(error));
       },
+      wire: services.wire,
     });
   }
 

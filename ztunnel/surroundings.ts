@@ -1,9 +1,16 @@
-/** What /proc tells a process about itself. */
-import { readFileSync } from 'node:fs';
+/** What a process is told about itself besides its environment. */
+import { existsSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { meshConfigPath } from './config/proxy-config.ts';
 import type { Surroundings } from './config.ts';
 
-export function processLimits(): Surroundings {
-  return { maxOpenFiles: openFilesLimit(readFileSync('/proc/self/limits', 'utf8')) };
+export function surroundings(): Surroundings {
+  return {
+    maxOpenFiles: openFilesLimit(readFileSync('/proc/self/limits', 'utf8')),
+    cpus: availableParallelism(),
+    meshFile: existsSync(meshConfigPath) ? readFileSync(meshConfigPath, 'utf8') : undefined,
+    exists: existsSync,
+  };
 }
 
 /** Soft limit of `Max open files`; 1,024, the kernel's default, when the text has none. */
