@@ -65,6 +65,8 @@ export interface ZtunnelConfig extends ControlPlaneSettings {
   readonly dnsProxy: boolean;
   /** Default localhost:15053. Under our agent DNS comes to another port, whatever this says. */
   readonly dnsAddress: DnsAddress;
+  /** SOCKS 5 on 127.0.0.1:15080 of each pod. Default false. */
+  readonly socks5: boolean;
   /** Of the admin and the metrics server. Default 15000, 15020. */
   readonly adminPort: number;
   readonly statsPort: number;
@@ -102,10 +104,7 @@ export interface Surroundings {
 }
 
 /** Istio's settings that this release does not have; the value that is so anyway is accepted. */
-const notYet: readonly (readonly [name: string, off: string])[] = [
-  ['XDS_ON_DEMAND', 'false'],
-  ['UNSTABLE_ENABLE_SOCKS5', 'false'],
-];
+const notYet: readonly (readonly [name: string, off: string])[] = [['XDS_ON_DEMAND', 'false']];
 
 /** Container runtimes often allow a million, which memory would not. */
 const defaultDescriptors = 20_000;
@@ -170,6 +169,7 @@ export function parseConfig(env: Settings, surroundings: Surroundings): ConfigRe
     ipv6: r.boolean('IPV6_ENABLED') ?? true,
     dnsProxy,
     dnsAddress: dnsAddress(r, metadata),
+    socks5: r.boolean('UNSTABLE_ENABLE_SOCKS5') ?? false,
     adminPort: proxyConfig.proxyAdminPort ?? 15000,
     statsPort: proxyConfig.statsPort ?? 15020,
 

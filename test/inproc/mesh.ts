@@ -26,6 +26,7 @@ import { ConnectionRegistry } from '../../ztunnel/proxy/permit.ts';
 import type { ProxiedPod } from '../../ztunnel/proxy/pod.ts';
 import { ownPorts } from '../../ztunnel/proxy/pod.ts';
 import type { ProxyRuntime } from '../../ztunnel/proxy/runtime.ts';
+import { handleSocks, type SocksOptions } from '../../ztunnel/socks5/server.ts';
 import { FakeNet } from './net.ts';
 
 export interface Settled {
@@ -239,6 +240,20 @@ export class InprocPod implements ProxiedPod {
       local: { ip: '127.0.0.1' as Ip, port: 34_001 as Port },
     };
     void handleOutbound(accepted, this, this.#mesh.runtime);
+    return near;
+  }
+
+  /** The app's end of a connection to the pod's SOCKS port. */
+  async openSocks(options: SocksOptions): Promise<Socket> {
+    const { near, far } = await this.#mesh.net.pair();
+    const loopback = (port: number) => ({ ip: '127.0.0.1' as Ip, port: port as Port });
+    const accepted = {
+      socket: far,
+      fd: this.#mesh.accepted(undefined),
+      remote: loopback(50_000),
+      local: loopback(15_080),
+    };
+    void handleSocks(accepted, this, this.#mesh.runtime, options);
     return near;
   }
 

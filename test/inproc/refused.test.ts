@@ -112,6 +112,7 @@ async function podWith(role: Role, limit: number) {
       wire: defaultWire,
       pool: { maxStreamsPerConnection: 100, unusedReleaseMs: 1_000 },
       revocation: undefined,
+      lookup: async () => undefined,
       requestSockets: () => undefined,
       closeFd,
       refused: (why) => void refused.push(why),

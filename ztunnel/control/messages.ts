@@ -12,7 +12,7 @@ export type SocketKind = (typeof socketKinds)[number];
 /** Descriptors of one `sockets` packet; the kernel allows 253 (SCM_MAX_FD). */
 export const maxSocketsPerPacket = 128;
 
-export type ListenerRole = 'outbound' | 'plaintext' | 'hbone' | 'dnsUdp' | 'dnsTcp';
+export type ListenerRole = 'outbound' | 'plaintext' | 'hbone' | 'dnsUdp' | 'dnsTcp' | 'socks5';
 
 export interface ListenerSlot {
   readonly role: ListenerRole;

@@ -88,6 +88,18 @@ export function fitUdp(query: Query, reply: Buffer): Buffer {
   });
 }
 
+/** A query of our own. */
+export function addressQuery(name: string, type: 'A' | 'AAAA'): Buffer {
+  const questions = [{ type, name }];
+  return dns.encode({
+    type: 'query',
+    id: 0,
+    flags: dns.RECURSION_DESIRED,
+    questions,
+    additionals: [opt(maxUdpSize, false)],
+  });
+}
+
 function encodeReply(query: Query, code: Rcode, authoritative: boolean, answers: dns.Answer[]): Buffer {
   const flags =
     (authoritative ? dns.AUTHORITATIVE_ANSWER : 0) |
@@ -95,21 +107,21 @@ function encodeReply(query: Query, code: Rcode, authoritative: boolean, answers:
     dns.RECURSION_AVAILABLE |
     code;
   const { edns } = query;
-  const additionals: dns.Answer[] = edns
-    ? [
-        {
-          type: 'OPT',
-          name: '.',
-          udpPayloadSize: edns.size,
-          extendedRcode: 0,
-          ednsVersion: 0,
-          flags: edns.dnssecOk ? dns.DNSSEC_OK : 0,
-          flag_do: edns.dnssecOk,
-          options: [],
-        },
-      ]
-    : [];
+  const additionals = edns ? [opt(edns.size, edns.dnssecOk)] : [];
   return dns.encode({ type: 'response', id: query.id, flags, questions: [query.question], answers, additionals });
+}
+
+function opt(udpPayloadSize: number, dnssecOk: boolean): dns.Answer {
+  return {
+    type: 'OPT',
+    name: '.',
+    udpPayloadSize,
+    extendedRcode: 0,
+    ednsVersion: 0,
+    flags: dnssecOk ? dns.DNSSEC_OK : 0,
+    flag_do: dnssecOk,
+    options: [],
+  };
 }
 
 /**

@@ -1,5 +1,5 @@
 /** Why a connection ends at the third stage, in both directions. */
-import type { ErrorCode, ResponseFlag } from '../../common/core/errors.ts';
+import { type ErrorCode, MeshError, type ResponseFlag } from '../../common/core/errors.ts';
 import type { Service, Workload } from '../../common/mesh/types.ts';
 
 export interface Denial {
@@ -27,4 +27,9 @@ export function denied(
     ...(service && { service }),
     ...(workload && { workload }),
   };
+}
+
+/** For who takes failures of any kind. */
+export function errorOf({ cause, reason }: Denial): Error {
+  return cause.kind === 'error' ? new MeshError(cause.code, reason) : new Error(reason);
 }

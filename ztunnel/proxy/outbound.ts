@@ -1,4 +1,5 @@
 /** From a pod into the mesh or out of it (ambient-wire 2.2): accept -> identify -> decide -> connect -> relay -> account. */
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { assertNever, MeshError } from '../../common/core/errors.ts';
 import { formatSocketAddr, type SocketAddr } from '../../common/core/net.ts';
@@ -17,14 +18,32 @@ import {
   type OutboundForward,
   type OutboundQuestion,
 } from './decide-outbound.ts';
+import { errorOf } from './denial.ts';
 import { identifyPod, outboundDestination } from './identify.ts';
 import type { Permit } from './permit.ts';
 import type { ProxiedPod } from './pod.ts';
 import { relayWith } from './relay.ts';
 import { openAccount, type ProxyRuntime } from './runtime.ts';
 
+/** How connections of one kind come here, and how their apps hear of what becomes of them. */
+export interface Manner {
+  /** Where it is to go. MeshError LOOP when nobody said so. */
+  destination(accepted: Accepted, runtime: ProxyRuntime): SocketAddr;
+  /** The way onwards stands; called before the first byte is moved. */
+  connected(socket: Socket): void;
+  /** It ends here. Closes the socket. */
+  failed(socket: Socket, cause: unknown): void;
+}
+
+/** The app believes that it is connected already, and learns of a failure by a reset. */
+const captured: Manner = {
+  destination: (accepted, runtime) => outboundDestination(accepted, runtime.originalDestination),
+  connected: () => undefined,
+  failed: refuse,
+};
+
 interface Outbound {
-  readonly accepted: Accepted;
+  readonly remote: SocketAddr;
   readonly pod: ProxiedPod;
   readonly runtime: ProxyRuntime;
   readonly account: Account;
@@ -32,13 +51,18 @@ interface Outbound {
 }
 
 /** Settles when the connection is over. Never rejects. */
-export async function handleOutbound(accepted: Accepted, pod: ProxiedPod, runtime: ProxyRuntime): Promise<void> {
+export async function handleOutbound(
+  accepted: Accepted,
+  pod: ProxiedPod,
+  runtime: ProxyRuntime,
+  manner: Manner = captured,
+): Promise<void> {
   const { socket, remote } = accepted;
   const traceparent = newTraceparent();
   let target: SocketAddr | undefined;
   let unknown: unknown;
   try {
-    target = outboundDestination(accepted, runtime.originalDestination);
+    target = manner.destination(accepted, runtime);
   } catch (e) {
     unknown = e;
   }
@@ -58,22 +82,23 @@ export async function handleOutbound(accepted: Accepted, pod: ProxiedPod, runtim
     account.trace?.('identify', `${source.namespace}/${source.name}, service account ${source.serviceAccount}`);
     const { network, random, compat } = runtime;
     const question: OutboundQuestion = { source, target, network, ownPorts: pod.ownPorts, compat, random };
-    const ctx: Outbound = { accepted, pod, runtime, account, traceparent };
+    const ctx: Outbound = { remote, pod, runtime, account, traceparent };
     const undecided = decideOutbound(runtime.store, question);
     // A connection whose decision waits for nothing goes on in the same turn.
     const decision = undecided.kind === 'resolve' ? await resolved(ctx, question, undecided) : undecided;
     if (decision.kind === 'deny') {
       account.trace?.('decide', `refused: ${decision.reason}`);
       account.denied(decision);
-      refuse(socket);
+      manner.failed(socket, errorOf(decision));
       return;
     }
     const { permit } = decision;
     const upstream = await connectOrElsewhere(ctx, question, decision.route, permit);
+    manner.connected(socket);
     await relayWith(permit, socket, upstream, account, runtime.engine);
   } catch (e) {
     account.failed(e);
-    refuse(socket);
+    manner.failed(socket, e);
   }
 }
 
@@ -156,7 +181,7 @@ async function connectRoute(ctx: Outbound, source: Workload, route: OutboundForw
   record.mtls = true;
   record.sourceIdentity = identityOf(source);
   record.destinationIdentity = identityOf(route.workload);
-  const { remote } = ctx.accepted;
+  const { remote } = ctx;
   const target = {
     address: route.dial,
     expected: route.expected,

@@ -10,6 +10,7 @@ const options: ListenerOptions = {
   proxy: true,
   dnsProxy: true,
   dnsAddress: { kind: 'localhost', port: 15053 as Port },
+  socks5: false,
   portReuse: true,
   keepAlive: undefined,
   userTimeout: undefined,
@@ -53,6 +54,17 @@ test('fixed listeners have the ports that Istio redirects to', () => {
     assert.equal(spec.reusePort, true);
   }
   assert.equal(planListeners('fixed', options)[0]!.spec.v6Only, false);
+});
+
+test('SOCKS has its own port of loopback in both modes', () => {
+  for (const mode of ['steered', 'fixed'] as const) {
+    const without = planListeners(mode, options).length;
+    const plans = planListeners(mode, { ...options, socks5: true });
+    assert.equal(plans.length, without + 1);
+    const { role, family, spec } = plans.at(-1)!;
+    assert.deepEqual([role, family, spec.bind], ['socks5', 4, { ip: '127.0.0.1', port: 15_080 }]);
+    assert.equal(spec.mark, mode === 'fixed' ? 1337 : undefined);
+  }
 });
 
 test('a steered pod marks only the socket that speaks for the client; its own mark is how Istio tells ours', () => {

@@ -31,6 +31,8 @@ export interface ListenerOptions {
   readonly dnsProxy: boolean;
   /** Only for fixed ports. */
   readonly dnsAddress: DnsAddress;
+  /** Of apps: in both modes on port 15080 of the pod's loopback, which apps name themselves. */
+  readonly socks5: boolean;
   readonly portReuse: boolean;
   /** Of the outbound listener and of every dialled socket; undefined: none. */
   readonly keepAlive: KeepAlive | undefined;
@@ -47,12 +49,18 @@ const wildcard = { 4: '0.0.0.0' as Ip, 6: '::' as Ip };
 export function planListeners(mode: CaptureMode, options: ListenerOptions): readonly ListenerPlan[] {
   switch (mode) {
     case 'steered':
-      return steered(options);
+      return [...steered(options), ...socks5(options, {})];
     case 'fixed':
-      return fixed(options);
+      return [...fixed(options), ...socks5(options, marked(options.mark))];
     case 'self':
       return [hbone(options, { reusePort: options.portReuse })];
   }
+}
+
+function socks5({ proxy, socks5: wanted, portReuse }: ListenerOptions, extra: Extra): ListenerPlan[] {
+  if (!proxy || !wanted) return [];
+  const at = { ip: loopback[4], port: 15080 as Port };
+  return [{ role: 'socks5', family: 4, spec: stream(4, at, { ...extra, reusePort: portReuse }) }];
 }
 
 /** All of them, whatever is switched on: the agent's packet has a place for each, and the agent decides what it captures. */

@@ -76,6 +76,7 @@ function table(mode: 'steered' | 'fixed' = 'steered') {
       proxy: true,
       dnsProxy: true,
       dnsAddress: { kind: 'localhost', port: 15053 as Port },
+      socks5: false,
       portReuse: true,
       keepAlive: undefined,
       userTimeout: undefined,

@@ -77,6 +77,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
       proxy: config.proxy,
       dnsProxy: config.dnsProxy,
       dnsAddress: config.dnsAddress,
+      socks5: config.socks5,
       portReuse: config.portReuse,
       keepAlive: config.keepAlive,
       userTimeout: config.userTimeout,

@@ -20,6 +20,7 @@ import type { ZtunnelConfig } from '../config.ts';
 import type { PodMessage, SocketKind } from '../control/messages.ts';
 import { DnsAnswerer, type DnsTools } from '../dns/answer.ts';
 import { adoptDatagram, Forwarder } from '../dns/forward.ts';
+import { addressOf } from '../dns/lookup.ts';
 import { serveDnsTcp, serveDnsUdp } from '../dns/server.ts';
 import type { Engine } from '../engine.ts';
 import type { Accepted } from '../proxy/accept.ts';
@@ -87,6 +88,7 @@ export class WorkerCore {
   readonly #options: CoreOptions;
   readonly #services: PodServices;
   readonly #pods = new Map<number, WorkerPod>();
+  readonly #answerers = new WeakMap<WorkerPod, DnsAnswerer>();
   readonly #prefetcher: Prefetcher;
   readonly #stopWatching: () => void;
   #sweep: Timer;
@@ -153,6 +155,7 @@ export class WorkerCore {
       closeFd: options.tools.closeFd,
       refused: (reason: Refusal) => refusals.inc({ reason }),
       serveDns: (role, fd, pod) => this.#serveDns(role, fd, pod, dns),
+      lookup: (pod, name, signal) => addressOf(this.#answererOf(pod, dns), name, signal),
     };
     // A dedicated proxy is given certificates of its own workload only.
     const prefetched = config.mode.kind === 'shared' ? config.nodeName : undefined;
@@ -225,6 +228,19 @@ export class WorkerCore {
   }
 
   #serveDns(role: 'dnsUdp' | 'dnsTcp', fd: Fd, pod: WorkerPod, tools: DnsTools): () => void {
+    const server = {
+      answerer: this.#answererOf(pod, tools),
+      clock: this.#options.clock,
+      log: tools.log,
+      admits: (accepted: Accepted) => pod.admits(accepted),
+    };
+    return role === 'dnsUdp' ? serveDnsUdp(fd, this.#options.socketName(fd), server) : serveDnsTcp(fd, server);
+  }
+
+  /** One for all listeners of the pod, so that its queries share one limit. */
+  #answererOf(pod: WorkerPod, tools: DnsTools): DnsAnswerer {
+    const known = this.#answerers.get(pod);
+    if (known) return known;
     const forwarder = new Forwarder({
       servers: this.#options.nameservers,
       clock: this.#options.clock,
@@ -232,13 +248,9 @@ export class WorkerCore {
         adoptDatagram(await pod.socket(family === 4 ? 'dns4' : 'dns6', signal), family),
       connect: (to, signal) => connectFromPod(pod, to, this.#options.tools, signal),
     });
-    const server = {
-      answerer: new DnsAnswerer(pod, forwarder, tools),
-      clock: this.#options.clock,
-      log: tools.log,
-      admits: (accepted: Accepted) => pod.admits(accepted),
-    };
-    return role === 'dnsUdp' ? serveDnsUdp(fd, this.#options.socketName(fd), server) : serveDnsTcp(fd, server);
+    const answerer = new DnsAnswerer(pod, forwarder, tools);
+    this.#answerers.set(pod, answerer);
+    return answerer;
   }
 
   #sweepLater(): Timer {

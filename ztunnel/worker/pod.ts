@@ -19,11 +19,12 @@ import { handlePlaintext } from '../proxy/passthrough.ts';
 import type { ProxiedPod } from '../proxy/pod.ts';
 import { ownPorts } from '../proxy/pod.ts';
 import type { ProxyRuntime } from '../proxy/runtime.ts';
+import { handleSocks, type NameLookup, type SocksOptions } from '../socks5/server.ts';
 import type { DescriptorBudget } from './descriptors.ts';
 import { SocketStock } from './socket-stock.ts';
 
 /** Names of the counters of refused connections. */
-export type Refusal = 'descriptors' | 'direct' | 'handshake' | 'revoked';
+export type Refusal = 'descriptors' | 'direct' | 'handshake' | 'revoked' | 'socks5';
 
 export interface PodServices {
   readonly runtime: ProxyRuntime;
@@ -39,6 +40,8 @@ export interface PodServices {
   readonly refused: (why: Refusal) => void;
   /** Serves DNS on the listener; returns how to stop. Takes the descriptor over. */
   readonly serveDns: (role: 'dnsUdp' | 'dnsTcp', fd: Fd, pod: WorkerPod) => () => void;
+  /** What the pod's DNS proxy would answer. */
+  readonly lookup: (pod: WorkerPod, ...name: Parameters<NameLookup>) => ReturnType<NameLookup>;
 }
 
 /** ms (ambient-wire 2.2). */
@@ -57,6 +60,7 @@ export class WorkerPod implements ProxiedPod {
   readonly #services: PodServices;
   readonly #server: HboneServer;
   readonly #listeners: { readonly fd: Fd; readonly role: PodMessage['listeners'][number]['role'] }[];
+  readonly #socks: SocksOptions;
   readonly #servers: Server[] = [];
   readonly #stopDns: (() => void)[] = [];
   readonly #connections = new Set<Socket>();
@@ -74,6 +78,10 @@ export class WorkerPod implements ProxiedPod {
     this.ownPorts = ownPorts(message.listeners);
     this.hidesClients = message.hidesClients;
     this.#services = services;
+    this.#socks = {
+      lookup: (name, signal) => services.lookup(this, name, signal),
+      refused: (reason, remote) => this.#refused('socks5', remote, reason),
+    };
     this.#listeners = message.listeners.map(({ role }, i) => ({ role, fd: fds[i]! }));
     this.stock = new SocketStock({
       request: (kind, count) => services.requestSockets(this.id, kind, count),
@@ -111,6 +119,9 @@ export class WorkerPod implements ProxiedPod {
       switch (role) {
         case 'outbound':
           this.#accept(fd, (a) => this.#track(a, handleOutbound(a, this, this.#services.runtime)));
+          break;
+        case 'socks5':
+          this.#accept(fd, (a) => this.#track(a, handleSocks(a, this, this.#services.runtime, this.#socks)));
           break;
         case 'plaintext':
           this.#accept(fd, (a) => this.#track(a, handlePlaintext(a, this, this.#services.runtime)));
