@@ -1,6 +1,6 @@
 /** The whole agent, with a scripted ztunnel at the other end; see cni/testing/world.ts. */
 import assert from 'node:assert/strict';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { type Fd, fd, type NetnsCookie } from '../common/core/brand.ts';
 import { MeshError } from '../common/core/errors.ts';
@@ -13,13 +13,13 @@ import { dataplaneModeLabel } from './enrolment.ts';
 import { World } from './testing/world.ts';
 
 describe('capture agent', { skip: skipUnless('addon') }, () => {
-  test('enrols a pod: routes, add with the namespace, steering, ack, announcement', async (t) => {
+  test('enrols a pod: add with the namespace, steering, ack, announcement', async (t) => {
     const w = await World.running(t);
     const ztunnel = w.ztunnel();
     await ztunnel.has('snapshotSent');
     await w.pod('web', 'u1', 7);
     await w.announced('web', 'enabled');
-    assert.deepEqual(w.journal, ['route', 'enrol u1 10.0.0.1,fd00::1']);
+    assert.deepEqual(w.journal, ['enrol u1 10.0.0.1,fd00::1']);
     assert.deepEqual(ztunnel.received.at(-1), {
       kind: 'add',
       uid: 'u1',
@@ -31,6 +31,23 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
     assert.match(metrics, /^aquifer_cni_enrolment_seconds_count\{part="capture"\} 1$/m);
     assert.match(metrics, /^aquifer_cni_pods\{state="enrolled"\} 1$/m);
     assert.match(metrics, /^aquifer_capture_outbound_captured_total 1$/m);
+  });
+
+  test('with fixed ports capture stands after the ack, and there is no steering socket', async (t) => {
+    const w = new World(t);
+    w.capture.proxyPorts = 'fixed';
+    await w.namespace('shop', 'ambient');
+    await w.agent.start();
+    const ztunnel = w.ztunnel();
+    await ztunnel.has('snapshotSent');
+    assert.equal(existsSync(`${w.zdsPath}.steer`), false);
+    ztunnel.onAdd = async () => {
+      assert.deepEqual(w.journal, []);
+      return '';
+    };
+    await w.pod('web', 'u1', 7);
+    await w.announced('web', 'enabled');
+    assert.deepEqual(w.journal, ['enrol u1 10.0.0.1,fd00::1 to fixed ports']);
   });
 
   test('a ztunnel that connects later gets the pods, then the end of the snapshot', async (t) => {
@@ -71,7 +88,7 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
     );
   });
 
-  test('leaving: peers are told, then the grace, then capture ends, then ztunnel is told, then the routes go', async (t) => {
+  test('leaving: plain text for the app, peers are told, grace, capture ends, ztunnel is told, then the rest goes', async (t) => {
     const w = await World.running(t);
     const ztunnel = w.ztunnel();
     await w.pod('web', 'u1', 7);
@@ -79,18 +96,19 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
     await w.setMode('shop', null);
     await w.announced('web', undefined);
     await until('the grace runs', () => w.clock.nextIn === 1_000 || w.clock.timers >= 2);
-    assert.equal(w.journal.includes('withdraw u1'), false);
+    assert.equal(w.journal.at(-1), 'plaintext of u1 direct');
     assert.equal(ztunnel.log.includes('del u1'), false);
     w.clock.advance(1_000);
     await ztunnel.has('del u1');
     assert.equal(w.journal.at(-1), 'withdraw u1');
     await w.step('its connections have drained', () => w.kernel.held.size === 0);
-    assert.equal(w.journal.at(-1), 'unroute');
+    assert.equal(w.journal.at(-1), 'remove u1');
   });
 
   test('a label that flips back and forth ends right, without a second add', async (t) => {
     const w = await World.running(t);
     const ztunnel = w.ztunnel();
+    await ztunnel.has('snapshotSent');
     await w.pod('web', 'u1', 7);
     await w.announced('web', 'enabled');
     for (let i = 0; i < 20; i++) {
@@ -370,7 +388,7 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
     await w.announced('stays', 'enabled');
   });
 
-  test('DNS is captured as the pod wants it, also when it changes its mind; other wishes are warned of once', async (t) => {
+  test('capture is as the pod wants it, also when it changes its mind; what is not understood is warned of once', async (t) => {
     const w = await World.running(t);
     await w.ztunnel().has('snapshotSent');
     const annotate = (name: string, value: string | null) => {
@@ -385,9 +403,11 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
     await until('DNS is captured', () => w.journal.at(-1) === 'enrol u1 10.0.0.1,fd00::1');
     assert.deepEqual(w.warnings, []);
     await annotate('bypass-inbound-capture', 'true');
+    await until('plain text goes to the app', () => w.journal.at(-1)!.endsWith('fd00::1, plaintext direct'));
+    await annotate('bypass-inbound-capture', 'yes');
     await until('the warning', () => w.warnings.length > 0);
     await annotate('dns-capture', 'false');
-    await until('DNS is left alone again', () => w.journal.length === 5);
+    await until('DNS is left alone again', () => w.journal.at(-1) === 'enrol u1 10.0.0.1,fd00::1 without DNS');
     assert.equal(w.warnings.length, 1);
     assert.match(w.warnings[0]!, /bypass-inbound-capture.*shop\/web/);
   });
@@ -400,7 +420,7 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
       const error = await ztunnel.steer(uid);
       const annotations = {
         'ambient.istio.io/dns-capture': 'false',
-        'ambient.istio.io/bypass-inbound-capture': 'true',
+        'ambient.istio.io/bypass-inbound-capture': 'yes',
       };
       await w.kube.patch(podKind, { namespace: 'shop', name: 'web' }, { metadata: { annotations } });
       await until('the agent has seen it', () => w.warnings.length > 0);
@@ -408,7 +428,7 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
     };
     await w.pod('web', 'u1', 7);
     await w.announced('web', 'enabled');
-    assert.deepEqual(w.journal, ['route', 'enrol u1 10.0.0.1,fd00::1', 'enrol u1 10.0.0.1,fd00::1 without DNS']);
+    assert.deepEqual(w.journal, ['enrol u1 10.0.0.1,fd00::1', 'enrol u1 10.0.0.1,fd00::1 without DNS']);
   });
 
   test('a pod without addresses waits for them, and capture follows when they change', async (t) => {

@@ -26,7 +26,10 @@ export interface AgentOptions {
   readonly log: Logger;
   /** undefined: no CNI plugin is served. */
   readonly plugin: { readonly runDir: string; readonly installer: PluginInstaller | undefined } | undefined;
-  /** Called once the agent can serve: the steering socket first, for a ztunnel on ZDS expects it. */
+  /**
+   * Called once the agent can serve: the steering socket first, for a ztunnel on ZDS expects it; not at all where the proxy's
+   * ports are fixed.
+   */
   readonly listen: { readonly zds: () => SeqpacketListener; readonly steering: () => SeqpacketListener };
 }
 
@@ -76,12 +79,14 @@ export class Agent {
 
   /** Resolves when the node's pods are known. Capture must have been started. */
   async start(): Promise<void> {
-    const { listen, log, plugin } = this.#options;
-    this.#steering = serveSteering(listen.steering(), {
-      log,
-      steer: (uid, targets) => this.pods.steer(uid, targets),
-      isReplaced: (pid) => this.#zds.isReplaced(pid),
-    });
+    const { capture, listen, log, plugin } = this.#options;
+    if (capture.proxyPorts === 'steered') {
+      this.#steering = serveSteering(listen.steering(), {
+        log,
+        steer: (uid, targets) => this.pods.steer(uid, targets),
+        isReplaced: (pid) => this.#zds.isReplaced(pid),
+      });
+    }
     this.#zds.start(listen.zds());
     await this.pods.start();
     this.#sweepAfter(millis(0));
@@ -135,7 +140,8 @@ export class Agent {
   #sweepNow(): void {
     const { capture, log } = this.#options;
     try {
-      for (const uid of capture.sweep()) log.debug('capture of a namespace that is gone was removed', { uid });
+      for (const uid of capture.sweep((known) => this.pods.knows(known)))
+        log.debug('capture of a namespace that is gone was removed', { uid });
     } catch (e) {
       log.warn('cleaning up capture failed; it is tried again in 10 s', { error: describeError(e) });
     }

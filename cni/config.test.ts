@@ -102,7 +102,7 @@ describe('configuration of the agent', () => {
       'AQUIFER_KUBE_DIR is not set',
       'AQUIFER_ZTUNNEL_CGROUP is not set',
       'AQUIFER_CGROUP_ROOT is not set and no cgroup2 is mounted',
-      'AQUIFER_CAPTURE=iptables: expected one of ebpf, auto',
+      'AQUIFER_CAPTURE=iptables: expected one of ebpf, nft, auto',
       'AQUIFER_FAIL_OPEN=yes: expected one of true, false',
       'AQUIFER_WITHDRAW_GRACE="1 second": expected a duration',
       'AQUIFER_BPF_DIR=pins: expected an absolute path',

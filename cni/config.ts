@@ -32,9 +32,9 @@ export interface AgentConfig {
   readonly bpfDir: string;
   /** AQUIFER_WITHDRAW_GRACE: from announcing that a pod leaves to the end of its capture. Default 1 s. */
   readonly withdrawGrace: Millis;
-  /** AQUIFER_CAPTURE. `auto` takes the best that the kernel can do; today that is eBPF or nothing. */
-  readonly capture: 'ebpf' | 'auto';
-  /** AQUIFER_FAIL_OPEN: without a proxy, connections go direct and in plain text instead of being refused. */
+  /** AQUIFER_CAPTURE. `auto` takes eBPF where the kernel can do it, else nftables. */
+  readonly capture: 'ebpf' | 'nft' | 'auto';
+  /** AQUIFER_FAIL_OPEN: without a proxy, connections go direct and in plain text instead of being refused. eBPF only. */
   readonly failOpen: boolean;
   /** EXCLUDED_NAMESPACES, or --exclude-namespaces: never enrolled. Default: kube-system and the agent's own. */
   readonly excludedNamespaces: ReadonlySet<string>;
@@ -84,7 +84,9 @@ export function parseConfig({ argv, env, mounts }: ConfigInput): ConfigResult<Ag
   const givenRoot = r.absolutePath('AQUIFER_CGROUP_ROOT');
   const found = cgroupMounts(mounts);
   if (r.text('AQUIFER_CGROUP_ROOT') === undefined && found.unified === undefined) {
-    r.mistake('AQUIFER_CGROUP_ROOT is not set and no cgroup2 is mounted: eBPF capture attaches to a cgroup2 folder');
+    r.mistake(
+      'AQUIFER_CGROUP_ROOT is not set and no cgroup2 is mounted: capture knows the node proxy by its cgroup2 folder',
+    );
   }
   // A list that came out empty is taken for a mistake: it would let in what the mesh itself needs.
   const excluded = r.parsed(
@@ -107,7 +109,7 @@ export function parseConfig({ argv, env, mounts }: ConfigInput): ConfigResult<Ag
     proberCgroup: r.absolutePath('AQUIFER_PROBER_CGROUP'),
     bpfDir: r.absolutePath('AQUIFER_BPF_DIR') ?? '/sys/fs/bpf/aquifer',
     withdrawGrace: r.duration('AQUIFER_WITHDRAW_GRACE') ?? millis(1_000),
-    capture: r.choice('AQUIFER_CAPTURE', ['ebpf', 'auto']) ?? 'auto',
+    capture: r.choice('AQUIFER_CAPTURE', ['ebpf', 'nft', 'auto']) ?? 'auto',
     failOpen: r.boolean('AQUIFER_FAIL_OPEN') ?? false,
     excludedNamespaces: new Set(excluded ?? ['kube-system', r.text('POD_NAMESPACE') ?? 'istio-system']),
     monitoringPort: r.port('--monitoring-port') ?? (15_014 as Port),

@@ -1,25 +1,23 @@
 /** `bin/cni-agent`: the capture agent of a node (`run`, the default), or its removal (`uninstall`). Exit code 1: failed, 2: wrong use. */
-import { existsSync, mkdirSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { reportMistakes } from '../common/config/reader.ts';
 import { systemClock } from '../common/core/clock.ts';
-import { describeError, MeshError } from '../common/core/errors.ts';
+import { describeError } from '../common/core/errors.ts';
 import { createLogger, type Logger } from '../common/core/log.ts';
 import { createFolderSource } from '../common/kube/folder/folder-source.ts';
 import { seqpacketListen } from '../native/index.ts';
 import { Agent, type AgentOptions } from './agent.ts';
-import { EbpfCapture } from './capture/ebpf/ebpf-capture.ts';
-import { probeEbpf } from './capture/ebpf/probe.ts';
+import { chooseCapture } from './capture/choose.ts';
+import { captureMachine } from './capture/machine.ts';
 import { type AgentConfig, readConfig, usage } from './config.ts';
 import { PluginInstaller } from './install/installer.ts';
 import { serveMonitoring } from './monitoring/server.ts';
 import { podKernel } from './pods/kernel.ts';
-import { findKubeletCgroup } from './prober-cgroup.ts';
 import { checkRequirements } from './requirements.ts';
 import { removePlugin, uninstall } from './uninstall.ts';
 
-const objectPath = fileURLToPath(new URL('../bpf/build/capture.bpf.o', import.meta.url));
 const pluginBinary = fileURLToPath(new URL('plugin/build/aquifer-cni', import.meta.url));
 
 async function main(): Promise<void> {
@@ -38,8 +36,13 @@ async function main(): Promise<void> {
 
 async function run(config: AgentConfig, log: Logger, abort: AbortController): Promise<void> {
   checkRequirements(config);
-  const capture = createCapture(config, log);
-  startCapture(capture, config);
+  const machine = captureMachine(config, log);
+  const { kind, why } = chooseCapture({ ...machine, wanted: config.capture, failOpen: config.failOpen });
+  log.info('capture is chosen', { capture: kind, why });
+  const capture = machine.create[kind]();
+  capture.start();
+  // A ztunnel that finds this socket would wait for somebody to steer to its listeners.
+  if (capture.proxyPorts === 'fixed') rmSync(config.steeringPath, { force: true });
   const kube = await createFolderSource({ dir: config.kubeDir, log, signal: abort.signal });
   mkdirSync(dirname(config.zdsPath), { recursive: true });
   const agent = new Agent({
@@ -82,11 +85,13 @@ function servedPlugin({ plugin, excludedNamespaces }: AgentConfig, log: Logger):
 async function remove(config: AgentConfig, log: Logger, signal: AbortSignal): Promise<void> {
   // First of all, so that no pod waits for an agent that is gone.
   if (config.plugin !== undefined) removePlugin(config.plugin, log);
-  if (!existsSync(config.bpfDir)) {
-    log.info('nothing is installed', { folder: config.bpfDir });
+  const { standing, create } = captureMachine(config, log);
+  if (standing === undefined) {
+    log.info('nothing captures on this node');
     return;
   }
-  const capture = createCapture(config, log);
+  const capture = create[standing]();
+  capture.start();
   const kube =
     config.kubeDir && config.nodeName ? await createFolderSource({ dir: config.kubeDir, log, signal }) : undefined;
   const kernel = podKernel([config.cgroupRoot, ...config.legacyCgroupRoots]);
@@ -94,37 +99,6 @@ async function remove(config: AgentConfig, log: Logger, signal: AbortSignal): Pr
   const keepAlive = setInterval(() => undefined, 60_000);
   await uninstall({ ...config, kube, kernel, capture, clock: systemClock, log, signal });
   clearInterval(keepAlive);
-}
-
-function createCapture(config: AgentConfig, log: Logger): EbpfCapture {
-  const proberCgroup = config.proberCgroup ?? (config.cgroupMount && findKubeletCgroup(config.cgroupMount));
-  if (!proberCgroup && config.command === 'run') {
-    log.warn(
-      'no kubelet was found: health probes are captured like all other traffic; AQUIFER_PROBER_CGROUP names its cgroup',
-    );
-  }
-  return new EbpfCapture({
-    objectPath,
-    pinDir: config.bpfDir,
-    cgroup: config.cgroupRoot,
-    ztunnelCgroup: config.ztunnelCgroup,
-    ...(proberCgroup && { proberCgroup }),
-    failOpen: config.failOpen,
-  });
-}
-
-function startCapture(capture: EbpfCapture, config: AgentConfig): void {
-  try {
-    capture.start();
-  } catch (e) {
-    const probe = probeEbpf(objectPath, config.cgroupRoot);
-    const reason = probe.kind === 'unusable' ? `: ${probe.reason}` : '';
-    throw new MeshError(
-      'KERNEL',
-      `${describeError(e)}\nAQUIFER_CAPTURE=${config.capture}: eBPF is the only capture there is today, nothing is used instead${reason}`,
-      { cause: e },
-    );
-  }
 }
 
 main().catch((e: unknown) => {

@@ -38,7 +38,7 @@ describe('calls of the CNI plugin', { skip: skipUnless('addon') }, () => {
     assert.equal(call.state, 'waits');
     asked.resolve();
     await until('it may start', () => call.state === 'done');
-    assert.deepEqual(w.journal, ['route', 'enrol u1 10.0.1.7']);
+    assert.deepEqual(w.journal, ['enrol u1 10.0.1.7']);
     await w.announced('web', 'enabled');
     await w.plugin('check', 'web', 7, 'u1');
   });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { MeshError } from '../common/core/errors.ts';
 import { parseConfig } from './config.ts';
-import { checkRequirements, type Machine } from './requirements.ts';
+import { checkRequirements, type Machine, missingForEbpf } from './requirements.ts';
 
 const parsed = parseConfig({
   argv: [],
@@ -30,6 +30,7 @@ function missing(m: Machine): string {
 describe('what the agent needs of the machine', () => {
   test('is enough: CAP_SYS_ADMIN and CAP_NET_ADMIN, cgroup2 and a bpffs', () => {
     assert.equal(missing(machine([21, 12])), '');
+    assert.equal(missingForEbpf(config, machine([21, 12])), undefined);
   });
 
   test('is named when it is missing, and what it is for', () => {
@@ -37,13 +38,18 @@ describe('what the agent needs of the machine', () => {
     for (const part of [
       /CAP_SYS_ADMIN is missing, needed to enter pods/,
       /CAP_NET_ADMIN is missing, needed to set routes/,
-      /CAP_BPF is missing, needed to load/,
       /AQUIFER_CGROUP_ROOT=\/cg is not in a cgroup2/,
       /AQUIFER_ZTUNNEL_CGROUP=\/cg\/z does not exist/,
-      /AQUIFER_BPF_DIR=\/sys\/fs\/bpf\/aquifer is not in a BPF file system/,
-      /nothing to use instead/,
     ]) {
       assert.match(text, part);
     }
+  });
+
+  test('is more for eBPF, and no obstacle to nftables', () => {
+    const { '/sys/fs/bpf': _, ...withoutBpffs } = types;
+    assert.equal(missing(machine([21, 12], withoutBpffs)), '');
+    const text = missingForEbpf(config, machine([12], withoutBpffs)) ?? '';
+    assert.match(text, /CAP_BPF is missing, needed to load/);
+    assert.match(text, /AQUIFER_BPF_DIR=\/sys\/fs\/bpf\/aquifer is not in a BPF file system/);
   });
 });

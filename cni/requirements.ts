@@ -6,7 +6,9 @@ import type { AgentConfig } from './config.ts';
 
 const capabilities: readonly NeededCapability[] = [
   { name: 'CAP_SYS_ADMIN', why: "to enter pods' network namespaces" },
-  { name: 'CAP_NET_ADMIN', why: 'to set routes in pods and attach eBPF programs' },
+  { name: 'CAP_NET_ADMIN', why: 'to set routes in pods and attach eBPF programs or make rules of nftables' },
+];
+const ebpfCapabilities: readonly NeededCapability[] = [
   { name: 'CAP_BPF', why: 'to load eBPF programs', instead: 'CAP_SYS_ADMIN' },
 ];
 
@@ -35,25 +37,26 @@ export const thisMachine: Machine = {
   },
 };
 
-/** Throws MeshError CONFIG that names everything that is missing, and what can be done. */
+/** What no capture can do without. Throws MeshError CONFIG that names everything that is missing, and what can be done. */
 export function checkRequirements(config: AgentConfig, machine: Machine = thisMachine): void {
-  const missing = [...lackedCapabilities(machine.status), ...missingFolders(config, machine)];
+  const missing = [...lackedCapabilities(machine.status, capabilities), ...missingCgroups(config, machine)];
   if (missing.length === 0) return;
-  throw new MeshError(
-    'CONFIG',
-    ['capture by eBPF cannot start, and there is nothing to use instead (nftables is not built yet):', ...missing].join(
-      '\n  ',
-    ),
-  );
+  throw new MeshError('CONFIG', ['the capture agent cannot start:', ...missing].join('\n  '));
 }
 
-function lackedCapabilities(status: string): string[] {
-  return missingCapabilities(status, capabilities).map(
+/** What only eBPF needs of process and machine; undefined: nothing is missing. */
+export function missingForEbpf(config: AgentConfig, machine: Machine = thisMachine): string | undefined {
+  const missing = [...lackedCapabilities(machine.status, ebpfCapabilities), ...missingBpffs(config, machine)];
+  return missing.length === 0 ? undefined : missing.join('; ');
+}
+
+function lackedCapabilities(status: string, needed: readonly NeededCapability[]): string[] {
+  return missingCapabilities(status, needed).map(
     (c) => `capability ${c.name} is missing, needed ${c.why}: run the agent as root or grant it`,
   );
 }
 
-function missingFolders(config: AgentConfig, { fileSystem }: Machine): string[] {
+function missingCgroups(config: AgentConfig, { fileSystem }: Machine): string[] {
   const missing: string[] = [];
   for (const [name, path] of [
     ['AQUIFER_CGROUP_ROOT', config.cgroupRoot],
@@ -63,13 +66,15 @@ function missingFolders(config: AgentConfig, { fileSystem }: Machine): string[] 
     if (type === undefined) missing.push(`${name}=${path} does not exist`);
     else if (type !== cgroup2) missing.push(`${name}=${path} is not in a cgroup2 file system`);
   }
-  // The folder itself is made at the start; what it stands in must be a bpffs.
-  const parent = config.bpfDir.slice(0, config.bpfDir.lastIndexOf('/')) || '/';
-  if ((fileSystem(config.bpfDir) ?? fileSystem(parent)) !== bpffs) {
-    missing.push(
-      `AQUIFER_BPF_DIR=${config.bpfDir} is not in a BPF file system, without which capture would end with the agent: ` +
-        'mount -t bpf bpf /sys/fs/bpf',
-    );
-  }
   return missing;
+}
+
+/** The folder itself is made at the start; what it stands in must be a bpffs. */
+function missingBpffs(config: AgentConfig, { fileSystem }: Machine): string[] {
+  const parent = config.bpfDir.slice(0, config.bpfDir.lastIndexOf('/')) || '/';
+  if ((fileSystem(config.bpfDir) ?? fileSystem(parent)) === bpffs) return [];
+  return [
+    `AQUIFER_BPF_DIR=${config.bpfDir} is not in a BPF file system, without which capture would end with the agent: ` +
+      'mount -t bpf bpf /sys/fs/bpf',
+  ];
 }

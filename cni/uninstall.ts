@@ -13,6 +13,7 @@ import { uninstallPlugin } from './install/installer.ts';
 import { removeOutside } from './plugin-server/outside.ts';
 import { pluginSocket } from './plugin-server/server.ts';
 import { announce, redirectionOf } from './pods/announce.ts';
+import { ipsOf, leavingPod } from './pods/captured-pod.ts';
 import type { PodKernel } from './pods/kernel.ts';
 
 export interface UninstallOptions {
@@ -20,7 +21,8 @@ export interface UninstallOptions {
   readonly kube: KubeSource | undefined;
   readonly nodeName: string;
   readonly kernel: PodKernel;
-  readonly capture: Pick<CaptureBackend, 'destroy'>;
+  /** Started. */
+  readonly capture: Pick<CaptureBackend, 'enrolled' | 'setPlaintext' | 'remove' | 'destroy'>;
   readonly withdrawGrace: Millis;
   readonly clock: Clock;
   readonly log: Logger;
@@ -36,22 +38,30 @@ export function removePlugin({ runDir, place }: PluginConfig, log: Logger): void
   log.info('the CNI plugin was removed from this node', { files: changed.join() });
 }
 
-/** Peers are told first and given the grace, as when one pod leaves; the agent must not be running. */
+/** As when one pod leaves: apps take plain text, peers are told and given the grace. The agent must not be running. */
 export async function uninstall(options: UninstallOptions): Promise<void> {
   const { kube, nodeName, kernel, capture, log, signal } = options;
   const all = kube === undefined ? [] : (await kube.list(podKind, signal)).items;
-  const pods = all.filter((pod) => pod.spec.nodeName === nodeName && redirectionOf(pod) !== undefined);
-  for (const pod of pods) {
+  const enrolled = new Set(capture.enrolled());
+  const pods = all.filter(
+    (pod) => pod.spec.nodeName === nodeName && (enrolled.has(pod.metadata.uid) || redirectionOf(pod) !== undefined),
+  );
+  const held = pods.flatMap((pod) => {
+    const found = kernel.discover(pod.metadata.uid);
+    if (found.kind === 'absent') return [];
+    const netns = found.netns.fd;
+    return [leavingPod(pod, { netns, cookie: kernel.cookie(netns), ips: ipsOf(pod) })];
+  });
+  for (const pod of held) capture.setPlaintext(pod, 'direct');
+  for (const pod of pods.filter((p) => redirectionOf(p) !== undefined)) {
     await announce(kube!, pod, undefined);
     log.info('pod leaves the mesh', { pod: keyOf(pod.metadata) });
   }
   if (pods.length > 0) await sleep(options.clock, options.withdrawGrace, signal);
-  capture.destroy();
-  for (const pod of pods) {
-    const found = kernel.discover(pod.metadata.uid);
-    if (found.kind === 'absent') continue;
-    kernel.tearDownRouting(found.netns.fd);
-    kernel.close(found.netns.fd);
+  for (const pod of held) {
+    capture.remove(pod);
+    kernel.close(pod.netns);
   }
+  capture.destroy();
   log.info('capture was removed from this node', { pods: pods.length });
 }

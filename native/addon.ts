@@ -106,6 +106,8 @@ export interface Addon {
   bpfLinkUpdate(pinPath: string, program: number): void;
   bpfLinkInfo(pinPath: string): { attachType: number; cgroupId: bigint; netnsIno: number; programId: number };
   bpfLinkDetach(pinPath: string): void;
+
+  nftRun(netns: number, commands: string): { ok: boolean; text: string };
 }
 
 const file = fileURLToPath(new URL('./build/aquifer.node', import.meta.url));

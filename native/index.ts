@@ -1,5 +1,5 @@
 /**
- * What TypeScript may ask of the addon. Four groups: sock, netns, seqpacket, bpf. Numbers, bigints, strings and Uint8Arrays
+ * What TypeScript may ask of the addon. Five groups: sock, netns, seqpacket, bpf, nft. Numbers, bigints, strings and Uint8Arrays
  * cross; policy, configuration and logging do not. Every failed system call throws NativeError with the errno's name.
  *
  * Switching network namespaces happens on threads that the addon makes and ends, never on Node's.
@@ -23,9 +23,11 @@ export {
   openNetns,
   type PodRouting,
   podRouting,
+  proxyMark,
   setUpPodRouting,
   tearDownPodRouting,
 } from './netns.ts';
+export { nft } from './nft.ts';
 export {
   maxPacketBytes,
   type Packet,

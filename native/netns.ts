@@ -23,15 +23,22 @@ export function netnsIdentity(netns: Fd): { readonly dev: bigint; readonly ino: 
 }
 
 export interface PodRouting {
-  /** Mark of the sockets with which the proxy speaks for the client. */
+  /** Packets with it stay in the namespace. */
   readonly mark: number;
   /** Routing table, 1 to 252 by custom; ours is 100. */
   readonly table: number;
   readonly ipv6: boolean;
 }
 
-/** The mark and table of Aquifer and of Istio (ambient-wire 6, ebpf-datapath 4). */
-export const podRouting = { mark: 0x539, table: 100 } as const;
+/**
+ * Mark and table of Istio (ambient-wire 6.2), for both kinds of capture. With eBPF the proxy's dial to the app carries the mark
+ * itself, and tcp_fwmark_accept passes it on to the app's replies. With nftables the dial carries `proxyMark`, as that of any
+ * ztunnel does, and conntrack marks the replies.
+ */
+export const podRouting = { mark: 0x111, table: 100 } as const;
+
+/** What a ztunnel with the well-known ports marks its sockets with, if nothing else is set (PACKET_MARK, ambient-wire 6.1). */
+export const proxyMark = 0x539;
 
 /**
  * Lets the proxy dial the app from the client's address (ebpf-datapath 4, variant B): packets with the mark, and the replies to

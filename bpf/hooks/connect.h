@@ -3,10 +3,9 @@
 
 // A socket may be connected again (AF_UNSPEC): what it once wanted must not be answered for what it does now. Not so in sendmsg,
 // where one socket has many destinations, and where a connected v4-mapped socket comes by for each datagram.
-static __always_inline int let_go(struct bpf_sock_addr *ctx) {
+static __always_inline void forget_destination(struct bpf_sock_addr *ctx) {
   struct bpf_sock *sk = ctx->sk;
   if (sk) bpf_sk_storage_delete(&sk_client, sk);
-  return 1;
 }
 
 // The app and the proxy then both see the pod's IP as source instead of 127.0.0.1. Fails where the app has bound: as it should.
@@ -26,14 +25,10 @@ static __always_inline void bind_own6(struct bpf_sock_addr *ctx, const __u32 ip[
 SEC("cgroup/connect4") int connect4(struct bpf_sock_addr *ctx) {
   const struct pod *pod = pod_of(ctx);
   if (!pod) return 1;
-  __u32 ip[4];
   __u16 port;
-  set_ip4(ip, LOAD(ctx, user_ip4));
-  switch (outbound(ctx, pod, ip, &port)) {
-  case LET_GO: return let_go(ctx);
-  case REFUSE: return 0;
-  case REDIRECT: break;
-  }
+  enum verdict verdict = outbound4(ctx, pod, &port);
+  if (verdict == LET_GO) forget_destination(ctx);
+  if (verdict != REDIRECT) return verdict;
   bind_own4(ctx, pod);
   return redirect4(ctx, port);
 }
@@ -42,15 +37,11 @@ SEC("cgroup/connect4") int connect4(struct bpf_sock_addr *ctx) {
 SEC("cgroup/connect6") int connect6(struct bpf_sock_addr *ctx) {
   const struct pod *pod = pod_of(ctx);
   if (!pod) return 1;
-  __u32 ip[4];
   __u16 port;
-  LOAD_IP6(ip, ctx, user_ip6);
-  switch (outbound(ctx, pod, ip, &port)) {
-  case LET_GO: return let_go(ctx);
-  case REFUSE: return 0;
-  case REDIRECT: break;
-  }
-  bool mapped = is_ip4(ip);
+  bool mapped;
+  enum verdict verdict = outbound6(ctx, pod, &port, &mapped);
+  if (verdict == LET_GO) forget_destination(ctx);
+  if (verdict != REDIRECT) return verdict;
   bind_own6(ctx, mapped ? pod->ip4 : pod->ip6);
   return redirect6(ctx, mapped, port);
 }

@@ -9,6 +9,10 @@ static __always_inline int steer(struct bpf_sk_lookup *ctx, const __u32 local_ip
     count(COUNTER_inbound_unknown_address);
     return SK_DROP;
   }
+  if (!hbone && (pod->flags & POD_PLAINTEXT_DIRECT)) {
+    count(COUNTER_inbound_direct);
+    return SK_PASS;
+  }
   struct listener_key key = {.kind = hbone ? LISTENER_HBONE : LISTENER_PLAINTEXT};
   __builtin_memcpy(key.ip, local_ip, sizeof key.ip);
   bool fail_open = pod->flags & POD_FAIL_OPEN;

@@ -25,11 +25,12 @@ _Static_assert(sizeof(struct pod) == 112, "struct pod");
 #define POD_FAIL_OPEN (1u << 0)
 #define POD_DNS_UDP (1u << 1)
 #define POD_DNS_TCP (1u << 2)
+#define POD_PLAINTEXT_DIRECT (1u << 3)
 
 // The value of `addresses`, by pod IP.
 struct pod_address {
   __u64 netns;
-  __u32 flags; // POD_FAIL_OPEN
+  __u32 flags; // POD_FAIL_OPEN, POD_PLAINTEXT_DIRECT
   __u32 reserved;
 };
 _Static_assert(sizeof(struct pod_address) == 16, "struct pod_address");
@@ -84,6 +85,7 @@ struct config {
   X(inbound_plaintext) \
   X(inbound_local) \
   X(inbound_known_flow) \
+  X(inbound_direct) \
   X(inbound_refused) \
   X(inbound_failed_open) \
   X(inbound_unknown_address) \

@@ -8,7 +8,8 @@
 // Deeper than any cgroup path seen: kubepods on systemd nodes ends at 5.
 #define MAX_CGROUP_LEVEL 16
 
-enum verdict { LET_GO, REFUSE, REDIRECT };
+// The first two are what a hook returns.
+enum verdict { REFUSE = 0, LET_GO = 1, REDIRECT = 2 };
 
 // By cgroup, never by mark: a pod with the default CAP_NET_RAW sets any mark. Ancestors count, so that a worker may sit in a
 // cgroup below. The level is searched because a cgroup namespace hides how deep its root is.
@@ -101,6 +102,20 @@ static __always_inline enum verdict outbound(struct bpf_sock_addr *ctx, const st
   count(tcp ? COUNTER_outbound_captured : COUNTER_outbound_dns);
   *to = port;
   return REDIRECT;
+}
+
+static __always_inline enum verdict outbound4(struct bpf_sock_addr *ctx, const struct pod *pod, __u16 *to) {
+  __u32 ip[4];
+  set_ip4(ip, LOAD(ctx, user_ip4));
+  return outbound(ctx, pod, ip, to);
+}
+
+// Also for v4-mapped destinations: `*mapped` tells.
+static __always_inline enum verdict outbound6(struct bpf_sock_addr *ctx, const struct pod *pod, __u16 *to, bool *mapped) {
+  __u32 ip[4];
+  LOAD_IP6(ip, ctx, user_ip6);
+  *mapped = is_ip4(ip);
+  return outbound(ctx, pod, ip, to);
 }
 
 static __always_inline const struct pod *pod_of(struct bpf_sock_addr *ctx) {

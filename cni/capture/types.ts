@@ -1,6 +1,16 @@
-/** How a pod's traffic is brought to the node proxy: eBPF (cni/capture/ebpf) today, nftables with the next issue. */
+/** How a pod's traffic is brought to the node proxy: by eBPF (cni/capture/ebpf) or by nftables (cni/capture/nft). */
 import type { Fd, NetnsCookie } from '../../common/core/brand.ts';
 import type { Ip } from '../../common/core/net.ts';
+
+/** What the owner of a pod may choose, by annotation (ambient-wire 9.1). */
+export interface CaptureWishes {
+  /** Whether DNS is captured. */
+  readonly dns: boolean;
+  /** `direct`: plain text that comes in goes straight to the app ("ingress mode"); HBONE is captured all the same. */
+  readonly plaintext: 'captured' | 'direct';
+  /** Interfaces of guests inside the pod (KubeVirt, Docker): what comes in by them counts as outbound. */
+  readonly virtualInterfaces: readonly string[];
+}
 
 export interface CapturedPod {
   readonly uid: string;
@@ -9,7 +19,11 @@ export interface CapturedPod {
   readonly cookie: NetnsCookie;
   /** One or two: what sk_lookup sees as local address, and what connect binds to. */
   readonly ips: readonly Ip[];
+  readonly wishes: CaptureWishes;
 }
+
+/** Which pod, for what concerns all of its capture. */
+export type PodInNetns = Pick<CapturedPod, 'uid' | 'netns' | 'cookie'>;
 
 export interface SteeringTargets {
   readonly outbound: { readonly v4: number; readonly v6: number };
@@ -25,25 +39,45 @@ export interface SteeringTargets {
   };
 }
 
+/**
+ * A pod goes through it in this order: enrol; when it leaves, setPlaintext 'direct', withdraw, remove. Each call may be repeated,
+ * and each but enrol does nothing for a pod that is not there.
+ */
 export interface CaptureBackend {
-  readonly kind: 'ebpf' | 'nftables';
-  /** Loads and attaches, or adopts what an earlier agent pinned and replaces its programs in place. */
-  start(): void;
-  /** Enrols, or retargets a pod that is enrolled. When it returns, capture stands in both directions. */
-  enrol(pod: CapturedPod, targets: SteeringTargets): void;
+  readonly kind: 'ebpf' | 'nft';
   /**
-   * New connections go direct from here on; open ones go on. So the pod's routing (native/netns.ts), which they need, stays: it
-   * is undone once they are closed. Does nothing for a pod that is not enrolled.
+   * `steered`: the node proxy listens anywhere and says where, over the steering socket. `fixed`: it listens on the well-known
+   * ports (ambient-wire 6.1), and there must be no steering socket.
    */
+  readonly proxyPorts: 'steered' | 'fixed';
+  /** Makes ready, or takes over what an earlier agent left standing. */
+  start(): void;
+  /**
+   * Enrols, or changes a pod that is enrolled. When it returns, capture stands in both directions. Without targets a backend with
+   * steered ports refuses all connections until it is called again with them; one with fixed ports needs none.
+   */
+  enrol(pod: CapturedPod, targets: SteeringTargets | undefined): void;
+  /**
+   * Where new connections in plain text go: to the proxy, or straight to the app, as the callers of a pod that leaves need it:
+   * they have no identity any more. HBONE and outbound traffic stay captured.
+   */
+  setPlaintext(pod: CapturedPod, to: CaptureWishes['plaintext']): void;
+  /** New connections go direct from here on, in both directions; open ones go on, and what they need stays. */
   withdraw(pod: CapturedPod): void;
+  /** Undoes what the open connections needed: they stop working. The namespace is as it was before enrol. */
+  remove(pod: PodInNetns): void;
   /** Uids that are captured now, also those that an earlier agent enrolled. */
   enrolled(): readonly string[];
-  /** Drops pins and map entries of namespaces that no longer exist; returns their uids. */
-  sweep(): readonly string[];
+  /** Whether this very namespace is captured for the pod. */
+  stands(pod: PodInNetns): boolean;
+  /** Drops what is left of pods that are gone; returns their uids. `isKnown`: there still is such a pod. */
+  sweep(isKnown: (uid: string) => boolean): readonly string[];
   /** Monotonic counts since load, by name, for metrics. */
   counters(): Readonly<Record<string, number>>;
-  /** Detaches everything and removes the pins. Only for uninstall and for a lab's end: a restart must not call it. */
+  /** What of these wishes this backend cannot do, for the log. */
+  unmet(wishes: CaptureWishes): readonly string[];
+  /** Gives descriptors back. Capture stands; start() takes it over again. */
+  close(): void;
+  /** Ends all capture of this node. Only for uninstall and for a lab's end: a restart must not call it. */
   destroy(): void;
 }
-
-export type { NetnsCookie };

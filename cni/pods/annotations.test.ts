@@ -19,14 +19,28 @@ const dns: readonly [string | undefined, boolean, number][] = [
 for (const [value, captured, warnings] of dns) {
   test(`dns-capture ${JSON.stringify(value)}: ${captured ? 'captured' : 'left alone'}`, () => {
     const found = wishes(value === undefined ? undefined : { 'ambient.istio.io/dns-capture': value });
-    assert.deepEqual([found.dns, found.warnings.length], [captured, warnings]);
+    assert.deepEqual([found.wishes.dns, found.warnings.length], [captured, warnings]);
     for (const warning of found.warnings) assert.match(warning, /ambient\.istio\.io\/dns-capture/);
   });
 }
 
-test('a wish for no inbound capture is answered with a warning, that for the default with none', () => {
-  assert.deepEqual(wishes({ 'ambient.istio.io/bypass-inbound-capture': 'false' }).warnings, []);
-  const { warnings } = wishes({ 'ambient.istio.io/bypass-inbound-capture': 'true' });
-  assert.equal(warnings.length, 1);
-  assert.match(warnings[0]!, /ambient\.istio\.io\/bypass-inbound-capture.*captured/);
+test('bypass-inbound-capture: plain text goes straight to the app', () => {
+  const name = 'ambient.istio.io/bypass-inbound-capture';
+  assert.equal(wishes().wishes.plaintext, 'captured');
+  assert.equal(wishes({ [name]: 'false' }).wishes.plaintext, 'captured');
+  assert.deepEqual(wishes({ [name]: 'true' }), {
+    wishes: { dns: true, plaintext: 'direct', virtualInterfaces: [] },
+    warnings: [],
+  });
+  const odd = wishes({ [name]: 'yes' });
+  assert.equal(odd.wishes.plaintext, 'captured');
+  assert.match(odd.warnings.join(), /bypass-inbound-capture: "yes" is neither true nor false; inbound .* captured/);
+});
+
+test('reroute-virtual-interfaces: a list; what is no name of an interface is left out, and said', () => {
+  const name = 'istio.io/reroute-virtual-interfaces';
+  const { wishes: found, warnings } = wishes({ [name]: 'k6t-eth0, docker0,,x"; drop,a-name-of-16-char' });
+  assert.deepEqual(found.virtualInterfaces, ['k6t-eth0', 'docker0']);
+  assert.equal(warnings.length, 2);
+  assert.match(warnings[0]!, /reroute-virtual-interfaces: "x\\"; drop" is no name/);
 });

@@ -2,7 +2,7 @@
 import { watch } from 'node:fs';
 import { join } from 'node:path';
 import type { Fd, NetnsCookie } from '../../common/core/brand.ts';
-import { closeFd, netnsCookie, podRouting, setUpPodRouting, tearDownPodRouting } from '../../native/index.ts';
+import { closeFd, netnsCookie } from '../../native/index.ts';
 import {
   type Discovery,
   discoverPodNetns,
@@ -20,8 +20,6 @@ export interface PodKernel {
   /** Calls back when the answer of isInhabited may have changed. With cgroup v1 and a runtime's path it never does: ask now and then too. */
   watch(netns: PodNetns, onChange: () => void): { close(): void };
   cookie(netns: Fd): NetnsCookie;
-  setUpRouting(netns: Fd): void;
-  tearDownRouting(netns: Fd): void;
   close(netns: Fd): void;
 }
 
@@ -32,8 +30,6 @@ export function podKernel(cgroupRoots: readonly string[]): PodKernel {
     isInhabited: (netns) => isInhabited(netns),
     watch: watchCgroup,
     cookie: netnsCookie,
-    setUpRouting: (netns) => setUpPodRouting(netns, { ...podRouting, ipv6: true }),
-    tearDownRouting: (netns) => tearDownPodRouting(netns, podRouting),
     close: closeFd,
   };
 }

@@ -6,16 +6,17 @@ import { type Fd, type Millis, millis } from '../../common/core/brand.ts';
 import type { Clock, Timer } from '../../common/core/clock.ts';
 import { assertNever, describeError, MeshError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
-import { type Ip, parseIp } from '../../common/core/net.ts';
+import type { Ip } from '../../common/core/net.ts';
 import { keyOf } from '../../common/kube/informer.ts';
 import type { Pod } from '../../common/kube/kinds/core.ts';
 import type { KubeSource } from '../../common/kube/types.ts';
 import type { WorkloadInfo, ZdsAck } from '../../common/zds/types.ts';
-import type { CaptureBackend, CapturedPod, SteeringTargets } from '../capture/types.ts';
+import type { CaptureBackend, CapturedPod, CaptureWishes, SteeringTargets } from '../capture/types.ts';
 import type { PodNetns } from '../discovery/pod-netns.ts';
 import type { SnapshotEntry, ZdsServer } from '../zds/server.ts';
 import { captureWishes } from './annotations.ts';
 import { announce, redirectionOf } from './announce.ts';
+import { capturedPod, ipsOf, leavingPod } from './captured-pod.ts';
 import type { PodKernel } from './kernel.ts';
 import { nextStep, type PodView, type Redirection, type Step } from './step.ts';
 
@@ -53,8 +54,7 @@ export class PodEnrolment {
   /** The one that ztunnel was told last: its listeners are there. */
   #sent: PodNetns | undefined;
   #watch: { close(): void } | undefined;
-  #routed = false;
-  #captured: boolean;
+  #capture: PodView['capture'];
   #proxy: PodView['proxy'];
   /** As what ztunnel has steered it since the last add was sent: captureInputs, undefined when it has not. */
   #steeredAs: string | undefined;
@@ -65,7 +65,7 @@ export class PodEnrolment {
   #retry: PodView['retry'];
   #delay = retryDelay.first;
   /** ms of each of the agent's own parts of this enrolment. */
-  readonly #took = { find: 0, route: 0, capture: 0, announce: 0 };
+  readonly #took = { find: 0, capture: 0, announce: 0 };
   /** Called after every step, and with what went wrong. */
   readonly #watchers = new Set<(problem: string | undefined) => void>();
   /** That it is in the mesh has been logged and counted. */
@@ -81,8 +81,7 @@ export class PodEnrolment {
     this.#onForget = onForget;
     this.uid = pod.metadata.uid;
     this.#pod = pod;
-    this.#captured = captured;
-    this.#routed = captured;
+    this.#capture = captured ? 'full' : 'none';
     this.#proxy = captured ? 'maybe' : 'none';
     this.#announced = redirectionOf(pod);
   }
@@ -91,7 +90,7 @@ export class PodEnrolment {
   get state(): 'out' | 'entering' | 'enrolled' | 'leaving' | 'gone' {
     if (!this.#exists) return 'gone';
     if (this.#wanted) return this.#proxy === 'added' && this.#announced === 'enabled' ? 'enrolled' : 'entering';
-    return this.#captured || this.#netns !== undefined || this.#announced !== undefined ? 'leaving' : 'out';
+    return this.#capture !== 'none' || this.#netns !== undefined || this.#announced !== undefined ? 'leaving' : 'out';
   }
 
   get exists(): boolean {
@@ -115,10 +114,7 @@ export class PodEnrolment {
     if (this.#captureInputs() !== before && this.#proxy === 'added') this.#proxy = 'maybe';
     this.#announced = redirectionOf(pod);
     this.#belongs = belongs;
-    if (this.#wanted) {
-      this.#withdrawAt = this.#drainedAt = undefined;
-      this.#warn();
-    }
+    if (this.#wanted) this.#warn();
     this.#retry = undefined;
     this.#delay = retryDelay.first;
     this.wake();
@@ -134,7 +130,7 @@ export class PodEnrolment {
     let last = 'ztunnel is not connected';
     const look = (problem: string | undefined) => {
       last = problem ?? last;
-      if (this.#captured && this.#proxy === 'added') resolve();
+      if (this.#capture === 'full' && this.#proxy === 'added') resolve();
       else if (!this.#exists || !this.#wanted || this.#lost)
         reject(new MeshError('CANCELLED', 'the pod is gone or left'));
     };
@@ -162,7 +158,7 @@ export class PodEnrolment {
   /** Why the namespace at this path is not that of a pod in the mesh; undefined when it is. */
   fault(netns: PodNetns): string | undefined {
     if (this.#netns?.key !== netns.key || this.#lost) return 'the node agent knows it in another network namespace';
-    return this.#captured ? undefined : 'its traffic is not captured';
+    return this.#capture === 'full' ? undefined : 'its traffic is not captured';
   }
 
   /** The object is gone, or its name belongs to another pod. */
@@ -187,15 +183,9 @@ export class PodEnrolment {
 
   /** What a ztunnel that has just connected is told about this pod. */
   snapshotEntry(): SnapshotEntry | undefined {
-    if (!this.#exists || this.#lost || !(this.#wanted || this.#captured)) return undefined;
+    if (!this.#exists || this.#lost || !this.#isServed()) return undefined;
     if (this.#netns === undefined) {
       this.#proxy = 'maybe';
-      return { kind: 'keep' };
-    }
-    try {
-      this.#route();
-    } catch (e) {
-      this.#failed('add', e);
       return { kind: 'keep' };
     }
     this.#proxy = 'maybe';
@@ -217,18 +207,13 @@ export class PodEnrolment {
 
   /** ztunnel has made its listeners: brings the traffic to them. Throws when that cannot be. */
   steer(targets: SteeringTargets): void {
-    if (!this.#exists || this.#usableNetns() === undefined || !(this.#wanted || this.#captured)) {
+    if (!this.#exists || this.#usableNetns() === undefined || !this.#isServed()) {
       throw new MeshError('NOT_FOUND', `pod ${this.#name()} is not in the mesh`);
     }
     if (this.#sent !== undefined && this.#sent !== this.#netns) {
       throw new MeshError('NOT_FOUND', `pod ${this.#name()} has another network namespace now`);
     }
-    const wanted = captureWishes(this.#pod).dns
-      ? targets
-      : { outbound: targets.outbound, listeners: targets.listeners };
-    this.#timed('capture', () => this.#options.capture.enrol(this.#capturedPod(), wanted));
-    this.#captured = true;
-    this.#steeredAs = this.#captureInputs();
+    this.#enrol(targets);
   }
 
   wake(): void {
@@ -274,8 +259,7 @@ export class PodEnrolment {
       exists: this.#exists,
       wanted: this.#wanted,
       netns: this.#netns === undefined ? 'none' : this.#lost ? 'lost' : 'held',
-      routed: this.#routed,
-      captured: this.#captured,
+      capture: this.#capture,
       proxy: this.#proxy,
       ztunnelReady: this.#options.zds.ready,
       announced: this.#announced,
@@ -296,9 +280,12 @@ export class PodEnrolment {
       case 'announce':
         await this.#announce(step.value);
         return;
+      case 'set-plaintext':
+        this.#setPlaintext(step.to);
+        return;
       case 'withdraw':
         this.#options.capture.withdraw(this.#capturedPod());
-        this.#captured = false;
+        this.#capture = 'draining';
         this.#options.log.info('pod has left the mesh', { pod: this.#name(), uid: this.uid });
         this.#options.onWithdrawn();
         return;
@@ -307,9 +294,9 @@ export class PodEnrolment {
         this.#proxy = 'none';
         this.#drainedAt = millis(this.#options.clock.now() + drainTime);
         return;
-      case 'unroute':
-        this.#options.kernel.tearDownRouting(this.#netns!.fd);
-        this.#routed = false;
+      case 'remove':
+        this.#options.capture.remove(this.#capturedPod());
+        this.#capture = 'none';
         return;
       case 'close-netns':
         this.#closeNetns();
@@ -331,11 +318,10 @@ export class PodEnrolment {
     this.#lost = false;
     this.#watch = this.#options.kernel.watch(found.netns, () => this.checkNetns());
     // A container that was started anew without a sandbox finds its old namespace, captured as it was.
-    this.#captured = this.#options.capture.enrolled().includes(this.uid);
+    this.#capture = this.#options.capture.stands(this.#capturedPod()) ? 'full' : 'none';
   }
 
   async #add(): Promise<void> {
-    this.#route();
     this.#proxy = 'maybe';
     this.#steeredAs = undefined;
     const ack = await this.#options.zds.add(this.uid, infoOf(this.#pod), () => this.#netnsToSend());
@@ -344,6 +330,7 @@ export class PodEnrolment {
 
   #acked(ack: ZdsAck): void {
     if (ack.error !== '') throw new MeshError('KERNEL', `ztunnel refused it: ${ack.error}`);
+    if (this.#options.capture.proxyPorts === 'fixed') this.#enrol(undefined);
     if (this.#steeredAs === undefined) {
       throw new MeshError('PROTOCOL', 'ztunnel took it without saying where its traffic shall go (steering socket)');
     }
@@ -363,8 +350,8 @@ export class PodEnrolment {
     // An event that came meanwhile has more news than what was written.
     if (this.#pod === known) this.#pod = written;
     this.#announced = value;
+    this.#withdrawAt = value === undefined ? millis(clock.now() + this.#options.withdrawGrace) : undefined;
     if (value === undefined) {
-      this.#withdrawAt = millis(clock.now() + this.#options.withdrawGrace);
       this.#reported = false;
     } else if (value === 'enabled' && !this.#reported) {
       this.#took.announce = clock.now() - start;
@@ -381,20 +368,31 @@ export class PodEnrolment {
     log.info('pod is in the mesh', { pod: this.#name(), uid: this.uid });
     log.debug('enrolment took, without ztunnel', { pod: this.#name(), ...Object.fromEntries(rounded) });
     this.#options.onEnrolled(millis(total - this.#took.announce), millis(this.#took.announce));
-    Object.assign(this.#took, { find: 0, route: 0, capture: 0, announce: 0 });
+    Object.assign(this.#took, { find: 0, capture: 0, announce: 0 });
   }
 
-  #timed(part: 'find' | 'route' | 'capture', run: () => void): void {
+  #timed(part: 'find' | 'capture', run: () => void): void {
     const start = this.#options.clock.now();
     run();
     this.#took[part] = this.#options.clock.now() - start;
   }
 
-  #route(): void {
-    if (this.#routed) return;
-    const { fd } = this.#netns!;
-    this.#timed('route', () => this.#options.kernel.setUpRouting(fd));
-    this.#routed = true;
+  #enrol(targets: SteeringTargets | undefined): void {
+    this.#timed('capture', () => this.#options.capture.enrol(this.#capturedPod(), targets));
+    this.#capture = this.#wanted ? 'full' : 'leaving';
+    this.#steeredAs = this.#captureInputs();
+  }
+
+  /** A pod that does not leave may still wish for `direct`. */
+  #setPlaintext(to: CaptureWishes['plaintext']): void {
+    const pod = this.#capturedPod();
+    this.#options.capture.setPlaintext(pod, pod.wishes.plaintext);
+    this.#capture = to === 'captured' ? 'full' : 'leaving';
+  }
+
+  /** It belongs to the mesh, or still does to those who have not heard that it leaves. */
+  #isServed(): boolean {
+    return this.#wanted || this.#capture === 'full' || this.#capture === 'leaving';
   }
 
   #netnsToSend(): Fd | undefined {
@@ -418,7 +416,7 @@ export class PodEnrolment {
       if (this.#proxy === 'added') this.#proxy = 'maybe';
       this.#netns = netns;
       this.#watch = this.#options.kernel.watch(netns, () => this.checkNetns());
-      this.#captured = this.#routed = false;
+      this.#capture = 'none';
     }
     this.#runtimeIps = ips;
     this.#retry = undefined;
@@ -430,12 +428,14 @@ export class PodEnrolment {
     if (this.#netns !== undefined) this.#options.kernel.close(this.#netns.fd);
     this.#watch = this.#netns = undefined;
     this.#runtimeIps = [];
-    this.#lost = this.#captured = this.#routed = this.#reported = false;
+    this.#lost = this.#reported = false;
+    this.#capture = 'none';
   }
 
   #capturedPod(): CapturedPod {
     const netns = this.#netns!.fd;
-    return { uid: this.uid, netns, cookie: this.#options.kernel.cookie(netns), ips: this.#ips() };
+    const inKernel = { netns, cookie: this.#options.kernel.cookie(netns), ips: this.#ips() };
+    return this.#wanted ? capturedPod(this.#pod, inKernel) : leavingPod(this.#pod, inKernel);
   }
 
   #ips(): readonly Ip[] {
@@ -444,11 +444,12 @@ export class PodEnrolment {
 
   /** What its capture is made from. */
   #captureInputs(): string {
-    return `${this.#ips().join()} ${captureWishes(this.#pod).dns}`;
+    return JSON.stringify([this.#ips(), captureWishes(this.#pod).wishes]);
   }
 
   #warn(): void {
-    for (const warning of captureWishes(this.#pod).warnings) {
+    const { wishes, warnings } = captureWishes(this.#pod);
+    for (const warning of [...warnings, ...this.#options.capture.unmet(wishes)]) {
       if (!this.#warned.has(warning)) this.#options.log.warn(warning, { pod: this.#name() });
       this.#warned.add(warning);
     }
@@ -471,12 +472,6 @@ export class PodEnrolment {
   #name(): string {
     return keyOf(this.#pod.metadata);
   }
-}
-
-function ipsOf(pod: Pod): readonly Ip[] {
-  const { podIPs, podIP } = pod.status ?? {};
-  const texts = podIPs?.map((p) => p.ip) ?? (podIP === undefined ? [] : [podIP]);
-  return texts.map(parseIp).filter((ip) => ip !== undefined);
 }
 
 function infoOf(pod: Pod): WorkloadInfo {

@@ -109,6 +109,11 @@ export class PodManager implements PluginHandlers {
     }
   }
 
+  /** There is such a pod on this node, or it is not cleaned up yet. */
+  knows(uid: string): boolean {
+    return this.#pods.has(uid);
+  }
+
   /** Throws when this pod cannot be captured. */
   steer(uid: string, targets: SteeringTargets): void {
     const pod = this.#pods.get(uid);

@@ -11,8 +11,7 @@ const out: PodView = {
   exists: true,
   wanted: false,
   netns: 'none',
-  routed: false,
-  captured: false,
+  capture: 'none',
   proxy: 'none',
   ztunnelReady: true,
   announced: undefined,
@@ -24,25 +23,26 @@ const enrolled: PodView = {
   ...out,
   wanted: true,
   netns: 'held',
-  routed: true,
-  captured: true,
+  capture: 'full',
   proxy: 'added',
   announced: 'enabled',
 };
+
+const leaving: PodView = { ...enrolled, wanted: false, capture: 'leaving', announced: undefined };
 
 describe('next step of a pod', () => {
   const cases: readonly [string, PodView, Step][] = [
     ['an unwanted pod is left alone', out, { kind: 'idle' }],
     ['a wanted pod is looked for', { ...out, wanted: true }, { kind: 'find-netns' }],
-    ['found, it is added', { ...enrolled, proxy: 'none', captured: false, announced: undefined }, { kind: 'add' }],
+    ['found, it is added', { ...enrolled, proxy: 'none', capture: 'none', announced: undefined }, { kind: 'add' }],
     [
       'without a ztunnel it is pending',
-      { ...enrolled, proxy: 'none', captured: false, announced: undefined, ztunnelReady: false },
+      { ...enrolled, proxy: 'none', capture: 'none', announced: undefined, ztunnelReady: false },
       { kind: 'announce', value: 'pending' },
     ],
     [
       'and waits for one',
-      { ...enrolled, proxy: 'none', captured: false, announced: 'pending', ztunnelReady: false },
+      { ...enrolled, proxy: 'none', capture: 'none', announced: 'pending', ztunnelReady: false },
       { kind: 'idle' },
     ],
     [
@@ -67,38 +67,41 @@ describe('next step of a pod', () => {
       { ...out, wanted: true, announced: 'enabled' },
       { kind: 'announce', value: 'pending' },
     ],
-    ['leaving begins with telling peers', { ...enrolled, wanted: false }, { kind: 'announce', value: undefined }],
     [
-      'then comes the grace',
-      { ...enrolled, wanted: false, announced: undefined, withdrawAt: later },
-      { kind: 'idle', until: later },
+      'leaving begins with plain text for the app, whoever sends it',
+      { ...enrolled, wanted: false },
+      { kind: 'set-plaintext', to: 'direct' },
     ],
-    ['then capture ends', { ...enrolled, wanted: false, announced: undefined, withdrawAt: now }, { kind: 'withdraw' }],
+    ['then peers are told', { ...leaving, announced: 'enabled' }, { kind: 'announce', value: undefined }],
+    ['then comes the grace', { ...leaving, withdrawAt: later }, { kind: 'idle', until: later }],
+    ['then capture ends', { ...leaving, withdrawAt: now }, { kind: 'withdraw' }],
+    [
+      'a pod that stays after all is captured in full again',
+      { ...leaving, wanted: true },
+      { kind: 'set-plaintext', to: 'captured' },
+    ],
+    [
+      'peers are told also where the namespace of the pod is not to be found',
+      { ...enrolled, wanted: false, netns: 'none' },
+      { kind: 'announce', value: undefined },
+    ],
     [
       'also that which an earlier agent left, whose announcement is gone',
       { ...enrolled, wanted: false, announced: undefined, netns: 'none' },
       { kind: 'find-netns' },
     ],
-    [
-      'then ztunnel is told',
-      { ...enrolled, wanted: false, announced: undefined, captured: false, withdrawAt: now },
-      { kind: 'del' },
-    ],
+    ['then ztunnel is told', { ...leaving, capture: 'draining', withdrawAt: now }, { kind: 'del' }],
     [
       'then its connections drain',
-      { ...enrolled, wanted: false, announced: undefined, captured: false, proxy: 'none', drainedAt: later },
+      { ...leaving, capture: 'draining', proxy: 'none', drainedAt: later },
       { kind: 'idle', until: later },
     ],
     [
-      'then the routes go',
-      { ...enrolled, wanted: false, announced: undefined, captured: false, proxy: 'none', drainedAt: now },
-      { kind: 'unroute' },
+      'then what they needed goes',
+      { ...leaving, capture: 'draining', proxy: 'none', drainedAt: now },
+      { kind: 'remove' },
     ],
-    [
-      'then the namespace is let go',
-      { ...enrolled, wanted: false, announced: undefined, captured: false, proxy: 'none', routed: false },
-      { kind: 'close-netns' },
-    ],
+    ['then the namespace is let go', { ...leaving, capture: 'none', proxy: 'none' }, { kind: 'close-netns' }],
     ['a pod that is gone is deleted from ztunnel at once', { ...enrolled, exists: false }, { kind: 'del' }],
     ['then its namespace is let go', { ...enrolled, exists: false, proxy: 'none' }, { kind: 'close-netns' }],
     ['then it is forgotten', { ...out, exists: false, announced: 'enabled' }, { kind: 'forget' }],
@@ -123,8 +126,7 @@ describe('next step of a pod', () => {
       exists: fc.boolean(),
       wanted: fc.boolean(),
       netns: fc.constantFrom('none', 'held', 'lost'),
-      routed: fc.boolean(),
-      captured: fc.boolean(),
+      capture: fc.constantFrom('none', 'full', 'leaving', 'draining'),
       proxy: fc.constantFrom('none', 'maybe', 'added'),
       ztunnelReady: fc.boolean(),
       announced: fc.constantFrom('enabled', 'pending', undefined),
@@ -145,10 +147,9 @@ describe('next step of a pod', () => {
           view = succeed(view, step);
         }
         if (!view.exists) assert.deepEqual([view.proxy, view.netns], ['none', 'none']);
-        else if (view.wanted)
-          assert.deepEqual({ ...view, routed: true, withdrawAt: undefined, drainedAt: undefined }, enrolled);
+        else if (view.wanted) assert.deepEqual({ ...view, withdrawAt: undefined, drainedAt: undefined }, enrolled);
         else
-          assert.deepEqual([view.proxy, view.netns, view.captured, view.announced], ['none', 'none', false, undefined]);
+          assert.deepEqual([view.proxy, view.netns, view.capture, view.announced], ['none', 'none', 'none', undefined]);
       }),
     );
   });
@@ -159,6 +160,10 @@ describe('next step of a pod', () => {
         const step = nextStep(view, now);
         if (step.kind === 'announce' && step.value === 'enabled') assert.equal(view.proxy, 'added');
         if (step.kind === 'withdraw') assert.equal(view.announced, undefined);
+        // A caller that has been told comes in plain text.
+        if (step.kind === 'announce' && step.value === undefined && view.netns === 'held') {
+          assert.notEqual(view.capture, 'full');
+        }
       }),
     );
   });
@@ -170,17 +175,19 @@ function succeed(view: PodView, step: Step): PodView {
     case 'find-netns':
       return { ...view, netns: 'held' };
     case 'add':
-      return { ...view, routed: true, captured: true, proxy: 'added' };
+      return { ...view, capture: 'full', proxy: 'added' };
+    case 'set-plaintext':
+      return { ...view, capture: step.to === 'direct' ? 'leaving' : 'full' };
     case 'announce':
       return { ...view, announced: step.value };
     case 'withdraw':
-      return { ...view, captured: false };
+      return { ...view, capture: 'draining' };
     case 'del':
       return { ...view, proxy: 'none' };
-    case 'unroute':
-      return { ...view, routed: false };
+    case 'remove':
+      return { ...view, capture: 'none' };
     case 'close-netns':
-      return { ...view, netns: 'none', captured: false, routed: false };
+      return { ...view, netns: 'none', capture: 'none' };
     case 'forget':
     case 'idle':
       return view;

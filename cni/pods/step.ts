@@ -2,8 +2,9 @@
  * What to do next for one pod: a pure function of what is wanted and what stands, asked again after every step and every
  * event. So it does not matter where an earlier agent, a lost ztunnel or a label that flips back and forth left off.
  *
- *   entering:  find netns -> add (routes, ZDS add, ztunnel steers, ack) -> announce enabled -> idle
- *   leaving:   announce nothing -> grace -> withdraw capture -> ZDS del -> drain -> routes away -> close netns -> idle
+ *   entering:  find netns -> add (ZDS add, capture, ack) -> announce enabled -> idle
+ *   leaving:   plain text to the app -> announce nothing -> grace -> withdraw capture -> ZDS del -> drain -> remove what is left
+ *              of capture -> close netns -> idle
  *   gone:      ZDS del -> close netns -> forget; capture goes with its namespace (sweep)
  */
 import type { Millis } from '../../common/core/brand.ts';
@@ -17,10 +18,11 @@ export interface PodView {
   readonly wanted: boolean;
   /** `lost`: held, but no process of the pod lives in it any more. */
   readonly netns: 'none' | 'held' | 'lost';
-  /** Routes and sysctls of the source address stand in the netns. */
-  readonly routed: boolean;
-  /** eBPF or nftables steer its traffic. */
-  readonly captured: boolean;
+  /**
+   * What eBPF or nftables do with its traffic. `leaving`: plain text from outside goes to the app, all else is captured.
+   * `draining`: new connections go direct, open ones still need what stands in the netns.
+   */
+  readonly capture: 'none' | 'full' | 'leaving' | 'draining';
   /** `added`: the newest ztunnel has it. `maybe`: some ztunnel may have it. */
   readonly proxy: 'none' | 'maybe' | 'added';
   /** Whether a ztunnel is connected and has got its snapshot. */
@@ -37,10 +39,12 @@ export interface PodView {
 export type Step =
   | { readonly kind: 'find-netns' }
   | { readonly kind: 'add' }
+  /** Where new connections in plain text go. */
+  | { readonly kind: 'set-plaintext'; readonly to: 'captured' | 'direct' }
   | { readonly kind: 'announce'; readonly value: Redirection }
   | { readonly kind: 'withdraw' }
   | { readonly kind: 'del' }
-  | { readonly kind: 'unroute' }
+  | { readonly kind: 'remove' }
   | { readonly kind: 'close-netns' }
   | { readonly kind: 'forget' }
   /** Nothing to do before an event, or before the time given. */
@@ -64,10 +68,11 @@ function vanish(pod: PodView): Step {
 function enter(pod: PodView, now: Millis): Step {
   if (pod.netns === 'none') {
     // Announced without capture: what an earlier sandbox of this pod had, or its node before a reboot.
-    if (pod.announced === 'enabled' && !pod.captured) return { kind: 'announce', value: 'pending' };
+    if (pod.announced === 'enabled' && pod.capture === 'none') return { kind: 'announce', value: 'pending' };
     return { kind: 'find-netns' };
   }
-  if (pod.proxy !== 'added' || !pod.captured) {
+  if (pod.capture === 'leaving') return { kind: 'set-plaintext', to: 'captured' };
+  if (pod.proxy !== 'added' || pod.capture !== 'full') {
     if (pod.ztunnelReady && isDue(pod, 'add', now)) return { kind: 'add' };
     // A pod that is announced stays so while ztunnel restarts: its peers must not turn to plain text.
     if (pod.announced === undefined) return { kind: 'announce', value: 'pending' };
@@ -76,16 +81,21 @@ function enter(pod: PodView, now: Millis): Step {
   return pod.announced === 'enabled' ? { kind: 'idle' } : { kind: 'announce', value: 'enabled' };
 }
 
+/**
+ * The app takes plain text before any peer learns that it should send it: such a peer has no identity, and a policy that names
+ * principals would refuse it.
+ */
 function leave(pod: PodView, now: Millis): Step {
+  if (pod.capture === 'full' && pod.netns === 'held') return { kind: 'set-plaintext', to: 'direct' };
   if (pod.announced !== undefined) return { kind: 'announce', value: undefined };
-  if (pod.captured) {
-    if (pod.netns === 'none') return { kind: 'find-netns' };
+  if (pod.capture === 'full' || (pod.capture !== 'none' && pod.netns === 'none')) return { kind: 'find-netns' };
+  if (pod.capture === 'leaving') {
     if (pod.withdrawAt !== undefined && now < pod.withdrawAt) return { kind: 'idle', until: pod.withdrawAt };
     return { kind: 'withdraw' };
   }
   if (pod.proxy !== 'none') return { kind: 'del' };
   if (pod.netns === 'none') return { kind: 'idle' };
-  if (!pod.routed) return { kind: 'close-netns' };
+  if (pod.capture === 'none') return { kind: 'close-netns' };
   if (pod.drainedAt !== undefined && now < pod.drainedAt) return { kind: 'idle', until: pod.drainedAt };
-  return { kind: 'unroute' };
+  return { kind: 'remove' };
 }

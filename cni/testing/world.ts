@@ -14,7 +14,7 @@ import { until } from '../../common/testing/until.ts';
 import { seqpacketListen } from '../../native/index.ts';
 import { ScriptedZtunnel } from '../../test/harness/scripted-ztunnel.ts';
 import { Agent } from '../agent.ts';
-import type { CaptureBackend, CapturedPod, SteeringTargets } from '../capture/types.ts';
+import type { CaptureBackend, CapturedPod, PodInNetns, SteeringTargets } from '../capture/types.ts';
 import type { Discovery, NetnsLife, PodNetns } from '../discovery/pod-netns.ts';
 import { dataplaneModeLabel } from '../enrolment.ts';
 import { redirectionAnnotation } from '../pods/announce.ts';
@@ -23,6 +23,7 @@ import type { PodKernel } from '../pods/kernel.ts';
 /** Captures nothing and remembers by cookie, as the real one does. */
 export class FakeCapture implements CaptureBackend {
   readonly kind = 'ebpf';
+  proxyPorts: 'steered' | 'fixed' = 'steered';
   readonly journal: string[];
   readonly captured = new Map<NetnsCookie, string>();
   failWith: Error | undefined;
@@ -33,11 +34,16 @@ export class FakeCapture implements CaptureBackend {
 
   start(): void {}
 
-  enrol(pod: CapturedPod, { dnsUdp, dnsTcp }: SteeringTargets): void {
+  enrol({ uid, ips, cookie, wishes: { dns, plaintext } }: CapturedPod, targets: SteeringTargets | undefined): void {
     if (this.failWith) throw this.failWith;
-    const dns = [dnsUdp, dnsTcp].filter((d) => d !== undefined).length === 2 ? '' : ' without DNS';
-    this.journal.push(`enrol ${pod.uid} ${pod.ips.join()}${dns}`);
-    this.captured.set(pod.cookie, pod.uid);
+    const to = targets === undefined ? ' to fixed ports' : '';
+    const wishes = `${dns ? '' : ' without DNS'}${plaintext === 'direct' ? ', plaintext direct' : ''}`;
+    this.journal.push(`enrol ${uid} ${ips.join()}${to}${wishes}`);
+    this.captured.set(cookie, uid);
+  }
+
+  setPlaintext(pod: CapturedPod, to: string): void {
+    this.journal.push(`plaintext of ${pod.uid} ${to}`);
   }
 
   withdraw(pod: CapturedPod): void {
@@ -45,9 +51,23 @@ export class FakeCapture implements CaptureBackend {
     this.captured.delete(pod.cookie);
   }
 
+  remove({ uid }: PodInNetns): void {
+    this.journal.push(`remove ${uid}`);
+  }
+
   enrolled(): readonly string[] {
     return [...this.captured.values()];
   }
+
+  stands({ uid, cookie }: PodInNetns): boolean {
+    return this.captured.get(cookie) === uid;
+  }
+
+  unmet(): readonly string[] {
+    return [];
+  }
+
+  close(): void {}
 
   sweep(): readonly string[] {
     return [];
@@ -111,14 +131,6 @@ export class FakeKernel implements PodKernel {
 
   cookie(netns: Fd): NetnsCookie {
     return this.#cookies.get(netns)!;
-  }
-
-  setUpRouting(): void {
-    this.journal.push('route');
-  }
-
-  tearDownRouting(): void {
-    this.journal.push('unroute');
   }
 
   #found(key: string, life: NetnsLife): Discovery {

@@ -64,3 +64,4 @@ void registerRouting(Napi::Object exports);
 void registerSeqpacket(Napi::Object exports);
 void registerPoll(Napi::Object exports);
 void registerBpf(Napi::Object exports);
+void registerNft(Napi::Object exports);

@@ -32,6 +32,7 @@ static Napi::Object init(Napi::Env, Napi::Object exports) {
   registerSeqpacket(exports);
   registerPoll(exports);
   registerBpf(exports);
+  registerNft(exports);
   return exports;
 }
 

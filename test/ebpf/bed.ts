@@ -9,10 +9,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { EbpfCapture, type EbpfCaptureOptions } from '../../cni/capture/ebpf/ebpf-capture.ts';
-import type { CapturedPod } from '../../cni/capture/types.ts';
+import type { CapturedPod, CaptureWishes } from '../../cni/capture/types.ts';
 import type { Fd } from '../../common/core/brand.ts';
 import type { Ip } from '../../common/core/net.ts';
-import { closeFd, netnsCookie, openNetns, podRouting, setUpPodRouting } from '../../native/index.ts';
+import { closeFd, netnsCookie, openNetns } from '../../native/index.ts';
 import { PodProxy, type ProxyOptions } from './proxy.ts';
 
 const repository = join(import.meta.dirname, '../..');
@@ -35,6 +35,9 @@ export interface Place {
 
 export const ip4 = { p1: '10.99.1.2', p2: '10.99.2.2', ext: '10.99.3.2' } as const;
 export const ip6 = { p1: 'fd99:1::2', p2: 'fd99:2::2', ext: 'fd99:3::2' } as const;
+
+/** What a pod without annotations gets. */
+export const usual: CaptureWishes = { dns: true, plaintext: 'captured', virtualInterfaces: [] };
 
 /** What `dial` prints of one connection. */
 export interface Dialled {
@@ -150,13 +153,13 @@ export class Bed {
       netns: this.netns[pod],
       cookie: netnsCookie(this.netns[pod]),
       ips: [ip4[pod] as Ip, ip6[pod] as Ip],
+      wishes: usual,
     };
   }
 
   /** Capture of a pod with a proxy behind it, and the routing with which the proxy dials as the client. */
   enrol(pod: 'p1' | 'p2', capture: EbpfCapture, options: ProxyOptions = {}): PodProxy {
     const proxy = this.proxy(pod, options);
-    setUpPodRouting(this.netns[pod], { ...podRouting, ipv6: true });
     capture.enrol(this.pod(pod), proxy.targets);
     return proxy;
   }

@@ -9,7 +9,7 @@ import type { CapturedPod } from '../../cni/capture/types.ts';
 import type { Ip } from '../../common/core/net.ts';
 import { closeFd, linkInfo, netnsCookie, openNetns, openPinnedMap } from '../../native/index.ts';
 import { skipUnless } from '../harness/require.ts';
-import { Bed, ip4, objectPath, pinnedNode, tool } from './bed.ts';
+import { Bed, ip4, objectPath, pinnedNode, tool, usual } from './bed.ts';
 
 describe('lifecycle of capture', {
   timeout: 120_000,
@@ -101,7 +101,13 @@ describe('lifecycle of capture', {
       for (let i = 0; i < 100; i++) {
         const path = bed.addNetns(`extra${i}`, `10.97.0.${i + 1}`);
         const netns = openNetns(path);
-        pods.push({ uid: `extra-${i}`, netns, cookie: netnsCookie(netns), ips: [`10.97.0.${i + 1}` as Ip] });
+        pods.push({
+          uid: `extra-${i}`,
+          netns,
+          cookie: netnsCookie(netns),
+          ips: [`10.97.0.${i + 1}` as Ip],
+          wishes: usual,
+        });
       }
       const start = performance.now();
       for (const pod of pods) capture.enrol(pod, proxy.targets);

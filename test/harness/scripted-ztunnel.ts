@@ -1,6 +1,6 @@
 /** A ztunnel as the agent sees it, that does what a test says: by default it steers every pod and acks. */
 import assert from 'node:assert/strict';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import type { SteeringTargets } from '../../cni/capture/types.ts';
 import { type Fd, fd } from '../../common/core/brand.ts';
 import { until } from '../../common/testing/until.ts';
@@ -13,7 +13,7 @@ export class ScriptedZtunnel {
   readonly received: (ZdsRequest & { readonly fds: number })[] = [];
   closed = false;
   readonly zds: SeqpacketConnection;
-  readonly #steering: SeqpacketConnection;
+  readonly #steering: SeqpacketConnection | undefined;
   readonly #steered = new Map<number, (error: string) => void>();
   readonly #steeringClosed: Promise<string>;
   #nextId = 1;
@@ -23,12 +23,13 @@ export class ScriptedZtunnel {
   /** `mute` says nothing at first. */
   constructor(zdsPath: string, hello: Uint8Array | 'mute' = encodeHello()) {
     this.zds = seqpacketConnect(zdsPath);
-    this.#steering = seqpacketConnect(`${zdsPath}.steer`);
+    // Absent where the ports of the proxy are fixed.
+    this.#steering = existsSync(`${zdsPath}.steer`) ? seqpacketConnect(`${zdsPath}.steer`) : undefined;
     this.zds.onClose(() => {
       this.closed = true;
     });
-    this.#steeringClosed = new Promise((resolve) => this.#steering.onClose(() => resolve('closed')));
-    this.#steering.onPacket(({ data }) => {
+    this.#steeringClosed = new Promise((resolve) => this.#steering?.onClose(() => resolve('closed')));
+    this.#steering?.onPacket(({ data }) => {
       const ack = decodeSteerAck(data);
       assert.ok(ack.kind === 'ok');
       this.#steered.get(ack.value.id)?.(ack.value.error);
@@ -53,10 +54,10 @@ export class ScriptedZtunnel {
     const answered = new Promise<string>((resolve) => this.#steered.set(id, resolve));
     if (listeners !== undefined) {
       const { plaintext4, plaintext6, hbone4, hbone6 } = listeners;
-      this.#steering.send(encodeSteering(packet), [plaintext4, plaintext6, hbone4, hbone6]);
+      this.#steering!.send(encodeSteering(packet), [plaintext4, plaintext6, hbone4, hbone6]);
     } else {
       const files = Array.from({ length: count }, () => fd(openSync('/dev/null', 'r')));
-      this.#steering.send(encodeSteering(packet), files);
+      this.#steering!.send(encodeSteering(packet), files);
       for (const file of files) closeSync(file);
     }
     return Promise.race([answered, this.#steeringClosed]);
@@ -73,6 +74,6 @@ export class ScriptedZtunnel {
 
   close(): void {
     this.zds.close();
-    this.#steering.close();
+    this.#steering?.close();
   }
 }

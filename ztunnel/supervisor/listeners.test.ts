@@ -70,7 +70,7 @@ test('SOCKS has its own port of loopback in both modes', () => {
 test('a steered pod marks only the socket that speaks for the client; its own mark is how Istio tells ours', () => {
   for (const kind of socketKinds) {
     assert.equal(socketSpec(kind, 'fixed', options).mark, 1337, kind);
-    assert.equal(socketSpec(kind, 'steered', options).mark, kind.startsWith('inbound') ? 1337 : undefined, kind);
+    assert.equal(socketSpec(kind, 'steered', options).mark, kind.startsWith('inbound') ? 0x111 : undefined, kind);
     assert.equal(socketSpec(kind, 'steered', options).transparent ?? false, kind.startsWith('inbound'), kind);
     assert.equal(socketSpec(kind, 'steered', options).family, kind.endsWith('6') ? 6 : 4);
   }

@@ -1,7 +1,7 @@
 /** Which listeners a pod gets, and what kind of sockets its connections are made from. Pure. */
 import { MeshError } from '../../common/core/errors.ts';
 import { type Ip, isIpv6, type Port, type SocketAddr } from '../../common/core/net.ts';
-import type { KeepAlive, SocketSpec } from '../../native/index.ts';
+import { type KeepAlive, podRouting, type SocketSpec } from '../../native/index.ts';
 import type { DnsAddress } from '../config/metadata.ts';
 import type { ListenerRole, SocketKind } from '../control/messages.ts';
 
@@ -131,7 +131,7 @@ function patience({ keepAlive, userTimeout }: Pick<ListenerOptions, 'keepAlive' 
 }
 
 /**
- * In steered mode only the inbound dial is marked: the agent's rule sends that mark to loopback, and sk_lookup lets it pass.
+ * In steered mode only the inbound dial is marked, with what the agent's routing sends to loopback; sk_lookup lets it pass.
  * The other sockets are known by the cgroup, so a pod that sets marks gains nothing.
  */
 export function socketSpec(
@@ -150,7 +150,7 @@ export function socketSpec(
       return { ...dialled, ...own };
     case 'inbound4':
     case 'inbound6':
-      return { ...dialled, transparent: true, ...marked(mark) };
+      return { ...dialled, transparent: true, ...marked(mode === 'fixed' ? mark : podRouting.mark) };
     case 'dns4':
     case 'dns6':
       return { ...common, type: 'dgram', bind: { ip: wildcard[family], port: 0 as Port }, ...own };

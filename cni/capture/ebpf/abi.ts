@@ -5,6 +5,7 @@
 import type { NetnsCookie } from '../../../common/core/brand.ts';
 import { MeshError } from '../../../common/core/errors.ts';
 import { type Ip, ipFromBytes, ipToBytes, isIpv6 } from '../../../common/core/net.ts';
+import type { CaptureWishes } from '../types.ts';
 
 export const layout = {
   pod: { size: 112, ip4: 4, ip6: 20, outbound: 36, dnsUdp: 40, dnsTcp: 44, uid: 48 },
@@ -27,13 +28,14 @@ export const counterNames = [
   'inbound_plaintext',
   'inbound_local',
   'inbound_known_flow',
+  'inbound_direct',
   'inbound_refused',
   'inbound_failed_open',
   'inbound_unknown_address',
   'probe_flows',
 ] as const;
 
-const flags = { failOpen: 1, dnsUdp: 2, dnsTcp: 4 } as const;
+const flags = { failOpen: 1, dnsUdp: 2, dnsTcp: 4, plaintextDirect: 8 } as const;
 const uidBytes = layout.pod.size - layout.pod.uid;
 
 export interface PodPorts {
@@ -95,10 +97,17 @@ export function decodePod(bytes: Uint8Array): PodEntry {
   };
 }
 
-export function encodeAddress(cookie: NetnsCookie, failOpen: boolean): Uint8Array {
+export interface AddressEntry {
+  readonly cookie: NetnsCookie;
+  readonly failOpen: boolean;
+  readonly plaintext: CaptureWishes['plaintext'];
+}
+
+export function encodeAddress({ cookie, failOpen, plaintext }: AddressEntry): Uint8Array {
   const b = Buffer.alloc(layout.podAddress.size);
   b.writeBigUInt64LE(cookie, 0);
-  b.writeUInt32LE(failOpen ? flags.failOpen : 0, layout.podAddress.flags);
+  const set = (failOpen ? flags.failOpen : 0) | (plaintext === 'direct' ? flags.plaintextDirect : 0);
+  b.writeUInt32LE(set, layout.podAddress.flags);
   return b;
 }
 

@@ -7,8 +7,17 @@ import { join } from 'node:path';
 import type { NetnsCookie } from '../../../common/core/brand.ts';
 import { describeError, MeshError } from '../../../common/core/errors.ts';
 import { isIpv6 } from '../../../common/core/net.ts';
-import { type BpfMap, type BpfObject, detachLink, linkInfo, loadBpf } from '../../../native/index.ts';
-import type { CaptureBackend, CapturedPod, SteeringTargets } from '../types.ts';
+import {
+  type BpfMap,
+  type BpfObject,
+  detachLink,
+  linkInfo,
+  loadBpf,
+  podRouting,
+  setUpPodRouting,
+  tearDownPodRouting,
+} from '../../../native/index.ts';
+import type { CaptureBackend, CapturedPod, CaptureWishes, PodInNetns, SteeringTargets } from '../types.ts';
 import {
   counterNames,
   decodeCookie,
@@ -38,6 +47,8 @@ export interface EbpfCaptureOptions {
   readonly failOpen: boolean;
 }
 
+/** Ports where nobody is: all is refused. */
+const nobody = { v4: 0, v6: 0 } as const;
 const bpffsMagic = 0xcafe4a11;
 const linkPrefix = 'link_';
 const inboundPrefix = `${linkPrefix}${inboundProgram}_`;
@@ -52,6 +63,7 @@ interface Loaded {
 
 export class EbpfCapture implements CaptureBackend {
   readonly kind = 'ebpf';
+  readonly proxyPorts = 'steered';
   readonly #options: EbpfCaptureOptions;
   #loaded: Loaded | undefined;
 
@@ -82,25 +94,31 @@ export class EbpfCapture implements CaptureBackend {
     this.#adoptInbound();
   }
 
-  enrol(pod: CapturedPod, targets: SteeringTargets): void {
+  enrol(pod: CapturedPod, targets: SteeringTargets | undefined): void {
     const { object, pods, addresses, listeners } = this.#require();
     const { failOpen } = this.#options;
     const key = encodeU64(pod.cookie);
+    const { dns, plaintext } = pod.wishes;
     const value = encodePod({
       uid: pod.uid,
       failOpen,
       ips: pod.ips,
-      outbound: targets.outbound,
-      dnsUdp: targets.dnsUdp,
-      dnsTcp: targets.dnsTcp,
+      outbound: targets?.outbound ?? nobody,
+      dnsUdp: dns ? (targets ? targets.dnsUdp : nobody) : undefined,
+      dnsTcp: dns ? (targets ? targets.dnsTcp : nobody) : undefined,
     });
+    setUpPodRouting(pod.netns, { ...podRouting, ipv6: true });
     const before = pods.lookup(key);
     // Inbound first, outbound last: what withdraw undoes in the other order, and what sweep and adoption rely on.
     for (const ip of pod.ips) {
-      const { plaintext4, plaintext6, hbone4, hbone6 } = targets.listeners;
-      listeners.update(encodeListenerKey(ip, 'plaintext'), encodeU64(BigInt(isIpv6(ip) ? plaintext6 : plaintext4)));
-      listeners.update(encodeListenerKey(ip, 'hbone'), encodeU64(BigInt(isIpv6(ip) ? hbone6 : hbone4)));
-      addresses.update(encodeIp(ip), encodeAddress(pod.cookie, failOpen));
+      if (targets) {
+        const { plaintext4, plaintext6, hbone4, hbone6 } = targets.listeners;
+        listeners.update(encodeListenerKey(ip, 'plaintext'), encodeU64(BigInt(isIpv6(ip) ? plaintext6 : plaintext4)));
+        listeners.update(encodeListenerKey(ip, 'hbone'), encodeU64(BigInt(isIpv6(ip) ? hbone6 : hbone4)));
+      } else {
+        this.#forgetListeners(ip);
+      }
+      addresses.update(encodeIp(ip), encodeAddress({ cookie: pod.cookie, failOpen, plaintext }));
     }
     object.attachNetns(inboundProgram, pod.netns, this.#inboundPin(pod.cookie));
     pods.update(key, value);
@@ -109,14 +127,40 @@ export class EbpfCapture implements CaptureBackend {
     }
   }
 
+  setPlaintext(pod: CapturedPod, plaintext: CaptureWishes['plaintext']): void {
+    const { pods, addresses } = this.#require();
+    const { cookie } = pod;
+    const value = pods.lookup(encodeU64(cookie));
+    if (!value) return;
+    const { failOpen, ips } = decodePod(value);
+    for (const ip of ips) {
+      const holder = addresses.lookup(encodeIp(ip));
+      // Not where another pod has been given the address meanwhile.
+      if (holder && decodeCookie(holder) === cookie) {
+        addresses.update(encodeIp(ip), encodeAddress({ cookie, failOpen, plaintext }));
+      }
+    }
+  }
+
   withdraw(pod: CapturedPod): void {
     this.#remove(pod.cookie);
+  }
+
+  remove(pod: PodInNetns): void {
+    this.#remove(pod.cookie);
+    tearDownPodRouting(pod.netns, podRouting);
   }
 
   enrolled(): readonly string[] {
     return this.#entries().map(({ entry }) => entry.uid);
   }
 
+  stands(pod: PodInNetns): boolean {
+    const value = this.#require().pods.lookup(encodeU64(pod.cookie));
+    return value !== undefined && decodePod(value).uid === pod.uid;
+  }
+
+  /** The kernel itself tells which namespaces are gone. */
   sweep(): readonly string[] {
     const alive = new Set(this.#inboundCookies().filter((cookie) => linkInfo(this.#inboundPin(cookie)).netnsIno !== 0));
     const gone = this.#entries().filter(({ cookie }) => !alive.has(cookie));
@@ -130,6 +174,11 @@ export class EbpfCapture implements CaptureBackend {
     return Object.fromEntries(counterNames.map((name, i) => [name, sumCounter(counters.lookup(encodeU32(i))!)]));
   }
 
+  unmet({ virtualInterfaces }: CaptureWishes): readonly string[] {
+    if (virtualInterfaces.length === 0) return [];
+    return [`what comes in by ${virtualInterfaces.join(', ')} is not rerouted: eBPF sees sockets only, nftables could`];
+  }
+
   destroy(): void {
     const { pinDir } = this.#options;
     this.close();
@@ -139,7 +188,6 @@ export class EbpfCapture implements CaptureBackend {
     for (const name of pins) if (!name.startsWith(linkPrefix)) unlinkSync(join(pinDir, name));
   }
 
-  /** Gives the descriptors back. Capture stands; start() adopts it again. */
   close(): void {
     if (!this.#loaded) return;
     const { object, ...maps } = this.#loaded;
@@ -182,10 +230,15 @@ export class EbpfCapture implements CaptureBackend {
 
   /** Not where another pod has been given the address meanwhile. */
   #forgetAddress(ip: CapturedPod['ips'][number], owner: NetnsCookie): void {
-    const { addresses, listeners } = this.#require();
+    const { addresses } = this.#require();
     const holder = addresses.lookup(encodeIp(ip));
     if (holder && decodeCookie(holder) !== owner) return;
     addresses.delete(encodeIp(ip));
+    this.#forgetListeners(ip);
+  }
+
+  #forgetListeners(ip: CapturedPod['ips'][number]): void {
+    const { listeners } = this.#require();
     listeners.delete(encodeListenerKey(ip, 'plaintext'));
     listeners.delete(encodeListenerKey(ip, 'hbone'));
   }

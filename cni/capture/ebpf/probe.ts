@@ -12,12 +12,8 @@ import {
   podRouting,
   setUpPodRouting,
 } from '../../../native/index.ts';
+import type { ProbeResult } from '../choose.ts';
 import { type Program, programs } from './programs.ts';
-
-export type ProbeResult =
-  | { readonly kind: 'usable' }
-  /** `reason` names what is missing, what it is for and, where known, the capability or the Linux release that has it. */
-  | { readonly kind: 'unusable'; readonly reason: string };
 
 /** `cgroup` is any cgroup2 folder that may get a child for a moment. Takes about 30 ms. */
 export function probeEbpf(objectPath: string, cgroup: string): ProbeResult {
