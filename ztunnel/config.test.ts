@@ -99,13 +99,6 @@ test('every mistake is reported, each with name, value and what was expected', (
   }
 });
 
-test('settings of Istio that nothing here reads are mistakes, unless they say what is so anyway', () => {
-  const refused: [string, string][] = [['XDS_ON_DEMAND', 'true']];
-  for (const [name, value] of refused)
-    assert.match(mistakes({ [name]: value }), new RegExp(`^${name}=.*not supported`));
-  ok({ XDS_ON_DEMAND: 'false' });
-});
-
 function mistakes(env: Record<string, string>): string {
   const parsed = parseConfig(env, surroundings);
   return parsed.kind === 'invalid' ? parsed.errors.join('\n') : '';
@@ -371,6 +364,13 @@ test('descriptors: at most 20,000 unless asked for, never more than the process 
     `${descriptors(1_024, { AQUIFER_MAX_DESCRIPTORS: '1025' })}`,
     /AQUIFER_MAX_DESCRIPTORS=1025: this process may open 1024 files; raise that limit \(ulimit -n\) or lower the setting/,
   );
+});
+
+test('addresses on demand exclude the DNS proxy, which is on by default', () => {
+  assert.equal(ok({}).xdsOnDemand, false);
+  assert.equal(ok({ XDS_ON_DEMAND: 'true', ISTIO_META_DNS_CAPTURE: 'false' }).xdsOnDemand, true);
+  const both = parseConfig({ XDS_ON_DEMAND: 'true' }, surroundings);
+  assert.match(both.kind === 'invalid' ? both.errors.join() : '', /XDS_ON_DEMAND=true.*ISTIO_META_DNS_CAPTURE=false/);
 });
 
 test('the drain deadline follows the grace period', () => {

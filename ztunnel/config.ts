@@ -63,6 +63,8 @@ export interface ZtunnelConfig extends ControlPlaneSettings {
   readonly originalSource: 'always' | 'never' | 'auto';
   readonly ipv6: boolean;
   readonly dnsProxy: boolean;
+  /** Addresses are asked for when a connection needs them. Default false; not together with the DNS proxy. */
+  readonly xdsOnDemand: boolean;
   /** Default localhost:15053. Under our agent DNS comes to another port, whatever this says. */
   readonly dnsAddress: DnsAddress;
   /** SOCKS 5 on 127.0.0.1:15080 of each pod. Default false. */
@@ -103,9 +105,6 @@ export interface Surroundings {
   readonly exists?: (path: string) => boolean;
 }
 
-/** Istio's settings that this release does not have; the value that is so anyway is accepted. */
-const notYet: readonly (readonly [name: string, off: string])[] = [['XDS_ON_DEMAND', 'false']];
-
 /** Container runtimes often allow a million, which memory would not. */
 const defaultDescriptors = 20_000;
 /** The mark that rules of Istio's agent, and of ours, let pass (ambient-wire 6.1). */
@@ -114,10 +113,6 @@ const defaultMark = 1337;
 export function parseConfig(env: Settings, surroundings: Surroundings): ConfigResult<ZtunnelConfig> {
   const r = new SettingsReader(env);
 
-  for (const [name, off] of notYet) {
-    const value = r.text(name) ?? off;
-    if (value !== off) r.mistake(`${name}=${value}: not supported by this release; unset it`);
-  }
   if (r.choice('AQUIFER_ENGINE', ['node', 'native']) === 'native') {
     r.mistake('AQUIFER_ENGINE=native: comes with a later release; use node');
   }
@@ -131,6 +126,13 @@ export function parseConfig(env: Settings, surroundings: Surroundings): ConfigRe
   if (!proxy && !dnsProxy) r.mistake('ENABLE_PROXY=false: with the DNS proxy off as well there is nothing to serve');
   const kept = keepAlive(r);
   const packetMark = r.integer('PACKET_MARK', 1, 0xffff_ffff) ?? (mode.kind === 'shared' ? defaultMark : undefined);
+
+  const xdsOnDemand = r.boolean('XDS_ON_DEMAND') ?? false;
+  if (xdsOnDemand && dnsProxy) {
+    r.mistake(
+      'XDS_ON_DEMAND=true: the DNS proxy answers from the whole mesh; set ISTIO_META_DNS_CAPTURE=false as well',
+    );
+  }
 
   return r.finish<ZtunnelConfig>({
     engine: 'node',
@@ -168,6 +170,7 @@ export function parseConfig(env: Settings, surroundings: Surroundings): ConfigRe
     originalSource: originalSource(r, mode, packetMark),
     ipv6: r.boolean('IPV6_ENABLED') ?? true,
     dnsProxy,
+    xdsOnDemand,
     dnsAddress: dnsAddress(r, metadata),
     socks5: r.boolean('UNSTABLE_ENABLE_SOCKS5') ?? false,
     adminPort: proxyConfig.proxyAdminPort ?? 15000,

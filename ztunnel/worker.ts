@@ -16,6 +16,7 @@ import { followCrlFile } from '../common/tls/crl-file.ts';
 import { type Revocation, RevocationLists } from '../common/tls/revocation.ts';
 import { type ControlPlane, controlPlaneConnection, warnOfPlain } from '../common/xds/connect.ts';
 import { type DeltaClient, startDeltaClient } from '../common/xds/delta-client.ts';
+import { OnDemand } from '../common/xds/demand.ts';
 import { ztunnelNode } from '../common/xds/node.ts';
 import { bindSocket, closeFd, originalDestination, seqpacketFromFd, socketName } from '../native/index.ts';
 import { parseConfig, type ZtunnelConfig } from './config.ts';
@@ -41,6 +42,7 @@ async function main(): Promise<void> {
   const { config, sink } = parsed;
   const registry = new Registry();
   const store = new MeshStore();
+  const demand = config.xds && config.xdsOnDemand ? new OnDemand(systemClock) : undefined;
   const stopped = new AbortController();
 
   const authority = await certificateAuthority(config, createLogger(sink, 'identity'));
@@ -50,6 +52,7 @@ async function main(): Promise<void> {
   const core = new WorkerCore({
     config,
     store,
+    demand,
     certificates,
     engine: nodeEngine,
     clock: systemClock,
@@ -105,6 +108,7 @@ async function main(): Promise<void> {
       connect: () => controlPlaneConnection(plane),
       node: ztunnelNode({ ...config, metadata: config.nodeMetadata }),
       store,
+      demand,
       clock: systemClock,
       log: createLogger(sink, 'xds'),
       metrics: xdsMetrics(registry),

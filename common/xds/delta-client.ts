@@ -1,9 +1,10 @@
 /**
- * ztunnel's side of delta xDS (ambient-wire 3.7): subscribes to all addresses and policies, applies them to the store, ACKs, and
+ * ztunnel's side of delta xDS (ambient-wire 3.7): subscribes to all addresses, or to those on demand, and to all policies, applies them to the store, ACKs, and
  * NACKs what it cannot honour while the rest of the response applies. What was learned stays when istiod goes away.
  */
 import { Client, type ClientDuplexStream, connectivityState, type StatusObject } from '@grpc/grpc-js';
 import {
+  addressTypeUrl,
   deltaAdsService,
   type Encodable,
   type PbDeltaRequest,
@@ -17,6 +18,7 @@ import type { Logger } from '../core/log.ts';
 import type { MeshStore } from '../mesh/store.ts';
 import { classify, nextDelay, type Termination } from './backoff.ts';
 import type { Connection } from './connect.ts';
+import type { OnDemand } from './demand.ts';
 import { addressSubscription, policySubscription, type Subscription } from './subscription.ts';
 
 export interface XdsMetrics {
@@ -29,6 +31,8 @@ export interface DeltaClientOptions {
   readonly connect: () => Promise<Connection>;
   readonly node: Encodable<PbNode>;
   readonly store: MeshStore;
+  /** Addresses are asked for one by one. Absent: all are subscribed to. */
+  readonly demand?: OnDemand | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: XdsMetrics;
@@ -122,7 +126,7 @@ class Subscriber {
   }
 
   #stream(client: Client, connection: Connection): Promise<{ readonly end: Termination; readonly delivered: boolean }> {
-    const { clock, signal, log } = this.#options;
+    const { clock, signal, log, demand } = this.#options;
     const method = deltaAdsService.DeltaAggregatedResources;
     const stream = client.makeBidiStreamRequest(
       method.path,
@@ -152,19 +156,32 @@ class Subscriber {
       stream.on('error', () => undefined);
       stream.on('status', (s: StatusObject) => {
         timer.cancel();
+        demand?.closed();
         signal.removeEventListener('abort', cancel);
         if (timedOut) resolve(failed(`${connection.target} did not answer within ${connectTimeout} ms`));
         else resolve({ end: classify(s.code, s.details, connected), delivered });
       });
       for (const type of this.#types) stream.write(this.#initialRequest(type));
+      demand?.opened((resourceNamesSubscribe, resourceNamesUnsubscribe) => {
+        stream.write({ typeUrl: addressTypeUrl, resourceNamesSubscribe, resourceNamesUnsubscribe });
+      });
     });
   }
 
   #initialRequest(type: Subscription): Encodable<PbDeltaRequest> {
+    const { node, demand } = this.#options;
+    const { typeUrl, versions } = type;
+    if (!demand || typeUrl !== addressTypeUrl) {
+      return { node, typeUrl, initialResourceVersions: Object.fromEntries(versions) };
+    }
+    // Both at once mean: nothing but what is named. A name without a version is asked for anew.
+    const asked = demand.names().map((name) => [name, ''] as const);
     return {
-      node: this.#options.node,
-      typeUrl: type.typeUrl,
-      initialResourceVersions: Object.fromEntries(type.versions),
+      node,
+      typeUrl,
+      resourceNamesSubscribe: ['*'],
+      resourceNamesUnsubscribe: ['*'],
+      initialResourceVersions: Object.fromEntries([...asked, ...versions]),
     };
   }
 
@@ -182,6 +199,7 @@ class Subscriber {
       response.resources.reduce((sum, r) => sum + (r.resource?.value.length ?? 0), 0),
     );
     const rejected = type.apply(response);
+    if (typeUrl === addressTypeUrl) this.#options.demand?.applied(response);
     if (this.#types.every((t) => t.applied)) this.#milestones.applied();
     for (const { name, reason } of rejected) {
       log.warn('rejected a resource, the last good version stays', { type_url: typeUrl, name, reason });

@@ -261,6 +261,13 @@ export class XdsClient {
   }
 }
 
+/** Resolves when istiod announces all these names. */
+export async function announced(w: World, ...names: readonly string[]): Promise<void> {
+  const c = new XdsClient(w, w.istiod.ports.grpc, grpcCredentials.createInsecure()).subscribe();
+  await until(`${names.join()} to be announced`, () => names.every((name) => c.addresses.has(name)));
+  c.close();
+}
+
 export function bearer(token: string, more: Readonly<Record<string, string>> = {}): Metadata {
   const metadata = new Metadata();
   metadata.set('authorization', `Bearer ${token}`);

@@ -67,13 +67,15 @@ export class Subscription {
     const { resourceNamesSubscribe: subscribe, resourceNamesUnsubscribe: unsubscribe } = r;
     if (isFirst) {
       for (const [name, version] of Object.entries(r.initialResourceVersions)) {
+        // On demand, a name without a version is one that the client waits for.
+        if (version === '' && unsubscribe.includes('*')) continue;
         this.#sent.set(name, version);
         this.#acknowledged.set(name, version);
       }
       const asksAll = subscribe.length === 0 || subscribe.includes('*');
       this.#wildcard = asksAll && !unsubscribe.includes('*');
       if (this.#wildcard) this.#addAll();
-      else this.#addNode(node);
+      else this.#resume(node, Object.keys(r.initialResourceVersions));
     } else if (subscribe.includes('*') && !unsubscribe.includes('*') && !this.#wildcard) {
       this.#wildcard = true;
       this.#addAll();
@@ -90,7 +92,12 @@ export class Subscription {
 
   /** Names of resources that changed; those that this client has no interest in are passed over. */
   changed(names: ReadonlySet<string>, node: string): void {
-    for (const name of names) if (this.#wildcard || this.#isWanted(name, node)) this.#pending.add(name);
+    for (const name of names) {
+      if (!this.#wildcard && !this.#isWanted(name, node)) continue;
+      this.#pending.add(name);
+      // A service that comes to be what the client asked for brings its workloads, which need not have changed.
+      if (!this.#wildcard && !this.#sent.has(name)) this.#addWorkloadsOf(name);
+    }
   }
 
   /** The next response; undefined when there is nothing to say. `part` keeps removals back, for the order between types. */
@@ -131,12 +138,16 @@ export class Subscription {
     for (const name of this.#sent.keys()) this.#pending.add(name);
   }
 
-  /** A client that asks on demand gets the workloads of its own node unasked. */
-  #addNode(node: string): void {
+  /** A client that asks on demand gets the workloads of its own node unasked, and goes on with what it had asked for. */
+  #resume(node: string, had: readonly string[]): void {
     if (node !== '') for (const r of this.#catalog.resources.values()) if (r.node === node) this.#pending.add(r.name);
-    for (const name of this.#sent.keys()) {
+    for (const name of had) {
       this.#names.add(name);
-      this.#pending.add(name);
+      if (!this.#sent.has(name)) this.#ask(name);
+      else {
+        this.#pending.add(name);
+        this.#addWorkloadsOf(name);
+      }
     }
   }
 
@@ -146,16 +157,23 @@ export class Subscription {
     // The client asks because it has forgotten what it had.
     if (found !== undefined && !this.#wildcard) this.#sent.delete(found.name);
     this.#pending.add(found?.name ?? name);
-    if (found === undefined || found.node !== '' || this.#wildcard) return;
-    for (const r of this.#catalog.resources.values()) if (r.services.includes(found.name)) this.#pending.add(r.name);
+    if (found !== undefined && !this.#wildcard) this.#addWorkloadsOf(found.name);
+  }
+
+  #addWorkloadsOf(service: string): void {
+    for (const r of this.#catalog.resources.values()) if (r.services.includes(service)) this.#pending.add(r.name);
   }
 
   #isWanted(name: string, node: string): boolean {
-    if (this.#sent.has(name) || this.#names.has(name)) return true;
+    if (this.#sent.has(name) || this.#isNamed(name)) return true;
     const r = this.#catalog.resources.get(name);
-    if (r === undefined) return false;
-    if (node !== '' && r.node === node) return true;
-    return r.aliases.some((a) => this.#names.has(a)) || r.services.some((s) => this.#sent.has(s) || this.#names.has(s));
+    return r !== undefined && ((node !== '' && r.node === node) || r.services.some((s) => this.#isNamed(s)));
+  }
+
+  /** Asked for by its own name or by an address. */
+  #isNamed(name: string): boolean {
+    if (this.#names.has(name)) return true;
+    return this.#catalog.resources.get(name)?.aliases.some((a) => this.#names.has(a)) ?? false;
   }
 
   /** Only the answer to the newest response counts: an older nonce is stale. */

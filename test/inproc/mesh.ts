@@ -14,6 +14,7 @@ import { MeshStore } from '../../common/mesh/store.ts';
 import type { Identity, Workload } from '../../common/mesh/types.ts';
 import { createFakeCa, type FakeCa } from '../../common/testing/fake-ca.ts';
 import type { Revocation } from '../../common/tls/revocation.ts';
+import type { Demand } from '../../common/xds/demand.ts';
 import type { WorkloadInfo } from '../../common/zds/types.ts';
 import { nodeEngine } from '../../ztunnel/engine.ts';
 import type { ConnectionRecord, Outcome, TrafficSink } from '../../ztunnel/proxy/account.ts';
@@ -66,6 +67,8 @@ export interface InprocOptions {
   readonly compat?: Compat;
   /** Default: one of its own. Meshes that share one trust each other. */
   readonly ca?: FakeCa;
+  /** Addresses come on demand. */
+  readonly demand?: Demand;
   /** NETWORK of the proxies; default the empty one. */
   readonly network?: string;
   /** ms that a connection waits for its pod's workload. */
@@ -107,6 +110,7 @@ export class InprocMesh {
     this.certificate = options.certificate ?? ((identity) => this.#issuedOnce(identity));
     this.runtime = {
       store: this.store,
+      demand: options.demand,
       engine: nodeEngine,
       clock: options.clock ?? systemClock,
       random: Math.random,

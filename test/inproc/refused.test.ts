@@ -108,6 +108,7 @@ async function podWith(role: Role, limit: number) {
       runtime: { ...mesh.runtime, log, engine: { ...engine, createServer: createServerOf } },
       certificates: { get: () => Promise.reject(new Error('none')) } as never,
       budget: new DescriptorBudget(limit),
+      clusterId: 'Kubernetes',
       nodeName: undefined,
       wire: defaultWire,
       pool: { maxStreamsPerConnection: 100, unusedReleaseMs: 1_000 },

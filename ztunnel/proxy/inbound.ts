@@ -13,6 +13,7 @@ import { connectFromPod, connectToApp } from './connect.ts';
 import { decideTunnel, type InboundQuestion } from './decide-inbound.ts';
 import { govern } from './govern.ts';
 import { identifyPod } from './identify.ts';
+import { informInbound } from './inform.ts';
 import type { ProxiedPod } from './pod.ts';
 import { proxyHeader } from './proxy-protocol.ts';
 import { relayWith } from './relay.ts';
@@ -43,6 +44,8 @@ export async function handleTunnel(tunnel: InboundTunnel, pod: ProxiedPod, runti
     const local = await identifyPod(pod);
     account.record.destination = local;
     account.record.destinationIdentity = identityOf(local);
+    const informed = informInbound(runtime, { local, remote: remote.ip, authority, network: runtime.network });
+    if (informed) await informed;
     account.record.source = inboundSource(tunnel, runtime);
     if (!account.record.source && runtime.responseBaggage && request.baggage !== undefined) {
       account.record.sourceBaggage = parseBaggage(request.baggage);

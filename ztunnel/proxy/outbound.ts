@@ -20,6 +20,7 @@ import {
 } from './decide-outbound.ts';
 import { errorOf } from './denial.ts';
 import { identifyPod, outboundDestination } from './identify.ts';
+import { informOutbound } from './inform.ts';
 import type { Permit } from './permit.ts';
 import type { ProxiedPod } from './pod.ts';
 import { relayWith } from './relay.ts';
@@ -83,6 +84,8 @@ export async function handleOutbound(
     const { network, random, compat } = runtime;
     const question: OutboundQuestion = { source, target, network, ownPorts: pod.ownPorts, compat, random };
     const ctx: Outbound = { remote, pod, runtime, account, traceparent };
+    const informed = informOutbound(runtime, question);
+    if (informed) await informed;
     const undecided = decideOutbound(runtime.store, question);
     // A connection whose decision waits for nothing goes on in the same turn.
     const decision = undecided.kind === 'resolve' ? await resolved(ctx, question, undecided) : undecided;

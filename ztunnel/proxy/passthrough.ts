@@ -7,6 +7,7 @@ import { connectToApp } from './connect.ts';
 import { decidePlaintext, type InboundQuestion } from './decide-inbound.ts';
 import { govern } from './govern.ts';
 import { identifyPod, inboundDestination } from './identify.ts';
+import { informInbound } from './inform.ts';
 import type { ProxiedPod } from './pod.ts';
 import { relayWith } from './relay.ts';
 import { openAccount, type ProxyRuntime } from './runtime.ts';
@@ -38,6 +39,13 @@ export async function handlePlaintext(accepted: Accepted, pod: ProxiedPod, runti
     account.trace?.('accept', `plain text from ${formatSocketAddr(remote)} to ${formatSocketAddr(destination)}`);
     const local = await identifyPod(pod);
     account.record.destination = local;
+    const informed = informInbound(runtime, {
+      local,
+      remote: remote.ip,
+      authority: undefined,
+      network: runtime.network,
+    });
+    if (informed) await informed;
     account.record.source = runtime.store.workloadByIp(runtime.network, remote.ip);
     const { ownPorts } = pod;
     const question: InboundQuestion = {

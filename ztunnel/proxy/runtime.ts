@@ -4,6 +4,7 @@ import type { Compat } from '../../common/core/compat.ts';
 import type { Logger } from '../../common/core/log.ts';
 import type { SocketAddr } from '../../common/core/net.ts';
 import type { MeshReader } from '../../common/mesh/store.ts';
+import type { Demand } from '../../common/xds/demand.ts';
 import type { Engine } from '../engine.ts';
 import { Account, type ConnectionRecord, type TrafficSink } from './account.ts';
 import type { ConnectTools } from './connect.ts';
@@ -15,6 +16,8 @@ import type { Traced } from './trace-filter.ts';
 
 export interface ProxyRuntime {
   readonly store: MeshReader;
+  /** undefined where the store holds the whole mesh anyway. */
+  readonly demand: Demand | undefined;
   readonly engine: Engine;
   readonly clock: Clock;
   /** [0, 1). */

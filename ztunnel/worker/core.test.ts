@@ -29,6 +29,7 @@ async function worker(nodeName: string | undefined) {
       trace: undefined,
       network: '',
       nodeName,
+      clusterId: 'Kubernetes',
       clusterDomain: 'cluster.local',
       preferredServiceNamespace: undefined,
       ipv6: true,

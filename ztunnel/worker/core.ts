@@ -16,6 +16,7 @@ import { dnsMetrics } from '../../common/telemetry/dns.ts';
 import { gaugeOf } from '../../common/telemetry/program.ts';
 import { TrafficMetrics } from '../../common/telemetry/traffic.ts';
 import type { Revocation } from '../../common/tls/revocation.ts';
+import type { Demand } from '../../common/xds/demand.ts';
 import type { ZtunnelConfig } from '../config.ts';
 import type { PodMessage, SocketKind } from '../control/messages.ts';
 import { DnsAnswerer, type DnsTools } from '../dns/answer.ts';
@@ -44,6 +45,7 @@ export type CoreConfig = Pick<
   | 'trace'
   | 'network'
   | 'nodeName'
+  | 'clusterId'
   | 'clusterDomain'
   | 'preferredServiceNamespace'
   | 'ipv6'
@@ -60,6 +62,8 @@ export type CoreConfig = Pick<
 export interface CoreOptions {
   readonly config: CoreConfig;
   readonly store: MeshReader;
+  /** Where addresses come on demand. */
+  readonly demand?: Demand | undefined;
   readonly certificates: CertificateStore;
   readonly engine: Engine;
   readonly clock: Clock;
@@ -114,6 +118,7 @@ export class WorkerCore {
     processMetrics(registry, this, config.maxDescriptors);
     const runtime: ProxyRuntime = {
       store,
+      demand: options.demand,
       engine: options.engine,
       clock,
       random,
@@ -148,6 +153,7 @@ export class WorkerCore {
       certificates,
       budget: new DescriptorBudget(config.maxDescriptors),
       nodeName: config.nodeName,
+      clusterId: config.clusterId,
       pool: { maxStreamsPerConnection: config.poolMaxStreams, unusedReleaseMs: config.poolUnusedRelease },
       revocation: options.revocation,
       wire: { tls: config.tls, windows: config.http2 },

@@ -32,6 +32,7 @@ export interface PodServices {
   readonly budget: DescriptorBudget;
   /** This node; undefined: every workload counts as local. */
   readonly nodeName: string | undefined;
+  readonly clusterId: string;
   readonly pool: { readonly maxStreamsPerConnection: number; readonly unusedReleaseMs: number };
   readonly revocation: Revocation | undefined;
   readonly wire: WireSettings;
@@ -156,6 +157,7 @@ export class WorkerPod implements ProxiedPod {
         reject(new MeshError('UNKNOWN_SOURCE', `${who} is not known to the mesh on this node`));
       });
       this.#waiting.add(found);
+      this.#askForWorkload();
     });
   }
 
@@ -257,6 +259,14 @@ export class WorkerPod implements ProxiedPod {
     this.#services.closeFd(fd);
     this.#services.refused('descriptors');
     throw new MeshError('DESCRIPTORS_EXHAUSTED', `descriptor ${fd} is too near the limit of open files`);
+  }
+
+  /** On demand; istiod gives the workloads of a node unasked, but not where the node is not known. */
+  #askForWorkload(): void {
+    const { runtime, clusterId } = this.#services;
+    const { namespace, name } = this.info;
+    // Without an answer the wait for the workload ends by itself.
+    runtime.demand?.need([`${clusterId}//Pod/${namespace}/${name}`])?.catch(() => undefined);
   }
 
   /** Name, namespace and service account must all be those that the agent vouched for, on this node. */
