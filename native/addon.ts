@@ -27,6 +27,7 @@ export interface RawSocketSpec {
   readonly mark: number;
   readonly reuseAddr: boolean;
   readonly reusePort: boolean;
+  readonly takeOver: boolean;
   readonly v6Only: boolean;
   readonly bind: SocketAddr | undefined;
   /** 0 for none. */

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
 import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { connect, createServer, Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { Fd } from '../common/core/brand.ts';
 import type { Ip, Port } from '../common/core/net.ts';
+import { until } from '../common/testing/until.ts';
 import {
   closeFd,
   dupFd,
@@ -19,6 +22,8 @@ import {
   seqpacketFromFd,
   seqpacketListen,
   seqpacketPair,
+  socketName,
+  socketsHere,
 } from './index.ts';
 
 const built = existsSync(join(import.meta.dirname, 'build/aquifer.node'));
@@ -227,4 +232,61 @@ describe('addresses', { skip }, () => {
     closeFd(a);
     closeFd(b);
   });
+});
+
+describe('a listener that takes over', { skip }, () => {
+  const ip = '127.0.0.1' as Ip;
+
+  it('gets all new connections and datagrams; alone it gets what an ordinary one gets', async () => {
+    for (const type of ['stream', 'dgram'] as const) {
+      const first = make(type, 0);
+      const { port } = socketName(first);
+      const older = receiver(type, first);
+      assert.deepEqual(await spread(type, port, older), [20]);
+      const newer = receiver(type, make(type, port));
+      assert.deepEqual(await spread(type, port, older, newer), [0, 20]);
+      older.close();
+      assert.deepEqual(await spread(type, port, newer), [20]);
+      const newest = receiver(type, make(type, port));
+      assert.deepEqual(await spread(type, port, newer, newest), [0, 20]);
+      newer.close();
+      newest.close();
+    }
+  });
+
+  function make(type: 'stream' | 'dgram', port: number): Fd {
+    const spec = { family: 4, type, reusePort: true, takeOver: true, bind: { ip, port: port as Port } } as const;
+    return socketsHere(type === 'stream' ? { ...spec, backlog: 128 } : spec, 1)[0]!;
+  }
+
+  interface Receiver {
+    received: number;
+    close(): unknown;
+  }
+
+  function receiver(type: 'stream' | 'dgram', fd: Fd): Receiver {
+    const socket = type === 'stream' ? createServer((s) => count(() => s.destroy())) : createSocket('udp4');
+    const self: Receiver = { received: 0, close: () => socket.close() };
+    const count = (then: () => unknown) => {
+      self.received++;
+      then();
+    };
+    if (socket instanceof Server) socket.listen({ fd });
+    else socket.on('message', () => self.received++).bind({ fd });
+    return self;
+  }
+
+  /** How many of 20 each gets. */
+  async function spread(type: 'stream' | 'dgram', port: number, ...receivers: Receiver[]): Promise<number[]> {
+    const before = receivers.map((r) => r.received);
+    const client = createSocket('udp4');
+    for (let i = 0; i < 20; i++) {
+      if (type === 'dgram') client.send('x', port, ip);
+      else connect({ port, host: ip }).on('error', () => undefined);
+    }
+    const counts = () => receivers.map((r, i) => r.received - before[i]!);
+    await until('all have arrived', () => counts().reduce((a, b) => a + b) === 20);
+    client.close();
+    return counts();
+  }
 });

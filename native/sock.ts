@@ -15,6 +15,11 @@ export interface SocketSpec {
   readonly reuseAddr?: boolean;
   /** SO_REUSEPORT. */
   readonly reusePort?: boolean;
+  /**
+   * Takes all new connections and datagrams over from one older socket on the same address, which keeps what it has; both need
+   * `reusePort`, `bind` and the same user. Of three, the one in the middle gets them until the oldest is closed.
+   */
+  readonly takeOver?: boolean;
   /** IPV6_V6ONLY; only for family 6. */
   readonly v6Only?: boolean;
   readonly bind?: SocketAddr;
@@ -60,6 +65,7 @@ function raw(spec: SocketSpec): RawSocketSpec {
     mark: spec.mark ?? 0,
     reuseAddr: spec.reuseAddr ?? false,
     reusePort: spec.reusePort ?? false,
+    takeOver: spec.takeOver ?? false,
     v6Only: spec.v6Only ?? false,
     bind: spec.bind,
     backlog: spec.backlog ?? 0,

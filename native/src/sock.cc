@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <cstring>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string>
@@ -30,6 +31,7 @@ struct Spec {
   uint32_t mark;
   bool reuseAddr;
   bool reusePort;
+  bool takeOver;
   bool v6Only;
   bool bound;
   Address bind;
@@ -101,6 +103,7 @@ Spec specFrom(const Napi::Object &o) {
   s.mark = o.Get("mark").As<Napi::Number>().Uint32Value();
   s.reuseAddr = flag("reuseAddr");
   s.reusePort = flag("reusePort");
+  s.takeOver = flag("takeOver");
   s.v6Only = flag("v6Only");
   s.bound = o.Get("bind").IsObject();
   if (s.bound) s.bind = addressFrom(o.Get("bind").As<Napi::Object>(), s.family);
@@ -116,6 +119,15 @@ Spec specFrom(const Napi::Object &o) {
 
 void setOption(int fd, int level, int name, int value, const char *what) {
   if (setsockopt(fd, level, name, &value, sizeof value) != 0) fail("setsockopt", what);
+}
+
+// Of the sockets that share an address, all that is new goes to the second by age. A choice that does not exist is no choice: where
+// there is one socket only, it gets everything (net/core/sock_reuseport.c, "fall back to hash").
+void takeOver(int fd) {
+  sock_filter second = {BPF_RET | BPF_K, 0, 0, 1};
+  const sock_fprog program = {1, &second};
+  if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program) != 0)
+    fail("setsockopt", "SO_ATTACH_REUSEPORT_CBPF");
 }
 
 UniqueFd makeSocket(const Spec &s) {
@@ -143,6 +155,7 @@ UniqueFd makeSocket(const Spec &s) {
   if (s.userTimeout > 0) setOption(fd.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, s.userTimeout, "TCP_USER_TIMEOUT");
   if (s.bound) check(bind(fd.get(), s.bind.get(), s.bind.size), "bind");
   if (s.backlog > 0) check(listen(fd.get(), s.backlog), "listen");
+  if (s.takeOver) takeOver(fd.get());
   return fd;
 }
 

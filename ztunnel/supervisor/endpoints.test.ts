@@ -17,7 +17,7 @@ function sources(over: Partial<EndpointSources> = {}): EndpointSources {
 }
 
 async function ask(routes: Routes, method: string, path: string): Promise<readonly [number, string]> {
-  const server = createHttpServer(routes, silentLogger);
+  const server = createHttpServer(routes, 'ztunnel-x', silentLogger);
   await listen(server, '127.0.0.1', 0);
   try {
     const { port } = server.address() as AddressInfo;

@@ -13,8 +13,13 @@ export interface Answer {
 /** Key `METHOD /path`. A path with another method is answered 405, any other 404. */
 export type Routes = Readonly<Record<string, (url: URL) => Answer | Promise<Answer>>>;
 
-export function createHttpServer(routes: Routes, log: Logger): Server {
+/** Header of every answer: which of two ztunnels of a node it is from, while one takes over from the other. */
+export const instanceHeader = 'aquifer-instance';
+
+/** `instance`: name of the pod; empty: unknown. */
+export function createHttpServer(routes: Routes, instance: string, log: Logger): Server {
   const server = createServer((request, response) => {
+    if (instance !== '') response.setHeader(instanceHeader, instance);
     route(routes, request).then(
       ({ status, body, type }) => {
         response.writeHead(status, { 'content-type': type ?? 'text/plain; charset=utf-8' }).end(body);
@@ -41,11 +46,14 @@ async function route(routes: Routes, request: IncomingMessage): Promise<Answer> 
   return known ? { status: 405, body: 'method not allowed\n' } : { status: 404, body: 'not found\n' };
 }
 
-/** Resolves when the server listens; rejects with the system's error, which names address and port. */
+/**
+ * Resolves when the server listens; rejects with the system's error, which names address and port. Another ztunnel may listen there,
+ * too (SO_REUSEPORT): without a network namespace of its own, as on a lab's node, it cannot take over otherwise.
+ */
 export function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ host, port }, () => {
+    server.listen({ host, port, reusePort: true }, () => {
       server.off('error', reject);
       resolve();
     });

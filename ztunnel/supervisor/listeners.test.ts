@@ -52,6 +52,7 @@ test('fixed listeners have the ports that Istio redirects to', () => {
   for (const { spec } of planListeners('fixed', options)) {
     assert.equal(spec.mark, 1337);
     assert.equal(spec.reusePort, true);
+    assert.equal(spec.takeOver, true);
   }
   assert.equal(planListeners('fixed', options)[0]!.spec.v6Only, false);
 });

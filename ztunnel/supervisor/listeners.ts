@@ -53,14 +53,19 @@ export function planListeners(mode: CaptureMode, options: ListenerOptions): read
     case 'fixed':
       return [...fixed(options), ...socks5(options, marked(options.mark))];
     case 'self':
-      return [hbone(options, { reusePort: options.portReuse })];
+      return [hbone(options, overlapping(options))];
   }
 }
 
-function socks5({ proxy, socks5: wanted, portReuse }: ListenerOptions, extra: Extra): ListenerPlan[] {
-  if (!proxy || !wanted) return [];
+function socks5(options: ListenerOptions, extra: Extra): ListenerPlan[] {
+  if (!options.proxy || !options.socks5) return [];
   const at = { ip: loopback[4], port: 15080 as Port };
-  return [{ role: 'socks5', family: 4, spec: stream(4, at, { ...extra, reusePort: portReuse }) }];
+  return [{ role: 'socks5', family: 4, spec: stream(4, at, { ...extra, ...overlapping(options) }) }];
+}
+
+/** What is new goes to the proxy that came last, so that the one before can close its listeners without losing any. */
+function overlapping({ portReuse }: ListenerOptions): Extra {
+  return { reusePort: portReuse, takeOver: portReuse };
 }
 
 /** All of them, whatever is switched on: the agent's packet has a place for each, and the agent decides what it captures. */
@@ -87,17 +92,17 @@ function steered(options: ListenerOptions): ListenerPlan[] {
 
 function fixed(options: ListenerOptions): ListenerPlan[] {
   const plans: ListenerPlan[] = [];
+  const shared = { ...marked(options.mark), ...overlapping(options) };
   if (options.proxy) {
-    const extra = { ...marked(options.mark), reusePort: options.portReuse, transparent: true };
+    const extra = { ...shared, transparent: true };
     plans.push(everywhere('outbound', 15001, options, { ...extra, ...kept('outbound', options) }));
     plans.push(everywhere('plaintext', 15006, options, extra));
     plans.push(hbone(options, extra));
   }
   if (!options.dnsProxy) return plans;
-  const dns = { ...marked(options.mark), reusePort: options.portReuse };
   for (const { family, at } of dnsAddresses(options)) {
-    plans.push({ role: 'dnsTcp', family, spec: stream(family, at, dns) });
-    plans.push({ role: 'dnsUdp', family, spec: datagram(family, at, dns) });
+    plans.push({ role: 'dnsTcp', family, spec: stream(family, at, shared) });
+    plans.push({ role: 'dnsUdp', family, spec: datagram(family, at, shared) });
   }
   return plans;
 }
@@ -161,7 +166,7 @@ function marked(mark: number | undefined): Extra {
   return mark === undefined ? {} : { mark };
 }
 
-type Extra = Pick<SocketSpec, 'mark' | 'reusePort' | 'transparent' | 'keepAlive' | 'userTimeout'>;
+type Extra = Pick<SocketSpec, 'mark' | 'reusePort' | 'takeOver' | 'transparent' | 'keepAlive' | 'userTimeout'>;
 
 function stream(family: 4 | 6, bind: NonNullable<SocketSpec['bind']>, extra: Extra): SocketSpec {
   // A wildcard IPv6 listener takes both families; one on ::1 could not.

@@ -140,12 +140,12 @@ test('a uid with another service account is another pod too', async () => {
   assert.deepEqual(workers.dropped, [1]);
 });
 
-test('a pod that leaves keeps listeners and namespace until its workers have let go', async () => {
+test('a pod that leaves keeps its namespace until its workers have let go; its listeners are theirs alone', async () => {
   const { kernel, workers, pods } = table();
   await pods.add('u1', info, kernel.netns(1));
   assert.equal(pods.del('u1'), '');
   assert.equal(pods.counts.stopped, 1);
-  assert.ok(kernel.open.has(fd(1)));
+  assert.deepEqual([...kernel.open], [1]);
   const [id] = workers.dropped;
   assert.equal(pods.sockets(id!, 'inbound4', 3).length, 3);
   workers.dropping.resolve();
@@ -211,4 +211,18 @@ test("this proxy's own pod takes HBONE alone, outlives snapshots and is not coun
   );
   assert.equal(steered.length, 0);
   assert.deepEqual(pods.counts, { active: 0, pending: 0, started: 0, stopped: 0 });
+});
+
+test('a proxy that stops leaves listeners to its workers at once, and makes sockets for them until they have ended', async () => {
+  const { kernel, workers, clock, pods } = table();
+  await pods.add('u1', info, kernel.netns(1));
+  workers.serveError = new Error('no worker');
+  await pods.add('u2', info, kernel.netns(2));
+  pods.letGo();
+  assert.deepEqual([...kernel.open], [1, 2]);
+  assert.equal(clock.timers, 0);
+  assert.equal(pods.sockets(workers.served[0]!.pod, 'outbound4', 2).length, 2);
+  assert.deepEqual(pods.messages(), []);
+  pods.close();
+  assert.equal(kernel.open.has(fd(1)) || kernel.open.has(fd(2)), false);
 });

@@ -33,6 +33,7 @@ export interface PodTableOptions {
 
 /** ms, as Istio's proxy does. */
 const retryInterval = 5_000;
+const wasRemoved = 'the pod was removed while it was being added';
 
 export interface Pod {
   readonly id: number;
@@ -141,13 +142,18 @@ export class PodTable implements ZdsHandler {
     return this.#options.kernel.socketsInNetns(pod.netns, spec, count);
   }
 
-  /** Stops accepting for all pods; their connections end by themselves until the process ends. */
-  close(): void {
+  /** From now on only workers hold listeners: once they let go, new connections are refused instead of waiting for nobody. */
+  letGo(): void {
     for (const pod of this.#pods.values()) {
       pod.retry?.cancel();
-      this.#release(pod);
+      this.#closeListeners(pod);
     }
     this.#pods.clear();
+  }
+
+  /** The workers have ended. */
+  close(): void {
+    for (const pod of this.#byId.values()) this.#release(pod);
   }
 
   /** Brings a pod to the state "serving" from whatever state it is in. Returns the ack's error. */
@@ -159,19 +165,24 @@ export class PodTable implements ZdsHandler {
       if (before !== 'serving') {
         const { message, fds } = podMessage(pod);
         await this.#options.workers.serve(message, fds);
+        if (!this.#holds(pod)) return wasRemoved;
       }
       // Also for a pod that is served already: the agent may have new maps.
       if (pod.mode === 'steered') await this.#steer(pod);
     } catch (e) {
       const error = describeError(e);
-      if (this.#pods.get(pod.uid) === pod) this.#fail(pod, error);
+      if (this.#holds(pod)) this.#fail(pod, error);
       return error;
     }
-    if (this.#pods.get(pod.uid) !== pod) return 'the pod was removed while it was being added';
+    if (!this.#holds(pod)) return wasRemoved;
     pod.state = 'serving';
     if (before !== 'serving' && pod.mode !== 'self') this.#started++;
     this.#options.log.info('pod is served', { uid: pod.uid, pod: `${pod.info.namespace}/${pod.info.name}` });
     return '';
+  }
+
+  #holds(pod: Pod): boolean {
+    return this.#pods.get(pod.uid) === pod;
   }
 
   #listen(pod: Pod): void {
@@ -217,7 +228,7 @@ export class PodTable implements ZdsHandler {
     this.#pods.delete(pod.uid);
     this.#stopped++;
     log.info('pod is no longer served, draining', { uid: pod.uid });
-    // The listeners stay open until the workers have taken what waits in their backlogs.
+    this.#closeListeners(pod);
     workers.drop(pod.id, drainDeadlineMs).then(
       () => this.#release(pod),
       (e: unknown) => {
@@ -229,9 +240,14 @@ export class PodTable implements ZdsHandler {
 
   #release(pod: Pod): void {
     if (!this.#byId.delete(pod.id)) return;
+    this.#closeListeners(pod);
+    this.#options.kernel.close(pod.netns);
+  }
+
+  /** Workers have descriptors of their own, and serve what waits in the backlogs before they close them. */
+  #closeListeners(pod: Pod): void {
     for (const l of pod.listeners) this.#options.kernel.close(l.fd);
     pod.listeners = [];
-    this.#options.kernel.close(pod.netns);
   }
 }
 

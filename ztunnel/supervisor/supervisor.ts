@@ -115,9 +115,9 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   const ports = options.ports ?? { admin: config.adminPort, metrics: config.statsPort, readiness: readinessPort };
   const any = config.ipv6 ? '::' : '0.0.0.0';
   const servers = [
-    { server: createHttpServer(adminRoutes(sources), log), host: '127.0.0.1', port: ports.admin },
-    { server: createHttpServer(metricsRoutes(sources), log), host: any, port: ports.metrics },
-    { server: createHttpServer(readinessRoutes(sources), log), host: any, port: ports.readiness },
+    { server: createHttpServer(adminRoutes(sources), config.podName, log), host: '127.0.0.1', port: ports.admin },
+    { server: createHttpServer(metricsRoutes(sources), config.podName, log), host: any, port: ports.metrics },
+    { server: createHttpServer(readinessRoutes(sources), config.podName, log), host: any, port: ports.readiness },
   ] as const;
   for (const { server, host, port } of servers) await listen(server, host, port);
 
@@ -138,14 +138,15 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
       log.info('draining', { deadline_ms: config.drainDeadline });
       source.stop();
       steering.close();
+      pods.letGo();
+      // Not at the end: where a successor shares these ports, every answer shall be its.
+      const closed = servers.map(({ server }) => new Promise((resolve) => server.close(resolve)));
       await fleet.drain(config.drainDeadline).catch((e: unknown) => {
         log.error('workers did not drain', { error: describeError(e) });
       });
       pods.close();
-      for (const { server } of servers) {
-        server.close();
-        server.closeAllConnections();
-      }
+      for (const { server } of servers) server.closeAllConnections();
+      await Promise.all(closed);
       log.info('drained');
     },
   };

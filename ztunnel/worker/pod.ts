@@ -47,8 +47,10 @@ export interface PodServices {
 
 /** ms (ambient-wire 2.2). */
 const workloadWait = 5_000;
-/** ms without a new connection after which a backlog counts as empty; capture ended before the pod was dropped. */
-const lastAccepts = 100;
+/** ms for handshakes that have begun: capture ended, or turned to another proxy, before the pod was dropped. */
+const lastAccepts = 500;
+/** ms that a tunnel's connection gets to close in order once its last stream has ended. */
+const lastWords = 500;
 
 export class WorkerPod implements ProxiedPod {
   readonly id: number;
@@ -182,21 +184,27 @@ export class WorkerPod implements ProxiedPod {
     return false;
   }
 
-  /** Serves what waits in the backlogs, then nothing new; resolves when the last connection has ended or been cut. */
+  /**
+   * Goes on accepting for half a second, then nothing new; resolves when the last connection has ended, or was cut at the deadline.
+   * The peers of tunnels are told by GOAWAY when accepting ends; a plain connection that is cut is reset, since an orderly end
+   * would make what was transferred look complete.
+   */
   async drain(deadlineMs: number): Promise<void> {
     const { clock } = this.#services.runtime;
-    await new Promise<void>((resolve) => void clock.after(millis(Math.min(lastAccepts, deadlineMs)), resolve));
+    const accepting = Math.min(lastAccepts, deadlineMs / 2);
+    await new Promise<void>((resolve) => void clock.after(millis(accepting), resolve));
     this.#stopAccepting();
-    const timer = clock.after(millis(deadlineMs), () => {
-      for (const socket of this.#connections) socket.resetAndDestroy();
-    });
+    const left = deadlineMs - accepting;
+    const timer = clock.after(millis(left), () => this.#cutConnections());
     const idle =
       this.#connections.size === 0
         ? Promise.resolve()
         : new Promise<void>((resolve) => {
             this.#onIdle = resolve;
           });
-    await Promise.all([this.#server.drain(deadlineMs), this.pool.drain(deadlineMs), idle]);
+    // A connection that was accepted last may still be about to open its tunnel.
+    const outbound = idle.then(() => this.pool.drain(lastWords));
+    await Promise.all([this.#server.drain(left), outbound]);
     timer.cancel();
     this.close();
   }
@@ -205,10 +213,14 @@ export class WorkerPod implements ProxiedPod {
   close(): void {
     this.#stopAccepting();
     this.#gone.abort();
-    for (const socket of this.#connections) socket.resetAndDestroy();
+    this.#cutConnections();
     this.#server.close();
     this.pool.close();
     this.stock.close();
+  }
+
+  #cutConnections(): void {
+    for (const socket of this.#connections) socket.resetAndDestroy();
   }
 
   #stopAccepting(): void {
