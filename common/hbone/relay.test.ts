@@ -100,6 +100,18 @@ it('resets both sides when the signal aborts, and reports the reason', async () 
   for (const error of await both) assert.equal(error.code, 'ECONNRESET');
 });
 
+it('resets the other side of a socket that is cut here: what it carried does not look complete', async () => {
+  for (const side of ['downstream', 'upstream'] as const) {
+    const r = await rig();
+    const other = side === 'downstream' ? r.app : r.client;
+    const failed = new Promise<NodeJS.ErrnoException>((resolve) => other.once('error', resolve));
+    other.resume();
+    r[side].resetAndDestroy();
+    assert.equal((await failed).code, 'ECONNRESET');
+    assert.equal((await r.done).error?.message, 'the connection was cut');
+  }
+});
+
 it('ends at once when the signal has aborted before, or a side is gone already', async () => {
   const aborted = await rig(AbortSignal.abort(new MeshError('CANCELLED', 'policy')));
   assert.equal((await aborted.done).error?.message, 'policy');

@@ -2,10 +2,11 @@
  * Copies bytes between two byte streams, each direction on its own (ambient-wire 1.7). This is the hot path: listeners are
  * made once for a connection, and nothing is allocated for a chunk.
  */
-import { constants, type Http2Stream } from 'node:http2';
+import type { Http2Stream } from 'node:http2';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { MeshError } from '../core/errors.ts';
+import { resetStream } from './reset-stream.ts';
 
 /** Updated while the relay runs, so that a metric can be sampled from an open connection. */
 export interface RelayCounters {
@@ -59,15 +60,24 @@ export function relay(downstream: Duplex, upstream: Duplex, options: RelayOption
     };
     downstream.on('error', onFailure);
     upstream.on('error', onFailure);
-    copy(downstream, upstream, (n) => (counters.received += n), onDone);
-    copy(upstream, downstream, (n) => (counters.sent += n), onDone);
+    const onCut = () => onFailure(new MeshError('CANCELLED', 'the connection was cut'));
+    copy(downstream, upstream, (n) => (counters.received += n), onDone, onCut);
+    copy(upstream, downstream, (n) => (counters.sent += n), onDone, onCut);
     if (options.signal.aborted) onAbort();
     else options.signal.addEventListener('abort', onAbort, { once: true });
   });
 }
 
-function copy(source: Duplex, sink: Duplex, count: (bytes: number) => void, onDone: () => void): void {
+function copy(
+  source: Duplex,
+  sink: Duplex,
+  count: (bytes: number) => void,
+  onDone: () => void,
+  onCut: () => void,
+): void {
   let done = false;
+  // Of a socket, which tells of its peer by an end or an error: somebody in this process may destroy it.
+  let cuttable = source instanceof Socket && !source.destroyed;
   let corked = false;
   const finish = () => {
     if (done) return;
@@ -99,12 +109,14 @@ function copy(source: Duplex, sink: Duplex, count: (bytes: number) => void, onDo
   source.once('end', onEnd);
   // An HTTP/2 stream that its peer reset with NO_ERROR or CANCEL closes without an end: the same to us.
   source.once('close', () => {
+    if (cuttable && !source.readableEnded) return onCut();
     onEnd();
     if (sink.writableFinished || sink.destroyed) finish();
   });
   sink.on('drain', onDrain);
   sink.once('finish', finish);
   const abandon = () => {
+    cuttable = false;
     // Nobody takes these bytes any more, but what was written to the source shall still leave.
     if (!source.readableEnded && !source.destroyed) {
       source.pause();
@@ -123,7 +135,7 @@ function copy(source: Duplex, sink: Duplex, count: (bytes: number) => void, onDo
 function reset(stream: Duplex, error: Error): void {
   if (stream.destroyed) return;
   if (stream instanceof Socket) resetSocket(stream);
-  else if (isHttp2(stream)) resetHttp2(stream, error);
+  else if (isHttp2(stream)) resetStream(stream, error);
   else stream.destroy(error);
 }
 
@@ -139,17 +151,4 @@ function resetSocket(socket: Socket): void {
 
 function isHttp2(stream: Duplex): stream is Http2Stream {
   return 'rstCode' in stream;
-}
-
-/**
- * RST_STREAM with CONNECT_ERROR (RFC 9113 8.5). Node's destroy(error) always says INTERNAL_ERROR, and its close(code) sends
- * END_STREAM first, which a peer passes on as a proper end; not so once the stream counts as destroyed.
- */
-function resetHttp2(stream: Http2Stream, error: Error): void {
-  const destroy = stream._destroy;
-  stream._destroy = (cause, callback) => {
-    stream.close(constants.NGHTTP2_CONNECT_ERROR);
-    destroy.call(stream, cause, callback);
-  };
-  stream.destroy(error);
 }

@@ -16,6 +16,7 @@ import { acceptTls } from '../tls/accept.ts';
 import type { AuthenticatedSocket } from '../tls/connect.ts';
 import { Emptying } from './emptying.ts';
 import { createResetGuard, type ResetGuard } from './reset-guard.ts';
+import { resetStream } from './reset-stream.ts';
 import {
   closeAtExpiry,
   cutSession,
@@ -36,6 +37,8 @@ const noDate = { sendDate: false };
 /** One for all streams: an error of its own for each would be a large part of what a short connection costs. */
 const streamGone = new MeshError('CANCELLED', 'the client or its connection went away');
 
+const streamCut = new MeshError('CANCELLED', 'the tunnel was still open when this end was closed');
+
 /** What a stream needs to know of the connection that carries it. */
 interface Connection {
   readonly session: ServerHttp2Session;
@@ -52,7 +55,7 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
   const { clock, wire = defaultWire } = options;
   /** Sockets from serve() to their close, whatever became of them. */
   const sockets = new Set<Socket>();
-  const sessions = new Set<ServerHttp2Session>();
+  const connections = new Set<Connection>();
   const emptying = new Emptying(clock, () => sockets.size === 0);
   let draining = false;
   let closed = false;
@@ -105,7 +108,7 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
       cutSession(session, socket, error, code);
     });
     const connection = { session, socket, peer, remote, local, streams, resets: createResetGuard(), unread };
-    sessions.add(session);
+    connections.add(connection);
     session.on('stream', (stream, headers) => onStream(connection, stream, headers));
     openConnectionWindow(session, wire.windows);
     keepAlive(session, clock, () => {
@@ -129,7 +132,7 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
         if (settled) options.onError(error instanceof MeshError ? error : protocolError(remote, error), remote);
       });
       session.once('close', () => {
-        sessions.delete(session);
+        connections.delete(connection);
         // A peer that goes away without a word is a failure only while it still owes us its SETTINGS.
         if (!settled) reject(failure instanceof MeshError ? failure : protocolError(remote, failure));
       });
@@ -196,8 +199,14 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
 
   function close(): void {
     closed = true;
-    for (const session of sessions) session.destroy();
-    for (const socket of sockets) socket.destroy();
+    for (const { session, socket, streams } of connections) {
+      // Node would end them in order, and what they carried would look complete.
+      for (const stream of streams) resetStream(stream, streamCut);
+      cutSession(session, socket, undefined, constants.NGHTTP2_NO_ERROR);
+    }
+    setImmediate(() => {
+      for (const socket of sockets) socket.destroy();
+    });
   }
 
   return {
@@ -205,7 +214,7 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
     close,
     drain(deadlineMs) {
       draining = true;
-      for (const session of sessions) session.close();
+      for (const { session } of connections) session.close();
       return emptying.wait(deadlineMs, close);
     },
   };

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { after, describe, it as test } from 'node:test';
 import { type Clock, systemClock } from '../../common/core/clock.ts';
 import { MeshError } from '../../common/core/errors.ts';
@@ -1150,11 +1151,39 @@ export function hboneCompliance(engine: HboneEngine): void {
         assert.equal(await echoed(short, 'finishes'), 'finishes');
         assert.equal(drained, false);
         const cut = new Promise((resolve) => long.stream.once('close', resolve));
-        long.stream.on('error', () => undefined);
+        let failure: Error | undefined;
+        long.stream.on('error', (error: Error) => {
+          failure = error;
+        });
         long.stream.resume();
         await advance(clock, 5);
         await cut;
         await drain;
+        assert.ok(failure, 'what was cut does not look complete');
+      });
+
+      it('makes none of the tunnels that it cuts look complete, on either side', async () => {
+        const ends: string[] = [];
+        const watch = (stream: Duplex, side: string) => {
+          stream.on('error', () => ends.push(`${side} failed`));
+          stream.on('end', () => ends.push(`${side} complete`));
+        };
+        const { hbone, address } = await startServer((tunnel) => {
+          const stream = tunnel.accept({});
+          watch(stream, 'server');
+          stream.on('data', (chunk) => stream.write(chunk));
+        });
+        const pools = [startPool(), startPool()];
+        const tunnels = await Promise.all(Array.from({ length: 40 }, (_, i) => open(pools[i % 2]!, address)));
+        for (const { stream } of tunnels) {
+          watch(stream, 'client');
+          stream.on('data', (chunk) => stream.write(chunk));
+          stream.write('x');
+        }
+        await Promise.all(tunnels.map(({ stream }) => new Promise((resolve) => stream.once('data', resolve))));
+        await hbone.drain(5);
+        await until('all have ended', () => ends.length >= 80);
+        assert.deepEqual(new Set(ends), new Set(['server failed', 'client failed']));
       });
 
       it('serves a client whose connection was accepted but not yet used', async () => {
