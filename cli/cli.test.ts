@@ -47,6 +47,12 @@ describe('arguments of aquifer lab', () => {
     assert.deepEqual(command('exec shop/web date').kind, 'exec');
   });
 
+  test('a roll may name its node', () => {
+    assert.deepEqual(command('roll --node node-2 --lab x'), { kind: 'roll', lab: 'x', node: 'node-2' });
+    assert.deepEqual(command('roll'), { kind: 'roll', lab: 'demo', node: undefined });
+    assert.match(refusal('roll node-2'), /"node-2" is not understood/);
+  });
+
   test('what is not understood is named', () => {
     assert.match(refusal('upp'), /aquifer lab upp: there is no such command/);
     assert.match(refusal('up --nodes 0'), /--nodes 0: expected 1 to 9/);

@@ -31,6 +31,7 @@ export type LabCommand =
       readonly argv: readonly string[];
     }
   | { readonly kind: 'apply' | 'delete'; readonly lab: string; readonly files: readonly string[] }
+  | { readonly kind: 'roll'; readonly lab: string; readonly node: string | undefined }
   | { readonly kind: 'help'; readonly text: string };
 
 const programs = ['ztunnel', 'cni-agent', 'istiod'] as const satisfies readonly ProgramName[];
@@ -49,6 +50,7 @@ export const labHelp = `aquifer lab: a Kubernetes-shaped cluster of network name
   aquifer lab apply -f FILE...                         apply Kubernetes YAML; - is stdin
   aquifer lab delete -f FILE...                        delete the objects that the YAML names
   aquifer lab exec POD [-c CONTAINER] -- COMMAND...    run a command in a pod, NAMESPACE/NAME or deploy/NAMESPACE/NAME
+  aquifer lab roll [--node NODE]                       replace a node's ztunnel without losing a call
   aquifer lab logs WHAT [--node NODE] [-c CONTAINER]   WHAT: ztunnel, cni-agent, istiod, lab, or a pod
 
   --lab NAME     default demo
@@ -81,6 +83,7 @@ const optionsOf: Readonly<Record<string, readonly OptionName[]>> = {
   down: [],
   status: [],
   logs: ['node', 'container'],
+  roll: ['node'],
   exec: ['container'],
   apply: ['file'],
   delete: ['file'],
@@ -116,6 +119,8 @@ export function parseLabArgs(args: readonly string[]): ParsedArgs {
       return ok({ kind: 'down', lab });
     case 'status':
       return ok({ kind: 'status', lab: values.lab });
+    case 'roll':
+      return ok({ kind: 'roll', lab, node: values.node });
     case 'logs':
       if (rest[0] === undefined) return bad('aquifer lab logs: say of what: ztunnel, cni-agent, istiod, lab, or a pod');
       return ok({ kind: 'logs', lab, of: rest[0], node: values.node, container: values.container });

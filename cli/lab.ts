@@ -35,6 +35,11 @@ export async function runLab(command: LabCommand): Promise<number> {
     }
     case 'exec':
       return exec(command);
+    case 'roll': {
+      const lab = await Lab.attach(command.lab, print);
+      await lab.rollProxy(command.node as HostName | undefined);
+      return 0;
+    }
     case 'logs': {
       const lab = await Lab.attach(command.lab);
       process.stdout.write(await logs(lab, command));

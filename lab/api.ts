@@ -103,10 +103,15 @@ export interface LabApi {
   /** Captures all that crosses the link between nodes; resolves once packets are being seen. `filter` as in pcap-filter(7). */
   capture(filter?: string): Promise<Capture>;
 
-  /** The process that runs now (of ztunnel: the supervisor). Throws MeshError NOT_FOUND while there is none. */
+  /** The process that runs now (of ztunnel: the supervisor, of two the newer). Throws MeshError NOT_FOUND while there is none. */
   pid(program: ProgramName, node?: HostName): Promise<number>;
   /** Default signal SIGKILL. The lab starts it again: at once, then with back-off. */
   kill(program: ProgramName, node?: HostName, signal?: NodeJS.Signals): Promise<void>;
+  /**
+   * Replaces a node's ztunnel as a rolling update does: the new one is ready before the old one is told to stop. Resolves when the
+   * old one has ended, which open connections delay up to its drain deadline.
+   */
+  rollProxy(node?: HostName): Promise<void>;
   /** Removes everything that carries this lab's name. */
   down(): Promise<void>;
 }

@@ -16,6 +16,7 @@ import type { LabConfig } from '../daemon/lab-config.ts';
 import { cgroupName, type LabPaths, labPaths, netnsName, netnsPath, podLogFile, programLogFile } from '../names.ts';
 import { execArgv, hostArgv } from '../pods/launch.ts';
 import { readProcesses } from '../pods/state-file.ts';
+import { restartAnnotation } from '../programs/mesh.ts';
 import { programPid } from '../programs/program-file.ts';
 import { cgroupProcesses, cgroupRoot, makeCgroup, trySignal } from '../system/cgroup.ts';
 import { pause } from '../system/pause.ts';
@@ -29,6 +30,8 @@ import { missing } from './readiness.ts';
 
 const execTimeout = 30_000;
 const waitTimeout = 30_000;
+/** ms. A ztunnel with open connections takes its drain deadline. */
+const rollTimeout = 60_000;
 
 export async function openLab(config: LabConfig, progress: (line: string) => void): Promise<LabApi> {
   const paths = labPaths(config.name);
@@ -191,6 +194,24 @@ class LabClient implements LabApi {
 
   async kill(program: ProgramName, node?: HostName, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     trySignal(await this.pid(program, node), signal);
+  }
+
+  async rollProxy(node?: HostName): Promise<void> {
+    const host = this.#nodeOf('ztunnel', node);
+    const old = (await this.pods()).find(
+      (p) => p.spec.nodeName === host && p.metadata.labels?.['app'] === 'ztunnel' && !isEnding(p),
+    );
+    if (old === undefined) throw new MeshError('NOT_FOUND', `ztunnel does not run on ${host} of lab ${this.name}`);
+    const { namespace = '', name } = old.metadata;
+    const annotations = { [restartAnnotation]: new Date().toISOString() };
+    await this.kube.patch(podKind, { namespace, name }, { metadata: { annotations } });
+    await this.#until(async () => {
+      const gone = (await this.kube.get(podKind, { namespace, name })) === undefined;
+      return gone
+        ? []
+        : [`Pod ${namespace}/${name} has not been replaced; see: aquifer lab logs ztunnel --node ${host}`];
+    }, rollTimeout);
+    this.#parts.progress(`replaced ztunnel of ${host}`);
   }
 
   async down(): Promise<void> {

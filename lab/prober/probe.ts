@@ -12,11 +12,20 @@ export type NetworkProbe =
       readonly path: string;
       readonly tls: boolean;
       readonly headers: readonly { readonly name: string; readonly value: string }[];
+      /** Answers without this header are another's, who shares the port: it is asked again on another connection. */
+      readonly from?: { readonly header: string; readonly value: string } | undefined;
     };
 
+const notFrom = 'all answers were from another process';
+
 /** undefined is success, else what went wrong. `timeout` is milliseconds for the whole attempt. */
-export function attempt(probe: NetworkProbe, timeout: number): Promise<string | undefined> {
-  return probe.kind === 'tcp' ? attemptTcp(probe, timeout) : attemptHttp(probe, timeout);
+export async function attempt(probe: NetworkProbe, timeout: number): Promise<string | undefined> {
+  if (probe.kind === 'tcp') return attemptTcp(probe, timeout);
+  const end = performance.now() + timeout;
+  for (;;) {
+    const failure = await attemptHttp(probe, Math.max(1, Math.ceil(end - performance.now())));
+    if (failure !== notFrom || performance.now() >= end) return failure;
+  }
 }
 
 function attemptTcp(probe: { host: string; port: number }, timeout: number): Promise<string | undefined> {
@@ -48,6 +57,7 @@ function attemptHttp(probe: Extract<NetworkProbe, { kind: 'http' }>, timeout: nu
     });
     request.on('response', (response) => {
       response.destroy();
+      if (probe.from && response.headers[probe.from.header] !== probe.from.value) return resolve(notFrom);
       const code = response.statusCode ?? 0;
       resolve(code >= 200 && code < 400 ? undefined : `HTTP status ${code}`);
     });

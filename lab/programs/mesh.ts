@@ -11,6 +11,9 @@ import type { ProgramSpec } from './supervised.ts';
 
 export const systemNamespace = 'istio-system';
 
+/** Set on the Pod of a ztunnel, has it replaced: what `kubectl rollout restart` sets on a DaemonSet's template. */
+export const restartAnnotation = 'kubectl.kubernetes.io/restartedAt';
+
 export type ExtraEnv = Partial<Record<ProgramName, Readonly<Record<string, string | undefined>>>>;
 
 /** Of a DaemonSet's pod on a node. */
@@ -19,7 +22,7 @@ export interface NodeProgram {
   readonly serviceAccount: string;
   /** Name of the DaemonSet. */
   readonly owner: string;
-  /** Where its process lives, below the node's cgroup. */
+  /** Where its pods' processes live, below the node's cgroup. */
   readonly cgroup: string;
   readonly readiness: { readonly port: number; readonly path: string };
 }
@@ -46,8 +49,9 @@ export function rootCertFile(runtime: Pick<Runtime, 'paths'>, node: string): str
   return join(runtime.paths.node(node), 'root-cert.pem');
 }
 
-export function tokenFile(runtime: Pick<Runtime, 'paths'>, node: string): string {
-  return join(runtime.paths.node(node), 'istio-token');
+/** Each pod of ztunnel has its own, for a token names its pod. */
+export function tokenFile(runtime: Pick<Runtime, 'paths'>, node: string, pod: string): string {
+  return join(runtime.paths.node(node), `${pod}.istio-token`);
 }
 
 export function istiodSpec(runtime: Runtime, extra: ExtraEnv): ProgramSpec {
@@ -90,7 +94,7 @@ export function nodeProgramSpec(
           CA_ADDRESS: `https://istiod.${systemNamespace}.svc:15012`,
           XDS_ROOT_CA: rootCertFile(runtime, node.name),
           CA_ROOT_CA: rootCertFile(runtime, node.name),
-          AUTH_TOKEN: tokenFile(runtime, node.name),
+          AUTH_TOKEN: tokenFile(runtime, node.name, podName),
         }
       : {
           AQUIFER_KUBE_DIR: runtime.paths.cluster,
@@ -102,7 +106,8 @@ export function nodeProgramSpec(
   return {
     name: program.program,
     host: node.name,
-    cgroup: join(node.cgroup, program.cgroup),
+    instance: podName,
+    cgroup: join(node.cgroup, program.cgroup, podName),
     argv: [join(checkout, 'bin', program.program)],
     env: settings(extra[program.program], { ...common, ...own }),
   };

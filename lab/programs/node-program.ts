@@ -1,4 +1,5 @@
 /** A DaemonSet's pod on a node: its object, its token, its process and its status. */
+import { rm } from 'node:fs/promises';
 import { millis } from '../../common/core/brand.ts';
 import { sleep } from '../../common/core/clock.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
@@ -16,6 +17,7 @@ import {
   type NodeProgram,
   nodeProgramSpec,
   programPod,
+  restartAnnotation,
   rootCertFile,
   systemNamespace,
   tokenFile,
@@ -30,6 +32,17 @@ const workerUid = 1337;
 /** Milliseconds between readiness probes. */
 const probePeriod = 500;
 
+/** ms. More than ztunnel's drain deadline of 5 s. */
+const stopGrace = millis(15_000);
+
+interface Instance {
+  readonly pod: Pod;
+  readonly ready: Promise<void>;
+  /** Resolves when its process has ended and its object is gone. */
+  stop(): Promise<void>;
+}
+
+/** Runs the program's pod, and replaces it when it is asked to: the new one is ready before the old one is told to stop (maxSurge 1). */
 export async function startNodeProgram(
   runtime: Runtime,
   node: LabNode,
@@ -38,25 +51,76 @@ export async function startNodeProgram(
   extra: ExtraEnv,
   signal: AbortSignal,
 ): Promise<void> {
-  const { cluster } = runtime;
+  const { cluster, log } = runtime;
   await ensureAccount(cluster, systemNamespace, program.serviceAccount);
   const account = { namespace: systemNamespace, name: program.serviceAccount };
   await cluster.until(() => cluster.serviceAccounts.get(account) !== undefined, AbortSignal.timeout(10_000));
+  if (program.program === 'ztunnel') await keepRootCert(runtime, node, signal);
+  const start = () => startInstance(runtime, node, program, prober, extra, signal);
+  let current = await start();
+  let replacing = false;
+  const replace = async () => {
+    const old = current;
+    const next = await start();
+    await next.ready;
+    current = next;
+    await old.stop();
+  };
+  cluster.onChange((kind) => {
+    if (kind !== 'Pod' || replacing || program.program !== 'ztunnel') return;
+    const { namespace = '', name } = current.pod.metadata;
+    if (cluster.pods.get({ namespace, name })?.metadata.annotations?.[restartAnnotation] === undefined) return;
+    replacing = true;
+    replace()
+      .catch((e: unknown) => log.error('a pod cannot be replaced', { pod: name, error: describeError(e) }))
+      .finally(() => {
+        replacing = false;
+      });
+  });
+}
+
+async function startInstance(
+  runtime: Runtime,
+  node: LabNode,
+  program: NodeProgram,
+  prober: ProberClient,
+  extra: ExtraEnv,
+  signal: AbortSignal,
+): Promise<Instance> {
+  const { cluster } = runtime;
   const name = `${program.owner}-${randomSuffix()}`;
   const pod = await cluster.source.create(podKind, programPod(node, program, name));
+  const stopped = new AbortController();
   if (program.program === 'ztunnel') {
-    await keepToken(runtime, node, pod, program.serviceAccount, signal);
-    await keepRootCert(runtime, node, signal);
+    await keepToken(runtime, node, pod, program.serviceAccount, AbortSignal.any([signal, stopped.signal]));
   }
   const status = new ProgramStatus(runtime, node, pod, program.owner);
-  await Supervised.start(runtime, nodeProgramSpec(runtime, node, program, name, extra), {
+  const supervised = await Supervised.start(runtime, nodeProgramSpec(runtime, node, program, name, extra), {
     onStart: (restarts) => status.started(restarts),
     onExit: () => status.ended(),
   });
-  const probe = { kind: 'http', host: node.address.v4, ...program.readiness, tls: false, headers: [] } as const;
-  const key = `program/${program.program}`;
+  // While two share the port, only this one's answers count.
+  const from = program.program === 'ztunnel' ? { header: 'aquifer-instance', value: name } : undefined;
+  const probe = { kind: 'http', host: node.address.v4, ...program.readiness, tls: false, headers: [], from } as const;
+  const key = `program/${name}`;
   const timing = { initialDelay: 0, firstPeriod: 100, period: probePeriod, timeout: 1_000 };
-  prober.set({ key, probe, ...timing }, (failure) => status.ready(failure === undefined));
+  const ready = Promise.withResolvers<void>();
+  prober.set({ key, probe, ...timing }, (failure) => {
+    status.ready(failure === undefined);
+    if (failure === undefined) ready.resolve();
+  });
+  return {
+    pod,
+    ready: ready.promise,
+    async stop() {
+      prober.remove(key);
+      await status.ending();
+      await supervised.stop(stopGrace);
+      stopped.abort();
+      await rm(tokenFile(runtime, node.name, name), { force: true });
+      await cluster.source.delete(podKind, { namespace: systemNamespace, name });
+    },
+  };
 }
 
 async function keepToken(
@@ -69,7 +133,7 @@ async function keepToken(
   const issue = async () => {
     const text = await token({ runtime, node, serviceAccount, pod: () => pod }, tokenSeconds, tokenAudience);
     // For ztunnel's workers, which are a user of their own, and for root's group: a worker that stays uid 0 has no capability.
-    await replaceFile(tokenFile(runtime, node.name), text, { mode: 0o640, uid: workerUid });
+    await replaceFile(tokenFile(runtime, node.name, pod.metadata.name), text, { mode: 0o640, uid: workerUid });
   };
   await issue();
   void (async () => {
@@ -130,6 +194,14 @@ class ProgramStatus {
   ended(): void {
     const phase = { kind: 'waiting', reason: 'CrashLoopBackOff' } as const;
     this.#set({ phase, last: this.#state.phase, started: false, ready: false });
+  }
+
+  /** As kubelet is told that a pod shall end. */
+  async ending(): Promise<void> {
+    await this.#writing;
+    const key = { namespace: systemNamespace, name: this.#pod.metadata.name };
+    const metadata = { deletionTimestamp: this.#now() };
+    await this.#runtime.cluster.source.patch(podKind, key, { metadata });
   }
 
   ready(ready: boolean): void {

@@ -10,7 +10,7 @@ import type { Runtime } from '../daemon/runtime.ts';
 import { netnsName, netnsPath, programLogFile } from '../names.ts';
 import { resolvConf } from '../pods/container.ts';
 import { programArgv } from '../pods/launch.ts';
-import { killCgroup, makeCgroup } from '../system/cgroup.ts';
+import { killCgroup, makeCgroup, removeCgroup } from '../system/cgroup.ts';
 import { exitCode } from '../system/exit-code.ts';
 import { systemPath } from '../system/run.ts';
 import { replaceFile } from '../tokens.ts';
@@ -29,6 +29,8 @@ export interface ProgramSpec {
   /** `cp` or a node. */
   readonly host: string;
   readonly cgroup: string;
+  /** Of several that run beside each other on a host, which. */
+  readonly instance?: string;
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   /** Gets a channel for messages from the daemon (child_process `ipc`). */
@@ -49,6 +51,7 @@ export class Supervised {
   #child: ChildProcess | undefined;
   #backOff = 0;
   #restarts = 0;
+  #stopped: (() => void) | undefined;
 
   private constructor(runtime: Runtime, spec: ProgramSpec, handlers: SupervisedHandlers) {
     this.#runtime = runtime;
@@ -69,8 +72,26 @@ export class Supervised {
     this.#child?.send(message, () => undefined);
   }
 
+  /** Asks it to end, and kills it after `grace` ms. Resolves when none of its processes is left; it is not started again. */
+  async stop(grace: Millis): Promise<void> {
+    const { clock } = this.#runtime;
+    const ended = new Promise<void>((resolve) => {
+      this.#stopped = resolve;
+    });
+    if (this.#child) {
+      const timer = clock.after(grace, () => this.#child?.kill('SIGKILL'));
+      this.#child.kill('SIGTERM');
+      await ended;
+      timer.cancel();
+    }
+    await killCgroup(this.#spec.cgroup);
+    await removeCgroup(this.#spec.cgroup);
+    await rm(this.#etc, { recursive: true, force: true });
+  }
+
   get #etc(): string {
-    return join(this.#runtime.paths.pods, `${this.#spec.name}@${this.#spec.host}`);
+    const { name, host, instance } = this.#spec;
+    return join(this.#runtime.paths.pods, `${instance ?? name}@${host}`);
   }
 
   async #prepare(): Promise<void> {
@@ -108,6 +129,10 @@ export class Supervised {
     const { log } = this.#runtime;
     const { name, host } = this.#spec;
     this.#child = undefined;
+    if (this.#stopped) {
+      this.#stopped();
+      return;
+    }
     this.#handlers.onExit?.();
     if (ran > resetAfter) this.#backOff = 0;
     log.warn(programEnded, {
@@ -127,8 +152,10 @@ export class Supervised {
   /** A container's processes end with its first one, as they do with a pid namespace. */
   async #restart(wait: Millis): Promise<void> {
     await killCgroup(this.#spec.cgroup);
+    if (this.#stopped) return;
     await rm(programFile(this.#runtime.lab, this.#spec.name, this.#spec.host), { force: true });
     await sleep(this.#runtime.clock, wait, new AbortController().signal);
+    if (this.#stopped) return;
     this.#restarts += 1;
     await this.#launch();
   }

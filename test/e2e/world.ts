@@ -118,7 +118,8 @@ export class World {
     await this.lab.execOn(host, ['ip', 'route', 'replace', address, ...stdout.trim().split(/\s+/).slice(1)]);
   }
 
-  loop(from: PodRef, to: Ip, every: number, marker: string, port = serverPort): Promise<Stream<LoopCall>> {
+  /** `to`: an address, or a name. */
+  loop(from: PodRef, to: string, every: number, marker: string, port = serverPort): Promise<Stream<LoopCall>> {
     return this.#stream(from, ['loop', to, String(port), String(every), marker]);
   }
 
