@@ -38,6 +38,7 @@ export const needs = {
   ],
   test: [
     { purpose: 'delays system calls in tests', programs: ['strace'], packages: ['strace'] },
+    { purpose: 'redirects to a dedicated proxy in tests', programs: ['iptables'], packages: ['iptables'] },
     { purpose: 'drops capabilities in tests', programs: ['capsh'], packages: ['libcap2-bin'] },
   ],
 };
