@@ -130,3 +130,84 @@ test('chooses in proportion to capacity', () => {
     }),
   );
 });
+
+/**
+ * ambient-wire 2.6, word by word: "rank = number of leading preferences matched (stop at first mismatch); keep the top rank.
+ * Special: if the first preference is NETWORK, a non-local-network endpoint skips that item and is ranked on the remaining
+ * ones, and a local-network endpoint gets +(n-1)".
+ */
+function naiveCandidates({ mode, routingPreference: wanted }: LoadBalancing, endpoints: readonly Endpoint[]): string[] {
+  const same = (scope: string, w: Workload): boolean => {
+    if (scope === 'REGION') return w.locality.region === source.locality.region;
+    if (scope === 'ZONE') return w.locality.zone === source.locality.zone;
+    if (scope === 'SUBZONE') return w.locality.subzone === source.locality.subzone;
+    if (scope === 'NODE') return w.node === source.node;
+    if (scope === 'CLUSTER') return w.clusterId === source.clusterId;
+    return w.network === source.network;
+  };
+  const usable = endpoints.map((e) => e.workload).filter((w) => w.capacity > 0);
+  const rank = (w: Workload): number => {
+    let n = 0;
+    let skipped = 0;
+    for (const [i, scope] of wanted.entries()) {
+      if (i === 0 && scope === 'NETWORK' && w.network !== source.network) {
+        skipped = 1;
+        continue;
+      }
+      if (!same(scope, w)) break;
+      n++;
+    }
+    return n + (wanted[0] === 'NETWORK' && skipped === 0 ? wanted.length - 1 : 0);
+  };
+  const top = Math.max(...usable.map(rank));
+  const kept =
+    mode === 'STRICT'
+      ? usable.filter((w) => wanted.every((scope) => same(scope, w)))
+      : mode === 'FAILOVER'
+        ? usable.filter((w) => rank(w) === top)
+        : usable;
+  return kept.map((w) => w.name).sort();
+}
+
+test('chooses among whom a naive reading of the rules keeps', () => {
+  const scopes = fc.constantFrom(...(['REGION', 'ZONE', 'SUBZONE', 'NODE', 'CLUSTER', 'NETWORK'] as const));
+  const near = (value: string) => fc.constantFrom(value, 'elsewhere', '');
+  const someEndpoint = fc.record({
+    network: fc.constantFrom('', 'net-2'),
+    node: near('n1'),
+    clusterId: fc.constantFrom('Kubernetes', 'c2'),
+    region: near('r1'),
+    zone: near('z1'),
+    subzone: near('s1'),
+    capacity: fc.constantFrom(0, 1, 1, 1),
+  });
+  const modes = fc.constantFrom(...(['UNSPECIFIED_MODE', 'STRICT', 'FAILOVER'] as const));
+  fc.assert(
+    fc.property(
+      modes,
+      fc.array(scopes, { maxLength: 5 }),
+      fc.array(someEndpoint, { maxLength: 8 }),
+      (mode, wanted, made) => {
+        const endpoints = made.map(({ region, zone, subzone, ...over }, i) =>
+          endpoint(`e${i}`, { ...over, locality: { region, zone, subzone } }),
+        );
+        const preferences = lb(mode, ...wanted);
+        assert.deepEqual(choices(preferences, endpoints), naiveCandidates(preferences, endpoints));
+      },
+    ),
+    { numRuns: 500 },
+  );
+});
+
+test('for a waypoint, an endpoint with an application tunnel need not have the port', () => {
+  const s = service({ ports: [{ servicePort: 15_021, targetPort: 15_021 }] });
+  const withTunnel = endpoint('sandwich', { applicationTunnel: { protocol: 'PROXY', port: 15_088 } }, []);
+  const without = endpoint('plain', {}, []);
+  const at = (endpoints: readonly Endpoint[], rule: 'strict' | 'tunnel-exempt') => {
+    const b = balance(s, endpoints, 15_008, source, first, rule);
+    return b.kind === 'chosen' && [b.workload.name, b.targetPort];
+  };
+  assert.deepEqual(at([without, withTunnel], 'tunnel-exempt'), ['sandwich', 15_008]);
+  assert.equal(at([without], 'tunnel-exempt'), false);
+  assert.equal(at([withTunnel], 'strict'), false);
+});
