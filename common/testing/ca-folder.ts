@@ -2,7 +2,7 @@
 import { webcrypto } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { BasicConstraintsExtension, X509CertificateGenerator } from '../identity/x509.ts';
+import { BasicConstraintsExtension, Name, X509CertificateGenerator } from '../identity/x509.ts';
 
 /** Keys that Istio's own test CA and ours have. */
 export const caKeys = {
@@ -21,7 +21,8 @@ export async function writeCaFolder(folder: string, kind: keyof typeof caKeys = 
   const keys = (await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])) as webcrypto.CryptoKeyPair;
   const root = await X509CertificateGenerator.createSelfSigned(
     {
-      name: 'O=cluster.local',
+      // OpenSSL writes names so, and who compares names by their bytes must find them in the leaf again.
+      name: new Name([{ O: [{ utf8String: 'cluster.local' }] }]),
       keys,
       signingAlgorithm: algorithm,
       notBefore: new Date(Date.now() - 60_000),

@@ -91,7 +91,7 @@ async function sign(
   const certificate = await X509CertificateGenerator.create(
     {
       serialNumber: newSerial(),
-      issuer: root.certificate.subject,
+      issuer: root.certificate.subjectName,
       notBefore: new Date(now - backdating),
       // Nothing outlives the root, or peers would see a valid leaf under an expired root.
       notAfter: new Date(Math.min(now + ttlMs, root.certificate.notAfter.getTime())),

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { childProcesses } from '../harness/children.ts';
 import { type Requirement, skipUnless } from '../harness/require.ts';
-import { address, call, DedicatedBed, vip } from './dedicated-bed.ts';
+import { address, call, FileMeshBed, redirectByMark, vip } from './file-mesh-bed.ts';
 
 type Run = (command: string, input?: string) => void;
 
@@ -16,18 +16,6 @@ table inet aquifer_dedicated {
     iifname lo return; tcp dport 15008 return; meta l4proto tcp redirect to :15006; }
   chain out { type nat hook output priority -100;
     meta skuid 1337 return; meta skgid 1337 return; ip daddr 127.0.0.0/8 return; oifname lo return;
-    udp dport 53 redirect to :15053; meta l4proto tcp redirect to :15001; }
-}`;
-
-/** By their mark, which also brings answers of the app back to a proxy that speaks with its clients' addresses. */
-const byMark = `
-table inet aquifer_dedicated {
-  chain pre_mangle { type filter hook prerouting priority mangle; meta mark 0x539 ct mark set 0x111; }
-  chain out_mangle { type route hook output priority mangle; ct mark 0x111 meta mark set 0x111; }
-  chain pre { type nat hook prerouting priority dstnat;
-    meta mark 0x539 return; iifname lo return; tcp dport 15008 return; meta l4proto tcp redirect to :15006; }
-  chain out { type nat hook output priority -100;
-    ct mark 0x111 return; meta mark 0x539 return; ip daddr 127.0.0.0/8 return; oifname lo return;
     udp dport 53 redirect to :15053; meta l4proto tcp redirect to :15001; }
 }`;
 
@@ -61,11 +49,7 @@ const ways: readonly {
   {
     name: 'nftables by mark',
     needs: ['program:nft'],
-    rules(run) {
-      run('nft -f -', byMark);
-      run('ip rule add fwmark 0x111/0xfff priority 32764 lookup 100');
-      run('ip route add local default dev lo table 100');
-    },
+    rules: redirectByMark,
     env: { PACKET_MARK: '1337' },
     peer: address.a,
   },
@@ -82,10 +66,10 @@ const ways: readonly {
 
 for (const { name, needs, rules, env, peer } of ways) {
   describe(`dedicated proxies with ${name}`, { skip: skipUnless('root', 'addon', 'program:setpriv', ...needs) }, () => {
-    let bed: DedicatedBed;
+    let bed: FileMeshBed;
     let proxies: Record<'a' | 'b', ChildProcess>;
     before(async () => {
-      bed = await DedicatedBed.make(rules);
+      bed = await FileMeshBed.make({ rules });
       const [a, b] = await Promise.all([bed.proxy('a', env), bed.proxy('b', env)]);
       proxies = { a, b };
       await bed.echo('b', 8080);

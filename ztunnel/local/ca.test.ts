@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { systemClock } from '../../common/core/clock.ts';
+import { X509Certificate as ParsedCertificate } from '../../common/identity/x509.ts';
 import { writeCaFolder } from '../../common/testing/ca-folder.ts';
 import { checkFolder, createLocalCa } from './ca.ts';
 
@@ -20,6 +21,9 @@ for (const kind of ['rsa', 'ec'] as const) {
     const certificate = await (await createLocalCa(options)).fetch(identity, never);
     const leaf = new X509Certificate(certificate.chain[0]!);
     assert.equal(leaf.subjectAltName, 'URI:spiffe://cluster.local/ns/a/sa/b');
+    const issuer = new ParsedCertificate(leaf.raw).issuerName.toArrayBuffer();
+    const subject = new ParsedCertificate(certificate.roots[0]!).subjectName.toArrayBuffer();
+    assert.deepEqual(Buffer.from(issuer), Buffer.from(subject));
     assert.ok(leaf.verify(new X509Certificate(certificate.roots[0]!).publicKey));
     assert.ok(certificate.notAfter - Date.now() > 3_590_000 && certificate.notAfter - Date.now() < 3_610_000);
   });

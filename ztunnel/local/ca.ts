@@ -64,7 +64,7 @@ export async function createLocalCa({ folder, lifetime, clock }: LocalCaOptions)
       const leaf = await X509CertificateGenerator.create(
         {
           serialNumber: serial(),
-          issuer: root.subject,
+          issuer: root.subjectName,
           notBefore: new Date(now - backdate),
           notAfter: new Date(Math.min(now + lifetime, root.notAfter.getTime())),
           publicKey: new Pkcs10CertificateRequest(csr).publicKey,

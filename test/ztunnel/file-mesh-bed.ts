@@ -1,6 +1,7 @@
 /**
- * Two machines (network namespaces joined by a veth pair), each with a dedicated proxy of its own, started as a user starts it:
- * the mesh comes from a file, certificates from a CA in a folder, and nothing else is reached.
+ * Two machines (network namespaces joined by a veth pair), each with a proxy of its own, started as a user starts it: a dedicated
+ * one inside, or one for pods beside it with a scripted agent. The mesh comes from a file, certificates from a CA in a folder,
+ * and nothing else is reached.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,11 +10,15 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { writeCaFolder } from '../../common/testing/ca-folder.ts';
 import { until } from '../../common/testing/until.ts';
+import { Agent } from './bed.ts';
 
 const repository = join(import.meta.dirname, '../..');
 const pinnedNode = join(repository, 'scripts/pinned-node');
 
 export type Machine = 'a' | 'b';
+/** Also the namespaces of proxies that are not inside of their machine. */
+const places = ['a', 'b', 'a-node', 'b-node'] as const;
+type Place = (typeof places)[number];
 export const address = { a: '10.77.2.1', b: '10.77.2.2' } as const;
 export const vip = '10.96.77.2';
 
@@ -56,16 +61,28 @@ policies:
   - - - principals: [!Exact cluster.local/ns/default/sa/a]
 `;
 
-export class DedicatedBed {
+export interface BedOptions {
+  /** Run in both machines' namespaces. */
+  readonly rules: (run: (command: string, input?: string) => void) => void;
+  /** Folder of a CA; default one that is made. */
+  readonly ca?: string;
+}
+
+export class FileMeshBed {
   readonly folder = mkdtempSync(join(tmpdir(), 'aq-dedicated-'));
   readonly #prefix = `aqd-${process.pid}`;
   readonly #children = new Set<ChildProcess>();
+  readonly #agents: Agent[] = [];
+  readonly #ca: string;
 
-  /** `rules` are run in both machines' namespaces. */
-  static async make(rules: (run: (command: string, input?: string) => void) => void): Promise<DedicatedBed> {
-    const bed = new DedicatedBed();
+  private constructor(ca: string | undefined) {
+    this.#ca = ca ?? this.folder;
+  }
+
+  static async make(options: BedOptions): Promise<FileMeshBed> {
+    const bed = new FileMeshBed(options.ca);
     try {
-      await bed.#prepare(rules);
+      await bed.#prepare(options);
     } catch (e) {
       await bed.remove();
       throw e;
@@ -73,29 +90,47 @@ export class DedicatedBed {
     return bed;
   }
 
-  /** Settings of the proxy of a machine, ours or Istio's. */
-  env(machine: Machine): Record<string, string> {
+  /** Settings of a proxy, ours or Istio's. */
+  #env(machine: Machine): Record<string, string> {
     return {
-      PROXY_MODE: 'dedicated',
-      PROXY_WORKLOAD_INFO: `default/${machine}/${machine}`,
       NODE_NAME: machine,
       XDS_ADDRESS: '',
       LOCAL_XDS_PATH: join(this.folder, 'mesh.yaml'),
       FAKE_CA: 'true',
-      AQUIFER_FAKE_CA_DIR: this.folder,
+      AQUIFER_FAKE_CA_DIR: this.#ca,
       RUST_LOG: process.env['TEST_LOG'] ?? 'warn',
     };
   }
 
-  /** Starts a proxy; default ours. Resolves with its process when it is ready. */
+  /** Starts a dedicated proxy; default ours. Resolves with its process when it is ready. */
   async proxy(machine: Machine, env: Record<string, string> = {}, argv = ourProxy): Promise<ChildProcess> {
-    const child = this.#start(machine, argv, { ...process.env, ...this.env(machine), ...env });
-    await this.run(machine, untilReady);
+    const own = { PROXY_MODE: 'dedicated', PROXY_WORKLOAD_INFO: `default/${machine}/${machine}` };
+    const child = this.#start(machine, argv, { ...process.env, ...this.#env(machine), ...own, ...env });
+    await this.#ready(machine);
+    return child;
+  }
+
+  /** Starts a proxy for pods, beside the machine, which a scripted agent gives it as its only pod. */
+  async sharedProxy(machine: Machine, argv = ourProxy): Promise<ChildProcess> {
+    const zds = join(this.folder, `${machine}.sock`);
+    const agent = new Agent(zds);
+    this.#agents.push(agent);
+    const node = `${machine}-node` as const;
+    const child = this.#start(node, argv, { ...process.env, ...this.#env(machine), INPOD_UDS: zds });
+    await agent.connected(1);
+    const info = { name: machine, namespace: 'default', serviceAccount: machine };
+    for (const error of [
+      await agent.add(`uid-${machine}`, info, this.#netns(machine)),
+      await agent.ask({ kind: 'snapshotSent' }),
+    ]) {
+      if (error !== '') throw new Error(`the proxy of ${machine} refused its pod: ${error}`);
+    }
+    await this.#ready(node);
     return child;
   }
 
   /** A Node program in a machine; its arguments are `process.argv.slice(1)`. Resolves with its whole output. */
-  async run(machine: Machine, program: string, ...args: readonly string[]): Promise<string> {
+  async run(machine: Place, program: string, ...args: readonly string[]): Promise<string> {
     const child = this.#start(machine, [pinnedNode, '-e', program, ...args], process.env);
     let output = '';
     child.stdout!.setEncoding('utf8').on('data', (text: string) => {
@@ -119,11 +154,12 @@ export class DedicatedBed {
   }
 
   async remove(): Promise<void> {
+    for (const agent of this.#agents) agent.close();
     for (const child of this.#children) child.kill('SIGKILL');
     await until('the end of all processes', () => this.#children.size === 0);
-    for (const machine of ['a', 'b']) {
+    for (const place of places) {
       try {
-        execFileSync('ip', ['netns', 'del', `${this.#prefix}-${machine}`], { stdio: 'ignore' });
+        execFileSync('ip', ['netns', 'del', `${this.#prefix}-${place}`], { stdio: 'ignore' });
       } catch {
         // It was never made.
       }
@@ -131,29 +167,42 @@ export class DedicatedBed {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  async #prepare(rules: (run: (command: string, input?: string) => void) => void): Promise<void> {
+  async #prepare({ rules }: BedOptions): Promise<void> {
     // Workers are another user.
     chmodSync(this.folder, 0o755);
-    await writeCaFolder(this.folder, 'rsa');
+    if (this.#ca === this.folder) await writeCaFolder(this.folder, 'rsa');
     writeFileSync(join(this.folder, 'mesh.yaml'), meshFile);
     const ipTool = (args: string) => execFileSync('ip', args.split(' '));
-    for (const machine of ['a', 'b'] as const) ipTool(`netns add ${this.#prefix}-${machine}`);
+    for (const place of places) {
+      ipTool(`netns add ${this.#prefix}-${place}`);
+      ipTool(`-n ${this.#prefix}-${place} link set lo up`);
+    }
     ipTool(`-n ${this.#prefix}-a link add eth0 type veth peer name eth0 netns ${this.#prefix}-b`);
     for (const machine of ['a', 'b'] as const) {
       const name = `${this.#prefix}-${machine}`;
       ipTool(`-n ${name} addr add ${address[machine]}/24 dev eth0`);
-      ipTool(`-n ${name} link set lo up`);
       ipTool(`-n ${name} link set eth0 up`);
       ipTool(`-n ${name} route add default dev eth0`);
       rules((command, input) => {
-        execFileSync('nsenter', [`--net=/run/netns/${name}`, ...command.split(' ')], { input: input ?? '' });
+        execFileSync('nsenter', [`--net=${this.#netns(machine)}`, ...command.split(' ')], { input: input ?? '' });
       });
     }
   }
 
-  #start(machine: Machine, argv: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
-    const command = [`--net=/run/netns/${this.#prefix}-${machine}`, ...argv];
+  #netns(place: Place): string {
+    return `/run/netns/${this.#prefix}-${place}`;
+  }
+
+  async #ready(place: Place): Promise<void> {
+    const answer = await this.run(place, untilReady);
+    if (answer !== '') throw new Error(`the proxy in ${place} is not ready: ${answer}`);
+  }
+
+  #start(place: Place, argv: readonly string[], env: NodeJS.ProcessEnv): ChildProcess {
+    const command = [`--net=${this.#netns(place)}`, ...argv];
     const child = spawn('nsenter', command, { stdio: ['ignore', 'pipe', 'inherit'], env });
+    // Also so that a log that nobody reads stops nobody.
+    child.stdout!.on('data', (text: Buffer) => process.env['TEST_LOG'] !== undefined && process.stderr.write(text));
     this.#children.add(child);
     child.once('close', () => this.#children.delete(child));
     return child;
@@ -165,12 +214,14 @@ const ourProxy: readonly string[] = [join(repository, 'bin/ztunnel'), 'proxy', '
 
 const untilReady = `
 (async () => {
+  let last = 'nobody listens';
   for (let i = 0; i < 600; i++) {
     const r = await fetch('http://127.0.0.1:15021/healthz/ready').catch(() => undefined);
     if (r?.status === 200) return;
+    if (r) last = await r.text();
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  process.exit(1);
+  console.log(last);
 })();`;
 
 const echoProgram = `
@@ -189,3 +240,21 @@ s.on('close', () => console.log(got.replace('\\n', ' ')));
 s.on('error', (e) => console.log(e.code));
 s.write('hello');
 setTimeout(() => { console.log('timeout'); process.exit(); }, 15000).unref();`;
+
+const byMark = `
+table inet aquifer_test {
+  chain pre_mangle { type filter hook prerouting priority mangle; meta mark 0x539 ct mark set 0x111; }
+  chain out_mangle { type route hook output priority mangle; ct mark 0x111 meta mark set 0x111; }
+  chain pre { type nat hook prerouting priority dstnat;
+    meta mark 0x539 return; iifname lo return; tcp dport 15008 return; meta l4proto tcp redirect to :15006; }
+  chain out { type nat hook output priority -100;
+    ct mark 0x111 return; meta mark 0x539 return; ip daddr 127.0.0.0/8 return; oifname lo return;
+    udp dport 53 redirect to :15053; meta l4proto tcp redirect to :15001; }
+}`;
+
+/** The proxy's own connections are known by their mark, which also brings answers to its clients' addresses back to it. */
+export function redirectByMark(run: (command: string, input?: string) => void): void {
+  run('nft -f -', byMark);
+  run('ip rule add fwmark 0x111/0xfff priority 32764 lookup 100');
+  run('ip route add local default dev lo table 100');
+}

@@ -1,0 +1,26 @@
+/** Proxies of pods whose mesh comes from a file and whose certificates come from a folder: no istiod at all. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { skipUnless } from '../harness/require.ts';
+import { address, call, FileMeshBed, redirectByMark, vip } from './file-mesh-bed.ts';
+
+describe('proxies of pods without istiod', {
+  skip: skipUnless('root', 'addon', 'program:setpriv', 'program:nft'),
+}, () => {
+  let bed: FileMeshBed;
+  before(async () => {
+    bed = await FileMeshBed.make({ rules: redirectByMark });
+    await Promise.all([bed.sharedProxy('a'), bed.sharedProxy('b')]);
+    await bed.echo('b', 8080);
+  });
+  after(() => bed.remove());
+
+  test('calls of a service and of a pod arrive, from the address of the client', async () => {
+    assert.equal(await bed.run('a', call, vip, '80'), `peer ${address.a} hello\n`);
+    assert.equal(await bed.run('a', call, address.b, '8080'), `peer ${address.a} hello\n`);
+  });
+
+  test("the file's policies hold", async () => {
+    assert.doesNotMatch(await bed.run('b', call, vip, '80'), /hello/);
+  });
+});
