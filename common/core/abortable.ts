@@ -2,7 +2,9 @@
  * The promise, or the signal's reason as a rejection when it aborts first. What arrives too late is given to `discard`, since
  * nobody else would release it.
  */
-export function abortable<T>(promise: Promise<T>, signal: AbortSignal, discard?: (late: T) => void): Promise<T> {
+import type { CancelSignal } from './cancel.ts';
+
+export function abortable<T>(promise: Promise<T>, signal: CancelSignal, discard?: (late: T) => void): Promise<T> {
   return new Promise((resolve, reject) => {
     let aborted = false;
     const onAbort = () => {

@@ -122,7 +122,8 @@ function formatLine(
 ): string {
   if (format === 'json') return JSON.stringify({ level, time, scope: target, message, ...fields });
   let line = `${time}\t${level}\t${target}\t${message}`;
-  for (const [key, value] of Object.entries(fields)) {
+  for (const key in fields) {
+    const value = fields[key];
     if (value !== undefined) line += ` ${key}=${typeof value === 'string' ? quote(value) : value}`;
   }
   return line;

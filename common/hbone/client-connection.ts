@@ -4,6 +4,7 @@ import type { OutgoingHttpHeaders } from 'node:http';
 import { type ClientHttp2Stream, connect, constants } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { abortable } from '../core/abortable.ts';
+import { Cancellation, type CancelSignal } from '../core/cancel.ts';
 import type { Clock } from '../core/clock.ts';
 import { MeshError } from '../core/errors.ts';
 import { formatSocketAddr } from '../core/net.ts';
@@ -32,7 +33,7 @@ export interface ClientConnection {
   /** What the peer's SETTINGS allow now. */
   readonly maxStreams: number;
   /** `onClosed` is called once, when the stream has gone or could not be opened. */
-  open(headers: ConnectHeaders, signal: AbortSignal, onClosed: () => void): Promise<OutboundTunnel | 'unprocessed'>;
+  open(headers: ConnectHeaders, signal: CancelSignal, onClosed: () => void): Promise<OutboundTunnel | 'unprocessed'>;
   /** GOAWAY; closes when its streams have ended. */
   finish(): void;
   /** Cuts its streams. */
@@ -43,10 +44,10 @@ export interface ClientConnection {
 export function dialConnection(
   options: HbonePoolOptions,
   target: DialTarget,
-  signal: AbortSignal,
+  signal: CancelSignal,
   onClosed: (connection: ClientConnection) => void,
 ): Promise<ClientConnection> {
-  const dial = (either: AbortSignal) =>
+  const dial = (either: CancelSignal) =>
     abortable(options.dial(target.address, either), either, (late) => {
       late.on('error', () => undefined);
       late.destroy();
@@ -60,7 +61,7 @@ export interface Carrier {
   /** For messages. */
   readonly address: string;
   /** A stream that is connected already. */
-  readonly get: (signal: AbortSignal) => Promise<Duplex>;
+  readonly get: (signal: CancelSignal) => Promise<Duplex>;
   /** What a deadline means that passes before it is there. */
   readonly slow: 'CONNECT_TIMEOUT' | 'TLS_FAILED';
 }
@@ -70,17 +71,19 @@ export async function startConnection(
   options: Pick<HbonePoolOptions, 'clock' | 'certificate' | 'revocation' | 'wire'>,
   carrier: Carrier,
   target: InnerTarget,
-  signal: AbortSignal,
+  signal: CancelSignal,
   onClosed: (connection: ClientConnection) => void,
 ): Promise<ClientConnection> {
   const { address } = carrier;
   const { wire = defaultWire } = options;
-  const deadline = new AbortController();
+  const either = new Cancellation();
   let stage: Carrier['slow'] | 'H2_FAILED' = carrier.slow;
   const timer = options.clock.after(handshakeTimeout, () =>
-    deadline.abort(new MeshError(stage, `no HBONE connection to ${address} within ${handshakeTimeout} ms`)),
+    either.abort(new MeshError(stage, `no HBONE connection to ${address} within ${handshakeTimeout} ms`)),
   );
-  const either = AbortSignal.any([signal, deadline.signal]);
+  const giveUp = () => either.abort(signal.reason);
+  if (signal.aborted) giveUp();
+  else signal.addEventListener('abort', giveUp, { once: true });
   try {
     const certificate = await abortable(options.certificate(target.source), either);
     const raw = await carrier.get(either);
@@ -97,6 +100,7 @@ export async function startConnection(
     throw error;
   } finally {
     timer.cancel();
+    signal.removeEventListener('abort', giveUp);
   }
 }
 
@@ -106,7 +110,7 @@ function startSession(
   windows: Http2Windows,
   address: string,
   authenticated: AuthenticatedSocket,
-  signal: AbortSignal,
+  signal: CancelSignal,
   onClosed: (connection: ClientConnection) => void,
 ): Promise<ClientConnection> {
   const { socket, peer, expiresAt } = authenticated;
@@ -145,7 +149,7 @@ function startSession(
       const stream = session.request(connectFields(headers), { endStream: false });
       streams.add(stream);
       unread.watch(stream);
-      stream.once('close', () => {
+      stream.on('close', () => {
         streams.delete(stream);
         onStreamClosed();
       });
@@ -194,7 +198,7 @@ function awaitResponse(
   stream: ClientHttp2Stream,
   what: string,
   peer: Identity,
-  signal: AbortSignal,
+  signal: CancelSignal,
 ): Promise<OutboundTunnel | 'unprocessed'> {
   return new Promise((resolve, reject) => {
     let failure: NodeJS.ErrnoException | undefined;
@@ -216,7 +220,7 @@ function awaitResponse(
           : new MeshError('H2_FAILED', `${what} ended without an answer: ${reason}`),
       );
     };
-    stream.once('close', onClose);
+    stream.on('close', onClose);
     stream.once('response', (response) => {
       signal.removeEventListener('abort', onAbort);
       stream.off('close', onClose);
@@ -229,7 +233,9 @@ function awaitResponse(
       resolve({
         stream,
         peer,
-        responseHeaders: plainHeaders(response),
+        get responseHeaders() {
+          return plainHeaders(response);
+        },
       });
     });
   });

@@ -1,5 +1,7 @@
 /** HBONE inside a tunnel: the second half of double HBONE (ambient-wire 1.6, 2.3), for one tunnel each. */
+
 import type { Duplex } from 'node:stream';
+import type { CancelSignal } from '../core/cancel.ts';
 import { MeshError } from '../core/errors.ts';
 import { type ClientConnection, startConnection } from './client-connection.ts';
 import type { ConnectHeaders, HbonePoolOptions, InnerTarget, OutboundTunnel } from './types.ts';
@@ -10,7 +12,7 @@ export async function connectInner(
   carrier: Duplex,
   target: InnerTarget,
   headers: ConnectHeaders,
-  signal: AbortSignal,
+  signal: CancelSignal,
   onStarted: (connection: ClientConnection) => void,
   onClosed: (connection: ClientConnection) => void,
 ): Promise<OutboundTunnel> {

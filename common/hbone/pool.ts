@@ -1,6 +1,8 @@
 /** The client half of the `node` engine: which connection carries which tunnel (ambient-wire 1.6). */
+
 import type { Duplex } from 'node:stream';
 import { millis } from '../core/brand.ts';
+import type { CancelSignal } from '../core/cancel.ts';
 import type { Timer } from '../core/clock.ts';
 import { MeshError } from '../core/errors.ts';
 import { formatSocketAddr } from '../core/net.ts';
@@ -47,7 +49,7 @@ export function createHbonePool(options: HbonePoolOptions): HbonePool {
   const emptying = new Emptying(clock, () => connections.size === 0);
   let ended = false;
 
-  async function connect(target: DialTarget, headers: ConnectHeaders, signal: AbortSignal): Promise<OutboundTunnel> {
+  async function connect(target: DialTarget, headers: ConnectHeaders, signal: CancelSignal): Promise<OutboundTunnel> {
     for (let attempt = 1; ; attempt++) {
       const pooled = await acquire(target, signal);
       const tunnel = await pooled.connection.open(headers, signal, () => release(pooled));
@@ -63,7 +65,7 @@ export function createHbonePool(options: HbonePoolOptions): HbonePool {
     carrier: Duplex,
     target: InnerTarget,
     headers: ConnectHeaders,
-    signal: AbortSignal,
+    signal: CancelSignal,
   ): Promise<OutboundTunnel> {
     if (ended) {
       carrier.destroy();
@@ -78,7 +80,7 @@ export function createHbonePool(options: HbonePoolOptions): HbonePool {
   }
 
   /** A connection with one stream reserved on it. */
-  function acquire(target: DialTarget, signal: AbortSignal): Promise<Pooled> {
+  function acquire(target: DialTarget, signal: CancelSignal): Promise<Pooled> {
     if (ended) return Promise.reject(poolEnded());
     if (signal.aborted) return Promise.reject(signal.reason);
     const slot = slotOf(target);
@@ -229,7 +231,8 @@ export function createHbonePool(options: HbonePoolOptions): HbonePool {
 
 /** Certificates are no part of it: rotation does not drop pooled connections; each ends with the certificates it was made by. */
 function poolKey(t: DialTarget): string {
-  const expected = t.expected.map(formatSpiffe).sort().join(',');
+  const [first, ...others] = t.expected;
+  const expected = others.length === 0 ? first && formatSpiffe(first) : t.expected.map(formatSpiffe).sort().join(',');
   return `${formatSpiffe(t.source)}|${expected}|${formatSocketAddr(t.address)}|${t.sourceIp}`;
 }
 

@@ -2,9 +2,11 @@
  * Copies bytes between two byte streams, each direction on its own (ambient-wire 1.7). This is the hot path: listeners are
  * made once for a connection, and nothing is allocated for a chunk.
  */
+
 import type { Http2Stream } from 'node:http2';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { CancelSignal } from '../core/cancel.ts';
 import { MeshError } from '../core/errors.ts';
 import { resetStream } from './reset-stream.ts';
 
@@ -23,7 +25,7 @@ export interface RelayResult extends Readonly<RelayCounters> {
 
 export interface RelayOptions {
   /** Resets both sides. */
-  readonly signal: AbortSignal;
+  readonly signal: CancelSignal;
   readonly counters?: RelayCounters;
 }
 
@@ -106,15 +108,15 @@ function copy(
     if (!sink.writableEnded) sink.end();
   };
   source.on('data', onData);
-  source.once('end', onEnd);
+  source.on('end', onEnd);
   // An HTTP/2 stream that its peer reset with NO_ERROR or CANCEL closes without an end: the same to us.
-  source.once('close', () => {
+  source.on('close', () => {
     if (cuttable && !source.readableEnded) return onCut();
     onEnd();
     if (sink.writableFinished || sink.destroyed) finish();
   });
   sink.on('drain', onDrain);
-  sink.once('finish', finish);
+  sink.on('finish', finish);
   const abandon = () => {
     cuttable = false;
     // Nobody takes these bytes any more, but what was written to the source shall still leave.
@@ -125,7 +127,7 @@ function copy(
     }
     finish();
   };
-  sink.once('close', abandon);
+  sink.on('close', abandon);
   if (source.readableEnded || source.destroyed) onEnd();
   else source.resume();
   if (sink.destroyed) abandon();

@@ -1,4 +1,5 @@
 /** The server half of the `node` engine: TLS handshake, HTTP/2 session, one tunnel for each CONNECT. */
+
 import {
   constants,
   type IncomingHttpHeaders,
@@ -9,6 +10,7 @@ import {
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { abortable } from '../core/abortable.ts';
+import { Cancellation, type CancelSignal } from '../core/cancel.ts';
 import { MeshError } from '../core/errors.ts';
 import { formatSocketAddr, type SocketAddr } from '../core/net.ts';
 import type { Identity } from '../mesh/types.ts';
@@ -84,7 +86,7 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
       .finally(() => timer.cancel());
   }
 
-  async function handshake(socket: Socket, signal: AbortSignal): Promise<AuthenticatedSocket> {
+  async function handshake(socket: Socket, signal: CancelSignal): Promise<AuthenticatedSocket> {
     const certificate = await abortable(options.certificate(), signal);
     return acceptTls(socket, certificate, wire.tls, signal, options.revocation);
   }
@@ -94,7 +96,7 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
     authenticated: AuthenticatedSocket,
     remote: SocketAddr,
     local: SocketAddr,
-    signal: AbortSignal,
+    signal: CancelSignal,
   ): Promise<void> {
     const { socket, peer, expiresAt } = authenticated;
     if (closed || socket.destroyed) {
@@ -142,7 +144,7 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
 
   function onStream(connection: Connection, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
     const opened = clock.now();
-    const gone = new AbortController();
+    const gone = new Cancellation();
     let ours = false;
     connection.streams.add(stream);
     connection.unread.watch(stream);
@@ -150,7 +152,7 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
       // Any other error was given to destroy() on this side.
       ours ||= error.code !== 'ERR_HTTP2_STREAM_ERROR';
     });
-    stream.once('close', () => {
+    stream.on('close', () => {
       connection.streams.delete(stream);
       gone.abort(streamGone);
       // A reset with NO_ERROR, too, cuts our side short.
@@ -192,7 +194,7 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
         return stream;
       },
       refuse,
-      signal: gone.signal,
+      signal: gone,
     };
     options.onTunnel(tunnel);
   }

@@ -2,8 +2,10 @@
  * HBONE by node:tls and node:http2 (ambient-wire 1). The `native` engine will implement the same two ports;
  * one compliance suite (test/compliance/hbone.ts) runs on both.
  */
+
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { CancelSignal } from '../core/cancel.ts';
 import type { Clock } from '../core/clock.ts';
 import type { SocketAddr } from '../core/net.ts';
 import type { WorkloadCertificate } from '../identity/types.ts';
@@ -37,7 +39,7 @@ export interface InboundTunnel {
   /** HEADERS with END_STREAM: 400, 401 or 503 (ambient-wire 1.4). */
   refuse(status: number): void;
   /** Aborts, with MeshError CANCELLED, when the stream or its connection is gone, in whatever way. */
-  readonly signal: AbortSignal;
+  readonly signal: CancelSignal;
 }
 
 export interface HboneServerOptions {
@@ -103,7 +105,7 @@ export interface HbonePool {
    * MeshError CONNECT_TIMEOUT, TLS_FAILED, CERT_REVOKED, H2_FAILED, TUNNEL_REFUSED (with the status in its message), CANCELLED after drain or
    * close, what `dial` and `certificate` reject with, or the signal's reason.
    */
-  connect(target: DialTarget, headers: ConnectHeaders, signal: AbortSignal): Promise<OutboundTunnel>;
+  connect(target: DialTarget, headers: ConnectHeaders, signal: CancelSignal): Promise<OutboundTunnel>;
   /**
    * A connection of its own inside `carrier`, which is a tunnel's stream: TLS, HTTP/2 and one tunnel that nothing else shares.
    * Takes the carrier over and closes it with the tunnel, also on failure. Rejects as `connect` does.
@@ -112,7 +114,7 @@ export interface HbonePool {
     carrier: Duplex,
     target: InnerTarget,
     headers: ConnectHeaders,
-    signal: AbortSignal,
+    signal: CancelSignal,
   ): Promise<OutboundTunnel>;
   /** Open connections, for metrics and tests. */
   readonly connections: number;
@@ -125,7 +127,7 @@ export interface HbonePoolOptions {
   readonly clock: Clock;
   readonly certificate: (identity: Identity) => Promise<WorkloadCertificate>;
   /** Dials TCP from where the pod is; rejects with MeshError. The socket is connected. */
-  readonly dial: (address: SocketAddr, signal: AbortSignal) => Promise<Socket>;
+  readonly dial: (address: SocketAddr, signal: CancelSignal) => Promise<Socket>;
   /** Default: nobody is revoked. */
   readonly revocation?: Revocation | undefined;
   /** Default 100. */

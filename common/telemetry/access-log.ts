@@ -46,12 +46,11 @@ export interface AccessLog {
 export function accessLog(log: Logger): AccessLog {
   return {
     opened(entry) {
-      if (log.enabled('debug')) log.debug('connection opened', entryFields(entry));
+      if (log.enabled('debug')) log.debug('connection opened', fieldsOf(entry));
     },
     complete(entry, result) {
       const level = result.error === undefined ? 'info' : 'error';
-      if (log.enabled(level))
-        log.log(level, 'connection complete', { ...entryFields(entry), ...resultFields(entry, result) });
+      if (log.enabled(level)) log.log(level, 'connection complete', fieldsOf(entry, result));
     },
     dropped(direction, source, destination, error) {
       log.warn('connection failed', {
@@ -64,36 +63,34 @@ export function accessLog(log: Logger): AccessLog {
   };
 }
 
-function entryFields(e: AccessEntry): LogFields {
-  return {
-    'src.addr': formatSocketAddr(e.source.address),
-    ...endFields('src', e.source),
-    'dst.addr': formatSocketAddr(e.destination.address),
-    'dst.hbone_addr': e.hboneAddress,
-    'dst.service': e.service?.hostname,
-    ...endFields('dst', e.destination),
-    direction: e.direction,
-    id: e.traceId,
-  };
-}
-
-function endFields(side: 'src' | 'dst', { workload, identity }: AccessEnd): LogFields {
-  const isKnown = workload && 'kind' in workload;
-  return {
-    [`${side}.workload`]: isKnown ? workload.name || workload.canonicalName : workload?.workloadName,
-    [`${side}.namespace`]: workload?.namespace,
-    [`${side}.identity`]: identity && formatSpiffe(identity),
-    [`${side}.cluster`]: workload?.clusterId,
-  };
-}
-
-/** "Sent" is what the app beside this proxy sent: it is downstream of an outbound connection and upstream of an inbound one. */
-function resultFields(e: AccessEntry, r: AccessResult): LogFields {
+/** One literal with all keys, in the order of the line: put together of parts it took twice the time of the formatting. */
+function fieldsOf(e: AccessEntry, r?: AccessResult): LogFields {
+  const { source, destination } = e;
+  // "Sent" is what the app beside this proxy sent: it is downstream of an outbound connection and upstream of an inbound one.
   const outbound = e.direction === 'outbound';
   return {
-    bytes_sent: outbound ? r.received : r.sent,
-    bytes_recv: outbound ? r.sent : r.received,
-    duration: `${Math.round(r.durationMs)}ms`,
-    error: r.error,
+    'src.addr': formatSocketAddr(source.address),
+    'src.workload': workloadName(source),
+    'src.namespace': source.workload?.namespace,
+    'src.identity': source.identity && formatSpiffe(source.identity),
+    'src.cluster': source.workload?.clusterId,
+    'dst.addr': formatSocketAddr(destination.address),
+    'dst.hbone_addr': e.hboneAddress,
+    'dst.service': e.service?.hostname,
+    'dst.workload': workloadName(destination),
+    'dst.namespace': destination.workload?.namespace,
+    'dst.identity': destination.identity && formatSpiffe(destination.identity),
+    'dst.cluster': destination.workload?.clusterId,
+    direction: e.direction,
+    id: e.traceId,
+    bytes_sent: outbound ? r?.received : r?.sent,
+    bytes_recv: outbound ? r?.sent : r?.received,
+    duration: r && `${Math.round(r.durationMs)}ms`,
+    error: r?.error,
   };
+}
+
+function workloadName({ workload }: AccessEnd): string | undefined {
+  if (!workload) return undefined;
+  return 'kind' in workload ? workload.name || workload.canonicalName : workload.workloadName;
 }

@@ -114,7 +114,10 @@ test('a connection counts once in each of its metrics', async () => {
   meter.received(10);
   meter.received(5);
   meter.sent(100);
-  assert.deepEqual(await samples(registry, 'istio_tcp_sockets_open'), [{ value: 1, labels: { reporter: 'source' } }]);
+  assert.deepEqual(await samples(registry, 'istio_tcp_sockets_open'), [
+    { value: 1, labels: { reporter: 'source' } },
+    { value: 0, labels: { reporter: 'destination' } },
+  ]);
   assert.deepEqual(await samples(registry, 'istio_tcp_connections_closed_total'), []);
   meter.close('DENY');
   meter.close('-');

@@ -36,13 +36,16 @@ interface Series {
   readonly failed: Map<ResponseFlag, number>;
 }
 
+const reporters = ['source', 'destination'] as const satisfies readonly Reporter[];
+type OpenNow = Record<Reporter, number>;
+
 /** Label sets kept apart; peers choose some labels, so there is an end to it: later ones count without labels of their ends. */
 const maxSeries = 20_000;
 
 export class TrafficMetrics {
   readonly #byKey = new Map<string, Series>();
   readonly #byLabels = new Map<string, Series>();
-  readonly #socketsOpen: Gauge<'reporter'>;
+  readonly #open: OpenNow = { source: 0, destination: 0 };
   readonly #onDemandDns: Counter;
 
   constructor(registry: Registry) {
@@ -51,11 +54,15 @@ export class TrafficMetrics {
     this.#counter(registry, 'connections_failed', 'TCP connections that never opened', (s) => s.failed);
     this.#counter(registry, 'received_bytes', 'Bytes from downstream to upstream', (s) => [['-', s.received]]);
     this.#counter(registry, 'sent_bytes', 'Bytes from upstream to downstream', (s) => [['-', s.sent]]);
-    this.#socketsOpen = new Gauge({
+    const open = this.#open;
+    new Gauge({
       name: 'istio_tcp_sockets_open',
       help: 'Connections open now',
       labelNames: ['reporter'],
       registers: [registry],
+      collect() {
+        for (const reporter of reporters) this.set({ reporter }, open[reporter]);
+      },
     });
     this.#onDemandDns = new Counter({
       name: 'istio_on_demand_dns_total',
@@ -66,26 +73,7 @@ export class TrafficMetrics {
   }
 
   open(flow: Flow): TrafficMeter {
-    const series = this.#series(flow);
-    const socketsOpen = this.#socketsOpen;
-    const { reporter } = flow;
-    let open = true;
-    series.opened++;
-    socketsOpen.inc({ reporter });
-    return {
-      received: (bytes) => {
-        series.received += bytes;
-      },
-      sent: (bytes) => {
-        series.sent += bytes;
-      },
-      close(flag) {
-        if (!open) return;
-        open = false;
-        add(series.closed, flag);
-        socketsOpen.dec({ reporter });
-      },
-    };
+    return new Meter(this.#series(flow), this.#open, flow.reporter);
   }
 
   /** A connection that was refused or could not be made. */
@@ -145,6 +133,36 @@ export class TrafficMetrics {
         }
       },
     });
+  }
+}
+
+class Meter implements TrafficMeter {
+  readonly #series: Series;
+  readonly #openNow: OpenNow;
+  readonly #reporter: Reporter;
+  #open = true;
+
+  constructor(series: Series, openNow: OpenNow, reporter: Reporter) {
+    this.#series = series;
+    this.#openNow = openNow;
+    this.#reporter = reporter;
+    series.opened++;
+    openNow[reporter]++;
+  }
+
+  received(bytes: number): void {
+    this.#series.received += bytes;
+  }
+
+  sent(bytes: number): void {
+    this.#series.sent += bytes;
+  }
+
+  close(flag: ResponseFlag): void {
+    if (!this.#open) return;
+    this.#open = false;
+    add(this.#series.closed, flag);
+    this.#openNow[this.#reporter]--;
   }
 }
 

@@ -1,5 +1,6 @@
 /** A server and a client pool of an HBONE engine, joined by loopback, with a fake CA. */
 import { type AddressInfo, connect as connectTcp, createServer, type Server, type Socket } from 'node:net';
+import type { CancelSignal } from '../core/cancel.ts';
 import { parseIp, parsePort, type SocketAddr } from '../core/net.ts';
 import type { ConnectHeaders } from '../hbone/types.ts';
 
@@ -16,7 +17,7 @@ export async function listenTcp(onSocket: (socket: Socket) => void): Promise<{ s
   return { server, address: loopbackPort((server.address() as AddressInfo).port) };
 }
 
-export function dialTcp(address: SocketAddr, signal?: AbortSignal): Promise<Socket> {
+export function dialTcp(address: SocketAddr, signal?: CancelSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connectTcp({ host: address.ip, port: address.port, allowHalfOpen: true });
     const onAbort = () => {

@@ -1,6 +1,8 @@
 /** Server side of a mesh TLS handshake on an accepted socket. */
+
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
+import type { CancelSignal } from '../core/cancel.ts';
 import { MeshError } from '../core/errors.ts';
 import type { WorkloadCertificate } from '../identity/types.ts';
 import type { AuthenticatedSocket } from './connect.ts';
@@ -24,7 +26,7 @@ export function acceptTls(
   raw: Socket,
   certificate: WorkloadCertificate,
   policy: TlsPolicy,
-  signal: AbortSignal,
+  signal: CancelSignal,
   revocation?: Revocation,
 ): Promise<AuthenticatedSocket> {
   return new Promise((resolve, reject) => {

@@ -1,6 +1,8 @@
 /** Client side of a mesh TLS handshake on a connected socket, or on the stream of a tunnel. */
+
 import type { Duplex } from 'node:stream';
 import { connect, type TLSSocket } from 'node:tls';
+import type { CancelSignal } from '../core/cancel.ts';
 import { MeshError } from '../core/errors.ts';
 import type { WorkloadCertificate } from '../identity/types.ts';
 import type { Identity } from '../mesh/types.ts';
@@ -27,7 +29,7 @@ export function connectTls(
   certificate: WorkloadCertificate,
   expected: readonly Identity[],
   policy: TlsPolicy,
-  signal: AbortSignal,
+  signal: CancelSignal,
   revocation?: Revocation,
 ): Promise<AuthenticatedSocket> {
   return new Promise((resolve, reject) => {

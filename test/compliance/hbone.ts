@@ -2,11 +2,13 @@
  * What every HBONE engine must do (ambient-wire 1, RFC 9113), seen from its two ports and from peers that write raw frames.
  * Run it with the engine's factory from a test file of its own.
  */
+
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { after, describe, it as test } from 'node:test';
+import type { CancelSignal } from '../../common/core/cancel.ts';
 import { type Clock, systemClock } from '../../common/core/clock.ts';
 import { MeshError } from '../../common/core/errors.ts';
 import { parseSocketAddr, type SocketAddr } from '../../common/core/net.ts';
@@ -86,7 +88,7 @@ export function hboneCompliance(engine: HboneEngine): void {
       return address;
     }
 
-    async function dial(address: SocketAddr, signal?: AbortSignal): Promise<Socket> {
+    async function dial(address: SocketAddr, signal?: CancelSignal): Promise<Socket> {
       const socket = await dialTcp(address, signal);
       closers.push(() => socket.destroy());
       return socket;
@@ -136,7 +138,7 @@ export function hboneCompliance(engine: HboneEngine): void {
         source = client,
         expected = [server],
         signal = never,
-      }: { source?: Identity; expected?: Identity[]; signal?: AbortSignal } = {},
+      }: { source?: Identity; expected?: Identity[]; signal?: CancelSignal } = {},
     ): Promise<OutboundTunnel> =>
       pool.connect({ address, expected, source, sourceIp: '10.0.0.1' }, connectHeaders('10.0.0.9:80'), signal);
 
@@ -381,7 +383,7 @@ export function hboneCompliance(engine: HboneEngine): void {
       });
 
       it('gives up a dial whose only client has left', async () => {
-        let dialSignal: AbortSignal | undefined;
+        let dialSignal: CancelSignal | undefined;
         const pool = startPool({
           dial: (_, signal) => {
             dialSignal = signal;

@@ -1,6 +1,8 @@
 /** Fourth stage: the connection onwards, always from a socket that was made inside the pod's namespace. */
+
 import type { Socket } from 'node:net';
 import type { Fd } from '../../common/core/brand.ts';
+import type { CancelSignal } from '../../common/core/cancel.ts';
 import { MeshError } from '../../common/core/errors.ts';
 import { type Ip, isIpv6, type Port, type SocketAddr } from '../../common/core/net.ts';
 import type { SocketKind } from '../control/messages.ts';
@@ -26,7 +28,7 @@ export async function connectFromPod(
   pod: ProxiedPod,
   to: SocketAddr,
   tools: ConnectTools,
-  signal: AbortSignal,
+  signal: CancelSignal,
 ): Promise<Socket> {
   const fd = await pod.socket(isIpv6(to.ip) ? 'outbound6' : 'outbound4', signal);
   return tools.dial(fd, to, signal, dialTimeout);
@@ -38,7 +40,7 @@ export async function connectToApp(
   client: Ip,
   to: SocketAddr,
   tools: ConnectTools,
-  signal: AbortSignal,
+  signal: CancelSignal,
 ): Promise<Socket> {
   // A pod that calls itself has its own address anyway, and the kernel would route the reply past us.
   const hidden = pod.hidesClients || tools.originalSource === 'never';
@@ -58,7 +60,7 @@ async function dialFrom(
   client: Ip,
   to: SocketAddr,
   tools: ConnectTools,
-  signal: AbortSignal,
+  signal: CancelSignal,
   timeoutMs: number,
 ): Promise<Socket> {
   const kind: SocketKind = isIpv6(to.ip) ? 'inbound6' : 'inbound4';

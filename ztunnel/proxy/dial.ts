@@ -2,8 +2,10 @@
  * Connects a socket that was made in a pod's namespace. Node must be told of descriptor and address in the same turn: a
  * socket that failed once would connect again from the worker's own namespace (ebpf-datapath 3), so none is ever used twice.
  */
+
 import { connect, type Socket } from 'node:net';
 import { type Fd, millis } from '../../common/core/brand.ts';
+import type { CancelSignal } from '../../common/core/cancel.ts';
 import type { Clock } from '../../common/core/clock.ts';
 import { MeshError } from '../../common/core/errors.ts';
 import { formatSocketAddr, type SocketAddr } from '../../common/core/net.ts';
@@ -12,13 +14,13 @@ import { formatSocketAddr, type SocketAddr } from '../../common/core/net.ts';
 export const dialTimeout = 10_000;
 
 /** Takes the descriptor over. MeshError CONNECT_FAILED with the errno as cause, CONNECT_TIMEOUT, CANCELLED. */
-export type Dial = (fd: Fd, to: SocketAddr, signal: AbortSignal, timeoutMs: number) => Promise<Socket>;
+export type Dial = (fd: Fd, to: SocketAddr, signal: CancelSignal, timeoutMs: number) => Promise<Socket>;
 
 export function dialer(clock: Clock): Dial {
   return (fd, to, signal, timeoutMs) => dial(fd, to, clock, signal, timeoutMs);
 }
 
-function dial(fd: Fd, to: SocketAddr, clock: Clock, signal: AbortSignal, timeoutMs: number): Promise<Socket> {
+function dial(fd: Fd, to: SocketAddr, clock: Clock, signal: CancelSignal, timeoutMs: number): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const options = { fd, host: to.ip, port: to.port, allowHalfOpen: true };
     const socket = connect(options);
@@ -43,8 +45,8 @@ function dial(fd: Fd, to: SocketAddr, clock: Clock, signal: AbortSignal, timeout
     const timer = clock.after(millis(timeoutMs), () =>
       fail(new MeshError('CONNECT_TIMEOUT', `connecting to ${formatSocketAddr(to)} took longer than ${timeoutMs} ms`)),
     );
-    socket.once('connect', onConnect);
-    socket.once('error', onError);
+    socket.on('connect', onConnect);
+    socket.on('error', onError);
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
   });

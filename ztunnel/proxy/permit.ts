@@ -1,3 +1,4 @@
+import { Cancellation, type CancelSignal } from '../../common/core/cancel.ts';
 import { MeshError } from '../../common/core/errors.ts';
 
 /**
@@ -5,12 +6,12 @@ import { MeshError } from '../../common/core/errors.ts';
  * connection ends. A connection is registered before policy is asked, so that no push can fall between question and answer.
  */
 export class Permit {
-  readonly #controller = new AbortController();
+  readonly #cancellation = new Cancellation();
   #reason: string | undefined;
 
   /** Aborts when the permit is withdrawn. */
-  get signal(): AbortSignal {
-    return this.#controller.signal;
+  get signal(): CancelSignal {
+    return this.#cancellation;
   }
 
   /** Why it was withdrawn; undefined while it holds. */
@@ -21,7 +22,7 @@ export class Permit {
   withdraw(reason: string): void {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
-    this.#controller.abort(new MeshError('CANCELLED', reason));
+    this.#cancellation.abort(new MeshError('CANCELLED', reason));
   }
 }
 

@@ -1,5 +1,7 @@
 /** One proxied pod as the stages see it; worker/pod.ts makes it real. */
+
 import type { Fd } from '../../common/core/brand.ts';
+import type { CancelSignal } from '../../common/core/cancel.ts';
 import type { HbonePool } from '../../common/hbone/types.ts';
 import { proxyPorts } from '../../common/mesh/address.ts';
 import type { Workload } from '../../common/mesh/types.ts';
@@ -21,7 +23,7 @@ export interface ProxiedPod {
   /** Waits up to 5 s for it. MeshError UNKNOWN_SOURCE. */
   waitForWorkload(): Promise<Workload>;
   /** A socket inside the pod's namespace; the caller owns it. MeshError KERNEL, CANCELLED. */
-  socket(kind: SocketKind, signal: AbortSignal): Fd | Promise<Fd>;
+  socket(kind: SocketKind, signal: CancelSignal): Fd | Promise<Fd>;
 }
 
 /** Ports that are never a destination: those of ambient-wire 1.1 and those of the pod's own listeners. */

@@ -1,6 +1,8 @@
 /** One pod inside a worker: its listeners, its stock of sockets, its HBONE server and pool, and the workload that it is. */
+
 import type { Server, Socket } from 'node:net';
 import { type Fd, millis } from '../../common/core/brand.ts';
+import type { CancelSignal } from '../../common/core/cancel.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
 import { isLoopback, type SocketAddr } from '../../common/core/net.ts';
 import type { HbonePool, HboneServer } from '../../common/hbone/types.ts';
@@ -172,7 +174,7 @@ export class WorkerPod implements ProxiedPod {
     return now !== before;
   }
 
-  socket(kind: SocketKind, signal: AbortSignal): Fd | Promise<Fd> {
+  socket(kind: SocketKind, signal: CancelSignal): Fd | Promise<Fd> {
     const fd = this.stock.take(kind);
     return fd === undefined ? this.stock.wait(kind, signal).then((f) => this.#admitted(f)) : this.#admitted(fd);
   }

@@ -2,7 +2,9 @@
  * A pod's ready sockets. The supervisor makes them, because only it may enter the pod's namespace; a worker keeps a few of each
  * kind so that a connection does not wait for it, and asks for more in batches that follow the demand.
  */
+
 import type { Fd } from '../../common/core/brand.ts';
+import type { CancelSignal } from '../../common/core/cancel.ts';
 import { MeshError } from '../../common/core/errors.ts';
 import { maxSocketsPerPacket, type SocketKind, socketKinds } from '../control/messages.ts';
 
@@ -61,7 +63,7 @@ export class SocketStock {
   }
 
   /** Waits for the supervisor. MeshError KERNEL with its reason, CANCELLED when the signal aborts or the pod goes. */
-  wait(kind: SocketKind, signal: AbortSignal): Promise<Fd> {
+  wait(kind: SocketKind, signal: CancelSignal): Promise<Fd> {
     const shelf = this.#shelves[kind];
     if (this.#closed || signal.aborted) return Promise.reject(cancelled());
     shelf.batch = Math.min(shelf.batch * 2, maxSocketsPerPacket);
