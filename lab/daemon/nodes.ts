@@ -1,10 +1,11 @@
 /** Node objects, and what nodes are on this machine. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { arch } from 'node:os';
 import { join } from 'node:path';
 import { type Node, nodeKind } from '../../common/kube/kinds/core.ts';
 import type { KubeSource } from '../../common/kube/types.ts';
 import { nodeAddress, podRange } from '../addresses.ts';
+import { cniFolders, labConfig, labConfigFile } from '../cni/network.ts';
 import { type LabPaths, netnsName } from '../names.ts';
 import { makeCgroup } from '../system/cgroup.ts';
 import { run } from '../system/run.ts';
@@ -35,6 +36,9 @@ export async function makeNode(o: NodeOptions, index: number): Promise<LabNode> 
   const bpf = join(o.paths.node(name), 'bpf');
   await mkdir(bpf, { recursive: true });
   await run(['mount', '-t', 'bpf', `aquifer-${o.lab}-${name}`, bpf]);
+  const cni = cniFolders(o.paths.node(name));
+  for (const folder of [cni.netDir, cni.binDir]) await mkdir(folder, { recursive: true });
+  await writeFile(join(cni.netDir, labConfigFile), labConfig);
   const range = podRange(index);
   const object = await o.source.create<Node>(nodeKind, {
     apiVersion: 'v1',

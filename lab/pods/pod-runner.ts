@@ -6,6 +6,7 @@ import { sleep } from '../../common/core/clock.ts';
 import { assertNever, describeError, MeshError } from '../../common/core/errors.ts';
 import { type Pod, type PodStatus, podKind } from '../../common/kube/kinds/core.ts';
 import type { Addresses } from '../addresses.ts';
+import { cniFolders } from '../cni/network.ts';
 import type { LabNode, Runtime } from '../daemon/runtime.ts';
 import type { ContainerPlan, PodPlan } from '../manifest/pod-plan.ts';
 import type { ProberClient } from '../prober/client.ts';
@@ -18,6 +19,9 @@ import { writeProcesses } from './state-file.ts';
 import { type ContainerState, podStatus } from './status.ts';
 import { accountVolume, fillVolume, refill, renewTokens } from './volumes.ts';
 
+/** Milliseconds; kubelet's go from 500 to two minutes. */
+const firstSandboxBackOff = 100;
+const longestSandboxBackOff = 2_000;
 /** The first restart comes at once, then after these milliseconds, doubling; kubelet's 10 s and 5 min would be long in a lab. */
 const firstBackOff = 1_000;
 const longestBackOff = 60_000;
@@ -90,14 +94,15 @@ export class PodRunner {
   }
 
   async #run(): Promise<void> {
-    const { runtime, node, plan, addresses } = this.#o;
+    const { runtime, plan } = this.#o;
     const { signal } = this.#stop;
-    const { uid } = this.#pod.metadata;
-    await mkdir(runtime.paths.pod(uid), { recursive: true });
-    this.#sandbox = await makeSandbox(runtime.lab, node, { uid, hostname: this.#hostname, addresses });
+    await mkdir(runtime.paths.pod(this.#pod.metadata.uid), { recursive: true });
+    const sandbox = await this.#makeSandbox();
+    if (sandbox === undefined) return;
+    this.#sandbox = sandbox;
     // Containers see the addresses in their files and variables.
     await this.#publish();
-    const context = this.#context(this.#sandbox);
+    const context = this.#context(sandbox);
     if (!(await this.#fillVolumes(context))) return;
     for (const container of plan.init) {
       const code = await this.#supervise(context, container, plan.restartPolicy !== 'Never');
@@ -107,6 +112,38 @@ export class PodRunner {
     this.#initialized = true;
     await Promise.all(plan.containers.map((c) => this.#supervise(context, c, undefined)));
     if (!signal.aborted) await this.#finish();
+  }
+
+  /** Tries until the node's network takes the pod: as with kubelet, its containers wait in ContainerCreating. undefined: it ends. */
+  async #makeSandbox(): Promise<Sandbox | undefined> {
+    const { runtime, node, addresses } = this.#o;
+    const { signal } = this.#stop;
+    const { uid, name, namespace = 'default' } = this.#pod.metadata;
+    const options = {
+      lab: runtime.lab,
+      node,
+      folders: cniFolders(runtime.paths.node(node.name)),
+      pod: { namespace, name, uid },
+      hostname: this.#hostname,
+      addresses,
+      log: runtime.log,
+    };
+    for (let backOff = firstSandboxBackOff; !signal.aborted; backOff = Math.min(backOff * 2, longestSandboxBackOff)) {
+      try {
+        const sandbox = await makeSandbox(options, signal);
+        if (!signal.aborted) return sandbox;
+        await sandbox.remove();
+      } catch (e) {
+        if (!(e instanceof MeshError)) throw e;
+        if (signal.aborted) return undefined;
+        runtime.log.warn('the sandbox of a pod cannot be made; trying again', { pod: this.#title, error: e.message });
+        for (const c of this.#states.values()) {
+          this.#set(c.name, { phase: { kind: 'waiting', reason: 'ContainerCreating', message: e.message } });
+        }
+        await sleep(runtime.clock, millis(backOff), signal);
+      }
+    }
+    return undefined;
   }
 
   /** Every container has ended for good: addresses and processes go, the object stays. */
@@ -182,6 +219,8 @@ export class PodRunner {
   async #runOnce(context: ContainerContext, plan: ContainerPlan, attempt: number): Promise<number | undefined> {
     let container: RunningContainer;
     try {
+      // Its network may have suffered since the pod began; a first container follows right after the plugins' ADD.
+      if (attempt > 0) await this.#sandbox?.checkNetwork(context.signal);
       container = await startContainer(context, plan, attempt);
     } catch (e) {
       if (!(e instanceof MeshError)) throw e;

@@ -2,50 +2,117 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { MeshError } from '../../common/core/errors.ts';
-import type { Addresses } from '../addresses.ts';
+import { describeError, MeshError } from '../../common/core/errors.ts';
+import type { Logger } from '../../common/core/log.ts';
+import { type Addresses, podGateway } from '../addresses.ts';
+import { addToNetwork, type CniFolders, type CniResult, checkNetwork, removeFromNetwork } from '../cni/network.ts';
 import type { LabNode } from '../daemon/runtime.ts';
 import { netnsName, netnsPath, podHash } from '../names.ts';
 import { cgroupProcesses, killCgroup, makeCgroup, removeCgroup } from '../system/cgroup.ts';
-import { systemPath } from '../system/run.ts';
-import { buildPod, removePod } from '../topology/build.ts';
+import { deleteNetns } from '../system/netns.ts';
+import { run, systemPath } from '../system/run.ts';
+import { linkPod, unlinkPod } from '../topology/build.ts';
 import type { PodLink } from '../topology/hosts.ts';
 import { type Namespaces, sandboxArgv } from './launch.ts';
 
 export interface Sandbox {
   readonly namespaces: Namespaces;
   readonly cgroup: string;
-  /** Kills what is left in the pod and removes all of it. */
+  /** MeshError when a CNI plugin says that the pod's network is not as it should be. */
+  checkNetwork(signal: AbortSignal): Promise<void>;
+  /** Kills what is left in the pod and removes all of it. May be called again. */
   remove(): Promise<void>;
 }
 
-/** `addresses` undefined: the pod shares its node's network. */
-export async function makeSandbox(
-  lab: string,
-  node: LabNode,
-  pod: { readonly uid: string; readonly hostname: string; readonly addresses: Addresses | undefined },
-): Promise<Sandbox> {
-  const link: PodLink | undefined = pod.addresses && {
+export interface SandboxOptions {
+  readonly lab: string;
+  readonly node: LabNode;
+  readonly folders: CniFolders;
+  readonly pod: { readonly namespace: string; readonly name: string; readonly uid: string };
+  readonly hostname: string;
+  /** undefined: the pod shares its node's network. */
+  readonly addresses: Addresses | undefined;
+  readonly log: Logger;
+}
+
+/** MeshError with the reason when a CNI plugin refuses; nothing is left then, and it may be tried again. */
+export async function makeSandbox(o: SandboxOptions, signal: AbortSignal): Promise<Sandbox> {
+  const network = o.addresses === undefined ? undefined : await makeNetwork(o, o.addresses, signal);
+  const cgroup = makeCgroup(join(o.node.cgroup, 'kubepods', `pod${o.pod.uid}`));
+  const own = makeCgroup(join(cgroup, 'sandbox'));
+  const argv = sandboxArgv(network?.netns ?? netnsPath(o.node.netns), own, o.hostname);
+  const child = spawn(argv[0]!, argv.slice(1), { stdio: ['ignore', 'pipe', 'inherit'], env: { PATH: systemPath } });
+  const pid = await ready(child, own);
+  let removed: Promise<void> | undefined;
+  const remove = async () => {
+    await killCgroup(cgroup);
+    await removeCgroup(cgroup);
+    await network?.remove();
+  };
+  return {
+    namespaces: { net: `/proc/${pid}/ns/net`, uts: `/proc/${pid}/ns/uts` },
+    cgroup,
+    checkNetwork: async (until) => network?.check(until),
+    remove: () => {
+      removed ??= remove();
+      return removed;
+    },
+  };
+}
+
+interface PodNetwork {
+  readonly netns: string;
+  check(signal: AbortSignal): Promise<void>;
+  remove(): Promise<void>;
+}
+
+/** A namespace that the node's CNI plugins have connected. No process of the pod runs yet. */
+async function makeNetwork(o: SandboxOptions, addresses: Addresses, signal: AbortSignal): Promise<PodNetwork> {
+  const { lab, node, pod, log } = o;
+  const link: PodLink = {
     netns: netnsName(lab, podHash(pod.uid)),
     nodeNetns: node.netns,
     link: `pod${podHash(pod.uid)}`,
     node: node.address,
-    pod: pod.addresses,
+    pod: addresses,
   };
-  if (link) await buildPod(link);
-  const cgroup = makeCgroup(join(node.cgroup, 'kubepods', `pod${pod.uid}`));
-  const own = makeCgroup(join(cgroup, 'sandbox'));
-  const argv = sandboxArgv(netnsPath(link?.netns ?? node.netns), own, pod.hostname);
-  const child = spawn(argv[0]!, argv.slice(1), { stdio: ['ignore', 'pipe', 'inherit'], env: { PATH: systemPath } });
-  const pid = await ready(child, own);
+  const netns = netnsPath(link.netns);
+  const make = async () => {
+    await linkPod(link);
+    return linkResult(netns, addresses);
+  };
+  const attachment = { folders: o.folders, netns, pod, link: { make, remove: () => unlinkPod(link) } };
+  const remove = async (result: CniResult | undefined) => {
+    try {
+      await removeFromNetwork(attachment, result);
+    } catch (e) {
+      log.warn('a CNI plugin failed to clean up after a pod', { pod: pod.name, error: describeError(e) });
+    }
+    await deleteNetns([link.netns]);
+  };
+  await run(['ip', 'netns', 'add', link.netns]);
+  try {
+    const result = await addToNetwork(attachment, signal);
+    return {
+      netns,
+      check: (until) => checkNetwork(attachment, result, until),
+      remove: () => remove(result),
+    };
+  } catch (e) {
+    await remove(undefined);
+    throw e;
+  }
+}
+
+function linkResult(netns: string, { v4, v6 }: Addresses): CniResult {
   return {
-    namespaces: { net: `/proc/${pid}/ns/net`, uts: `/proc/${pid}/ns/uts` },
-    cgroup,
-    async remove() {
-      await killCgroup(cgroup);
-      await removeCgroup(cgroup);
-      if (link) await removePod(link);
-    },
+    cniVersion: '1.0.0',
+    interfaces: [{ name: 'eth0', sandbox: netns }],
+    ips: [
+      { address: `${v4}/32`, gateway: podGateway.v4, interface: 0 },
+      { address: `${v6}/128`, gateway: podGateway.v6, interface: 0 },
+    ],
+    dns: {},
   };
 }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { NewObject } from '../../common/kube/types.ts';
 import { controlPlane } from '../addresses.ts';
 import type { ProgramName } from '../api.ts';
+import { cniFolders } from '../cni/network.ts';
 import { checkout } from '../config.ts';
 import type { LabNode, Runtime } from '../daemon/runtime.ts';
 import { programLabel } from '../pods/manager.ts';
@@ -79,6 +80,7 @@ export function nodeProgramSpec(
   extra: ExtraEnv,
 ): ProgramSpec {
   const folder = runtime.paths.node(node.name);
+  const cni = cniFolders(folder);
   const common = {
     NODE_NAME: node.name,
     POD_NAME: podName,
@@ -102,6 +104,9 @@ export function nodeProgramSpec(
           AQUIFER_ZTUNNEL_CGROUP: join(node.cgroup, 'ztunnel'),
           AQUIFER_PROBER_CGROUP: join(node.cgroup, 'kubelet'),
           AQUIFER_BPF_DIR: join(folder, 'bpf'),
+          CNI_NET_DIR: cni.netDir,
+          CNI_BIN_DIR: cni.binDir,
+          CNI_AGENT_RUN_DIR: cni.runDir,
         };
   return {
     name: program.program,
