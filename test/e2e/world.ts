@@ -162,6 +162,49 @@ export class Stream<T> {
   }
 }
 
+/** A container whose first process connects in its first instruction (test/tools/first.c). */
+export interface FirstCall {
+  readonly to: Ip;
+  readonly marker: string;
+}
+
+export interface RacingPod {
+  readonly namespace?: string;
+  readonly name: string;
+  readonly node: string;
+  readonly account: string;
+  /** `job` ends; `init` calls in an init container, then as a job; `plain` stays. */
+  readonly variety: 'job' | 'init' | 'plain';
+  readonly call: FirstCall;
+}
+
+export function racingPod({
+  namespace = meshNamespace,
+  name,
+  node: nodeName,
+  account,
+  variety,
+  call,
+}: RacingPod): object {
+  const first = (container: string, ...more: string[]) => {
+    const command = [join(checkout, 'test/tools/build/first'), call.to, String(serverPort), call.marker, ...more];
+    return { name: container, image: 'aquifer/client', command };
+  };
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { namespace, name, labels: { app: 'racer' } },
+    spec: {
+      nodeName,
+      serviceAccountName: account,
+      restartPolicy: variety === 'plain' ? 'Always' : 'Never',
+      terminationGracePeriodSeconds: 1,
+      ...(variety === 'init' && { initContainers: [first('before')] }),
+      containers: [variety === 'plain' ? first('app', 'stay') : first('app')],
+    },
+  };
+}
+
 interface DeploymentSpec {
   readonly namespace?: string;
   readonly name: string;
@@ -244,7 +287,7 @@ function service(name: string): string {
 }
 
 /** JSON is YAML. */
-function yaml(objects: readonly object[]): string {
+export function yaml(objects: readonly object[]): string {
   return objects.map((o) => `---\n${JSON.stringify(o)}\n`).join('');
 }
 

@@ -117,6 +117,7 @@ async function podWith(role: Role, limit: number) {
       requestSockets: () => undefined,
       closeFd,
       refused: (why) => void refused.push(why),
+      held: () => undefined,
       serveDns: (_role, dns, of) =>
         serveDnsTcp(dns, { answerer: {} as never, clock: mesh.runtime.clock, log, admits: (a) => of.admits(a) }),
     },

@@ -3,7 +3,7 @@
  * supervisor and istiod; tests add what they like.
  */
 import { readdirSync } from 'node:fs';
-import { Counter, type Registry } from 'prom-client';
+import { Counter, Histogram, type Registry } from 'prom-client';
 import type { Fd } from '../../common/core/brand.ts';
 import { millis } from '../../common/core/brand.ts';
 import type { Clock, Timer } from '../../common/core/clock.ts';
@@ -110,6 +110,13 @@ export class WorkerCore {
       labelNames: ['reason'],
       registers: [registry],
     });
+    const holds = new Histogram({
+      name: 'aquifer_connections_held_seconds',
+      help: 'How long connections were held because the mesh did not know their pod yet, and what came of it: released or refused',
+      labelNames: ['outcome'],
+      buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+      registers: [registry],
+    });
     const withdrawals = new Counter({
       name: 'aquifer_connections_withdrawn_total',
       help: 'Open connections closed because a policy changed',
@@ -160,6 +167,7 @@ export class WorkerCore {
       requestSockets: options.requestSockets,
       closeFd: options.tools.closeFd,
       refused: (reason: Refusal) => refusals.inc({ reason }),
+      held: (outcome, ms) => holds.observe({ outcome }, ms / 1_000),
       serveDns: (role, fd, pod) => this.#serveDns(role, fd, pod, dns),
       lookup: (pod, name, signal) => addressOf(this.#answererOf(pod, dns), name, signal),
     };

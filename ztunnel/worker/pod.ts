@@ -41,6 +41,8 @@ export interface PodServices {
   readonly requestSockets: (pod: number, kind: SocketKind, count: number) => void;
   readonly closeFd: (fd: Fd) => void;
   readonly refused: (why: Refusal) => void;
+  /** A connection waited for the mesh to know its pod. */
+  readonly held: (outcome: 'released' | 'refused', ms: number) => void;
   /** Serves DNS on the listener; returns how to stop. Takes the descriptor over. */
   readonly serveDns: (role: 'dnsUdp' | 'dnsTcp', fd: Fd, pod: WorkerPod) => () => void;
   /** What the pod's DNS proxy would answer. */
@@ -148,14 +150,19 @@ export class WorkerPod implements ProxiedPod {
   }
 
   waitForWorkload(): Promise<Workload> {
+    const { runtime, held } = this.#services;
+    const { clock } = runtime;
+    const start = clock.now();
     return new Promise((resolve, reject) => {
       const found = (workload: Workload) => {
         timer.cancel();
         this.#waiting.delete(found);
+        held('released', clock.now() - start);
         resolve(workload);
       };
-      const timer = this.#services.runtime.clock.after(millis(workloadWait), () => {
+      const timer = clock.after(millis(workloadWait), () => {
         this.#waiting.delete(found);
+        held('refused', clock.now() - start);
         const { namespace, name, serviceAccount } = this.info;
         const who = `pod ${namespace}/${name} with service account ${serviceAccount}`;
         reject(new MeshError('UNKNOWN_SOURCE', `${who} is not known to the mesh on this node`));

@@ -359,3 +359,24 @@ test('no temporary files are left behind', () =>
     const files = await readdir(join(w.dir, '.objects/pods.core/default'));
     assert.deepEqual(files.sort(), ['a@1.json', 'a@2.json']);
   }));
+
+test('a write to an object whose manifest goes at the same moment gives the object, or says that there is none', () =>
+  withWorld(async (w) => {
+    const source = await w.open();
+    await w.put('shop.yaml', namespaceYaml('shop'));
+    for (let i = 0; i < 40; i++) {
+      await w.put('p.yaml', policy('p'));
+      await until('it is served', async () => (await source.get(authorizationPolicyKind, shop)) !== undefined);
+      const patch = source.patch(
+        authorizationPolicyKind,
+        shop,
+        { status: { observedGeneration: String(i) } },
+        { subresource: 'status' },
+      );
+      for (let turns = 0; turns < i; turns++) await new Promise((resolve) => setImmediate(resolve));
+      const [written] = await Promise.allSettled([patch, rm(join(w.dir, 'p.yaml'))]);
+      if (written.status === 'fulfilled') assert.equal(written.value.metadata.name, 'p');
+      else assert.ok(written.reason instanceof MeshError && written.reason.code === 'NOT_FOUND', written.reason);
+      await until('it is gone', async () => (await source.get(authorizationPolicyKind, shop)) === undefined);
+    }
+  }));

@@ -189,7 +189,11 @@ class Folder implements FolderSource {
         }
         const desired = check(what, entry, patched(current, patch, options.subresource));
         if (isDeepStrictEqual(desired, current)) return current as T;
-        if (await this.#write(id, this.#contentFor(id, desired))) return this.#view.object(id) as T;
+        if (!(await this.#write(id, this.#contentFor(id, desired)))) continue;
+        const written = this.#view.object(id);
+        // Its manifest went while its status was being written.
+        if (written === undefined) throw new MeshError('NOT_FOUND', `${what} is gone`);
+        return written as T;
       }
     });
   }
