@@ -1,5 +1,5 @@
 /**
- * Two pods (network namespaces joined by a veth pair, redirects by nftables as Istio's agent makes them), a scripted node
+ * Two pods (network namespaces joined by a veth pair, captured as Istio's agent does it), a scripted node
  * agent, a stand-in for istiod, and the real supervisor with real workers.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
@@ -9,13 +9,13 @@ import { systemClock } from '../../common/core/clock.ts';
 import { createLogger, LogLevels, type LogSink } from '../../common/core/log.ts';
 import { ip, networkAddress, serves, service, workload } from '../../common/testing/builders.ts';
 import { until } from '../../common/testing/until.ts';
-import { decodeAck, decodeHello, encodeRequest } from '../../common/zds/codec.ts';
-import type { WorkloadInfo, ZdsRequest } from '../../common/zds/types.ts';
-import { closeFd, openNetns, type SeqpacketConnection, seqpacketConnect, seqpacketListen } from '../../native/index.ts';
+import { seqpacketConnect } from '../../native/index.ts';
 import { parseConfig } from '../../ztunnel/config.ts';
 import { systemKernel } from '../../ztunnel/supervisor/kernel.ts';
 import { spawnWorker } from '../../ztunnel/supervisor/spawn-worker.ts';
 import { type Supervisor, startSupervisor } from '../../ztunnel/supervisor/supervisor.ts';
+import { captureAsIstio } from '../harness/istio-rules.ts';
+import { ScriptedAgent } from '../harness/scripted-agent.ts';
 import { ControlPlane } from './control-plane.ts';
 
 const pinnedNode = join(import.meta.dirname, '../../scripts/pinned-node');
@@ -51,25 +51,14 @@ for (let i = 0; i < +count; i++) {
   s.write(text);
 }`;
 
-/** Rules of ambient-wire 6.2 for one pod, in words of ebpf-datapath 8. */
-const redirects = `
-table inet aquifer_test {
-  chain pre_mangle { type filter hook prerouting priority mangle; meta mark 0x539 ct mark set 0x111; }
-  chain out_mangle { type route hook output priority mangle; ct mark 0x111 meta mark set 0x111; }
-  chain pre_nat { type nat hook prerouting priority dstnat;
-    meta mark 0x539 return; iifname lo return; tcp dport 15008 return; meta l4proto tcp redirect to :15006; }
-  chain out_nat { type nat hook output priority -100;
-    ct mark 0x111 return; meta mark 0x539 return; ip daddr 127.0.0.0/8 return; oifname lo return;
-    udp dport 53 redirect to :15053; meta l4proto tcp redirect to :15001; }
-}`;
-
 export class Bed {
   readonly controlPlane: ControlPlane;
   readonly lines: string[] = [];
   readonly #prefix = `aqz-${process.pid}`;
+  readonly #extra: string[] = [];
   readonly #children = new Set<ChildProcess>();
   #supervisor: Supervisor | undefined;
-  #agent: Agent | undefined;
+  #agent: ScriptedAgent | undefined;
 
   private constructor(controlPlane: ControlPlane) {
     this.controlPlane = controlPlane;
@@ -90,7 +79,11 @@ export class Bed {
     return `/run/netns/${this.#prefix}-${pod}`;
   }
 
-  get agent(): Agent {
+  get zdsPath(): string {
+    return join(this.controlPlane.folder, 'ztunnel.sock');
+  }
+
+  get agent(): ScriptedAgent {
     return this.#agent!;
   }
 
@@ -100,10 +93,9 @@ export class Bed {
 
   /** The supervisor with its workers, which know these addresses, and an agent that it has connected to. */
   async startZtunnel(env: Record<string, string> = {}): Promise<void> {
-    const zds = join(this.controlPlane.folder, 'ztunnel.sock');
-    this.#agent ??= new Agent(zds);
+    this.#agent ??= new ScriptedAgent(this.zdsPath);
     const { hellos } = this.#agent;
-    const all = { ...this.controlPlane.env, NODE_NAME: 'node-1', INPOD_UDS: zds, ...env };
+    const all = { ...this.controlPlane.env, NODE_NAME: 'node-1', INPOD_UDS: this.zdsPath, ...env };
     const parsed = parseConfig(all, { maxOpenFiles: 20_000 });
     if (parsed.kind === 'invalid') throw new Error(parsed.errors.join('\n'));
     const sink: LogSink = {
@@ -131,6 +123,13 @@ export class Bed {
     await this.#agent.connected(hellos + 1);
   }
 
+  /** Another supervisor beside the one that runs; returns the older one, which goes on until it is drained. */
+  async succeedZtunnel(): Promise<Supervisor> {
+    const older = this.supervisor;
+    await this.startZtunnel();
+    return older;
+  }
+
   async stopZtunnel(): Promise<void> {
     await this.#supervisor?.drain();
     this.#supervisor = undefined;
@@ -138,7 +137,7 @@ export class Bed {
 
   add(pod: PodName, uid = `uid-${pod}`): Promise<string> {
     const { name, namespace, serviceAccount } = pods[pod];
-    return this.agent.add(uid, { name, namespace, serviceAccount }, this.netns(pod));
+    return this.agent.newest.add(uid, { name, namespace, serviceAccount }, this.netns(pod));
   }
 
   async ready(): Promise<void> {
@@ -150,9 +149,23 @@ export class Bed {
     return response.text();
   }
 
+  /** Path of another network namespace, with nothing in it but loopback. */
+  emptyNetns(name: string): string {
+    const whole = `${this.#prefix}-${name}`;
+    execFileSync('ip', ['netns', 'add', whole]);
+    this.#extra.push(whole);
+    execFileSync('ip', ['-n', whole, 'link', 'set', 'lo', 'up']);
+    return `/run/netns/${whole}`;
+  }
+
   /** A Node program inside a pod; its arguments are `process.argv.slice(1)`. */
   node(pod: PodName, program: string, ...args: readonly string[]): ChildProcess {
-    const command = [`--net=${this.netns(pod)}`, pinnedNode, '-e', program, ...args];
+    return this.inside(this.netns(pod), program, ...args);
+  }
+
+  /** The same in any network namespace. */
+  inside(netns: string, program: string, ...args: readonly string[]): ChildProcess {
+    const command = [`--net=${netns}`, pinnedNode, '-e', program, ...args];
     const child = spawn('nsenter', command, { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#children.add(child);
     child.once('exit', () => this.#children.delete(child));
@@ -180,9 +193,9 @@ export class Bed {
     await this.stopZtunnel();
     this.#agent?.close();
     for (const child of this.#children) child.kill('SIGKILL');
-    for (const pod of ['a', 'b']) {
+    for (const name of [`${this.#prefix}-a`, `${this.#prefix}-b`, ...this.#extra]) {
       try {
-        execFileSync('ip', ['netns', 'del', `${this.#prefix}-${pod}`], { stdio: 'ignore' });
+        execFileSync('ip', ['netns', 'del', name], { stdio: 'ignore' });
       } catch {
         // It was never made.
       }
@@ -200,9 +213,7 @@ export class Bed {
       ipTool(`-n ${name} link set lo up`);
       ipTool(`-n ${name} link set eth0 up`);
       ipTool(`-n ${name} route add default dev eth0`);
-      ipTool(`-n ${name} rule add fwmark 0x111/0xfff priority 32764 lookup 100`);
-      ipTool(`-n ${name} route add local default dev lo table 100`);
-      execFileSync('nsenter', [`--net=${this.netns(pod)}`, 'nft', '-f', '-'], { input: redirects });
+      captureAsIstio(this.netns(pod));
     }
   }
 }
@@ -213,60 +224,3 @@ require('node:net').createServer({ allowHalfOpen: true }, (s) => {
   s.write('peer ' + s.remoteAddress.replace('::ffff:', '') + '\\n');
   s.pipe(s);
 }).listen({ port: +process.argv[1], backlog: 4096 }, () => console.log('up'));`;
-
-/** The node agent's end of ZDS, scripted. */
-export class Agent {
-  readonly #listener: ReturnType<typeof seqpacketListen>;
-  readonly #connections: SeqpacketConnection[] = [];
-  readonly #acks: string[] = [];
-  #hellos = 0;
-
-  constructor(path: string) {
-    this.#listener = seqpacketListen(path);
-    this.#listener.onConnection((connection) => {
-      this.#connections.push(connection);
-      connection.onPacket(({ data }) => {
-        if (decodeHello(data).kind === 'ok' && this.#hellos < this.#connections.length) {
-          this.#hellos++;
-          return;
-        }
-        const ack = decodeAck(data);
-        this.#acks.push(ack.kind === 'ok' ? ack.value.error : `malformed: ${ack.reason}`);
-      });
-      connection.onClose(() => undefined);
-    });
-  }
-
-  get hellos(): number {
-    return this.#hellos;
-  }
-
-  /** Waits for the n-th hello. */
-  async connected(n: number): Promise<void> {
-    await until(`hello ${n}`, () => this.#hellos >= n, 15_000);
-  }
-
-  add(uid: string, info: WorkloadInfo, netnsPath: string): Promise<string> {
-    const netns = openNetns(netnsPath);
-    const answer = this.ask({ kind: 'add', uid, info }, [netns]);
-    closeFd(netns);
-    return answer;
-  }
-
-  /** The ack's error. */
-  async ask(request: ZdsRequest, fds: Parameters<SeqpacketConnection['send']>[1] = []): Promise<string> {
-    const n = this.#acks.length;
-    this.#connections.at(-1)!.send(encodeRequest(request), fds);
-    await until(`the ack of ${request.kind}`, () => this.#acks.length > n, 10_000);
-    return this.#acks[n]!;
-  }
-
-  hangUp(): void {
-    this.#connections.at(-1)!.close();
-  }
-
-  close(): void {
-    for (const connection of this.#connections) connection.close();
-    this.#listener.close();
-  }
-}

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { writeCaFolder } from '../../common/testing/ca-folder.ts';
 import { until } from '../../common/testing/until.ts';
-import { Agent } from './bed.ts';
+import { ScriptedAgent } from '../harness/scripted-agent.ts';
 
 const repository = join(import.meta.dirname, '../..');
 const pinnedNode = join(repository, 'scripts/pinned-node');
@@ -72,7 +72,7 @@ export class FileMeshBed {
   readonly folder = mkdtempSync(join(tmpdir(), 'aq-dedicated-'));
   readonly #prefix = `aqd-${process.pid}`;
   readonly #children = new Set<ChildProcess>();
-  readonly #agents: Agent[] = [];
+  readonly #agents: ScriptedAgent[] = [];
   readonly #ca: string;
 
   private constructor(ca: string | undefined) {
@@ -113,15 +113,15 @@ export class FileMeshBed {
   /** Starts a proxy for pods, beside the machine, which a scripted agent gives it as its only pod. */
   async sharedProxy(machine: Machine, argv = ourProxy): Promise<ChildProcess> {
     const zds = join(this.folder, `${machine}.sock`);
-    const agent = new Agent(zds);
+    const agent = new ScriptedAgent(zds);
     this.#agents.push(agent);
     const node = `${machine}-node` as const;
     const child = this.#start(node, argv, { ...process.env, ...this.#env(machine), INPOD_UDS: zds });
-    await agent.connected(1);
+    const ztunnel = await agent.connected(1);
     const info = { name: machine, namespace: 'default', serviceAccount: machine };
     for (const error of [
-      await agent.add(`uid-${machine}`, info, this.#netns(machine)),
-      await agent.ask({ kind: 'snapshotSent' }),
+      await ztunnel.add(`uid-${machine}`, info, this.#netns(machine)),
+      await ztunnel.ask({ kind: 'snapshotSent' }),
     ]) {
       if (error !== '') throw new Error(`the proxy of ${machine} refused its pod: ${error}`);
     }

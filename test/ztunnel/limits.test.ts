@@ -41,7 +41,7 @@ describe('ztunnel at its limits', { skip: skipUnless('root', 'addon', 'program:n
     await bed.startZtunnel(env);
     assert.equal(await bed.add('a'), '');
     assert.equal(await bed.add('b'), '');
-    assert.equal(await bed.agent.ask({ kind: 'snapshotSent' }), '');
+    assert.equal(await bed.agent.newest.ask({ kind: 'snapshotSent' }), '');
     await bed.ready();
   }
 
@@ -86,7 +86,7 @@ describe('ztunnel at its limits', { skip: skipUnless('root', 'addon', 'program:n
     await bed.startZtunnel({ AQUIFER_WORKERS: '2' });
     assert.equal(await bed.add('a'), '');
     assert.equal(await bed.add('b'), '');
-    assert.equal(await bed.agent.ask({ kind: 'snapshotSent' }), '');
+    assert.equal(await bed.agent.newest.ask({ kind: 'snapshotSent' }), '');
     await bed.ready();
     assert.equal(bed.supervisor.workerPids().length, 2);
     assert.equal(await bed.run('a', burst, vip, '80', '200'), 'bad 0\n');

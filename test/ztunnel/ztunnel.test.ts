@@ -25,7 +25,7 @@ describe('ztunnel in pods', { skip: skipUnless('root', 'addon', 'program:nft', '
     await bed.startZtunnel();
     assert.equal(await bed.add('a'), '');
     assert.equal(await bed.add('b'), '');
-    assert.equal(await bed.agent.ask({ kind: 'snapshotSent' }), '');
+    assert.equal(await bed.agent.newest.ask({ kind: 'snapshotSent' }), '');
     await bed.ready();
     await bed.echo('b', 8080);
   });
@@ -114,19 +114,19 @@ describe('ztunnel in pods', { skip: skipUnless('root', 'addon', 'program:nft', '
   });
 
   test('a lost agent makes the node not ready, traffic goes on, and the same pods come back without a change', async () => {
-    bed.agent.hangUp();
+    bed.agent.newest.hangUp();
     await until('not ready', async () => /workload proxy manager/.test(await bed.get('readiness', '/healthz/ready')));
     assert.equal(await bed.run('a', call, vip, '80'), `peer ${address.a} hello\n`);
     await bed.agent.connected(2);
     assert.equal(await bed.add('a'), '');
-    assert.equal(await bed.agent.ask({ kind: 'keep', uid: 'uid-b' }), '');
-    assert.equal(await bed.agent.ask({ kind: 'snapshotSent' }), '');
+    assert.equal(await bed.agent.newest.ask({ kind: 'keep', uid: 'uid-b' }), '');
+    assert.equal(await bed.agent.newest.ask({ kind: 'snapshotSent' }), '');
     await bed.ready();
     assert.equal(await bed.run('a', call, vip, '80'), `peer ${address.a} hello\n`);
   });
 
   test('a pod that is deleted is served no more', async () => {
-    assert.equal(await bed.agent.ask({ kind: 'del', uid: 'uid-a' }), '');
+    assert.equal(await bed.agent.newest.ask({ kind: 'del', uid: 'uid-a' }), '');
     await until('the listener to be gone', async () => /ECONNREFUSED/.test(await bed.run('a', call, vip, '80')));
     assert.match(await bed.get('metrics', '/metrics'), /workload_manager_proxies_stopped_total 1/);
   });

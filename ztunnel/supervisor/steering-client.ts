@@ -46,6 +46,17 @@ export class SteeringClient {
     if (error !== '') throw new MeshError('KERNEL', `capture of pod ${pod.uid} could not be set up: ${error}`);
   }
 
+  /** Whether an agent listens there. A socket that an agent left behind is none. */
+  get answers(): boolean {
+    try {
+      this.#open();
+      return true;
+    } catch {
+      // Nobody listens: the agent is Istio's, or gone, which its ZDS socket tells.
+      return false;
+    }
+  }
+
   close(): void {
     this.#connection?.close();
     this.#connection = undefined;

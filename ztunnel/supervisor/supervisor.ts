@@ -2,7 +2,6 @@
  * The privileged part of the node proxy (DESIGN 8): ZDS client, maker and keeper of sockets in pods' namespaces, parent of the
  * workers. Holds no keys and parses nothing that came over a network but the small HTTP requests of an operator.
  */
-import { existsSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { AggregatorRegistry, Registry } from 'prom-client';
 import type { Clock } from '../../common/core/clock.ts';
@@ -16,6 +15,7 @@ import type { ZtunnelConfig } from '../config.ts';
 import { adminRoutes, type EndpointSources, metricsRoutes, readinessRoutes } from './endpoints.ts';
 import { createHttpServer, listen } from './http.ts';
 import type { Kernel } from './kernel.ts';
+import type { CaptureMode } from './listeners.ts';
 import { OwnNetns } from './own-netns.ts';
 import { PodTable } from './pods.ts';
 import { SteeringClient } from './steering-client.ts';
@@ -54,8 +54,10 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   const { config, kernel, clock, sink } = options;
   const log = createLogger(sink, 'supervisor');
   const { mode } = config;
-  const steerPath = mode.kind === 'shared' ? `${mode.zdsPath}.steer` : undefined;
-  const steering = new SteeringClient({ connect: () => options.connect(steerPath!), clock, log });
+  const zdsPath = mode.kind === 'shared' ? mode.zdsPath : '';
+  const steering = new SteeringClient({ connect: () => options.connect(`${zdsPath}.steer`), clock, log });
+  /** Of the agent that is connected, or was last: one that is gone must not look like another that steers differently. */
+  let capture: CaptureMode = 'fixed';
 
   const fleet: WorkerFleet = new WorkerFleet({
     count: config.workers,
@@ -69,7 +71,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   const pods: PodTable = new PodTable({
     kernel,
     workers: fleet,
-    mode: () => (steerPath !== undefined && existsSync(steerPath) ? 'steered' : 'fixed'),
+    mode: () => capture,
     steer: (pod, fds) => steering.steer(pod, fds),
     listeners: {
       mark: config.packetMark,
@@ -86,13 +88,22 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     clock,
     log,
   });
+  const connectToAgent = () => {
+    const connection = options.connect(zdsPath);
+    capture = steering.answers ? 'steered' : 'fixed';
+    return connection;
+  };
   const source =
     mode.kind === 'shared'
-      ? new ZdsClient({ connect: () => options.connect(mode.zdsPath), handler: pods, clock, log })
+      ? new ZdsClient({ connect: connectToAgent, handler: pods, clock, log })
       : new OwnNetns({ workload: mode.workload, openNetns: () => openNetns('/proc/self/ns/net'), handler: pods });
 
   let draining = false;
   const registry = supervisorMetrics(pods, fleet);
+  if (source instanceof ZdsClient) {
+    const help = 'Packets of the node agent that broke ZDS, each of which ended its connection';
+    counterOf(registry, 'aquifer_zds_refused_total', help, () => source.refused);
+  }
   const sources: EndpointSources = {
     pending: () => [
       ...fleet.pending,

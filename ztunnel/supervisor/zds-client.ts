@@ -29,7 +29,7 @@ export interface ZdsClientOptions {
   readonly log: Logger;
 }
 
-/** ms. Doubles from the first to the last. */
+/** ms. Doubles from the first to the last, until an agent has told all its pods. */
 const reconnect = { first: 10, last: 15_000 };
 
 export class ZdsClient {
@@ -38,9 +38,15 @@ export class ZdsClient {
   #delay = reconnect.first;
   #stopped = false;
   #reported = false;
+  #refused = 0;
 
   constructor(options: ZdsClientOptions) {
     this.#options = options;
+  }
+
+  /** Packets that broke the protocol. */
+  get refused(): number {
+    return this.#refused;
   }
 
   start(): void {
@@ -58,8 +64,13 @@ export class ZdsClient {
     }
     this.#connection = connection;
     this.#reported = false;
-    const session = new Session(connection, handler, log, () => {
-      this.#delay = reconnect.first;
+    const session = new Session(connection, handler, log, {
+      snapshot: () => {
+        this.#delay = reconnect.first;
+      },
+      refused: () => {
+        this.#refused++;
+      },
     });
     connection.onClose((error) => {
       if (this.#connection !== connection) return;
@@ -85,22 +96,28 @@ export class ZdsClient {
   }
 }
 
+interface SessionEvents {
+  /** The agent has told all its pods. */
+  readonly snapshot: () => void;
+  readonly refused: () => void;
+}
+
 /** One connection: requests in order, one at a time. */
 class Session {
   readonly #connection: SeqpacketConnection;
   readonly #handler: ZdsHandler;
   readonly #log: Logger;
-  readonly #onFirstRequest: () => void;
+  readonly #events: SessionEvents;
   readonly #mentioned = new Set<string>();
   #snapshotSeen = false;
   #queue: Promise<void> = Promise.resolve();
   #ended = false;
 
-  constructor(connection: SeqpacketConnection, handler: ZdsHandler, log: Logger, onFirstRequest: () => void) {
+  constructor(connection: SeqpacketConnection, handler: ZdsHandler, log: Logger, events: SessionEvents) {
     this.#connection = connection;
     this.#handler = handler;
     this.#log = log;
-    this.#onFirstRequest = onFirstRequest;
+    this.#events = events;
   }
 
   end(): void {
@@ -110,7 +127,6 @@ class Session {
   receive(packet: Packet): void {
     this.#queue = this.#queue.then(async () => {
       if (this.#ended) return closeAll(packet.fds);
-      this.#onFirstRequest();
       const decoded = decodeRequest(packet.data);
       if (decoded.kind === 'malformed') {
         closeAll(packet.fds);
@@ -139,6 +155,7 @@ class Session {
       case 'snapshotSent':
         this.#snapshotSeen = true;
         this.#handler.snapshot(this.#mentioned);
+        this.#events.snapshot();
         return '';
     }
   }
@@ -149,6 +166,7 @@ class Session {
 
   /** Istio's proxy exits here; closing the connection gives the agent the same chance to start over, and harms no traffic. */
   #protocolError(reason: string): void {
+    this.#events.refused();
     this.#log.error('the node agent broke the ZDS protocol, closing the connection', { error: reason });
     this.#answer(reason);
     this.#connection.close();
