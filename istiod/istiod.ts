@@ -7,6 +7,8 @@ import type { Clock } from '../common/core/clock.ts';
 import { describeError, MeshError } from '../common/core/errors.ts';
 import { createLogger, type LogSink } from '../common/core/log.ts';
 import { formatProblem, type Problem } from '../common/kube/folder/problem.ts';
+import { serviceKind } from '../common/kube/kinds/core.ts';
+import { authorizationPolicyKind } from '../common/kube/kinds/security.ts';
 import type { KubeSource } from '../common/kube/types.ts';
 import { createAuthenticator } from './authenticator.ts';
 import { createCertificateHandler } from './ca/certificate-service.ts';
@@ -16,9 +18,9 @@ import { createServingCredentials } from './ca/serving-certificate.ts';
 import { createJwksReviewer, noTokens, type TokenReviewer } from './ca/token-reviewer.ts';
 import type { IstiodConfig } from './config.ts';
 import { createMetrics } from './metrics.ts';
+import { waypointBound, writeCondition, ztunnelAccepted } from './model/condition.ts';
 import { watchMesh } from './model/mesh-watch.ts';
 import { warnOfIgnored } from './model/not-honoured.ts';
-import { writePolicyStatus } from './model/policy-status.ts';
 import { createMonitoring } from './monitoring.ts';
 import { XdsServer } from './xds/xds-server.ts';
 
@@ -60,6 +62,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     published: await publishedRoot(source, config.namespace),
   });
   const metrics = createMetrics(root.certificate.notAfter.getTime() / 1000, () => deps.problems().length);
+  const conditions = { source, clock, log };
   const mesh = watchMesh({
     source,
     settings,
@@ -70,7 +73,11 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
       const accepted = mesh.index.accepted(key);
       const current = mesh.policies.objects.get(key);
       if (accepted !== undefined && current !== undefined)
-        void writePolicyStatus(source, current, accepted, clock, log);
+        void writeCondition(conditions, authorizationPolicyKind, current, ztunnelAccepted, accepted);
+    },
+    onService: (key) => {
+      const current = mesh.services.objects.get(key);
+      if (current) void writeCondition(conditions, serviceKind, current, waypointBound, mesh.index.bound(key));
     },
   });
   const xds = new XdsServer({

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { addressTypeUrl, authorizationTypeUrl, encodeAddress, encodeAuthorization } from '../../common/api/index.ts';
 import type { Namespace, Node, Pod, Service } from '../../common/kube/kinds/core.ts';
 import type { EndpointSlice } from '../../common/kube/kinds/discovery.ts';
+import type { Gateway } from '../../common/kube/kinds/gateway.ts';
 import type { AuthorizationPolicy, PeerAuthentication } from '../../common/kube/kinds/security.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import type { MeshAddress, AuthorizationPolicy as MeshPolicy } from '../../common/mesh/types.ts';
@@ -14,6 +15,14 @@ import { type PeerScope, peerRequirement, portPolicy, staticStrict } from './pee
 import { selects } from './selector.ts';
 import { serviceOf } from './service.ts';
 import type { MeshSettings } from './settings.ts';
+import {
+  applicationTunnelOf,
+  type BoundCondition,
+  bindPod,
+  bindService,
+  gatewayOfPod,
+  type WaypointScope,
+} from './waypoint.ts';
 import { isPodEndpoint, podWorkload, serviceNameLabel, sliceWorkloads } from './workload.ts';
 
 export interface ObjectRef {
@@ -53,6 +62,7 @@ export interface MeshInputs {
   readonly slices: ReadonlyMap<string, EndpointSlice>;
   readonly policies: ReadonlyMap<string, AuthorizationPolicy>;
   readonly peers: ReadonlyMap<string, PeerAuthentication>;
+  readonly gateways: ReadonlyMap<string, Gateway>;
 }
 
 /** One Kubernetes object makes these resources. */
@@ -88,6 +98,7 @@ export class AmbientIndex {
   /** Objects by namespace, for the duration of one flush. */
   readonly #groups = new Map<object, Map<string, KubeObject[]>>();
   readonly #accepted = new Map<string, AcceptedCondition | undefined>();
+  readonly #bound = new Map<string, BoundCondition>();
 
   constructor(inputs: MeshInputs, settings: MeshSettings) {
     this.#inputs = inputs;
@@ -117,6 +128,11 @@ export class AmbientIndex {
     return this.#accepted.get(key);
   }
 
+  /** By `namespace/name` of the Service; undefined for those that no waypoint is named for. */
+  bound(key: string): BoundCondition | undefined {
+    return this.#bound.get(key);
+  }
+
   podChanged(key: string): void {
     this.#dirty.pods.add(key);
   }
@@ -127,6 +143,13 @@ export class AmbientIndex {
 
   namespaceChanged(name: string): void {
     this.#dirtyIn(name, 'services');
+    this.#dirtyIn(name, 'pods');
+  }
+
+  /** Objects of any namespace may name a waypoint; there are few, and they change seldom. */
+  gatewayChanged(): void {
+    for (const key of this.#inputs.services.keys()) this.#dirty.services.add(key);
+    for (const key of this.#inputs.pods.keys()) this.#dirty.pods.add(key);
   }
 
   serviceChanged(key: string, namespace: string): void {
@@ -256,10 +279,19 @@ export class AmbientIndex {
 
   #service(key: string): readonly Resource[] {
     const object = this.#inputs.services.get(key);
+    this.#bound.delete(key);
     if (object === undefined) return [];
-    const namespace = this.#inputs.namespaces.get(object.metadata.namespace ?? '');
-    const service = serviceOf(object, namespace, this.#settings);
-    return service === undefined ? [] : [resourceOf(service, [object, namespace])];
+    const scope = this.#waypointScope(object);
+    const binding = bindService(object, scope);
+    const service = serviceOf(object, scope.namespace, this.#settings, binding);
+    if (service === undefined) return [];
+    if (binding.condition) this.#bound.set(key, binding.condition);
+    return [resourceOf(service, [object, scope.namespace, ...binding.from])];
+  }
+
+  #waypointScope(object: KubeObject): WaypointScope {
+    const { namespaces, gateways } = this.#inputs;
+    return { namespace: namespaces.get(object.metadata.namespace ?? ''), gateways, settings: this.#settings };
   }
 
   #slice(key: string): readonly Resource[] {
@@ -292,7 +324,14 @@ export class AmbientIndex {
     const peers = peerRequirement(pod.metadata.labels, this.#peersFor(pod.metadata.namespace));
     const names = policies.map((p) => `${p.metadata.namespace}/${p.metadata.name}`).sort();
     if (peers.policy !== undefined) names.push(peers.policy);
-    const workload = podWorkload(pod, { node, selecting, slices, policies: names }, this.#settings);
+    const scope = this.#waypointScope(pod);
+    const { waypoint, from } = bindPod(pod, scope);
+    const applicationTunnel = applicationTunnelOf(pod, scope);
+    const workload = podWorkload(
+      pod,
+      { node, selecting, slices, policies: names, waypoint, applicationTunnel },
+      this.#settings,
+    );
     if (workload === undefined) return [];
     const inputs = [
       pod,
@@ -301,6 +340,8 @@ export class AmbientIndex {
       ...slices.flatMap((s) => [s.slice, s.service]),
       ...policies,
       ...peers.from,
+      ...from,
+      gatewayOfPod(pod, scope),
     ];
     return [resourceOf(workload, inputs)];
   }

@@ -2,8 +2,9 @@
 import { describeError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
 import { createInformer, type Informer, keyOf } from '../../common/kube/informer.ts';
-import { namespaceKind, nodeKind, type Pod, podKind, serviceKind } from '../../common/kube/kinds/core.ts';
+import { namespaceKind, nodeKind, type Pod, podKind, type Service, serviceKind } from '../../common/kube/kinds/core.ts';
 import { endpointSliceKind } from '../../common/kube/kinds/discovery.ts';
+import { gatewayKind } from '../../common/kube/kinds/gateway.ts';
 import {
   type AuthorizationPolicy,
   authorizationPolicyKind,
@@ -21,12 +22,15 @@ export interface MeshWatchOptions {
   readonly onChange: (change: MeshChange) => void;
   /** The policy's condition may have to be written again. */
   readonly onPolicy: (key: string) => void;
+  /** The same of a Service. */
+  readonly onService: (key: string) => void;
 }
 
 export interface MeshWatch {
   readonly index: AmbientIndex;
   readonly pods: Informer<Pod>;
   readonly policies: Informer<AuthorizationPolicy>;
+  readonly services: Informer<Service>;
   /** Resolves when everything has been listed and computed. */
   readonly synced: Promise<void>;
 }
@@ -36,6 +40,7 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
   let scheduled = false;
   let isSynced = false;
   const changedPolicies = new Set<string>();
+  const changedServices = new Set<string>();
 
   // Changes that arrive together, as those of one file do, are computed together.
   function schedule(): void {
@@ -53,6 +58,8 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
       if (change !== undefined) options.onChange(change);
       for (const key of changedPolicies) options.onPolicy(key);
       changedPolicies.clear();
+      for (const key of changedServices) options.onService(key);
+      changedServices.clear();
     } catch (e) {
       log.error('computing the mesh failed; what was announced stays', { error: describeError(e) });
     }
@@ -72,10 +79,21 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
     });
   }
 
-  const namespaces = informer(namespaceKind, (_, key) => index.namespaceChanged(key));
+  const namespaces = informer(namespaceKind, (_, key) => {
+    index.namespaceChanged(key);
+    for (const [service, { metadata }] of services.objects)
+      if (metadata.namespace === key) changedServices.add(service);
+  });
   const nodes = informer(nodeKind, (_, key) => index.nodeChanged(key));
   const pods = informer(podKind, (_, key) => index.podChanged(key));
-  const services = informer(serviceKind, ([s], key) => index.serviceChanged(key, s?.metadata.namespace ?? ''));
+  const services = informer(serviceKind, ([s], key) => {
+    index.serviceChanged(key, s?.metadata.namespace ?? '');
+    changedServices.add(key);
+  });
+  const gateways = informer(gatewayKind, () => {
+    index.gatewayChanged();
+    for (const key of services.objects.keys()) changedServices.add(key);
+  });
   const slices = informer(endpointSliceKind, (objects, key) => index.sliceChanged(key, objects));
   const policies = informer(authorizationPolicyKind, (objects, key) => {
     index.policyChanged(key, objects);
@@ -91,13 +109,14 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
       slices: slices.objects,
       policies: policies.objects,
       peers: peers.objects,
+      gateways: gateways.objects,
     },
     settings,
   );
-  const all = [namespaces, nodes, pods, services, slices, policies, peers];
+  const all = [namespaces, nodes, pods, services, slices, policies, peers, gateways];
   const synced = Promise.all(all.map((i) => i.synced)).then(() => {
     isSynced = true;
     flush();
   });
-  return { index, pods, policies, synced };
+  return { index, pods, policies, services, synced };
 }

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { decodeAddress } from '../../common/api/index.ts';
 import type { Service as KubeService, Namespace, Node, Pod } from '../../common/kube/kinds/core.ts';
 import type { EndpointSlice } from '../../common/kube/kinds/discovery.ts';
+import type { Gateway } from '../../common/kube/kinds/gateway.ts';
 import type { AuthorizationPolicy, PeerAuthentication } from '../../common/kube/kinds/security.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import { AmbientIndex } from './ambient-index.ts';
@@ -217,6 +218,7 @@ class Inputs {
   readonly slices = new Map<string, EndpointSlice>();
   readonly policies = new Map<string, AuthorizationPolicy>();
   readonly peers = new Map<string, PeerAuthentication>();
+  readonly gateways = new Map<string, Gateway>();
 }
 function put<T extends KubeObject>(to: Map<string, T>, object: T): string {
   const key = `${object.metadata.namespace}/${object.metadata.name}`;

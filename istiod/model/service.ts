@@ -3,6 +3,7 @@ import { parseIp } from '../../common/core/net.ts';
 import type { Service as KubeService, Namespace, ServicePort } from '../../common/kube/kinds/core.ts';
 import type { LbScope, LoadBalancing, PortMapping, Service } from '../../common/mesh/types.ts';
 import { type MeshSettings, network } from './settings.ts';
+import type { Binding } from './waypoint.ts';
 
 export const trafficDistributionAnnotation = 'networking.istio.io/traffic-distribution';
 
@@ -24,6 +25,7 @@ export function serviceOf(
   service: KubeService,
   namespace: Namespace | undefined,
   settings: MeshSettings,
+  { waypoint, weighted }: Pick<Binding, 'waypoint' | 'weighted'> = { weighted: [] },
 ): Service | undefined {
   if (!isInMesh(service)) return undefined;
   const loadBalancing = loadBalancingOf(service, namespace);
@@ -38,7 +40,8 @@ export function serviceOf(
     }),
     ports: tcpPorts(service).map(portOf),
     subjectAltNames: [],
-    weightedWaypoints: [],
+    ...(waypoint && { waypoint }),
+    weightedWaypoints: weighted,
     ...(loadBalancing === undefined ? {} : { loadBalancing }),
     ipFamilies: familiesOf(service),
     canonical: true,

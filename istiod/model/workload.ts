@@ -2,12 +2,14 @@
 import { type Ip, parseIp } from '../../common/core/net.ts';
 import type { Service as KubeService, Node, Pod, ServicePort } from '../../common/kube/kinds/core.ts';
 import type { EndpointSlice, EndpointSliceEndpoint } from '../../common/kube/kinds/discovery.ts';
-import type { Locality, PortMapping, Workload } from '../../common/mesh/types.ts';
+import type { ApplicationTunnel, GatewayAddress, Locality, PortMapping, Workload } from '../../common/mesh/types.ts';
 import { hostnameOf, isInMesh, tcpPorts } from './service.ts';
 import { type MeshSettings, network } from './settings.ts';
 
 /** Written by the capture agent once capture stands; nothing else makes a pod HBONE. */
 export const redirectionAnnotation = 'ambient.istio.io/redirection';
+/** Contains `http` where the pod speaks HBONE itself. */
+const tunnelLabel = 'networking.istio.io/tunnel';
 export const serviceNameLabel = 'kubernetes.io/service-name';
 
 export interface PodInputs {
@@ -18,6 +20,10 @@ export interface PodInputs {
   readonly slices: readonly { readonly slice: EndpointSlice; readonly service: KubeService }[];
   /** `namespace/name` of the policies whose selector matches, and of what PeerAuthentications ask for. */
   readonly policies: readonly string[];
+  /** Before what is addressed to the pod itself. */
+  readonly waypoint?: GatewayAddress | undefined;
+  /** Of a pod that is a sandwiched waypoint. */
+  readonly applicationTunnel?: ApplicationTunnel | undefined;
 }
 
 /** undefined while the pod has no address, and once it has ended. */
@@ -29,6 +35,7 @@ export function podWorkload(pod: Pod, inputs: PodInputs, settings: MeshSettings)
   const namespace = metadata.namespace ?? 'default';
   const workloadName = ownerName(pod);
   const labels = metadata.labels ?? {};
+  const nativeTunnel = (labels[tunnelLabel] ?? '').split(',').includes('http');
   return {
     kind: 'workload',
     uid: `${settings.clusterId}//Pod/${namespace}/${metadata.name}`,
@@ -37,7 +44,7 @@ export function podWorkload(pod: Pod, inputs: PodInputs, settings: MeshSettings)
     addresses,
     hostname: '',
     network,
-    tunnelProtocol: metadata.annotations?.[redirectionAnnotation] === 'enabled' ? 'HBONE' : 'NONE',
+    tunnelProtocol: nativeTunnel || metadata.annotations?.[redirectionAnnotation] === 'enabled' ? 'HBONE' : 'NONE',
     trustDomain: settings.trustDomain,
     serviceAccount: spec.serviceAccountName ?? 'default',
     node: spec.nodeName ?? '',
@@ -50,7 +57,9 @@ export function podWorkload(pod: Pod, inputs: PodInputs, settings: MeshSettings)
       'latest',
     workloadType: 'pod',
     workloadName,
-    nativeTunnel: false,
+    nativeTunnel,
+    ...(inputs.waypoint && { waypoint: inputs.waypoint }),
+    ...(inputs.applicationTunnel && { applicationTunnel: inputs.applicationTunnel }),
     services: servicesOf(pod, inputs, settings),
     authorizationPolicies: inputs.policies,
     status: isReady(pod) ? 'HEALTHY' : 'UNHEALTHY',

@@ -3,10 +3,17 @@ import type { Kind } from '../types.ts';
 import { appsKinds } from './apps.ts';
 import { coreKinds } from './core.ts';
 import { discoveryKinds } from './discovery.ts';
+import { gatewayKinds } from './gateway.ts';
 import { securityKinds } from './security.ts';
 import type { KindEntry } from './types.ts';
 
-export const kindTable: readonly KindEntry[] = [...coreKinds, ...appsKinds, ...discoveryKinds, ...securityKinds];
+export const kindTable: readonly KindEntry[] = [
+  ...coreKinds,
+  ...appsKinds,
+  ...discoveryKinds,
+  ...securityKinds,
+  ...gatewayKinds,
+];
 
 /** `v1` or `apps/v1`. */
 export function apiVersionOf(kind: Pick<Kind, 'group' | 'version'>): string {
