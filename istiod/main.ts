@@ -1,13 +1,24 @@
-/** The program `istiod`: serves a folder until a signal. Exit codes: 0 ended by a signal, 1 failed, 2 wrong use. */
+/** The program `istiod`: discovery for a folder, or the API server, until a signal. Exit codes: 0 ended by a signal, 1 failed, 2 wrong use. */
 import { reportMistakes } from '../common/config/reader.ts';
 import { systemClock } from '../common/core/clock.ts';
 import { describeError } from '../common/core/errors.ts';
 import { createLogger } from '../common/core/log.ts';
 import { createFolderSource } from '../common/kube/folder/folder-source.ts';
+import { runApiServer } from './apiserver/command.ts';
 import { helpText, readConfig } from './config.ts';
 import { startIstiod } from './istiod.ts';
 
 async function main(args: readonly string[]): Promise<void> {
+  if (args[0] !== 'apiserver') return discovery(args);
+  try {
+    process.exitCode = await runApiServer(args.slice(1), process.env);
+  } catch (e) {
+    process.stderr.write(`istiod: ${describeError(e)}\n`);
+    process.exitCode = 1;
+  }
+}
+
+async function discovery(args: readonly string[]): Promise<void> {
   const parsed = readConfig(args);
   if (parsed.kind === 'help') {
     process.stdout.write(`${helpText}\n`);

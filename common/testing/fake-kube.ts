@@ -1,7 +1,7 @@
 /** An in-memory KubeSource with the semantics that common/kube/types.ts promises, and knobs to make it fail. */
 import { MeshError } from '../core/errors.ts';
-import { applyMergePatch } from '../kube/folder/merge-patch.ts';
 import { keyOf } from '../kube/informer.ts';
+import { applyMergePatch } from '../kube/merge-patch.ts';
 import type {
   Kind,
   KubeObject,

@@ -9,6 +9,7 @@ import { describeError, MeshError } from '../../core/errors.ts';
 import { isCode } from '../../core/files.ts';
 import type { Logger } from '../../core/log.ts';
 import { namespaceKind } from '../kinds/core.ts';
+import { applyMergePatch, diffMergePatch } from '../merge-patch.ts';
 import { checkObject } from '../schema/check-object.ts';
 import { apiVersionOf, findKind, findKindByName } from '../schema/table.ts';
 import type { KindEntry } from '../schema/types.ts';
@@ -26,7 +27,6 @@ import type {
 import { LastGood } from './last-good.ts';
 import { ManifestSet } from './manifest-set.ts';
 import { objectId, parseManifests } from './manifests.ts';
-import { applyMergePatch, diffMergePatch } from './merge-patch.ts';
 import { formatProblem, type Problem } from './problem.ts';
 import { parseRecordName, type RecordContent, Records } from './records.ts';
 import { TreeWatcher } from './tree-watcher.ts';

@@ -94,7 +94,14 @@ export function parseManifests(file: string, text: string): ParsedFile {
 function scopeIssues(_entry: KindEntry, object: Record<string, unknown>): readonly Issue[] {
   const metadata = object['metadata'] as Record<string, unknown>;
   if (metadata['generateName'] === undefined) return [];
-  return [{ path: ['metadata', 'generateName'], at: 'key', message: 'a manifest in a folder needs a fixed name' }];
+  return [
+    {
+      path: ['metadata', 'generateName'],
+      at: 'key',
+      reason: 'invalid',
+      message: 'a manifest in a folder needs a fixed name',
+    },
+  ];
 }
 
 type Read = { readonly kind: 'value'; readonly value: unknown } | { readonly kind: 'failed'; readonly reason: string };

@@ -2,12 +2,12 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { MeshError } from '../../core/errors.ts';
+import { applyMergePatch } from '../merge-patch.ts';
 import { kindName } from '../schema/table.ts';
 import type { KindEntry } from '../schema/types.ts';
 import type { Kind, KubeObject, WatchEvent } from '../types.ts';
 import type { ServedManifest } from './manifest-set.ts';
 import { objectId } from './manifests.ts';
-import { applyMergePatch } from './merge-patch.ts';
 import type { Problem } from './problem.ts';
 import type { ObjectRecord } from './records.ts';
 

@@ -1,19 +1,24 @@
 /** apps/v1. */
 import { deploymentKind } from '../kinds/apps.ts';
-import { condition, labels, templateMetadata } from './meta.ts';
+import { conditions, labels, templateMetadata } from './meta.ts';
 import { podSpec } from './pod.ts';
-import { boolean, integer, intOrString, type KindEntry, list, object, oneOf, string } from './types.ts';
+import { boolean, integer, intOrString, type KindEntry, list, object, oneOf, string, withDefault } from './types.ts';
 
-const labelSelector = object({
-  matchLabels: labels,
-  matchExpressions: list(
-    object({
-      'key!': string(),
-      'operator!': oneOf('In', 'NotIn', 'Exists', 'DoesNotExist'),
-      values: list(string()),
-    }),
-  ),
-});
+export const labelSelector = object(
+  {
+    matchLabels: labels,
+    matchExpressions: list(
+      object({
+        'key!': string(),
+        'operator!': oneOf('In', 'NotIn', 'Exists', 'DoesNotExist'),
+        values: list(string()),
+      }),
+    ),
+  },
+  { 'x-kubernetes-map-type': 'atomic' },
+);
+
+export const podTemplate = object({ metadata: templateMetadata, 'spec!': podSpec });
 
 export const appsKinds: readonly KindEntry[] = [
   {
@@ -22,16 +27,22 @@ export const appsKinds: readonly KindEntry[] = [
     nameRule: 'subdomain',
     fields: object({
       'spec!': object({
-        replicas: integer(0),
+        replicas: withDefault(integer(0), 1),
         'selector!': labelSelector,
-        'template!': object({ metadata: templateMetadata, 'spec!': podSpec }),
-        strategy: object({
-          type: oneOf('RollingUpdate', 'Recreate'),
-          rollingUpdate: object({ maxSurge: intOrString, maxUnavailable: intOrString }),
-        }),
+        'template!': podTemplate,
+        strategy: {
+          ...withDefault(
+            object({
+              type: withDefault(oneOf('RollingUpdate', 'Recreate'), 'RollingUpdate'),
+              rollingUpdate: object({ maxSurge: intOrString, maxUnavailable: intOrString }),
+            }),
+            {},
+          ),
+          'x-kubernetes-patch-strategy': 'retainKeys',
+        },
         minReadySeconds: integer(0),
-        progressDeadlineSeconds: integer(0),
-        revisionHistoryLimit: integer(0),
+        progressDeadlineSeconds: withDefault(integer(0), 600),
+        revisionHistoryLimit: withDefault(integer(0), 10),
         paused: boolean,
       }),
       status: object({
@@ -43,7 +54,7 @@ export const appsKinds: readonly KindEntry[] = [
         unavailableReplicas: integer(0),
         terminatingReplicas: integer(0),
         collisionCount: integer(0),
-        conditions: list(condition),
+        conditions,
       }),
     }),
   },

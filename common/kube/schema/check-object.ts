@@ -13,7 +13,7 @@ export type CheckedObject =
 export function checkObject(value: unknown): CheckedObject {
   if (!isObject(value)) {
     return invalid(undefined, [
-      { path: [], at: 'value', message: 'expected an object with apiVersion, kind and metadata' },
+      { path: [], at: 'value', reason: 'type', message: 'expected an object with apiVersion, kind and metadata' },
     ]);
   }
   const header = headerIssues(value);
@@ -54,9 +54,9 @@ function headerIssues(value: Record<string, unknown>): Issue[] {
   for (const name of ['apiVersion', 'kind']) {
     const field = value[name];
     if (field === undefined || field === null) {
-      issues.push({ path: [name], at: 'value', message: 'required field is missing' });
+      issues.push({ path: [name], at: 'value', reason: 'required', message: 'required field is missing' });
     } else if (typeof field !== 'string') {
-      issues.push({ path: [name], at: 'value', message: 'expected a string' });
+      issues.push({ path: [name], at: 'value', reason: 'type', message: 'expected a string' });
     }
   }
   return issues;
@@ -69,12 +69,18 @@ function unknownKind(apiVersion: string, kind: string): Issue {
     return {
       path: ['apiVersion'],
       at: 'value',
+      reason: 'not-supported',
       message: `"${apiVersion}" has no ${kind}: expected ${versions.join(' or ')}`,
     };
   }
   const known = kindTable.map((e) => e.kind.kind);
   const hint = didYouMean(kind, known) || `; expected one of ${known.join(', ')}`;
-  return { path: ['kind'], at: 'value', message: `"${kind}" of ${apiVersion} is not served${hint}` };
+  return {
+    path: ['kind'],
+    at: 'value',
+    reason: 'not-supported',
+    message: `"${kind}" of ${apiVersion} is not served${hint}`,
+  };
 }
 
 /** Null members mean absent; list items stay, because an index must keep its meaning. */

@@ -8,7 +8,7 @@ import {
   serviceAccountKind,
   serviceKind,
 } from '../kinds/core.ts';
-import { condition, label } from './meta.ts';
+import { conditions, label } from './meta.ts';
 import { podSpec, podStatus } from './pod.ts';
 import {
   boolean,
@@ -17,11 +17,13 @@ import {
   type KindEntry,
   list,
   map,
+  mergeList,
   object,
   oneOf,
   open,
   port,
   string,
+  withDefault,
 } from './types.ts';
 
 const base64 = string({
@@ -31,7 +33,7 @@ const base64 = string({
 
 const servicePort = object({
   name: label,
-  protocol: oneOf('TCP', 'UDP', 'SCTP'),
+  protocol: withDefault(oneOf('TCP', 'UDP', 'SCTP'), 'TCP'),
   appProtocol: string(),
   'port!': port,
   targetPort: intOrString,
@@ -39,20 +41,20 @@ const servicePort = object({
 });
 
 const serviceSpec = object({
-  type: oneOf('ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'),
+  type: withDefault(oneOf('ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'), 'ClusterIP'),
   clusterIP: string(),
   clusterIPs: list(string(), { maxItems: 2 }),
   ipFamilies: list(oneOf('IPv4', 'IPv6'), { maxItems: 2 }),
   ipFamilyPolicy: oneOf('SingleStack', 'PreferDualStack', 'RequireDualStack'),
   selector: map(string()),
-  ports: list(servicePort, { 'x-kubernetes-list-map-keys': ['port', 'protocol'] }),
+  ports: mergeList(servicePort, 'port', ['port', 'protocol']),
   externalName: string(),
   externalIPs: list(string()),
   publishNotReadyAddresses: boolean,
   internalTrafficPolicy: oneOf('Cluster', 'Local'),
   externalTrafficPolicy: oneOf('Cluster', 'Local'),
   trafficDistribution: string(),
-  sessionAffinity: oneOf('None', 'ClientIP'),
+  sessionAffinity: withDefault(oneOf('None', 'ClientIP'), 'None'),
   sessionAffinityConfig: open,
   healthCheckNodePort: integer(0, 65_535),
   allocateLoadBalancerNodePorts: boolean,
@@ -68,7 +70,7 @@ export const coreKinds: readonly KindEntry[] = [
     nameRule: 'label',
     fields: object({
       spec: object({ finalizers: list(string()) }),
-      status: object({ phase: string(), conditions: list(condition) }),
+      status: object({ phase: string(), conditions }),
     }),
   },
   {
@@ -87,8 +89,8 @@ export const coreKinds: readonly KindEntry[] = [
       }),
       status: object(
         {
-          addresses: list(object({ 'type!': string(), 'address!': string() })),
-          conditions: list(condition),
+          addresses: mergeList(object({ 'type!': string(), 'address!': string() }), 'type', ['type', 'address']),
+          conditions,
         },
         { 'x-kubernetes-preserve-unknown-fields': true },
       ),
@@ -106,7 +108,7 @@ export const coreKinds: readonly KindEntry[] = [
     nameRule: 'subdomain',
     fields: object({
       automountServiceAccountToken: boolean,
-      secrets: list(open),
+      secrets: mergeList(open, 'name'),
       imagePullSecrets: list(open),
     }),
   },
@@ -116,7 +118,7 @@ export const coreKinds: readonly KindEntry[] = [
     nameRule: 'service',
     fields: object({
       'spec!': serviceSpec,
-      status: object({ conditions: list(condition), loadBalancer: open }),
+      status: object({ conditions, loadBalancer: open }),
     }),
   },
   {
@@ -129,6 +131,11 @@ export const coreKinds: readonly KindEntry[] = [
     kind: secretKind,
     versions: ['v1'],
     nameRule: 'subdomain',
-    fields: object({ type: string(), data: map(base64), stringData: map(string()), immutable: boolean }),
+    fields: object({
+      type: withDefault(string(), 'Opaque'),
+      data: map(base64),
+      stringData: map(string()),
+      immutable: boolean,
+    }),
   },
 ];

@@ -1,5 +1,16 @@
 /** metadata of every object, and the rules for names. */
-import { boolean, integer, list, map, type NameRule, object, open, type StringSchema, string } from './types.ts';
+import {
+  boolean,
+  integer,
+  list,
+  map,
+  mergeList,
+  type NameRule,
+  object,
+  open,
+  type StringSchema,
+  string,
+} from './types.ts';
 
 export const label = string({
   maxLength: 63,
@@ -18,6 +29,10 @@ export const names: Readonly<Record<NameRule, StringSchema>> = {
     maxLength: 63,
     pattern: '^[a-z]([-a-z0-9]*[a-z0-9])?$',
     expects: 'an RFC 1035 label: lower-case letters, digits and "-", beginning with a letter, at most 63',
+  }),
+  path: string({
+    pattern: '^(?!\\.{1,2}$)[^/%]+$',
+    expects: 'a part of a path: neither "/" nor "%", and not "." or ".."',
   }),
 };
 
@@ -60,8 +75,11 @@ export const metadata = (nameRule: NameRule, namespaced: boolean) =>
     creationTimestamp: string(),
     deletionTimestamp: string(),
     deletionGracePeriodSeconds: integer(0),
-    finalizers: list(string()),
-    ownerReferences: list(ownerReference),
+    finalizers: {
+      ...list(string(), { 'x-kubernetes-list-type': 'set' }),
+      'x-kubernetes-patch-strategy': 'merge',
+    },
+    ownerReferences: mergeList(ownerReference, 'uid'),
     managedFields: list(open),
     selfLink: string(),
   });
@@ -78,3 +96,6 @@ export const condition = object({
   lastHeartbeatTime: string({ nullable: true }),
   observedGeneration: { 'x-kubernetes-int-or-string': true },
 });
+
+/** One of each type. */
+export const conditions = mergeList(condition, 'type');

@@ -2,19 +2,22 @@
  * Pods and their template. Fields that no part of Aquifer reads are known here and kept unchecked (`open` and the
  * like), so that a manifest made for a real cluster is accepted and a lab can name what it does not honour.
  */
-import { condition, label, names } from './meta.ts';
+import { conditions, label, names } from './meta.ts';
 import {
   boolean,
   integer,
   intOrString,
   list,
+  looseMergeList,
   map,
+  mergeList,
   type ObjectSchema,
   object,
   oneOf,
   open,
   port,
   string,
+  withDefault,
 } from './types.ts';
 
 const strings = list(string());
@@ -25,13 +28,13 @@ const portName = string({
 });
 const keyRef = object({ name: string(), 'key!': string(), optional: boolean });
 
-const env = list(
+const env = looseMergeList(
   object({
     'name!': string({ minLength: 1 }),
     value: string(),
     valueFrom: object(
       {
-        fieldRef: object({ apiVersion: string(), 'fieldPath!': string() }),
+        fieldRef: object({ apiVersion: withDefault(string(), 'v1'), 'fieldPath!': string() }),
         configMapKeyRef: keyRef,
         secretKeyRef: keyRef,
         resourceFieldRef: open,
@@ -40,15 +43,16 @@ const env = list(
       { atMostOneOf: [['fieldRef', 'configMapKeyRef', 'secretKeyRef', 'resourceFieldRef', 'fileKeyRef']] },
     ),
   }),
+  'name',
 );
 
 const handlers = {
   exec: object({ command: strings }),
   httpGet: object({
-    path: string(),
+    path: withDefault(string(), '/'),
     'port!': intOrString,
     host: string(),
-    scheme: oneOf('HTTP', 'HTTPS'),
+    scheme: withDefault(oneOf('HTTP', 'HTTPS'), 'HTTP'),
     httpHeaders: list(object({ 'name!': string(), 'value!': string() })),
   }),
   tcpSocket: object({ 'port!': intOrString, host: string() }),
@@ -59,10 +63,10 @@ const probe = object(
   {
     ...handlers,
     initialDelaySeconds: integer(0),
-    periodSeconds: integer(1),
-    timeoutSeconds: integer(1),
-    successThreshold: integer(1),
-    failureThreshold: integer(1),
+    periodSeconds: withDefault(integer(1), 10),
+    timeoutSeconds: withDefault(integer(1), 1),
+    successThreshold: withDefault(integer(1), 1),
+    failureThreshold: withDefault(integer(1), 3),
     terminationGracePeriodSeconds: integer(1),
   },
   { atMostOneOf: [['exec', 'httpGet', 'tcpSocket', 'grpc']] },
@@ -77,19 +81,21 @@ const container = object({
   workingDir: string(),
   env,
   envFrom: list(open),
-  ports: list(
+  ports: looseMergeList(
     object({
       name: portName,
       'containerPort!': port,
-      protocol: oneOf('TCP', 'UDP', 'SCTP'),
+      protocol: withDefault(oneOf('TCP', 'UDP', 'SCTP'), 'TCP'),
       hostPort: integer(0, 65_535),
       hostIP: string(),
     }),
+    'containerPort',
+    ['containerPort', 'protocol'],
   ),
   readinessProbe: probe,
   livenessProbe: probe,
   startupProbe: probe,
-  volumeMounts: list(
+  volumeMounts: mergeList(
     object({
       'name!': string(),
       'mountPath!': string({ minLength: 1 }),
@@ -99,9 +105,10 @@ const container = object({
       subPathExpr: string(),
       mountPropagation: string(),
     }),
+    'mountPath',
   ),
-  volumeDevices: list(open),
-  resources: open,
+  volumeDevices: mergeList(open, 'devicePath'),
+  resources: withDefault(open, {}),
   resizePolicy: list(open),
   restartPolicy: string(),
   restartPolicyRules: list(open),
@@ -110,13 +117,13 @@ const container = object({
   stdin: boolean,
   stdinOnce: boolean,
   tty: boolean,
-  terminationMessagePath: string(),
-  terminationMessagePolicy: string(),
+  terminationMessagePath: withDefault(string(), '/dev/termination-log'),
+  terminationMessagePolicy: withDefault(string(), 'File'),
 });
 
 export const podSpec: ObjectSchema = object({
-  'containers!': list(container, { minItems: 1, 'x-kubernetes-list-map-keys': ['name'] }),
-  initContainers: list(container, { 'x-kubernetes-list-map-keys': ['name'] }),
+  'containers!': { ...mergeList(container, 'name'), minItems: 1 },
+  initContainers: mergeList(container, 'name'),
   serviceAccountName: names.subdomain,
   serviceAccount: string(),
   automountServiceAccountToken: boolean,
@@ -130,34 +137,35 @@ export const podSpec: ObjectSchema = object({
   hostnameOverride: string(),
   subdomain: label,
   setHostnameAsFQDN: boolean,
-  restartPolicy: oneOf('Always', 'OnFailure', 'Never'),
-  terminationGracePeriodSeconds: integer(0),
+  restartPolicy: withDefault(oneOf('Always', 'OnFailure', 'Never'), 'Always'),
+  terminationGracePeriodSeconds: withDefault(integer(0), 30),
   activeDeadlineSeconds: integer(1),
-  volumes: list(object({ 'name!': label }, { 'x-kubernetes-preserve-unknown-fields': true }), {
-    'x-kubernetes-list-map-keys': ['name'],
-  }),
-  dnsPolicy: oneOf('ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None'),
+  volumes: {
+    ...mergeList(object({ 'name!': label }, { 'x-kubernetes-preserve-unknown-fields': true }), 'name'),
+    'x-kubernetes-patch-strategy': 'merge,retainKeys',
+  },
+  dnsPolicy: withDefault(oneOf('ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None'), 'ClusterFirst'),
   dnsConfig: open,
-  hostAliases: list(open),
-  securityContext: open,
-  imagePullSecrets: list(open),
+  hostAliases: mergeList(open, 'ip'),
+  securityContext: withDefault(open, {}),
+  imagePullSecrets: mergeList(open, 'name'),
   affinity: open,
   tolerations: list(open),
-  topologySpreadConstraints: list(open),
-  schedulerName: string(),
-  schedulingGates: list(open),
+  topologySpreadConstraints: mergeList(open, 'topologyKey', ['topologyKey', 'whenUnsatisfiable']),
+  schedulerName: withDefault(string(), 'default-scheduler'),
+  schedulingGates: mergeList(open, 'name'),
   priority: integer(),
   priorityClassName: string(),
   preemptionPolicy: string(),
   runtimeClassName: string(),
   readinessGates: list(open),
   overhead: map(intOrString),
-  enableServiceLinks: boolean,
+  enableServiceLinks: withDefault(boolean, true),
   shareProcessNamespace: boolean,
   os: open,
   resources: open,
-  resourceClaims: list(open),
-  ephemeralContainers: list(open),
+  resourceClaims: mergeList(open, 'name'),
+  ephemeralContainers: mergeList(open, 'name'),
 });
 
 const containerStatus = object(
@@ -179,13 +187,13 @@ export const podStatus: ObjectSchema = object(
   {
     phase: oneOf('Pending', 'Running', 'Succeeded', 'Failed', 'Unknown'),
     podIP: string(),
-    podIPs: list(object({ 'ip!': string() })),
+    podIPs: mergeList(object({ 'ip!': string() }), 'ip'),
     hostIP: string(),
-    hostIPs: list(object({ 'ip!': string() })),
+    hostIPs: mergeList(object({ 'ip!': string() }), 'ip'),
     startTime: string(),
     reason: string(),
     message: string(),
-    conditions: list(condition),
+    conditions,
     containerStatuses: list(containerStatus),
     initContainerStatuses: list(containerStatus),
   },

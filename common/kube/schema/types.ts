@@ -8,6 +8,12 @@ interface Common {
   readonly description?: string;
   /** null is a value; elsewhere null means absent, as in the API server. */
   readonly nullable?: true;
+  /** What the API server fills in where the field is absent. */
+  readonly default?: unknown;
+  /** Of a list of objects: strategic merge patches match its items by this field. */
+  readonly 'x-kubernetes-patch-merge-key'?: string;
+  /** Comma-separated: `merge`, `replace`, `retainKeys`. Absent: lists are replaced, objects merged. */
+  readonly 'x-kubernetes-patch-strategy'?: string;
 }
 
 export interface ObjectSchema extends Common {
@@ -17,6 +23,8 @@ export interface ObjectSchema extends Common {
   /** Map: every key not in `properties` has this schema. */
   readonly additionalProperties?: Schema;
   readonly maxProperties?: number;
+  /** Who applies one field of it owns all of it. */
+  readonly 'x-kubernetes-map-type'?: 'atomic' | 'granular';
   /** Keys not in `properties` are kept unchecked. */
   readonly 'x-kubernetes-preserve-unknown-fields'?: true;
   /** At most one of each group of properties is set (`oneof` of api-fields.txt). */
@@ -28,12 +36,18 @@ export interface ArraySchema extends Common {
   readonly items: Schema;
   readonly minItems?: number;
   readonly maxItems?: number;
+  /** Who applies an item owns the item alone (`set`, `map`), or the whole list; `map` where there are keys, else `atomic`. */
+  readonly 'x-kubernetes-list-type'?: 'atomic' | 'set' | 'map';
   /** The values of these fields together are unique in the list. */
   readonly 'x-kubernetes-list-map-keys'?: readonly string[];
+  /** Items with the same keys are merged as one, but a list that repeats them is no mistake. */
+  readonly mayRepeat?: true;
 }
 
 export interface StringSchema extends Common {
   readonly type: 'string';
+  /** `date-time`, `byte` and the like: for clients to read, not checked. */
+  readonly format?: string;
   readonly enum?: readonly string[];
   readonly pattern?: string;
   /** Says in words what `pattern` wants; used in messages. */
@@ -44,6 +58,7 @@ export interface StringSchema extends Common {
 
 export interface NumberSchema extends Common {
   readonly type: 'integer' | 'number';
+  readonly format?: string;
   readonly minimum?: number;
   readonly maximum?: number;
 }
@@ -70,8 +85,8 @@ export interface KindEntry {
   readonly fields: ObjectSchema;
 }
 
-/** RFC 1123 subdomain, RFC 1123 label, or RFC 1035 label (begins with a letter). */
-export type NameRule = 'subdomain' | 'label' | 'service';
+/** RFC 1123 subdomain, RFC 1123 label, RFC 1035 label (begins with a letter), or whatever can be a part of a path. */
+export type NameRule = 'subdomain' | 'label' | 'service' | 'path';
 
 type Properties = Readonly<Record<string, Schema>>;
 
@@ -91,6 +106,22 @@ export const list = (items: Schema, rest: Omit<ArraySchema, 'type' | 'items'> = 
   items,
   ...rest,
 });
+/** A list that strategic merge patches and appliers merge by `key`; items are told apart by `keys`, by default the same. */
+export const mergeList = (items: Schema, key: string, keys: readonly string[] = [key]): ArraySchema => ({
+  type: 'array',
+  items,
+  'x-kubernetes-patch-merge-key': key,
+  'x-kubernetes-patch-strategy': 'merge',
+  'x-kubernetes-list-type': 'map',
+  'x-kubernetes-list-map-keys': keys,
+});
+/** As `mergeList`; a list that repeats keys is no mistake. */
+export const looseMergeList = (items: Schema, key: string, keys?: readonly string[]): ArraySchema => ({
+  ...mergeList(items, key, keys),
+  mayRepeat: true,
+});
+/** `schema`, filled in with `value` where it is absent. */
+export const withDefault = <S extends Schema>(schema: S, value: unknown): S => ({ ...schema, default: value });
 export const map = (values: Schema, rest: Omit<ObjectSchema, 'type'> = {}): ObjectSchema => ({
   type: 'object',
   additionalProperties: values,

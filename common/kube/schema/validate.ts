@@ -5,10 +5,22 @@ import type { ArraySchema, ObjectSchema, Schema, StringSchema } from './types.ts
 
 export type Path = readonly (string | number)[];
 
+/** What kind of mistake it is; names follow the API server's causes. */
+export type IssueReason =
+  | 'required'
+  | 'invalid'
+  | 'type'
+  | 'not-supported'
+  | 'unknown'
+  | 'duplicate'
+  | 'too-many'
+  | 'too-long';
+
 export interface Issue {
   readonly path: Path;
   /** `key`: the field's name is wrong, so point at it; `value`: what it holds. */
   readonly at: 'key' | 'value';
+  readonly reason: IssueReason;
   readonly message: string;
 }
 
@@ -56,7 +68,7 @@ function validateObject(schema: ObjectSchema, value: Record<string, unknown>, pa
   const issues: Issue[] = [];
   const properties = schema.properties ?? {};
   for (const name of schema.required ?? []) {
-    if (get(value, name) === undefined) issues.push(bad([...path, name], 'required field is missing'));
+    if (get(value, name) === undefined) issues.push(bad([...path, name], 'required field is missing', 'required'));
   }
   for (const [name, member] of Object.entries(value)) {
     const known = get(properties, name) as Schema | undefined;
@@ -70,13 +82,16 @@ function validateObject(schema: ObjectSchema, value: Record<string, unknown>, pa
       issues.push({
         path: [...path, name],
         at: 'key',
+        reason: 'unknown',
         message: `unknown field${didYouMean(name, names) || `; ${expected}`}`,
       });
     }
   }
   const { maxProperties } = schema;
   if (maxProperties !== undefined && Object.keys(value).length > maxProperties) {
-    issues.push(bad(path, `has ${Object.keys(value).length} entries; at most ${maxProperties} are allowed`));
+    issues.push(
+      bad(path, `has ${Object.keys(value).length} entries; at most ${maxProperties} are allowed`, 'too-many'),
+    );
   }
   for (const group of schema.atMostOneOf ?? []) {
     const set = group.filter((name) => get(value, name) !== undefined);
@@ -92,18 +107,26 @@ function validateArray(schema: ArraySchema, value: readonly unknown[], path: Pat
     issues.push(bad(path, `has ${value.length} items; at least ${minItems} expected`));
   }
   if (maxItems !== undefined && value.length > maxItems) {
-    issues.push(bad(path, `has ${value.length} items; at most ${maxItems} are allowed`));
+    issues.push(bad(path, `has ${value.length} items; at most ${maxItems} are allowed`, 'too-many'));
   }
   value.forEach((item, i) => {
     issues.push(...validate(schema.items, item, [...path, i]));
   });
+  if (schema['x-kubernetes-list-type'] === 'set') {
+    const seen = new Set<string>();
+    value.forEach((item, i) => {
+      const id = JSON.stringify(item);
+      if (seen.has(id)) issues.push(bad([...path, i], `${show(item)} is in the list already`, 'duplicate'));
+      seen.add(id);
+    });
+  }
   const keys = schema['x-kubernetes-list-map-keys'];
-  if (keys !== undefined) {
+  if (keys !== undefined && !schema.mayRepeat) {
     const seen = new Set<string>();
     value.forEach((item, i) => {
       if (!isObject(item)) return;
       const id = JSON.stringify(keys.map((k) => get(item, k) ?? null));
-      if (seen.has(id)) issues.push(bad([...path, i], `another item has the same ${keys.join(' and ')}`));
+      if (seen.has(id)) issues.push(bad([...path, i], `another item has the same ${keys.join(' and ')}`, 'duplicate'));
       seen.add(id);
     });
   }
@@ -113,7 +136,7 @@ function validateArray(schema: ArraySchema, value: readonly unknown[], path: Pat
 function validateString(schema: StringSchema, value: string, path: Path): Issue[] {
   if (schema.enum !== undefined && !schema.enum.includes(value)) {
     const expected = `expected one of ${schema.enum.map((v) => JSON.stringify(v)).join(', ')}`;
-    return [bad(path, `${show(value)} is not allowed: ${expected}${didYouMean(value, schema.enum)}`)];
+    return [bad(path, `${show(value)} is not allowed: ${expected}${didYouMean(value, schema.enum)}`, 'not-supported')];
   }
   // Lengths count code points, as the API server counts.
   const length = schema.minLength === undefined && schema.maxLength === undefined ? 0 : [...value].length;
@@ -121,7 +144,7 @@ function validateString(schema: StringSchema, value: string, path: Path): Issue[
     return [bad(path, schema.minLength === 1 ? 'must not be empty' : `is shorter than ${schema.minLength} characters`)];
   }
   if (schema.maxLength !== undefined && length > schema.maxLength) {
-    return [bad(path, `is ${length} characters long; at most ${schema.maxLength} are allowed`)];
+    return [bad(path, `is ${length} characters long; at most ${schema.maxLength} are allowed`, 'too-long')];
   }
   if (schema.pattern !== undefined && !regex(schema.pattern).test(value)) {
     return [bad(path, `${show(value)} does not fit: expected ${schema.expects ?? `a match of ${schema.pattern}`}`)];
@@ -149,12 +172,12 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function bad(path: Path, message: string): Issue {
-  return { path, at: 'value', message };
+function bad(path: Path, message: string, reason: IssueReason = 'invalid'): Issue {
+  return { path, at: 'value', reason, message };
 }
 
 function wrongType(expected: string, value: unknown, path: Path): Issue {
-  return bad(path, `expected ${expected}, found ${describe(value)}`);
+  return bad(path, `expected ${expected}, found ${describe(value)}`, 'type');
 }
 
 function describe(value: unknown): string {

@@ -46,12 +46,11 @@ export interface Column {
   readonly value: (object: ApiObject) => string | number | boolean | null;
 }
 
-/**
- * What a kind does beyond its schema. Hooks change the object in place; it belongs to the request. They run after decoding and
- * constant defaults, before admission.
- */
+/** What a kind does beyond its schema. Hooks change the object in place; it belongs to the request. */
 export interface Strategy {
-  /** Fills what depends on other fields, and takes away what clients cannot set. */
+  /** Defaults that depend on other fields; after those of the schema, whenever a client sends the object. */
+  readonly fillIn?: (object: ApiObject) => void;
+  /** Sets what only the server decides, after mutating admission; a status begins here. */
   readonly prepareCreate?: (object: ApiObject) => void;
   readonly prepareUpdate?: (object: ApiObject, old: ApiObject) => void;
   /** Rules that the schema cannot say. `old` is undefined at creation. */
@@ -72,6 +71,8 @@ export interface Resource extends GroupResource {
   readonly verbs: readonly Verb[];
   /** The whole object, with apiVersion, kind and metadata. */
   readonly schema: ObjectSchema;
+  /** metadata.generation counts the changes of everything but metadata and status. */
+  readonly hasGeneration: boolean;
   /** It has a status that only the subresource writes. */
   readonly hasStatus: boolean;
   readonly scale: ScalePaths | undefined;

@@ -1,6 +1,6 @@
 /** JSON merge patch (RFC 7386). */
 import { isDeepStrictEqual } from 'node:util';
-import { isObject } from '../schema/validate.ts';
+import { isObject } from './schema/validate.ts';
 
 /** Section 2 of the RFC: null removes, objects merge, everything else replaces. Neither argument is changed. */
 export function applyMergePatch(target: unknown, patch: unknown): unknown {

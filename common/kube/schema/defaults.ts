@@ -1,0 +1,35 @@
+/** Fills in what the schema says an absent field means. */
+import type { ObjectSchema, Schema } from './types.ts';
+import { isObject } from './validate.ts';
+
+/** Changes `value` in place. Members that are null count as absent unless the schema is nullable, and are taken away. */
+export function applyDefaults(schema: Schema, value: unknown): void {
+  if (schema.type === 'array' && Array.isArray(value)) {
+    if (mayHaveDefaults(schema.items)) for (const item of value) applyDefaults(schema.items, item);
+  } else if (schema.type === 'object' && isObject(value)) {
+    applyToObject(schema, value);
+  }
+}
+
+function applyToObject(schema: ObjectSchema, value: Record<string, unknown>): void {
+  const { properties = {}, additionalProperties } = schema;
+  for (const [name, property] of Object.entries(properties)) {
+    const present = Object.hasOwn(value, name);
+    if (present && value[name] === null && !property.nullable) delete value[name];
+    if (property.default !== undefined && (!present || value[name] === undefined)) {
+      value[name] = structuredClone(property.default);
+    }
+    if (Object.hasOwn(value, name)) applyDefaults(property, value[name]);
+  }
+  if (additionalProperties === undefined) return;
+  for (const [name, member] of Object.entries(value)) {
+    if (Object.hasOwn(properties, name)) continue;
+    if (member === null && !additionalProperties.nullable) delete value[name];
+    else applyDefaults(additionalProperties, member);
+  }
+}
+
+/** Scalars have nothing inside to fill or to take away. */
+function mayHaveDefaults(schema: Schema): boolean {
+  return schema.type === 'object' || schema.type === 'array';
+}

@@ -1,0 +1,129 @@
+/** The API server put together. Everything it touches is handed in or named by its configuration. */
+import { randomUUID } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { join, resolve } from 'node:path';
+import { Registry as MetricsRegistry } from 'prom-client';
+import type { Clock } from '../../common/core/clock.ts';
+import { createLogger, type LogSink } from '../../common/core/log.ts';
+import { Admission } from './admission/admission.ts';
+import { firstOf } from './authn/authenticator.ts';
+import { staticTokens } from './authn/static-tokens.ts';
+import { administrators, anyOf, basicAuthorizer } from './authz/authorizer.ts';
+import type { ApiServerConfig } from './config.ts';
+import type { SubresourceInfo } from './discovery/groups.ts';
+import { createPaths } from './discovery/paths.ts';
+import type { ApiRequest, Handler } from './http/api-request.ts';
+import { defaultLimits } from './http/limits.ts';
+import type { PathRequest, ResourceRequest } from './http/request-info.ts';
+import { type HttpServer, startHttpServer } from './http/server.ts';
+import { builtInResources } from './kinds/table.ts';
+import { loadCredentials, replaceFile } from './pki/credentials.ts';
+import { kubeconfig } from './pki/kubeconfig.ts';
+import { Registry } from './resources/registry.ts';
+import type { Resource } from './resources/resource.ts';
+import { createEndpoints } from './rest/endpoints.ts';
+import { Rest } from './rest/rest.ts';
+import { openSqliteJournal } from './storage/sqlite-journal.ts';
+import { openStore } from './storage/store.ts';
+
+export interface ApiServerDependencies {
+  readonly clock: Clock;
+  readonly sink: LogSink;
+}
+
+export interface ApiServer {
+  /** As bound. */
+  readonly addresses: readonly AddressInfo[];
+  /** Path of the administrator's kubeconfig. */
+  readonly kubeconfig: string;
+  stop(): Promise<void>;
+}
+
+export const kubeconfigFile = 'kubeconfig';
+
+/** Resolves when it serves. MeshError CONFIG. */
+export async function startApiServer(config: ApiServerConfig, deps: ApiServerDependencies): Promise<ApiServer> {
+  const { clock, sink } = deps;
+  const log = createLogger(sink, 'apiserver');
+  const dataDir = resolve(config.dataDir);
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const pkiLog = createLogger(sink, 'apiserver::pki');
+  const credentials = await loadCredentials({ dataDir, addresses: ownAddresses(), clock, log: pkiLog });
+  const store = await openStore(openSqliteJournal(dataDir));
+  const registry = new Registry(builtInResources);
+  const rest = new Rest({ store, admission: new Admission([]), clock, newUid: randomUUID });
+  const metrics = new MetricsRegistry();
+  let server: HttpServer | undefined;
+  const onResource = createEndpoints({ registry, rest, special: new Map() });
+  const onPath = createPaths({
+    registry,
+    subresources: subresourcesOf,
+    address: () => (server === undefined ? '' : hostPort(server.addresses[0]!)),
+    metrics: async () => ({ contentType: metrics.contentType, text: await metrics.metrics() }),
+    notReady: () => undefined,
+  });
+  const handler: Handler = (request) =>
+    request.info.kind === 'resource'
+      ? onResource(request as ApiRequest<ResourceRequest>)
+      : onPath(request as ApiRequest<PathRequest>);
+  try {
+    server = await startHttpServer({
+      key: credentials.key,
+      certificate: credentials.certificate,
+      clientCa: credentials.certificateAuthority,
+      listen: config.listen,
+      authenticator: firstOf([
+        staticTokens(
+          new Map([
+            [
+              credentials.adminToken,
+              { name: 'admin', uid: '', groups: [administrators, 'system:authenticated'], extra: {} },
+            ],
+          ]),
+        ),
+      ]),
+      authorizer: anyOf([basicAuthorizer]),
+      handler,
+      limits: defaultLimits,
+      clock,
+      log: createLogger(sink, 'apiserver::http'),
+    });
+  } catch (e) {
+    await store.close();
+    throw e;
+  }
+  const path = join(dataDir, kubeconfigFile);
+  const text = kubeconfig({
+    server: `https://${hostPort(server.addresses[0]!)}`,
+    certificateAuthority: credentials.certificateAuthority,
+    token: credentials.adminToken,
+  });
+  await replaceFile(path, text, dataDir);
+  log.info('serving', { addresses: server.addresses.map(hostPort).join(','), kubeconfig: path });
+  const running = server;
+  return {
+    addresses: running.addresses,
+    kubeconfig: path,
+    async stop() {
+      await running.stop();
+      await store.close();
+    },
+  };
+}
+
+/** As a client on this machine reaches it. */
+function hostPort({ address, port, family }: AddressInfo): string {
+  if (address === '::' || address === '0.0.0.0') return `127.0.0.1:${port}`;
+  return family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+function ownAddresses(): readonly string[] {
+  return Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map((a) => a.address));
+}
+
+function subresourcesOf(resource: Resource): readonly SubresourceInfo[] {
+  const { group, version, kind } = resource;
+  return resource.hasStatus ? [{ name: 'status', group, version, kind, verbs: ['get', 'patch', 'update'] }] : [];
+}

@@ -1,0 +1,171 @@
+/** Replies as text. Lists come in pieces, so that none of them is held whole. */
+import { stringify } from 'yaml';
+import type { ListMeta, WatchItem } from '../http/api-request.ts';
+import type { ApiObject } from '../objects.ts';
+import { apiVersionOf, type Resource } from '../resources/resource.ts';
+import type { Stored } from '../storage/types.ts';
+import { columnDefinitions, type IncludeObject, partial, rowOf } from '../tables/render.ts';
+import type { Representation } from './negotiate.ts';
+
+export interface TableOptions {
+  readonly include: IncludeObject;
+  /** Ms since the epoch. */
+  readonly now: number;
+}
+
+export function contentTypeOf({ format }: Representation): string {
+  return `application/${format}`;
+}
+
+export function encodeValue({ format, pretty }: Representation, value: unknown): string {
+  if (format === 'yaml') return stringify(value, { aliasDuplicateObjects: false });
+  return pretty ? `${JSON.stringify(value, undefined, 2)}\n` : JSON.stringify(value);
+}
+
+export function encodeObject(form: Representation, resource: Resource, json: string, table: TableOptions): string {
+  const text = inVersion(json, resource);
+  if (form.as === 'object' && form.format === 'json' && !form.pretty) return text;
+  const object = JSON.parse(text) as ApiObject;
+  switch (form.as) {
+    case 'object':
+      return encodeValue(form, object);
+    case 'metadata':
+      return encodeValue(form, partial(object));
+    case 'table':
+      return encodeValue(
+        form,
+        tableOf(resource, [object], { resourceVersion: object.metadata.resourceVersion ?? '' }, table, true),
+      );
+  }
+}
+
+export function* encodeList(
+  form: Representation,
+  resource: Resource,
+  items: readonly Stored[],
+  metadata: ListMeta,
+  table: TableOptions,
+): Generator<string> {
+  if (form.format === 'yaml' || form.pretty) {
+    yield encodeValue(
+      form,
+      JSON.parse(
+        [...encodeList({ ...form, format: 'json', pretty: false }, resource, items, metadata, table)].join(''),
+      ),
+    );
+    return;
+  }
+  const [head, each] = listForm(form, resource, metadata, table);
+  yield head;
+  for (let i = 0; i < items.length; i++) {
+    const text = each(items[i]!);
+    yield i === 0 ? text : `,${text}`;
+  }
+  yield ']}';
+}
+
+/** Everything up to the first item, and how an item is written. */
+function listForm(
+  form: Representation,
+  resource: Resource,
+  metadata: ListMeta,
+  table: TableOptions,
+): readonly [string, (item: Stored) => string] {
+  const header = (apiVersion: string, kind: string) => JSON.stringify({ kind, apiVersion, metadata }).slice(0, -1);
+  switch (form.as) {
+    case 'object':
+      return [
+        `${header(apiVersionOf(resource), resource.listKind)},"items":[`,
+        (item) => inVersion(item.json, resource),
+      ];
+    case 'metadata':
+      return [
+        `${header('meta.k8s.io/v1', 'PartialObjectMetadataList')},"items":[`,
+        (item) => JSON.stringify(partial(JSON.parse(item.json) as ApiObject)),
+      ];
+    case 'table': {
+      const columns = JSON.stringify(columnDefinitions(resource));
+      return [
+        `${header('meta.k8s.io/v1', 'Table')},"columnDefinitions":${columns},"rows":[`,
+        (item) => JSON.stringify(rowOf(resource, JSON.parse(item.json) as ApiObject, table.now, table.include)),
+      ];
+    }
+  }
+}
+
+function tableOf(
+  resource: Resource,
+  objects: readonly ApiObject[],
+  metadata: ListMeta,
+  table: TableOptions,
+  head: boolean,
+): object {
+  return {
+    kind: 'Table',
+    apiVersion: 'meta.k8s.io/v1',
+    metadata,
+    columnDefinitions: head ? columnDefinitions(resource) : null,
+    rows: objects.map((o) => rowOf(resource, o, table.now, table.include)),
+  };
+}
+
+/** Encoded events of a version, by their type, for all watches that take it as JSON. */
+const encoded = new WeakMap<Stored, Map<string, Buffer>>();
+
+/** `first`: of a watch of tables, which tells its columns once. */
+export function encodeEvent(
+  form: Representation,
+  resource: Resource,
+  item: WatchItem,
+  table: TableOptions,
+  first: boolean,
+): Buffer | string {
+  if (item.type === 'BOOKMARK')
+    return `${JSON.stringify({ type: 'BOOKMARK', object: bookmark(form, resource, item) })}\n`;
+  const { type, object } = item;
+  if (form.as === 'object') {
+    let forms = encoded.get(object);
+    if (forms === undefined) {
+      forms = new Map();
+      encoded.set(object, forms);
+    }
+    const id = `${type} ${resource.version}`;
+    let bytes = forms.get(id);
+    if (bytes === undefined) {
+      bytes = Buffer.from(`{"type":"${type}","object":${inVersion(object.json, resource)}}\n`);
+      forms.set(id, bytes);
+    }
+    return bytes;
+  }
+  const parsed = JSON.parse(inVersion(object.json, resource)) as ApiObject;
+  const shown =
+    form.as === 'metadata'
+      ? partial(parsed)
+      : tableOf(resource, [parsed], { resourceVersion: String(object.revision) }, table, first);
+  return `${JSON.stringify({ type, object: shown })}\n`;
+}
+
+function bookmark(form: Representation, resource: Resource, item: WatchItem & { type: 'BOOKMARK' }): object {
+  const annotations = item.initialEnd ? { annotations: { 'k8s.io/initial-events-end': 'true' } } : {};
+  const metadata = { resourceVersion: item.revision, creationTimestamp: null, ...annotations };
+  switch (form.as) {
+    case 'object':
+      return { kind: resource.kind, apiVersion: apiVersionOf(resource), metadata };
+    case 'metadata':
+      return { kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata };
+    case 'table':
+      return {
+        kind: 'Table',
+        apiVersion: 'meta.k8s.io/v1',
+        metadata: { resourceVersion: item.revision },
+        columnDefinitions: null,
+        rows: [{ cells: [], object: { kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata } }],
+      };
+  }
+}
+
+/** The same object under the version that was asked for; stored text begins with its apiVersion. */
+function inVersion(json: string, resource: Resource): string {
+  const wanted = `{"apiVersion":"${apiVersionOf(resource)}"`;
+  return json.startsWith(wanted) ? json : wanted + json.slice(json.indexOf('"', '{"apiVersion":"'.length) + 1);
+}

@@ -1,0 +1,36 @@
+/** Reads a request's body within limits. */
+import type { Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { ApiError, badRequest, tooLarge } from '../status.ts';
+import type { Limits } from './limits.ts';
+
+/** ApiError 408, 413; 400 for what is not gzip although it says so. */
+export function readBody(source: Readable, encoding: string | undefined, limits: Limits): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const body = encoding === 'gzip' ? source.pipe(createGunzip()) : source;
+    const fail = (error: unknown) => {
+      clearTimeout(timer);
+      // The rest is read and dropped, so that the client sees the answer instead of a reset.
+      body.removeAllListeners('data');
+      body.resume();
+      reject(error);
+    };
+    const timer = setTimeout(
+      () => fail(new ApiError(408, 'Timeout', `the body did not arrive in ${limits.bodyTime / 1000} s`)),
+      limits.bodyTime,
+    );
+    body.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > limits.body) fail(tooLarge(limits.body));
+      else chunks.push(chunk);
+    });
+    body.on('end', () => {
+      clearTimeout(timer);
+      resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
+    });
+    body.on('error', (e) => fail(badRequest(`the body cannot be read: ${e.message}`)));
+    source.on('close', () => fail(badRequest('the client went before its body was complete')));
+  });
+}

@@ -1,0 +1,86 @@
+/** Bodies to values: JSON and YAML; protobuf where the kind's numbers are known (codec/protobuf). */
+import { parseDocument } from 'yaml';
+import { describeError } from '../../../common/core/errors.ts';
+import { badRequest, unsupportedMediaType } from '../status.ts';
+
+/** Objects nest some 30 deep; what goes deeper is meant to exhaust a stack. */
+const depthLimit = 256;
+
+export const jsonTypes = ['application/json', 'application/yaml'];
+
+/** ApiError 400, 415. */
+export function decodeBody(contentType: string, body: Buffer): unknown {
+  switch (mediaType(contentType)) {
+    case '':
+    case 'application/json':
+    case 'text/json':
+      return decodeJson(body);
+    case 'application/yaml':
+    case 'text/yaml':
+    case 'application/x-yaml':
+      return decodeYaml(body);
+    default:
+      throw unsupportedMediaType(contentType, jsonTypes);
+  }
+}
+
+/** Without parameters, in lower case. */
+export function mediaType(header: string): string {
+  return header.split(';', 1)[0]!.trim().toLowerCase();
+}
+
+export function decodeJson(body: Buffer): unknown {
+  checkDepth(body);
+  const text = body.toString('utf8');
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (e) {
+    throw badRequest(`the body is not JSON: ${describeError(e)}`);
+  }
+  checkNames(text, value);
+  return value;
+}
+
+export function decodeYaml(body: Buffer): unknown {
+  const text = body.toString('utf8');
+  let value: unknown;
+  try {
+    const document = parseDocument(text, { maxAliasCount: 100, version: '1.2' } as object);
+    if (document.errors.length > 0) throw document.errors[0];
+    value = document.toJS({ maxAliasCount: 100 });
+  } catch (e) {
+    throw badRequest(`the body is not YAML: ${describeError(e)}`);
+  }
+  // Anchors can make a small text deep.
+  checkDepth(Buffer.from(JSON.stringify(value) ?? ''));
+  checkNames(text, value);
+  return value;
+}
+
+/** Counts brackets outside of strings, before anything recurses over the value. */
+function checkDepth(json: Buffer): void {
+  let depth = 0;
+  let inString = false;
+  for (let i = 0; i < json.length; i++) {
+    const c = json[i];
+    if (inString) {
+      if (c === 0x5c) i++;
+      else if (c === 0x22) inString = false;
+    } else if (c === 0x22) inString = true;
+    else if (c === 0x7b || c === 0x5b) {
+      if (++depth > depthLimit) throw badRequest(`the body nests deeper than ${depthLimit} levels`);
+    } else if (c === 0x7d || c === 0x5d) depth--;
+  }
+}
+
+/** A member `__proto__` would change what every other member means once an object is copied. */
+function checkNames(text: string, value: unknown): void {
+  if (/__proto__|\\u/i.test(text) && hasProto(value)) throw badRequest('no field can have the name "__proto__"');
+}
+
+function hasProto(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  if (Object.hasOwn(value, '__proto__')) return true;
+  return Object.values(value).some(hasProto);
+}

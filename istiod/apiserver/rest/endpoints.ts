@@ -1,0 +1,164 @@
+/** Requests on resources: from a parsed request to what Rest does, and back to a reply. */
+import type { Reply, ResourceApiRequest } from '../http/api-request.ts';
+import type { ApiObject } from '../objects.ts';
+import type { Registry } from '../resources/registry.ts';
+import type { Resource } from '../resources/resource.ts';
+import { badRequest, methodNotAllowed, noSuchPath, success } from '../status.ts';
+import { decodeBody } from './decode.ts';
+import { acceptObject } from './incoming.ts';
+import { list, selectionOf, watch } from './listing.ts';
+import { deleteOptions, type WriteOptions, writeOptions } from './options.ts';
+import { decodePatch, patched } from './patching.ts';
+import type { Rest, WriteContext } from './rest.ts';
+
+/** What a subresource (or a resource that stores nothing) does with a request. */
+export type Endpoint = (request: ResourceApiRequest, resource: Resource) => Promise<Reply>;
+
+export interface EndpointsOptions {
+  readonly registry: Registry;
+  readonly rest: Rest;
+  /** By `group/resource/subresource`: `/pods/log`, `authorization.k8s.io/subjectaccessreviews/`. They come before what every resource has. */
+  readonly special: ReadonlyMap<string, Endpoint>;
+}
+
+export function createEndpoints(options: EndpointsOptions): (request: ResourceApiRequest) => Promise<Reply> {
+  const { registry, special } = options;
+  return async (request) => {
+    const { info } = request;
+    const resource = registry.find(info.group, info.version, info.resource);
+    if (resource === undefined) throw noSuchPath();
+    if (!resource.namespaced && info.namespace !== '' && info.resource !== 'namespaces') throw noSuchPath();
+    const endpoint = special.get(`${info.group}/${info.resource}/${info.subresource}`);
+    if (endpoint !== undefined) return endpoint(request, resource);
+    if (info.subresource === '') return onObjects(options, request, resource);
+    if (info.subresource === 'status' && resource.hasStatus) return onStatus(options, request, resource);
+    throw noSuchPath();
+  };
+}
+
+async function onObjects({ rest }: EndpointsOptions, request: ResourceApiRequest, resource: Resource): Promise<Reply> {
+  const { info, query } = request;
+  const { verb, name } = info;
+  if (!resource.verbs.includes(verb)) throw methodNotAllowed(resource, verb);
+  const namespace = resource.namespaced ? info.namespace : '';
+  switch (verb) {
+    case 'get':
+      return { kind: 'object', code: 200, resource, json: rest.get(resource, namespace, name).json };
+    case 'list': {
+      const { items, metadata } = list(rest.store, resource, selectionOf(resource, namespace, name, query), query);
+      return { kind: 'list', resource, items, metadata };
+    }
+    case 'watch':
+      return {
+        kind: 'watch',
+        resource,
+        watch: watch(rest.store, resource, selectionOf(resource, namespace, name, query), query),
+      };
+    case 'create': {
+      if (name !== '') throw methodNotAllowed(resource, 'POST on a name');
+      if (resource.namespaced && namespace === '')
+        throw badRequest('an object of this resource is created in a namespace');
+      const context = contextOf(request, resource);
+      const object = acceptObject(
+        decodeBody(request.headers['content-type'] ?? '', await request.body()),
+        { resource, namespace, name: '' },
+        context.options.fieldValidation,
+        request.warn,
+      );
+      const { json } = await rest.create(context, object);
+      return { kind: 'object', code: 201, resource, json };
+    }
+    case 'update':
+    case 'patch':
+      return write({ rest, request, resource, subresource: '' });
+    case 'delete': {
+      const options = deleteOptions(query, await bodyOf(request));
+      const context = contextOf(request, resource, options.dryRun);
+      const { json, uid, gone } = await rest.delete(context, name, options);
+      if (!gone) return { kind: 'object', code: 200, resource, json };
+      const { group, resource: kind } = resource;
+      return { kind: 'value', code: 200, value: success({ name, ...(group === '' ? {} : { group }), kind, uid }) };
+    }
+    case 'deletecollection': {
+      const options = deleteOptions(query, await bodyOf(request));
+      const context = contextOf(request, resource, options.dryRun);
+      const { items, metadata } = list(rest.store, resource, selectionOf(resource, namespace, '', query), query);
+      for (const { key } of items) {
+        await rest.delete({ ...context, namespace: key.namespace }, key.name, options).catch(ignoreMissing);
+      }
+      return { kind: 'list', resource, items, metadata };
+    }
+  }
+}
+
+async function onStatus({ rest }: EndpointsOptions, request: ResourceApiRequest, resource: Resource): Promise<Reply> {
+  const { verb, name, namespace } = request.info;
+  if (verb === 'get') return { kind: 'object', code: 200, resource, json: rest.get(resource, namespace, name).json };
+  if (verb === 'update' || verb === 'patch') return write({ rest, request, resource, subresource: 'status' });
+  throw methodNotAllowed(resource, verb);
+}
+
+interface WriteRequest {
+  readonly rest: Rest;
+  readonly request: ResourceApiRequest;
+  readonly resource: Resource;
+  readonly subresource: string;
+}
+
+/** PUT and PATCH. */
+async function write({ rest, request, resource, subresource }: WriteRequest): Promise<Reply> {
+  const { info, headers } = request;
+  const namespace = resource.namespaced ? info.namespace : '';
+  const context = { ...contextOf(request, resource), subresource };
+  const { fieldValidation } = context.options;
+  const place = { resource, namespace, name: info.name };
+  const accept = (value: unknown): ApiObject => acceptObject(value, place, fieldValidation, request.warn);
+  const body = await request.body();
+  const contentType = headers['content-type'] ?? '';
+  if (info.verb === 'update') {
+    const sent = decodeBody(contentType, body);
+    const { json } = await rest.update(context, info.name, () => accept(structuredClone(sent)), false);
+    return { kind: 'object', code: 200, resource, json };
+  }
+  const patch = decodePatch(contentType, body, resource);
+  if (patch.kind === 'apply') throw badRequest('server-side apply is not served yet');
+  const { json } = await rest.update(
+    context,
+    info.name,
+    (current) => {
+      const next = accept(patched(resource, patch, current!));
+      // A patch is of whatever is there, unless it names a version.
+      if (next.metadata.resourceVersion === current!.metadata.resourceVersion) delete next.metadata.resourceVersion;
+      return next;
+    },
+    false,
+  );
+  return { kind: 'object', code: 200, resource, json };
+}
+
+function contextOf(request: ResourceApiRequest, resource: Resource, dryRun?: boolean): WriteContext {
+  const { info, query, headers, user, warn } = request;
+  // Deletions name dryRun in the body too, and it is read there.
+  const options: WriteOptions =
+    dryRun === undefined
+      ? writeOptions(query, headers['user-agent'])
+      : { ...writeOptions(new URLSearchParams(), headers['user-agent']), dryRun };
+  return {
+    resource,
+    namespace: resource.namespaced ? info.namespace : '',
+    subresource: info.subresource,
+    user,
+    options,
+    warn,
+  };
+}
+
+async function bodyOf(request: ResourceApiRequest): Promise<unknown> {
+  const body = await request.body();
+  return body.length === 0 ? undefined : decodeBody(request.headers['content-type'] ?? '', body);
+}
+
+function ignoreMissing(e: unknown): void {
+  const missing = e instanceof Error && 'status' in e && (e.status as { code?: number }).code === 404;
+  if (!missing) throw e;
+}

@@ -1,0 +1,72 @@
+/** What a client sent as an object of a resource: its header checked, unknown fields judged, defaults filled in. */
+import { applyDefaults } from '../../../common/kube/schema/defaults.ts';
+import { pruneUnknown } from '../../../common/kube/schema/prune.ts';
+import { formatPath, isObject } from '../../../common/kube/schema/validate.ts';
+import type { ApiObject } from '../objects.ts';
+import { apiVersionOf, type Resource } from '../resources/resource.ts';
+import { badRequest } from '../status.ts';
+import type { FieldValidation } from './options.ts';
+
+export interface Place {
+  readonly resource: Resource;
+  /** Of the path; empty for cluster-scoped objects. */
+  readonly namespace: string;
+  /** Of the path; empty at a creation. */
+  readonly name: string;
+}
+
+/** ApiError 400. The object is the caller's to change. */
+export function acceptObject(
+  value: unknown,
+  place: Place,
+  judge: FieldValidation,
+  warn: (text: string) => void,
+): ApiObject {
+  const { resource } = place;
+  if (!isObject(value)) throw badRequest('the body is not an object');
+  checkHeader(value, resource);
+  const { apiVersion: _version, kind: _kind, metadata, ...rest } = value;
+  if (metadata !== undefined && metadata !== null && !isObject(metadata)) throw badRequest('metadata is not an object');
+  const object: ApiObject = {
+    apiVersion: apiVersionOf(resource),
+    kind: resource.kind,
+    metadata: { ...metadata },
+    ...rest,
+  };
+  checkPlace(object, place);
+  const unknown = pruneUnknown(resource.schema, object).map(
+    (path) => `unknown field ${JSON.stringify(formatPath(path))}`,
+  );
+  if (unknown.length > 0 && judge === 'Strict') throw badRequest(`strict decoding error: ${unknown.join(', ')}`);
+  if (judge === 'Warn') for (const text of unknown) warn(text);
+  applyDefaults(resource.schema, object);
+  resource.strategy.fillIn?.(object);
+  return object;
+}
+
+function checkHeader(value: Readonly<Record<string, unknown>>, resource: Resource): void {
+  const expected = { apiVersion: apiVersionOf(resource), kind: resource.kind };
+  for (const field of ['apiVersion', 'kind'] as const) {
+    const found = value[field];
+    if (found === undefined || found === '') continue;
+    if (found !== expected[field]) {
+      throw badRequest(
+        `${field} of the body is ${JSON.stringify(found)}, and the path wants ${JSON.stringify(expected[field])}`,
+      );
+    }
+  }
+}
+
+function checkPlace({ metadata }: ApiObject, { resource, namespace, name }: Place): void {
+  if (resource.namespaced) {
+    if ((metadata.namespace ?? '') === '') metadata.namespace = namespace;
+    else if (metadata.namespace !== namespace) {
+      throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
+    }
+  } else delete metadata.namespace;
+  if (name === '') return;
+  if ((metadata.name ?? '') === '') metadata.name = name;
+  else if (metadata.name !== name) {
+    throw badRequest(`the name of the object (${metadata.name}) does not match the name on the URL (${name})`);
+  }
+}
