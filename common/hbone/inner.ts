@@ -8,7 +8,7 @@ import type { ConnectHeaders, HbonePoolOptions, InnerTarget, OutboundTunnel } fr
 
 /** `onStarted` and `onClosed` are called once each, the second also after a failure past the first. Never leaves the carrier open. */
 export async function connectInner(
-  options: Pick<HbonePoolOptions, 'clock' | 'certificate' | 'revocation'>,
+  options: Pick<HbonePoolOptions, 'clock' | 'certificate' | 'revocation' | 'wire'>,
   carrier: Duplex,
   target: InnerTarget,
   headers: ConnectHeaders,

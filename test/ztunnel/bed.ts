@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { systemClock } from '../../common/core/clock.ts';
 import { createLogger, LogLevels, type LogSink } from '../../common/core/log.ts';
+import type { MeshAddress } from '../../common/mesh/types.ts';
 import { ip, networkAddress, serves, service, workload } from '../../common/testing/builders.ts';
 import { until } from '../../common/testing/until.ts';
 import { seqpacketConnect } from '../../native/index.ts';
@@ -32,6 +33,16 @@ export const pods = {
   a: workload({ name: 'a', serviceAccount: 'a', addresses: [ip(address.a)] }),
   b: workload({ name: 'b', serviceAccount: 'b', addresses: [ip(address.b)], services: serves(echoService) }),
 } as const;
+
+/** For `Bed.run`: connects, says hello, prints what comes back or the error. */
+export const call = `
+const s = require('node:net').connect({ host: process.argv[1], port: +process.argv[2] });
+let got = '';
+s.on('data', (d) => { got += d; if (got.endsWith('hello')) s.end(); });
+s.on('close', () => console.log(got.replace('\\n', ' ')));
+s.on('error', (e) => console.log(e.code));
+s.write('hello');
+setTimeout(() => { console.log('timeout'); process.exit(); }, 15000).unref();`;
 
 /** For `Bed.run`: opens many connections at once; each says its number and expects it back. Prints how many did not get it. */
 export const burst = `
@@ -92,7 +103,10 @@ export class Bed {
   }
 
   /** The supervisor with its workers, which know these addresses, and an agent that it has connected to. */
-  async startZtunnel(env: Record<string, string> = {}): Promise<void> {
+  async startZtunnel(
+    env: Record<string, string> = {},
+    known: readonly MeshAddress[] = [pods.a, pods.b, echoService],
+  ): Promise<void> {
     this.#agent ??= new ScriptedAgent(this.zdsPath);
     const { hellos } = this.#agent;
     const all = { ...this.controlPlane.env, NODE_NAME: 'node-1', INPOD_UDS: this.zdsPath, ...env };
@@ -116,9 +130,7 @@ export class Bed {
       ports: { admin: 0, metrics: 0, readiness: 0 },
       onQuit: () => undefined,
     });
-    const told = Array.from({ length: parsed.config.workers }, () =>
-      this.controlPlane.tell([pods.a, pods.b, echoService]),
-    );
+    const told = Array.from({ length: parsed.config.workers }, () => this.controlPlane.tell(known));
     await Promise.all(told);
     await this.#agent.connected(hellos + 1);
   }

@@ -12,6 +12,7 @@ import {
 import { systemClock } from '../../common/core/clock.ts';
 import { silentLogger } from '../../common/core/log.ts';
 import { parseSpiffe } from '../../common/identity/spiffe.ts';
+import { serviceKey } from '../../common/mesh/store.ts';
 import type { AuthorizationPolicy, MeshAddress } from '../../common/mesh/types.ts';
 import { addressResponse, FakeXds, type FakeXdsStream, policyResponse } from '../../common/testing/fake-xds.ts';
 import { signWorkload, verifyCsr } from '../../istiod/ca/authority.ts';
@@ -93,6 +94,37 @@ export class ControlPlane {
     this.#streams.push(stream);
     stream.send(addressResponse(`${this.#nonce++}`, addresses));
     stream.send(policyResponse(`${this.#nonce++}`, policies));
+  }
+
+  /** Answers what the newest worker asks for on demand, by all its names, until the control plane stops. Returns what was asked. */
+  answerOnDemand(addresses: readonly MeshAddress[]): readonly string[] {
+    const stream = this.#streams.at(-1)!;
+    const asked: string[] = [];
+    const answers = (name: string): readonly MeshAddress[] => {
+      const found = addresses.find((a) =>
+        a.kind === 'workload'
+          ? a.uid === name || a.addresses.some((address) => `${a.network}/${address}` === name)
+          : serviceKey(a) === name || a.addresses.some((v) => `${v.network}/${v.ip}` === name),
+      );
+      if (found?.kind !== 'service') return found ? [found] : [];
+      return [found, ...addresses.filter((a) => a.kind === 'workload' && a.services.has(serviceKey(found)))];
+    };
+    const serve = async (): Promise<void> => {
+      for (;;) {
+        const { resourceNamesSubscribe: names } = await stream.next();
+        if (this.#stopped.signal.aborted) return;
+        for (const name of names.filter((n) => n !== '*')) {
+          asked.push(name);
+          const found = answers(name);
+          const response = addressResponse(`${this.#nonce++}`, found, found.length === 0 ? [name] : []);
+          const [first, ...rest] = response.resources!;
+          stream.send({ ...response, resources: first ? [{ ...first, aliases: [name] }, ...rest] : [] });
+        }
+      }
+    };
+    // Ends with the wait for a request that never comes.
+    serve().catch(() => undefined);
+    return asked;
   }
 
   /** To every worker that is there. */

@@ -6,17 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { groups, match, policy } from '../../common/testing/builders.ts';
 import { until } from '../../common/testing/until.ts';
 import { skipUnless } from '../harness/require.ts';
-import { address, Bed, burst, echoService, pods, vip } from './bed.ts';
-
-/** Connects, says hello, prints what comes back or the error. */
-const call = `
-const s = require('node:net').connect({ host: process.argv[1], port: +process.argv[2] });
-let got = '';
-s.on('data', (d) => { got += d; if (got.endsWith('hello')) s.end(); });
-s.on('close', () => console.log(got.replace('\\n', ' ')));
-s.on('error', (e) => console.log(e.code));
-s.write('hello');
-setTimeout(() => { console.log('timeout'); process.exit(); }, 15000).unref();`;
+import { address, Bed, burst, call, echoService, pods, vip } from './bed.ts';
 
 describe('ztunnel in pods', { skip: skipUnless('root', 'addon', 'program:nft', 'program:setpriv') }, () => {
   let bed: Bed;
