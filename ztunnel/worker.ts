@@ -20,7 +20,7 @@ import { OnDemand } from '../common/xds/demand.ts';
 import { ztunnelNode } from '../common/xds/node.ts';
 import { bindSocket, closeFd, originalDestination, seqpacketFromFd, socketName } from '../native/index.ts';
 import { parseConfig, type ZtunnelConfig } from './config.ts';
-import { nameservers } from './dns/resolv-conf.ts';
+import { nameservers, searchList } from './dns/resolv-conf.ts';
 import { systemLookup } from './dns/system-lookup.ts';
 import { nodeEngine } from './engine.ts';
 import { createLocalCa } from './local/ca.ts';
@@ -49,6 +49,7 @@ async function main(): Promise<void> {
   const certificates = createCertificateStore({ authority, clock: systemClock, log: createLogger(sink, 'identity') });
   const revocation =
     config.crlFile === undefined ? undefined : await revocationBy(config.crlFile, registry, sink, stopped.signal);
+  const resolvConf = readFileSync('/etc/resolv.conf', 'utf8');
   const core = new WorkerCore({
     config,
     store,
@@ -71,7 +72,8 @@ async function main(): Promise<void> {
     revocation,
     socketName,
     requestSockets: (pod, socket, count) => link.send({ kind: 'need', pod, socket, count }),
-    nameservers: nameservers(readFileSync('/etc/resolv.conf', 'utf8')),
+    nameservers: nameservers(resolvConf),
+    searchList: searchList(resolvConf),
   });
   const draining = Promise.withResolvers<number>();
   const link: SupervisorLink = new SupervisorLink({

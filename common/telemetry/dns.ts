@@ -14,6 +14,8 @@ export interface DnsMetrics {
   /** A query that was forwarded and answered. */
   upstream(q: DnsQuery, seconds: number): void;
   upstreamFailed(q: DnsQuery): void;
+  /** What was no query, and got FORMERR, NOTIMP or no answer. */
+  malformed(protocol: DnsQuery['protocol']): void;
 }
 
 const labelNames = [
@@ -45,6 +47,12 @@ export function dnsMetrics(registry: Registry): DnsMetrics {
     buckets: [0.0005, 0.001, 0.01, 0.1, 1, 5],
     registers,
   });
+  const malformed = new Counter({
+    name: 'aquifer_dns_malformed_total',
+    help: 'Messages to the DNS proxy that are no query',
+    labelNames: ['protocol'],
+    registers,
+  });
   return {
     request: (q) => requests.inc(labelsOf(q)),
     upstream(q, seconds) {
@@ -55,6 +63,7 @@ export function dnsMetrics(registry: Registry): DnsMetrics {
       upstream.inc(labelsOf(q));
       failures.inc(labelsOf(q));
     },
+    malformed: (protocol) => malformed.inc({ protocol }),
   };
 }
 

@@ -2,17 +2,28 @@
 import type { Clock } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
-import { type NameOptions, resolveName, searchDomains } from '../../common/dns/resolve.ts';
+import { type NameOptions, type NameRecord, resolveName, searchDomains } from '../../common/dns/resolve.ts';
 import type { MeshReader } from '../../common/mesh/store.ts';
 import type { Workload } from '../../common/mesh/types.ts';
 import type { DnsMetrics, DnsQuery } from '../../common/telemetry/dns.ts';
 import type { ProxiedPod } from '../proxy/pod.ts';
 import type { Forwarder } from './forward.ts';
-import { errorReply, failureReply, fitUdp, parseQuery, type Query, rcode, recordsReply } from './message.ts';
+import {
+  errorReply,
+  failureReply,
+  fitUdp,
+  forwardedReply,
+  parseQuery,
+  type Query,
+  rcode,
+  recordsReply,
+} from './message.ts';
 
 export interface DnsSettings {
   readonly clusterDomain: string;
   readonly preferredNamespace: string | undefined;
+  /** What the resolver of a dedicated proxy's machine appends; undefined: that of pods. */
+  readonly searchDomains: readonly string[] | undefined;
   readonly ipv6: boolean;
   /** false: everything is forwarded (ISTIO_META_DNS_CAPTURE=false while the agent still captures). */
   readonly fromMesh: boolean;
@@ -46,39 +57,37 @@ export class DnsAnswerer {
       preferredNamespace,
       ipv6,
       random: tools.random,
-      searchDomains: searchDomains(pod.info.namespace, clusterDomain),
+      searchDomains: tools.settings.searchDomains ?? searchDomains(pod.info.namespace, clusterDomain),
     };
   }
 
   /** The reply, or undefined where the bytes deserve none. Never rejects. */
   async answer(bytes: Buffer, transport: Transport, signal: AbortSignal): Promise<Buffer | undefined> {
+    const { metrics } = this.#tools;
     const parsed = parseQuery(bytes);
-    if (parsed.kind === 'noise') return undefined;
-    if (parsed.kind === 'error') return errorReply(parsed.id, parsed.rcode);
+    if (parsed.kind !== 'query') {
+      metrics.malformed(transport);
+      return parsed.kind === 'error' ? errorReply(parsed.id, parsed.rcode) : undefined;
+    }
     const { query } = parsed;
     const client = this.#pod.workload();
-    const { metrics, log } = this.#tools;
-    const about: DnsQuery = { type: query.question.type, protocol: transport, source: client };
+    const about: DnsQuery = { type: query.asked, protocol: transport, source: client };
     metrics.request(about);
-    if (!client) return failureReply(query, rcode.servFail);
-    const known = this.#fromMesh(query, client);
-    if (log.enabled('debug')) {
-      const result = known ? 'mesh' : 'forwarded';
-      log.debug('dns query', {
-        'src.workload': client.name,
-        'src.namespace': client.namespace,
-        query: query.name,
-        result,
-      });
+    if (!client) {
+      this.#logged(query, client, 'the mesh does not know the pod', []);
+      return failureReply(query, rcode.servFail);
     }
-    if (known) return transport === 'udp' ? fitUdp(query, known) : known;
-    return this.#forward(bytes, query, about, transport, signal);
+    const records = this.#fromMesh(query, client);
+    if (!records) return this.#forward(bytes, query, about, transport, signal);
+    this.#logged(query, client, 'answered from the mesh', records);
+    const reply = recordsReply(query, records);
+    return transport === 'udp' ? fitUdp(query, reply) : reply;
   }
 
-  #fromMesh(query: Query, client: Workload): Buffer | undefined {
+  #fromMesh(query: Query, client: Workload): readonly NameRecord[] | undefined {
     if (query.type === 'other' || !this.#tools.settings.fromMesh) return undefined;
     const found = resolveName(this.#tools.store, { name: query.name, type: query.type, client }, this.#options);
-    return found.kind === 'found' ? recordsReply(query, found.records) : undefined;
+    return found.kind === 'found' ? found.records : undefined;
   }
 
   async #forward(
@@ -88,16 +97,34 @@ export class DnsAnswerer {
     transport: Transport,
     signal: AbortSignal,
   ): Promise<Buffer> {
-    const { metrics, clock, log } = this.#tools;
+    const { metrics, clock } = this.#tools;
     const start = clock.now();
     try {
-      const reply = await this.#forwarder.forward(bytes, transport, signal);
+      const reply = forwardedReply(query, await this.#forwarder.forward(bytes, transport, signal));
       metrics.upstream(about, (clock.now() - start) / 1000);
+      this.#logged(query, about.source, 'forwarded', []);
       return transport === 'udp' ? fitUdp(query, reply) : reply;
     } catch (e) {
       metrics.upstreamFailed(about);
-      log.debug('dns query failed', { query: query.name, error: describeError(e) });
+      this.#logged(query, about.source, describeError(e), []);
       return failureReply(query, rcode.servFail);
     }
+  }
+
+  /** ztunnel's keys (ambient-wire 7.2). */
+  #logged(query: Query, client: Workload | undefined, result: string, records: readonly NameRecord[]): void {
+    const { log } = this.#tools;
+    if (!log.enabled('debug')) return;
+    log.debug('dns query', {
+      'src.workload': client?.name,
+      'src.namespace': client?.namespace,
+      query: query.asked,
+      domain: query.name,
+      result,
+      endpoints: records
+        .filter((r) => r.type !== 'CNAME')
+        .map((r) => r.data)
+        .join(','),
+    });
   }
 }

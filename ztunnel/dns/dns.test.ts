@@ -6,9 +6,9 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import { test } from 'node:test';
 import dns from 'dns-packet';
 import fc from 'fast-check';
-import { systemClock } from '../../common/core/clock.ts';
+import { type Clock, systemClock } from '../../common/core/clock.ts';
 import { MeshError } from '../../common/core/errors.ts';
-import { silentLogger } from '../../common/core/log.ts';
+import { createLogger, type Logger, LogLevels, silentLogger } from '../../common/core/log.ts';
 import type { Ip, Port, SocketAddr } from '../../common/core/net.ts';
 import { MeshStore } from '../../common/mesh/store.ts';
 import type { Workload } from '../../common/mesh/types.ts';
@@ -20,7 +20,7 @@ import type { ProxiedPod } from '../proxy/pod.ts';
 import { DnsAnswerer } from './answer.ts';
 import { Forwarder, framed, MessageReader } from './forward.ts';
 import { answers, fitUdp, parseQuery, recordsReply } from './message.ts';
-import { nameservers } from './resolv-conf.ts';
+import { nameservers, searchList } from './resolv-conf.ts';
 
 const loopback = '127.0.0.1' as Ip;
 const signal = new AbortController().signal;
@@ -42,14 +42,21 @@ function opt(udpPayloadSize: number): dns.Answer {
   };
 }
 
+/** Who asked, by UDP. */
+interface Asker {
+  readonly port: number;
+  send(answer: Buffer): void;
+}
+
 /** A name server on loopback; `reply` undefined keeps silent. */
-async function nameserver(reply: (q: Buffer) => Buffer | undefined) {
+async function nameserver(reply: (q: Buffer, from: Asker) => Buffer | undefined) {
   const udp = createSocket('udp4');
   const asked: Buffer[] = [];
   udp.on('message', (bytes, from) => {
     asked.push(bytes);
-    const answer = reply(bytes);
-    if (answer) udp.send(answer, from.port, from.address);
+    const asker = { port: from.port, send: (b: Buffer) => udp.send(b, from.port, from.address) };
+    const answer = reply(bytes, asker);
+    if (answer) asker.send(answer);
   });
   const tcp = createServer((socket) => {
     const reader = new MessageReader();
@@ -57,7 +64,7 @@ async function nameserver(reply: (q: Buffer) => Buffer | undefined) {
     socket.on('data', (chunk: Buffer) => {
       for (const message of reader.push(chunk)) {
         asked.push(message);
-        const answer = reply(message);
+        const answer = reply(message, { port: 0, send: (b) => socket.write(framed(b)) });
         if (answer) socket.write(framed(answer));
       }
     });
@@ -80,7 +87,7 @@ async function nameserver(reply: (q: Buffer) => Buffer | undefined) {
   return { address: { ip: loopback, port: port as Port }, asked, close };
 }
 
-function forwarder(servers: readonly SocketAddr[], clock = systemClock): Forwarder {
+function forwarder(servers: readonly SocketAddr[], clock: Clock = systemClock): Forwarder {
   return new Forwarder({
     servers,
     clock,
@@ -119,6 +126,9 @@ class CountingMetrics implements DnsMetrics {
   upstreamFailed(): void {
     this.seen.push('failed');
   }
+  malformed(): void {
+    this.seen.push('malformed');
+  }
 }
 
 const client = workload({ name: 'client', addresses: [ip('10.0.0.1')] });
@@ -128,6 +138,9 @@ function answerer(
     readonly client?: Workload | undefined;
     readonly fromMesh?: boolean;
     readonly servers?: readonly SocketAddr[];
+    readonly searchDomains?: readonly string[];
+    readonly clock?: Clock;
+    readonly log?: Logger;
   } = {},
 ) {
   const store = new MeshStore();
@@ -142,15 +155,16 @@ function answerer(
   const metrics = new CountingMetrics();
   const known = 'client' in over ? over.client : client;
   const pod = { info: { name: 'client', namespace: 'default', serviceAccount: 'default' }, workload: () => known };
-  const made = new DnsAnswerer(pod as ProxiedPod, forwarder(over.servers ?? []), {
+  const made = new DnsAnswerer(pod as ProxiedPod, forwarder(over.servers ?? [], over.clock), {
     store,
     metrics,
     clock: systemClock,
     random: () => 0.5,
-    log: silentLogger,
+    log: over.log ?? silentLogger,
     settings: {
       clusterDomain: 'cluster.local',
       preferredNamespace: undefined,
+      searchDomains: over.searchDomains,
       ipv6: true,
       fromMesh: over.fromMesh ?? true,
     },
@@ -239,45 +253,196 @@ test('everything else is forwarded under another id, and comes back under the ow
   }
 });
 
-test('an answer to another question is not believed', async () => {
-  const server = await nameserver((q) => {
+test('an answer to another question, under another id or from elsewhere is not believed; the right one still counts', async () => {
+  const stranger = createSocket('udp4');
+  const lies: Buffer[] = [];
+  const server = await nameserver((q, from) => {
     const wrongName = dns.encode({
       ...dns.decode(answer(q, '6.6.6.6')),
       questions: [{ type: 'A', name: 'evil.example' }],
     });
     const wrongId = answer(q, '6.6.6.6');
     wrongId.writeUInt16BE(q.readUInt16BE(0) ^ 1, 0);
-    return server.asked.length === 1 ? wrongName : server.asked.length === 2 ? wrongId : answer(q, '192.0.2.1');
+    const noResponse = answer(q, '6.6.6.6');
+    noResponse[2]! &= 0x7f;
+    lies.push(wrongName, wrongId, noResponse, answer(q, '6.6.6.6').subarray(0, 14));
+    for (const lie of lies.slice(-4)) from.send(lie);
+    stranger.send(answer(q, '6.6.6.6'), from.port, loopback, () => from.send(answer(q, '192.0.2.1')));
+    return undefined;
   });
   try {
-    const clock = new FakeClock();
-    const two = forwarder([server.address, server.address, server.address], clock);
-    const asked = two.forward(query('example.com'), 'udp', signal);
-    for (const n of [1, 2]) {
-      await until('the query', () => server.asked.length === n);
-      clock.advance(2_000);
+    for (let i = 0; i < 20; i++) {
+      const reply = dns.decode(await forwarder([server.address]).forward(query('example.com'), 'udp', signal));
+      assert.equal((reply.answers![0] as dns.StringAnswer).data, '192.0.2.1');
     }
-    const reply = dns.decode(await asked);
-    assert.equal((reply.answers![0] as dns.StringAnswer).data, '192.0.2.1');
+    assert.equal(lies.length, 80);
+  } finally {
+    stranger.close();
+    server.close();
+  }
+});
+
+test('a silent server is left for the next within 1.5 s; when all are silent it is SERVFAIL within 4.5 s', async () => {
+  const silent = await nameserver(() => undefined);
+  const other = await nameserver((q) => answer(q, '192.0.2.2'));
+  const clock = new FakeClock();
+  try {
+    const asked = forwarder([silent.address, other.address], clock).forward(query('example.com'), 'udp', signal);
+    await until('the query', () => silent.asked.length === 1);
+    clock.advance(1_499);
+    assert.equal(other.asked.length, 0);
+    clock.advance(1);
+    assert.equal((dns.decode(await asked).answers![0] as dns.StringAnswer).data, '192.0.2.2');
+
+    const inVain = forwarder([silent.address], clock).forward(query('example.com'), 'udp', signal);
+    const refused = assert.rejects(inVain, (e: MeshError) => e.code === 'CONNECT_FAILED');
+    for (const n of [2, 3, 4]) {
+      await until('the query', () => silent.asked.length === n);
+      clock.advance(1_500);
+    }
+    await refused;
+    assert.equal(new Set(silent.asked.map((q) => q.readUInt16BE(0))).size > 1, true, 'each under its own id');
+    assert.equal(code(await answerer({ servers: [] }).ask(query('example.com'))), 'SERVFAIL');
+  } finally {
+    silent.close();
+    other.close();
+  }
+});
+
+test('a server that is slow is heard out: its answer to the first question counts after the second was asked', async () => {
+  const held: (() => void)[] = [];
+  const slow = await nameserver((q, from) => void held.push(() => from.send(answer(q, '192.0.2.3'))));
+  const clock = new FakeClock();
+  try {
+    const asked = forwarder([slow.address], clock).forward(query('example.com'), 'udp', signal);
+    await until('the first', () => held.length === 1);
+    clock.advance(1_500);
+    await until('the second', () => held.length === 2);
+    held[0]!();
+    assert.equal((dns.decode(await asked).answers![0] as dns.StringAnswer).data, '192.0.2.3');
+  } finally {
+    slow.close();
+  }
+});
+
+test('names of the mesh are answered at once while more queries than may wait hang on a dead name server', async () => {
+  const dead = await nameserver(() => undefined);
+  const { ask, made, metrics } = answerer({ servers: [dead.address], clock: new FakeClock() });
+  const stop = new AbortController();
+  try {
+    const hanging = Array.from({ length: 400 }, (_, i) => made.answer(query(`n${i}.example`), 'udp', stop.signal));
+    for (let i = 0; i < 200; i++) {
+      const reply = await ask(query('web.default.svc.cluster.local'));
+      assert.equal((reply!.answers![0] as dns.StringAnswer).data, '10.96.0.1');
+    }
+    const atOnce = await Promise.all(hanging.slice(256));
+    assert.ok(
+      atOnce.every((r) => code(dns.decode(r!)) === 'SERVFAIL'),
+      'beyond the limit it says so',
+    );
+    stop.abort();
+    assert.ok((await Promise.all(hanging)).every((r) => code(dns.decode(r!)) === 'SERVFAIL'));
+    assert.equal(metrics.seen.filter((s) => s === 'failed').length, 400);
+  } finally {
+    dead.close();
+  }
+});
+
+test('what a name server says is passed on by its code, as an answer without authority', async () => {
+  const server = await nameserver((q) => {
+    const { id, questions } = dns.decode(q);
+    return dns.encode({ type: 'response', id: id!, questions: questions!, flags: dns.AUTHORITATIVE_ANSWER | 3 });
+  });
+  try {
+    const reply = await answerer({ servers: [server.address] }).ask(query('nowhere.example'));
+    assert.deepEqual([code(reply), reply!.flag_aa, reply!.id], ['NXDOMAIN', false, 77]);
   } finally {
     server.close();
   }
 });
 
-test('a silent server is left for the next; when all are silent it is SERVFAIL', async () => {
-  const silent = await nameserver(() => undefined);
-  const clock = new FakeClock();
-  try {
-    const asked = forwarder([silent.address, silent.address], clock).forward(query('example.com'), 'udp', signal);
-    for (const n of [1, 2]) {
-      await until('the query', () => silent.asked.length === n);
-      clock.advance(2_000);
-    }
-    await assert.rejects(asked, (e: MeshError) => e.code === 'CONNECT_FAILED');
-    assert.equal(code(await answerer({ servers: [] }).ask(query('example.com'))), 'SERVFAIL');
-  } finally {
-    silent.close();
+/** A query whose name has these labels, byte for byte. */
+function rawQuery(...labels: readonly Buffer[]): Buffer {
+  const name = Buffer.concat([...labels.map((l) => Buffer.concat([Buffer.of(l.length), l])), Buffer.of(0, 0, 1, 0, 1)]);
+  return Buffer.concat([query('x').subarray(0, 12), name]);
+}
+
+test('a name whose text would not be its bytes is none of the mesh, and is repeated byte for byte', async () => {
+  const { ask, made } = answerer();
+  for (const labels of [
+    [Buffer.from('web.default'), Buffer.from('svc'), Buffer.from('cluster'), Buffer.from('local')],
+    [Buffer.alloc(63, 0xff), Buffer.from('example')],
+    [Buffer.from('a b')],
+    [Buffer.from('\0')],
+  ]) {
+    const asked = rawQuery(...labels);
+    const reply = (await made.answer(asked, 'udp', signal))!;
+    assert.equal(reply.readUInt16BE(2) & 0xf, 2, 'SERVFAIL, since there is no name server');
+    assert.deepEqual(reply.subarray(12), asked.subarray(12));
   }
+  const mixed = rawQuery(...['wEb', 'Default', 'svc', 'cluster', 'LOCAL'].map((l) => Buffer.from(l)));
+  const reply = (await made.answer(mixed, 'udp', signal))!;
+  assert.deepEqual(reply.subarray(12, mixed.length), mixed.subarray(12), 'its case, too');
+  assert.equal((dns.decode(reply).answers![0] as dns.StringAnswer).data, '10.96.0.1');
+  const twoOptions = await ask(query('web.default', 'A', { additionals: [opt(1232), opt(4096)] }));
+  assert.equal(code(twoOptions), 'FORMERR');
+  const pointer = Buffer.concat([query('x').subarray(0, 12), Buffer.of(0xc0, 4, 0, 1, 0, 1)]);
+  assert.equal(code(await ask(pointer)), 'FORMERR');
+});
+
+test('no damage of a query makes an answer fail, and whatever is answered is a response to it', async () => {
+  const { made } = answerer();
+  const whole = query('web.default.svc.cluster.local', 'A', { additionals: [opt(1232)] });
+  const bytes = fc.oneof(
+    fc.uint8Array({ maxLength: 600 }).map((b) => Buffer.from(b)),
+    fc.array(fc.tuple(fc.nat({ max: whole.length - 1 }), fc.nat({ max: 255 })), { maxLength: 4 }).map((flips) => {
+      const damaged = Buffer.from(whole);
+      for (const [at, value] of flips) damaged[at] = value;
+      return damaged;
+    }),
+    fc.nat({ max: whole.length }).map((cut) => whole.subarray(0, cut)),
+  );
+  await fc.assert(
+    fc.asyncProperty(bytes, fc.constantFrom('udp' as const, 'tcp' as const), async (message, transport) => {
+      const reply = await made.answer(message, transport, signal);
+      if (!reply) return assert.ok(message.length < 12);
+      assert.equal(reply.readUInt16BE(0), message.readUInt16BE(0));
+      assert.ok(reply.readUInt16BE(2) & 0x8000);
+      if (transport === 'udp') assert.ok(reply.length <= 1232);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test('each query is one line of the log, with the keys of ztunnel', async () => {
+  const lines: string[] = [];
+  const log = createLogger(
+    { levels: new LogLevels('debug'), format: 'plain', write: (l) => void lines.push(l) },
+    'dns',
+  );
+  const { ask } = answerer({ log });
+  await ask(query('web.default'));
+  await ask(query('elsewhere.example', 'MX'));
+  assert.match(
+    lines[0]!,
+    /debug\tdns\tdns query src\.workload="client" src\.namespace="default" query="A" domain="web\.default" result="answered from the mesh" endpoints="10\.96\.0\.1"$/,
+  );
+  assert.match(
+    lines[1]!,
+    /query="MX" domain="elsewhere\.example" result="there is no name server to ask" endpoints=""$/,
+  );
+  assert.equal(lines.length, 2);
+});
+
+test('a dedicated proxy goes by the search list of its machine', async () => {
+  const { ask } = answerer({ searchDomains: ['corp.example'] });
+  const reply = await ask(query('web.default.corp.example'));
+  assert.deepEqual(
+    reply!.answers!.map((a) => `${a.name} ${a.type} ${(a as dns.StringAnswer).data}`),
+    ['web.default.corp.example CNAME web.default', 'web.default A 10.96.0.1'],
+  );
+  assert.deepEqual(searchList('search a.example B.example.\ndomain c.example\nsearch  d.example\n'), ['d.example']);
+  assert.deepEqual(searchList('nameserver 1.1.1.1\n'), []);
 });
 
 test('queries that wait are bounded', async () => {

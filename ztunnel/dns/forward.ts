@@ -6,7 +6,7 @@ import { randomInt } from 'node:crypto';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import type { Socket } from 'node:net';
 import { type Fd, millis } from '../../common/core/brand.ts';
-import type { Clock } from '../../common/core/clock.ts';
+import type { Clock, Timer } from '../../common/core/clock.ts';
 import { MeshError } from '../../common/core/errors.ts';
 import { formatSocketAddr, isIpv6, type SocketAddr } from '../../common/core/net.ts';
 import { answers } from './message.ts';
@@ -20,8 +20,12 @@ export interface ForwarderOptions {
   readonly clock: Clock;
 }
 
-/** ms for one server; then the next one is asked, as glibc does (its default is 5 s). */
-const attemptTimeout = 2_000;
+/** ms after which the next server is asked too; the first may still answer, since one that recurses far takes its time. */
+const patience = 1_500;
+/** ms for all of them: less than the 5 s after which resolvers ask again. */
+const deadline = 4_500;
+/** Questions to servers; with fewer servers they are asked again, because datagrams get lost. */
+const attempts = 3;
 /** Queries of one pod that may wait for an answer. */
 const maxInFlight = 256;
 
@@ -33,45 +37,56 @@ export class Forwarder {
     this.#options = options;
   }
 
-  /** The server's answer with the query's id. MeshError CONNECT_FAILED when none answered, DESCRIPTORS_EXHAUSTED when too many wait. */
+  /** The server's answer, under an id of ours. MeshError CONNECT_FAILED when none answered, DESCRIPTORS_EXHAUSTED when too many wait. */
   async forward(query: Buffer, transport: 'udp' | 'tcp', signal: AbortSignal): Promise<Buffer> {
     if (this.#inFlight >= maxInFlight) {
       throw new MeshError('DESCRIPTORS_EXHAUSTED', `${maxInFlight} DNS queries of this pod wait for an answer`);
     }
+    if (this.#options.servers.length === 0) throw new MeshError('CONNECT_FAILED', 'there is no name server to ask');
     this.#inFlight++;
+    const over = new AbortController();
+    const giveUp = () => over.abort();
+    const timer = this.#options.clock.after(millis(deadline), giveUp);
+    signal.addEventListener('abort', giveUp, { once: true });
     try {
-      return await this.#ask(query, transport, signal);
+      return await this.#askInTurn(query, transport, over.signal);
     } finally {
+      over.abort();
+      timer.cancel();
+      signal.removeEventListener('abort', giveUp);
       this.#inFlight--;
     }
   }
 
-  async #ask(query: Buffer, transport: 'udp' | 'tcp', signal: AbortSignal): Promise<Buffer> {
-    const sent = Buffer.from(query);
-    sent.writeUInt16BE(randomInt(0x1_0000), 0);
-    let last: unknown;
-    for (const server of this.#options.servers) {
-      const deadline = new AbortController();
-      const give = () => deadline.abort();
-      const timer = this.#options.clock.after(millis(attemptTimeout), give);
-      signal.addEventListener('abort', give, { once: true });
-      try {
-        const ask =
-          transport === 'udp'
-            ? this.#overUdp(sent, server, deadline.signal)
-            : this.#overTcp(sent, server, deadline.signal);
-        const reply = await ask;
-        reply.writeUInt16BE(query.readUInt16BE(0), 0);
-        return reply;
-      } catch (e) {
-        last = e;
-        if (signal.aborted) break;
-      } finally {
-        timer.cancel();
-        signal.removeEventListener('abort', give);
-      }
-    }
-    throw new MeshError('CONNECT_FAILED', 'no name server answered', { cause: last });
+  /** The first answer counts; a server that fails at once makes room for the next. */
+  #askInTurn(query: Buffer, transport: 'udp' | 'tcp', signal: AbortSignal): Promise<Buffer> {
+    const { servers, clock } = this.#options;
+    return new Promise((resolve, reject) => {
+      let started = 0;
+      let failed = 0;
+      let next: Timer | undefined;
+      const start = () => {
+        next?.cancel();
+        if (signal.aborted || started === attempts) return;
+        const server = servers[started++ % servers.length]!;
+        next = clock.after(millis(patience), start);
+        const ask = transport === 'udp' ? this.#overUdp : this.#overTcp;
+        ask.call(this, underNewId(query), server, signal).then(
+          (reply) => {
+            next?.cancel();
+            resolve(reply);
+          },
+          (cause: unknown) => {
+            failed++;
+            if (failed === attempts || signal.aborted) {
+              next?.cancel();
+              reject(new MeshError('CONNECT_FAILED', 'no name server answered', { cause }));
+            } else start();
+          },
+        );
+      };
+      start();
+    });
   }
 
   async #overUdp(sent: Buffer, server: SocketAddr, signal: AbortSignal): Promise<Buffer> {
@@ -86,7 +101,7 @@ export class Forwarder {
         const abort = () => reject(timedOut(server));
         signal.addEventListener('abort', abort, { once: true });
         if (signal.aborted) abort();
-        socket.send(sent, server.port, server.ip);
+        else socket.send(sent, server.port, server.ip);
       });
     } finally {
       socket.close();
@@ -104,14 +119,23 @@ export class Forwarder {
           const reply = messages.push(chunk).find((m) => answers(sent, m));
           if (reply) resolve(reply);
         });
-        signal.addEventListener('abort', () => reject(timedOut(server)), { once: true });
-        socket.write(framed(sent));
+        const abort = () => reject(timedOut(server));
+        signal.addEventListener('abort', abort, { once: true });
+        if (signal.aborted) abort();
+        else socket.write(framed(sent));
       });
     } finally {
       socket.on('error', () => undefined);
       socket.destroy();
     }
   }
+}
+
+/** A forger must guess it for each question (RFC 5452 9.2). */
+function underNewId(query: Buffer): Buffer {
+  const sent = Buffer.from(query);
+  sent.writeUInt16BE(randomInt(0x1_0000), 0);
+  return sent;
 }
 
 /** Takes over the descriptor of a bound socket. */
@@ -137,19 +161,39 @@ export function framed(message: Buffer): Buffer {
   return Buffer.concat([length, message]);
 }
 
-/** Cuts a TCP stream into messages; holds at most one unfinished message, 65,537 bytes. */
+/** Cuts a TCP stream into messages; holds at most one unfinished message, 65,535 bytes. */
 export class MessageReader {
-  #rest: Buffer = Buffer.alloc(0);
+  #firstOfLength: number | undefined;
+  #body: Buffer | undefined;
+  #filled = 0;
 
   push(chunk: Buffer): readonly Buffer[] {
-    this.#rest = Buffer.concat([this.#rest, chunk]);
     const messages: Buffer[] = [];
-    while (this.#rest.length >= 2) {
-      const end = 2 + this.#rest.readUInt16BE(0);
-      if (this.#rest.length < end) break;
-      messages.push(this.#rest.subarray(2, end));
-      this.#rest = this.#rest.subarray(end);
+    for (let at = 0; at < chunk.length; ) {
+      if (this.#body) at += this.#fill(this.#body, chunk.subarray(at));
+      else this.#readLength(chunk[at++]!);
+      if (this.#body && this.#filled === this.#body.length) {
+        messages.push(this.#body);
+        this.#body = undefined;
+      }
     }
     return messages;
+  }
+
+  #readLength(byte: number): void {
+    if (this.#firstOfLength === undefined) {
+      this.#firstOfLength = byte;
+      return;
+    }
+    this.#body = Buffer.alloc(this.#firstOfLength * 256 + byte);
+    this.#filled = 0;
+    this.#firstOfLength = undefined;
+  }
+
+  /** Returns how many bytes it took. */
+  #fill(body: Buffer, bytes: Buffer): number {
+    const taken = bytes.copy(body, this.#filled);
+    this.#filled += taken;
+    return taken;
   }
 }

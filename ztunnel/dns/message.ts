@@ -14,10 +14,12 @@ const headerSize = 12;
 export interface Query {
   readonly id: number;
   readonly recursionDesired: boolean;
-  /** As asked, for the answer to repeat. */
-  readonly question: dns.Question;
+  /** Byte for byte as asked, for the answer to repeat. */
+  readonly question: Buffer;
   /** Lower case, without a final dot. */
   readonly name: string;
+  /** For logs and metrics; types without a name of their own are `other`, so that their number is bounded. */
+  readonly asked: string;
   /** `other`: always forwarded. */
   readonly type: 'A' | 'AAAA' | 'other';
   /** Payload size the client offers with EDNS, at least 512; undefined without EDNS. */
@@ -44,20 +46,35 @@ export function parseQuery(bytes: Buffer): Parsed {
     return { kind: 'error', id, rcode: rcode.formErr };
   }
   const [question] = packet.questions ?? [];
-  if (!question || packet.questions?.length !== 1) return { kind: 'error', id, rcode: rcode.formErr };
-  const opt = packet.additionals?.find((a) => a.type === 'OPT');
-  const address = question.class === 'IN' && (question.type === 'A' || question.type === 'AAAA');
+  const end = questionEnd(bytes);
+  const options = packet.additionals?.filter((a) => a.type === 'OPT') ?? [];
+  if (!question || packet.questions?.length !== 1 || end === undefined || options.length > 1) {
+    return { kind: 'error', id, rcode: rcode.formErr };
+  }
+  const [edns] = options;
+  const raw = bytes.subarray(headerSize, end);
+  const address = question.class === 'IN' && (question.type === 'A' || question.type === 'AAAA') && isPlain(raw);
   return {
     kind: 'query',
     query: {
       id,
       recursionDesired: packet.flag_rd,
-      question,
+      question: raw,
       name: question.name.toLowerCase().replace(/\.$/, ''),
+      asked: question.type.startsWith('UNKNOWN') ? 'other' : question.type,
       type: address ? (question.type as 'A' | 'AAAA') : 'other',
-      edns: opt && { size: Math.max(plainUdpSize, opt.udpPayloadSize), dnssecOk: opt.flag_do },
+      edns: edns && { size: Math.max(plainUdpSize, edns.udpPayloadSize), dnssecOk: edns.flag_do },
     },
   };
+}
+
+/** Labels may hold any byte; a dot inside of one, or what is no ASCII, is lost in text form. */
+function isPlain(question: Buffer): boolean {
+  for (let at = 0, length = question[0]!; length > 0; at += length + 1, length = question[at]!) {
+    const label = question.subarray(at + 1, at + 1 + length);
+    if (label.some((b) => b <= 0x20 || b >= 0x7f || b === 0x2e)) return false;
+  }
+  return true;
 }
 
 /** Header and nothing else: for what could not be read. */
@@ -79,13 +96,15 @@ export function recordsReply(query: Query, records: readonly NameRecord[]): Buff
 export function fitUdp(query: Query, reply: Buffer): Buffer {
   const room = Math.min(maxUdpSize, query.edns?.size ?? plainUdpSize);
   if (reply.length <= room) return reply;
-  const flags = reply.readUInt16BE(2);
-  return dns.encode({
-    type: 'response',
-    id: query.id,
-    flags: (flags & 0x07ff) | dns.TRUNCATED_RESPONSE,
-    questions: [query.question],
-  });
+  return repeating(query, (reply.readUInt16BE(2) & 0x07ff) | dns.TRUNCATED_RESPONSE, [], []);
+}
+
+/** What a name server answered, as our answer: with the client's id, and without the authority that only the server has. */
+export function forwardedReply(query: Query, reply: Buffer): Buffer {
+  const ours = Buffer.from(reply);
+  ours.writeUInt16BE(query.id, 0);
+  ours.writeUInt16BE(ours.readUInt16BE(2) & ~dns.AUTHORITATIVE_ANSWER, 2);
+  return ours;
 }
 
 /** A query of our own. */
@@ -108,7 +127,14 @@ function encodeReply(query: Query, code: Rcode, authoritative: boolean, answers:
     code;
   const { edns } = query;
   const additionals = edns ? [opt(edns.size, edns.dnssecOk)] : [];
-  return dns.encode({ type: 'response', id: query.id, flags, questions: [query.question], answers, additionals });
+  return repeating(query, flags, answers, additionals);
+}
+
+/** A response that repeats the question. The library compresses no names, so that what follows the header may be moved. */
+function repeating(query: Query, flags: number, answers: dns.Answer[], additionals: dns.Answer[]): Buffer {
+  const message = dns.encode({ type: 'response', id: query.id, flags, answers, additionals });
+  message.writeUInt16BE(1, 4);
+  return Buffer.concat([message.subarray(0, headerSize), query.question, message.subarray(headerSize)]);
 }
 
 function opt(udpPayloadSize: number, dnssecOk: boolean): dns.Answer {

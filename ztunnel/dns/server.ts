@@ -11,9 +11,9 @@ import { framed, MessageReader } from './forward.ts';
 
 /** TCP clients of one pod at a time. */
 const maxTcpClients = 64;
-/** Queries of one TCP client that may be open; more wait unread (RFC 7766 6.2.1.1 allows pipelining). */
+/** Queries of one TCP client that may be open; more wait (RFC 7766 6.2.1.1 allows pipelining). */
 const maxPipelined = 32;
-/** ms without a query after which a TCP client is let go (RFC 7766 6.2.3 asks for seconds). */
+/** ms without a whole query or an answer after which a TCP client is let go (RFC 7766 6.2.3 asks for seconds). */
 const idleTimeout = 10_000;
 
 export interface DnsServerOptions {
@@ -63,34 +63,49 @@ export function serveDnsTcp(fd: Fd, options: DnsServerOptions): () => void {
   };
 }
 
-function serveClient(socket: Socket, { answerer, clock }: DnsServerOptions, signal: AbortSignal): void {
+function serveClient(socket: Socket, options: DnsServerOptions, signal: AbortSignal): void {
+  const { clock } = options;
   const reader = new MessageReader();
+  const waiting: Buffer[] = [];
   let open = 0;
   let ended = false;
-  const rearm = () => clock.after(millis(idleTimeout), () => socket.destroy());
-  let idle = rearm();
-  const done = () => {
-    open--;
-    if (ended && open === 0) socket.end();
-    else if (open < maxPipelined) socket.resume();
+  let idle = clock.after(millis(idleTimeout), () => socket.destroy());
+  const rearm = () => {
+    idle.cancel();
+    idle = clock.after(millis(idleTimeout), () => socket.destroy());
+  };
+  /** Answers what waits, as long as the client also takes the answers. */
+  const proceed = () => {
+    while (waiting.length > 0 && open < maxPipelined && !socket.writableNeedDrain) answer(waiting.shift()!);
+    if (ended && open === 0 && waiting.length === 0) socket.end();
+    else if (waiting.length === 0) socket.resume();
+    else socket.pause();
+  };
+  const answer = (message: Buffer) => {
+    open++;
+    void options.answerer.answer(message, 'tcp', signal).then((reply) => {
+      open--;
+      if (socket.destroyed) return;
+      // A message that is not even a header: who knows where the next one begins.
+      if (!reply) return void socket.destroy();
+      socket.write(framed(reply));
+      rearm();
+      proceed();
+    });
   };
   socket.on('error', () => undefined);
   socket.on('close', () => idle.cancel());
+  socket.on('drain', proceed);
   socket.on('end', () => {
     ended = true;
-    if (open === 0) socket.end();
+    proceed();
   });
   socket.on('data', (chunk: Buffer) => {
-    idle.cancel();
-    idle = rearm();
-    for (const message of reader.push(chunk)) {
-      open++;
-      if (open >= maxPipelined) socket.pause();
-      void answerer.answer(message, 'tcp', signal).then((reply) => {
-        if (reply && !socket.destroyed) socket.write(framed(reply));
-        done();
-      });
-    }
+    const messages = reader.push(chunk);
+    // Only whole messages count: a client that sends byte by byte would hold its place for ever.
+    if (messages.length > 0) rearm();
+    waiting.push(...messages);
+    proceed();
   });
   socket.resume();
 }

@@ -55,6 +55,7 @@ async function worker(nodeName: string | undefined) {
     socketName: unused,
     requestSockets: () => undefined,
     nameservers: [],
+    searchList: [],
   });
   let pods = 0;
   return {

@@ -81,6 +81,8 @@ export interface CoreOptions {
   readonly requestSockets: (pod: number, kind: SocketKind, count: number) => void;
   /** Of the proxy's own resolv.conf. */
   readonly nameservers: readonly SocketAddr[];
+  /** Of the same file; used in dedicated mode, where it is the app's too. */
+  readonly searchList: readonly string[];
 }
 
 /** ms between looks at stocks of sockets that a burst left behind. */
@@ -151,6 +153,7 @@ export class WorkerCore {
       settings: {
         clusterDomain: config.clusterDomain,
         preferredNamespace: config.preferredServiceNamespace,
+        searchDomains: config.mode.kind === 'dedicated' ? options.searchList : undefined,
         ipv6: config.ipv6,
         fromMesh: config.dnsProxy,
       },
