@@ -11,10 +11,11 @@ import type { AuthorizationPolicy, PeerAuthentication } from '../../common/kube/
 import type { KubeObject } from '../../common/kube/types.ts';
 import type { MeshAddress, AuthorizationPolicy as MeshPolicy } from '../../common/mesh/types.ts';
 import { type AcceptedCondition, convertPolicy } from './authorization.ts';
+import { farIdentities, gatewayTo, gatewayWorkloads, networkOf } from './network.ts';
 import { type PeerScope, peerRequirement, portPolicy, staticStrict } from './peer-authentication.ts';
 import { selects } from './selector.ts';
 import { serviceOf } from './service.ts';
-import type { MeshSettings } from './settings.ts';
+import { type MeshSettings, network } from './settings.ts';
 import {
   applicationTunnelOf,
   type BoundCondition,
@@ -70,7 +71,7 @@ interface Output {
   readonly resources: readonly Resource[];
 }
 
-type Source = 'pods' | 'services' | 'slices' | 'policies' | 'peers';
+type Source = 'pods' | 'services' | 'slices' | 'policies' | 'peers' | 'gateways';
 
 /** Beside those of PeerAuthentications, which have a slash: the one policy that they share. */
 const strictKey = 'strict';
@@ -87,6 +88,7 @@ export class AmbientIndex {
     slices: new Map(),
     policies: new Map(),
     peers: new Map(),
+    gateways: new Map(),
   };
   readonly #dirty: Record<Source, Set<string>> = {
     pods: new Set(),
@@ -94,7 +96,10 @@ export class AmbientIndex {
     slices: new Set(),
     policies: new Set(),
     peers: new Set(),
+    gateways: new Set(),
   };
+  /** Pods of other networks: their identities are part of what their services say. */
+  readonly #farPods = new Set<string>();
   /** Objects by namespace, for the duration of one flush. */
   readonly #groups = new Map<object, Map<string, KubeObject[]>>();
   readonly #accepted = new Map<string, AcceptedCondition | undefined>();
@@ -135,6 +140,12 @@ export class AmbientIndex {
 
   podChanged(key: string): void {
     this.#dirty.pods.add(key);
+    const pod = this.#inputs.pods.get(key);
+    const isFar = pod !== undefined && networkOf(pod) !== network;
+    if (!isFar && !this.#farPods.has(key)) return;
+    if (isFar) this.#farPods.add(key);
+    else this.#farPods.delete(key);
+    this.#dirtyIn(key.slice(0, key.indexOf('/')), 'services');
   }
 
   nodeChanged(name: string): void {
@@ -147,7 +158,8 @@ export class AmbientIndex {
   }
 
   /** Objects of any namespace may name a waypoint; there are few, and they change seldom. */
-  gatewayChanged(): void {
+  gatewayChanged(changed: string): void {
+    this.#dirty.gateways.add(changed);
     for (const key of this.#inputs.services.keys()) this.#dirty.services.add(key);
     for (const key of this.#inputs.pods.keys()) this.#dirty.pods.add(key);
   }
@@ -205,6 +217,9 @@ export class AmbientIndex {
     }
     for (const key of this.#drain('slices')) {
       this.#replace('slices', key, this.#slice(key), this.#addresses, addresses);
+    }
+    for (const key of this.#drain('gateways')) {
+      this.#replace('gateways', key, this.#gateway(key), this.#addresses, addresses);
     }
     for (const key of this.#drain('pods')) this.#replace('pods', key, this.#pod(key), this.#addresses, addresses);
     this.#groups.clear();
@@ -283,10 +298,27 @@ export class AmbientIndex {
     if (object === undefined) return [];
     const scope = this.#waypointScope(object);
     const binding = bindService(object, scope);
-    const service = serviceOf(object, scope.namespace, this.#settings, binding);
+    const far = this.#farEndpoints(object);
+    const service = serviceOf(object, scope.namespace, this.#settings, binding, farIdentities(far, this.#settings));
     if (service === undefined) return [];
     if (binding.condition) this.#bound.set(key, binding.condition);
-    return [resourceOf(service, [object, scope.namespace, ...binding.from])];
+    return [resourceOf(service, [object, scope.namespace, ...binding.from, ...far])];
+  }
+
+  #farEndpoints(service: Service): readonly Pod[] {
+    const selector = service.spec.selector ?? {};
+    if (this.#farPods.size === 0 || Object.keys(selector).length === 0) return [];
+    return [...this.#farPods].flatMap((key) => {
+      const pod = this.#inputs.pods.get(key);
+      const isOf = pod?.metadata.namespace === service.metadata.namespace && selects(selector, pod?.metadata.labels);
+      return pod && isOf ? [pod] : [];
+    });
+  }
+
+  #gateway(key: string): readonly Resource[] {
+    const gateway = this.#inputs.gateways.get(key);
+    if (gateway === undefined) return [];
+    return gatewayWorkloads(gateway, this.#settings).map((w) => resourceOf(w, [gateway]));
   }
 
   #waypointScope(object: KubeObject): WaypointScope {
@@ -327,9 +359,10 @@ export class AmbientIndex {
     const scope = this.#waypointScope(pod);
     const { waypoint, from } = bindPod(pod, scope);
     const applicationTunnel = applicationTunnelOf(pod, scope);
+    const way = gatewayTo(networkOf(pod), scope.gateways);
     const workload = podWorkload(
       pod,
-      { node, selecting, slices, policies: names, waypoint, applicationTunnel },
+      { node, selecting, slices, policies: names, waypoint, networkGateway: way?.reference, applicationTunnel },
       this.#settings,
     );
     if (workload === undefined) return [];
@@ -342,6 +375,7 @@ export class AmbientIndex {
       ...peers.from,
       ...from,
       gatewayOfPod(pod, scope),
+      way?.gateway,
     ];
     return [resourceOf(workload, inputs)];
   }

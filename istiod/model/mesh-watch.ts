@@ -90,8 +90,8 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
     index.serviceChanged(key, s?.metadata.namespace ?? '');
     changedServices.add(key);
   });
-  const gateways = informer(gatewayKind, () => {
-    index.gatewayChanged();
+  const gateways = informer(gatewayKind, (_, changed) => {
+    index.gatewayChanged(changed);
     for (const key of services.objects.keys()) changedServices.add(key);
   });
   const slices = informer(endpointSliceKind, (objects, key) => index.sliceChanged(key, objects));

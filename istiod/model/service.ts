@@ -26,6 +26,7 @@ export function serviceOf(
   namespace: Namespace | undefined,
   settings: MeshSettings,
   { waypoint, weighted }: Pick<Binding, 'waypoint' | 'weighted'> = { weighted: [] },
+  subjectAltNames: readonly string[] = [],
 ): Service | undefined {
   if (!isInMesh(service)) return undefined;
   const loadBalancing = loadBalancingOf(service, namespace);
@@ -39,7 +40,7 @@ export function serviceOf(
       return ip === undefined ? [] : [{ network, ip }];
     }),
     ports: tcpPorts(service).map(portOf),
-    subjectAltNames: [],
+    subjectAltNames,
     ...(waypoint && { waypoint }),
     weightedWaypoints: weighted,
     ...(loadBalancing === undefined ? {} : { loadBalancing }),

@@ -9,5 +9,5 @@ export interface MeshSettings {
   readonly rootNamespace: string;
 }
 
-/** Only one network until multi-network comes: the default one, which is the empty string on the wire. */
+/** The cluster's own: the default one, which is the empty string on the wire. */
 export const network = '';

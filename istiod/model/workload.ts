@@ -3,6 +3,7 @@ import { type Ip, parseIp } from '../../common/core/net.ts';
 import type { Service as KubeService, Node, Pod, ServicePort } from '../../common/kube/kinds/core.ts';
 import type { EndpointSlice, EndpointSliceEndpoint } from '../../common/kube/kinds/discovery.ts';
 import type { ApplicationTunnel, GatewayAddress, Locality, PortMapping, Workload } from '../../common/mesh/types.ts';
+import { networkOf } from './network.ts';
 import { hostnameOf, isInMesh, tcpPorts } from './service.ts';
 import { type MeshSettings, network } from './settings.ts';
 
@@ -22,6 +23,8 @@ export interface PodInputs {
   readonly policies: readonly string[];
   /** Before what is addressed to the pod itself. */
   readonly waypoint?: GatewayAddress | undefined;
+  /** Towards the pod's network, where that is not the cluster's own. */
+  readonly networkGateway?: GatewayAddress | undefined;
   /** Of a pod that is a sandwiched waypoint. */
   readonly applicationTunnel?: ApplicationTunnel | undefined;
 }
@@ -43,7 +46,8 @@ export function podWorkload(pod: Pod, inputs: PodInputs, settings: MeshSettings)
     namespace,
     addresses,
     hostname: '',
-    network,
+    network: networkOf(pod),
+    ...(inputs.networkGateway && { networkGateway: inputs.networkGateway }),
     tunnelProtocol: nativeTunnel || metadata.annotations?.[redirectionAnnotation] === 'enabled' ? 'HBONE' : 'NONE',
     trustDomain: settings.trustDomain,
     serviceAccount: spec.serviceAccountName ?? 'default',

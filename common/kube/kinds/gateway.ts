@@ -20,6 +20,8 @@ export interface Gateway extends KubeObject {
   readonly spec: {
     readonly gatewayClassName: string;
     readonly listeners: readonly GatewayListener[];
+    /** `type` is IPAddress by default. */
+    readonly addresses?: readonly { readonly type?: string; readonly value?: string }[];
     readonly [field: string]: unknown;
   };
   readonly status?: {
