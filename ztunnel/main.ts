@@ -13,10 +13,15 @@ import { compileArgv, spawnWorker } from './supervisor/spawn-worker.ts';
 import { compiledFrom, fillWorkerCache } from './supervisor/worker-cache.ts';
 import { surroundings } from './surroundings.ts';
 
-const usage = 'usage: ztunnel [proxy ztunnel]   (settings come from the environment; see ztunnel/config.ts)\n';
+const usage =
+  'usage: ztunnel [proxy ztunnel | version]   (settings come from the environment; see ztunnel/config.ts)\n';
 
 async function main(args: readonly string[]): Promise<number> {
-  if (args.length > 0 && args.join(' ') !== 'proxy ztunnel') {
+  if (args.join(' ') === 'version') {
+    process.stdout.write(`${(await import('./version.ts')).versionText()}\n`);
+    return 0;
+  }
+  if (args.length > 0 && args[0] !== 'proxy') {
     process.stderr.write(usage);
     return 2;
   }

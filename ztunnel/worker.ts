@@ -27,8 +27,10 @@ import { createLocalCa } from './local/ca.ts';
 import { readLocalMesh } from './local/mesh.ts';
 import { dialer } from './proxy/dial.ts';
 import { hasCapabilities, surroundings } from './surroundings.ts';
+import { answers } from './worker/answers.ts';
 import { WorkerCore } from './worker/core.ts';
 import { SupervisorLink } from './worker/link.ts';
+import { Profiler } from './worker/profiler.ts';
 
 const linkFd = fd(3);
 
@@ -79,7 +81,7 @@ async function main(): Promise<void> {
   const link: SupervisorLink = new SupervisorLink({
     connection: seqpacketFromFd(linkFd),
     core,
-    registry,
+    answer: answers({ core, store, certificates, registry, profiler: new Profiler(systemClock) }),
     sink,
     onDrain: (deadline) => draining.resolve(deadline ?? config.drainDeadline),
   });

@@ -1,6 +1,7 @@
 /**
  * Structured log lines as ztunnel writes them (ambient-wire 7.2): `<RFC 3339>\t<level>\t<target>\t<message and fields>`, or one
- * JSON object a line with LOG_FORMAT=json. Levels come from RUST_LOG: `info`, or `info,access=debug,dns=off`.
+ * JSON object a line with LOG_FORMAT=json. Levels come from RUST_LOG: `info`, or `info,access=debug,dns=off`. Targets may have the
+ * name of Istio's crate before them: `ztunnel::access` is `access`, `ztunnel` alone is everything.
  */
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error';
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
@@ -39,8 +40,9 @@ export class LogLevels {
       if (!(level in order)) {
         throw new Error(`log level "${level}" does not exist; use off, error, warn, info, debug or trace`);
       }
-      if (eq < 0) this.#default = level as Threshold;
-      else this.#targets.set(part.slice(0, eq), level as Threshold);
+      const target = eq < 0 ? 'ztunnel' : part.slice(0, eq);
+      if (target === 'ztunnel') this.#default = level as Threshold;
+      else this.#targets.set(target.replace(/^ztunnel::(?:.*::)?/, ''), level as Threshold);
     }
   }
 

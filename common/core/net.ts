@@ -98,6 +98,11 @@ export function parseCidr(text: string): Cidr | undefined {
   return { ip, length: Number(tail) };
 }
 
+/** `10.0.0.0/8`, always with the length. */
+export function formatCidr(c: Cidr): string {
+  return `${c.ip}/${c.length}`;
+}
+
 function canonical(a: ipaddr.IPv4 | ipaddr.IPv6): Ip {
   if (a instanceof ipaddr.IPv6) {
     return (a.isIPv4MappedAddress() ? a.toIPv4Address().toString() : a.toRFC5952String()) as Ip;

@@ -11,7 +11,8 @@ test('what a worker says survives the packet', () => {
     { kind: 'serving', pod: 3, error: '' },
     { kind: 'dropped', pod: 3 },
     { kind: 'need', pod: 3, socket: 'inbound6', count: 128 },
-    { kind: 'metrics', id: 9, last: true, text: '[{"é":1}]' },
+    { kind: 'noAnswer', id: 8, error: 'busy' },
+    { kind: 'answer', id: 9, last: true, text: '[{"é":1}]' },
   ];
   for (const m of messages) assert.deepEqual(decodeFromWorker(encode(m)), m);
 });
@@ -32,8 +33,9 @@ test('a worker that is taken over cannot ask for anything outside its bounds', (
     { kind: 'need', pod: 1.5, socket: 'dns4', count: 1 },
     { kind: 'pending', items: [1] },
     { kind: 'pending', items: 'x' },
-    { kind: 'metrics', id: 1, last: 'yes', text: '' },
-    { kind: 'metrics', id: 1, last: true, text: 'x'.repeat(40_000) },
+    { kind: 'noAnswer', id: 1, error: 'x'.repeat(5_000) },
+    { kind: 'answer', id: 1, last: 'yes', text: '' },
+    { kind: 'answer', id: 1, last: true, text: 'x'.repeat(40_000) },
     { kind: 'serving', pod: 1, error: 5 },
   ]) {
     assert.throws(() => decodeFromWorker(Buffer.from(JSON.stringify(bad))), MeshError, JSON.stringify(bad));

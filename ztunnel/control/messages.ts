@@ -31,6 +31,19 @@ export interface PodMessage {
   readonly hidesClients: boolean;
 }
 
+/** What an operator may want to know of a worker. Answers are JSON. */
+export type Question =
+  /** prom-client's metrics. */
+  | { readonly kind: 'metrics' }
+  /** `WorkerState`. */
+  | { readonly kind: 'state' }
+  /** V8's CPU profile of the next `seconds`, sampled `frequency` times a second. */
+  | { readonly kind: 'cpu'; readonly seconds: number; readonly frequency: number }
+  /** V8's sampling heap profile, or null while sampling is off. */
+  | { readonly kind: 'heap' }
+  /** Switches the sampling of allocations; undefined leaves it. Whether it is on now. */
+  | { readonly kind: 'heapSampling'; readonly active: boolean | undefined };
+
 export type ToWorker =
   | PodMessage
   /** Serve what waits in the backlog, then stop accepting; open connections end within the deadline. */
@@ -43,7 +56,7 @@ export type ToWorker =
       readonly asked: number;
       readonly error: string;
     }
-  | { readonly kind: 'collect'; readonly id: number }
+  | { readonly kind: 'ask'; readonly id: number; readonly question: Question }
   /** null: back to the levels of the environment. */
   | { readonly kind: 'logging'; readonly directives: string | null }
   | { readonly kind: 'drain'; readonly deadline: number };
@@ -58,11 +71,12 @@ export type ToSupervisor =
   | { readonly kind: 'serving'; readonly pod: number; readonly error: string }
   | { readonly kind: 'dropped'; readonly pod: number }
   | { readonly kind: 'need'; readonly pod: number; readonly socket: SocketKind; readonly count: number }
-  /** prom-client's JSON, cut into packets. */
-  | { readonly kind: 'metrics'; readonly id: number; readonly last: boolean; readonly text: string };
+  /** Answers `ask`, cut into packets. */
+  | { readonly kind: 'answer'; readonly id: number; readonly last: boolean; readonly text: string }
+  | { readonly kind: 'noAnswer'; readonly id: number; readonly error: string };
 
-/** Bytes of text in one `metrics` packet; packets share the socket's send buffer (212,992 bytes by default). */
-export const metricsChunk = 32_768;
+/** Characters of text in one `answer` packet; packets share the socket's send buffer (212,992 bytes by default). */
+export const answerChunk = 32_768;
 
 export function encode(message: ToWorker | ToSupervisor): Uint8Array {
   return Buffer.from(JSON.stringify(message));
@@ -98,9 +112,12 @@ export function decodeFromWorker(data: Uint8Array): ToSupervisor {
       if (!isCount(m['pod']) || !socket || !isCount(count) || count < 1 || count > maxSocketsPerPacket) break;
       return { kind: 'need', pod: m['pod'], socket, count };
     }
-    case 'metrics':
-      if (!isCount(m['id']) || typeof m['last'] !== 'boolean' || !isText(m['text'], metricsChunk)) break;
-      return { kind: 'metrics', id: m['id'], last: m['last'], text: m['text'] };
+    case 'noAnswer':
+      if (!isCount(m['id']) || !isText(m['error'], 4096)) break;
+      return { kind: 'noAnswer', id: m['id'], error: m['error'] };
+    case 'answer':
+      if (!isCount(m['id']) || typeof m['last'] !== 'boolean' || !isText(m['text'], answerChunk)) break;
+      return { kind: 'answer', id: m['id'], last: m['last'], text: m['text'] };
     default:
   }
   throw new MeshError('PROTOCOL', `a worker sent a malformed "${String(m['kind']).slice(0, 40)}" message`);

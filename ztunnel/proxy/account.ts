@@ -14,6 +14,8 @@ export interface ConnectionRecord {
   readonly sourceAddress: SocketAddr;
   /** Wire address: port 15008 for HBONE. */
   destinationAddress: SocketAddr;
+  /** Outbound: where the app connected to. */
+  readonly originalDestination?: SocketAddr | undefined;
   /** Authority of the CONNECT. */
   hboneAddress?: string;
   source?: Workload | undefined;

@@ -71,6 +71,7 @@ export async function handleOutbound(
     direction: 'outbound' as const,
     sourceAddress: remote,
     destinationAddress: target ?? accepted.local,
+    originalDestination: target,
     mtls: false,
     traceId: traceparent.slice(3, 35),
   };

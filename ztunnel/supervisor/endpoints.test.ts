@@ -11,6 +11,11 @@ function sources(over: Partial<EndpointSources> = {}): EndpointSources {
     metrics: async () => ({ body: 'm 1\n', type: 'text/plain' }),
     logLevels: () => 'info',
     setLogLevels: () => undefined,
+    configDump: async () => ({ workloads: [] }),
+    cpuProfile: async () => Buffer.from('profile'),
+    heapProfile: async () => undefined,
+    heapSampling: async (active) => active ?? false,
+    drain: () => undefined,
     quit: () => undefined,
     ...over,
   };
@@ -63,13 +68,53 @@ test('log levels are shown, changed, refused with the reason, and reset', async 
   assert.deepEqual(set, ['debug,access=off', undefined]);
 });
 
-test('quitting is asked for by POST only; a dump is promised, not faked', async () => {
-  let quits = 0;
-  const routes = adminRoutes(sources({ quit: () => quits++ }));
-  assert.equal((await ask(routes, 'GET', '/quitquitquit'))[0], 405);
-  assert.equal((await ask(routes, 'POST', '/quitquitquit'))[0], 200);
-  assert.equal(quits, 1);
-  assert.deepEqual(await ask(routes, 'GET', '/config_dump'), [404, 'config_dump comes with the next release\n']);
+test('quitting and draining are asked for by POST only', async () => {
+  const asked: string[] = [];
+  const routes = adminRoutes(sources({ quit: () => asked.push('quit'), drain: () => asked.push('drain') }));
+  for (const path of ['/quitquitquit', '/drain']) {
+    assert.equal((await ask(routes, 'GET', path))[0], 405);
+    assert.equal((await ask(routes, 'POST', path))[0], 200);
+  }
+  assert.deepEqual(asked, ['quit', 'drain']);
+});
+
+test('the dump is JSON, and the index names every path', async () => {
+  const routes = adminRoutes(sources());
+  assert.deepEqual(await ask(routes, 'GET', '/config_dump'), [200, '{\n  "workloads": []\n}\n']);
+  assert.equal((await ask(routes, 'POST', '/config_dump'))[0], 405);
+  const [, page] = await ask(routes, 'GET', '/');
+  for (const path of Object.keys(routes).map((key) => key.split(' ')[1]!)) {
+    assert.ok(path === '/' || page.includes(path), path);
+  }
+});
+
+test('profiles have bounds, and a heap profile must be switched on first', async () => {
+  const asked: unknown[] = [];
+  const routes = adminRoutes(
+    sources({
+      async cpuProfile(...bounds) {
+        asked.push(bounds);
+        return Buffer.from('profile');
+      },
+    }),
+  );
+  const cpu = (query: string) => ask(routes, 'GET', `/debug/pprof/profile${query}`);
+  assert.deepEqual(await cpu(''), [200, 'profile']);
+  assert.deepEqual(await cpu('?seconds=300&frequency=1000'), [200, 'profile']);
+  assert.deepEqual(asked, [
+    [10, 100],
+    [300, 1000],
+  ]);
+  for (const wrong of ['?seconds=0', '?seconds=301', '?seconds=x', '?frequency=0', '?frequency=1001']) {
+    assert.equal((await cpu(wrong))[0], 400, wrong);
+  }
+  assert.deepEqual((await ask(routes, 'GET', '/debug/pprof/heap'))[0], 500);
+  const toggle = '/debug/pprof/heap/profiling';
+  assert.deepEqual(await ask(routes, 'GET', toggle), [200, 'heap profiling active: false\n']);
+  assert.deepEqual(await ask(routes, 'POST', `${toggle}?activate=true`), [200, 'heap profiling active: true\n']);
+  assert.equal((await ask(routes, 'POST', `${toggle}?activate=maybe`))[0], 400);
+  const active = adminRoutes(sources({ heapProfile: async () => Buffer.from('heap') }));
+  assert.deepEqual(await ask(active, 'GET', '/debug/pprof/heap'), [200, 'heap']);
 });
 
 test('a failing answer is a 500 without a stack', async () => {

@@ -5,7 +5,7 @@ import type { Logger } from '../../common/core/log.ts';
 
 export interface Answer {
   readonly status: number;
-  readonly body: string;
+  readonly body: string | Buffer;
   /** Default text/plain. */
   readonly type?: string;
 }

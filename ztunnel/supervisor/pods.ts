@@ -7,6 +7,7 @@ import type { Clock, Timer } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
 import type { SteerPod, WorkloadInfo } from '../../common/zds/types.ts';
+import type { ServedPod } from '../admin/state.ts';
 import type { ListenerRole, PodMessage, SocketKind } from '../control/messages.ts';
 import type { Kernel } from './kernel.ts';
 import { type CaptureMode, type ListenerOptions, planListeners, socketSpec } from './listeners.ts';
@@ -82,6 +83,11 @@ export class PodTable implements ZdsHandler {
     const pods = [...this.#pods.values()].filter((p) => p.mode !== 'self');
     const active = pods.filter((p) => p.state === 'serving').length;
     return { active, pending: pods.length - active, started: this.#started, stopped: this.#stopped };
+  }
+
+  /** For an operator's dump. */
+  get served(): readonly ServedPod[] {
+    return [...this.#pods.values()].map(({ uid, info, state }) => ({ uid, info, up: state === 'serving' }));
   }
 
   disconnected(): void {

@@ -8,10 +8,19 @@ import type { Clock } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
 import { createLogger, type Logger, LogLevels, type LogSink } from '../../common/core/log.ts';
 import { formatSpiffe } from '../../common/identity/spiffe.ts';
+import { MeshStore } from '../../common/mesh/store.ts';
 import { counterOf, gaugeOf, registerBuild } from '../../common/telemetry/program.ts';
 import type { WorkloadInfo } from '../../common/zds/types.ts';
 import { openNetns, type SeqpacketConnection } from '../../native/index.ts';
+import { dumpConfig } from '../admin/config-dump.ts';
+import { dumpMesh, type MeshDump } from '../admin/mesh-dump.ts';
+import { type CpuProfile, cpuPprof, type HeapProfile, heapPprof } from '../admin/pprof.ts';
+import { configDump, type WorkerState } from '../admin/state.ts';
+import type { LocalMesh } from '../config/control-plane.ts';
 import type { ZtunnelConfig } from '../config.ts';
+import type { Question } from '../control/messages.ts';
+import { readLocalMesh } from '../local/mesh.ts';
+import { buildInfo } from '../version.ts';
 import { adminRoutes, type EndpointSources, metricsRoutes, readinessRoutes } from './endpoints.ts';
 import { createHttpServer, listen } from './http.ts';
 import type { Kernel } from './kernel.ts';
@@ -46,7 +55,6 @@ export interface Supervisor {
   drain(): Promise<void>;
 }
 
-const version = '0.1.0';
 /** Which no setting of Istio's changes. */
 const readinessPort = 15021;
 
@@ -98,7 +106,24 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
       ? new ZdsClient({ connect: connectToAgent, handler: pods, clock, log })
       : new OwnNetns({ workload: mode.workload, openNetns: () => openNetns('/proc/self/ns/net'), handler: pods });
 
-  let draining = false;
+  let drained: Promise<void> | undefined;
+  /** Once, whoever asks. */
+  const drainTraffic = (): Promise<void> => {
+    drained ??= endTraffic();
+    return drained;
+  };
+  async function endTraffic(): Promise<void> {
+    log.info('draining', { deadline_ms: config.drainDeadline });
+    source.stop();
+    steering.close();
+    pods.letGo();
+    await fleet.drain(config.drainDeadline).catch((e: unknown) => {
+      log.error('workers did not drain', { error: describeError(e) });
+    });
+    pods.close();
+    log.info('drained');
+  }
+
   const registry = supervisorMetrics(pods, fleet);
   if (source instanceof ZdsClient) {
     const help = 'Packets of the node agent that broke ZDS, each of which ended its connection';
@@ -108,7 +133,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     pending: () => [
       ...fleet.pending,
       ...(pods.ready ? [] : [mode.kind === 'shared' ? 'workload proxy manager' : 'proxy']),
-      ...(draining ? ['shutdown'] : []),
+      ...(drained ? ['shutdown'] : []),
     ],
     metrics: () => collectMetrics(registry, fleet),
     logLevels: () => sink.levels.toString(),
@@ -121,6 +146,25 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
       }
       fleet.setLogging(directives ?? null);
     },
+    configDump: async () =>
+      configDump({
+        workers: await askAll<WorkerState>(fleet, { kind: 'state' }),
+        pods: pods.served,
+        version: buildInfo,
+        config: dumpConfig(config),
+        staticMesh: config.localMesh && dumpStatic(config.localMesh, config.trustDomain),
+      }),
+    async cpuProfile(seconds, frequency) {
+      const began = clock.wall();
+      return cpuPprof(await askAll<CpuProfile>(fleet, { kind: 'cpu', seconds, frequency }), began);
+    },
+    async heapProfile() {
+      const profiles = (await askAll<HeapProfile | null>(fleet, { kind: 'heap' })).filter((p) => p !== null);
+      return profiles.length === 0 ? undefined : heapPprof(profiles, clock.wall());
+    },
+    heapSampling: async (active) =>
+      (await askAll<boolean>(fleet, { kind: 'heapSampling', active })).some((sampling) => sampling),
+    drain: () => void drainTraffic(),
     quit: options.onQuit,
   };
   const ports = options.ports ?? { admin: config.adminPort, metrics: config.statsPort, readiness: readinessPort };
@@ -133,9 +177,11 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   for (const { server, host, port } of servers) await listen(server, host, port);
 
   fleet.start();
-  if (config.self) serveSelf(pods, config.self, config.trustDomain, log);
   // A proxy that cannot serve must not take the pods over from one that does, which goes on until it is told to stop.
-  void fleet.warm.then(() => source.start());
+  void fleet.warm.then(() => {
+    if (config.self) serveSelf(pods, config.self, config.trustDomain, log);
+    source.start();
+  });
   log.info('ztunnel started', { node: config.nodeName, workers: config.workers, mode: mode.kind });
 
   const portOf = (i: 0 | 1 | 2) => (servers[i].server.address() as AddressInfo).port;
@@ -144,21 +190,12 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     workerPids: () => fleet.pids,
     warm: fleet.warm,
     async drain() {
-      if (draining) return;
-      draining = true;
-      log.info('draining', { deadline_ms: config.drainDeadline });
-      source.stop();
-      steering.close();
-      pods.letGo();
+      const traffic = drainTraffic();
       // Not at the end: where a successor shares these ports, every answer shall be its.
       const closed = servers.map(({ server }) => new Promise((resolve) => server.close(resolve)));
-      await fleet.drain(config.drainDeadline).catch((e: unknown) => {
-        log.error('workers did not drain', { error: describeError(e) });
-      });
-      pods.close();
+      await traffic;
       for (const { server } of servers) server.closeAllConnections();
       await Promise.all(closed);
-      log.info('drained');
     },
   };
 }
@@ -175,7 +212,7 @@ function serveSelf(pods: PodTable, self: WorkloadInfo, trustDomain: string, log:
 /** Names of Istio's proxy (ambient-wire 7.1); one of ours tells restarts of workers. */
 function supervisorMetrics(pods: PodTable, fleet: WorkerFleet): Registry {
   const registry = new Registry();
-  registerBuild(registry, 'ztunnel', version);
+  registerBuild(registry, 'ztunnel', buildInfo.version);
   gaugeOf(registry, 'workload_manager_active_proxy_count', 'Pods that are served', () => pods.counts.active);
   gaugeOf(registry, 'workload_manager_pending_proxy_count', 'Pods that are not served yet', () => pods.counts.pending);
   counterOf(
@@ -195,9 +232,18 @@ function supervisorMetrics(pods: PodTable, fleet: WorkerFleet): Registry {
 }
 
 async function collectMetrics(own: Registry, fleet: WorkerFleet): Promise<{ body: string; type: string }> {
-  const texts = await fleet.collect();
-  const parts: object[] = texts.map((text) => JSON.parse(text) as object);
-  parts.push(await own.getMetricsAsJSON());
+  const parts = [...(await askAll<object>(fleet, { kind: 'metrics' })), await own.getMetricsAsJSON()];
   const merged = AggregatorRegistry.aggregate(parts);
   return { body: await merged.metrics(), type: merged.contentType };
+}
+
+async function askAll<T>(fleet: WorkerFleet, question: Question): Promise<readonly T[]> {
+  return (await fleet.ask(question)).map((text) => JSON.parse(text) as T);
+}
+
+/** As the file is now: a worker read it when it started. */
+function dumpStatic(source: LocalMesh, trustDomain: string): MeshDump {
+  const store = new MeshStore();
+  store.apply(readLocalMesh(source, trustDomain));
+  return dumpMesh(store);
 }

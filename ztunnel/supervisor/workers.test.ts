@@ -5,9 +5,9 @@ import { createLogger, LogLevels } from '../../common/core/log.ts';
 import { FakeClock } from '../../common/testing/fake-clock.ts';
 import type { Packet, SeqpacketConnection } from '../../native/index.ts';
 import {
+  answerChunk,
   decodeFromSupervisor,
   encode,
-  metricsChunk,
   type PodMessage,
   type ToSupervisor,
   type ToWorker,
@@ -182,28 +182,28 @@ test('a pod is gone when the worker says so, dies, or misses the deadline', asyn
   await died;
 });
 
-test('metrics come in pieces; a worker that is silent is left out', async () => {
+test('answers come in pieces; a worker that is silent is left out', async () => {
   const { workers, worker, clock } = fleet();
-  const collected = workers.collect();
-  worker.say({ kind: 'metrics', id: 1, last: false, text: '[1,' });
-  worker.say({ kind: 'metrics', id: 1, last: true, text: '2]' });
+  const collected = workers.ask({ kind: 'metrics' });
+  worker.say({ kind: 'answer', id: 1, last: false, text: '[1,' });
+  worker.say({ kind: 'answer', id: 1, last: true, text: '2]' });
   assert.deepEqual(await collected, ['[1,2]']);
-  const silent = workers.collect();
+  const silent = workers.ask({ kind: 'metrics' });
   clock.advance(2_000);
   assert.deepEqual(await silent, []);
 });
 
-test('metrics of more than 16 MiB are dropped, and that is said once', async () => {
+test('an answer that is too long is dropped, and that is said once', async () => {
   const { workers, worker, logged } = fleet();
-  const collected = workers.collect();
-  const text = 'x'.repeat(metricsChunk);
-  const most = (16 * 1024 * 1024) / metricsChunk;
-  for (let i = 0; i <= most; i++) worker.say({ kind: 'metrics', id: 1, last: false, text });
+  const collected = workers.ask({ kind: 'metrics' });
+  const text = 'x'.repeat(answerChunk);
+  const most = (16 * 1024 * 1024) / answerChunk;
+  for (let i = 0; i <= most; i++) worker.say({ kind: 'answer', id: 1, last: false, text });
   assert.deepEqual(await collected, []);
-  worker.say({ kind: 'metrics', id: 1, last: true, text });
-  assert.equal(logged.filter((line) => /metrics.*16 MiB/.test(line)).length, 1);
-  const next = workers.collect();
-  worker.say({ kind: 'metrics', id: 2, last: true, text: '[]' });
+  worker.say({ kind: 'answer', id: 1, last: true, text });
+  assert.equal(logged.filter((line) => /too long.*metrics/.test(line)).length, 1);
+  const next = workers.ask({ kind: 'metrics' });
+  worker.say({ kind: 'answer', id: 2, last: true, text: '[]' });
   assert.deepEqual(await next, ['[]']);
 });
 

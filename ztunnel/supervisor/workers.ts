@@ -11,6 +11,7 @@ import {
   decodeFromWorker,
   encode,
   type PodMessage,
+  type Question,
   type SocketKind,
   type ToSupervisor,
   type ToWorker,
@@ -39,16 +40,24 @@ export interface WorkerFleetOptions {
 const restart = { first: 50, last: 5_000, healthyAfter: 10_000 };
 /** ms. Shorter than the 5 s after which the agent gives an add up; the pod is retried. */
 const serveTimeout = 3_500;
-/** ms. A scrape must not hang on a worker that is busy. */
-const collectTimeout = 2_000;
-/** Characters of one worker's metrics: it must not be able to fill the memory of its supervisor. */
-const maxMetrics = 16 * 1024 * 1024;
+const mebi = 1024 * 1024;
+/** ms. Who asks must not hang on a worker that is busy; a profile's own time comes on top. */
+const answerTimeout = 2_000;
+/** Characters of one worker's answer: it must not be able to fill the memory of its supervisor. */
+const longest: Readonly<Record<Question['kind'], number>> = {
+  metrics: 16 * mebi,
+  // A mesh of 100,000 workloads has some 60 MB.
+  state: 256 * mebi,
+  cpu: 64 * mebi,
+  heap: 64 * mebi,
+  heapSampling: 100,
+};
 
 export class WorkerFleet implements PodWorkers {
   readonly #slots: Slot[];
   /** Resolves when every worker has known the mesh once: what it is given it can serve. */
   readonly warm: Promise<unknown>;
-  #nextCollect = 1;
+  #nextQuestion = 1;
 
   constructor(options: WorkerFleetOptions) {
     this.#slots = Array.from({ length: options.count }, (_, index) => new Slot(index, options));
@@ -80,10 +89,10 @@ export class WorkerFleet implements PodWorkers {
     await Promise.all(this.#slots.map((s) => s.drop(pod, deadlineMs)));
   }
 
-  /** prom-client's JSON of each worker that answered. */
-  async collect(): Promise<readonly string[]> {
-    const id = this.#nextCollect++;
-    const answers = await Promise.all(this.#slots.map((s) => s.collect(id)));
+  /** The JSON of each worker that answered. */
+  async ask(question: Question): Promise<readonly string[]> {
+    const id = this.#nextQuestion++;
+    const answers = await Promise.all(this.#slots.map((s) => s.ask(id, question)));
     return answers.filter((a) => a !== undefined);
   }
 
@@ -97,7 +106,8 @@ export class WorkerFleet implements PodWorkers {
   }
 }
 
-interface Collecting {
+interface Asked {
+  readonly question: Question;
   readonly texts: string[];
   length: number;
   readonly done: (text: string | undefined) => void;
@@ -110,7 +120,7 @@ class Slot {
   readonly #options: WorkerFleetOptions;
   readonly #serving = new Map<number, (error: string) => void>();
   readonly #dropping = new Map<number, () => void>();
-  readonly #collecting = new Map<number, Collecting>();
+  readonly #asked = new Map<number, Asked>();
   #worker: WorkerProcess | undefined;
   #pending: readonly string[] = ['worker'];
   #delay = 0;
@@ -192,17 +202,18 @@ class Slot {
     });
   }
 
-  collect(id: number): Promise<string | undefined> {
+  ask(id: number, question: Question): Promise<string | undefined> {
     if (!this.#worker) return Promise.resolve(undefined);
+    const patience = answerTimeout + (question.kind === 'cpu' ? question.seconds * 1000 : 0);
     return new Promise((resolve) => {
       const done = (text: string | undefined) => {
         timer.cancel();
-        this.#collecting.delete(id);
+        this.#asked.delete(id);
         resolve(text);
       };
-      const timer = this.#options.clock.after(millis(collectTimeout), () => done(undefined));
-      this.#collecting.set(id, { texts: [], length: 0, done });
-      this.send({ kind: 'collect', id });
+      const timer = this.#options.clock.after(millis(patience), () => done(undefined));
+      this.#asked.set(id, { question, texts: [], length: 0, done });
+      this.send({ kind: 'ask', id, question });
     });
   }
 
@@ -241,18 +252,30 @@ class Slot {
       case 'need':
         this.#supply(message.pod, message.socket, message.count);
         return;
-      case 'metrics': {
-        const collecting = this.#collecting.get(message.id);
-        if (!collecting) return;
-        collecting.texts.push(message.text);
-        collecting.length += message.text.length;
-        if (collecting.length > maxMetrics) {
-          this.#options.log.error('dropped metrics of a worker longer than 16 MiB', { worker: this.#index });
-          collecting.done(undefined);
-        } else if (message.last) collecting.done(collecting.texts.join(''));
+      case 'noAnswer':
+        this.#options.log.warn('a worker has no answer', { worker: this.#index, error: message.error });
+        this.#asked.get(message.id)?.done(undefined);
         return;
-      }
+      case 'answer':
+        this.#collect(message.id, message.text, message.last);
+        return;
     }
+  }
+
+  #collect(id: number, text: string, last: boolean): void {
+    const asked = this.#asked.get(id);
+    if (!asked) return;
+    asked.texts.push(text);
+    asked.length += text.length;
+    const { kind } = asked.question;
+    if (asked.length > longest[kind]) {
+      this.#options.log.error('dropped an answer of a worker that is too long', {
+        worker: this.#index,
+        question: kind,
+        longest: longest[kind],
+      });
+      asked.done(undefined);
+    } else if (last) asked.done(asked.texts.join(''));
   }
 
   #supply(pod: number, socket: SocketKind, asked: number): void {
@@ -273,7 +296,7 @@ class Slot {
     this.#worker?.connection.close();
     this.#worker = undefined;
     for (const done of [...this.#dropping.values()]) done();
-    for (const { done } of [...this.#collecting.values()]) done(undefined);
+    for (const { done } of [...this.#asked.values()]) done(undefined);
     if (this.#stopping) {
       this.#onStopped?.();
       return;

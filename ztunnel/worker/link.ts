@@ -1,17 +1,24 @@
 /** A worker's end of the line to its supervisor. */
 
-import type { Registry } from 'prom-client';
 import type { Fd } from '../../common/core/brand.ts';
 import { assertNever, describeError } from '../../common/core/errors.ts';
 import type { LogSink } from '../../common/core/log.ts';
 import type { SeqpacketConnection } from '../../native/index.ts';
-import { decodeFromSupervisor, encode, metricsChunk, type ToSupervisor, type ToWorker } from '../control/messages.ts';
+import {
+  answerChunk,
+  decodeFromSupervisor,
+  encode,
+  type Question,
+  type ToSupervisor,
+  type ToWorker,
+} from '../control/messages.ts';
 import type { WorkerCore } from './core.ts';
 
 export interface LinkOptions {
   readonly connection: SeqpacketConnection;
   readonly core: WorkerCore;
-  readonly registry: Registry;
+  /** What an operator asks; becomes JSON. A rejection is told as the reason. */
+  readonly answer: (question: Question) => Promise<unknown>;
   readonly sink: LogSink;
   /** The supervisor asks to drain, or is gone: then with its default deadline. */
   readonly onDrain: (deadlineMs: number | undefined) => void;
@@ -42,8 +49,8 @@ export class SupervisorLink {
       case 'sockets':
         core.supply(message.pod, message.socket, message.asked, fds, message.error);
         return;
-      case 'collect':
-        void this.#collect(message.id);
+      case 'ask':
+        void this.#answer(message.id, message.question);
         return;
       case 'logging':
         if (message.directives === null) sink.levels.reset();
@@ -70,12 +77,17 @@ export class SupervisorLink {
     this.send({ kind: 'serving', pod: message.pod, error });
   }
 
-  async #collect(id: number): Promise<void> {
-    this.#options.core.traffic.sample();
-    const text = JSON.stringify(await this.#options.registry.getMetricsAsJSON());
-    for (let at = 0; ; at += metricsChunk) {
-      const last = at + metricsChunk >= text.length;
-      this.send({ kind: 'metrics', id, last, text: text.slice(at, at + metricsChunk) });
+  async #answer(id: number, question: Question): Promise<void> {
+    let text: string;
+    try {
+      text = JSON.stringify(await this.#options.answer(question));
+    } catch (e) {
+      this.send({ kind: 'noAnswer', id, error: describeError(e).slice(0, 4096) });
+      return;
+    }
+    for (let at = 0; ; at += answerChunk) {
+      const last = at + answerChunk >= text.length;
+      this.send({ kind: 'answer', id, last, text: text.slice(at, at + answerChunk) });
       if (last) return;
     }
   }

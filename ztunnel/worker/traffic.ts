@@ -32,6 +32,11 @@ export class Traffic implements TrafficSink {
     return this.#open.size;
   }
 
+  /** Records of connections that are open now. */
+  get open(): Iterable<ConnectionRecord> {
+    return this.#open.keys();
+  }
+
   resolving(source: Workload, hostname: string): void {
     this.#metrics.resolving(source, hostname);
   }
