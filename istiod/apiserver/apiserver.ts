@@ -7,24 +7,28 @@ import { join, resolve } from 'node:path';
 import { Registry as MetricsRegistry } from 'prom-client';
 import type { Clock } from '../../common/core/clock.ts';
 import { createLogger, type LogSink } from '../../common/core/log.ts';
-import { Admission } from './admission/admission.ts';
+import { Admission, type AdmissionPlugin } from './admission/admission.ts';
 import { firstOf } from './authn/authenticator.ts';
 import { staticTokens } from './authn/static-tokens.ts';
 import { administrators, anyOf, basicAuthorizer } from './authz/authorizer.ts';
 import type { ApiServerConfig } from './config.ts';
+import { firstNamespaces } from './controllers/first-namespaces.ts';
 import type { SubresourceInfo } from './discovery/groups.ts';
-import { createPaths } from './discovery/paths.ts';
+import { createPaths, type PathHandler } from './discovery/paths.ts';
 import type { ApiRequest, Handler } from './http/api-request.ts';
 import { defaultLimits } from './http/limits.ts';
 import type { PathRequest, ResourceRequest } from './http/request-info.ts';
 import { type HttpServer, startHttpServer } from './http/server.ts';
 import { builtInResources } from './kinds/table.ts';
+import { createLocalSource } from './local-source.ts';
+import type { PartMaker, SpecialEndpoint } from './part.ts';
 import { loadCredentials, replaceFile } from './pki/credentials.ts';
 import { kubeconfig } from './pki/kubeconfig.ts';
 import { Registry } from './resources/registry.ts';
 import type { Resource } from './resources/resource.ts';
 import { createEndpoints } from './rest/endpoints.ts';
 import { Rest } from './rest/rest.ts';
+import { scalePart } from './rest/scale.ts';
 import { openSqliteJournal } from './storage/sqlite-journal.ts';
 import { openStore } from './storage/store.ts';
 
@@ -41,6 +45,9 @@ export interface ApiServer {
   stop(): Promise<void>;
 }
 
+/** In this order they mutate and validate. */
+const partMakers: readonly PartMaker[] = [scalePart, firstNamespaces];
+
 export const kubeconfigFile = 'kubeconfig';
 
 /** Resolves when it serves. MeshError CONFIG. */
@@ -53,17 +60,33 @@ export async function startApiServer(config: ApiServerConfig, deps: ApiServerDep
   const credentials = await loadCredentials({ dataDir, addresses: ownAddresses(), clock, log: pkiLog });
   const store = await openStore(openSqliteJournal(dataDir));
   const registry = new Registry(builtInResources);
-  const rest = new Rest({ store, admission: new Admission([]), clock, newUid: randomUUID });
+  const plugins: AdmissionPlugin[] = [];
+  const rest = new Rest({ store, admission: new Admission(plugins), clock, newUid: randomUUID });
+  const source = createLocalSource(rest, registry);
+  const logFor = (target: string) => createLogger(sink, `apiserver::${target}`);
+  const parts = partMakers.map((make) => make({ registry, rest, source, clock, log: logFor, dataDir }));
+  plugins.push(...parts.flatMap((p) => p.admission ?? []));
+  const special = parts.flatMap((p) => p.endpoints ?? []);
   const metrics = new MetricsRegistry();
   let server: HttpServer | undefined;
-  const onResource = createEndpoints({ registry, rest, special: new Map() });
-  const onPath = createPaths({
+  let ready = false;
+  const onResource = createEndpoints({
     registry,
-    subresources: subresourcesOf,
+    rest,
+    special: (resource, subresource) => special.find((e) => isOf(e, resource) && e.subresource === subresource)?.handle,
+  });
+  const ownPaths = createPaths({
+    registry,
+    subresources: (resource) => [
+      ...statusOf(resource),
+      ...special.flatMap((e) => (isOf(e, resource) ? (e.describe(resource) ?? []) : [])),
+    ],
     address: () => (server === undefined ? '' : hostPort(server.addresses[0]!)),
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.metrics() }),
-    notReady: () => undefined,
+    notReady: () => (ready ? undefined : 'the server is starting'),
   });
+  const partPaths = new Map(parts.flatMap((p) => [...(p.paths ?? [])]));
+  const onPath: PathHandler = (request) => (partPaths.get(request.info.path) ?? ownPaths)(request);
   const handler: Handler = (request) =>
     request.info.kind === 'resource'
       ? onResource(request as ApiRequest<ResourceRequest>)
@@ -75,6 +98,7 @@ export async function startApiServer(config: ApiServerConfig, deps: ApiServerDep
       clientCa: credentials.certificateAuthority,
       listen: config.listen,
       authenticator: firstOf([
+        ...parts.flatMap((p) => p.authenticators ?? []),
         staticTokens(
           new Map([
             [
@@ -84,7 +108,7 @@ export async function startApiServer(config: ApiServerConfig, deps: ApiServerDep
           ]),
         ),
       ]),
-      authorizer: anyOf([basicAuthorizer]),
+      authorizer: anyOf([basicAuthorizer, ...parts.flatMap((p) => p.authorizers ?? [])]),
       handler,
       limits: defaultLimits,
       clock,
@@ -103,10 +127,14 @@ export async function startApiServer(config: ApiServerConfig, deps: ApiServerDep
   await replaceFile(path, text, dataDir);
   log.info('serving', { addresses: server.addresses.map(hostPort).join(','), kubeconfig: path });
   const running = server;
+  const stop = new AbortController();
+  for (const part of parts) await part.start?.(stop.signal);
+  ready = true;
   return {
     addresses: running.addresses,
     kubeconfig: path,
     async stop() {
+      stop.abort();
       await running.stop();
       await store.close();
     },
@@ -123,7 +151,11 @@ function ownAddresses(): readonly string[] {
   return Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map((a) => a.address));
 }
 
-function subresourcesOf(resource: Resource): readonly SubresourceInfo[] {
+function isOf({ of }: SpecialEndpoint, { group, resource }: Resource): boolean {
+  return of === 'all' || (of.group === group && of.resource === resource);
+}
+
+function statusOf(resource: Resource): readonly SubresourceInfo[] {
   const { group, version, kind } = resource;
   return resource.hasStatus ? [{ name: 'status', group, version, kind, verbs: ['get', 'patch', 'update'] }] : [];
 }

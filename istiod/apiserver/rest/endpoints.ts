@@ -17,8 +17,8 @@ export type Endpoint = (request: ResourceApiRequest, resource: Resource) => Prom
 export interface EndpointsOptions {
   readonly registry: Registry;
   readonly rest: Rest;
-  /** By `group/resource/subresource`: `/pods/log`, `authorization.k8s.io/subjectaccessreviews/`. They come before what every resource has. */
-  readonly special: ReadonlyMap<string, Endpoint>;
+  /** What answers instead of what every resource has; undefined: nothing does. */
+  readonly special: (resource: Resource, subresource: string) => Endpoint | undefined;
 }
 
 export function createEndpoints(options: EndpointsOptions): (request: ResourceApiRequest) => Promise<Reply> {
@@ -28,7 +28,7 @@ export function createEndpoints(options: EndpointsOptions): (request: ResourceAp
     const resource = registry.find(info.group, info.version, info.resource);
     if (resource === undefined) throw noSuchPath();
     if (!resource.namespaced && info.namespace !== '' && info.resource !== 'namespaces') throw noSuchPath();
-    const endpoint = special.get(`${info.group}/${info.resource}/${info.subresource}`);
+    const endpoint = special(resource, info.subresource);
     if (endpoint !== undefined) return endpoint(request, resource);
     if (info.subresource === '') return onObjects(options, request, resource);
     if (info.subresource === 'status' && resource.hasStatus) return onStatus(options, request, resource);
@@ -136,7 +136,7 @@ async function write({ rest, request, resource, subresource }: WriteRequest): Pr
   return { kind: 'object', code: 200, resource, json };
 }
 
-function contextOf(request: ResourceApiRequest, resource: Resource, dryRun?: boolean): WriteContext {
+export function contextOf(request: ResourceApiRequest, resource: Resource, dryRun?: boolean): WriteContext {
   const { info, query, headers, user, warn } = request;
   // Deletions name dryRun in the body too, and it is read there.
   const options: WriteOptions =
