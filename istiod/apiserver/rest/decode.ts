@@ -1,12 +1,13 @@
 /** Bodies to values: JSON and YAML; protobuf where the kind's numbers are known (codec/protobuf). */
 import { parseDocument } from 'yaml';
 import { describeError } from '../../../common/core/errors.ts';
+import { decodeProtobuf, protobufType } from '../codec/protobuf/decode.ts';
 import { badRequest, unsupportedMediaType } from '../status.ts';
 
 /** Objects nest some 30 deep; what goes deeper is meant to exhaust a stack. */
 const depthLimit = 256;
 
-export const jsonTypes = ['application/json', 'application/yaml'];
+const bodyTypes = ['application/json', 'application/yaml', protobufType];
 
 /** ApiError 400, 415. */
 export function decodeBody(contentType: string, body: Buffer): unknown {
@@ -19,8 +20,10 @@ export function decodeBody(contentType: string, body: Buffer): unknown {
     case 'text/yaml':
     case 'application/x-yaml':
       return decodeYaml(body);
+    case protobufType:
+      return decodeProtobuf(body);
     default:
-      throw unsupportedMediaType(contentType, jsonTypes);
+      throw unsupportedMediaType(contentType, bodyTypes);
   }
 }
 
