@@ -157,28 +157,37 @@ function fakeCa(authority: Authority, wall: () => number): FakeCa {
       const chain = [certificate.toString('pem'), ...authority.chain];
       return fakeCa({ certificate, keys: below, chain, root: authority.root }, wall);
     },
-    async revoke(certificates, options = {}) {
-      const list = await X509CrlGenerator.create(
-        {
-          issuer: own.subject,
-          thisUpdate: new Date(wall() - 60_000),
-          nextUpdate: new Date(options.nextUpdate ?? wall() + 86_400_000),
-          entries: certificates.map((pem) => ({ serialNumber: new X509Certificate(pem).serialNumber })),
-          extensions: [...(options.extensions ?? [])],
-          signingAlgorithm: algorithm,
-          signingKey: keys.privateKey,
-        },
-        webcrypto as Crypto,
-      );
-      // The library's label is not that of RFC 7468.
-      return list.toString('pem').replaceAll(' CRL-----', ' X509 CRL-----');
-    },
+    revoke: (certificates, options) => revocationList(own, keys.privateKey, certificates, { wall, ...options }),
     async fetch(identity, signal) {
       signal.throwIfAborted();
       requests.push(identity);
       return issue(identity);
     },
   };
+}
+
+/** A revocation list, PEM, of an authority's certificates, which are PEM too. */
+export async function revocationList(
+  issuer: X509Certificate,
+  signingKey: webcrypto.CryptoKey,
+  certificates: readonly string[],
+  options: RevokeOptions & { readonly wall?: () => number } = {},
+): Promise<string> {
+  const now = (options.wall ?? Date.now)();
+  const list = await X509CrlGenerator.create(
+    {
+      issuer: issuer.subject,
+      thisUpdate: new Date(now - 60_000),
+      nextUpdate: new Date(options.nextUpdate ?? now + 86_400_000),
+      entries: certificates.map((pem) => ({ serialNumber: new X509Certificate(pem).serialNumber })),
+      extensions: [...(options.extensions ?? [])],
+      signingAlgorithm: algorithm,
+      signingKey,
+    },
+    webcrypto as Crypto,
+  );
+  // The library's label is not that of RFC 7468.
+  return list.toString('pem').replaceAll(' CRL-----', ' X509 CRL-----');
 }
 
 /** Positive, so that it is encoded as it stands. */

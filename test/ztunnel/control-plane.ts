@@ -1,5 +1,5 @@
 /** What stands in for istiod: the scripted xDS server, and a CA that signs for whoever asks. */
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Server, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
@@ -14,13 +14,17 @@ import { silentLogger } from '../../common/core/log.ts';
 import { parseSpiffe } from '../../common/identity/spiffe.ts';
 import { serviceKey } from '../../common/mesh/store.ts';
 import type { AuthorizationPolicy, MeshAddress } from '../../common/mesh/types.ts';
+import { revocationList } from '../../common/testing/fake-ca.ts';
 import { addressResponse, FakeXds, type FakeXdsStream, policyResponse } from '../../common/testing/fake-xds.ts';
 import { signWorkload, verifyCsr } from '../../istiod/ca/authority.ts';
-import { loadOrCreateRoot } from '../../istiod/ca/root-store.ts';
+import { loadOrCreateRoot, type Root } from '../../istiod/ca/root-store.ts';
 import { createServingCredentials } from '../../istiod/ca/serving-certificate.ts';
 
 export class ControlPlane {
   readonly folder: string;
+  readonly #root: Root;
+  /** The last leaf, PEM, by SPIFFE id. */
+  readonly #issued: ReadonlyMap<string, string>;
   readonly #xds: FakeXds;
   readonly #ca: Server;
   readonly #caPort: number;
@@ -28,8 +32,18 @@ export class ControlPlane {
   readonly #streams: FakeXdsStream[] = [];
   #nonce = 1;
 
-  private constructor(folder: string, xds: FakeXds, ca: Server, caPort: number, stopped: AbortController) {
+  private constructor(
+    folder: string,
+    root: Root,
+    issued: ReadonlyMap<string, string>,
+    xds: FakeXds,
+    ca: Server,
+    caPort: number,
+    stopped: AbortController,
+  ) {
     this.folder = folder;
+    this.#root = root;
+    this.#issued = issued;
     this.#xds = xds;
     this.#ca = ca;
     this.#caPort = caPort;
@@ -58,10 +72,13 @@ export class ControlPlane {
       log: silentLogger,
       signal: stopped.signal,
     });
+    const issued = new Map<string, string>();
     const sign = async (request: PbCertificateRequest): Promise<Encodable<PbCertificateResponse>> => {
       const id = request.metadata?.fields['ImpersonatedIdentity']?.stringValue ?? '';
       const key = await verifyCsr(request.csr);
-      return { certChain: [await signWorkload(root, key, parseSpiffe(id)!, 3_600_000, systemClock), root.pem] };
+      const leaf = await signWorkload(root, key, parseSpiffe(id)!, 3_600_000, systemClock);
+      issued.set(id, leaf);
+      return { certChain: [leaf, root.pem] };
     };
     const ca = new Server();
     ca.addService(certificateService, {
@@ -75,7 +92,7 @@ export class ControlPlane {
     const caPort = await new Promise<number>((resolve, reject) =>
       ca.bindAsync('127.0.0.1:0', credentials, (e, p) => (e ? reject(e) : resolve(p))),
     );
-    return new ControlPlane(folder, await FakeXds.start(), ca, caPort, stopped);
+    return new ControlPlane(folder, root, issued, await FakeXds.start(), ca, caPort, stopped);
   }
 
   get env(): Record<string, string> {
@@ -133,6 +150,23 @@ export class ControlPlane {
       if (addresses.length > 0) stream.send(addressResponse(`${this.#nonce++}`, addresses));
       if (policies.length > 0) stream.send(policyResponse(`${this.#nonce++}`, policies));
     }
+  }
+
+  /** Path of the revocation lists; the file is there once `revoke` was called. */
+  get crlPath(): string {
+    return join(this.folder, 'crl.pem');
+  }
+
+  /** Puts a list in place that revokes exactly the certificates of these service accounts. */
+  async revoke(...serviceAccounts: readonly string[]): Promise<void> {
+    const ids = serviceAccounts.map((sa) => `spiffe://cluster.local/ns/default/sa/${sa}`);
+    const list = await revocationList(
+      this.#root.certificate,
+      this.#root.key,
+      ids.map((id) => this.#issued.get(id)!),
+    );
+    writeFileSync(`${this.crlPath}.new`, list);
+    renameSync(`${this.crlPath}.new`, this.crlPath);
   }
 
   stop(): void {
