@@ -17,11 +17,11 @@ const dropAll = ['--bounding-set=-all', '--inh-caps=-all', '--ambient-caps=-all'
 
 /**
  * Relayed chunks are short-lived buffers of up to 64 KiB outside V8's heap, which frees them only when it collects. With its
- * default young generation they pile up and start full collections, so it gets 2 MiB (MiB is the unit; 1 MiB costs requests
- * a second). Freed by a thread, they count as used until the next collection, which again starts full ones: with both flags
- * one stream costs 3.2 s/GB of both workers' CPU, without the second 6.0, of which 40 % were full collections (perf).
+ * default young generation they pile up and start full collections; with 2 MiB (MiB is the unit) or less it collects so often that
+ * requests cost a fifth more. Freed by a thread, buffers count as used until the next collection, which again starts full ones:
+ * with both flags one stream costs 3.2 s/GB of both workers' CPU, without the second 6.0, of which 40 % were full collections (perf).
  */
-const heap = ['--max-semi-space-size=2', '--no-concurrent-array-buffer-sweeping'] as const;
+const heap = ['--max-semi-space-size=4', '--no-concurrent-array-buffer-sweeping'] as const;
 
 /** bytes. Keeps glibc from returning each of those buffers to the kernel, which would have to clear its pages again: 10 %. */
 const allocator = { MALLOC_MMAP_THRESHOLD_: '1048576', MALLOC_TRIM_THRESHOLD_: '33554432' };
