@@ -28,10 +28,14 @@ interface First {
   readonly error: number;
 }
 
-describe('the start of a pod', { skip: skipUnless(...requirements) }, () => {
+for (const capture of ['ebpf', 'nft'] as const) {
+  describe(`the start of a pod, captured by ${capture}`, { skip: skipUnless(...requirements) }, () => suite(capture));
+}
+
+function suite(mode: 'ebpf' | 'nft'): void {
   let world: World;
   before(async () => {
-    world = await World.up('e2erace');
+    world = await World.up(`e2erace${mode}`, mode);
   });
   after(() => world?.down());
 
@@ -213,7 +217,7 @@ describe('the start of a pod', { skip: skipUnless(...requirements) }, () => {
     const waiting = pod?.status?.containerStatuses?.[0]?.state?.['waiting'] as { message?: string } | undefined;
     return waiting?.message;
   }
-});
+}
 
 /** ms since the epoch: the lab writes this condition together with the pod's addresses. */
 function addressKnown(pod: Pod): number {

@@ -30,10 +30,11 @@ export class World {
   }
 
   /** `server` on node-2; `client` and `stranger` (another service account) on node-1, `near` on node-2; `plain/outsider`. */
-  static async up(name: string): Promise<World> {
+  static async up(name: string, capture: 'ebpf' | 'nft' = 'ebpf'): Promise<World> {
     const lab = await Lab.up({
       name,
       nodes: 2,
+      env: { 'cni-agent': { AQUIFER_CAPTURE: capture } },
       manifests: [
         namespace(meshNamespace, 'ambient'),
         namespace(plainNamespace),
