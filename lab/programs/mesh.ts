@@ -103,7 +103,7 @@ export function nodeProgramSpec(
           AQUIFER_CGROUP_ROOT: node.cgroup,
           AQUIFER_ZTUNNEL_CGROUP: join(node.cgroup, 'ztunnel'),
           AQUIFER_PROBER_CGROUP: join(node.cgroup, 'kubelet'),
-          AQUIFER_BPF_DIR: join(folder, 'bpf'),
+          AQUIFER_BPF_DIR: join(folder, 'bpf/aquifer'),
           CNI_NET_DIR: cni.netDir,
           CNI_BIN_DIR: cni.binDir,
           CNI_AGENT_RUN_DIR: cni.runDir,

@@ -39,6 +39,7 @@ export const needs = {
   test: [
     { purpose: 'delays system calls in tests', programs: ['strace'], packages: ['strace'] },
     { purpose: 'redirects to a dedicated proxy in tests', programs: ['iptables'], packages: ['iptables'] },
+    { purpose: 'lists the BPF programs that are left, in tests', programs: ['bpftool'], packages: ['bpftool'] },
     { purpose: 'drops capabilities in tests', programs: ['capsh'], packages: ['libcap2-bin'] },
   ],
 };

@@ -28,7 +28,7 @@ interface First {
   readonly error: number;
 }
 
-for (const capture of ['ebpf', 'nft'] as const) {
+for (const capture of ['ebpf'] as const) {
   describe(`the start of a pod, captured by ${capture}`, { skip: skipUnless(...requirements) }, () => suite(capture));
 }
 

@@ -2,10 +2,11 @@
  * Capture by eBPF (ebpf-datapath 2, 4 and 6). Programs are attached once and gated by netns cookie; a pod is a few map entries
  * and one sk_lookup link. Everything is pinned: it stands while no agent runs, and the next agent finds it.
  */
-import { mkdirSync, readdirSync, statfsSync, statSync, unlinkSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmdirSync, statfsSync, statSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NetnsCookie } from '../../../common/core/brand.ts';
 import { describeError, MeshError } from '../../../common/core/errors.ts';
+import { isCode } from '../../../common/core/files.ts';
 import { isIpv6 } from '../../../common/core/net.ts';
 import {
   type BpfMap,
@@ -186,6 +187,12 @@ export class EbpfCapture implements CaptureBackend {
     const pins = readdirSync(pinDir);
     for (const name of pins) if (name.startsWith(linkPrefix)) detachLink(join(pinDir, name));
     for (const name of pins) if (!name.startsWith(linkPrefix)) unlinkSync(join(pinDir, name));
+    try {
+      rmdirSync(pinDir);
+    } catch (e) {
+      // Somebody mounted a bpffs right there.
+      if (!isCode(e, 'EBUSY')) throw e;
+    }
   }
 
   close(): void {
