@@ -199,7 +199,10 @@ class Subscriber {
       response.resources.reduce((sum, r) => sum + (r.resource?.value.length ?? 0), 0),
     );
     const rejected = type.apply(response);
-    if (typeUrl === addressTypeUrl) this.#options.demand?.applied(response);
+    if (typeUrl === addressTypeUrl && this.#options.demand) {
+      const unusable = rejected.map((r) => r.name).filter((name) => !type.versions.has(name));
+      this.#options.demand.applied(response, new Set(unusable));
+    }
     if (this.#types.every((t) => t.applied)) this.#milestones.applied();
     for (const { name, reason } of rejected) {
       log.warn('rejected a resource, the last good version stays', { type_url: typeUrl, name, reason });

@@ -134,6 +134,28 @@ test('a removal of exactly that name is an answer too, others are not', async ()
   assert.equal(demand.need(['/10.9.9.9', '/10.9.9.8']), undefined);
 });
 
+test('a resource that is NACKed is no answer, unless its last good form is known', async () => {
+  const stream = await ready();
+  const waiting = demand.need(['/10.0.0.1'])!;
+  await stream.next();
+  const bad = addressResponse('n3', [pod]);
+  const spoiled = bad.resources!.map((r) => ({
+    ...r,
+    aliases: ['/10.0.0.1', '/10.0.0.2'],
+    resource: { type_url: addressTypeUrl, value: Buffer.from([0xff]) },
+  }));
+  stream.send({ ...bad, resources: spoiled });
+  assert.match((await stream.next()).errorDetail!.message, new RegExp(pod.uid));
+  assert.equal(await settled(waiting), 'open');
+  answer(stream, 'n4', [pod]);
+  await waiting;
+  await stream.next();
+  const other = demand.need(['/10.0.0.2'])!;
+  await stream.next();
+  stream.send({ ...bad, nonce: 'n5', resources: spoiled });
+  await other;
+});
+
 test('questions that come together are asked once', async () => {
   const stream = await ready();
   const all = [demand.need(['/10.0.0.1']), demand.need(['/10.0.0.1', '/10.0.0.2']), demand.need(['/10.0.0.2'])];

@@ -65,14 +65,15 @@ export class OnDemand implements Demand {
     return Promise.all(questions.map((q) => q.answered)).then(() => undefined);
   }
 
-  /** A response has been applied to the store. */
-  applied(response: PbDeltaResponse): void {
+  /** A response has been applied to the store; what of it is `unusable` is not known, and so no answer. */
+  applied(response: PbDeltaResponse, unusable: ReadonlySet<string>): void {
     const dropped: string[] = [];
     for (const name of response.removedResources) {
       this.#answer(name, undefined);
       for (const asked of this.#askedAs.get(name) ?? []) this.#answer(asked, undefined);
     }
     for (const { name, aliases } of response.resources) {
+      if (unusable.has(name)) continue;
       for (const asked of [name, ...aliases]) this.#answer(asked, name);
     }
     while (this.#absent.size > maxAbsent) {

@@ -344,3 +344,37 @@ test('each connection is accounted exactly once, and traced stage by stage', asy
     );
   }
 });
+
+test('a VIP spreads over its backends by their capacity, and each call is counted where it went', async () => {
+  await using mesh = await InprocMesh.start();
+  const { client } = await twoPods(mesh);
+  const more = [3, 4].map((n) =>
+    workload({
+      name: `server-${n}`,
+      serviceAccount: 'server',
+      addresses: [ip(`10.2.0.${n}`)],
+      services: serves(echoService),
+      capacity: n - 2,
+    }),
+  );
+  mesh.store.apply({ addresses: [...more, { ...serverWorkload, capacity: 0 }] });
+  for (const w of more) {
+    mesh.pod(w);
+    mesh.net.listen(w.addresses[0]!, 8080, echo);
+  }
+  for (let i = 0; i < 60; i++) assert.equal(await call(await client.open(addr(vip, 80)), 'hi'), 'hi');
+  await until('the accounts', () => mesh.sink.settled.length === 120);
+  const by = Map.groupBy(mesh.sink.of('outbound'), (s) => s.record.destination?.name);
+  const [one, two] = [by.get('server-3')?.length ?? 0, by.get('server-4')?.length ?? 0];
+  assert.equal(one + two, 60, 'none to the one without capacity');
+  // 60 calls of 1:2 leave these bounds once in a million runs.
+  assert.ok(one >= 4 && one <= 40, `${one} of 60`);
+  for (const [name, count] of [
+    ['server-3', one],
+    ['server-4', two],
+  ] as const) {
+    const arrived = mesh.sink.of('inbound').filter((s) => s.record.destination?.name === name);
+    assert.equal(arrived.length, count);
+    assert.ok(arrived.every((s) => s.outcome.received === 2 && s.outcome.sent === 2 && !s.outcome.error));
+  }
+});

@@ -9,7 +9,8 @@
 import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { describeError } from '../../common/core/errors.ts';
-import { address, call, FileMeshBed, type Machine, redirectByMark, vip } from '../ztunnel/file-mesh-bed.ts';
+import { call } from '../ztunnel/bed.ts';
+import { address, FileMeshBed, type Machine, redirectByMark, vip } from '../ztunnel/file-mesh-bed.ts';
 
 type Kind = 'aquifer' | 'istio';
 type Mode = 'dedicated' | 'shared';

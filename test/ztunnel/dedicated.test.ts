@@ -5,7 +5,8 @@ import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { childProcesses } from '../harness/children.ts';
 import { type Requirement, skipUnless } from '../harness/require.ts';
-import { address, call, FileMeshBed, redirectByMark, vip } from './file-mesh-bed.ts';
+import { call } from './bed.ts';
+import { address, FileMeshBed, redirectByMark, vip } from './file-mesh-bed.ts';
 
 type Run = (command: string, input?: string) => void;
 

@@ -231,16 +231,6 @@ require('node:net').createServer({ allowHalfOpen: true }, (s) => {
   s.pipe(s);
 }).listen({ port: +process.argv[1] }, () => console.log('up'));`;
 
-/** Connects, says hello, prints what comes back or the error. */
-export const call = `
-const s = require('node:net').connect({ host: process.argv[1], port: +process.argv[2] });
-let got = '';
-s.on('data', (d) => { got += d; if (got.endsWith('hello')) s.end(); });
-s.on('close', () => console.log(got.replace('\\n', ' ')));
-s.on('error', (e) => console.log(e.code));
-s.write('hello');
-setTimeout(() => { console.log('timeout'); process.exit(); }, 15000).unref();`;
-
 const byMark = `
 table inet aquifer_test {
   chain pre_mangle { type filter hook prerouting priority mangle; meta mark 0x539 ct mark set 0x111; }

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { skipUnless } from '../harness/require.ts';
-import { address, call, FileMeshBed, redirectByMark, vip } from './file-mesh-bed.ts';
+import { call } from './bed.ts';
+import { address, FileMeshBed, redirectByMark, vip } from './file-mesh-bed.ts';
 
 describe('proxies of pods without istiod', {
   skip: skipUnless('root', 'addon', 'program:setpriv', 'program:nft'),
