@@ -66,7 +66,7 @@ export interface CaptureBackend {
   withdraw(pod: CapturedPod): void;
   /** Undoes what the open connections needed: they stop working. The namespace is as it was before enrol. */
   remove(pod: PodInNetns): void;
-  /** Uids that are captured now, also those that an earlier agent enrolled. */
+  /** Uids that are captured, by an earlier agent too; until `remove` a backend may still count those that were withdrawn. */
   enrolled(): readonly string[];
   /** Whether this very namespace is captured for the pod. */
   stands(pod: PodInNetns): boolean;

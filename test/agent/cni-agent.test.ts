@@ -9,7 +9,7 @@ import { silentLogger } from '../../common/core/log.ts';
 import { createFolderSource, type FolderSource } from '../../common/kube/folder/folder-source.ts';
 import { namespaceKind, podKind } from '../../common/kube/kinds/core.ts';
 import { until } from '../../common/testing/until.ts';
-import { Bed, ip4, ip6, tool } from '../ebpf/bed.ts';
+import { Bed, ip4, ip6, tool } from '../capture/bed.ts';
 import { skipUnless } from '../harness/require.ts';
 import { ScriptedZtunnel } from '../harness/scripted-ztunnel.ts';
 

@@ -14,7 +14,7 @@ import {
   addAddressText,
   addressesIn,
   deleteAddressText,
-  listAddressesText,
+  listAddressesTexts,
   nodeTable,
   nodeTableText,
   type PodAddress,
@@ -121,7 +121,7 @@ export class NftCapture implements CaptureBackend {
   }
 
   #addresses(): readonly PodAddress[] {
-    return addressesIn(nft(this.#node, listAddressesText));
+    return listAddressesTexts.flatMap((text) => addressesIn(nft(this.#node, text)));
   }
 
   #forget(isGone: (address: PodAddress) => boolean): readonly string[] {

@@ -61,7 +61,8 @@ export function deleteAddressText({ ip }: PodAddress): string {
   return `delete element inet ${nodeTable} ${setOf(ip)} { ${ip} }\n`;
 }
 
-export const listAddressesText = `list set inet ${nodeTable} pods4\nlist set inet ${nodeTable} pods6\n`;
+/** One at a time: nft 1.0 finds only one of two sets that one input lists. */
+export const listAddressesTexts = ['pods4', 'pods6'].map((set) => `list set inet ${nodeTable} ${set}\n`);
 
 export function addressesIn(listing: string): readonly PodAddress[] {
   return [...listing.matchAll(/([0-9a-f.:]+) comment "([^"]+)"/g)].map(([, ip, uid]) => ({ ip: ip as Ip, uid: uid! }));

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { programs } from '../../cni/capture/ebpf/programs.ts';
-import { loadBpf, netnsCookie } from '../../native/index.ts';
-import { skipUnless } from '../harness/require.ts';
-import { Bed, objectPath, tool } from './bed.ts';
+import { programs } from '../../../cni/capture/ebpf/programs.ts';
+import { loadBpf, netnsCookie } from '../../../native/index.ts';
+import { skipUnless } from '../../harness/require.ts';
+import { Bed, objectPath, tool } from '../bed.ts';
 
 describe('atomic replace', { timeout: 120_000, skip: skipUnless('ebpf', 'program:ip', 'program:nsenter') }, () => {
   let bed: Bed;

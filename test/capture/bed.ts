@@ -8,8 +8,10 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { CaptureKind } from '../../cni/capture/choose.ts';
 import { EbpfCapture, type EbpfCaptureOptions } from '../../cni/capture/ebpf/ebpf-capture.ts';
-import type { CapturedPod, CaptureWishes } from '../../cni/capture/types.ts';
+import { NftCapture } from '../../cni/capture/nft/nft-capture.ts';
+import type { CaptureBackend, CapturedPod, CaptureWishes } from '../../cni/capture/types.ts';
 import type { Fd } from '../../common/core/brand.ts';
 import type { Ip } from '../../common/core/net.ts';
 import { closeFd, netnsCookie, openNetns } from '../../native/index.ts';
@@ -29,7 +31,8 @@ const nestedCgroups = ['p1/app', 'ztunnel/worker'] as const;
 
 /** Where an app runs. `netns` alone means the cgroup of the same name. */
 export interface Place {
-  readonly netns: Host;
+  /** A host, or the path of another. */
+  readonly netns: Host | `/${string}`;
   readonly cgroup?: Cgroup | (typeof nestedCgroups)[number];
 }
 
@@ -64,6 +67,7 @@ export interface Told {
 }
 
 export class Bed {
+  readonly kind: CaptureKind;
   readonly pinDir: string;
   readonly cgroup: string;
   readonly netns: Record<Host, Fd>;
@@ -72,7 +76,7 @@ export class Bed {
   readonly #home: string;
   readonly #children = new Set<ChildProcess>();
   readonly #proxies = new Set<PodProxy>();
-  readonly #captures = new Set<EbpfCapture>();
+  readonly #captures = new Set<CaptureBackend>();
   readonly #extraNetns: string[] = [];
 
   readonly #onExit = () => {
@@ -80,7 +84,8 @@ export class Bed {
     this.#removeFromMachine();
   };
 
-  private constructor() {
+  private constructor(kind: CaptureKind) {
+    this.kind = kind;
     this.cgroup = join(cgroup2(), `aquifer-test-${process.pid}`);
     this.#folder = mkdtempSync(join(tmpdir(), 'aquifer-test-'));
     this.pinDir = join(this.#folder, 'bpf/aquifer');
@@ -102,8 +107,8 @@ export class Bed {
   }
 
   /** A bed whose veth pairs carry IPv6: for a moment after set-up they lose packets (ebpf-datapath 11.13). */
-  static async make(): Promise<Bed> {
-    const bed = new Bed();
+  static async make(kind: CaptureKind = 'ebpf'): Promise<Bed> {
+    const bed = new Bed(kind);
     try {
       for (const [from, to] of [
         ['p2', 'p1'],
@@ -126,39 +131,46 @@ export class Bed {
     return `/run/netns/${this.#prefix}-${host}`;
   }
 
-  capture(options: Partial<EbpfCaptureOptions> = {}): EbpfCapture {
-    const capture = new EbpfCapture({
-      objectPath,
-      pinDir: this.pinDir,
-      cgroup: this.cgroup,
+  /** An agent's capture, of the bed's kind, started. The options are eBPF's. */
+  capture(options: Partial<EbpfCaptureOptions> = {}): CaptureBackend {
+    const cgroups = {
       ztunnelCgroup: join(this.cgroup, 'ztunnel'),
       proberCgroup: join(this.cgroup, 'kubelet'),
-      failOpen: false,
-      ...options,
-    });
+    };
+    const capture =
+      this.kind === 'ebpf'
+        ? new EbpfCapture({
+            ...cgroups,
+            objectPath,
+            pinDir: this.pinDir,
+            cgroup: this.cgroup,
+            failOpen: false,
+            ...options,
+          })
+        : new NftCapture({ ...cgroups, node: this.netns.node, cgroupMount: cgroup2() });
     capture.start();
     this.#captures.add(capture);
     return capture;
   }
 
   proxy(pod: 'p1' | 'p2', options: ProxyOptions = {}): PodProxy {
-    const proxy = new PodProxy(this.netns[pod], options);
+    const proxy = new PodProxy(this.netns[pod], this.kind === 'ebpf' ? 'steered' : 'fixed', options);
     this.#proxies.add(proxy);
     return proxy;
   }
 
-  pod(pod: 'p1' | 'p2'): CapturedPod {
+  pod(pod: 'p1' | 'p2', wishes: Partial<CaptureWishes> = {}): CapturedPod {
     return {
       uid: `uid-${pod}`,
       netns: this.netns[pod],
       cookie: netnsCookie(this.netns[pod]),
       ips: [ip4[pod] as Ip, ip6[pod] as Ip],
-      wishes: usual,
+      wishes: { ...usual, ...wishes },
     };
   }
 
-  /** Capture of a pod with a proxy behind it, and the routing with which the proxy dials as the client. */
-  enrol(pod: 'p1' | 'p2', capture: EbpfCapture, options: ProxyOptions = {}): PodProxy {
+  /** Capture of a pod with a proxy behind it. */
+  enrol(pod: 'p1' | 'p2', capture: CaptureBackend, options: ProxyOptions = {}): PodProxy {
     const proxy = this.proxy(pod, options);
     capture.enrol(this.pod(pod), proxy.targets);
     return proxy;
@@ -183,7 +195,13 @@ export class Bed {
     );
     const child = spawn(
       'sh',
-      ['-c', 'echo $$ > "$0/cgroup.procs" && exec nsenter --net="$@"', cgroup, this.netnsPath(place.netns), ...argv],
+      [
+        '-c',
+        'echo $$ > "$0/cgroup.procs" && exec nsenter --net="$@"',
+        cgroup,
+        place.netns.startsWith('/') ? place.netns : this.netnsPath(place.netns as Host),
+        ...argv,
+      ],
       { stdio: ['pipe', 'pipe', 'inherit'] },
     );
     this.#children.add(child);
@@ -221,13 +239,26 @@ export class Bed {
   }
 
   /** Another netns, connected to nothing but with loopback and one address. */
-  addNetns(name: string, address: string): string {
+  addNetns(name: string, address: string): `/${string}` {
     const full = `${this.#prefix}-${name}`;
     ip(`netns add ${full}`);
     this.#extraNetns.push(full);
     ip(`-n ${full} link set lo up`);
     ip(`-n ${full} addr add ${address}/32 dev lo`);
     return `/run/netns/${full}`;
+  }
+
+  /** A netns behind the pod, reached from it by interface `name`: `network`.2, with the pod as its router at `network`.1. */
+  addGuest(pod: 'p1' | 'p2', name: string, network: string): `/${string}` {
+    const path = this.addNetns(name, `${network}.2`);
+    const inside = `${this.#prefix}-${pod}`;
+    const guest = `${this.#prefix}-${name}`;
+    ip(`-n ${inside} link add ${name} type veth peer name eth0 netns ${guest}`);
+    ip(`-n ${inside} addr add ${network}.1/24 dev ${name}`);
+    ip(`-n ${inside} link set ${name} up`);
+    ip(`-n ${guest} link set eth0 up`);
+    ip(`-n ${guest} route add default via ${network}.1 dev eth0 onlink src ${network}.2`);
+    return path;
   }
 
   removeNetns(name: string): void {
@@ -244,6 +275,7 @@ export class Bed {
     for (const c of this.#captures) c.close();
     if (this.#captures.size > 0) {
       const last = this.capture();
+      for (const pod of ['p1', 'p2'] as const) last.remove(this.pod(pod));
       last.destroy();
       this.#captures.clear();
     }

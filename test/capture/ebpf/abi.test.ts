@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { counterNames, decodePod, encodePod, layout } from '../../cni/capture/ebpf/abi.ts';
-import { programs } from '../../cni/capture/ebpf/programs.ts';
-import { type Ip, ipFromBytes } from '../../common/core/net.ts';
-import { bpfReadOnlyData, loadBpf } from '../../native/index.ts';
-import { skipUnless } from '../harness/require.ts';
-import { objectPath } from './bed.ts';
+import { counterNames, decodePod, encodePod, layout } from '../../../cni/capture/ebpf/abi.ts';
+import { programs } from '../../../cni/capture/ebpf/programs.ts';
+import { type Ip, ipFromBytes } from '../../../common/core/net.ts';
+import { bpfReadOnlyData, loadBpf } from '../../../native/index.ts';
+import { skipUnless } from '../../harness/require.ts';
+import { objectPath } from '../bed.ts';
 
 describe('layout shared with the eBPF programs', () => {
   it('is the one of the compiled object', { skip: skipUnless('ebpf') }, () => {

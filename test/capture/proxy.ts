@@ -4,18 +4,33 @@ import net from 'node:net';
 import dnsPacket from 'dns-packet';
 import type { SteeringTargets } from '../../cni/capture/types.ts';
 import type { Fd } from '../../common/core/brand.ts';
-import { formatSocketAddr, type Ip, type Port, parseSocketAddr, type SocketAddr } from '../../common/core/net.ts';
+import { formatSocketAddr, isLoopback, type Port, parseSocketAddr, type SocketAddr } from '../../common/core/net.ts';
 import {
   bindSocket,
   originalDestination,
   podRouting,
-  type SocketSpec,
+  proxyMark,
   socketName,
   socketsInNetns,
 } from '../../native/index.ts';
+import type { ListenerRole } from '../../ztunnel/control/messages.ts';
+import { type ListenerOptions, planListeners } from '../../ztunnel/supervisor/listeners.ts';
 
 /** Every name has this address. */
 export const answerAddress = '192.0.2.1';
+
+/** As the node proxy has them where nothing is set. */
+const listenerOptions: ListenerOptions = {
+  mark: proxyMark,
+  ipv6: true,
+  proxy: true,
+  dnsProxy: true,
+  dnsAddress: { kind: 'localhost', port: 15053 as Port },
+  socks5: false,
+  portReuse: true,
+  keepAlive: undefined,
+  userTimeout: undefined,
+};
 
 /** The longest accept queue; the kernel's own limit in a new netns is the same. */
 const backlog = 4096;
@@ -25,13 +40,18 @@ export interface ProxyOptions {
   readonly inbound?: 'tell' | 'relay';
   /** In relay mode, bind the client's very port at the first try. */
   readonly sameport?: boolean;
-  readonly dns?: boolean;
 }
 
 export class PodProxy {
   readonly targets: SteeringTargets;
   /** Captured connections by destination, in order. */
   readonly outbound: string[] = [];
+  /** DNS messages over UDP. */
+  questions = 0;
+  /** Connections in plain text from outside. */
+  plaintext = 0;
+  /** Of those, how many have reached the app. */
+  relayed = 0;
   /** Connections to our port that nobody captured: dropped. */
   strays = 0;
   /** How often a dial to the app had to be tried a second time. */
@@ -40,32 +60,34 @@ export class PodProxy {
   /** Called while a captured connection is open at both ends. */
   onCapture: () => unknown = () => undefined;
   readonly #netns: Fd;
+  readonly dialMark: number;
   readonly #sameport: boolean;
   readonly #close: (() => void)[] = [];
 
-  constructor(netns: Fd, options: ProxyOptions = {}) {
+  /** The listeners are those of the real node proxy. */
+  constructor(netns: Fd, mode: 'steered' | 'fixed', options: ProxyOptions = {}) {
     this.#netns = netns;
+    this.dialMark = mode === 'steered' ? podRouting.mark : proxyMark;
     this.inbound = options.inbound ?? 'tell';
     this.#sameport = options.sameport ?? false;
-    const outbound4 = this.#listen(4, (c) => this.#onOutbound(c));
-    const outbound6 = this.#listen(6, (c) => this.#onOutbound(c));
-    const listeners = {
-      plaintext4: this.#listen(4, (c) => this.#onInbound(c, 'plaintext')),
-      plaintext6: this.#listen(6, (c) => this.#onInbound(c, 'plaintext')),
-      hbone4: this.#listen(4, (c) => this.#onInbound(c, 'hbone')),
-      hbone6: this.#listen(6, (c) => this.#onInbound(c, 'hbone')),
-    };
-    const ports = (v4: Fd, v6: Fd) => ({ v4: socketName(v4).port, v6: socketName(v6).port });
+    const listeners = planListeners(mode, listenerOptions).map(({ role, family, spec }) => {
+      const fd = socketsInNetns(netns, spec, 1)[0]!;
+      this.#serve(role, family, fd);
+      return { role, family, fd };
+    });
+    const at = (role: ListenerRole, family: 4 | 6) =>
+      (listeners.find((l) => l.role === role && l.family === family) ?? listeners.find((l) => l.role === role))!.fd;
+    const ports = (role: ListenerRole) => ({ v4: socketName(at(role, 4)).port, v6: socketName(at(role, 6)).port });
     this.targets = {
-      outbound: ports(outbound4, outbound6),
-      listeners,
-      ...(options.dns !== false && {
-        dnsUdp: ports(this.#answerDns(4), this.#answerDns(6)),
-        dnsTcp: ports(
-          this.#listen(4, (c) => this.#onDnsTcp(c)),
-          this.#listen(6, (c) => this.#onDnsTcp(c)),
-        ),
-      }),
+      outbound: ports('outbound'),
+      listeners: {
+        plaintext4: at('plaintext', 4),
+        plaintext6: at('plaintext', 6),
+        hbone4: at('hbone', 4),
+        hbone6: at('hbone', 6),
+      },
+      dnsUdp: ports('dnsUdp'),
+      dnsTcp: ports('dnsTcp'),
     };
   }
 
@@ -78,15 +100,15 @@ export class PodProxy {
 
   readonly #servers: net.Server[] = [];
 
-  #socket(spec: Omit<SocketSpec, 'bind'>): Fd {
-    const ip = (spec.family === 4 ? '127.0.0.1' : '::1') as Ip;
-    return socketsInNetns(this.#netns, { ...spec, bind: { ip, port: 0 as Port } }, 1)[0]!;
+  /** Node owns the descriptor; it stays valid for as long as the server listens. */
+  #serve(role: ListenerRole, family: 4 | 6, fd: Fd): void {
+    if (role === 'dnsUdp') this.#answerDns(family, fd);
+    else if (role === 'outbound') this.#listen(fd, (c) => this.#onOutbound(c));
+    else if (role === 'dnsTcp') this.#listen(fd, (c) => this.#onDnsTcp(c));
+    else if (role === 'plaintext' || role === 'hbone') this.#listen(fd, (c) => this.#onInbound(c, role));
   }
 
-  /** Node owns the descriptor; it stays valid for as long as the server listens. */
-  #listen(family: 4 | 6, onConnection: (c: net.Socket) => void): Fd {
-    // The accepted sockets have the app's own ports: without this an app that starts anew could not bind them.
-    const fd = this.#socket({ family, type: 'stream', backlog, reuseAddr: true });
+  #listen(fd: Fd, onConnection: (c: net.Socket) => void): void {
     const server = net.createServer({ allowHalfOpen: true }, (c) => {
       c.on('error', () => c.destroy());
       onConnection(c);
@@ -95,21 +117,22 @@ export class PodProxy {
     const listen: (options: { readonly fd: Fd }, backlog: number) => unknown = server.listen.bind(server);
     listen({ fd }, backlog);
     this.#servers.push(server);
-    return fd;
   }
 
-  #answerDns(family: 4 | 6): Fd {
-    const fd = this.#socket({ family, type: 'dgram' });
+  #answerDns(family: 4 | 6, fd: Fd): void {
     const socket = dgram.createSocket(family === 4 ? 'udp4' : 'udp6');
-    socket.on('message', (m, from) => socket.send(answer(m), from.port, from.address));
+    socket.on('message', (m, from) => {
+      this.questions++;
+      socket.send(answer(m), from.port, from.address);
+    });
     socket.bind({ fd });
     this.#close.push(() => socket.close());
-    return fd;
   }
 
   #onOutbound(c: net.Socket): void {
     const to = originalDestination(fdOf(c));
-    if (to === undefined) {
+    // Conntrack answers for a call that nobody captured, too: with the proxy's own address.
+    if (to === undefined || isLoopback(to.ip)) {
       this.strays++;
       c.destroy();
       return;
@@ -128,8 +151,11 @@ export class PodProxy {
   }
 
   #onInbound(c: net.Socket, by: 'plaintext' | 'hbone'): void {
-    const to = addressOf(c.localAddress, c.localPort);
+    // With sk_lookup the address at which it arrived, after a redirect what conntrack remembers.
+    const wanted = originalDestination(fdOf(c));
+    const to = wanted ? formatSocketAddr(wanted) : addressOf(c.localAddress, c.localPort);
     const from = addressOf(c.remoteAddress, c.remotePort);
+    if (by === 'plaintext') this.plaintext++;
     if (by === 'plaintext' && this.inbound === 'relay') {
       this.#relay(c, parseSocketAddr(to)!, parseSocketAddr(from)!, this.#sameport);
       return;
@@ -146,7 +172,7 @@ export class PodProxy {
         family: to.ip.includes(':') ? 6 : 4,
         type: 'stream',
         transparent: true,
-        mark: podRouting.mark,
+        mark: this.dialMark,
         reuseAddr: true,
       },
       1,
@@ -156,6 +182,7 @@ export class PodProxy {
     const timer = setTimeout(() => app.destroy(new Error('timeout')), 1500);
     app.on('connect', () => {
       clearTimeout(timer);
+      this.relayed++;
       c.pipe(app).pipe(c);
     });
     app.on('error', () => {
