@@ -1,6 +1,7 @@
 /** `npm run bench -- l4 ...`: numbers of this machine, as ratios within one run. */
 import { parseArgs } from 'node:util';
 import { describeError } from '../common/core/errors.ts';
+import { benchApi } from './api.ts';
 import { benchL4 } from './l4.ts';
 import { benchLabUp } from './lab-up.ts';
 import { benchPolicyLatency } from './policy-latency.ts';
@@ -8,10 +9,11 @@ import { benchPolicyLatency } from './policy-latency.ts';
 const usage = `usage: npm run bench -- l4 [--peer PATH] [--rounds 3] [--quick]
        npm run bench -- l4 --policy-latency [--quick]
        npm run bench -- l4 --lab-up
+       npm run bench -- api [--peer KUBECONFIG] [--quick]
 
-  --peer PATH        compare with this ztunnel too
+  --peer PATH        compare with this ztunnel, or API server, too
   --rounds N         rounds, interleaved; medians are printed (default 3)
-  --quick            one short round, or 10 renames instead of 100
+  --quick            one short round, 10 renames instead of 100, or 1,000 pods
   --policy-latency   from the rename of a policy file to its effect
   --lab-up           from nothing to ten enrolled pods
 `;
@@ -32,6 +34,10 @@ async function main(): Promise<number> {
       },
     });
     const rounds = Number(values.rounds);
+    if (positionals.join() === 'api') {
+      await benchApi({ pods: values.quick ? 1_000 : 10_000, peer: values.peer });
+      return 0;
+    }
     if (positionals.join() !== 'l4' || !Number.isInteger(rounds) || rounds < 1) throw new Error(usage);
     if (values['lab-up']) await benchLabUp();
     else if (values['policy-latency']) await benchPolicyLatency({ renames: values.quick ? 10 : 100 });

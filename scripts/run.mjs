@@ -16,7 +16,12 @@ const pinnedNode = join(root, 'scripts/pinned-node');
  * What each command needs before it starts. `lenient`: a failed build is reported and left to the tests that need it,
  * which skip; not so with REQUIRE_ALL=1.
  */
-const full = { packages: ['build', 'lab', 'test'], make: ['native', 'bpf', 'cni/plugin', 'test/tools'], images: true };
+const full = {
+  packages: ['build', 'lab', 'test'],
+  make: ['native', 'bpf', 'cni/plugin', 'test/tools'],
+  images: true,
+  kubectl: true,
+};
 const commands = {
   demo: {
     packages: ['build', 'lab'],
@@ -34,6 +39,7 @@ const commands = {
     start: ['scripts/test.ts', 'unit'],
   },
   'test:long': { ...full, lenient: false, start: ['scripts/test.ts', 'long'] },
+  'test:kubectl': { packages: ['test'], make: [], images: false, kubectl: true, start: ['scripts/test.ts', 'kubectl'] },
   bench: {
     packages: ['build', 'lab'],
     make: ['native', 'bpf', 'cni/plugin', 'bench'],
@@ -62,7 +68,7 @@ try {
 }
 start([...command.start, ...rest.filter((a) => a !== '--yes')]);
 
-async function setUp({ packages, make, images, needsRoot, lenient }) {
+async function setUp({ packages, make, images, kubectl, needsRoot, lenient }) {
   if (process.platform !== 'linux') {
     throw new SetupError(`Aquifer runs on Linux; this is ${process.platform}`, {
       remedy: 'Use a Linux machine or VM.',
@@ -81,6 +87,7 @@ async function setUp({ packages, make, images, needsRoot, lenient }) {
   await step('npm packages', () => installNodeModules(root));
   for (const folder of make) await attempt(tolerant, () => step(`build ${folder}/`, () => build(folder)));
   if (images) await attempt(tolerant, () => step('workload programs', unpackImages));
+  if (kubectl) await attempt(tolerant, () => step('kubectl', unpackKubectl));
   process.stderr.write('\n');
 }
 
@@ -105,6 +112,11 @@ async function build(folder) {
 
 async function unpackImages(progress) {
   await run(pinnedNode, [join(root, 'scripts/unpack-images.ts')], { cwd: root, onLine: progress });
+  return undefined;
+}
+
+async function unpackKubectl() {
+  await run(pinnedNode, [join(root, 'scripts/unpack-kubectl.ts')], { cwd: root });
   return undefined;
 }
 

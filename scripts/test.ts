@@ -1,5 +1,5 @@
 /**
- * `npm test`, `test:unit`, `test:long`: unit tests two files at a time, then the suites under test/ one after another
+ * `npm test`, `test:unit`, `test:long`, `test:kubectl`: unit tests two files at a time, then the suites under test/ one after another
  * (they make network namespaces, cgroups and eBPF attachments), then a look at what they left behind.
  */
 import { globSync } from 'node:fs';
@@ -65,6 +65,9 @@ function phases(which: string): Phase[] {
     timeout: (which === 'long' ? 30 : 3) * minute,
   };
   if (which === 'unit') return [units];
+  if (which === 'kubectl') {
+    return [{ title: 'kubectl', files: testFiles('test/kubectl'), concurrency: 1, timeout: 8 * minute }];
+  }
   const suites: Phase = {
     title: 'suites with real kernels and programs',
     files: testFiles('test/*/**'),

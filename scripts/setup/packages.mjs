@@ -40,6 +40,7 @@ export const needs = {
     { purpose: 'delays system calls in tests', programs: ['strace'], packages: ['strace'] },
     { purpose: 'redirects to a dedicated proxy in tests', programs: ['iptables'], packages: ['iptables'] },
     { purpose: 'lists the BPF programs that are left, in tests', programs: ['bpftool'], packages: ['bpftool'] },
+    { purpose: 'fetches kubectl for tests', programs: ['pip3', 'pip'], packages: ['python3-pip'] },
     { purpose: 'drops capabilities in tests', programs: ['capsh'], packages: ['libcap2-bin'] },
   ],
 };

@@ -16,6 +16,21 @@ export const unreachable: readonly { readonly from: string; readonly target: str
   { from: 'ztunnel', target: 'common/kube', reason: 'the proxy sees no Kubernetes: all it knows comes by xDS and ZDS' },
   { from: 'cni', target: 'common/tls', reason: 'the agent is root and must never hold a key' },
   { from: 'cni', target: 'common/hbone', reason: 'the agent steers packets and terminates nothing' },
+  {
+    from: 'istiod/apiserver',
+    target: 'istiod/model',
+    reason: 'discovery and the API server are joined by the API alone',
+  },
+  {
+    from: 'istiod/model',
+    target: 'istiod/apiserver',
+    reason: 'discovery and the API server are joined by the API alone',
+  },
+  {
+    from: 'istiod/xds',
+    target: 'istiod/apiserver',
+    reason: 'discovery and the API server are joined by the API alone',
+  },
   { from: 'istiod', target: 'native', reason: 'the control plane runs where no addon is built' },
 ];
 

@@ -1,0 +1,229 @@
+/** `npm run bench -- api`: the API server under load, alone in its process, with the client in this one. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { type ClientHttp2Session, connect } from 'node:http2';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Kubeconfig, readKubeconfig } from '../istiod/apiserver/testing/client.ts';
+import { usageOf } from './process-tree.ts';
+import { median, percentile } from './statistics.ts';
+import { printTable, type Row } from './table.ts';
+
+export interface ApiBenchOptions {
+  /** Number of pods. */
+  readonly pods: number;
+  /** Kubeconfig of another server, with a token; the same load is put on it. */
+  readonly peer: string | undefined;
+}
+
+const writers = 32;
+const watchers = 100;
+const changes = 100;
+const root = join(import.meta.dirname, '..');
+
+interface Figures {
+  readonly createsPerSecond: number;
+  readonly getP50: number;
+  readonly listMs: number;
+  readonly watchP50: number;
+  readonly watchP99: number;
+  readonly rssMb?: number;
+  readonly startMs?: number;
+  readonly restartMs?: number;
+}
+
+export async function benchApi({ pods, peer }: ApiBenchOptions): Promise<void> {
+  const dir = await mkdtemp(join(tmpdir(), 'aquifer-bench-api-'));
+  try {
+    const first = await start(dir);
+    const ours = await load(first.kubeconfig, pods);
+    const { rssMb } = usageOf([first.pid]);
+    await first.stop();
+    const second = await start(dir);
+    await second.stop();
+    const all: Figures[] = [{ ...ours, rssMb, startMs: first.ms, restartMs: second.ms }];
+    if (peer !== undefined) all.push(await load(await readKubeconfig(peer), pods));
+    print(all, pods);
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+}
+
+function print(all: readonly Figures[], pods: number): void {
+  const row = (name: string, unit: string, digits: number, value: (f: Figures) => number | undefined): Row => ({
+    name,
+    unit,
+    digits,
+    values: all.map(value),
+  });
+  printTable(['ours', 'peer'].slice(0, all.length), [
+    row(`${pods} pods made by ${writers} writers (goal: at least 1000)`, '1/s', 0, (f) => f.createsPerSecond),
+    row('get, p50 (goal: at most 1)', 'ms', 2, (f) => f.getP50),
+    row(`list of ${pods} (goal: at most 150 of 10000)`, 'ms', 0, (f) => f.listMs),
+    row(`change seen by ${watchers} watchers, p50`, 'ms', 1, (f) => f.watchP50),
+    row(`change seen by ${watchers} watchers, p99 (goal: at most 10)`, 'ms', 1, (f) => f.watchP99),
+    row('resident memory after it (goal: at most 250)', 'MB', 0, (f) => f.rssMb),
+    row('start to ready (goal: at most 1000)', 'ms', 0, (f) => f.startMs),
+    row(`start with ${pods} pods (goal: at most 2000)`, 'ms', 0, (f) => f.restartMs),
+  ]);
+}
+
+async function start(
+  dir: string,
+): Promise<{ readonly kubeconfig: Kubeconfig; readonly pid: number; readonly ms: number; stop(): Promise<void> }> {
+  const began = performance.now();
+  const args = ['apiserver', '--data-dir', dir, '--listen', '127.0.0.1:0'];
+  const child = spawn(join(root, 'bin/istiod'), args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = once(child, 'exit');
+  let text = '';
+  for await (const chunk of child.stdout) {
+    text += String(chunk);
+    if (/\tserving /.test(text)) break;
+  }
+  if (child.pid === undefined || child.exitCode !== null) throw new Error('istiod apiserver did not start');
+  child.stdout.resume();
+  return {
+    kubeconfig: await readKubeconfig(join(dir, 'kubeconfig')),
+    pid: child.pid,
+    ms: performance.now() - began,
+    async stop() {
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+}
+
+async function load(config: Kubeconfig, pods: number): Promise<Figures> {
+  const namespace = `bench-${Date.now()}`;
+  const path = `/api/v1/namespaces/${namespace}/pods`;
+  const sessions = Array.from({ length: writers }, () => connect(config.server, { ca: config.ca }));
+  const [one] = sessions as [ClientHttp2Session];
+  try {
+    await ask(one, config, 'POST', '/api/v1/namespaces', {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name: namespace },
+    });
+    let next = 0;
+    const began = performance.now();
+    await Promise.all(
+      sessions.map(async (session) => {
+        while (next < pods) await ask(session, config, 'POST', path, pod(`pod-${next++}`));
+      }),
+    );
+    const createsPerSecond = (pods / (performance.now() - began)) * 1000;
+    const gets: number[] = [];
+    for (let i = 0; i < 500; i++)
+      gets.push(await timed(() => ask(one, config, 'GET', `${path}/pod-${(i * 7) % pods}`)));
+    const lists: number[] = [];
+    for (let i = 0; i < 5; i++) lists.push(await timed(() => ask(one, config, 'GET', path)));
+    const delays = await watchDelays(one, config, path);
+    return {
+      createsPerSecond,
+      getP50: median(gets),
+      listMs: median(lists),
+      watchP50: percentile(delays, 50),
+      watchP99: percentile(delays, 99),
+    };
+  } finally {
+    for (const session of sessions) session.destroy();
+  }
+}
+
+/** Ms from sending a patch to each watcher's receipt of the event. */
+async function watchDelays(session: ClientHttp2Session, config: Kubeconfig, path: string): Promise<readonly number[]> {
+  const { resourceVersion } = (
+    JSON.parse(await ask(session, config, 'GET', `${path}?limit=1`)) as { metadata: { resourceVersion: string } }
+  ).metadata;
+  const delays: number[] = [];
+  let sent = 0;
+  let missing = 0;
+  let all: (() => void) | undefined;
+  // As clients do, each on a connection of its own.
+  const sessions = Array.from({ length: watchers }, () => connect(config.server, { ca: config.ca }));
+  for (const each of sessions) {
+    const stream = each.request(headers(config, 'GET', `${path}?watch=1&resourceVersion=${resourceVersion}`));
+    await once(stream, 'response');
+    stream.on('data', (chunk: Buffer) => {
+      if (!chunk.includes(0x0a)) return;
+      delays.push(performance.now() - sent);
+      if (--missing === 0) all?.();
+    });
+    stream.on('error', () => undefined);
+  }
+  for (let i = 0; i < changes; i++) {
+    missing = watchers;
+    const seen = new Promise<void>((resolve) => {
+      all = resolve;
+    });
+    sent = performance.now();
+    const patch = { metadata: { labels: { change: String(i) } } };
+    await ask(session, config, 'PATCH', `${path}/pod-${i}`, patch, 'application/merge-patch+json');
+    await seen;
+  }
+  for (const each of sessions) each.destroy();
+  return delays;
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const began = performance.now();
+  await work();
+  return performance.now() - began;
+}
+
+function headers(config: Kubeconfig, method: string, path: string, type = 'application/json') {
+  return {
+    ':method': method,
+    ':path': path,
+    authorization: `Bearer ${config.token}`,
+    'content-type': type,
+    accept: 'application/json',
+  };
+}
+
+async function ask(
+  session: ClientHttp2Session,
+  config: Kubeconfig,
+  method: string,
+  path: string,
+  body?: object,
+  type?: string,
+): Promise<string> {
+  const stream = session.request(headers(config, method, path, type));
+  stream.end(body === undefined ? undefined : JSON.stringify(body));
+  const [head] = (await once(stream, 'response')) as [Record<string, unknown>];
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  const text = Buffer.concat(chunks).toString();
+  if (Number(head[':status']) >= 300) throw new Error(`${method} ${path}: ${text.slice(0, 300)}`);
+  return text;
+}
+
+/** Some 2 kB, as pods of a mesh have. */
+function pod(name: string): object {
+  const env = Array.from({ length: 10 }, (_, i) => ({ name: `VARIABLE_${i}`, value: `value-${i}` }));
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name,
+      labels: { app: 'bench', 'pod-template-hash': 'abcdef', version: 'v1' },
+      annotations: { note: 'x'.repeat(100) },
+    },
+    spec: {
+      containers: [
+        {
+          name: 'main',
+          image: 'registry.example/team/app:v1.2.3',
+          ports: [{ containerPort: 8080, name: 'http' }],
+          env,
+          readinessProbe: { httpGet: { path: '/ready', port: 8080 } },
+          resources: { requests: { cpu: '100m', memory: '128Mi' } },
+          volumeMounts: [{ name: 'config', mountPath: '/etc/app' }],
+        },
+      ],
+      volumes: [{ name: 'config', configMap: { name: 'app' } }],
+    },
+  };
+}
