@@ -24,6 +24,8 @@ const root = join(import.meta.dirname, '..');
 
 interface Figures {
   readonly createsPerSecond: number;
+  /** CPU of the server a pod, which a busy machine does not change. */
+  readonly createCpuMs?: number;
   readonly getP50: number;
   readonly listMs: number;
   readonly watchP50: number;
@@ -37,7 +39,7 @@ export async function benchApi({ pods, peer }: ApiBenchOptions): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), 'aquifer-bench-api-'));
   try {
     const first = await start(dir);
-    const ours = await load(first.kubeconfig, pods);
+    const ours = await load(first.kubeconfig, pods, first.pid);
     const { rssMb } = usageOf([first.pid]);
     await first.stop();
     const second = await start(dir);
@@ -59,6 +61,7 @@ function print(all: readonly Figures[], pods: number): void {
   });
   printTable(['ours', 'peer'].slice(0, all.length), [
     row(`${pods} pods made by ${writers} writers (goal: at least 1000)`, '1/s', 0, (f) => f.createsPerSecond),
+    row('CPU of the server a pod made', 'ms', 2, (f) => f.createCpuMs),
     row('get, p50 (goal: at most 1)', 'ms', 2, (f) => f.getP50),
     row(`list of ${pods} (goal: at most 150 of 10000)`, 'ms', 0, (f) => f.listMs),
     row(`change seen by ${watchers} watchers, p50`, 'ms', 1, (f) => f.watchP50),
@@ -94,7 +97,8 @@ async function start(
   };
 }
 
-async function load(config: Kubeconfig, pods: number): Promise<Figures> {
+async function load(config: Kubeconfig, pods: number, pid?: number): Promise<Figures> {
+  const cpu = () => (pid === undefined ? 0 : usageOf([pid]).cpuSeconds);
   const namespace = `bench-${Date.now()}`;
   const path = `/api/v1/namespaces/${namespace}/pods`;
   const sessions = Array.from({ length: writers }, () => connect(config.server, { ca: config.ca }));
@@ -106,13 +110,14 @@ async function load(config: Kubeconfig, pods: number): Promise<Figures> {
       metadata: { name: namespace },
     });
     let next = 0;
-    const began = performance.now();
+    const [began, cpuBefore] = [performance.now(), cpu()];
     await Promise.all(
       sessions.map(async (session) => {
         while (next < pods) await ask(session, config, 'POST', path, pod(`pod-${next++}`));
       }),
     );
     const createsPerSecond = (pods / (performance.now() - began)) * 1000;
+    const createCpuMs = ((cpu() - cpuBefore) / pods) * 1000;
     const gets: number[] = [];
     for (let i = 0; i < 500; i++)
       gets.push(await timed(() => ask(one, config, 'GET', `${path}/pod-${(i * 7) % pods}`)));
@@ -121,6 +126,7 @@ async function load(config: Kubeconfig, pods: number): Promise<Figures> {
     const delays = await watchDelays(one, config, path);
     return {
       createsPerSecond,
+      ...(pid === undefined ? {} : { createCpuMs }),
       getP50: median(gets),
       listMs: median(lists),
       watchP50: percentile(delays, 50),
