@@ -36,6 +36,12 @@ describe('arguments of aquifer lab', () => {
     assert.match(refusal('up --env envoy:A=1'), /expected PROGRAM:NAME=VALUE/);
   });
 
+  test('the capture of the nodes is a setting of their agent', () => {
+    const up = command('up --capture nft --env cni-agent:A=1');
+    assert.deepEqual('env' in up && up.env, { 'cni-agent': { A: '1', AQUIFER_CAPTURE: 'nft' } });
+    assert.match(refusal('up --capture iptables'), /expected ebpf, nft or auto/);
+  });
+
   test('what follows -- belongs to the command, options and all', () => {
     assert.deepEqual(command('exec shop/web -c nginx -- ls -l --lab x'), {
       kind: 'exec',

@@ -57,6 +57,7 @@ export const labHelp = `aquifer lab: a Kubernetes-shaped cluster of network name
   --nodes N      1 to 9, default 2
   -f FILE        may be given several times
   --env P:N=V    setting N of program P (ztunnel, cni-agent, istiod), as ztunnel:AQUIFER_TRACE=dst=:8080
+  --capture KIND ebpf, nft or auto: how the nodes capture traffic (AQUIFER_CAPTURE of cni-agent)
   --no-mesh      without istiod, ztunnel and cni-agent
   --no-wait      do not wait until all pods are ready and enrolled
   --node NODE    node-1, node-2, ...
@@ -68,6 +69,7 @@ const options = {
   nodes: { type: 'string' },
   file: { type: 'string', short: 'f', multiple: true },
   env: { type: 'string', multiple: true },
+  capture: { type: 'string' },
   mesh: { type: 'boolean' },
   wait: { type: 'boolean' },
   node: { type: 'string' },
@@ -79,7 +81,7 @@ type OptionName = keyof typeof options;
 
 /** Options that a command has beside `lab` and `help`. */
 const optionsOf: Readonly<Record<string, readonly OptionName[]>> = {
-  up: ['nodes', 'file', 'env', 'mesh', 'wait'],
+  up: ['nodes', 'file', 'env', 'capture', 'mesh', 'wait'],
   down: [],
   status: [],
   logs: ['node', 'container'],
@@ -113,7 +115,9 @@ export function parseLabArgs(args: readonly string[]): ParsedArgs {
       if (!Number.isInteger(nodes) || nodes < 1 || nodes > 9) return bad(`--nodes ${values.nodes}: expected 1 to 9`);
       const env = readEnv(values.env ?? []);
       if (typeof env === 'string') return bad(env);
-      return ok({ kind: 'up', lab, nodes, files, env, mesh: values.mesh ?? true, wait: values.wait ?? true });
+      const captured = withCapture(env, values.capture);
+      if (captured === undefined) return bad(`--capture ${values.capture}: expected ebpf, nft or auto`);
+      return ok({ kind: 'up', lab, nodes, files, env: captured, mesh: values.mesh ?? true, wait: values.wait ?? true });
     }
     case 'down':
       return ok({ kind: 'down', lab });
@@ -167,4 +171,11 @@ function ok(command: LabCommand): ParsedArgs {
 
 function bad(message: string): ParsedArgs {
   return { ok: false, message };
+}
+
+/** undefined: there is no such capture. */
+function withCapture(env: ProgramEnv, capture: string | undefined): ProgramEnv | undefined {
+  if (capture === undefined) return env;
+  if (!['ebpf', 'nft', 'auto'].includes(capture)) return undefined;
+  return { ...env, 'cni-agent': { ...env['cni-agent'], AQUIFER_CAPTURE: capture } };
 }

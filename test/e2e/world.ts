@@ -31,6 +31,8 @@ export class World {
 
   /** `server` on node-2; `client` and `stranger` (another service account) on node-1, `near` on node-2; `plain/outsider`. */
   static async up(name: string, capture: 'ebpf' | 'nft' = 'ebpf'): Promise<World> {
+    // With nftables port 15008 is the proxy's, also in the pod.
+    const ports = [String(serverPort), ...(capture === 'ebpf' ? ['15008'] : [])];
     const lab = await Lab.up({
       name,
       nodes: 2,
@@ -38,7 +40,7 @@ export class World {
       manifests: [
         namespace(meshNamespace, 'ambient'),
         namespace(plainNamespace),
-        deployment({ name: 'server', node: 'node-2', command: [...traffic, 'serve', String(serverPort), '15008'] }),
+        deployment({ name: 'server', node: 'node-2', command: [...traffic, 'serve', ...ports] }),
         service('server'),
         deployment({ name: 'client', node: 'node-1' }),
         deployment({ name: 'near', node: 'node-2', account: 'client' }),
