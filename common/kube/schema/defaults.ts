@@ -17,7 +17,8 @@ function applyToObject(schema: ObjectSchema, value: Record<string, unknown>): vo
     const present = Object.hasOwn(value, name);
     if (present && value[name] === null && !property.nullable) delete value[name];
     if (property.default !== undefined && (!present || value[name] === undefined)) {
-      value[name] = structuredClone(property.default);
+      const { default: fill } = property;
+      value[name] = typeof fill === 'object' ? structuredClone(fill) : fill;
     }
     if (Object.hasOwn(value, name)) applyDefaults(property, value[name]);
   }

@@ -124,6 +124,9 @@ interface Incoming {
   readonly warnings: string[];
 }
 
+/** Made once: an abort without a reason makes an exception with a stack for each request. */
+const over = new Error('the request is over');
+
 class Serving {
   readonly #options: HttpOptions;
   readonly #stopping: AbortSignal;
@@ -194,7 +197,7 @@ class Serving {
       return parsed;
     };
     const signal = AbortSignal.any([gone.signal, this.#stopping]);
-    return { request, method, path, query, info, signal, abort: () => gone.abort(), warnings: [] };
+    return { request, method, path, query, info, signal, abort: () => gone.abort(over), warnings: [] };
   }
 
   async #answer(incoming: Incoming, info: RequestInfo): Promise<Reply> {
