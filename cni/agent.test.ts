@@ -328,6 +328,8 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
     await until('a descriptor closes it', () => withFd.closed);
     const wrongHello = w.ztunnel(Uint8Array.of(8, 2));
     await until('another version closes it', () => wrongHello.closed);
+    const metrics = await w.agent.metrics.registry.metrics();
+    assert.match(metrics, /^aquifer_cni_packets_refused_total\{socket="zds"\} 5$/m);
   });
 
   test('at most five connections are accepted in a second', async (t) => {
@@ -354,6 +356,8 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
     raw.send(Uint8Array.of(1, 2, 3));
     await closed;
     assert.deepEqual(w.journal, []);
+    const metrics = await w.agent.metrics.registry.metrics();
+    assert.match(metrics, /^aquifer_cni_packets_refused_total\{socket="steering"\} 2$/m);
   });
 
   test('a new agent takes over what the last one left: nothing is withdrawn, nobody is announced anew', async (t) => {

@@ -65,6 +65,7 @@ export class Agent {
         this.metrics.ztunnelConnected(ready);
         this.pods.newestZtunnel(ready);
       },
+      onRefused: () => this.metrics.refused('zds'),
     });
     this.pods = new PodManager({
       ...options,
@@ -85,6 +86,7 @@ export class Agent {
         log,
         steer: (uid, targets) => this.pods.steer(uid, targets),
         isReplaced: (pid) => this.#zds.isReplaced(pid),
+        onRefused: () => this.metrics.refused('steering'),
       });
     }
     this.#zds.start(listen.zds());

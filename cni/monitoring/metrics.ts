@@ -8,6 +8,8 @@ export interface AgentMetrics {
   ztunnelConnected(connected: boolean): void;
   enrolled(capture: Millis, announce: Millis): void;
   withdrawn(): void;
+  /** A packet of ztunnel broke the protocol of this socket. */
+  refused(socket: 'zds' | 'steering'): void;
 }
 
 export interface MetricSources {
@@ -42,6 +44,12 @@ export function createMetrics(sources: MetricSources): AgentMetrics {
     help: 'Pods that left the mesh while they lived.',
     registers,
   });
+  const refusals = new Counter({
+    name: 'aquifer_cni_packets_refused_total',
+    help: 'Packets of a ztunnel that broke the protocol of the socket, each of which ended its connection.',
+    labelNames: ['socket'],
+    registers,
+  });
   new Gauge({
     name: 'aquifer_cni_pods',
     help: 'Pods of this node by their state.',
@@ -71,5 +79,6 @@ export function createMetrics(sources: MetricSources): AgentMetrics {
       enrolments.observe({ part: 'announce' }, announce / 1000);
     },
     withdrawn: () => withdrawals.inc(),
+    refused: (socket) => refusals.inc({ socket }),
   };
 }

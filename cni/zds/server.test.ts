@@ -29,6 +29,7 @@ test('a ztunnel is replaced while a newer one is connected, and only then', () =
     snapshot: async () => [],
     entry: () => undefined,
     onNewest: () => undefined,
+    onRefused: () => undefined,
   });
   let accept: (connection: SeqpacketConnection) => void = () => assert.fail('nobody listens');
   server.start({

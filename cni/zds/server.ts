@@ -29,6 +29,8 @@ export interface ZdsServerOptions {
   readonly entry: (uid: string) => SnapshotEntry | undefined;
   /** There is another newest ztunnel, or it has got its snapshot. What an earlier one acked says nothing about this one. */
   readonly onNewest: (ready: boolean) => void;
+  /** A ztunnel sent what breaks the protocol. */
+  readonly onRefused: () => void;
 }
 
 /** As Istio's agent, so that a ztunnel that fails over and over cannot occupy it. */
@@ -127,6 +129,7 @@ export class ZdsServer {
       connection,
       clock: this.#options.clock,
       log: this.#options.log,
+      onRefused: this.#options.onRefused,
       onHello: (session) => {
         this.#sessions.add(session);
         this.#options.log.info('ztunnel connected');

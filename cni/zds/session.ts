@@ -18,6 +18,8 @@ export interface SessionOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly onHello: (session: ZdsSession) => void;
+  /** It sent what breaks the protocol, which ends the connection. */
+  readonly onRefused: () => void;
   /** Called once. */
   readonly onClose: (session: ZdsSession) => void;
 }
@@ -92,7 +94,7 @@ export class ZdsSession {
   #receive({ data, fds }: Packet): void {
     fds.forEach(closeFd);
     if (this.#state === 'closed') return;
-    if (fds.length > 0) this.#end(`ztunnel sent ${fds.length} descriptors, expected none`);
+    if (fds.length > 0) this.#refuse(`ztunnel sent ${fds.length} descriptors, expected none`);
     else if (this.#state === 'hello') this.#receiveHello(data);
     else this.#receiveAck(data);
   }
@@ -100,7 +102,7 @@ export class ZdsSession {
   #receiveHello(data: Uint8Array): void {
     const hello = decodeHello(data);
     if (hello.kind === 'malformed') {
-      this.#end(hello.reason);
+      this.#refuse(hello.reason);
       return;
     }
     this.#deadline?.cancel();
@@ -113,9 +115,9 @@ export class ZdsSession {
     const sent = this.#sent;
     const ack = decodeAck(data);
     if (sent === undefined) {
-      this.#end('ztunnel sent a message that nothing asked for');
+      this.#refuse('ztunnel sent a message that nothing asked for');
     } else if (ack.kind === 'malformed') {
-      this.#end(ack.reason);
+      this.#refuse(ack.reason);
     } else {
       this.#deadline?.cancel();
       this.#sent = undefined;
@@ -128,6 +130,11 @@ export class ZdsSession {
     this.#deadline = this.#options.clock.after(answerDeadline, () => {
       this.#end(`ztunnel did not send ${what} within 5 s`);
     });
+  }
+
+  #refuse(reason: string): void {
+    this.#options.onRefused();
+    this.#end(reason);
   }
 
   #end(reason: string, level: LogLevel = 'warn'): void {

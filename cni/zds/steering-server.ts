@@ -13,6 +13,8 @@ export interface SteeringServerOptions {
   readonly steer: (uid: string, targets: SteeringTargets) => void;
   /** A newer ztunnel has taken over from this process. */
   readonly isReplaced: (pid: number) => boolean;
+  /** A packet was not as it must be. */
+  readonly onRefused: () => void;
 }
 
 /** Characters, so that an answer is always a small packet. */
@@ -46,6 +48,7 @@ function receive(connection: SeqpacketConnection, { data, fds }: Packet, options
     if (decoded.kind === 'malformed' || fds.length !== steeringFds) {
       const reason =
         decoded.kind === 'malformed' ? decoded.reason : `${fds.length} descriptors instead of ${steeringFds}`;
+      options.onRefused();
       log.warn('a wrong packet came on the steering socket, closing the connection', { reason });
       connection.close();
       return;

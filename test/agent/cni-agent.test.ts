@@ -1,6 +1,6 @@
 /** `bin/cni-agent` itself, on real pods: it is killed, started anew, told to stop and uninstalled. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,10 +12,10 @@ import { until } from '../../common/testing/until.ts';
 import { Bed, ip4, ip6, tool } from '../capture/bed.ts';
 import { skipUnless } from '../harness/require.ts';
 import { ScriptedZtunnel } from '../harness/scripted-ztunnel.ts';
+import { AgentProcess, program } from './agent-process.ts';
 
 const annotation = 'ambient.istio.io/redirection';
 const mode = 'istio.io/dataplane-mode';
-const program = join(import.meta.dirname, '../../bin/cni-agent');
 
 describe('cni-agent', { skip: skipUnless('ebpf', 'program:ip', 'program:nsenter') }, () => {
   let bed: Bed;
@@ -24,7 +24,7 @@ describe('cni-agent', { skip: skipUnless('ebpf', 'program:ip', 'program:nsenter'
   let uid: string;
   let podCgroup: string;
   const abort = new AbortController();
-  const agents: Agent[] = [];
+  const agents: AgentProcess[] = [];
   const ztunnels: ScriptedZtunnel[] = [];
 
   before(async () => {
@@ -77,22 +77,8 @@ describe('cni-agent', { skip: skipUnless('ebpf', 'program:ip', 'program:nsenter'
 
   const zdsPath = () => join(dir, 'ztunnel.sock');
 
-  function start(command = 'run'): Agent {
-    const child = spawn(program, [command, '--monitoring-port', '0'], {
-      env: {
-        ...process.env,
-        NODE_NAME: 'n1',
-        AQUIFER_KUBE_DIR: join(dir, 'kube'),
-        INPOD_UDS: zdsPath(),
-        AQUIFER_CGROUP_ROOT: bed.cgroup,
-        AQUIFER_ZTUNNEL_CGROUP: join(bed.cgroup, 'ztunnel'),
-        AQUIFER_PROBER_CGROUP: join(bed.cgroup, 'kubelet'),
-        AQUIFER_BPF_DIR: bed.pinDir,
-        AQUIFER_WITHDRAW_GRACE: '100ms',
-        RUST_LOG: 'debug',
-      },
-    });
-    const agent = new Agent(child);
+  function start(command: 'run' | 'uninstall' = 'run'): AgentProcess {
+    const agent = AgentProcess.start(bed, dir, command);
     agents.push(agent);
     return agent;
   }
@@ -176,30 +162,8 @@ describe('cni-agent', { skip: skipUnless('ebpf', 'program:ip', 'program:nsenter'
         AQUIFER_BPF_DIR: bed.pinDir,
       },
     });
-    const agent = new Agent(child);
+    const agent = new AgentProcess(child);
     assert.equal(await agent.exited, 1);
     assert.match(agent.output, /CAP_NET_ADMIN is missing, needed to set routes in pods and attach eBPF programs/);
   });
 });
-
-class Agent {
-  output = '';
-  readonly exited: Promise<number | null>;
-  readonly #child: ChildProcess;
-
-  constructor(child: ChildProcess) {
-    this.#child = child;
-    child.stdout!.on('data', (d) => {
-      this.output += d;
-    });
-    child.stderr!.on('data', (d) => {
-      this.output += d;
-    });
-    this.exited = new Promise((resolve) => child.once('close', resolve));
-  }
-
-  end(signal: NodeJS.Signals): Promise<number | null> {
-    this.#child.kill(signal);
-    return this.exited;
-  }
-}
