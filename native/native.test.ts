@@ -221,6 +221,23 @@ describe('seqpacket', { skip }, () => {
   });
 });
 
+describe('TCP_USER_TIMEOUT', { skip }, () => {
+  it('ends a connection whose peer is silent', async () => {
+    // A listener that accepts nobody: once its backlog is full, the kernel drops what comes.
+    const at = { ip: '127.0.0.1' as Ip, port: 0 as Port };
+    const [listener] = socketsHere({ family: 4, type: 'stream', bind: at, backlog: 1 }, 1);
+    const { port } = socketName(listener!);
+    const crowd = Array.from({ length: 8 }, () => connect({ host: '127.0.0.1', port }).on('error', () => undefined));
+    const [fd] = socketsHere({ family: 4, type: 'stream', userTimeout: 500 }, 1);
+    // With a descriptor Node still connects, which its types do not know.
+    const socket = connect({ fd: fd!, host: '127.0.0.1', port } as never);
+    const failed = await new Promise<NodeJS.ErrnoException>((resolve) => socket.once('error', resolve));
+    assert.equal(failed.code, 'ETIMEDOUT');
+    for (const s of crowd) s.destroy();
+    closeFd(listener!);
+  });
+});
+
 describe('addresses', { skip }, () => {
   it('are refused where the namespace is none', async () => {
     const { socketsInNetns } = await import('./index.ts');

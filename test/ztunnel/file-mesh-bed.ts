@@ -129,6 +129,15 @@ export class FileMeshBed {
     return child;
   }
 
+  /** Starts a proxy for pods inside a machine, which is the proxy's own pod; no agent gives it any other. */
+  async ownPodProxy(machine: Machine): Promise<ChildProcess> {
+    const pod = { POD_NAME: machine, POD_NAMESPACE: 'default', SERVICE_ACCOUNT: machine };
+    const zds = join(this.folder, 'nobody.sock');
+    const child = this.#start(machine, ourProxy, { ...process.env, ...this.#env(machine), ...pod, INPOD_UDS: zds });
+    await this.run(machine, untilListening, '15008');
+    return child;
+  }
+
   /** A Node program in a machine; its arguments are `process.argv.slice(1)`. Resolves with its whole output. */
   async run(machine: Place, program: string, ...args: readonly string[]): Promise<string> {
     const child = this.#start(machine, [pinnedNode, '-e', program, ...args], process.env);
@@ -222,6 +231,18 @@ const untilReady = `
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   console.log(last);
+})();`;
+
+const untilListening = `
+(async () => {
+  const { connect } = require('node:net');
+  for (let i = 0; i < 600; i++) {
+    const s = connect({ host: '127.0.0.1', port: +process.argv[1] });
+    const open = await new Promise((resolve) => s.once('connect', () => resolve(true)).once('error', () => resolve(false)));
+    s.destroy();
+    if (open) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
 })();`;
 
 const echoProgram = `

@@ -25,3 +25,21 @@ describe('proxies of pods without istiod', {
     assert.doesNotMatch(await bed.run('b', call, vip, '80'), /hello/);
   });
 });
+
+describe("the proxy's own pod", { skip: skipUnless('root', 'addon', 'program:setpriv', 'program:nft') }, () => {
+  let bed: FileMeshBed;
+  before(async () => {
+    bed = await FileMeshBed.make({ rules: redirectByMark });
+    await Promise.all([bed.sharedProxy('a'), bed.ownPodProxy('b')]);
+  });
+  after(() => bed.remove());
+
+  test('gives its metrics over HBONE to whom policies allow it, and knows who asked', async () => {
+    const scrape = `fetch('http://${address.b}:15020/metrics').then((r) => r.text()).then(console.log, () => console.log('refused'));`;
+    await bed.run('a', scrape);
+    const metrics = await bed.run('a', scrape);
+    assert.match(metrics, /istio_build\{/);
+    assert.match(metrics, /reporter="destination"[^}]*source_principal="spiffe:\/\/cluster.local\/ns\/default\/sa\/a"/);
+    assert.match(metrics, /workload_manager_active_proxy_count 0/);
+  });
+});
