@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseConfig, type ZtunnelConfig } from './config.ts';
@@ -420,4 +421,24 @@ test('limits and capabilities are read from /proc', () => {
   assert.equal(hasCapabilities('Name:\tnode\nCapEff:\t0000000000000000\n'), false);
   assert.equal(hasCapabilities('CapEff:\t0000000000001000\n'), true);
   assert.equal(hasCapabilities('nothing'), true);
+});
+
+test('SETTINGS.md names every variable that is read, and no other', () => {
+  const page = readFileSync(new URL('SETTINGS.md', import.meta.url), 'utf8');
+  const table = page.slice(0, page.indexOf('\n## '));
+  const firstCells = table.split('\n').filter((line) => line.startsWith('| `'));
+  const listed = new Set(firstCells.flatMap((line) => line.split('|')[1]!.match(/`([A-Z][A-Z0-9_]+)(?=`)/g) ?? []));
+  const read = new Set<string>();
+  for (const env of [{}, dedicated, { FAKE_CA: 'true' }, { XDS_ADDRESS: '', ...local }]) {
+    const watched = new Proxy<Record<string, string>>(env, {
+      get(target, name) {
+        read.add(`\`${String(name)}`);
+        return target[String(name)];
+      },
+    });
+    parseConfig(watched, surroundings);
+  }
+  // Read by the name that follows the prefix, as all metadata.
+  for (const name of ['ISTIO_META_DNS_CAPTURE', 'ISTIO_META_DNS_PROXY_ADDR']) read.add(`\`${name}`);
+  assert.deepEqual([...listed].toSorted(), [...read].toSorted());
 });

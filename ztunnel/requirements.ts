@@ -4,12 +4,14 @@ import { MeshError } from '../common/core/errors.ts';
 import type { ProxyMode } from './config/mode.ts';
 
 const sockets: NeededCapability = { name: 'CAP_NET_ADMIN', why: 'for transparent and marked sockets' };
+const fewer: NeededCapability = { name: 'CAP_SETPCAP', why: 'to take capabilities from workers for good' };
 const needed: Readonly<Record<ProxyMode['kind'], readonly NeededCapability[]>> = {
-  shared: [{ name: 'CAP_SYS_ADMIN', why: "to make sockets in pods' network namespaces" }, sockets],
+  shared: [{ name: 'CAP_SYS_ADMIN', why: "to make sockets in pods' network namespaces" }, sockets, fewer],
   dedicated: [
     { name: 'CAP_SETUID', why: "to make sockets that belong to the workers' user" },
     { name: 'CAP_SETGID', why: "to make sockets that belong to the workers' group" },
     sockets,
+    fewer,
   ],
 };
 

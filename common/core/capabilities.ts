@@ -5,6 +5,7 @@ const bits = {
   CAP_KILL: 5,
   CAP_SETGID: 6,
   CAP_SETUID: 7,
+  CAP_SETPCAP: 8,
   CAP_NET_ADMIN: 12,
   CAP_SYS_ADMIN: 21,
   CAP_BPF: 39,

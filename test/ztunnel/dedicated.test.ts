@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { childProcesses } from '../harness/children.ts';
 import { type Requirement, skipUnless } from '../harness/require.ts';
 import { call } from './bed.ts';
-import { address, FileMeshBed, redirectByMark, vip } from './file-mesh-bed.ts';
+import { address, FileMeshBed, ourProxy, redirectByMark, vip } from './file-mesh-bed.ts';
 
 type Run = (command: string, input?: string) => void;
 
@@ -19,6 +19,10 @@ table inet aquifer_dedicated {
     meta skuid 1337 return; meta skgid 1337 return; ip daddr 127.0.0.0/8 return; oifname lo return;
     udp dport 53 redirect to :15053; meta l4proto tcp redirect to :15001; }
 }`;
+
+/** With what SETTINGS.md says it needs, and no more. */
+const capabilities = '+net_admin,+setuid,+setgid,+setpcap,+kill';
+const confined = ['setpriv', `--bounding-set=-all,${capabilities}`, '--inh-caps=-all', ...ourProxy];
 
 const chains = [
   '-A PREROUTING -i lo -j RETURN',
@@ -71,7 +75,7 @@ for (const { name, needs, rules, env, peer } of ways) {
     let proxies: Record<'a' | 'b', ChildProcess>;
     before(async () => {
       bed = await FileMeshBed.make({ rules });
-      const [a, b] = await Promise.all([bed.proxy('a', env), bed.proxy('b', env)]);
+      const [a, b] = await Promise.all([bed.proxy('a', env, confined), bed.proxy('b', env, confined)]);
       proxies = { a, b };
       await bed.echo('b', 8080);
     });

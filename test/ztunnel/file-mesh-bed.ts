@@ -219,7 +219,7 @@ export class FileMeshBed {
 }
 
 /** As Istio's image starts its own. */
-const ourProxy: readonly string[] = [join(repository, 'bin/ztunnel'), 'proxy', 'ztunnel'];
+export const ourProxy: readonly string[] = [join(repository, 'bin/ztunnel'), 'proxy', 'ztunnel'];
 
 const untilReady = `
 (async () => {
