@@ -13,6 +13,7 @@ import { until } from '../../common/testing/until.ts';
 import { countBytes, readTcp } from '../../lab/pcap.ts';
 import { longOr, skipUnless } from '../harness/require.ts';
 import { scrape } from '../harness/scrape.ts';
+import { HandPod, handAddress } from './tools/hand-pod.ts';
 import { meshNamespace, plainNamespace, type RacingPod, racingPod, serverPort, World, yaml } from './world.ts';
 
 const requirements = ['ebpf', 'plugin', 'program:ip', 'program:nft', 'program:tcpdump'] as const;
@@ -28,7 +29,7 @@ interface First {
   readonly error: number;
 }
 
-for (const capture of ['ebpf'] as const) {
+for (const capture of ['ebpf', 'nft'] as const) {
   describe(`the start of a pod, captured by ${capture}`, { skip: skipUnless(...requirements) }, () => suite(capture));
 }
 
@@ -125,10 +126,36 @@ function suite(mode: 'ebpf' | 'nft'): void {
     t.diagnostic(
       `${calls} first connects of ${starts} pods; answered after their address was known, ms: ${summary(held)}`,
     );
-    const text = await scrape(world.lab, 'node-1', 15_020);
-    t.diagnostic(
-      `held at the proxy: ${/^aquifer_connections_held_seconds_count\{.*"released".*\} (\d+)/m.exec(text)?.[1] ?? 0}`,
-    );
+  });
+
+  test(`${starts} pods whose first process follows their network at once, and whose address nobody knows yet, neither`, async (t) => {
+    const { lab } = world;
+    const { v4 } = await world.ips('server');
+    const marker = randomBytes(24).toString('base64url');
+    const capture = await lab.capture('tcp');
+    const held: number[] = [];
+    const one = async (number: number) => {
+      const pod = await HandPod.start({ lab, name: `hand-${number}`, account: 'client', address: handAddress(number) });
+      const call = pod.call(v4, serverPort, marker);
+      const known = await pod.publish();
+      const { bytes, began, answered, error } = await call;
+      assert.ok(bytes > 0, `hand-${number} was answered: errno ${error}`);
+      held.push(answered - Math.max(began, known));
+      await pod.stop();
+    };
+    for (let made = 0; made < starts; made += 5) {
+      await Promise.all(Array.from({ length: Math.min(5, starts - made) }, (_, i) => one(made + i)));
+    }
+    await capture.stop();
+    const pcap = readFileSync(capture.file);
+    assert.equal(countBytes(pcap, Buffer.from(marker)), 0, 'plain bytes on the link');
+    const talkers = readTcp(pcap).filter((s) => s.destination.port === serverPort);
+    assert.deepEqual(talkers, [], 'plain connections on the link');
+    t.diagnostic(`answered after their address was written, ms: ${summary(held)}`);
+    const text = await scrape(lab, 'node-1', 15_020);
+    const released = /^aquifer_connections_held_seconds_count\{[^}]*"released"[^}]*\} (\d+)/m.exec(text)?.[1];
+    assert.ok(Number(released) > 0, 'connections that were held are counted');
+    t.diagnostic(`held at the proxy: ${released}`);
   });
 
   test('without its agent a node starts pods outside of the mesh, and lets those of the mesh wait for it', async () => {
@@ -165,17 +192,14 @@ function suite(mode: 'ebpf' | 'nft'): void {
     };
     const pods = yaml(
       Object.entries(probes).map(([kind, probe]) => {
-        const every = { periodSeconds: 1, failureThreshold: 1, timeoutSeconds: 5 };
-        const [readinessProbe, livenessProbe] = [
-          { ...probe, ...every },
-          { ...probe, ...every, failureThreshold: 3 },
-        ];
+        const every = { periodSeconds: 1, failureThreshold: 3, timeoutSeconds: 5 };
+        const usual = { ...probe, ...every };
         const container = {
           name: 'app',
           image: 'aquifer/echo',
-          readinessProbe,
-          livenessProbe,
-          startupProbe: livenessProbe,
+          readinessProbe: usual,
+          livenessProbe: usual,
+          startupProbe: { ...usual, failureThreshold: 60 },
         };
         return {
           apiVersion: 'v1',
@@ -191,25 +215,24 @@ function suite(mode: 'ebpf' | 'nft'): void {
       }),
     );
     await world.lab.apply(strict);
+    const { v4: server } = await world.ips('server');
+    await until('STRICT has arrived', async () => !(await greets(server, serverPort)), 10_000);
     await world.lab.apply(pods);
-    await world.lab.waitReady(30_000);
-    const { podIP } = (await world.lab.kube.get(podKind, { namespace: meshNamespace, name: 'probed-http' }))!.status!;
-    const url = `http://${podIP}:8080/`;
-    await until('STRICT has arrived', async () => (await fromNode(url)) !== 0);
-    for (let i = 0; i < 5; i++) assert.notEqual(await fromNode(url), 0, 'another process of the node was let in');
+    await world.lab.waitReady(60_000);
     for (const kind of Object.keys(probes)) {
       const { status } = (await world.lab.kube.get(podKind, { namespace: meshNamespace, name: `probed-${kind}` }))!;
-      assert.equal(status?.conditions?.find((c) => c.type === 'Ready')?.status, 'True', kind);
-      assert.equal(status.containerStatuses?.[0]?.restartCount, 0, kind);
+      assert.equal(status?.containerStatuses?.[0]?.restartCount, 0, kind);
+      assert.equal(status.conditions?.find((c) => c.type === 'Ready')?.status, 'True', kind);
+      assert.equal(await greets(status.podIP ?? '', 9090), false, 'another process of the node is not let in');
     }
     await world.lab.delete(pods);
     await world.lab.delete(strict);
   });
 
-  /** The exit code of a client on the node itself. */
-  async function fromNode(url: string): Promise<number> {
-    const script = `fetch(${JSON.stringify(url)}, {signal: AbortSignal.timeout(5000)}).then(() => process.exit(0), () => process.exit(7))`;
-    return (await world.lab.execOn('node-1', [process.execPath, '-e', script])).code;
+  /** Whether a client on the node itself hears the greeting of a server. */
+  async function greets(ip: string, port: number): Promise<boolean> {
+    const script = `require('node:net').connect(${port}, '${ip}').on('data', () => process.exit(0)).on('close', () => process.exit(7)).on('error', () => 0)`;
+    return (await world.lab.execOn('node-1', [process.execPath, '-e', script])).code === 0;
   }
 
   async function waitingReason(name: string): Promise<string | undefined> {

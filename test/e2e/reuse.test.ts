@@ -8,11 +8,10 @@ import { readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { until } from '../../common/testing/until.ts';
-import { podAddress } from '../../lab/addresses.ts';
 import { cgroupName } from '../../lab/names.ts';
 import { cgroupProcesses, cgroupRoot } from '../../lab/system/cgroup.ts';
 import { longOr, skipUnless } from '../harness/require.ts';
-import { HandPod } from './tools/hand-pod.ts';
+import { HandPod, handAddress } from './tools/hand-pod.ts';
 import { meshNamespace, policy, serverPort, World } from './world.ts';
 
 const rounds = longOr(40, 10_000);
@@ -35,7 +34,7 @@ describe('an address that goes from one identity to the next', {
     const stranger = await world.ref('stranger');
     await until('the policy holds', async () => (await world.burst(stranger, server, 1)).ok === 0);
     const before = await heldNamespaces();
-    const address = podAddress(1, 200);
+    const address = handAddress(0);
     const held: number[] = [];
     for (let round = 0; round < rounds; round++) {
       const account = round % 2 === 0 ? 'client' : 'stranger';

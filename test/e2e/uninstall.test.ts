@@ -8,12 +8,11 @@ import { isDeepStrictEqual } from 'node:util';
 import { withoutPlugin } from '../../cni/install/conflist.ts';
 import { namespaceKind, type Pod, podKind } from '../../common/kube/kinds/core.ts';
 import { until } from '../../common/testing/until.ts';
-import { podAddress } from '../../lab/addresses.ts';
 import { cniFolders, labConfig, labConfigFile } from '../../lab/cni/network.ts';
 import { cgroupName, netnsName, netnsPath, podHash } from '../../lab/names.ts';
 import { cgroupRoot } from '../../lab/system/cgroup.ts';
 import { skipUnless } from '../harness/require.ts';
-import { HandPod } from './tools/hand-pod.ts';
+import { HandPod, handAddress } from './tools/hand-pod.ts';
 import { plainNamespace, World } from './world.ts';
 
 const checkout = join(import.meta.dirname, '../..');
@@ -54,7 +53,7 @@ describe('leaving the mesh', {
     const rules = contents(netns)['rules of IPv4'];
     const pins = () => readdirSync(join(lab.dir, 'node-1/bpf/aquifer')).length;
     const pinned = pins();
-    const gone = await HandPod.start({ lab, name: 'gone', account: 'client', address: podAddress(1, 200) });
+    const gone = await HandPod.start({ lab, name: 'gone', account: 'client', address: handAddress(0) });
     await gone.publish();
     assert.ok(pins() > pinned);
     await lab.kill('cni-agent', 'node-1', 'SIGSTOP');

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { Ip } from '../../../common/core/net.ts';
 import { type Pod, podKind } from '../../../common/kube/kinds/core.ts';
-import { nodeAddress, podGateway } from '../../../lab/addresses.ts';
+import { nodeAddress, podAddress, podGateway } from '../../../lab/addresses.ts';
 import {
   type Attachment,
   addToNetwork,
@@ -43,6 +43,11 @@ export interface HandPodOptions {
   readonly account: string;
   /** On node-1. */
   readonly address: { readonly v4: string; readonly v6: string };
+}
+
+/** Not one that the lab itself gives out early: host numbers from 200 on, 50 of them. */
+export function handAddress(number: number): HandPodOptions['address'] {
+  return podAddress(1, 200 + (number % 50));
 }
 
 export class HandPod {
