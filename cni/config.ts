@@ -59,7 +59,7 @@ export interface ConfigInput {
 }
 
 export const usage =
-  'usage: cni-agent [run | uninstall] [--ztunnel-uds-address PATH] [--monitoring-port PORT] [--exclude-namespaces A,B]';
+  'usage: cni-agent [run | uninstall | redirect add|remove] [--ztunnel-uds-address PATH] [--monitoring-port PORT] [--exclude-namespaces A,B]';
 
 export function readConfig(argv: readonly string[]): ConfigResult<AgentConfig> {
   return parseConfig({ argv, env: process.env, mounts: readFileSync('/proc/mounts', 'utf8') });

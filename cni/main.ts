@@ -1,10 +1,13 @@
-/** `bin/cni-agent`: the capture agent of a node (`run`, the default), or its removal (`uninstall`). Exit code 1: failed, 2: wrong use. */
+/**
+ * `bin/cni-agent`: the capture agent of a node (`run`, the default), its removal (`uninstall`), or the rules of a machine with a
+ * ztunnel of its own (`redirect`). Exit code 1: failed, 2: wrong use.
+ */
 import { mkdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { reportMistakes } from '../common/config/reader.ts';
 import { systemClock } from '../common/core/clock.ts';
-import { describeError } from '../common/core/errors.ts';
+import { assertNever, describeError } from '../common/core/errors.ts';
 import { createLogger, type Logger } from '../common/core/log.ts';
 import { createFolderSource } from '../common/kube/folder/folder-source.ts';
 import { seqpacketListen } from '../native/index.ts';
@@ -15,12 +18,19 @@ import { type AgentConfig, readConfig, usage } from './config.ts';
 import { PluginInstaller } from './install/installer.ts';
 import { serveMonitoring } from './monitoring/server.ts';
 import { podKernel } from './pods/kernel.ts';
+import { parseRedirect, redirectUsage } from './redirect/args.ts';
+import { redirect, redirectText } from './redirect/redirect.ts';
 import { checkRequirements } from './requirements.ts';
 import { removePlugin, uninstall } from './uninstall.ts';
 
 const pluginBinary = fileURLToPath(new URL('plugin/build/aquifer-cni', import.meta.url));
 
 async function main(): Promise<void> {
+  const [command, ...rest] = process.argv.slice(2);
+  if (command === 'redirect') {
+    redirectMachine(rest);
+    return;
+  }
   const parsed = readConfig(process.argv.slice(2));
   if (parsed.kind === 'invalid') {
     reportMistakes('cni-agent', [...parsed.errors, usage]);
@@ -32,6 +42,26 @@ async function main(): Promise<void> {
   const abort = new AbortController();
   if (config.command === 'uninstall') await remove(config, log, abort.signal);
   else await run(config, log, abort);
+}
+
+/** Needs none of the agent's settings: a virtual machine has no agent. */
+function redirectMachine(args: readonly string[]): void {
+  const parsed = parseRedirect(args);
+  switch (parsed.kind) {
+    case 'help':
+      process.stdout.write(redirectUsage);
+      return;
+    case 'invalid':
+      reportMistakes('cni-agent redirect', [...parsed.errors, redirectUsage]);
+      process.exitCode = 2;
+      return;
+    case 'ok':
+      if (parsed.command.dryRun) process.stdout.write(redirectText(parsed.command));
+      else redirect(parsed.command);
+      return;
+    default:
+      assertNever(parsed);
+  }
 }
 
 async function run(config: AgentConfig, log: Logger, abort: AbortController): Promise<void> {
