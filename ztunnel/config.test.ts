@@ -262,6 +262,19 @@ const rows: readonly {
     equals: false,
     not: { ENABLE_RESPONSE_BAGGAGE: 'x' },
   },
+  {
+    env: { LOCALHOST_APP_TUNNEL: 'false' },
+    is: (c) => c.localhostAppTunnel,
+    equals: false,
+    not: { LOCALHOST_APP_TUNNEL: 'x' },
+  },
+  { env: { CRL_PATH: '/crl.pem' }, is: (c) => c.crlFile, equals: '/crl.pem' },
+  {
+    env: { UNSTABLE_ENABLE_SOCKS5: 'true' },
+    is: (c) => c.socks5,
+    equals: true,
+    not: { UNSTABLE_ENABLE_SOCKS5: 'x' },
+  },
   { env: { TLS12_ENABLED: 'true' }, is: (c) => c.tls.oldest, equals: 'TLSv1.2', not: { TLS12_ENABLED: 'x' } },
   {
     env: { COMPLIANCE_POLICY: 'pqc' },

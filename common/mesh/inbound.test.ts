@@ -60,6 +60,7 @@ test('inbound by host name: the port as this pod serves it, else as the service 
 });
 
 const waypointService = service({ name: 'wp', namespace: 'infra', addresses: [networkAddress('/10.96.0.9')] });
+const otherService = service({ name: 'other', namespace: 'infra', addresses: [networkAddress('/10.96.0.10')] });
 const byName = waypoint('infra/wp.infra.svc.cluster.local');
 const byAddress = (address: string) => ({
   destination: { kind: 'address' as const, network: '', ip: ip(address) },
@@ -97,6 +98,7 @@ test('an address that is not the own one: only where what has it is reached thro
     ['a port of the proxy', { ...guarded, waypoint: byName }, '10.96.0.2:15008', '503'],
     ['no waypoint', guarded, '10.96.0.2:80', '400'],
     ['another waypoint', { ...guarded, waypoint: otherWaypoint }, '10.96.0.2:80', '400'],
+    ["another waypoint's VIP", { ...guarded, waypoint: byAddress('10.96.0.10') }, '10.96.0.2:80', '400'],
     ['another waypoint by address', { ...guarded, waypoint: byAddress('10.0.0.6') }, '10.96.0.2:80', '400'],
     [
       'a weight of nothing',
@@ -116,7 +118,7 @@ test('an address that is not the own one: only where what has it is reached thro
   ];
   for (const [name, owner, authority, expected, over] of rows) {
     await t.test(name, () => {
-      const store = storeOf(waypointService, gateway, owner);
+      const store = storeOf(waypointService, otherService, gateway, owner);
       assert.equal(outcome(inbound(store, authority, gateway, over)), expected);
     });
   }

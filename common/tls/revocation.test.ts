@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { X509Certificate } from 'node:crypto';
+import { webcrypto, X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { systemClock } from '../core/clock.ts';
 import { MeshError } from '../core/errors.ts';
 import type { WorkloadCertificate } from '../identity/types.ts';
+import { BasicConstraintsExtension, X509CertificateGenerator } from '../identity/x509.ts';
 import { identity } from '../testing/builders.ts';
 import { createFakeCa } from '../testing/fake-ca.ts';
 import { parseRevocationLists } from './crl.ts';
@@ -61,6 +62,27 @@ test('an authority between leaf and root', async () => {
   assert.match(lists(await ca.revoke([]), await below.revoke([deep.chain[0]!])).verdict(chain(deep)), /O=below/);
 });
 
+/** An authority's certificate with these names, by a key of nobody's. */
+async function unsignedLookalike(issuer: string, subject: string): Promise<string> {
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  const certificate = await X509CertificateGenerator.create(
+    {
+      serialNumber: '01',
+      issuer,
+      subject,
+      notBefore: new Date(Date.now() - 60_000),
+      notAfter: new Date(Date.now() + 3_600_000),
+      publicKey: keys.publicKey,
+      signingKey: keys.privateKey,
+      signingAlgorithm: algorithm,
+      extensions: [new BasicConstraintsExtension(true, undefined, true)],
+    },
+    webcrypto as Crypto,
+  );
+  return certificate.toString('pem');
+}
+
 test('nothing that a peer sends along hides a revoked authority; another way that is good will do', async () => {
   const revoked = lists(await ca.revoke([deep.chain[1]!]), await below.revoke([])).verdict;
   const lookalike = await (await createFakeCa()).intermediate('O=below');
@@ -68,6 +90,9 @@ test('nothing that a peer sends along hides a revoked authority; another way tha
   const more = (await Promise.all(extra)).flatMap((x) => x.chain.slice(1));
   assert.match(revoked(chain({ ...deep, chain: [deep.chain[0]!, ...more, deep.chain[1]!] })), /is revoked/);
   assert.match(revoked(chain({ ...deep, chain: [deep.chain[0]!, ...more] })), /is revoked/);
+  // Without key identifiers only the signature tells it from the real one.
+  const forged = await unsignedLookalike('O=fake-ca', 'O=below');
+  assert.match(revoked(chain({ ...deep, chain: [deep.chain[0]!, forged, deep.chain[1]!] })), /is revoked/);
   const many = Array.from({ length: 9 }, () => deep.chain[1]!);
   assert.match(lists().verdict(chain(deep, many)), /more than 8/);
 });

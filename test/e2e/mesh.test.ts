@@ -25,12 +25,15 @@ import {
   World,
 } from './world.ts';
 
-const capturePorts = [15000, 15001, 15006, 15008, 15020, 15021, 15053];
+/** At a pod's address. */
+const capturePorts = [15000, 15001, 15006, 15008, 15020, 15021, 15053, 15080];
+/** At a node's: metrics and readiness, 15020 and 15021, are for anybody. */
+const nodePorts = [15000, 15001, 15006, 15008, 15053, 15080];
 
 describe('the mesh', { skip: skipUnless('ebpf', 'program:ip', 'program:nft', 'program:tcpdump') }, () => {
   let world: World;
   before(async () => {
-    world = await World.up('e2emesh');
+    world = await World.up('e2emesh', 'ebpf', { UNSTABLE_ENABLE_SOCKS5: 'true' });
   });
   after(() => world?.down());
 
@@ -58,29 +61,35 @@ describe('the mesh', { skip: skipUnless('ebpf', 'program:ip', 'program:nft', 'pr
   });
 
   test('the ports of the proxy answer nobody, are counted, and lead to no loop', async () => {
-    const server = await world.ips('server');
+    const server = [...Object.values(await world.ips('server')), ...Object.values(await world.vips())];
+    const hosts = ['client', 'server'].map(async (name) => (await world.pod(name)).status?.hostIP ?? '');
+    const nodes = await Promise.all(hosts);
+    const client = await world.ref('client');
+    const outsider = await world.ref('outsider', plainNamespace);
     const before = await refused(world.lab);
-    for (const [who, from, addresses] of [
-      ['a pod of the mesh', await world.ref('client'), [server.v4, server.v6]],
-      ['a pod outside of it', await world.ref('outsider', plainNamespace), [server.v4, server.v6]],
-      ['the pod itself', await world.ref('client'), Object.values(await world.ips('client'))],
-      ['the pod itself, by loopback', await world.ref('client'), ['127.0.0.1', '::1']],
+    for (const [who, from, addresses, ports] of [
+      ['a pod of the mesh', client, server, capturePorts],
+      ['a pod outside of it', outsider, server, capturePorts],
+      ['a pod of the mesh, of the nodes', client, nodes, nodePorts],
+      ['a pod outside of it, of the nodes', outsider, nodes, nodePorts],
+      ['the pod itself', client, Object.values(await world.ips('client')), capturePorts],
+      ['the pod itself, by loopback', client, ['127.0.0.1', '::1'], capturePorts],
     ] as const) {
-      const targets = addresses.flatMap((ip) =>
-        capturePorts.map((p) => (ip.includes(':') ? `[${ip}]:${p}` : `${ip}:${p}`)),
-      );
+      const targets = addresses.flatMap((ip) => ports.map((p) => (ip.includes(':') ? `[${ip}]:${p}` : `${ip}:${p}`)));
       for (const touched of await world.touch(from, targets)) {
         assert.ok(isRefusal(touched), `${who}: ${JSON.stringify(touched)}`);
         assert.ok(touched.ms < 5_000, `${who}: ${JSON.stringify(touched)}`);
       }
     }
     assert.ok((await refused(world.lab)) > before, 'refusals are counted');
-    assert.deepEqual(await world.burst(await world.ref('client'), server.v4, 10), { ok: 10, failed: {} });
+    assert.deepEqual(await world.burst(client, server[0]!, 10), { ok: 10, failed: {} });
   });
 
   test('a tunnel leads to its own pod and to no port of the proxy, whatever certificate and authority it has', async () => {
     const { v4, v6 } = await world.ips('server');
     const { v4: other } = await world.ips('near');
+    const { v4: vip } = await world.vips();
+    const name = `server.${meshNamespace}.svc.cluster.local`;
     const outsider = await world.ref('outsider', plainNamespace);
     const root = await rootIn(join(world.lab.dir, 'istiod'));
     const pem = await certificate(root, 'cluster.local');
@@ -91,6 +100,13 @@ describe('the mesh', { skip: skipUnless('ebpf', 'program:ip', 'program:nft', 'pr
     const wrong = [
       ...[`${other}:${serverPort}`, `127.0.0.1:${serverPort}`, `[::1]:${serverPort}`, `[${v6}]:${serverPort}`],
       ...capturePorts.map((p) => `${v4}:${p}`),
+      ...[
+        `${vip}:${serverPort}`,
+        `${v4}:1`,
+        `10.255.255.254:${serverPort}`,
+        `${name}:1`,
+        `other.${name}:${serverPort}`,
+      ],
       ...[`${v4}`, `${v4}:0`, `${v4}:99999`, 'nonsense', 'no.such.host:80', '', `user@${v4}:${serverPort}`],
     ];
     for (const answer of await world.tunnel(outsider, v4, pem, wrong)) {
@@ -98,6 +114,13 @@ describe('the mesh', { skip: skipUnless('ebpf', 'program:ip', 'program:nft', 'pr
       assert.equal(answer.bytes, '', JSON.stringify(answer));
       assert.ok(answer.status !== undefined || answer.error !== '', `no answer in time: ${JSON.stringify(answer)}`);
     }
+
+    // A pod of the mesh does not get past its own proxy with a tunnel of its own, not even with a good one.
+    const inner = [`${v4}:${serverPort}`, ...wrong.slice(0, 8)];
+    for (const answer of await world.tunnel(await world.ref('client'), v4, pem, inner)) {
+      assert.notEqual(answer.status, 200, JSON.stringify(answer));
+    }
+    assert.deepEqual(await world.burst(await world.ref('client'), v4, 10), { ok: 10, failed: {} });
 
     const elsewhere = await mkdtemp(join(tmpdir(), 'aq-foreign-'));
     const foreignRoot = await rootIn(elsewhere);
@@ -110,6 +133,29 @@ describe('the mesh', { skip: skipUnless('ebpf', 'program:ip', 'program:nft', 'pr
       const [answer] = await world.tunnel(outsider, v4, forged, [`${v4}:${serverPort}`]);
       assert.equal(answer?.status, undefined, `a certificate ${name} gets no answer`);
     }
+  });
+
+  test('an app that speaks SOCKS reaches the mesh and the world by name, from its own address', async () => {
+    const client = await world.ref('client');
+    const { v4 } = await world.ips('client');
+    const name = `server.${meshNamespace}.svc.cluster.local`;
+    for (const host of [name, `server.${meshNamespace}`, 'server', (await world.ips('server')).v4]) {
+      assert.match(
+        await world.socks(client, host),
+        new RegExp(`^hello from (::ffff:)?${v4.replaceAll('.', '\\.')}$`),
+        host,
+      );
+    }
+    assert.equal(
+      await world.socks(client, name, 1),
+      `0500${'05040001000000000000'}`,
+      'a port that the service has not',
+    );
+    assert.match(
+      await world.socks(await world.ref('outsider', plainNamespace), name),
+      /^[0-9a-f]+$/,
+      'not without a proxy',
+    );
   });
 
   test('a policy refuses new connections and closes open ones; without it they are served again', async () => {

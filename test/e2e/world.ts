@@ -30,13 +30,17 @@ export class World {
   }
 
   /** `server` on node-2; `client` and `stranger` (another service account) on node-1, `near` on node-2; `plain/outsider`. */
-  static async up(name: string, capture: 'ebpf' | 'nft' = 'ebpf'): Promise<World> {
+  static async up(
+    name: string,
+    capture: 'ebpf' | 'nft' = 'ebpf',
+    ztunnel: Readonly<Record<string, string>> = {},
+  ): Promise<World> {
     // With nftables port 15008 is the proxy's, also in the pod.
     const ports = [String(serverPort), ...(capture === 'ebpf' ? ['15008'] : [])];
     const lab = await Lab.up({
       name,
       nodes: 2,
-      env: { 'cni-agent': { AQUIFER_CAPTURE: capture } },
+      env: { 'cni-agent': { AQUIFER_CAPTURE: capture }, ztunnel },
       manifests: [
         namespace(meshNamespace, 'ambient'),
         namespace(plainNamespace),
@@ -97,6 +101,11 @@ export class World {
 
   async touch(from: PodRef, targets: readonly string[]): Promise<readonly Touched[]> {
     return JSON.parse(await this.#run(from, ['touch', ...targets])) as readonly Touched[];
+  }
+
+  /** The first line of the server at a name, reached by SOCKS 5 on the pod's loopback; or what SOCKS says instead, as hex. */
+  async socks(from: PodRef, host: string, port = serverPort): Promise<string> {
+    return this.#run(from, ['socks', host, String(port)]);
   }
 
   /** CONNECTs to a pod's port 15008, each on a connection of its own, with a certificate and its key. */

@@ -5,6 +5,7 @@
  *   traffic.ts burst HOST PORT COUNT         COUNT connections open at once; one JSON summary
  *   traffic.ts loop HOST PORT MS MARKER      a new connection each MS; one JSON line a call; ends with its stdin
  *   traffic.ts hold HOST PORT                one connection, used every 5 ms; a JSON line when it opens and when it ends
+ *   traffic.ts socks NAME PORT              the server's greeting, by SOCKS 5 on loopback; else the codes that came back
  *   traffic.ts touch HOST:PORT...            what each target answers to a greeting, a TLS hello and an HTTP request
  */
 import net from 'node:net';
@@ -56,6 +57,9 @@ switch (command) {
     break;
   case 'hold':
     hold(args[0]!, Number(args[1]));
+    break;
+  case 'socks':
+    process.stdout.write(await socks(args[0]!, Number(args[1])));
     break;
   case 'touch':
     print(await Promise.all(args.map(touch)));
@@ -195,6 +199,24 @@ function echo(socket: net.Socket, marker: string): Promise<string> {
     });
     socket.on('close', () => finish('CLOSED'));
     socket.write(marker);
+  });
+}
+
+/** Greeting and request in one go; the replies to them are 2 and 10 bytes long (RFC 1928). */
+function socks(name: string, port: number): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = net.connect({ host: '127.0.0.1', port: 15_080 });
+    let got: Buffer = Buffer.alloc(0);
+    socket.setTimeout(patience, () => socket.destroy());
+    socket.on('data', (d: Buffer) => {
+      got = Buffer.concat([got, d]);
+      if (got.subarray(12).includes('\n')) socket.end();
+    });
+    socket.on('error', (e: NodeJS.ErrnoException) => {
+      got = Buffer.from(e.code ?? e.message);
+    });
+    socket.on('close', () => resolve(got.length > 12 ? got.subarray(12).toString().trim() : got.toString('hex')));
+    socket.write(Buffer.from([5, 1, 0, 5, 1, 0, 3, name.length, ...Buffer.from(name), port >> 8, port & 255]));
   });
 }
 
