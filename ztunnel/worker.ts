@@ -23,8 +23,6 @@ import { parseConfig, type ZtunnelConfig } from './config.ts';
 import { nameservers, searchList } from './dns/resolv-conf.ts';
 import { systemLookup } from './dns/system-lookup.ts';
 import { nodeEngine } from './engine.ts';
-import { createLocalCa } from './local/ca.ts';
-import { readLocalMesh } from './local/mesh.ts';
 import { dialer } from './proxy/dial.ts';
 import { hasCapabilities, surroundings } from './surroundings.ts';
 import { answers } from './worker/answers.ts';
@@ -88,7 +86,10 @@ async function main(): Promise<void> {
   link.send({ kind: 'pending', items: ['state manager'] });
   link.send({ kind: 'hello' });
 
-  if (config.localMesh) store.apply(readLocalMesh(config.localMesh, config.trustDomain));
+  if (config.localMesh) {
+    const { readLocalMesh } = await import('./local/mesh.ts');
+    store.apply(readLocalMesh(config.localMesh, config.trustDomain));
+  }
   const mesh = config.xds ? followMesh(config.xds) : alreadyThere;
   // One resource that is NACKed must not keep all pods of the node without traffic; the node counts as ready by the ACK.
   void mesh.applied.then(() => {
@@ -143,16 +144,20 @@ function warnOnce(log: Logger): (uid: string, cause: Error) => void {
   };
 }
 
-function certificateAuthority(config: ZtunnelConfig, log: Logger): Promise<CertificateAuthority> {
+async function certificateAuthority(config: ZtunnelConfig, log: Logger): Promise<CertificateAuthority> {
   const { ca, secretTtl, mode } = config;
   if (ca.kind === 'fake') {
     log.warn('FAKE_CA: certificates are signed here, by a key that lies in a folder; never outside of tests', {
       folder: ca.folder,
     });
+    const { createLocalCa } = await import('./local/ca.ts');
     return createLocalCa({ folder: ca.folder, lifetime: secretTtl, clock: systemClock });
   }
-  const client = { ...ca.plane, ttlSeconds: Math.ceil(secretTtl / 1000), impersonate: mode.kind === 'shared' };
-  return Promise.resolve(createCaClient(client));
+  return createCaClient({
+    ...ca.plane,
+    ttlSeconds: Math.ceil(secretTtl / 1000),
+    impersonate: mode.kind === 'shared',
+  });
 }
 
 // The supervisor tells workers when to end; a terminal's signal goes to the whole group.

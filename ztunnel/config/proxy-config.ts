@@ -2,7 +2,7 @@
  * `PROXY_CONFIG` and the file ./etc/istio/config/mesh: Istio's ProxyConfig in YAML, of which a node proxy reads five fields; the
  * others are for Istio's other programs. The variable wins over the file's `defaultConfig`.
  */
-import { parse } from 'yaml';
+import { createRequire } from 'node:module';
 import type { SettingsReader } from '../../common/config/reader.ts';
 import { describeError } from '../../common/core/errors.ts';
 
@@ -33,7 +33,7 @@ type Fields = Readonly<Record<string, unknown>>;
 function read(r: SettingsReader, where: string, text: string, pick: (document: Fields) => unknown): ProxyConfig {
   let config: unknown;
   try {
-    const document: unknown = parse(text) ?? {};
+    const document: unknown = yaml().parse(text) ?? {};
     if (!isFields(document)) throw new Error('expected a mapping');
     config = pick(document) ?? {};
     if (!isFields(config)) throw new Error('defaultConfig: expected a mapping');
@@ -58,6 +58,11 @@ function read(r: SettingsReader, where: string, text: string, pick: (document: F
     ...(concurrency !== undefined && { concurrency }),
     proxyMetadata: field('proxyMetadata', isTexts, 'texts by name') ?? {},
   };
+}
+
+/** Loaded only where there is such a text: it is 30 ms of each start, and most have none. */
+function yaml(): typeof import('yaml') {
+  return createRequire(import.meta.url)('yaml');
 }
 
 function isFields(value: unknown): value is Fields {

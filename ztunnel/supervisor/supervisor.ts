@@ -19,7 +19,6 @@ import { configDump, type WorkerState } from '../admin/state.ts';
 import type { LocalMesh } from '../config/control-plane.ts';
 import type { ZtunnelConfig } from '../config.ts';
 import type { Question } from '../control/messages.ts';
-import { readLocalMesh } from '../local/mesh.ts';
 import { buildInfo } from '../version.ts';
 import { adminRoutes, type EndpointSources, metricsRoutes, readinessRoutes } from './endpoints.ts';
 import { createHttpServer, listen } from './http.ts';
@@ -152,7 +151,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
         pods: pods.served,
         version: buildInfo,
         config: dumpConfig(config),
-        staticMesh: config.localMesh && dumpStatic(config.localMesh, config.trustDomain),
+        staticMesh: config.localMesh && (await dumpStatic(config.localMesh, config.trustDomain)),
       }),
     async cpuProfile(seconds, frequency) {
       const began = clock.wall();
@@ -242,7 +241,8 @@ async function askAll<T>(fleet: WorkerFleet, question: Question): Promise<readon
 }
 
 /** As the file is now: a worker read it when it started. */
-function dumpStatic(source: LocalMesh, trustDomain: string): MeshDump {
+async function dumpStatic(source: LocalMesh, trustDomain: string): Promise<MeshDump> {
+  const { readLocalMesh } = await import('../local/mesh.ts');
   const store = new MeshStore();
   store.apply(readLocalMesh(source, trustDomain));
   return dumpMesh(store);
