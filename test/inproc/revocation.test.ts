@@ -1,13 +1,16 @@
 /** Revoked certificates: refused in the handshake by either side, and open connections cut when a list arrives. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { connect as connectHttp2, constants } from 'node:http2';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import { systemClock } from '../../common/core/clock.ts';
 import { MeshError } from '../../common/core/errors.ts';
 import type { Port } from '../../common/core/net.ts';
+import { defaultWire } from '../../common/hbone/wire.ts';
 import { ip, workload } from '../../common/testing/builders.ts';
 import { until } from '../../common/testing/until.ts';
+import { connectTls } from '../../common/tls/connect.ts';
 import { parseRevocationLists } from '../../common/tls/crl.ts';
 import { RevocationLists } from '../../common/tls/revocation.ts';
 import { InprocMesh } from './mesh.ts';
@@ -101,3 +104,21 @@ for (const [who, side, direction] of [
     stays.destroy();
   });
 }
+
+test('a revoked client is told by GOAWAY with NO_ERROR', async () => {
+  await using all = await rig();
+  await all.revoke();
+  const { mesh } = all;
+  const serverId = { trustDomain: 'cluster.local', namespace: 'default', serviceAccount: 'server' };
+  const mine = await mesh.certificate({ ...serverId, serviceAccount: 'client' });
+  const raw = await mesh.net.dial(all.client.socket(), { ip: app.ip, port: 15_008 as Port });
+  const { socket } = await connectTls(raw, mine, [serverId], defaultWire.tls, AbortSignal.timeout(4_000));
+  const session = connectHttp2('https://hbone', { createConnection: () => socket });
+  session.on('error', () => undefined);
+  await once(session, 'remoteSettings');
+  const goaway = once(session, 'goaway');
+  await all.revoke('client');
+  const [code] = (await goaway) as [number];
+  assert.equal(code, constants.NGHTTP2_NO_ERROR);
+  await until('the end', () => socket.destroyed);
+});

@@ -96,6 +96,38 @@ describe("a pod's edge", { skip: skipUnless('root', 'addon', 'program:nft', 'pro
     }
   });
 
+  test('what is no DNS is answered by its code or not at all, and counted; names of the mesh are answered after each', async () => {
+    const answers = `
+      const [, to, sent] = process.argv;
+      const udp = require('node:dgram').createSocket('udp4');
+      const dns = new (require('node:dns').promises.Resolver)();
+      dns.setServers([to]);
+      let got = '';
+      udp.on('message', (m) => { got = String(m[3] & 15); });
+      udp.send(Buffer.from(sent, 'hex'), 53, to, async () => {
+        const found = await dns.resolve4('echo.default.svc.cluster.local').then((r) => r.join(), (e) => e.code);
+        console.log(got + ' ' + found);
+        process.exit();
+      });`;
+    const rows: readonly [string, string, string][] = [
+      ['half a header', '0001', ''],
+      ['a response', '000181800001000000000000' + '01610000010001', '1'],
+      ['another opcode', '000110000001000000000000' + '01610000010001', '4'],
+      ['no question', '000101000000000000000000', '1'],
+      ['a name that points to itself', '000101000001000000000000' + 'c00c00010001', '1'],
+      ['a name that does not end', '000101000001000000000000' + '3f6161', '1'],
+    ];
+    for (const [what, sent, code] of rows) {
+      assert.equal(await bed.run('a', answers, '192.0.2.53', sent), `${code} ${vip}\n`, what);
+    }
+    const metrics = await bed.get('metrics', '/metrics');
+    assert.match(metrics, new RegExp(`aquifer_dns_malformed_total\\{protocol="udp"\\} ${rows.length}`));
+    assert.match(
+      metrics,
+      /istio_dns_requests_total\{request_query_type="A",request_protocol="udp",source_canonical_service="a"/,
+    );
+  });
+
   test('a waypoint behind a proxy is told by a PROXY header who calls and what for', async () => {
     bed.controlPlane.push([sandwiched], []);
     const app = bed.node('b', proxied);
