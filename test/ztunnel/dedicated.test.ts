@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { childProcesses } from '../harness/children.ts';
 import { type Requirement, skipUnless } from '../harness/require.ts';
@@ -10,19 +11,11 @@ import { address, FileMeshBed, ourProxy, redirectByMark, vip } from './file-mesh
 
 type Run = (command: string, input?: string) => void;
 
-/** The proxy's own connections are known by their owner. */
-const byOwner = `
-table inet aquifer_dedicated {
-  chain pre { type nat hook prerouting priority dstnat;
-    iifname lo return; tcp dport 15008 return; meta l4proto tcp redirect to :15006; }
-  chain out { type nat hook output priority -100;
-    meta skuid 1337 return; meta skgid 1337 return; ip daddr 127.0.0.0/8 return; oifname lo return;
-    udp dport 53 redirect to :15053; meta l4proto tcp redirect to :15001; }
-}`;
-
 /** With what SETTINGS.md says it needs, and no more. */
 const capabilities = '+net_admin,+setuid,+setgid,+setpcap,+kill';
 const confined = ['setpriv', `--bounding-set=-all,${capabilities}`, '--inh-caps=-all', ...ourProxy];
+
+const agent = join(import.meta.dirname, '../../bin/cni-agent');
 
 const chains = [
   '-A PREROUTING -i lo -j RETURN',
@@ -45,9 +38,16 @@ const ways: readonly {
   readonly peer: string;
 }[] = [
   {
-    name: 'nftables by owner',
+    name: 'cni-agent redirect',
     needs: ['program:nft'],
-    rules: (run) => run('nft -f -', byOwner),
+    rules: (run) => run(`${agent} redirect add --redirect-dns`),
+    env: {},
+    peer: address.b,
+  },
+  {
+    name: 'cni-agent redirect --iptables',
+    needs: ['program:iptables', 'program:ip6tables'],
+    rules: (run) => run(`${agent} redirect add --redirect-dns --iptables`),
     env: {},
     peer: address.b,
   },
@@ -59,7 +59,7 @@ const ways: readonly {
     peer: address.a,
   },
   {
-    name: 'iptables',
+    name: 'iptables by hand',
     needs: ['program:iptables'],
     rules(run) {
       for (const rule of chains) run(`iptables -t nat ${rule}`);
@@ -92,10 +92,13 @@ for (const { name, needs, rules, env, peer } of ways) {
       );
     });
 
-    // The group of the proxy is not captured, so this leaves as it is; no plain user may set a mark.
+    // The user of the proxy is not captured, so this leaves as it is; no plain user may set a mark.
     if (env['PACKET_MARK'] === undefined) {
       test('plain text that the policy does not allow is refused', async () => {
-        assert.doesNotMatch(await bed.run('a', `process.setgid(1337); ${call}`, address.b, '8080'), /hello/);
+        assert.doesNotMatch(
+          await bed.run('a', `process.setgid(1337); process.setuid(1337); ${call}`, address.b, '8080'),
+          /hello/,
+        );
       });
     }
 
