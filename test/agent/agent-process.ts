@@ -21,9 +21,19 @@ export class AgentProcess {
     this.exited = new Promise((resolve) => child.once('close', resolve));
   }
 
-  /** Of node n1, whose pods are in the bed's cgroup. `dir` has the folder `kube` with the objects, and gets `ztunnel.sock`. */
-  static start(bed: Bed, dir: string, command: 'run' | 'uninstall'): AgentProcess {
-    const child = spawn(program, [command, '--monitoring-port', '0'], {
+  /**
+   * Of node n1, whose pods are in the bed's cgroup. `dir` has the folder `kube` with the objects, and gets `ztunnel.sock`. It
+   * captures as the bed does, if `env` says nothing else; `before` is what starts it.
+   */
+  static start(
+    bed: Bed,
+    dir: string,
+    command: 'run' | 'uninstall',
+    env: Readonly<Record<string, string>> = {},
+    before: readonly string[] = [],
+  ): AgentProcess {
+    const argv = [`--net=${bed.netnsPath('node')}`, ...before, program, command, '--monitoring-port', '0'];
+    const child = spawn('nsenter', argv, {
       env: {
         ...process.env,
         NODE_NAME: 'n1',
@@ -34,7 +44,9 @@ export class AgentProcess {
         AQUIFER_PROBER_CGROUP: join(bed.cgroup, 'kubelet'),
         AQUIFER_BPF_DIR: bed.pinDir,
         AQUIFER_WITHDRAW_GRACE: '100ms',
+        AQUIFER_CAPTURE: bed.kind,
         RUST_LOG: 'debug',
+        ...env,
       },
     });
     return new AgentProcess(child);

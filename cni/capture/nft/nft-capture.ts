@@ -57,9 +57,7 @@ export class NftCapture implements CaptureBackend {
   enrol(pod: CapturedPod): void {
     setUpPodRouting(pod.netns, { ...podRouting, ipv6: true });
     this.#apply(pod);
-    const old = this.#addresses().filter(({ uid, ip }) => uid === pod.uid && !pod.ips.includes(ip));
-    const now = pod.ips.map((ip) => ({ ip, uid: pod.uid }));
-    nft(this.#node, [...old.map(deleteAddressText), ...now.map(addAddressText)].join(''));
+    this.#register(pod);
   }
 
   setPlaintext(pod: CapturedPod, plaintext: CaptureWishes['plaintext']): void {
@@ -118,6 +116,15 @@ export class NftCapture implements CaptureBackend {
       excluded: nothingExcluded,
     });
     nft(netns, tableText(podTable, safeUid(uid), [...replies, ...rules]));
+  }
+
+  /** Changes as little as it can: whatever is deleted makes the transaction wait for the kernel's readers. */
+  #register({ uid, ips }: CapturedPod): void {
+    const known = this.#addresses();
+    const stale = known.filter((a) => (a.uid === uid) !== ips.includes(a.ip));
+    const missing = ips.filter((ip) => !known.some((a) => a.ip === ip && a.uid === uid));
+    const changes = [...stale.map(deleteAddressText), ...missing.map((ip) => addAddressText({ ip, uid }))];
+    if (changes.length > 0) nft(this.#node, changes.join(''));
   }
 
   #addresses(): readonly PodAddress[] {

@@ -51,10 +51,9 @@ export interface PodAddress {
   readonly uid: string;
 }
 
-/** An address belongs to the pod that had it last. An element's comment cannot be changed, so it is made anew. */
+/** An element's comment cannot be changed: an address that another pod had is to be deleted first. */
 export function addAddressText({ ip, uid }: PodAddress): string {
-  const set = `element inet ${nodeTable} ${setOf(ip)}`;
-  return `add ${set} { ${ip} }\ndelete ${set} { ${ip} }\nadd ${set} { ${ip} comment "${uid}" }\n`;
+  return `add element inet ${nodeTable} ${setOf(ip)} { ${ip} comment "${uid}" }\n`;
 }
 
 export function deleteAddressText({ ip }: PodAddress): string {

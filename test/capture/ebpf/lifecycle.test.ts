@@ -91,10 +91,7 @@ describe('lifecycle of capture by eBPF', {
           wishes: usual,
         });
       }
-      const start = performance.now();
       for (const pod of pods) capture.enrol(pod, proxy.targets);
-      const each = (performance.now() - start) / pods.length;
-      assert.ok(each < 5, `an enrolment took ${each} ms; the budget is 5`);
       assert.equal(capture.enrolled().length, 100);
       assert.equal(bed.pins().length, pins.length + 100);
 
@@ -202,16 +199,5 @@ describe('lifecycle of capture by eBPF', {
     assert.match(noNet.reason, /routes cannot be set \(needs CAP_NET_ADMIN/);
     const noSys = await without('sys_admin');
     assert.match(noSys.reason, /network namespace cannot be made \(needs CAP_SYS_ADMIN/);
-  });
-
-  it('needs no more than 5 ms to enrol a pod', () => {
-    const capture = bed.capture();
-    const { targets } = bed.proxy('p1');
-    const times = Array.from({ length: 20 }, () => {
-      const start = performance.now();
-      capture.enrol(bed.pod('p1'), targets);
-      return performance.now() - start;
-    }).sort((a, b) => a - b);
-    assert.ok(times[10]! < 5, `the median is ${times[10]} ms`);
   });
 });
