@@ -14,7 +14,11 @@ export function nft(netns: Fd, commands: string): string {
     const missing = text.includes('No such file or directory');
     throw new MeshError(missing ? 'NOT_FOUND' : 'KERNEL', `nftables refused: ${text.trim()}`);
   } catch (cause) {
-    if (!isNativeError(cause) || cause.syscall !== 'dlopen') throw cause;
-    throw new MeshError('KERNEL', 'libnftables.so.1 is not installed; install the package nftables', { cause });
+    if (!isNativeError(cause)) throw cause;
+    const what =
+      cause.syscall === 'dlopen'
+        ? 'libnftables.so.1 is not installed; install the package nftables'
+        : `nftables cannot be reached: ${cause.message}`;
+    throw new MeshError('KERNEL', what, { cause });
   }
 }

@@ -351,7 +351,8 @@ function end(child: ChildProcess): Promise<void> {
   });
 }
 
-function cgroup2(): string {
+/** Where it is mounted. */
+export function cgroup2(): string {
   const line = readFileSync('/proc/mounts', 'utf8')
     .split('\n')
     .find((l) => l.split(' ')[2] === 'cgroup2');

@@ -1,13 +1,15 @@
 /** Agents come and go, pods come and go: capture stands, and nothing is left behind (ebpf-datapath 6 and 11). */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { probeNft } from '../../cni/capture/nft/probe.ts';
 import type { CapturedPod } from '../../cni/capture/types.ts';
 import type { Ip } from '../../common/core/net.ts';
 import { closeFd, netnsCookie, openNetns } from '../../native/index.ts';
 import { skipUnless } from '../harness/require.ts';
 import { backends } from './backends.ts';
-import { Bed, type Host, ip4, tool, usual } from './bed.ts';
+import { Bed, cgroup2, type Host, ip4, pinnedNode, tool, usual } from './bed.ts';
 
 for (const { kind, requires } of backends)
   describe(`lifecycle of capture by ${kind}`, {
@@ -133,6 +135,23 @@ for (const { kind, requires } of backends)
       await bed.run({ netns: 'p1', cgroup: 'ztunnel' }, [tool('dial'), ip4.ext, '1']);
       assert.deepEqual(proxy.outbound, []);
     });
+
+    if (kind === 'nft') {
+      it('finds this kernel usable, and says what is missing where it is not', async () => {
+        const cgroups = { cgroupMount: cgroup2(), ztunnelCgroup: join(bed.cgroup, 'ztunnel') };
+        assert.deepEqual(probeNft(cgroups), { kind: 'usable' });
+        const nowhere = probeNft({ ...cgroups, ztunnelCgroup: join(bed.cgroup, 'nobody') });
+        assert.ok(nowhere.kind === 'unusable' && nowhere.reason.includes('cgroupv2'), JSON.stringify(nowhere));
+        const elsewhere = probeNft({ ...cgroups, ztunnelCgroup: '/host/cgroup' });
+        assert.ok(elsewhere.kind === 'unusable' && elsewhere.reason.includes('/host/cgroup'));
+        const module = join(import.meta.dirname, '../../cni/capture/nft/probe.ts');
+        const script = `const { probeNft } = await import('${module}'); console.log(JSON.stringify(probeNft(${JSON.stringify(cgroups)})));`;
+        const argv = ['setpriv', '--bounding-set=-net_admin', pinnedNode, '--input-type=module', '-e', script];
+        const noNet = JSON.parse(await bed.run({ netns: 'node' }, argv)) as { kind: string; reason: string };
+        assert.equal(noNet.kind, 'unusable');
+        assert.match(noNet.reason, /needs CAP_NET_ADMIN/);
+      });
+    }
 
     /** Rules, routes and the sysctls that capture touches. */
     function stateOf(host: Host): string {

@@ -36,6 +36,17 @@ export interface NftCaptureOptions {
 export const podTable = 'aquifer';
 const replies = replyRules(proxyMark, podRouting.mark);
 
+/** The table of a pod that is captured. */
+export function podTableText(uid: string, wishes: CaptureWishes, ztunnel: NftCgroup): string {
+  const rules = redirectRules({
+    ...wishes,
+    proxy: { kind: 'cgroup', cgroup: ztunnel },
+    probes: probeSources,
+    excluded: nothingExcluded,
+  });
+  return tableText(podTable, safeUid(uid), [...replies, ...rules]);
+}
+
 export class NftCapture implements CaptureBackend {
   readonly kind = 'nft';
   readonly proxyPorts = 'fixed';
@@ -109,13 +120,7 @@ export class NftCapture implements CaptureBackend {
   }
 
   #apply({ uid, netns, wishes }: CapturedPod): void {
-    const rules = redirectRules({
-      ...wishes,
-      proxy: { kind: 'cgroup', cgroup: this.#ztunnel },
-      probes: probeSources,
-      excluded: nothingExcluded,
-    });
-    nft(netns, tableText(podTable, safeUid(uid), [...replies, ...rules]));
+    nft(netns, podTableText(uid, wishes, this.#ztunnel));
   }
 
   /** Changes as little as it can: whatever is deleted makes the transaction wait for the kernel's readers. */
