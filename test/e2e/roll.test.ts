@@ -47,7 +47,7 @@ describe('rolling restart', { skip: skipUnless('ebpf', 'program:ip', 'program:nf
     for (const stream of calls) await stream.finish();
     const made = calls.flatMap((c) => c.lines);
     assert.deepEqual(
-      made.filter((c) => c.error !== ''),
+      calls.flatMap(({ lines }, source) => lines.filter((c) => c.error !== '').map((c) => ({ source, ...c }))),
       [],
     );
     for (const { lines } of calls) assert.ok(lines.length > rolls * 20, 'calls were made');

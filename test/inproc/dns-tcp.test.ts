@@ -33,7 +33,7 @@ async function serving() {
       return bytes.length < 12 ? undefined : bytes;
     },
   } as unknown as DnsAnswerer;
-  const stop = serveDnsTcp(fd, { answerer, clock, log: silentLogger, admits: () => true });
+  const server = serveDnsTcp(fd, { answerer, clock, log: silentLogger, admits: () => true });
   const sockets: Socket[] = [];
   const client = () => {
     const socket = connect(port, '127.0.0.1')
@@ -47,7 +47,7 @@ async function serving() {
   };
   const close = () => {
     for (const socket of sockets) socket.destroy();
-    stop();
+    server.stop();
   };
   return { client, clock, state, close };
 }

@@ -24,26 +24,58 @@ export interface DnsServerOptions {
   readonly admits: (accepted: Accepted) => boolean;
 }
 
-/** Takes the descriptor over. Returns how to stop, which also gives up what is being asked. */
-export function serveDnsUdp(fd: Fd, listen: SocketAddr, { answerer, log }: DnsServerOptions): () => void {
+export interface DnsServer {
+  /** Resolves when no query waits for its answer. */
+  answered(): Promise<void>;
+  /** Gives up what is being asked. */
+  stop(): void;
+}
+
+/** Queries that wait for their answers. */
+class Open {
+  #count = 0;
+  readonly #waiting = new Set<() => void>();
+
+  async during(answer: Promise<void>): Promise<void> {
+    this.#count++;
+    await answer;
+    this.#count--;
+    if (this.#count > 0) return;
+    for (const done of this.#waiting) done();
+    this.#waiting.clear();
+  }
+
+  none(): Promise<void> {
+    return this.#count === 0 ? Promise.resolve() : new Promise((resolve) => void this.#waiting.add(resolve));
+  }
+}
+
+/** Takes the descriptor over. */
+export function serveDnsUdp(fd: Fd, listen: SocketAddr, { answerer, log }: DnsServerOptions): DnsServer {
   const stopped = new AbortController();
+  const open = new Open();
   const socket = createSocket(isIpv6(listen.ip) ? 'udp6' : 'udp4');
   socket.on('error', (e) => log.warn('dns socket', { error: e.message }));
   socket.on('message', (bytes, from) => {
-    void answerer.answer(bytes, 'udp', stopped.signal).then((reply) => {
+    const answered = answerer.answer(bytes, 'udp', stopped.signal).then((reply) => {
       if (reply && !stopped.signal.aborted) socket.send(reply, from.port, from.address);
     });
+    void open.during(answered);
   });
   socket.bind({ fd });
-  return () => {
-    stopped.abort();
-    socket.close();
+  return {
+    answered: () => open.none(),
+    stop() {
+      stopped.abort();
+      socket.close();
+    },
   };
 }
 
-/** Takes the descriptor over. Returns how to stop. */
-export function serveDnsTcp(fd: Fd, options: DnsServerOptions): () => void {
+/** Takes the descriptor over. */
+export function serveDnsTcp(fd: Fd, options: DnsServerOptions): DnsServer {
   const stopped = new AbortController();
+  const open = new Open();
   const clients = new Set<Socket>();
   const server = acceptFrom(fd, (accepted) => {
     const { socket } = accepted;
@@ -53,17 +85,20 @@ export function serveDnsTcp(fd: Fd, options: DnsServerOptions): () => void {
     }
     clients.add(socket);
     socket.once('close', () => clients.delete(socket));
-    serveClient(socket, options, stopped.signal);
+    serveClient(socket, options, open, stopped.signal);
   });
   server.on('error', (e) => options.log.warn('dns listener', { error: e.message }));
-  return () => {
-    stopped.abort();
-    server.close();
-    for (const socket of clients) socket.destroy();
+  return {
+    answered: () => open.none(),
+    stop() {
+      stopped.abort();
+      server.close();
+      for (const socket of clients) socket.destroy();
+    },
   };
 }
 
-function serveClient(socket: Socket, options: DnsServerOptions, signal: AbortSignal): void {
+function serveClient(socket: Socket, options: DnsServerOptions, all: Open, signal: AbortSignal): void {
   const { clock } = options;
   const reader = new MessageReader();
   const waiting: Buffer[] = [];
@@ -83,7 +118,7 @@ function serveClient(socket: Socket, options: DnsServerOptions, signal: AbortSig
   };
   const answer = (message: Buffer) => {
     open++;
-    void options.answerer.answer(message, 'tcp', signal).then((reply) => {
+    const answered = options.answerer.answer(message, 'tcp', signal).then((reply) => {
       open--;
       if (socket.destroyed) return;
       // A message that is not even a header: who knows where the next one begins.
@@ -92,6 +127,7 @@ function serveClient(socket: Socket, options: DnsServerOptions, signal: AbortSig
       rearm();
       proceed();
     });
+    void all.during(answered);
   };
   socket.on('error', () => undefined);
   socket.on('close', () => idle.cancel());

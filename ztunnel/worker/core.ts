@@ -22,7 +22,7 @@ import type { PodMessage, SocketKind } from '../control/messages.ts';
 import { DnsAnswerer, type DnsTools } from '../dns/answer.ts';
 import { adoptDatagram, Forwarder } from '../dns/forward.ts';
 import { addressOf } from '../dns/lookup.ts';
-import { serveDnsTcp, serveDnsUdp } from '../dns/server.ts';
+import { type DnsServer, serveDnsTcp, serveDnsUdp } from '../dns/server.ts';
 import type { Engine } from '../engine.ts';
 import type { Accepted } from '../proxy/accept.ts';
 import { type ConnectTools, connectFromPod } from '../proxy/connect.ts';
@@ -244,7 +244,7 @@ export class WorkerCore {
     return this.pods.some(({ info }) => info.namespace === namespace && info.serviceAccount === serviceAccount);
   }
 
-  #serveDns(role: 'dnsUdp' | 'dnsTcp', fd: Fd, pod: WorkerPod, tools: DnsTools): () => void {
+  #serveDns(role: 'dnsUdp' | 'dnsTcp', fd: Fd, pod: WorkerPod, tools: DnsTools): DnsServer {
     const server = {
       answerer: this.#answererOf(pod, tools),
       clock: this.#options.clock,

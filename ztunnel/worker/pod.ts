@@ -13,6 +13,7 @@ import type { Workload } from '../../common/mesh/types.ts';
 import type { Revocation } from '../../common/tls/revocation.ts';
 import type { WorkloadInfo } from '../../common/zds/types.ts';
 import type { PodMessage, SocketKind } from '../control/messages.ts';
+import type { DnsServer } from '../dns/server.ts';
 import { type Accepted, acceptFrom, refuse } from '../proxy/accept.ts';
 import { connectFromPod } from '../proxy/connect.ts';
 import { handleTunnel } from '../proxy/inbound.ts';
@@ -43,8 +44,8 @@ export interface PodServices {
   readonly refused: (why: Refusal) => void;
   /** A connection waited for the mesh to know its pod. */
   readonly held: (outcome: 'released' | 'refused', ms: number) => void;
-  /** Serves DNS on the listener; returns how to stop. Takes the descriptor over. */
-  readonly serveDns: (role: 'dnsUdp' | 'dnsTcp', fd: Fd, pod: WorkerPod) => () => void;
+  /** Serves DNS on the listener. Takes the descriptor over. */
+  readonly serveDns: (role: 'dnsUdp' | 'dnsTcp', fd: Fd, pod: WorkerPod) => DnsServer;
   /** What the pod's DNS proxy would answer. */
   readonly lookup: (pod: WorkerPod, ...name: Parameters<NameLookup>) => ReturnType<NameLookup>;
 }
@@ -69,7 +70,7 @@ export class WorkerPod implements ProxiedPod {
   readonly #listeners: { readonly fd: Fd; readonly role: PodMessage['listeners'][number]['role'] }[];
   readonly #socks: SocksOptions;
   readonly #servers: Server[] = [];
-  readonly #stopDns: (() => void)[] = [];
+  readonly #dns: DnsServer[] = [];
   readonly #connections = new Set<Socket>();
   readonly #gone = new AbortController();
   readonly #waiting = new Set<(workload: Workload) => void>();
@@ -138,7 +139,7 @@ export class WorkerPod implements ProxiedPod {
           break;
         case 'dnsUdp':
         case 'dnsTcp':
-          this.#stopDns.push(this.#services.serveDns(role, fd, this));
+          this.#dns.push(this.#services.serveDns(role, fd, this));
           break;
       }
     }
@@ -202,9 +203,15 @@ export class WorkerPod implements ProxiedPod {
     const { clock } = this.#services.runtime;
     const accepting = Math.min(lastAccepts, deadlineMs / 2);
     await new Promise<void>((resolve) => void clock.after(millis(accepting), resolve));
+    // Of a busy process the timer may come before it has looked at its sockets again, which it does between timers and this.
+    await new Promise((resolve) => setImmediate(resolve));
     this.#stopAccepting();
     const left = deadlineMs - accepting;
-    const timer = clock.after(millis(left), () => this.#cutConnections());
+    const cut = Promise.withResolvers<void>();
+    const timer = clock.after(millis(left), () => {
+      this.#cutConnections();
+      cut.resolve();
+    });
     const idle =
       this.#connections.size === 0
         ? Promise.resolve()
@@ -213,7 +220,9 @@ export class WorkerPod implements ProxiedPod {
           });
     // A connection that was accepted last may still be about to open its tunnel.
     const outbound = idle.then(() => this.pool.drain(lastWords));
-    await Promise.all([this.#server.drain(left), outbound]);
+    // DNS goes on until the end: a datagram that is lost costs its asker seconds.
+    const answered = Promise.race([Promise.all(this.#dns.map((dns) => dns.answered())), cut.promise]);
+    await Promise.all([this.#server.drain(left), outbound, answered]);
     timer.cancel();
     this.close();
   }
@@ -221,6 +230,7 @@ export class WorkerPod implements ProxiedPod {
   /** Cuts everything now. */
   close(): void {
     this.#stopAccepting();
+    for (const dns of this.#dns.splice(0)) dns.stop();
     this.#gone.abort();
     this.#cutConnections();
     this.#server.close();
@@ -234,7 +244,6 @@ export class WorkerPod implements ProxiedPod {
 
   #stopAccepting(): void {
     for (const server of this.#servers.splice(0)) server.close();
-    for (const stop of this.#stopDns.splice(0)) stop();
     for (const { fd } of this.#listeners.splice(0)) this.#services.closeFd(fd);
   }
 
