@@ -8,7 +8,7 @@ import { describeError, MeshError } from '../common/core/errors.ts';
 import { createLogger, type Logger, type LogSink } from '../common/core/log.ts';
 import { createCaClient } from '../common/identity/ca-client.ts';
 import { createCertificateStore } from '../common/identity/cert-store.ts';
-import type { CertificateAuthority } from '../common/identity/types.ts';
+import type { CertificateAuthority, CertificateStore } from '../common/identity/types.ts';
 import { MeshStore } from '../common/mesh/store.ts';
 import { xdsMetrics } from '../common/telemetry/program.ts';
 import { revocationMetrics } from '../common/telemetry/revocation.ts';
@@ -92,8 +92,9 @@ async function main(): Promise<void> {
   }
   const mesh = config.xds ? followMesh(config.xds) : alreadyThere;
   // One resource that is NACKed must not keep all pods of the node without traffic; the node counts as ready by the ACK.
-  void mesh.applied.then(() => {
+  void mesh.applied.then(async () => {
     core.serve();
+    await fetched(certificates);
     link.send({ kind: 'warm' });
   });
   void mesh.ready.then(() => {
@@ -131,6 +132,15 @@ async function revocationBy(path: string, registry: Registry, sink: LogSink, sig
   const log = createLogger(sink, 'crl');
   await followCrlFile({ path, clock: systemClock, log, signal, onLists: (now) => lists.replace(now) });
   return lists;
+}
+
+/** ms. A proxy that takes over from another shall not make the first calls wait for certificates; without a CA it takes over too. */
+const certificateWait = 1_000;
+
+/** Resolves when every certificate that was asked for in advance has come or failed. */
+async function fetched(certificates: CertificateStore): Promise<void> {
+  const signal = AbortSignal.timeout(certificateWait);
+  await Promise.allSettled(certificates.entries().map(({ identity }) => certificates.get(identity, signal)));
 }
 
 /** One line for each pod that was ever concerned. */
