@@ -135,7 +135,7 @@ async function revocationBy(path: string, registry: Registry, sink: LogSink, sig
 }
 
 /** ms. A proxy that takes over from another shall not make the first calls wait for certificates; without a CA it takes over too. */
-const certificateWait = 1_000;
+const certificateWait = 500;
 
 /** Resolves when every certificate that was asked for in advance has come or failed. */
 async function fetched(certificates: CertificateStore): Promise<void> {
