@@ -38,6 +38,62 @@ function assertStatus(answer: { code: number; json: Json }, code: number, reason
   );
 }
 
+describe('server-side apply', () => {
+  const type = 'application/apply-patch+yaml';
+  const patch = (name: string, body: object, query = 'fieldManager=m') =>
+    client.ask(`${configMaps}/${name}?${query}`, { method: 'PATCH', type, body });
+
+  test('creates, changes, gives up fields, and refuses what others own', async () => {
+    const made = await patch('applied', configMap('applied', { a: '1', b: '1' }));
+    assert.deepEqual([made.code, made.json.data], [201, { a: '1', b: '1' }]);
+    assert.deepEqual(made.json.metadata.managedFields[0].fieldsV1, {
+      'f:data': { 'f:a': {}, 'f:b': {} },
+      'f:metadata': { 'f:labels': {} },
+    });
+    const again = await patch('applied', configMap('applied', { a: '1' }));
+    assert.deepEqual([again.code, again.json.data], [200, { a: '1' }]);
+    const dry = await patch('applied', configMap('applied', { a: '2' }), 'fieldManager=m&dryRun=All');
+    assert.deepEqual(dry.json.data, { a: '2' });
+    const conflict = await patch('applied', configMap('applied', { a: '3' }), 'fieldManager=n');
+    assertStatus(conflict, 409, 'Conflict');
+    assert.equal(conflict.json.details.causes[0].field, '.data.a');
+    const forced = await patch('applied', configMap('applied', { a: '3' }), 'fieldManager=n&force=true');
+    assert.deepEqual([forced.code, forced.json.data], [200, { a: '3' }]);
+  });
+
+  test('wants a manager, an object of this place, and no managedFields', async () => {
+    assertStatus(await patch('x', configMap('x'), ''), 422, 'Invalid');
+    assertStatus(await patch('x', configMap('y')), 400, 'BadRequest');
+    const { metadata, ...rest } = configMap('x');
+    assertStatus(await patch('x', { ...rest, metadata: { ...metadata, managedFields: [] } }), 400, 'BadRequest');
+    const old = { ...rest, metadata: { ...metadata, resourceVersion: '1' } };
+    await make('x');
+    assertStatus(await patch('x', old), 409, 'Conflict');
+    const merge = { method: 'PATCH', type: 'application/merge-patch+json', body: {} };
+    assertStatus(await client.ask(`${configMaps}/x?force=true`, merge), 422, 'Invalid');
+  });
+
+  test('of a status leaves the rest, and its owner is told apart', async () => {
+    const path = '/apis/apps/v1/namespaces/default/deployments';
+    await client.ask(path, { method: 'POST', body: deployment('with-status') });
+    const body = { apiVersion: 'apps/v1', kind: 'Deployment', spec: { replicas: 9 }, status: { replicas: 2 } };
+    const { code, json } = await client.ask(`${path}/with-status/status?fieldManager=m`, {
+      method: 'PATCH',
+      type,
+      body,
+    });
+    assert.equal(code, 200, JSON.stringify(json));
+    assert.deepEqual([code, json.spec.replicas, json.status], [200, 1, { replicas: 2 }]);
+    const [owner] = json.metadata.managedFields;
+    assert.deepEqual([owner.subresource, owner.fieldsV1], ['status', { 'f:status': { 'f:replicas': {} } }]);
+    assertStatus(
+      await client.ask(`${path}/none/status?fieldManager=m`, { method: 'PATCH', type, body }),
+      404,
+      'NotFound',
+    );
+  });
+});
+
 describe('objects', () => {
   test('create, read, replace, delete', async () => {
     const made = await make('whole', { a: '1' });

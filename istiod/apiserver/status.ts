@@ -127,11 +127,9 @@ export const conflict = (of: GroupResource, name: string, why: string): ApiError
 export const objectModified = (of: GroupResource, name: string): ApiError =>
   conflict(of, name, 'the object has been modified; please apply your changes to the latest version and try again');
 
-export const applyConflict = (causes: readonly Cause[]): ApiError => {
-  const fields = causes.map((c) => `- ${c.field}: ${c.message}`).join('\n');
-  const noun = causes.length === 1 ? '1 conflict' : `${causes.length} conflicts`;
-  return new ApiError(409, 'Conflict', `Apply failed with ${noun}:\n${fields}`, { causes });
-};
+/** Each cause names a field and the manager that owns it. */
+export const applyConflict = (message: string, causes: readonly Cause[]): ApiError =>
+  new ApiError(409, 'Conflict', message, { causes });
 
 /** 410: `Expired` for lists that go on and watches that resume too late. */
 export const expired = (message: string): ApiError => new ApiError(410, 'Expired', message);

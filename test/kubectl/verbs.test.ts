@@ -86,6 +86,36 @@ describe('kubectl', { skip: skipWithoutKubectl() }, () => {
     assert.deepEqual([gone.code, gone.stderr], [1, 'Error from server (NotFound): deployments.apps "web" not found\n']);
   });
 
+  test('server-side apply: created, unchanged, a conflict, taken by force; over from client-side apply; diff', async () => {
+    const apply = (who: string, input: string, ...more: string[]) =>
+      kubectl.run(['apply', '--server-side', `--field-manager=${who}`, ...more, '-f', '-'], input);
+    const of = (a: string) => `{apiVersion: v1, kind: ConfigMap, metadata: {name: owned}, data: {a: "${a}"}}`;
+    assert.equal((await apply('one', of('1'))).stdout, 'configmap/owned serverside-applied\n');
+    const version = () => kubectl.ok(['get', 'cm', 'owned', '-o', 'jsonpath={.metadata.resourceVersion}']);
+    const before = await version();
+    assert.equal((await apply('one', of('1'))).code, 0);
+    assert.equal(await version(), before);
+    const refused = await apply('two', of('2'));
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /Apply failed with 1 conflict: conflict with "one": \.data\.a/);
+    assert.match(refused.stderr, /--force-conflicts/);
+    const diff = await kubectl.run(['diff', '--server-side', '--force-conflicts', '-f', '-'], of('2'));
+    assert.deepEqual(
+      [diff.code, /^-\s+a: "1"$/m.test(diff.stdout), /^\+\s+a: "2"$/m.test(diff.stdout)],
+      [1, true, true],
+    );
+    assert.equal((await apply('two', of('2'), '--force-conflicts')).code, 0);
+    const managers = ['get', 'cm', 'owned', '-o', 'jsonpath={.metadata.managedFields[*].manager}'];
+    assert.equal(await kubectl.ok([...managers, '--show-managed-fields']), 'two');
+
+    await kubectl.ok(['apply', '-f', '-'], manifests);
+    const changed = manifests.replace('replicas: 2', 'replicas: 4').replace('{a: "1"}', '{b: "2"}');
+    await kubectl.ok(['apply', '--server-side', '-f', '-'], changed);
+    assert.equal(await kubectl.ok(['get', 'cm', 'settings', '-o', 'jsonpath={.data}']), '{"b":"2"}');
+    assert.equal(await kubectl.ok(['get', 'deploy', 'web', '-o', 'jsonpath={.spec.replicas}']), '4');
+    await kubectl.ok(['delete', 'deploy,cm', '-l', 'part=test']);
+  });
+
   test('mistakes are told in the words of the server', async () => {
     const { code, stderr } = await kubectl.run(['apply', '-f', '-'], manifests.replace('replicas: 2', 'replicaz: 2'));
     assert.equal(code, 1);

@@ -16,6 +16,8 @@ export interface ApiRequest<Info extends RequestInfo = RequestInfo> {
   readonly signal: AbortSignal;
   /** The whole body; ApiError 413 when it is too large. */
   body(): Promise<Buffer>;
+  /** ApiError 403 unless the user may do this too. */
+  authorize(also: RequestInfo): void;
   /** Adds a `Warning` header, which kubectl shows. */
   warn(text: string): void;
 }

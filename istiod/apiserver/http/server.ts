@@ -204,8 +204,11 @@ class Serving {
     const { request, method, query, signal, warnings } = incoming;
     const { authorizer, handler, limits, log } = this.#options;
     const user = await this.#authenticate(request);
-    const decision = authorizer.authorize(user, info);
-    if (decision.kind !== 'allowed') throw refusal(user, info, decision.reason, log);
+    const authorize = (what: RequestInfo): void => {
+      const decision = authorizer.authorize(user, what);
+      if (decision.kind !== 'allowed') throw refusal(user, what, decision.reason, log);
+    };
+    authorize(info);
     let body: Promise<Buffer> | undefined;
     const apiRequest: ApiRequest = {
       info,
@@ -215,6 +218,7 @@ class Serving {
       user,
       signal,
       body: () => (body ??= readBody(request, request.headers['content-encoding'], limits)),
+      authorize,
       warn: (text) => void warnings.push(text),
     };
     return handler(apiRequest);

@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Schema } from '../../../common/kube/schema/types.ts';
 import { isObject } from '../../../common/kube/schema/validate.ts';
 import { PatchError } from './json-patch.ts';
+import { itemSchema, memberSchema } from './members.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -119,16 +120,6 @@ function clean(value: unknown): unknown {
       .filter(([k, v]) => v !== null && !k.startsWith('$'))
       .map(([k, v]) => [k, clean(v)]),
   );
-}
-
-function memberSchema(schema: Schema | undefined, name: string): Schema | undefined {
-  if (schema?.type !== 'object') return undefined;
-  const { properties = {}, additionalProperties } = schema;
-  return Object.hasOwn(properties, name) ? properties[name] : additionalProperties;
-}
-
-function itemSchema(schema: Schema | undefined): Schema | undefined {
-  return schema?.type === 'array' ? schema.items : undefined;
 }
 
 function strategies(schema: Schema | undefined): readonly string[] {

@@ -1,11 +1,12 @@
 /** Requests on resources: from a parsed request to what Rest does, and back to a reply. */
 import type { Reply, ResourceApiRequest } from '../http/api-request.ts';
 import type { ApiObject } from '../objects.ts';
+import { applyConfig } from '../patch/apply/apply.ts';
 import type { Registry } from '../resources/registry.ts';
 import type { Resource } from '../resources/resource.ts';
-import { badRequest, methodNotAllowed, noSuchPath, success } from '../status.ts';
+import { type ApiError, badRequest, invalid, methodNotAllowed, noSuchPath, notFound, success } from '../status.ts';
 import { decodeBody } from './decode.ts';
-import { acceptObject } from './incoming.ts';
+import { acceptConfig, acceptObject } from './incoming.ts';
 import { list, selectionOf, watch } from './listing.ts';
 import { deleteOptions, type WriteOptions, writeOptions } from './options.ts';
 import { decodePatch, patched } from './patching.ts';
@@ -121,7 +122,8 @@ async function write({ rest, request, resource, subresource }: WriteRequest): Pr
     return { kind: 'object', code: 200, resource, json };
   }
   const patch = decodePatch(contentType, body, resource);
-  if (patch.kind === 'apply') throw badRequest('server-side apply is not served yet');
+  if (patch.kind === 'apply') return apply({ rest, request, resource, subresource }, patch.object);
+  if (request.query.has('force')) throw badOption('force', 'Forbidden', 'may not be specified for non-apply patch');
   const { json } = await rest.update(
     context,
     info.name,
@@ -134,6 +136,34 @@ async function write({ rest, request, resource, subresource }: WriteRequest): Pr
     false,
   );
   return { kind: 'object', code: 200, resource, json };
+}
+
+/** Server-side apply. */
+async function apply({ rest, request, resource, subresource }: WriteRequest, sent: unknown): Promise<Reply> {
+  const { info, query } = request;
+  if ((query.get('fieldManager') ?? '') === '')
+    throw badOption('fieldManager', 'Required', 'is required for apply patch');
+  const namespace = resource.namespaced ? info.namespace : '';
+  const place = { resource, namespace, name: info.name };
+  const context = { ...contextOf(request, resource), subresource };
+  const { fieldManager, fieldValidation, force } = context.options;
+  const config = acceptConfig(sent, place, fieldValidation, request.warn);
+  const { json, created } = await rest.apply(context, info.name, (current) => {
+    if (current === undefined) {
+      if (subresource !== '') throw notFound(resource, info.name);
+      request.authorize({ ...info, verb: 'create' });
+    }
+    const writer = { resource, subresource, manager: fieldManager, now: rest.now() };
+    const object = acceptObject(applyConfig(writer, current, config, force), place, 'Ignore', () => undefined);
+    const { resourceVersion } = object.metadata;
+    if (resourceVersion === current?.metadata.resourceVersion) delete object.metadata.resourceVersion;
+    return object;
+  });
+  return { kind: 'object', code: created ? 201 : 200, resource, json };
+}
+
+function badOption(field: string, reason: 'Required' | 'Forbidden', message: string): ApiError {
+  return invalid('meta.k8s.io', 'PatchOptions', '', [{ reason: `FieldValue${reason}`, field, message }]);
 }
 
 export function contextOf(request: ResourceApiRequest, resource: Resource, dryRun?: boolean): WriteContext {

@@ -1,8 +1,11 @@
 /** What a client sent as an object of a resource: its header checked, unknown fields judged, defaults filled in. */
 import { applyDefaults } from '../../../common/kube/schema/defaults.ts';
 import { pruneUnknown } from '../../../common/kube/schema/prune.ts';
-import { formatPath, isObject } from '../../../common/kube/schema/validate.ts';
+import type { Schema } from '../../../common/kube/schema/types.ts';
+import { formatPath, isObject, type Path } from '../../../common/kube/schema/validate.ts';
 import type { ApiObject } from '../objects.ts';
+import { itemSteps, pathText } from '../patch/apply/steps.ts';
+import { memberSchema } from '../patch/members.ts';
 import { apiVersionOf, type Resource } from '../resources/resource.ts';
 import { badRequest } from '../status.ts';
 import type { FieldValidation } from './options.ts';
@@ -22,6 +25,26 @@ export function acceptObject(
   judge: FieldValidation,
   warn: (text: string) => void,
 ): ApiObject {
+  const object = withoutUnknown(value, place, judge, warn);
+  applyDefaults(place.resource.schema, object);
+  place.resource.strategy.fillIn?.(object);
+  return object;
+}
+
+/** What a manager applies: only what it says, without defaults. ApiError 400. */
+export function acceptConfig(
+  value: unknown,
+  place: Place,
+  judge: FieldValidation,
+  warn: (text: string) => void,
+): ApiObject {
+  const config = withoutUnknown(value, place, judge, warn);
+  if (config.metadata.managedFields !== undefined) throw badRequest('metadata.managedFields must be nil');
+  checkItems(place.resource.schema, config, []);
+  return config;
+}
+
+function withoutUnknown(value: unknown, place: Place, judge: FieldValidation, warn: (text: string) => void): ApiObject {
   const { resource } = place;
   if (!isObject(value)) throw badRequest('the body is not an object');
   checkHeader(value, resource);
@@ -39,9 +62,24 @@ export function acceptObject(
   );
   if (unknown.length > 0 && judge === 'Strict') throw badRequest(`strict decoding error: ${unknown.join(', ')}`);
   if (judge === 'Warn') for (const text of unknown) warn(text);
-  applyDefaults(resource.schema, object);
-  resource.strategy.fillIn?.(object);
   return object;
+}
+
+/** Items that nobody can tell apart cannot be owned one by one. */
+function checkItems(schema: Schema | undefined, value: unknown, path: Path): void {
+  if (isObject(value)) {
+    for (const [name, member] of Object.entries(value)) checkItems(memberSchema(schema, name), member, [...path, name]);
+  } else if (Array.isArray(value) && schema?.type === 'array') {
+    const steps = itemSteps(schema, value);
+    if (steps.kind === 'bad') throw badRequest(`${formatPath([...path, steps.index])}: ${steps.reason}`);
+    const seen = new Set<string>();
+    for (const [i, step] of (steps.kind === 'items' ? steps.steps : []).entries()) {
+      if (seen.has(step))
+        throw badRequest(`${formatPath([...path, i])}: duplicate entries for key ${pathText([step])}`);
+      seen.add(step);
+    }
+    value.forEach((item, i) => void checkItems(schema.items, item, [...path, i]));
+  }
 }
 
 function checkHeader(value: Readonly<Record<string, unknown>>, resource: Resource): void {

@@ -7,6 +7,7 @@ import type { Clock } from '../../../common/core/clock.ts';
 import type { Admission, AdmissionRequest } from '../admission/admission.ts';
 import type { User } from '../authn/authenticator.ts';
 import type { ApiObject } from '../objects.ts';
+import { trackUpdate } from '../patch/apply/apply.ts';
 import { apiVersionOf, type Resource } from '../resources/resource.ts';
 import { alreadyExists, conflict, invalid, notFound, objectModified, unavailable } from '../status.ts';
 import { type Store, type Stored, StoreError, type StoreKey, type Write } from '../storage/types.ts';
@@ -55,6 +56,9 @@ export interface Deleted {
 /** Makes the new state from the present one, which it may change; undefined where the object does not exist. */
 export type Change = (current: ApiObject | undefined) => ApiObject | Promise<ApiObject>;
 
+/** Writes into an object who owns its fields after a write. `old`: undefined at a creation. */
+type Track = (object: ApiObject, old: ApiObject | undefined) => void;
+
 const attempts = 8;
 
 export class Rest {
@@ -62,6 +66,11 @@ export class Rest {
 
   constructor(deps: RestDependencies) {
     this.#deps = deps;
+  }
+
+  /** Ms since the epoch. */
+  now(): number {
+    return this.#deps.clock.wall();
   }
 
   get store(): Store {
@@ -76,6 +85,10 @@ export class Rest {
   }
 
   async create(context: WriteContext, object: ApiObject): Promise<Written> {
+    return this.#create(context, object, this.#tracking(context));
+  }
+
+  async #create(context: WriteContext, object: ApiObject, track: Track): Promise<Written> {
     const { resource, options } = context;
     const generated = (object.metadata.name ?? '') === '';
     if (generated && (object.metadata.generateName ?? '') === '') {
@@ -83,6 +96,7 @@ export class Rest {
         { reason: 'FieldValueRequired', field: 'metadata.name', message: 'name or generateName is required' },
       ]);
     }
+    track(object, undefined);
     const request = this.#admission(context, 'CREATE', object, undefined);
     await this.#deps.admission.mutate(request);
     beforeCreate(resource, object, this.#deps.clock.wall(), this.#deps.newUid());
@@ -111,7 +125,28 @@ export class Rest {
    * Reads, changes and writes until nobody came between. `mayCreate`: an object that is missing is created. The change's
    * metadata.resourceVersion, where it has one, must be the present one's. ApiError 404, 409, 422.
    */
-  async update(context: WriteContext, name: string, change: Change, mayCreate: boolean): Promise<Written> {
+  update(context: WriteContext, name: string, change: Change, mayCreate: boolean): Promise<Written> {
+    return this.#change(context, name, change, mayCreate, this.#tracking(context));
+  }
+
+  /** As an update that may create; the change itself says who owns what (patch/apply). */
+  apply(context: WriteContext, name: string, change: Change): Promise<Written> {
+    return this.#change(context, name, change, true, () => undefined);
+  }
+
+  #tracking({ resource, subresource, options }: WriteContext): Track {
+    const now = this.#deps.clock.wall();
+    const writer = { resource, subresource, manager: options.fieldManager, now };
+    return (object, old) => trackUpdate(writer, object, old);
+  }
+
+  async #change(
+    context: WriteContext,
+    name: string,
+    change: Change,
+    mayCreate: boolean,
+    track: Track,
+  ): Promise<Written> {
     const { resource, namespace } = context;
     const key = keyFor(resource, namespace, name);
     for (let attempt = 1; ; attempt++) {
@@ -120,7 +155,7 @@ export class Rest {
         if (!mayCreate) throw notFound(resource, name);
         const made = await change(undefined);
         if ((made.metadata.uid ?? '') !== '') throw conflict(resource, name, 'the object has a uid, and there is none');
-        return this.create(context, made);
+        return this.#create(context, made, track);
       }
       const old = parse(stored.json, resource);
       const object = await change(structuredClone(old));
@@ -134,7 +169,7 @@ export class Rest {
         );
       }
       try {
-        return await this.#replace(context, stored, old, object);
+        return await this.#replace(context, stored, old, object, track);
       } catch (e) {
         if (!(e instanceof StoreError)) throw e;
         if (e.failure.kind === 'missing' && !mayCreate) throw notFound(resource, name);
@@ -144,10 +179,17 @@ export class Rest {
     }
   }
 
-  async #replace(context: WriteContext, stored: Stored, old: ApiObject, object: ApiObject): Promise<Written> {
+  async #replace(
+    context: WriteContext,
+    stored: Stored,
+    old: ApiObject,
+    object: ApiObject,
+    track: Track,
+  ): Promise<Written> {
     const { resource, subresource, options } = context;
     if (subresource === 'status') beforeStatusUpdate(resource, object, old);
     else beforeUpdate(resource, object, old);
+    track(object, old);
     const request = this.#admission(context, 'UPDATE', object, old);
     await this.#deps.admission.mutate(request);
     checkObject(resource, object, old);
