@@ -7,6 +7,7 @@ import { type Ip, isIpv6, parseIp } from '../../common/core/net.ts';
 import { namespaceKind, type Pod, serviceKind } from '../../common/kube/kinds/core.ts';
 import { cleanUp } from '../../lab/cleanup.ts';
 import { type HostName, Lab, type LabApi, type LabProcess, type PodRef } from '../../lab/index.ts';
+import { labName } from '../harness/lab-name.ts';
 import type { BurstSummary, HoldEvent, LoopCall, Touched } from './tools/traffic.ts';
 import type { TunnelAnswer } from './tools/tunnel.ts';
 
@@ -38,7 +39,7 @@ export class World {
     // With nftables port 15008 is the proxy's, also in the pod.
     const ports = [String(serverPort), ...(capture === 'ebpf' ? ['15008'] : [])];
     const lab = await Lab.up({
-      name,
+      name: labName(name),
       nodes: 2,
       env: { 'cni-agent': { AQUIFER_CAPTURE: capture }, ztunnel },
       manifests: [

@@ -11,10 +11,14 @@ import { Lab, type LabApi } from '../../lab/index.ts';
 import { countBytes, readTcp } from '../../lab/pcap.ts';
 import { cgroupRoot, trySignal } from '../../lab/system/cgroup.ts';
 import { netnsList } from '../../lab/system/netns.ts';
+import { labName } from '../harness/lab-name.ts';
 import { skipUnless } from '../harness/require.ts';
 import { basics, endings, namespace, volumes } from './manifests.ts';
 
 const needed = skipUnless('root', 'program:ip', 'program:nft', 'program:nsenter', 'program:tcpdump');
+
+const own = labName('labtest');
+const other = labName('labtwo');
 
 interface Facts {
   readonly pod: string;
@@ -27,10 +31,10 @@ describe('a lab of two nodes without the mesh', { skip: needed }, () => {
   const near = { namespace, name: 'near' };
 
   before(async () => {
-    lab = await Lab.up({ name: 'labtest', nodes: 2, mesh: false, manifests: [basics] });
+    lab = await Lab.up({ name: own, nodes: 2, mesh: false, manifests: [basics] });
     await lab.waitReady();
   });
-  after(() => Lab.down('labtest'));
+  after(() => Lab.down(own));
 
   const pod = async (name: string): Promise<Pod> => {
     const found = await lab.kube.get(podKind, { namespace, name });
@@ -172,10 +176,12 @@ spec: { selector: { app: nobody }, ports: [{ port: 80 }] }
     await until('the new greeting', async () => (await sh('volumes', 'cat /etc/app/conf/greeting')) === 'goodbye');
   });
 
-  test('containers restart with back-off, pods may end, and probes decide about readiness and life', async () => {
+  test('containers restart with back-off, pods may end, and probes decide about readiness and life', async (t) => {
+    // Also after a failure: these pods are never all ready, which the next tests wait for.
+    t.after(() => lab.delete(endings).catch(() => undefined));
     await lab.apply(endings);
     const container = async (name: string) => (await pod(name)).status?.containerStatuses?.[0];
-    await until('two restarts', async () => ((await container('crashing'))?.restartCount ?? 0) >= 2, 8000);
+    await until('two restarts', async () => ((await container('crashing'))?.restartCount ?? 0) >= 2, 60_000);
     assert.match((await lab.logs({ namespace, name: 'crashing' })).trim(), /^started\nstarted/);
     assert.equal((await lab.kube.get(podKind, { namespace, name: 'ending' }))?.status?.phase, 'Failed');
     assert.deepEqual((await container('ending'))?.restartCount, 0);
@@ -209,9 +215,9 @@ spec: { selector: { app: nobody }, ports: [{ port: 80 }] }
         const pods = (await lab.podsOf(`${namespace}/echo`)).map((p) => p.metadata.name);
         return pods.length === 2 && pods.every((name) => !beforehand.includes(name));
       },
-      15_000,
+      60_000,
     );
-    await lab.waitReady();
+    await lab.waitReady(60_000);
     client.kill('SIGKILL');
     await client.exited;
     const all = codes.trim().split('\n');
@@ -268,19 +274,19 @@ spec:
   });
 
   test('a second lab runs beside the first and leaves it alone', async () => {
-    const second = await Lab.up({ name: 'labtest2', nodes: 1, mesh: false });
+    const second = await Lab.up({ name: other, nodes: 1, mesh: false });
     assert.deepEqual(
-      (await Lab.names()).filter((n) => n.startsWith('labtest')),
-      ['labtest', 'labtest2'],
+      (await Lab.names()).filter((n) => n === own || n === other),
+      [own, other].sort(),
     );
     await second.down();
-    assertGone('labtest2');
+    assertGone(other);
     assert.equal((await call('near', 'http://echo')).pod.startsWith('echo-'), true);
   });
 });
 
 describe('the end of a lab', { skip: needed }, () => {
-  const name = 'labend';
+  const name = labName('labend');
   after(() => cleanUp(name));
 
   test('down leaves nothing', async () => {
