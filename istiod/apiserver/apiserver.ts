@@ -12,7 +12,8 @@ import { firstOf } from './authn/authenticator.ts';
 import { staticTokens } from './authn/static-tokens.ts';
 import { administrators, anyOf, basicAuthorizer } from './authz/authorizer.ts';
 import type { ApiServerConfig } from './config.ts';
-import { firstNamespaces } from './controllers/first-namespaces.ts';
+import { firstNamespaces } from './controllers/namespaces/first-namespaces.ts';
+import { controllersPart } from './controllers/part.ts';
 import type { SubresourceInfo } from './discovery/groups.ts';
 import { createPaths, type PathHandler } from './discovery/paths.ts';
 import type { ApiRequest, Handler } from './http/api-request.ts';
@@ -46,7 +47,7 @@ export interface ApiServer {
 }
 
 /** In this order they mutate and validate. */
-const partMakers: readonly PartMaker[] = [scalePart, firstNamespaces];
+const partMakers: readonly PartMaker[] = [scalePart, controllersPart, firstNamespaces];
 
 export const kubeconfigFile = 'kubeconfig';
 

@@ -13,6 +13,8 @@ export type CauseType =
   | 'FieldValueTypeInvalid'
   | 'FieldManagerConflict'
   | 'UnexpectedServerResponse'
+  | 'NamespaceTerminating'
+  | 'DisruptionBudget'
   | 'ResourceVersionTooLarge';
 
 export interface Cause {
@@ -97,6 +99,18 @@ export const forbidden = (of: GroupResource, name: string, why: string): ApiErro
     `${qualified(of)}${name === '' ? '' : ` ${JSON.stringify(name)}`} is forbidden: ${why}`,
     detailsOf(of, name),
   );
+
+/** Nothing new is made in a namespace that is being deleted. */
+export const namespaceTerminating = (of: GroupResource, name: string, namespace: string): ApiError => {
+  const why = `unable to create new content in namespace ${namespace} because it is being terminated`;
+  const message = forbidden(of, name, why).message;
+  const cause: Cause = {
+    reason: 'NamespaceTerminating',
+    message: `namespace ${namespace} is being terminated`,
+    field: 'metadata.namespace',
+  };
+  return new ApiError(403, 'Forbidden', message, { ...detailsOf(of, name), causes: [cause] });
+};
 
 export const notFound = (of: GroupResource, name: string): ApiError =>
   new ApiError(404, 'NotFound', `${qualified(of)} ${JSON.stringify(name)} not found`, detailsOf(of, name));

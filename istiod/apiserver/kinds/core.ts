@@ -39,6 +39,13 @@ export const coreResources: readonly BuiltInKind[] = [
           'kubernetes.io/metadata.name': object.metadata.name ?? '',
         };
       },
+      prepareUpdate(object, old, subresource) {
+        if (subresource !== 'finalize') object['spec'] = old['spec'];
+      },
+      isHeld: (object) => listAt(object, 'spec', 'finalizers').length > 0,
+      prepareDelete(object) {
+        object['status'] = { ...(at(object, 'status') as object | undefined), phase: 'Terminating' };
+      },
     },
   },
   {

@@ -6,6 +6,7 @@ export class Registry {
   readonly #custom = new Map<string, readonly Resource[]>();
   #index: ReadonlyMap<string, Resource>;
   #generation = 1;
+  readonly #listeners: (() => void)[] = [];
 
   constructor(builtIn: readonly Resource[]) {
     this.#builtIn = builtIn;
@@ -15,6 +16,11 @@ export class Registry {
   /** Changes whenever the resources do: what is derived from them is kept until then. */
   get generation(): number {
     return this.#generation;
+  }
+
+  /** Calls after each change of the resources. */
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener);
   }
 
   find(group: string, version: string, resource: string): Resource | undefined {
@@ -32,6 +38,7 @@ export class Registry {
     else this.#custom.delete(definition);
     this.#index = index(this.all());
     this.#generation++;
+    for (const listener of this.#listeners) listener();
   }
 }
 

@@ -52,9 +52,14 @@ export interface Strategy {
   readonly fillIn?: (object: ApiObject) => void;
   /** Sets what only the server decides, after mutating admission; a status begins here. */
   readonly prepareCreate?: (object: ApiObject) => void;
-  readonly prepareUpdate?: (object: ApiObject, old: ApiObject) => void;
-  /** Rules that the schema cannot say. `old` is undefined at creation. */
-  readonly validate?: (object: ApiObject, old: ApiObject | undefined) => readonly Cause[];
+  /** `subresource` is empty for the object itself. Not for `status`, which changes nothing else anyway. */
+  readonly prepareUpdate?: (object: ApiObject, old: ApiObject, subresource: string) => void;
+  /** Rules that the schema cannot say. `old` is undefined at creation; `subresource` is empty for the object itself. */
+  readonly validate?: (object: ApiObject, old: ApiObject | undefined, subresource: string) => readonly Cause[];
+  /** What else than metadata.finalizers keeps a deleted object. Absent: nothing. */
+  readonly isHeld?: (object: ApiObject) => boolean;
+  /** When an object is marked as deleted but stays for now. */
+  readonly prepareDelete?: (object: ApiObject) => void;
   /** Seconds that a deletion gives the object's owner to end it; 0 deletes at once. Absent: 0. */
   readonly gracePeriod?: (object: ApiObject, asked: number | undefined) => number;
 }

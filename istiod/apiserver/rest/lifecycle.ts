@@ -50,11 +50,11 @@ const kept = [
 ] as const;
 
 /** `object` is what the client wants; whatever it cannot decide is taken from `old`. */
-export function beforeUpdate(resource: Resource, object: ApiObject, old: ApiObject): void {
+export function beforeUpdate(resource: Resource, object: ApiObject, old: ApiObject, subresource: string): void {
   keep(object.metadata, old.metadata, kept);
   delete object.metadata.selfLink;
   if (resource.hasStatus) copyField(object, old, 'status');
-  resource.strategy.prepareUpdate?.(object, old);
+  resource.strategy.prepareUpdate?.(object, old, subresource);
   if (resource.hasGeneration && !isDeepStrictEqual(contentOf(object), contentOf(old))) {
     object.metadata.generation = (old.metadata.generation ?? 0) + 1;
   }
@@ -112,7 +112,7 @@ export function decideDeletion(resource: Resource, object: ApiObject, options: D
   const marked = structuredClone(object);
   const finalizers = finalizersFor(metadata.finalizers ?? [], options.propagation);
   const grace = resource.strategy.gracePeriod?.(object, options.gracePeriodSeconds) ?? 0;
-  if (finalizers.length === 0 && grace === 0) return { kind: 'now' };
+  if (finalizers.length === 0 && grace === 0 && !isHeld(resource, object)) return { kind: 'now' };
   if (finalizers.length > 0) marked.metadata.finalizers = [...finalizers];
   else delete marked.metadata.finalizers;
   const before = metadata.deletionGracePeriodSeconds;
@@ -126,6 +126,7 @@ export function decideDeletion(resource: Resource, object: ApiObject, options: D
       marked.metadata.generation = (metadata.generation ?? 0) + 1;
     }
   }
+  resource.strategy.prepareDelete?.(marked);
   return isDeepStrictEqual(marked, object) ? { kind: 'waiting' } : { kind: 'marked', object: marked };
 }
 
@@ -137,7 +138,12 @@ function finalizersFor(present: readonly string[], propagation: DeleteOptions['p
 }
 
 /** An update took the last thing that kept a deleted object. */
-export function isFinished({ metadata }: ApiObject): boolean {
-  const { deletionTimestamp, deletionGracePeriodSeconds = 0, finalizers = [] } = metadata;
-  return deletionTimestamp !== undefined && deletionGracePeriodSeconds === 0 && finalizers.length === 0;
+export function isFinished(resource: Resource, object: ApiObject): boolean {
+  const { deletionTimestamp, deletionGracePeriodSeconds = 0, finalizers = [] } = object.metadata;
+  if (deletionTimestamp === undefined || finalizers.length > 0) return false;
+  return deletionGracePeriodSeconds === 0 && !isHeld(resource, object);
+}
+
+function isHeld(resource: Resource, object: ApiObject): boolean {
+  return resource.strategy.isHeld?.(object) ?? false;
 }

@@ -100,7 +100,7 @@ export class Rest {
     const request = this.#admission(context, 'CREATE', object, undefined);
     await this.#deps.admission.mutate(request);
     beforeCreate(resource, object, this.#deps.clock.wall(), this.#deps.newUid());
-    checkObject(resource, object, undefined);
+    checkObject(resource, object, undefined, '');
     await this.#deps.admission.validate(request);
     for (let attempt = 1; ; attempt++) {
       const key = keyFor(resource, context.namespace, object.metadata.name!);
@@ -188,16 +188,16 @@ export class Rest {
   ): Promise<Written> {
     const { resource, subresource, options } = context;
     if (subresource === 'status') beforeStatusUpdate(resource, object, old);
-    else beforeUpdate(resource, object, old);
+    else beforeUpdate(resource, object, old, subresource);
     track(object, old);
     const request = this.#admission(context, 'UPDATE', object, old);
     await this.#deps.admission.mutate(request);
-    checkObject(resource, object, old);
+    checkObject(resource, object, old, subresource);
     await this.#deps.admission.validate(request);
     object.metadata.resourceVersion = String(stored.revision);
     if (isDeepStrictEqual(object, old)) return { json: stored.json, created: false };
     if (options.dryRun) return { json: inOrder(object), created: false };
-    const finished = isFinished(object);
+    const finished = isFinished(resource, object);
     const write: Write = {
       kind: finished ? 'delete' : 'update',
       key: stored.key,

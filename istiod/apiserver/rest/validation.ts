@@ -21,11 +21,16 @@ export function causeOf({ path, message, reason }: Issue): Cause {
 }
 
 /** ApiError 422 that names all that is wrong. `old` is undefined at a creation. */
-export function checkObject(resource: Resource, object: ApiObject, old: ApiObject | undefined): void {
+export function checkObject(
+  resource: Resource,
+  object: ApiObject,
+  old: ApiObject | undefined,
+  subresource: string,
+): void {
   const causes = validate(resource.schema, object).map(causeOf);
   // Rules beyond the schema may rely on its types.
   if (causes.length === 0) {
-    causes.push(...checkMetadata(object, old), ...(resource.strategy.validate?.(object, old) ?? []));
+    causes.push(...checkMetadata(object, old), ...(resource.strategy.validate?.(object, old, subresource) ?? []));
   }
   if (causes.length > 0) throw invalid(resource.group, resource.kind, object.metadata.name ?? '', causes);
 }

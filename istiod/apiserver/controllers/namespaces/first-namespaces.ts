@@ -1,7 +1,7 @@
 /** The namespaces that every cluster has. */
-import { MeshError } from '../../../common/core/errors.ts';
-import { namespaceKind } from '../../../common/kube/kinds/core.ts';
-import type { PartMaker } from '../part.ts';
+import { MeshError } from '../../../../common/core/errors.ts';
+import { namespaceKind } from '../../../../common/kube/kinds/core.ts';
+import type { PartMaker } from '../../part.ts';
 
 const names = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
 
