@@ -139,7 +139,8 @@ function startSession(
   const connection: ClientConnection = {
     peer,
     get usable() {
-      return !goneAway && !session.closed && !session.destroyed;
+      // A clock that was set is noticed here, before the timer of closeAtExpiry looks.
+      return !goneAway && !session.closed && !session.destroyed && clock.wall() < expiresAt;
     },
     get maxStreams() {
       // Node gives 2^32-1 where the peer sets no limit.

@@ -46,6 +46,8 @@ interface Connection {
   readonly session: ServerHttp2Session;
   readonly socket: TLSSocket;
   readonly peer: Identity;
+  /** ms since the epoch; no stream is taken from then on. */
+  readonly expiresAt: number;
   readonly remote: SocketAddr;
   readonly local: SocketAddr;
   readonly streams: Set<ServerHttp2Stream>;
@@ -109,7 +111,7 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
       const error = new MeshError('PROTOCOL', `${formatSocketAddr(remote)} sends more than its windows allow`);
       cutSession(session, socket, error, code);
     });
-    const connection = { session, socket, peer, remote, local, streams, resets: createResetGuard(), unread };
+    const connection = { session, socket, peer, expiresAt, remote, local, streams, resets: createResetGuard(), unread };
     connections.add(connection);
     session.on('stream', (stream, headers) => onStream(connection, stream, headers));
     openConnectionWindow(session, wire.windows);
@@ -169,6 +171,12 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
     // A connection that was accepted just before the drain: what it was opened for is served, nothing after it.
     if (draining) setImmediate(() => connection.session.close());
     if (stream.destroyed) return;
+    // closeAtExpiry would come later where the clock was set.
+    if (clock.wall() >= connection.expiresAt) {
+      stream.close(constants.NGHTTP2_REFUSED_STREAM);
+      connection.session.close();
+      return;
+    }
     const request = connectRequest(headers);
     const refuse = (status: number) => {
       if (!stream.destroyed && !stream.closed && !stream.headersSent) {

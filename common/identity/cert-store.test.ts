@@ -62,10 +62,11 @@ it('renews at half of the life, with jitter', async () => {
     [0.5, 0.5],
     [1, 0.55],
   ] as const) {
-    const { store, asked, clock, advance } = rig({ random });
+    const { store, asked, advance } = rig({ random });
     const first = await store.get(a, never);
-    assert.equal(Math.round(clock.nextIn!), Math.round(share * 24 * hour));
-    await advance(clock.nextIn! + 1);
+    await advance(share * 24 * hour - 1);
+    assert.equal(asked.length, 1);
+    await advance(2);
     assert.equal(asked.length, 2);
     assert.notEqual(await store.get(a, never), first);
   }
@@ -90,7 +91,10 @@ it('keeps a valid certificate while renewal fails, backing off to 150 s', async 
   state.failing = false;
   await advance(clock.nextIn!);
   assert.notEqual(await store.get(a, never), first);
-  assert.equal(clock.nextIn, 12 * hour);
+  await advance(12 * hour - 1);
+  assert.equal(asked.length, 13);
+  await advance(1);
+  assert.equal(asked.length, 14);
 });
 
 it('spreads the back-off by 20 %', async () => {
@@ -216,4 +220,56 @@ it('stops on close', async () => {
   store.prefetch(id('b'));
   assert.equal(asked.length, 1);
   await assert.rejects(store.get(a, never), isUnavailable);
+});
+
+it('asks once, within a minute, when the clock was set past half of the life', async () => {
+  const { store, asked, clock, advance } = rig();
+  const first = await store.get(a, never);
+  clock.setWall(hour);
+  await advance(hour);
+  assert.equal(asked.length, 1, 'an hour is nothing to a certificate of a day');
+  clock.setWall(11 * hour);
+  await advance(60_000);
+  assert.equal(asked.length, 2);
+  assert.notEqual(await store.get(a, never), first);
+  await advance(hour);
+  assert.equal(asked.length, 2);
+});
+
+it('asks at once, and no more than once, for a certificate that the clock made invalid and somebody wants', async () => {
+  for (const [set, why] of [
+    [25 * hour, /expired at/],
+    [-hour, /is valid from .*, and here it is/],
+  ] as const) {
+    const { store, asked, clock, advance } = rig();
+    await store.get(a, never);
+    await advance(10_000);
+    clock.setWall(set);
+    const refusals = [store.get(a, never), store.get(a, never), store.get(a, never)];
+    for (const refused of refusals) await assert.rejects(refused, (e) => isUnavailable(e) && why.test(`${e}`));
+    await turn();
+    assert.equal(asked.length, 2);
+    await store.get(a, never);
+    await advance(hour);
+    assert.equal(asked.length, 2);
+  }
+});
+
+it('a certificate that expired while the CA was away is asked for every 5 s while somebody wants it', async () => {
+  const { store, asked, advance, state } = rig();
+  await store.get(a, never);
+  state.failing = true;
+  await advance(24 * hour);
+  const before = asked.length;
+  await advance(1_000);
+  for (let s = 0; s < 60; s++) {
+    await assert.rejects(store.get(a, never), isUnavailable);
+    await advance(1_000);
+  }
+  assert.ok(asked.length - before <= 13, `${asked.length - before} in 61 s`);
+  state.failing = false;
+  await advance(5_000);
+  await assert.rejects(store.get(a, never), isUnavailable);
+  await turn();
+  await store.get(a, never);
 });

@@ -12,6 +12,10 @@ import type { CertificateAuthority, CertificateEntry, CertificateStore, Workload
 const concurrency = 8;
 const firstBackoff = 1_000;
 const maxBackoff = 150_000;
+/** A certificate that is asked for and not valid any more is requested this long after the last attempt, whatever the back-off. */
+const wantedBackoff = 5_000;
+/** Timers do not notice that the machine slept or that its clock was set. */
+const longestLook = 60_000;
 /** Share of a delay by which it may be longer or shorter, so that the nodes of a mesh do not ask together. */
 const backoffJitter = 0.2;
 const renewalJitter = 0.05;
@@ -38,6 +42,8 @@ interface Entry {
   /** Why the last request failed. */
   failure: string | undefined;
   failures: number;
+  /** Monotonic ms of the last request. */
+  askedAt: number;
   queued: QueuedTask | undefined;
   timer: Timer | undefined;
 }
@@ -60,6 +66,7 @@ export function createCertificateStore(options: CertificateStoreOptions): Certif
         certificate: undefined,
         failure: undefined,
         failures: 0,
+        askedAt: 0,
         queued: undefined,
         timer: undefined,
       };
@@ -71,6 +78,7 @@ export function createCertificateStore(options: CertificateStoreOptions): Certif
 
   function request(entry: Entry, urgent: boolean): void {
     entry.timer = undefined;
+    entry.askedAt = clock.now();
     entry.queued = queue.add(() => fetch(entry), urgent);
   }
 
@@ -98,8 +106,7 @@ export function createCertificateStore(options: CertificateStoreOptions): Certif
     entry.failure = undefined;
     entry.failures = 0;
     const life = certificate.notAfter - certificate.notBefore;
-    const renewAt = certificate.notBefore + life * (0.5 + jitter(renewalJitter));
-    schedule(entry, Math.max(firstBackoff, renewAt - clock.wall()));
+    awaitRenewal(entry, certificate.notBefore + life * (0.5 + jitter(renewalJitter)), firstBackoff);
     for (const waiter of entry.waiters) waiter.resolve(certificate);
     entry.waiters.clear();
   }
@@ -122,6 +129,24 @@ export function createCertificateStore(options: CertificateStoreOptions): Certif
     entry.timer = clock.after(millis(delay), () => request(entry, false));
   }
 
+  /** `renewAt`: ms since the epoch. */
+  function awaitRenewal(entry: Entry, renewAt: number, shortest: number): void {
+    const left = Math.max(shortest, renewAt - clock.wall());
+    entry.timer = clock.after(millis(Math.min(left, longestLook)), () => {
+      if (clock.wall() >= renewAt || !current(entry)) request(entry, false);
+      else awaitRenewal(entry, renewAt, 0);
+    });
+  }
+
+  /** Somebody wants a certificate that expired, or is not valid yet since the clock was set back. */
+  function hasten(entry: Entry): void {
+    if (!entry.certificate || !entry.timer) return;
+    const patience = entry.failure === undefined ? firstBackoff : wantedBackoff;
+    if (clock.now() - entry.askedAt < patience) return;
+    entry.timer.cancel();
+    request(entry, true);
+  }
+
   function isValid(certificate: WorkloadCertificate): boolean {
     const now: Millis = clock.wall();
     return certificate.notBefore <= now && now < certificate.notAfter;
@@ -133,11 +158,17 @@ export function createCertificateStore(options: CertificateStoreOptions): Certif
 
   function unavailable(entry: Entry): MeshError {
     const uri = formatSpiffe(entry.identity);
-    const expired = entry.certificate ? `the certificate expired at ${date(entry.certificate.notAfter)}; ` : '';
+    const expired = entry.certificate ? `${whyInvalid(entry.certificate)}; ` : '';
     return new MeshError(
       'IDENTITY_UNAVAILABLE',
       `no certificate for ${uri}: ${expired}${entry.failure ?? 'it is being renewed'}`,
     );
+  }
+
+  function whyInvalid({ notBefore, notAfter }: WorkloadCertificate): string {
+    const now = clock.wall();
+    if (now < notBefore) return `the certificate is valid from ${date(notBefore)}, and here it is ${date(now)}`;
+    return `the certificate expired at ${date(notAfter)}`;
   }
 
   /** -share to +share. */
@@ -165,7 +196,10 @@ export function createCertificateStore(options: CertificateStoreOptions): Certif
       const entry = entryOf(identity, true);
       const certificate = current(entry);
       if (certificate) return certificate;
-      if (entry.certificate || entry.failure !== undefined) throw unavailable(entry);
+      if (entry.certificate || entry.failure !== undefined) {
+        hasten(entry);
+        throw unavailable(entry);
+      }
       entry.queued?.promote();
       return new Promise<WorkloadCertificate>((resolve, reject) => {
         const waiter: Waiter = {

@@ -9,7 +9,7 @@ interface Pending {
 
 export class FakeClock implements Clock {
   #now = 0;
-  readonly #epoch: number;
+  #epoch: number;
   readonly #pending = new Set<Pending>();
 
   /** Wall time at the start; default 2026-01-01T00:00:00Z. */
@@ -29,6 +29,11 @@ export class FakeClock implements Clock {
     const entry = { at: this.#now + Math.max(0, delay), fn };
     this.#pending.add(entry);
     return { cancel: () => void this.#pending.delete(entry) };
+  }
+
+  /** Sets the wall clock forward or back by so much; timers do not notice. */
+  setWall(ms: number): void {
+    this.#epoch += ms;
   }
 
   /** How many timers wait. */

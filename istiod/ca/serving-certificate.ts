@@ -12,6 +12,8 @@ import type { Root } from './root-store.ts';
 /** Ms. */
 const lifetime = 24 * 3_600_000;
 const retryDelay = millis(10_000);
+/** Timers do not notice that the machine slept or that its clock was set. */
+const lookInterval = millis(5_000);
 
 export interface ServingOptions {
   readonly root: Root;
@@ -37,13 +39,17 @@ export async function createServingCredentials(options: ServingOptions): Promise
 
 async function renew(credentials: RenewedCredentials, options: ServingOptions): Promise<void> {
   const { clock, log, signal } = options;
-  let delay = millis(lifetime / 2);
+  let issuedAt = clock.wall();
+  let delay = lookInterval;
   while (!signal.aborted) {
     await sleep(clock, delay, signal);
     if (signal.aborted) return;
+    const age = clock.wall() - issuedAt;
+    if (age >= 0 && age < lifetime / 2) continue;
     try {
       credentials.renew(await issue(options));
-      delay = millis(lifetime / 2);
+      issuedAt = clock.wall();
+      delay = lookInterval;
     } catch (e) {
       log.error('cannot renew the certificate of the TLS port', { error: describeError(e), retry_ms: retryDelay });
       delay = retryDelay;

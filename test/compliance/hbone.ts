@@ -822,6 +822,37 @@ export function hboneCompliance(engine: HboneEngine): void {
           peers[0]!.socket.destroy();
           await until('nothing to be left', () => pool.connections === 0 && clock.timers === 0);
         });
+
+        it(`has no new tunnel on a connection whose ${expiring} certificate has expired since the clock was set`, async () => {
+          const { clock, issue } = await nearlyExpired();
+          const tunnels: InboundTunnel[] = [];
+          const onTunnel = (tunnel: InboundTunnel) => {
+            tunnels.push(tunnel);
+            echo(tunnel);
+          };
+          const { address } = await startServer(onTunnel, { clock, certificate: await issue(server, 'own') });
+          const certificate = await issue(client, "peer's");
+          const peer = await rawConnection(address, certificate);
+          peer.send(preface, settingsFrame(), settingsAck, connectFrame(1));
+          await until('the tunnel', () => tunnels.length === 1);
+          const certificates = [certificate];
+          const pool = startPool({
+            clock,
+            certificate: async () => {
+              const next = certificates.pop();
+              if (next) return next;
+              throw new MeshError('IDENTITY_UNAVAILABLE', 'it has expired');
+            },
+          });
+          const tunnel = await open(pool, address);
+          clock.setWall(5_000);
+          peer.send(connectFrame(3));
+          const refused = (f: Frame) => f.type === frameType.rstStream && f.stream === 3 && f.payload.equals(uint32(7));
+          await until('the refusal', () => peer.frames.some(refused) && peer.frames.some(isGoaway));
+          await assert.rejects(open(pool, address), hasCode('IDENTITY_UNAVAILABLE'));
+          assert.equal(await echoed(tunnel, 'still here'), 'still here');
+          assert.equal(tunnels.length, 2);
+        });
       }
 
       it('forgets the expiry of connections that are gone', async () => {

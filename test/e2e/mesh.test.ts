@@ -33,7 +33,7 @@ const nodePorts = [15000, 15001, 15006, 15008, 15053, 15080];
 describe('the mesh', { skip: skipUnless('ebpf', 'program:ip', 'program:nft', 'program:tcpdump') }, () => {
   let world: World;
   before(async () => {
-    world = await World.up('e2emesh', 'ebpf', { UNSTABLE_ENABLE_SOCKS5: 'true' });
+    world = await World.up('e2emesh', 'ebpf', { ztunnel: { UNSTABLE_ENABLE_SOCKS5: 'true' } });
   });
   after(() => world?.down());
 

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { type Ip, isIpv6, parseIp } from '../../common/core/net.ts';
 import { namespaceKind, type Pod, serviceKind } from '../../common/kube/kinds/core.ts';
 import { cleanUp } from '../../lab/cleanup.ts';
-import { type HostName, Lab, type LabApi, type LabProcess, type PodRef } from '../../lab/index.ts';
+import { type HostName, Lab, type LabApi, type LabOptions, type LabProcess, type PodRef } from '../../lab/index.ts';
 import { labName } from '../harness/lab-name.ts';
 import type { BurstSummary, HoldEvent, LoopCall, Touched } from './tools/traffic.ts';
 import type { TunnelAnswer } from './tools/tunnel.ts';
@@ -31,17 +31,13 @@ export class World {
   }
 
   /** `server` on node-2; `client` and `stranger` (another service account) on node-1, `near` on node-2; `plain/outsider`. */
-  static async up(
-    name: string,
-    capture: 'ebpf' | 'nft' = 'ebpf',
-    ztunnel: Readonly<Record<string, string>> = {},
-  ): Promise<World> {
+  static async up(name: string, capture: 'ebpf' | 'nft' = 'ebpf', env: LabOptions['env'] = {}): Promise<World> {
     // With nftables port 15008 is the proxy's, also in the pod.
     const ports = [String(serverPort), ...(capture === 'ebpf' ? ['15008'] : [])];
     const lab = await Lab.up({
       name: labName(name),
       nodes: 2,
-      env: { 'cni-agent': { AQUIFER_CAPTURE: capture }, ztunnel },
+      env: { ...env, 'cni-agent': { AQUIFER_CAPTURE: capture, ...env['cni-agent'] } },
       manifests: [
         namespace(meshNamespace, 'ambient'),
         namespace(plainNamespace),
@@ -140,6 +136,12 @@ export class World {
     return this.#stream(from, ['hold', to, String(port)]);
   }
 
+  /** `argv` of test/faults/tools/load.ts. */
+  async load<T>(from: PodRef, ...argv: readonly (string | number)[]): Promise<Stream<T>> {
+    const program = join(checkout, 'test/faults/tools/load.ts');
+    return new Stream<T>(await this.lab.spawn(from, [node, program, ...argv.map(String)]));
+  }
+
   async #run(from: PodRef, args: readonly string[]): Promise<string> {
     const result = await this.lab.exec(from, [...traffic, ...args], { timeout: 60_000 });
     assert.equal(result.code, 0, result.stderr);
@@ -163,8 +165,13 @@ export class Stream<T> {
   }
 
   /** Lets it end what it does. */
-  async finish(): Promise<readonly T[]> {
+  finish(): Promise<readonly T[]> {
     this.#process.stdin.end();
+    return this.exit();
+  }
+
+  /** When it has ended by itself. */
+  async exit(): Promise<readonly T[]> {
     assert.equal(await this.#process.exited, 0);
     return this.lines;
   }

@@ -12,9 +12,10 @@ import type { TestContext } from 'node:test';
  * - `addon`: native/build/aquifer.node is built.
  * - `ebpf`: root, the addon, the BPF objects and a cgroup2 mount.
  * - `plugin`: the CNI plugin is built.
+ * - `memory-cgroup`: root and the memory controller of cgroup v1, which the labs' cgroups (v2) have no part in.
  * - `program:NAME`: NAME is on PATH.
  */
-export type Requirement = 'linux' | 'root' | 'addon' | 'ebpf' | 'plugin' | `program:${string}`;
+export type Requirement = 'linux' | 'root' | 'addon' | 'ebpf' | 'plugin' | 'memory-cgroup' | `program:${string}`;
 
 const repository = join(import.meta.dirname, '../..');
 
@@ -68,6 +69,10 @@ function reasonAgainst(requirement: Requirement): string | undefined {
       : 'the CNI plugin is not built: make -C cni/plugin';
   }
   if (requirement === 'ebpf') return missing(['root', 'addon']) ?? bpfReason();
+  if (requirement === 'memory-cgroup') {
+    const limit = '/sys/fs/cgroup/memory/memory.stat';
+    return reasonAgainst('root') ?? (existsSync(limit) ? undefined : 'needs the memory controller of cgroup v1');
+  }
   const program = requirement.slice('program:'.length);
   return onPath(program) ? undefined : `program ${program} is not installed`;
 }
