@@ -19,7 +19,7 @@ for (const { kind, requires } of kinds) {
   describe(`the mesh, captured by ${kind}`, { skip: skipUnless(...requires, 'program:ip', 'program:tcpdump') }, () => {
     let world: World;
     before(async () => {
-      world = await World.up(`e2ecap${kind}`, kind);
+      world = await World.up(`cap${kind}`, kind);
     });
     after(() => world?.down());
 

@@ -36,7 +36,7 @@ for (const capture of ['ebpf', 'nft'] as const) {
 function suite(mode: 'ebpf' | 'nft'): void {
   let world: World;
   before(async () => {
-    world = await World.up(`e2erace${mode}`, mode);
+    world = await World.up(`race${mode}`, mode);
   });
   after(() => world?.down());
 
