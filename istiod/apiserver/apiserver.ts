@@ -8,9 +8,9 @@ import { Registry as MetricsRegistry } from 'prom-client';
 import type { Clock } from '../../common/core/clock.ts';
 import { createLogger, type LogSink } from '../../common/core/log.ts';
 import { Admission, type AdmissionPlugin } from './admission/admission.ts';
-import { firstOf } from './authn/authenticator.ts';
+import { type Authenticator, firstOf } from './authn/authenticator.ts';
 import { staticTokens } from './authn/static-tokens.ts';
-import { administrators, anyOf, basicAuthorizer } from './authz/authorizer.ts';
+import { type Authorizer, administrators, anyOf, basicAuthorizer } from './authz/authorizer.ts';
 import type { ApiServerConfig } from './config.ts';
 import { firstNamespaces } from './controllers/namespaces/first-namespaces.ts';
 import { controllersPart } from './controllers/part.ts';
@@ -22,7 +22,7 @@ import type { PathRequest, ResourceRequest } from './http/request-info.ts';
 import { type HttpServer, startHttpServer } from './http/server.ts';
 import { builtInResources } from './kinds/table.ts';
 import { createLocalSource } from './local-source.ts';
-import type { PartMaker, SpecialEndpoint } from './part.ts';
+import type { Core, PartMaker, SpecialEndpoint } from './part.ts';
 import { loadCredentials, replaceFile } from './pki/credentials.ts';
 import { kubeconfig } from './pki/kubeconfig.ts';
 import { Registry } from './resources/registry.ts';
@@ -64,12 +64,30 @@ export async function startApiServer(config: ApiServerConfig, deps: ApiServerDep
   const plugins: AdmissionPlugin[] = [];
   const rest = new Rest({ store, admission: new Admission(plugins), clock, newUid: randomUUID });
   const source = createLocalSource(rest, registry);
-  const logFor = (target: string) => createLogger(sink, `apiserver::${target}`);
-  const parts = partMakers.map((make) => make({ registry, rest, source, clock, log: logFor, dataDir }));
+  const authenticators: Authenticator[] = [administratorBy(credentials.adminToken)];
+  const authorizers: Authorizer[] = [basicAuthorizer];
+  let server: HttpServer | undefined;
+  const core: Core = {
+    registry,
+    rest,
+    source,
+    clock,
+    authenticator: firstOf(authenticators),
+    authorizer: anyOf(authorizers),
+    certificateAuthority: credentials.certificateAuthority,
+    address: () => (server === undefined ? '' : hostPort(server.addresses[0]!)),
+    log: (target) => createLogger(sink, `apiserver::${target}`),
+    dataDir,
+  };
+  const parts = await Promise.all(partMakers.map(async (make) => make(core))).catch(async (e: unknown) => {
+    await store.close();
+    throw e;
+  });
+  authenticators.push(...parts.flatMap((p) => p.authenticators ?? []));
+  authorizers.push(...parts.flatMap((p) => p.authorizers ?? []));
   plugins.push(...parts.flatMap((p) => p.admission ?? []));
   const special = parts.flatMap((p) => p.endpoints ?? []);
   const metrics = new MetricsRegistry();
-  let server: HttpServer | undefined;
   let ready = false;
   const onResource = createEndpoints({
     registry,
@@ -82,7 +100,7 @@ export async function startApiServer(config: ApiServerConfig, deps: ApiServerDep
       ...statusOf(resource),
       ...special.flatMap((e) => (isOf(e, resource) ? (e.describe(resource) ?? []) : [])),
     ],
-    address: () => (server === undefined ? '' : hostPort(server.addresses[0]!)),
+    address: core.address,
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.metrics() }),
     notReady: () => (ready ? undefined : 'the server is starting'),
   });
@@ -96,20 +114,10 @@ export async function startApiServer(config: ApiServerConfig, deps: ApiServerDep
     server = await startHttpServer({
       key: credentials.key,
       certificate: credentials.certificate,
-      clientCa: credentials.certificateAuthority,
+      clientCa: credentials.certificateAuthority.pem,
       listen: config.listen,
-      authenticator: firstOf([
-        ...parts.flatMap((p) => p.authenticators ?? []),
-        staticTokens(
-          new Map([
-            [
-              credentials.adminToken,
-              { name: 'admin', uid: '', groups: [administrators, 'system:authenticated'], extra: {} },
-            ],
-          ]),
-        ),
-      ]),
-      authorizer: anyOf([basicAuthorizer, ...parts.flatMap((p) => p.authorizers ?? [])]),
+      authenticator: core.authenticator,
+      authorizer: core.authorizer,
       handler,
       limits: defaultLimits,
       clock,
@@ -122,7 +130,7 @@ export async function startApiServer(config: ApiServerConfig, deps: ApiServerDep
   const path = join(dataDir, kubeconfigFile);
   const text = kubeconfig({
     server: `https://${hostPort(server.addresses[0]!)}`,
-    certificateAuthority: credentials.certificateAuthority,
+    certificateAuthority: credentials.certificateAuthority.pem,
     token: credentials.adminToken,
   });
   await replaceFile(path, text, dataDir);
@@ -140,6 +148,11 @@ export async function startApiServer(config: ApiServerConfig, deps: ApiServerDep
       await store.close();
     },
   };
+}
+
+function administratorBy(token: string): Authenticator {
+  const user = { name: 'admin', uid: '', groups: [administrators, 'system:authenticated'], extra: {} };
+  return staticTokens(new Map([[token, user]]));
 }
 
 /** As a client on this machine reaches it. */

@@ -5,6 +5,7 @@
 import type { Clock } from '../../common/core/clock.ts';
 import type { Logger } from '../../common/core/log.ts';
 import type { KubeSource } from '../../common/kube/types.ts';
+import type { Root } from '../ca/root-store.ts';
 import type { AdmissionPlugin } from './admission/admission.ts';
 import type { Authenticator } from './authn/authenticator.ts';
 import type { Authorizer } from './authz/authorizer.ts';
@@ -21,6 +22,13 @@ export interface Core {
   /** The objects as controllers see and write them, as user `system:apiserver`: admission and validation apply, authorization does not. */
   readonly source: KubeSource;
   readonly clock: Clock;
+  /** Every part's authenticators and authorizers together; usable when all parts are made. */
+  readonly authenticator: Authenticator;
+  readonly authorizer: Authorizer;
+  /** The server's own CA, which signs its serving certificate and those of users. */
+  readonly certificateAuthority: Root;
+  /** `10.0.0.1:6443`, as clients reach the server; empty before it listens. */
+  readonly address: () => string;
   /** A part's own log: `apiserver::<target>`. */
   readonly log: (target: string) => Logger;
   /** Absolute; a part keeps what must survive a restart, and is no object, in a folder of its own in it. */
@@ -50,4 +58,5 @@ export interface SpecialEndpoint {
   readonly handle: Endpoint;
 }
 
-export type PartMaker = (core: Core) => Part;
+/** A rejection stops the start. */
+export type PartMaker = (core: Core) => Part | Promise<Part>;

@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { User } from '../authn/authenticator.ts';
+import type { Action } from '../authz/authorizer.ts';
 import type { Resource } from '../resources/resource.ts';
 import type { Stored } from '../storage/types.ts';
 import type { RequestInfo, ResourceRequest } from './request-info.ts';
@@ -17,7 +18,7 @@ export interface ApiRequest<Info extends RequestInfo = RequestInfo> {
   /** The whole body; ApiError 413 when it is too large. */
   body(): Promise<Buffer>;
   /** ApiError 403 unless the user may do this too. */
-  authorize(also: RequestInfo): void;
+  authorize(also: Action): void;
   /** Adds a `Warning` header, which kubectl shows. */
   warn(text: string): void;
 }

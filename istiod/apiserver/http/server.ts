@@ -14,12 +14,12 @@ import type { Clock } from '../../../common/core/clock.ts';
 import { describeError, MeshError } from '../../../common/core/errors.ts';
 import type { Logger } from '../../../common/core/log.ts';
 import { type Authenticator, anonymous, type User } from '../authn/authenticator.ts';
-import type { Authorizer } from '../authz/authorizer.ts';
+import type { Action, Authorizer, PathAction } from '../authz/authorizer.ts';
 import { ApiError, badRequest, forbidden, internalError, tooManyRequests, unauthorized } from '../status.ts';
 import type { ApiRequest, Handler, Reply } from './api-request.ts';
 import { readBody } from './body.ts';
 import { Gate, type Limits } from './limits.ts';
-import { type PathRequest, parseRequestInfo, type RequestInfo } from './request-info.ts';
+import { parseRequestInfo, type RequestInfo } from './request-info.ts';
 import { type Outgoing, respond } from './respond.ts';
 
 export interface HttpOptions {
@@ -204,7 +204,7 @@ class Serving {
     const { request, method, query, signal, warnings } = incoming;
     const { authorizer, handler, limits, log } = this.#options;
     const user = await this.#authenticate(request);
-    const authorize = (what: RequestInfo): void => {
+    const authorize = (what: Action): void => {
       const decision = authorizer.authorize(user, what);
       if (decision.kind !== 'allowed') throw refusal(user, what, decision.reason, log);
     };
@@ -254,7 +254,7 @@ function gateOf(info: RequestInfo): 'read' | 'write' | 'watch' {
 
 const longSubresources = new Set(['log', 'exec', 'attach', 'portforward', 'proxy']);
 
-function refusal(user: User, info: RequestInfo, reason: string, log: Logger): ApiError {
+function refusal(user: User, info: Action, reason: string, log: Logger): ApiError {
   if (reason !== '') log.debug('not allowed', { user: user.name, reason });
   const why = reason === '' ? '' : `: ${reason}`;
   if (info.kind === 'path') return pathForbidden(user, info, why);
@@ -268,6 +268,6 @@ function refusal(user: User, info: RequestInfo, reason: string, log: Logger): Ap
   );
 }
 
-function pathForbidden(user: User, { verb, path }: PathRequest, why: string): ApiError {
+function pathForbidden(user: User, { verb, path }: PathAction, why: string): ApiError {
   return new ApiError(403, 'Forbidden', `forbidden: User "${user.name}" cannot ${verb} path "${path}"${why}`);
 }

@@ -6,11 +6,11 @@ import type { Clock } from '../../../common/core/clock.ts';
 import { readIfPresent, syncFolder, unlinkIfPresent, writeDurably } from '../../../common/core/files.ts';
 import type { Logger } from '../../../common/core/log.ts';
 import { signServing } from '../../ca/authority.ts';
-import { loadOrCreateRoot } from '../../ca/root-store.ts';
+import { loadOrCreateRoot, type Root } from '../../ca/root-store.ts';
 
 export interface Credentials {
+  readonly certificateAuthority: Root;
   /** PEM. */
-  readonly certificateAuthority: string;
   readonly key: string;
   readonly certificate: string;
   readonly adminToken: string;
@@ -42,7 +42,7 @@ export async function loadCredentials({ dataDir, addresses, clock, log }: Creden
   const keys = await webcrypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify']);
   const ips = [...new Set(['127.0.0.1', '::1', ...addresses])];
   return {
-    certificateAuthority: root.pem,
+    certificateAuthority: root,
     key: KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' }) as string,
     certificate: await signServing(root, keys.publicKey, names, ips, lifetime, clock),
     adminToken: await tokenIn(join(folder, 'admin-token'), folder),
