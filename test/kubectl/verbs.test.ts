@@ -42,6 +42,11 @@ describe('kubectl', { skip: skipWithoutKubectl() }, () => {
   test('create sends protobuf', async () => {
     await kubectl.ok(['create', 'namespace', 'made']);
     await kubectl.ok(['create', 'configmap', 'made', '-n', 'made', '--from-literal=a=1', '--from-literal=empty=']);
+    await kubectl.ok(['create', 'deployment', 'made', '-n', 'made', '--image=nginx:1', '--replicas=0', '--port=80']);
+    assert.equal(
+      await kubectl.ok(['get', 'deploy', 'made', '-n', 'made', '-o', 'jsonpath={.spec.replicas} {..containerPort}']),
+      '0 80',
+    );
     await kubectl.ok(['create', 'secret', 'generic', 'made', '-n', 'made', '--from-literal=password=x']);
     assert.equal(
       await kubectl.ok(['get', 'cm', 'made', '-n', 'made', '-o', 'jsonpath={.data}']),

@@ -1,11 +1,14 @@
-/** Replies as text. Lists come in pieces, so that none of them is held whole. */
+/** Replies as bytes. Lists of JSON come in pieces, so that none of them is held whole. */
 import { stringify } from 'yaml';
 import type { ListMeta, WatchItem } from '../http/api-request.ts';
 import type { ApiObject } from '../objects.ts';
 import { apiVersionOf, type Resource } from '../resources/resource.ts';
+import type { Status } from '../status.ts';
 import type { Stored } from '../storage/types.ts';
 import { columnDefinitions, type IncludeObject, partial, rowOf } from '../tables/render.ts';
 import type { Representation } from './negotiate.ts';
+import { encodeProtobuf, encodeProtobufEvent, encodeProtobufList } from './protobuf/encode.ts';
+import { protobufType } from './protobuf/wire.ts';
 
 export interface TableOptions {
   readonly include: IncludeObject;
@@ -14,15 +17,22 @@ export interface TableOptions {
 }
 
 export function contentTypeOf({ format }: Representation): string {
-  return `application/${format}`;
+  return format === 'protobuf' ? protobufType : `application/${format}`;
 }
 
-export function encodeValue({ format, pretty }: Representation, value: unknown): string {
+/** As protobuf only objects of kinds that have it (`hasProtobuf`). */
+export function encodeValue({ format, pretty }: Representation, value: unknown): string | Buffer {
+  if (format === 'protobuf') return encodeProtobuf(value as Record<string, unknown>);
   if (format === 'yaml') return stringify(value, { aliasDuplicateObjects: false });
   return pretty ? `${JSON.stringify(value, undefined, 2)}\n` : JSON.stringify(value);
 }
 
-export function encodeObject(form: Representation, resource: Resource, json: string, table: TableOptions): string {
+export function encodeObject(
+  form: Representation,
+  resource: Resource,
+  json: string,
+  table: TableOptions,
+): string | Buffer {
   const text = inVersion(json, resource);
   if (form.as === 'object' && form.format === 'json' && !form.pretty) return text;
   const object = JSON.parse(text) as ApiObject;
@@ -45,7 +55,11 @@ export function* encodeList(
   items: readonly Stored[],
   metadata: ListMeta,
   table: TableOptions,
-): Generator<string> {
+): Generator<string | Buffer> {
+  if (form.format === 'protobuf') {
+    yield protobufList(form, resource, items, metadata);
+    return;
+  }
   if (form.format === 'yaml' || form.pretty) {
     yield encodeValue(
       form,
@@ -62,6 +76,23 @@ export function* encodeList(
     yield i === 0 ? text : `,${text}`;
   }
   yield ']}';
+}
+
+/** One at a time. */
+function* parsed(items: readonly Stored[]): Generator<ApiObject> {
+  for (const { json } of items) yield JSON.parse(json) as ApiObject;
+}
+
+function protobufList(
+  { as }: Representation,
+  resource: Resource,
+  items: readonly Stored[],
+  metadata: ListMeta,
+): Buffer {
+  const objects = parsed(items);
+  return as === 'metadata'
+    ? encodeProtobufList('meta.k8s.io/v1', 'PartialObjectMetadataList', 'PartialObjectMetadata', metadata, objects)
+    : encodeProtobufList(apiVersionOf(resource), resource.listKind, resource.kind, metadata, objects);
 }
 
 /** Everything up to the first item, and how an item is written. */
@@ -109,7 +140,7 @@ function tableOf(
   };
 }
 
-/** Encoded events of a version, by their type, for all watches that take it as JSON. */
+/** Encoded events of a version, by type and form, for all watches that take whole objects. */
 const encoded = new WeakMap<Stored, Map<string, Buffer>>();
 
 /** `first`: of a watch of tables, which tells its columns once. */
@@ -120,8 +151,7 @@ export function encodeEvent(
   table: TableOptions,
   first: boolean,
 ): Buffer | string {
-  if (item.type === 'BOOKMARK')
-    return `${JSON.stringify({ type: 'BOOKMARK', object: bookmark(form, resource, item) })}\n`;
+  if (item.type === 'BOOKMARK') return eventOf(form, 'BOOKMARK', bookmark(form, resource, item));
   const { type, object } = item;
   if (form.as === 'object') {
     let forms = encoded.get(object);
@@ -129,10 +159,14 @@ export function encodeEvent(
       forms = new Map();
       encoded.set(object, forms);
     }
-    const id = `${type} ${resource.version}`;
+    const id = `${type} ${resource.version} ${form.format}`;
     let bytes = forms.get(id);
     if (bytes === undefined) {
-      bytes = Buffer.from(`{"type":"${type}","object":${inVersion(object.json, resource)}}\n`);
+      const json = inVersion(object.json, resource);
+      bytes =
+        form.format === 'protobuf'
+          ? encodeProtobufEvent(type, encodeProtobuf(JSON.parse(json)))
+          : Buffer.from(`{"type":"${type}","object":${json}}\n`);
       forms.set(id, bytes);
     }
     return bytes;
@@ -142,7 +176,17 @@ export function encodeEvent(
     form.as === 'metadata'
       ? partial(parsed)
       : tableOf(resource, [parsed], { resourceVersion: String(object.revision) }, table, first);
-  return `${JSON.stringify({ type, object: shown })}\n`;
+  return eventOf(form, type, shown);
+}
+
+/** What ends a watch that cannot go on. */
+export function encodeError(form: Representation, status: Status): Buffer | string {
+  return eventOf(form, 'ERROR', status);
+}
+
+function eventOf({ format }: Representation, type: string, object: object): Buffer | string {
+  if (format !== 'protobuf') return `${JSON.stringify({ type, object })}\n`;
+  return encodeProtobufEvent(type, encodeProtobuf(object as Record<string, unknown>));
 }
 
 function bookmark(form: Representation, resource: Resource, item: WatchItem & { type: 'BOOKMARK' }): object {

@@ -7,8 +7,12 @@ import { constants, createGzip } from 'node:zlib';
 import type { Clock } from '../../../common/core/clock.ts';
 import { assertNever, describeError } from '../../../common/core/errors.ts';
 import type { Logger } from '../../../common/core/log.ts';
+import { isObject } from '../../../common/kube/schema/validate.ts';
 import { contentTypeOf, encodeList, encodeObject, encodeValue, type TableOptions } from '../codec/encode.ts';
 import { negotiate, type Representation } from '../codec/negotiate.ts';
+import { hasProtobuf } from '../codec/protobuf/encode.ts';
+import { protobufType } from '../codec/protobuf/wire.ts';
+import { apiVersionOf, type Resource } from '../resources/resource.ts';
 import { ApiError } from '../status.ts';
 import type { IncludeObject } from '../tables/render.ts';
 import type { Reply } from './api-request.ts';
@@ -47,20 +51,22 @@ export async function respond(out: Outgoing, reply: Exclude<Reply, { kind: 'upgr
 }
 
 async function write(out: Outgoing, reply: Exclude<Reply, { kind: 'upgrade' }>): Promise<void> {
-  const form = (convertible: boolean) => negotiate(out.request.headers.accept, out.query, convertible);
+  const form = (convertible: boolean, { apiVersion, kind }: Named) =>
+    negotiate(out.request.headers.accept, out.query, { convertible, protobuf: hasProtobuf(apiVersion, kind) });
+  const formOf = (resource: Resource) => form(true, { apiVersion: apiVersionOf(resource), kind: resource.kind });
   const table = (): TableOptions => ({ include: includeOf(out.query), now: out.clock.wall() });
   switch (reply.kind) {
     case 'object': {
-      const f = form(true);
+      const f = formOf(reply.resource);
       return sendText(out, reply.code, contentTypeOf(f), encodeObject(f, reply.resource, reply.json, table()));
     }
     case 'value': {
       // A refusal is told also to those who asked for a table, or for something that is not served.
-      const f = reply.code >= 400 ? plainForm(out) : form(false);
+      const f = reply.code >= 400 ? plainForm(out) : form(false, nameOf(reply.value));
       return sendText(out, reply.code, contentTypeOf(f), encodeValue(f, reply.value));
     }
     case 'list': {
-      const f = form(true);
+      const f = formOf(reply.resource);
       return sendPieces(out, contentTypeOf(f), encodeList(f, reply.resource, reply.items, reply.metadata, table()));
     }
     case 'text':
@@ -69,15 +75,30 @@ async function write(out: Outgoing, reply: Exclude<Reply, { kind: 'upgrade' }>):
       head(out, 200, reply.contentType, {});
       return pipeline(Readable.from(reply.chunks), out.response as NodeJS.WritableStream);
     case 'watch':
-      return sendWatch(out, form(true), reply, table());
+      return sendWatch(out, formOf(reply.resource), reply, table());
     default:
       return assertNever(reply);
   }
 }
 
+interface Named {
+  readonly apiVersion: string;
+  readonly kind: string;
+}
+
+function nameOf(value: unknown): Named {
+  if (!isObject(value)) return { apiVersion: '', kind: '' };
+  return { apiVersion: String(value['apiVersion']), kind: String(value['kind']) };
+}
+
 function plainForm({ request }: Outgoing): Representation {
-  const yaml = /^application\/yaml\b/.test(request.headers.accept ?? '');
-  return { format: yaml ? 'yaml' : 'json', as: 'object', pretty: false };
+  const first = mediaTypeOf(request.headers.accept ?? '');
+  const format = first === protobufType ? 'protobuf' : first === 'application/yaml' ? 'yaml' : 'json';
+  return { format, as: 'object', pretty: false };
+}
+
+function mediaTypeOf(accept: string): string {
+  return accept.split(/[,;]/, 1)[0]!.trim().toLowerCase();
 }
 
 function includeOf(query: URLSearchParams): IncludeObject {
@@ -101,13 +122,18 @@ function head(
 }
 
 function sendText(out: Outgoing, code: number, contentType: string, text: string | Buffer): Promise<void> | void {
-  if (text.length >= compressFrom && wantsGzip(out)) return sendPieces(out, contentType, [text.toString()], code);
+  if (text.length >= compressFrom && wantsGzip(out)) return sendPieces(out, contentType, [text], code);
   const bytes = typeof text === 'string' ? Buffer.from(text) : text;
   head(out, code, contentType, { 'content-length': String(bytes.length) });
   out.response.end(out.request.method === 'HEAD' ? '' : bytes);
 }
 
-async function sendPieces(out: Outgoing, contentType: string, pieces: Iterable<string>, code = 200): Promise<void> {
+async function sendPieces(
+  out: Outgoing,
+  contentType: string,
+  pieces: Iterable<string | Buffer>,
+  code = 200,
+): Promise<void> {
   const blocks = Readable.from(inBlocks(pieces), { objectMode: true, highWaterMark: 2 });
   if (!wantsGzip(out)) {
     head(out, code, contentType, {});
@@ -117,9 +143,13 @@ async function sendPieces(out: Outgoing, contentType: string, pieces: Iterable<s
   return pipeline(blocks, createGzip({ level: constants.Z_BEST_SPEED }), out.response as NodeJS.WritableStream);
 }
 
-function* inBlocks(pieces: Iterable<string>): Generator<Buffer> {
+function* inBlocks(pieces: Iterable<string | Buffer>): Generator<Buffer> {
   let block = '';
   for (const piece of pieces) {
+    if (typeof piece !== 'string') {
+      yield piece;
+      continue;
+    }
     block += piece;
     if (block.length < pieceSize) continue;
     yield Buffer.from(block);
@@ -139,7 +169,7 @@ async function sendWatch(
   table: TableOptions,
 ): Promise<void> {
   const { response, clock, limits, log } = out;
-  head(out, 200, form.format === 'yaml' ? 'application/yaml;stream=watch' : 'application/json;stream=watch', {});
+  head(out, 200, `${contentTypeOf(form)};stream=watch`, {});
   const sink = {
     write: (bytes: Buffer | string) => (response as NodeJS.WritableStream).write(bytes),
     end: () => void response.end(),

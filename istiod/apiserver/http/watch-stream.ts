@@ -3,10 +3,10 @@
 import { millis } from '../../../common/core/brand.ts';
 import type { Clock, Timer } from '../../../common/core/clock.ts';
 import { describeError } from '../../../common/core/errors.ts';
-import { encodeEvent, type TableOptions } from '../codec/encode.ts';
+import { encodeError, encodeEvent, type TableOptions } from '../codec/encode.ts';
 import type { Representation } from '../codec/negotiate.ts';
 import type { Resource } from '../resources/resource.ts';
-import { ApiError, internalError, type Status } from '../status.ts';
+import { ApiError, internalError } from '../status.ts';
 import type { Watch, WatchItem } from './api-request.ts';
 
 /** Where events go: a response, or what a test reads. */
@@ -79,7 +79,7 @@ export function streamWatch(options: WatchStreamOptions): () => void {
     } catch (e) {
       const error = e instanceof ApiError ? e : internalError();
       if (!(e instanceof ApiError)) options.onError(describeError(e));
-      sink.write(`${JSON.stringify(errorEvent(error.status))}\n`);
+      sink.write(encodeError(form, error.status));
       finish();
     }
   };
@@ -104,8 +104,4 @@ export function streamWatch(options: WatchStreamOptions): () => void {
   watch.onMore = pump;
   pump();
   return close;
-}
-
-function errorEvent(status: Status): object {
-  return { type: 'ERROR', object: status };
 }

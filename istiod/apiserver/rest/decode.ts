@@ -1,7 +1,8 @@
-/** Bodies to values: JSON and YAML; protobuf where the kind's numbers are known (codec/protobuf). */
+/** Bodies to values: JSON and YAML; protobuf of built-in kinds (codec/protobuf). */
 import { parseDocument } from 'yaml';
 import { describeError } from '../../../common/core/errors.ts';
-import { decodeProtobuf, protobufType } from '../codec/protobuf/decode.ts';
+import { decodeProtobuf } from '../codec/protobuf/decode.ts';
+import { protobufType } from '../codec/protobuf/wire.ts';
 import { badRequest, unsupportedMediaType } from '../status.ts';
 
 /** Objects nest some 30 deep; what goes deeper is meant to exhaust a stack. */

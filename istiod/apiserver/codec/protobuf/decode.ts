@@ -1,33 +1,27 @@
 /** `application/vnd.kubernetes.protobuf` to values as JSON would have them. */
 import protobuf from 'protobufjs/minimal.js';
 import { assertNever, describeError } from '../../../../common/core/errors.ts';
-import { badRequest, unsupportedMediaType } from '../../status.ts';
-import type { Field, FieldType, Message } from './message.ts';
-import { messages } from './messages.ts';
+import type { Field, Message, Scalar, ShapeType } from '../../shapes/notation.ts';
+import { findShape } from '../../shapes/shapes.ts';
+import { ApiError, badRequest, unsupportedMediaType } from '../../status.ts';
+import { magic, protobufType, wireTypes } from './wire.ts';
 
-export const protobufType = 'application/vnd.kubernetes.protobuf';
-
-/** Before the envelope. */
-const magic = Buffer.from('k8s\0');
 const depthLimit = 64;
+const { varint, fixed64, delimited, fixed32 } = wireTypes;
 
-/** Wire types. */
-const [varint, delimited] = [0, 2];
-
-/** ApiError 400, and 415 for a kind whose numbers are not known here. */
+/** ApiError 400, and 415 for a kind that is not built in. */
 export function decodeProtobuf(body: Buffer): unknown {
   if (!body.subarray(0, magic.length).equals(magic)) throw badRequest('the body has no protobuf envelope');
   try {
     const { apiVersion, kind, raw } = readEnvelope(body.subarray(magic.length));
-    const of = messages.get(`${apiVersion} ${kind}`);
-    if (of === undefined)
+    const shape = findShape(apiVersion, kind);
+    if (shape === undefined)
       throw unsupportedMediaType(`${protobufType} of ${kind} in ${apiVersion}`, ['application/json']);
-    return { apiVersion, kind, ...readMessage(new protobuf.Reader(raw), raw.length, of, 0) };
+    return { apiVersion, kind, ...readMessage(new protobuf.Reader(raw), raw.length, shape, 0) };
   } catch (e) {
-    if (e instanceof RangeError || e instanceof TypeError || e instanceof SyntaxError) {
-      throw badRequest(`the body is not protobuf of its kind: ${describeError(e)}`);
-    }
-    throw e;
+    // protobufjs throws plain errors at malformed bytes.
+    if (e instanceof ApiError || !(e instanceof Error)) throw e;
+    throw badRequest(`the body is not protobuf of its kind: ${describeError(e)}`);
   }
 }
 
@@ -43,31 +37,60 @@ function readEnvelope(bytes: Buffer): { readonly apiVersion: string; readonly ki
         const inner = reader.uint32();
         if (inner === (1 << 3) + delimited) envelope.apiVersion = reader.string();
         else if (inner === (2 << 3) + delimited) envelope.kind = reader.string();
-        else reader.skipType(inner & 7);
+        else skip(reader, inner & 7);
       }
     } else if (tag === (2 << 3) + delimited) envelope.raw = reader.bytes();
-    else reader.skipType(tag & 7);
+    else skip(reader, tag & 7);
   }
   return envelope;
 }
 
-function readMessage(
+/** Fields by number, which every message of a body asks for. */
+const byNumber = new WeakMap<Message, ReadonlyMap<number, Field>>();
+
+function fieldsOf(message: Message): ReadonlyMap<number, Field> {
+  let fields = byNumber.get(message);
+  if (fields === undefined) {
+    fields = new Map(message.fields.map((f) => [f.number, f]));
+    byNumber.set(message, fields);
+  }
+  return fields;
+}
+
+function readMessage(reader: protobuf.Reader, end: number, message: Message, depth: number): Record<string, unknown> {
+  const result = new Map<string, unknown>();
+  readInto(result, reader, end, message, depth);
+  return Object.fromEntries(result);
+}
+
+function readInto(
+  result: Map<string, unknown>,
   reader: protobuf.Reader,
   end: number,
-  { fields }: Message,
+  message: Message,
   depth: number,
-): Record<string, unknown> {
+): void {
   if (depth > depthLimit) throw new RangeError(`nests deeper than ${depthLimit} levels`);
   if (end > reader.len) throw new RangeError('ends in the middle');
-  const result = new Map<string, unknown>();
+  const fields = fieldsOf(message);
   while (reader.pos < end) {
     const tag = reader.uint32();
     const field = fields.get(tag >>> 3);
     // Of a newer client: the same as an unknown field of JSON that is dropped.
-    if (field === undefined) reader.skipType(tag & 7);
+    if (field === undefined) skip(reader, tag & 7);
     else readField(reader, tag & 7, field, result, depth);
   }
-  return Object.fromEntries(result);
+  if (reader.pos !== end) throw new RangeError('a field is longer than its message');
+  for (const { name, type, pointer, required } of message.fields) {
+    if (required && !pointer && type.kind === 'scalar' && !result.has(name)) fillZero(result, name, type.scalar);
+  }
+}
+
+/** Fields that JSON always has are sent as nothing by clients that leave out zeros. */
+function fillZero(result: Map<string, unknown>, name: string, scalar: Scalar): void {
+  if (scalar === 'string') result.set(name, '');
+  else if (scalar === 'int' || scalar === 'double') result.set(name, 0);
+  else if (scalar === 'bool') result.set(name, false);
 }
 
 function readField(
@@ -77,23 +100,27 @@ function readField(
   into: Map<string, unknown>,
   depth: number,
 ): void {
-  const { name, type, pointer } = field;
-  if (typeof type === 'object' && 'list' in type) {
+  const { name, type, pointer, required } = field;
+  if (name === '' && type.kind === 'message') {
+    expect(wire, delimited);
+    readInto(into, reader, reader.uint32() + reader.pos, type.message, depth + 1);
+  } else if (type.kind === 'list') {
     const items = (into.get(name) as unknown[] | undefined) ?? [];
     into.set(name, items);
-    items.push(readValue(reader, wire, type.list, depth));
-  } else if (typeof type === 'object' && 'map' in type) {
-    const [key, value] = readEntry(reader, type.map, depth);
+    items.push(readValue(reader, wire, type.of, depth));
+  } else if (type.kind === 'map') {
+    expect(wire, delimited);
+    const [key, value] = readEntry(reader, type.of, depth);
     const entries = (into.get(name) as Record<string, unknown> | undefined) ?? {};
     into.set(name, entries);
     entries[key] = value;
   } else {
     const value = readValue(reader, wire, type, depth);
-    if (pointer || !isZero(value)) into.set(name, value);
+    if (value !== null && (pointer || required || !isZero(value))) into.set(name, value);
   }
 }
 
-function readEntry(reader: protobuf.Reader, type: FieldType, depth: number): readonly [string, unknown] {
+function readEntry(reader: protobuf.Reader, type: ShapeType, depth: number): readonly [string, unknown] {
   const end = reader.uint32() + reader.pos;
   let key = '';
   let value: unknown;
@@ -101,71 +128,84 @@ function readEntry(reader: protobuf.Reader, type: FieldType, depth: number): rea
     const tag = reader.uint32();
     if (tag >>> 3 === 1) key = reader.string();
     else if (tag >>> 3 === 2) value = readValue(reader, tag & 7, type, depth);
-    else reader.skipType(tag & 7);
+    else skip(reader, tag & 7);
   }
   if (key === '__proto__') throw new RangeError('no field can have the name "__proto__"');
-  return [key, value ?? (type === 'string' || type === 'bytes' ? '' : null)];
+  const isText = type.kind === 'scalar' && (type.scalar === 'string' || type.scalar === 'bytes');
+  return [key, value ?? (isText ? '' : null)];
 }
 
 function isZero(value: unknown): boolean {
-  if (value === null || value === undefined || value === '' || value === 0 || value === false) return true;
-  return typeof value === 'object' && Object.keys(value).length === 0;
+  if (value === '' || value === 0 || value === false) return true;
+  return typeof value === 'object' && Object.keys(value as object).length === 0;
 }
 
-function readValue(reader: protobuf.Reader, wire: number, type: FieldType, depth: number): unknown {
-  if (typeof type === 'object') {
-    if (!('kind' in type)) throw new TypeError('a list or map inside of a list or map');
-    expect(wire, delimited);
-    return readMessage(reader, reader.uint32() + reader.pos, type, depth + 1);
-  }
-  switch (type) {
-    case 'string':
+function readValue(reader: protobuf.Reader, wire: number, type: ShapeType, depth: number): unknown {
+  switch (type.kind) {
+    case 'scalar':
+      return readScalar(reader, wire, type.scalar, depth);
+    case 'message':
       expect(wire, delimited);
-      return reader.string();
-    case 'bytes':
-      expect(wire, delimited);
-      return Buffer.from(reader.bytes()).toString('base64');
-    case 'bool':
-      expect(wire, varint);
-      return reader.bool();
-    case 'int':
-      expect(wire, varint);
-      return Number(reader.int64());
-    case 'double':
-      expect(wire, 1);
-      return reader.double();
-    case 'quantity':
-      return readNested(reader, wire, depth, quantity)['string'] ?? '0';
-    case 'json': {
-      const raw = readNested(reader, wire, depth, json)['raw'];
-      return raw === undefined ? null : JSON.parse(Buffer.from(raw as string, 'base64').toString('utf8'));
-    }
-    case 'int-or-string': {
-      const v = readNested(reader, wire, depth, intOrString);
-      return v['type'] === 1 ? (v['string'] ?? '') : (v['int'] ?? 0);
-    }
-    case 'time':
-    case 'microtime':
-      return timeOf(readNested(reader, wire, depth, time), type === 'microtime' ? 6 : 0);
+      return readMessage(reader, reader.uint32() + reader.pos, type.message, depth + 1);
+    case 'list':
+    case 'map':
+      throw new TypeError('a list or map inside of a list or map');
     default:
       return assertNever(type);
   }
 }
 
-const nested = (fields: Readonly<Record<number, Field>>): Message => ({
-  kind: 'message',
-  fields: new Map(Object.entries(fields).map(([k, v]) => [Number(k), v])),
-});
-const kept = (name: string, type: FieldType): Field => ({ name, type, pointer: true });
-const quantity = nested({ 1: kept('string', 'string') });
-const json = nested({ 1: kept('raw', 'bytes') });
-const intOrString = nested({ 1: kept('type', 'int'), 2: kept('int', 'int'), 3: kept('string', 'string') });
-const time = nested({ 1: kept('seconds', 'int'), 2: kept('nanos', 'int') });
-
-function readNested(reader: protobuf.Reader, wire: number, depth: number, of: Message): Record<string, unknown> {
-  expect(wire, delimited);
-  return readMessage(reader, reader.uint32() + reader.pos, of, depth + 1);
+function readScalar(reader: protobuf.Reader, wire: number, scalar: Scalar, depth: number): unknown {
+  expect(wire, scalar === 'bool' || scalar === 'int' ? varint : scalar === 'double' ? fixed64 : delimited);
+  const nested = (of: Message) => readMessage(reader, reader.uint32() + reader.pos, of, depth + 1);
+  switch (scalar) {
+    case 'string':
+      return reader.string();
+    case 'bytes':
+      return Buffer.from(reader.bytes()).toString('base64');
+    case 'bool':
+      return reader.bool();
+    case 'int':
+      return Number(reader.int64());
+    case 'double':
+      return reader.double();
+    case 'quantity':
+      return nested(quantity)['string'] ?? '0';
+    case 'json': {
+      const raw = nested(json)['raw'];
+      return raw === undefined ? null : JSON.parse(Buffer.from(raw as string, 'base64').toString('utf8'));
+    }
+    case 'intstr': {
+      const v = nested(intOrString);
+      return v['type'] === 1 ? (v['string'] ?? '') : (v['int'] ?? 0);
+    }
+    case 'strings':
+      return nested(strings)['items'] ?? [];
+    case 'time':
+    case 'microtime':
+      return timeOf(nested(time), scalar === 'microtime' ? 6 : 0);
+    default:
+      return assertNever(scalar);
+  }
 }
+
+const kept = (number: number, name: string, scalar: Scalar): Field => ({
+  number,
+  name,
+  type: { kind: 'scalar', scalar },
+  pointer: true,
+  required: false,
+  words: new Set(),
+});
+const wrapper = (name: string, ...fields: readonly Field[]): Message => ({ name, atomic: false, fields });
+const quantity = wrapper('Quantity', kept(1, 'string', 'string'));
+const json = wrapper('RawExtension', kept(1, 'raw', 'bytes'));
+const intOrString = wrapper('IntOrString', kept(1, 'type', 'int'), kept(2, 'int', 'int'), kept(3, 'string', 'string'));
+const time = wrapper('Time', kept(1, 'seconds', 'int'), kept(2, 'nanos', 'int'));
+const strings = wrapper('Strings', {
+  ...kept(1, 'items', 'string'),
+  type: { kind: 'list', of: { kind: 'scalar', scalar: 'string' } },
+});
 
 /** null for Go's zero time, which is sent as no field at all. */
 function timeOf({ seconds, nanos = 0 }: Record<string, unknown>, digits: number): string | null {
@@ -173,6 +213,13 @@ function timeOf({ seconds, nanos = 0 }: Record<string, unknown>, digits: number)
   const whole = new Date((seconds as number) * 1000).toISOString().slice(0, 19);
   const fraction = String(nanos).padStart(9, '0').slice(0, digits);
   return digits === 0 ? `${whole}Z` : `${whole}.${fraction}Z`;
+}
+
+/** Groups (3 and 4) are not of this format, and could nest without end. */
+function skip(reader: protobuf.Reader, wire: number): void {
+  if (wire !== varint && wire !== fixed64 && wire !== delimited && wire !== fixed32)
+    throw new TypeError(`wire type ${wire}`);
+  reader.skipType(wire);
 }
 
 function expect(found: number, wanted: number): void {
