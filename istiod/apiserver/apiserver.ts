@@ -75,6 +75,7 @@ export async function startApiServer(config: ApiServerConfig, deps: ApiServerDep
     authenticator: firstOf(authenticators),
     authorizer: anyOf(authorizers),
     certificateAuthority: credentials.certificateAuthority,
+    networks: config.networks,
     address: () => (server === undefined ? '' : hostPort(server.addresses[0]!)),
     log: (target) => createLogger(sink, `apiserver::${target}`),
     dataDir,

@@ -9,6 +9,7 @@ import type { Root } from '../ca/root-store.ts';
 import type { AdmissionPlugin } from './admission/admission.ts';
 import type { Authenticator } from './authn/authenticator.ts';
 import type { Authorizer } from './authz/authorizer.ts';
+import type { ClusterNetworks } from './config.ts';
 import type { SubresourceInfo } from './discovery/groups.ts';
 import type { PathHandler } from './discovery/paths.ts';
 import type { Registry } from './resources/registry.ts';
@@ -33,6 +34,7 @@ export interface Core {
   readonly log: (target: string) => Logger;
   /** Absolute; a part keeps what must survive a restart, and is no object, in a folder of its own in it. */
   readonly dataDir: string;
+  readonly networks: ClusterNetworks;
 }
 
 export interface Part {

@@ -1,19 +1,36 @@
 /** The controllers that a cluster has, on one view of the objects, as a part of the API server. */
 import type { Part, PartMaker } from '../part.ts';
+import { accountsController } from './accounts/controller.ts';
 import { garbageCollector } from './garbage/controller.ts';
 import { namespaceAdmission } from './namespaces/admission.ts';
 import { namespaceController } from './namespaces/controller.ts';
 import { finalizeEndpoint } from './namespaces/finalize.ts';
+import { podCidrController } from './nodes/pod-cidrs.ts';
+import { bindingEndpoint } from './pods/binding.ts';
+import { disruptionController } from './pods/disruption-controller.ts';
+import { evictionEndpoint } from './pods/eviction.ts';
+import { AddressRange } from './runtime/address-range.ts';
 import { Cluster } from './runtime/cluster.ts';
+import { serviceAllocation } from './services/allocation.ts';
 
-const controllers: readonly ((cluster: Cluster) => void)[] = [namespaceController, garbageCollector];
+const controllers: readonly ((cluster: Cluster) => void)[] = [
+  namespaceController,
+  garbageCollector,
+  disruptionController,
+];
 
-export const controllersPart: PartMaker = ({ rest, registry, clock, log }): Part => {
+export const controllersPart: PartMaker = ({ rest, registry, clock, log, certificateAuthority, networks }): Part => {
   const cluster = new Cluster({ rest, registry, clock, log });
   for (const add of controllers) add(cluster);
+  accountsController(cluster, certificateAuthority.pem);
+  podCidrController(
+    cluster,
+    networks.pods.map((cidr) => new AddressRange(cidr)),
+  );
+  const serviceRanges = networks.services.map((cidr) => new AddressRange(cidr));
   return {
-    admission: [namespaceAdmission(cluster.namespaces)],
-    endpoints: [finalizeEndpoint(rest)],
+    admission: [namespaceAdmission(cluster.namespaces), serviceAllocation(cluster, serviceRanges)],
+    endpoints: [finalizeEndpoint(rest), bindingEndpoint(rest), evictionEndpoint(cluster)],
     async start(signal) {
       cluster.start(signal);
     },

@@ -53,7 +53,8 @@ const kept = [
 export function beforeUpdate(resource: Resource, object: ApiObject, old: ApiObject, subresource: string): void {
   keep(object.metadata, old.metadata, kept);
   delete object.metadata.selfLink;
-  if (resource.hasStatus) copyField(object, old, 'status');
+  // A subresource of a kind's own (a binding) is the server's to write, with what it says in the status.
+  if (resource.hasStatus && subresource === '') copyField(object, old, 'status');
   resource.strategy.prepareUpdate?.(object, old, subresource);
   if (resource.hasGeneration && !isDeepStrictEqual(contentOf(object), contentOf(old))) {
     object.metadata.generation = (old.metadata.generation ?? 0) + 1;

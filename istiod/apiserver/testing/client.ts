@@ -9,6 +9,7 @@ import { parseListenAddress } from '../../../common/config/listen-address.ts';
 import { systemClock } from '../../../common/core/clock.ts';
 import { LogLevels } from '../../../common/core/log.ts';
 import { type ApiServer, startApiServer } from '../apiserver.ts';
+import { defaultNetworks } from '../config.ts';
 
 export interface Answer {
   readonly code: number;
@@ -128,7 +129,7 @@ export interface TestServer extends AsyncDisposable {
 export async function startTestServer(dataDir?: string): Promise<TestServer> {
   const dir = dataDir ?? (await mkdtemp(join(tmpdir(), 'aquifer-api-')));
   const server = await startApiServer(
-    { dataDir: dir, listen: [parseListenAddress('127.0.0.1:0')!] },
+    { dataDir: dir, listen: [parseListenAddress('127.0.0.1:0')!], networks: defaultNetworks },
     { clock: systemClock, sink: { levels: new LogLevels('off'), format: 'plain', write: () => undefined } },
   );
   const client = new TestClient(await readKubeconfig(server.kubeconfig));

@@ -17,6 +17,7 @@ import { daemonSetKind, jobKind, replicaSetKind, statefulSetKind } from '../../.
 import type { Kind, KubeObject } from '../../../../common/kube/types.ts';
 import type { Registry } from '../../resources/registry.ts';
 import type { Rest } from '../../rest/rest.ts';
+import type { PodDisruptionBudget } from '../pods/disruption.ts';
 import type { DaemonSet, Job, ReplicaSet, StatefulSet } from '../types.ts';
 import { Collection, type CollectionOptions } from './collection.ts';
 import { EventRecorder } from './events.ts';
@@ -24,6 +25,14 @@ import { Feeds } from './feed.ts';
 import { slimPod } from './slim.ts';
 import { WorkQueue, type WorkQueueOptions } from './work-queue.ts';
 import { Writer } from './writer.ts';
+
+export const budgetKind: Kind<PodDisruptionBudget> = {
+  group: 'policy',
+  version: 'v1',
+  kind: 'PodDisruptionBudget',
+  plural: 'poddisruptionbudgets',
+  namespaced: true,
+};
 
 export interface ClusterOptions {
   readonly rest: Rest;
@@ -55,6 +64,8 @@ export class Cluster {
   readonly daemonSets: Collection<DaemonSet>;
   readonly statefulSets: Collection<StatefulSet>;
   readonly jobs: Collection<Job>;
+  readonly budgets: Collection<PodDisruptionBudget>;
+  readonly budgetsOf: (namespace: string) => readonly PodDisruptionBudget[];
   /** By the uid of the controller among their owners. */
   readonly podsOfOwner: (uid: string) => readonly Pod[];
   readonly podsOfNode: (name: string) => readonly Pod[];
@@ -77,6 +88,8 @@ export class Cluster {
     this.daemonSets = this.collection(daemonSetKind as Kind<DaemonSet>);
     this.statefulSets = this.collection(statefulSetKind as Kind<StatefulSet>);
     this.jobs = this.collection(jobKind as Kind<Job>);
+    this.budgets = this.collection(budgetKind);
+    this.budgetsOf = this.budgets.index((b) => [b.metadata.namespace ?? '']);
     this.podsOfOwner = this.pods.index((p) => controllerOf(p) ?? []);
     this.podsOfNode = this.pods.index((p) => (p.spec.nodeName ? [p.spec.nodeName] : []));
     this.podsOfNamespace = this.pods.index((p) => [p.metadata.namespace ?? '']);
