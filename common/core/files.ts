@@ -1,6 +1,8 @@
 /** Files whose absence is no error, and writes that survive a power cut. Other errors of the system pass through. */
+import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { open, readdir, readFile, unlink } from 'node:fs/promises';
+import { link, open, readdir, readFile, unlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 
 /** Whether it is an error of the system with this code, such as `ENOENT`. */
 export function isCode(e: unknown, code: string): boolean {
@@ -16,6 +18,31 @@ export async function writeDurably(path: string, text: string): Promise<void> {
   } finally {
     await file.close();
   }
+}
+
+/**
+ * Gives a new file its name only when it is whole and on the disk; an existing one is never replaced. False: the name was
+ * taken. The entry itself survives a power cut after {@link syncFolder}.
+ */
+export async function createDurably(path: string, text: string): Promise<boolean> {
+  const temporary = `${path}.${randomBytes(8).toString('hex')}.tmp`;
+  let created = false;
+  try {
+    await writeDurably(temporary, text);
+    await link(temporary, path);
+    created = true;
+  } catch (e) {
+    // Another process was quicker, and may have tidied our file away: there is one file, and it is theirs.
+    if (!isCode(e, 'EEXIST') && !isCode(e, 'ENOENT')) throw e;
+  } finally {
+    await unlinkIfPresent(temporary);
+  }
+  // Of processes that ended while they wrote a first one, which nothing has used.
+  for (const name of await readdir(dirname(path))) {
+    if (name.startsWith(`${basename(path)}.`) && name.endsWith('.tmp'))
+      await unlinkIfPresent(join(dirname(path), name));
+  }
+  return created;
 }
 
 /** Makes a new directory entry survive a power cut. */

@@ -30,6 +30,7 @@ import type { Resource } from './resources/resource.ts';
 import { createEndpoints } from './rest/endpoints.ts';
 import { Rest } from './rest/rest.ts';
 import { scalePart } from './rest/scale.ts';
+import { serviceAccountsPart } from './service-accounts/part.ts';
 import { openSqliteJournal } from './storage/sqlite-journal.ts';
 import { openStore } from './storage/store.ts';
 
@@ -47,7 +48,7 @@ export interface ApiServer {
 }
 
 /** In this order they mutate and validate. */
-const partMakers: readonly PartMaker[] = [scalePart, controllersPart, firstNamespaces];
+const partMakers: readonly PartMaker[] = [scalePart, serviceAccountsPart, controllersPart, firstNamespaces];
 
 export const kubeconfigFile = 'kubeconfig';
 

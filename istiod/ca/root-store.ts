@@ -3,11 +3,11 @@
  * linked to its name, so that it is whole or not there, and an existing one is never replaced.
  */
 import { createPrivateKey, createPublicKey, KeyObject, randomBytes, webcrypto } from 'node:crypto';
-import { link, mkdir, readdir } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Clock } from '../../common/core/clock.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
-import { isCode, readIfPresent, syncFolder, unlinkIfPresent, writeDurably } from '../../common/core/files.ts';
+import { createDurably, readIfPresent, syncFolder } from '../../common/core/files.ts';
 import type { Logger } from '../../common/core/log.ts';
 import {
   BasicConstraintsExtension,
@@ -64,26 +64,9 @@ async function createRoot(path: string, { dataDir, trustDomain, clock, log, publ
   }
   const made = await makeRoot(trustDomain, clock);
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
-  const temporary = `${path}.${randomBytes(8).toString('hex')}.tmp`;
-  try {
-    await writeDurably(temporary, made);
-    await link(temporary, path);
+  if (await createDurably(path, made))
     log.info('made a new root: nothing signed by another one is trusted', { file: path });
-  } catch (e) {
-    // Another istiod was quicker, and may have tidied our file away: there is one root, and it is theirs.
-    if (!isCode(e, 'EEXIST') && !isCode(e, 'ENOENT')) throw e;
-  } finally {
-    await unlinkIfPresent(temporary);
-  }
-  await dropTemporaries(dataDir);
   return (await readIfPresent(path)) ?? '';
-}
-
-/** Of processes that ended while they wrote a first root, which nothing has used. */
-async function dropTemporaries(dataDir: string): Promise<void> {
-  for (const name of await readdir(dataDir)) {
-    if (name.startsWith(rootFile) && name.endsWith('.tmp')) await unlinkIfPresent(join(dataDir, name));
-  }
 }
 
 async function makeRoot(trustDomain: string, clock: Clock): Promise<string> {

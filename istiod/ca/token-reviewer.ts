@@ -3,10 +3,11 @@ import { readFile } from 'node:fs/promises';
 import { createLocalJWKSet, type JSONWebKeySet, type JWTPayload, jwtVerify } from 'jose';
 import type { Clock } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
+import { tokenReviewKind } from '../../common/kube/schema/access.ts';
 import { isObject } from '../../common/kube/schema/validate.ts';
+import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
 import { type Caller, Unauthenticated } from '../caller.ts';
 
-/** The API server's TokenReview will be another implementation. */
 export interface TokenReviewer {
   /** Rejects with Unauthenticated, whose message is for the log only. */
   review(token: string): Promise<Caller>;
@@ -41,6 +42,41 @@ export function createJwksReviewer({ file, issuer, clock }: JwksReviewerOptions)
         },
       );
       return callerOf(payload);
+    },
+  };
+}
+
+interface TokenReview extends KubeObject {
+  readonly status?: {
+    readonly authenticated?: boolean;
+    readonly error?: string;
+    readonly audiences?: readonly string[];
+    readonly user?: { readonly username?: string; readonly extra?: Readonly<Record<string, readonly string[]>> };
+  };
+}
+
+/** Asks the API server, which also knows tokens of pods that are gone. One request for each token. */
+export function createApiReviewer(source: Pick<KubeSource, 'create'>): TokenReviewer {
+  return {
+    async review(token) {
+      const spec = { token, audiences: [audience] };
+      const question = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', metadata: { name: '' }, spec };
+      const { status = {} } = await source
+        .create(tokenReviewKind as Kind<TokenReview>, question)
+        .catch((e: unknown) => {
+          throw new Unauthenticated(`the API server cannot review a token: ${describeError(e)}`);
+        });
+      if (status.authenticated !== true) throw new Unauthenticated(`token refused: ${status.error ?? 'unknown'}`);
+      if (status.audiences?.includes(audience) !== true)
+        throw new Unauthenticated(`the API server does not say that the token is for ${audience}`);
+      const { username = '', extra = {} } = status.user ?? {};
+      const [, namespace, serviceAccount] = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(username) ?? [];
+      if (namespace === undefined || serviceAccount === undefined)
+        throw new Unauthenticated(`token is of ${username}, which is no service account`);
+      const [name] = extra['authentication.kubernetes.io/pod-name'] ?? [];
+      const [uid] = extra['authentication.kubernetes.io/pod-uid'] ?? [];
+      if (name === undefined || uid === undefined) throw new Unauthenticated('token is not bound to a pod');
+      return { namespace, serviceAccount, pod: { name, uid } };
     },
   };
 }
