@@ -1,7 +1,7 @@
 /** tcpdump in the namespace of the bridge: it sees what crosses from one host of the lab to another. */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MeshError } from '../../common/core/errors.ts';
 import { nodeAddress } from '../addresses.ts';
@@ -42,10 +42,11 @@ export async function startCapture(lab: string, paths: LabPaths, labCgroup: stri
     file,
     async stop() {
       const marker = randomUUID();
+      const before = (await stat(file)).size;
       const send = ['bash', '-c', `echo ${marker} > /dev/udp/${nodeAddress(1).v4}/${markerPort}`];
       await run(hostArgv(netnsPath(netnsName(lab, 'cp')), cgroup, send));
-      const deadline = AbortSignal.timeout(5_000);
-      while (!deadline.aborted && !(await readFile(file)).includes(marker)) {
+      const deadline = AbortSignal.timeout(30_000);
+      while (!deadline.aborted && !(await bytesFrom(file, before)).includes(marker)) {
         await pause(10);
       }
       child.kill('SIGINT');
@@ -53,4 +54,16 @@ export async function startCapture(lab: string, paths: LabPaths, labCgroup: stri
       if (deadline.aborted) throw new MeshError('KERNEL', `tcpdump has not written all packets to ${file}`);
     },
   };
+}
+
+/** Captures can be larger than what one would read again and again. */
+async function bytesFrom(path: string, position: number): Promise<Buffer> {
+  const file = await open(path, 'r');
+  try {
+    const bytes = Buffer.alloc((await file.stat()).size - position);
+    await file.read(bytes, 0, bytes.length, position);
+    return bytes;
+  } finally {
+    await file.close();
+  }
 }

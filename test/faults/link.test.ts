@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { until } from '../../common/testing/until.ts';
 import type { HostName } from '../../lab/index.ts';
-import { type Stream, serverPort, World } from '../e2e/world.ts';
+import { deployment, type Stream, serverPort, World } from '../e2e/world.ts';
 import { longOr, skipUnless } from '../harness/require.ts';
 import { lose, lost, restore } from './packet-loss.ts';
 import { socketsOf } from './sockets.ts';
@@ -26,6 +26,7 @@ const losses = [
 const timesLonger = longOr(1, 4);
 const halfOpen = longOr(300, 5_000);
 const streams = 200;
+const churns = longOr(3, 50);
 
 describe('faults of the link', {
   skip: skipUnless('ebpf', 'program:ip', 'program:nft', 'program:tcpdump'),
@@ -107,6 +108,33 @@ describe('faults of the link', {
       });
     });
   }
+
+  test(`${churns} times two pods come and go, and calls of others go on`, async () => {
+    const { lab } = world;
+    await watched(world, async (marker) => {
+      const { v4 } = await world.vips();
+      const { v6 } = await world.ips('server');
+      const calls = [
+        await world.loop(await world.ref('client'), v4, 25, marker),
+        await world.loop(await world.ref('near'), v6, 25, marker),
+      ];
+      for (let i = 0; i < churns; i++) {
+        const both = [`churn-${i}-a`, `churn-${i}-b`].map((name, n) => deployment({ name, node: `node-${n + 1}` }));
+        for (const text of both) await lab.apply(text);
+        await lab.waitReady(60_000);
+        await lab.waitEnrolled(60_000);
+        const comers = [`churn-${i}-a`, `churn-${i}-b`];
+        for (const name of comers) assert.equal((await world.burst(await world.ref(name), v4, 3)).ok, 3, name);
+        for (const text of both) await lab.delete(text);
+        const gone = async () => (await lab.pods()).every((pod) => !pod.metadata.name.startsWith(`churn-${i}-`));
+        await until('both are gone', gone, 60_000);
+      }
+      const made = (await Promise.all(calls.map((c) => c.finish()))).flat();
+      assert.ok(made.length > churns * 10, `${made.length} calls`);
+      const failed = made.filter((c) => c.error !== '');
+      assert.deepEqual(failed, []);
+    });
+  });
 
   /** No connection of apps or proxies is open or half closed any more; probes come and go. */
   async function nothingLeft(): Promise<void> {

@@ -221,6 +221,7 @@ async function stall(host: string, port: number, count: number): Promise<void> {
           });
           socket.on('close', () => resolve());
           if (socket.destroyed) resolve();
+          socket.resume();
         }),
     ),
   );
