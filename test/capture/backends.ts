@@ -29,8 +29,10 @@ const leftOut = {
 
 export type Row = { [K in CaptureKind]: keyof (typeof leftOut)[K] }[CaptureKind];
 
-/** A test of a row, skipped with the table's reason where the backend leaves it out. */
+/** A test of a row, where the backend has it: what it never does is no test that could not run. */
 export function rowsOf(kind: CaptureKind): (row: Row, name: string, body: TestFn) => void {
   const out: Readonly<Record<string, string>> = leftOut[kind];
-  return (row, name, body) => void it(name, { skip: out[row] ?? false }, body);
+  return (row, name, body) => {
+    if (out[row] === undefined) void it(name, body);
+  };
 }

@@ -183,7 +183,7 @@ spec: { selector: { app: nobody }, ports: [{ port: 80 }] }
     const container = async (name: string) => (await pod(name)).status?.containerStatuses?.[0];
     await until('two restarts', async () => ((await container('crashing'))?.restartCount ?? 0) >= 2, 60_000);
     assert.match((await lab.logs({ namespace, name: 'crashing' })).trim(), /^started\nstarted/);
-    assert.equal((await lab.kube.get(podKind, { namespace, name: 'ending' }))?.status?.phase, 'Failed');
+    await until('its failure', async () => (await pod('ending')).status?.phase === 'Failed');
     assert.deepEqual((await container('ending'))?.restartCount, 0);
     await until('readiness', async () => (await container('alive'))?.ready === true);
     await sh('alive', 'rm /tmp/ready');
