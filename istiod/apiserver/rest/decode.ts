@@ -4,23 +4,27 @@ import { describeError } from '../../../common/core/errors.ts';
 import { decodeProtobuf } from '../codec/protobuf/decode.ts';
 import { protobufType } from '../codec/protobuf/wire.ts';
 import { badRequest, unsupportedMediaType } from '../status.ts';
+import { duplicateMembers } from './duplicates.ts';
 
 /** Objects nest some 30 deep; what goes deeper is meant to exhaust a stack. */
 const depthLimit = 256;
 
 const bodyTypes = ['application/json', 'application/yaml', protobufType];
 
+/** Hears of each member of JSON that is there twice, as a path; the last one counts. YAML refuses them. */
+export type OnDuplicate = (path: string) => void;
+
 /** ApiError 400, 415. */
-export function decodeBody(contentType: string, body: Buffer): unknown {
+export function decodeBody(contentType: string, body: Buffer, onDuplicate?: OnDuplicate): unknown {
   switch (mediaType(contentType)) {
     case '':
     case 'application/json':
     case 'text/json':
-      return decodeJson(body);
+      return decodeJson(body, onDuplicate);
     case 'application/yaml':
     case 'text/yaml':
     case 'application/x-yaml':
-      return decodeYaml(body);
+      return decodeYaml(body, onDuplicate);
     case protobufType:
       return decodeProtobuf(body);
     default:
@@ -33,8 +37,8 @@ export function mediaType(header: string): string {
   return header.split(';', 1)[0]!.trim().toLowerCase();
 }
 
-export function decodeJson(body: Buffer): unknown {
-  checkDepth(body);
+export function decodeJson(body: Buffer, onDuplicate?: OnDuplicate): unknown {
+  const members = checkDepth(body);
   const text = body.toString('utf8');
   let value: unknown;
   try {
@@ -43,10 +47,13 @@ export function decodeJson(body: Buffer): unknown {
     throw badRequest(`the body is not JSON: ${describeError(e)}`);
   }
   checkNames(text, value);
+  if (onDuplicate !== undefined && members !== countMembers(value)) duplicateMembers(text).forEach(onDuplicate);
   return value;
 }
 
-export function decodeYaml(body: Buffer): unknown {
+export function decodeYaml(body: Buffer, onDuplicate?: OnDuplicate): unknown {
+  // JSON is YAML, and what most clients send as such.
+  if (body[0] === 0x7b) return decodeJson(body, onDuplicate);
   const text = body.toString('utf8');
   let value: unknown;
   try {
@@ -62,9 +69,10 @@ export function decodeYaml(body: Buffer): unknown {
   return value;
 }
 
-/** Counts brackets outside of strings, before anything recurses over the value. */
-function checkDepth(json: Buffer): void {
+/** Counts brackets outside of strings, before anything recurses over the value. Returns the number of colons there. */
+function checkDepth(json: Buffer): number {
   let depth = 0;
+  let colons = 0;
   let inString = false;
   for (let i = 0; i < json.length; i++) {
     const c = json[i];
@@ -75,7 +83,19 @@ function checkDepth(json: Buffer): void {
     else if (c === 0x7b || c === 0x5b) {
       if (++depth > depthLimit) throw badRequest(`the body nests deeper than ${depthLimit} levels`);
     } else if (c === 0x7d || c === 0x5d) depth--;
+    else if (c === 0x3a) colons++;
   }
+  return colons;
+}
+
+function countMembers(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  let members = 0;
+  if (Array.isArray(value)) for (const item of value) members += countMembers(item);
+  else {
+    for (const name in value) members += 1 + countMembers((value as Record<string, unknown>)[name]);
+  }
+  return members;
 }
 
 /** A member `__proto__` would change what every other member means once an object is copied. */

@@ -5,10 +5,10 @@ import { applyConfig } from '../patch/apply/apply.ts';
 import type { Registry } from '../resources/registry.ts';
 import type { Resource } from '../resources/resource.ts';
 import { type ApiError, badRequest, invalid, methodNotAllowed, noSuchPath, notFound, success } from '../status.ts';
-import { decodeBody } from './decode.ts';
-import { acceptConfig, acceptObject } from './incoming.ts';
+import { decodeBody, type OnDuplicate } from './decode.ts';
+import { acceptConfig, acceptObject, reportMistakes } from './incoming.ts';
 import { list, selectionOf, watch } from './listing.ts';
-import { deleteOptions, type WriteOptions, writeOptions } from './options.ts';
+import { deleteOptions, type FieldValidation, type WriteOptions, writeOptions } from './options.ts';
 import { decodePatch, patched } from './patching.ts';
 import type { Rest, WriteContext } from './rest.ts';
 
@@ -62,12 +62,9 @@ async function onObjects({ rest }: EndpointsOptions, request: ResourceApiRequest
       if (resource.namespaced && namespace === '')
         throw badRequest('an object of this resource is created in a namespace');
       const context = contextOf(request, resource);
-      const object = acceptObject(
-        decodeBody(request.headers['content-type'] ?? '', await request.body()),
-        { resource, namespace, name: '' },
-        context.options.fieldValidation,
-        request.warn,
-      );
+      const { fieldValidation } = context.options;
+      const sent = await decoded(request, fieldValidation, decodeBody);
+      const object = acceptObject(sent, { resource, namespace, name: '' }, fieldValidation, request.warn);
       const { json } = await rest.create(context, object);
       return { kind: 'object', code: 201, resource, json };
     }
@@ -117,20 +114,18 @@ interface WriteRequest {
 
 /** PUT and PATCH. */
 async function write({ rest, request, resource, subresource }: WriteRequest): Promise<Reply> {
-  const { info, headers } = request;
+  const { info } = request;
   const namespace = resource.namespaced ? info.namespace : '';
   const context = { ...contextOf(request, resource), subresource };
   const { fieldValidation } = context.options;
   const place = { resource, namespace, name: info.name };
   const accept = (value: unknown): ApiObject => acceptObject(value, place, fieldValidation, request.warn);
-  const body = await request.body();
-  const contentType = headers['content-type'] ?? '';
   if (info.verb === 'update') {
-    const sent = decodeBody(contentType, body);
+    const sent = await decoded(request, fieldValidation, decodeBody);
     const { json } = await rest.update(context, info.name, () => accept(structuredClone(sent)), false);
     return { kind: 'object', code: 200, resource, json };
   }
-  const patch = decodePatch(contentType, body, resource);
+  const patch = await decoded(request, fieldValidation, (type, body, hear) => decodePatch(type, body, resource, hear));
   if (patch.kind === 'apply') return apply({ rest, request, resource, subresource }, patch.object);
   if (request.query.has('force')) throw badOption('force', 'Forbidden', 'may not be specified for non-apply patch');
   const { json } = await rest.update(
@@ -145,6 +140,19 @@ async function write({ rest, request, resource, subresource }: WriteRequest): Pr
     false,
   );
   return { kind: 'object', code: 200, resource, json };
+}
+
+/** The body, its members that are there twice judged. */
+async function decoded<T>(
+  request: ResourceApiRequest,
+  judge: FieldValidation,
+  decode: (contentType: string, body: Buffer, onDuplicate: OnDuplicate) => T,
+): Promise<T> {
+  const duplicates: string[] = [];
+  const hear = (path: string) => void duplicates.push(`duplicate field ${JSON.stringify(path)}`);
+  const value = decode(request.headers['content-type'] ?? '', await request.body(), hear);
+  reportMistakes(duplicates, judge, request.warn);
+  return value;
 }
 
 /** Server-side apply. */

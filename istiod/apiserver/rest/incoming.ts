@@ -60,9 +60,18 @@ function withoutUnknown(value: unknown, place: Place, judge: FieldValidation, wa
   const unknown = pruneUnknown(resource.schema, object).map(
     (path) => `unknown field ${JSON.stringify(formatPath(path))}`,
   );
-  if (unknown.length > 0 && judge === 'Strict') throw badRequest(`strict decoding error: ${unknown.join(', ')}`);
-  if (judge === 'Warn') for (const text of unknown) warn(text);
+  reportMistakes(unknown, judge, warn);
   return object;
+}
+
+/** ApiError 400 where the client wants strictness. */
+export function reportMistakes(
+  mistakes: readonly string[],
+  judge: FieldValidation,
+  warn: (text: string) => void,
+): void {
+  if (mistakes.length > 0 && judge === 'Strict') throw badRequest(`strict decoding error: ${mistakes.join(', ')}`);
+  if (judge === 'Warn') for (const text of mistakes) warn(text);
 }
 
 /** Items that nobody can tell apart cannot be owned one by one. */

@@ -6,7 +6,7 @@ import { applyJsonPatch, PatchError } from '../patch/json-patch.ts';
 import { applyStrategicPatch } from '../patch/strategic.ts';
 import type { Resource } from '../resources/resource.ts';
 import { ApiError, badRequest, unsupportedMediaType } from '../status.ts';
-import { decodeJson, decodeYaml, mediaType } from './decode.ts';
+import { decodeJson, decodeYaml, mediaType, type OnDuplicate } from './decode.ts';
 
 export type Patch =
   | { readonly kind: 'json'; readonly operations: unknown }
@@ -23,7 +23,7 @@ const types = {
 } as const;
 
 /** ApiError 400, 415. Custom resources have no strategic merge patch. */
-export function decodePatch(contentType: string, body: Buffer, resource: Resource): Patch {
+export function decodePatch(contentType: string, body: Buffer, resource: Resource, onDuplicate?: OnDuplicate): Patch {
   const type = mediaType(contentType);
   const offered = Object.keys(types).filter((t) => resource.builtIn || types[t as keyof typeof types] !== 'strategic');
   if (!offered.includes(type)) throw unsupportedMediaType(contentType, offered);
@@ -31,11 +31,11 @@ export function decodePatch(contentType: string, body: Buffer, resource: Resourc
     case 'json':
       return { kind: 'json', operations: decodeJson(body) };
     case 'merge':
-      return { kind: 'merge', patch: objectFrom(decodeJson(body)) };
+      return { kind: 'merge', patch: objectFrom(decodeJson(body, onDuplicate)) };
     case 'strategic':
-      return { kind: 'strategic', patch: objectFrom(decodeJson(body)) };
+      return { kind: 'strategic', patch: objectFrom(decodeJson(body, onDuplicate)) };
     case 'apply':
-      return { kind: 'apply', object: objectFrom(decodeYaml(body)) };
+      return { kind: 'apply', object: objectFrom(decodeYaml(body, onDuplicate)) };
   }
 }
 

@@ -7,7 +7,10 @@ import type { ApiObject } from '../../objects.ts';
 import type { Resource } from '../../resources/resource.ts';
 import { ApiError } from '../../status.ts';
 import { applyConfig, trackUpdate } from './apply.ts';
+import { compare } from './compare.ts';
+import { createdFields } from './created.ts';
 import { difference, type FieldSet, fromFieldsV1, intersection, pathsOf, toFieldsV1, union } from './field-set.ts';
+import { ownable } from './managers.ts';
 import { pathText } from './steps.ts';
 
 const resourceOf = (name: string): Resource => builtInResources.find((r) => r.resource === name)!;
@@ -163,6 +166,34 @@ describe('updates', () => {
     assert.equal(object.metadata.managedFields!.length, 10);
     assert.match(JSON.stringify(fieldsOf(object, 'ancient-changes')), /f:k1".*f:k5"/);
   });
+});
+
+test('a creation is owned as everything that differs from nothing', () => {
+  const podSchema = resourceOf('pods').schema;
+  const name = fc.constantFrom(
+    'metadata',
+    'spec',
+    'containers',
+    'name',
+    'image',
+    'ports',
+    'containerPort',
+    'labels',
+    'x',
+  );
+  const { value: json } = fc.letrec((tie) => ({
+    value: fc.oneof({ maxDepth: 5 }, fc.constantFrom<unknown>('a', 1, null, true), tie('list'), tie('map')),
+    list: fc.array(tie('value'), { maxLength: 3 }),
+    map: fc.dictionary(name, tie('value'), { maxKeys: 4, noNullPrototype: true }),
+  }));
+  fc.assert(
+    fc.property(fc.dictionary(name, json, { noNullPrototype: true }), (fields) => {
+      const object = { ...fields, apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p', labels: fields['labels'] } };
+      const { set } = compare(podSchema, { apiVersion: 'v1', kind: 'Pod', metadata: {} }, object);
+      assert.deepEqual(createdFields(podSchema, object, false), toFieldsV1(ownable(set)));
+    }),
+    { numRuns: 1000 },
+  );
 });
 
 test('kubectl goes over from client-side apply without conflicts with itself', () => {

@@ -7,6 +7,7 @@ import { apiVersionOf, type Resource } from '../../resources/resource.ts';
 import { timestamp } from '../../rest/lifecycle.ts';
 import { applyConflict, type Cause } from '../../status.ts';
 import { appliedFields, compare, type Difference, isSame } from './compare.ts';
+import { createdFields } from './created.ts';
 import {
   difference,
   emptySet,
@@ -44,6 +45,22 @@ export interface Writer {
 /** Writes into `object` who owns what after an update or a creation that made it from `old`. */
 export function trackUpdate(writer: Writer, object: ApiObject, old: ApiObject | undefined): void {
   const { resource, subresource, now } = writer;
+  if (old === undefined && (object.metadata.managedFields ?? []).length === 0) {
+    const { schema, hasStatus } = resource;
+    const fieldsV1 = createdFields(schema, object, hasStatus && subresource === '');
+    object.metadata.managedFields = [
+      {
+        manager: writer.manager,
+        operation: 'Update',
+        apiVersion: apiVersionOf(resource),
+        time: timestamp(now),
+        fieldsType: 'FieldsV1',
+        fieldsV1,
+        ...(subresource === '' ? {} : { subresource }),
+      },
+    ];
+    return;
+  }
   // Of a status alone nobody says who owns the rest.
   const before = subresource === '' ? managersGiven(object, old) : managersOf(old);
   // Whoever took the owners away wants none, until somebody applies.

@@ -103,7 +103,12 @@ export function without(managers: Managers, fields: FieldSet, except: string | u
 }
 
 const serverOwned = ['name', 'namespace', 'creationTimestamp', 'selfLink', 'uid', 'generation', 'managedFields'];
-const serverFields = new Set([...serverOwned, 'resourceVersion', 'deletionTimestamp'].map((f) => `f:${f}`));
+const serverFields: ReadonlySet<string> = new Set([...serverOwned, 'resourceVersion', 'deletionTimestamp']);
+
+/** Of metadata. */
+export function isServerField(name: string): boolean {
+  return serverFields.has(name);
+}
 
 /** Without what nobody owns: the object's header, and what only the server writes. */
 export function ownable(set: FieldSet): FieldSet {
@@ -116,7 +121,7 @@ export function ownable(set: FieldSet): FieldSet {
         step,
         setOf(
           false,
-          [...child.children].filter(([s]) => !serverFields.has(s)),
+          [...child.children].filter(([s]) => !isServerField(s.slice(2))),
         ),
       ]);
   }
