@@ -14,6 +14,7 @@ import { type Authorizer, administrators, anyOf, basicAuthorizer } from './authz
 import type { ApiServerConfig } from './config.ts';
 import { firstNamespaces } from './controllers/namespaces/first-namespaces.ts';
 import { controllersPart } from './controllers/part.ts';
+import { customResources } from './crd/custom-resources.ts';
 import type { SubresourceInfo } from './discovery/groups.ts';
 import { createPaths, type PathHandler } from './discovery/paths.ts';
 import type { ApiRequest, Handler } from './http/api-request.ts';
@@ -48,7 +49,13 @@ export interface ApiServer {
 }
 
 /** In this order they mutate and validate. */
-const partMakers: readonly PartMaker[] = [scalePart, serviceAccountsPart, controllersPart, firstNamespaces];
+const partMakers: readonly PartMaker[] = [
+  scalePart,
+  serviceAccountsPart,
+  controllersPart,
+  firstNamespaces,
+  customResources,
+];
 
 export const kubeconfigFile = 'kubeconfig';
 

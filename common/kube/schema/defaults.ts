@@ -2,7 +2,7 @@
 import type { ObjectSchema, Schema } from './types.ts';
 import { isObject } from './validate.ts';
 
-/** Changes `value` in place. Members that are null count as absent unless the schema is nullable, and are taken away. */
+/** Changes `value` in place. Members that are null count as absent unless the schema is nullable or custom, and are taken away. */
 export function applyDefaults(schema: Schema, value: unknown): void {
   if (schema.type === 'array' && Array.isArray(value)) {
     if (mayHaveDefaults(schema.items)) for (const item of value) applyDefaults(schema.items, item);
@@ -14,9 +14,8 @@ export function applyDefaults(schema: Schema, value: unknown): void {
 function applyToObject(schema: ObjectSchema, value: Record<string, unknown>): void {
   const { properties = {}, additionalProperties } = schema;
   for (const [name, property] of Object.entries(properties)) {
-    const present = Object.hasOwn(value, name);
-    if (present && value[name] === null && !property.nullable) delete value[name];
-    if (property.default !== undefined && (!present || value[name] === undefined)) {
+    if (value[name] === null && countsAsAbsent(property)) delete value[name];
+    if (property.default !== undefined && value[name] === undefined) {
       const { default: fill } = property;
       value[name] = typeof fill === 'object' ? structuredClone(fill) : fill;
     }
@@ -25,9 +24,14 @@ function applyToObject(schema: ObjectSchema, value: Record<string, unknown>): vo
   if (additionalProperties === undefined) return;
   for (const [name, member] of Object.entries(value)) {
     if (Object.hasOwn(properties, name)) continue;
-    if (member === null && !additionalProperties.nullable) delete value[name];
+    if (member === null && countsAsAbsent(additionalProperties)) delete value[name];
     else applyDefaults(additionalProperties, member);
   }
+}
+
+/** A custom resource's null is nothing only where a default takes its place. */
+function countsAsAbsent({ nullable, custom, default: fill }: Schema): boolean {
+  return !nullable && (!custom || fill !== undefined);
 }
 
 /** Scalars have nothing inside to fill or to take away. */

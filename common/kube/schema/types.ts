@@ -4,8 +4,61 @@
  */
 import type { Kind } from '../types.ts';
 
+/** What a value must be besides its structure, as CustomResourceDefinitions write it within `anyOf` and its kin. */
+export interface Rule {
+  /** Only where a rule stands alone: structure has its own. */
+  readonly type?: string;
+  readonly enum?: readonly unknown[];
+  readonly format?: string;
+  readonly pattern?: string;
+  readonly minLength?: number;
+  readonly maxLength?: number;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  /** The bound itself does not fit. */
+  readonly exclusiveMinimum?: boolean;
+  readonly exclusiveMaximum?: boolean;
+  readonly multipleOf?: number;
+  readonly minItems?: number;
+  readonly maxItems?: number;
+  readonly uniqueItems?: boolean;
+  readonly items?: Rule;
+  readonly minProperties?: number;
+  readonly maxProperties?: number;
+  readonly required?: readonly string[];
+  readonly properties?: Readonly<Record<string, Rule>>;
+  readonly additionalProperties?: Rule;
+  readonly allOf?: readonly Rule[];
+  readonly anyOf?: readonly Rule[];
+  readonly oneOf?: readonly Rule[];
+  readonly not?: Rule;
+  readonly custom?: true;
+}
+
+/** An entry of `x-kubernetes-validations`. */
+export interface CelRule {
+  readonly rule: string;
+  readonly message?: string;
+  readonly messageExpression?: string;
+  readonly reason?: 'FieldValueInvalid' | 'FieldValueForbidden' | 'FieldValueRequired' | 'FieldValueDuplicate';
+  readonly fieldPath?: string;
+  readonly optionalOldSelf?: boolean;
+}
+
 interface Common {
   readonly description?: string;
+  readonly title?: string;
+  /**
+   * From a CustomResourceDefinition: null is a mistake where it is not allowed, rather than nothing; formats are checked; patterns
+   * are strangers' and matched in linear time (RE2).
+   */
+  readonly custom?: true;
+  readonly allOf?: readonly Rule[];
+  readonly anyOf?: readonly Rule[];
+  readonly oneOf?: readonly Rule[];
+  readonly not?: Rule;
+  /** Checked by the API server, with CEL; not by `validate`. */
+  readonly 'x-kubernetes-validations'?: readonly CelRule[];
   /** null is a value; elsewhere null means absent, as in the API server. */
   readonly nullable?: true;
   /** What the API server fills in where the field is absent. */
@@ -22,7 +75,11 @@ export interface ObjectSchema extends Common {
   readonly required?: readonly string[];
   /** Map: every key not in `properties` has this schema. */
   readonly additionalProperties?: Schema;
+  readonly minProperties?: number;
   readonly maxProperties?: number;
+  readonly enum?: readonly unknown[];
+  /** It is a whole Kubernetes object; apiVersion, kind and metadata are among the properties. */
+  readonly 'x-kubernetes-embedded-resource'?: true;
   /** Who applies one field of it owns all of it. */
   readonly 'x-kubernetes-map-type'?: 'atomic' | 'granular';
   /** Keys not in `properties` are kept unchecked. */
@@ -36,6 +93,7 @@ export interface ArraySchema extends Common {
   readonly items: Schema;
   readonly minItems?: number;
   readonly maxItems?: number;
+  readonly enum?: readonly unknown[];
   /** Who applies an item owns the item alone (`set`, `map`), or the whole list; `map` where there are keys, else `atomic`. */
   readonly 'x-kubernetes-list-type'?: 'atomic' | 'set' | 'map';
   /** The values of these fields together are unique in the list. */
@@ -46,7 +104,7 @@ export interface ArraySchema extends Common {
 
 export interface StringSchema extends Common {
   readonly type: 'string';
-  /** `date-time`, `byte` and the like: for clients to read, not checked. */
+  /** `date-time`, `byte` and the like: for clients to read; checked where the schema is custom. */
   readonly format?: string;
   readonly enum?: readonly string[];
   readonly pattern?: string;
@@ -59,20 +117,43 @@ export interface StringSchema extends Common {
 export interface NumberSchema extends Common {
   readonly type: 'integer' | 'number';
   readonly format?: string;
+  readonly enum?: readonly unknown[];
   readonly minimum?: number;
   readonly maximum?: number;
+  /** The bound itself does not fit. */
+  readonly exclusiveMinimum?: boolean;
+  readonly exclusiveMaximum?: boolean;
+  readonly multipleOf?: number;
 }
 
 export interface BooleanSchema extends Common {
   readonly type: 'boolean';
+  readonly enum?: readonly unknown[];
 }
 
 export interface IntOrStringSchema extends Common {
   readonly type?: never;
+  readonly enum?: readonly unknown[];
   readonly 'x-kubernetes-int-or-string': true;
+  readonly 'x-kubernetes-preserve-unknown-fields'?: never;
 }
 
-export type Schema = ObjectSchema | ArraySchema | StringSchema | NumberSchema | BooleanSchema | IntOrStringSchema;
+/** Any value at all. */
+export interface AnySchema extends Common {
+  readonly type?: never;
+  readonly enum?: readonly unknown[];
+  readonly 'x-kubernetes-int-or-string'?: never;
+  readonly 'x-kubernetes-preserve-unknown-fields': true;
+}
+
+export type Schema =
+  | ObjectSchema
+  | ArraySchema
+  | StringSchema
+  | NumberSchema
+  | BooleanSchema
+  | IntOrStringSchema
+  | AnySchema;
 
 /** One kind of the table. */
 export interface KindEntry {

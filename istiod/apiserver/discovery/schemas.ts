@@ -79,16 +79,21 @@ function reference(refs: RefPrefix, name: string): object {
   return refs === '#/definitions/' ? { $ref: refs + name } : { allOf: [{ $ref: refs + name }], default: {} };
 }
 
-/** Without the words that are our own. */
+/** Without the words that are our own, wherever they stand. */
 export function toOpenApi(schema: Schema): object {
   const { nullable: _nullable, ...common } = schema as Schema & {
     expects?: string;
     atMostOneOf?: unknown;
     mayRepeat?: boolean;
   };
-  const { expects: _expects, atMostOneOf: _atMostOneOf, mayRepeat: _mayRepeat, ...rest } = common;
-  if (schema.type === undefined)
+  const { expects: _expects, atMostOneOf: _atMostOneOf, mayRepeat: _mayRepeat, custom: _custom, ...rest } = common;
+  for (const word of ['allOf', 'anyOf', 'oneOf', 'not'] as const) {
+    if (rest[word] !== undefined) Object.assign(rest, { [word]: withoutMark(rest[word]) });
+  }
+  if (schema.type === undefined) {
+    if (schema['x-kubernetes-int-or-string'] !== true) return rest;
     return { ...rest, 'x-kubernetes-int-or-string': true, format: 'int-or-string', type: 'string' };
+  }
   if (schema.type === 'array')
     return { ...rest, items: toOpenApi(schema.items), ...listType(schema['x-kubernetes-list-type']) };
   if (schema.type === 'object') return objectToOpenApi(schema, rest);
@@ -107,4 +112,8 @@ function objectToOpenApi({ properties, additionalProperties }: ObjectSchema, res
 
 function listType(type: string | undefined): object {
   return { 'x-kubernetes-list-type': type ?? 'atomic' };
+}
+
+function withoutMark(rules: unknown): unknown {
+  return JSON.parse(JSON.stringify(rules, (name, value) => (name === 'custom' && value === true ? undefined : value)));
 }

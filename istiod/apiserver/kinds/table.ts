@@ -4,6 +4,7 @@ import { accessResources } from './access.ts';
 import { resourcesOf } from './built-in.ts';
 import { clusterResources } from './cluster.ts';
 import { coreResources } from './core.ts';
+import { extensionResources } from './extensions.ts';
 import { workloadResources } from './workloads.ts';
 
 export const builtInResources: readonly Resource[] = [
@@ -11,4 +12,5 @@ export const builtInResources: readonly Resource[] = [
   ...workloadResources,
   ...clusterResources,
   ...accessResources,
+  ...extensionResources,
 ].flatMap(resourcesOf);

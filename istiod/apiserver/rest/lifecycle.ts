@@ -56,7 +56,7 @@ export function beforeUpdate(resource: Resource, object: ApiObject, old: ApiObje
   // A subresource of a kind's own (a binding) is the server's to write, with what it says in the status.
   if (resource.hasStatus && subresource === '') copyField(object, old, 'status');
   resource.strategy.prepareUpdate?.(object, old, subresource);
-  if (resource.hasGeneration && !isDeepStrictEqual(contentOf(object), contentOf(old))) {
+  if (resource.hasGeneration && !isDeepStrictEqual(contentOf(resource, object), contentOf(resource, old))) {
     object.metadata.generation = (old.metadata.generation ?? 0) + 1;
   }
 }
@@ -82,9 +82,10 @@ function setOrDelete<K extends keyof ApiMeta>(metadata: ApiMeta, field: K, value
   else metadata[field] = value;
 }
 
-/** Everything but metadata and status: what generation counts. */
-function contentOf(object: ApiObject): Record<string, unknown> {
-  const { metadata: _metadata, status: _status, apiVersion: _version, kind: _kind, ...content } = object;
+/** Everything but metadata and a status of its own: what generation counts. */
+function contentOf({ hasStatus }: Resource, object: ApiObject): Record<string, unknown> {
+  const { metadata: _metadata, apiVersion: _version, kind: _kind, ...content } = object;
+  if (hasStatus) delete content['status'];
   return content;
 }
 

@@ -1,0 +1,88 @@
+/** A CustomResourceDefinition as the resources that it makes: one a served version. Pure. */
+import type {
+  CustomResourceDefinition,
+  DefinitionVersion,
+  PrinterColumn,
+} from '../../../common/kube/kinds/extension.ts';
+import { applyDefaults } from '../../../common/kube/schema/defaults.ts';
+import { allVerbs, type Column, type Resource } from '../resources/resource.ts';
+import { parseJsonPath } from './json-path.ts';
+import { readRootSchema } from './structural.ts';
+
+/** The definition is valid. */
+export function resourcesOf(definition: CustomResourceDefinition): readonly Resource[] {
+  const { versions } = definition.spec;
+  const storage = versions.find((v) => v.storage)!.name;
+  return versions.filter((v) => v.served).map((version) => resourceOf(definition, version, storage));
+}
+
+function resourceOf({ spec }: CustomResourceDefinition, version: DefinitionVersion, storage: string): Resource {
+  const { group, names, scope } = spec;
+  const namespaced = scope === 'Namespaced';
+  const { schema } = readRootSchema(version.schema?.openAPIV3Schema, '', namespaced);
+  const { status, scale } = version.subresources ?? {};
+  return {
+    group,
+    version: version.name,
+    resource: names.plural,
+    kind: names.kind,
+    listKind: names.listKind ?? `${names.kind}List`,
+    singular: names.singular ?? names.kind.toLowerCase(),
+    shortNames: names.shortNames ?? [],
+    categories: names.categories ?? [],
+    namespaced,
+    verbs: allVerbs,
+    schema: schema.type === 'object' ? schema : { type: 'object' },
+    hasGeneration: true,
+    hasStatus: status !== undefined,
+    scale:
+      scale === undefined
+        ? undefined
+        : {
+            specReplicas: scale.specReplicasPath,
+            statusReplicas: scale.statusReplicasPath,
+            labelSelector: scale.labelSelectorPath,
+          },
+    columns: (version.additionalPrinterColumns ?? []).map(columnOf),
+    selectableFields: (version.selectableFields ?? []).map((f) => f.jsonPath.replace(/^\./, '')),
+    // The status goes at a creation; what it is by default comes back.
+    strategy: { prepareCreate: (object) => applyDefaults(schema, object) },
+    stored: { resource: `${names.plural}.${group}`, apiVersion: `${group}/${storage}` },
+    builtIn: false,
+  };
+}
+
+function columnOf({ name, type, format, description, priority, jsonPath }: PrinterColumn): Column {
+  const path = parseJsonPath(jsonPath);
+  return {
+    name,
+    type,
+    ...(format === undefined ? {} : { format }),
+    description: description ?? `The field ${jsonPath}`,
+    priority: priority ?? 0,
+    value: (object) => cellOf(path(object), type),
+  };
+}
+
+/** What does not have the column's type is not shown; several values are shown as a list. */
+function cellOf(found: readonly unknown[], type: PrinterColumn['type']): string | number | boolean | null {
+  const [first] = found;
+  if (first === undefined || first === null) return null;
+  switch (type) {
+    case 'string':
+      if (found.length > 1) return found.map(text).join(',');
+      return text(first);
+    case 'date':
+      return String(first);
+    case 'boolean':
+      return typeof first === 'boolean' ? first : null;
+    case 'integer':
+      return typeof first === 'number' ? Math.trunc(first) : null;
+    case 'number':
+      return typeof first === 'number' ? first : null;
+  }
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
