@@ -1,6 +1,7 @@
 /** The controllers that a cluster has, on one view of the objects, as a part of the API server. */
 import type { Part, PartMaker } from '../part.ts';
 import { accountsController } from './accounts/controller.ts';
+import { deploymentController } from './deployments/controller.ts';
 import { garbageCollector } from './garbage/controller.ts';
 import { namespaceAdmission } from './namespaces/admission.ts';
 import { namespaceController } from './namespaces/controller.ts';
@@ -9,14 +10,19 @@ import { podCidrController } from './nodes/pod-cidrs.ts';
 import { bindingEndpoint } from './pods/binding.ts';
 import { disruptionController } from './pods/disruption-controller.ts';
 import { evictionEndpoint } from './pods/eviction.ts';
+import { replicaSetController } from './replicas/controller.ts';
 import { AddressRange } from './runtime/address-range.ts';
 import { Cluster } from './runtime/cluster.ts';
+import { scheduler } from './scheduler/controller.ts';
 import { serviceAllocation } from './services/allocation.ts';
 
 const controllers: readonly ((cluster: Cluster) => void)[] = [
   namespaceController,
   garbageCollector,
   disruptionController,
+  replicaSetController,
+  deploymentController,
+  scheduler,
 ];
 
 export const controllersPart: PartMaker = ({ rest, registry, clock, log, certificateAuthority, networks }): Part => {

@@ -69,6 +69,8 @@ export class Cluster {
   /** By the uid of the controller among their owners. */
   readonly podsOfOwner: (uid: string) => readonly Pod[];
   readonly podsOfNode: (name: string) => readonly Pod[];
+  /** Pods of a namespace that nothing controls. */
+  readonly orphanPods: (namespace: string) => readonly Pod[];
   readonly podsOfNamespace: (name: string) => readonly Pod[];
   readonly #log: (target: string) => Logger;
   readonly #queues: WorkQueue[] = [];
@@ -92,6 +94,7 @@ export class Cluster {
     this.budgetsOf = this.budgets.index((b) => [b.metadata.namespace ?? '']);
     this.podsOfOwner = this.pods.index((p) => controllerOf(p) ?? []);
     this.podsOfNode = this.pods.index((p) => (p.spec.nodeName ? [p.spec.nodeName] : []));
+    this.orphanPods = this.pods.index((p) => (controllerOf(p).length > 0 ? [] : [p.metadata.namespace ?? '']));
     this.podsOfNamespace = this.pods.index((p) => [p.metadata.namespace ?? '']);
   }
 

@@ -1,0 +1,121 @@
+/** The scheduler: a node for each pod that has none. */
+import { isDeepStrictEqual } from 'node:util';
+import { type Condition, type Node, type Pod, podKind } from '../../../../common/kube/kinds/core.ts';
+import { timestamp } from '../../rest/lifecycle.ts';
+import { bind } from '../pods/binding.ts';
+import type { Cluster } from '../runtime/cluster.ts';
+import { keyOfObject, splitKey } from '../runtime/collection.ts';
+import { setCondition } from '../runtime/conditions.ts';
+import { isFinished } from '../runtime/pod-state.ts';
+import { isCode, unlessGone } from '../runtime/writer.ts';
+import { NodeLoad } from './load.ts';
+import { place } from './place.ts';
+
+export const schedulerName = 'default-scheduler';
+/** Room that comes free is looked at after so many ms, for all pods that wait together. */
+const settle = 200;
+const retry = '';
+
+export function scheduler(cluster: Cluster): void {
+  const { writer, events, queue } = cluster.desk(schedulerName);
+  const load = new NodeLoad();
+  /** Keys of pods that fit nowhere. */
+  const waiting = new Set<string>();
+
+  const work = queue(
+    async (key) => {
+      if (key === retry) {
+        for (const k of waiting) work.add(k);
+        return;
+      }
+      const { namespace, name } = splitKey(key);
+      const pod = cluster.pods.get(namespace, name);
+      if (pod === undefined || !isMine(pod)) {
+        waiting.delete(key);
+        return;
+      }
+      const placement = place(pod, cluster.nodes.values(), load);
+      const { uid } = pod.metadata;
+      const target = { namespace, name, uid };
+      if (placement.kind === 'none') {
+        waiting.add(key);
+        await unlessGone(() =>
+          writer.update(
+            podKind,
+            target,
+            (o) => markUnschedulable(o, placement.message, cluster.clock.wall()),
+            'status',
+          ),
+        );
+        events.record(pod, { type: 'Warning', reason: 'FailedScheduling', message: placement.message });
+        return;
+      }
+      waiting.delete(key);
+      // Those that are decided about before this is written see it.
+      load.see(uid, pod, placement.name);
+      try {
+        await writer.update(
+          podKind,
+          target,
+          (object) => {
+            bind(object, placement.name, cluster.clock.wall());
+            return 'changed';
+          },
+          'binding',
+        );
+      } catch (e) {
+        load.see(uid, cluster.pods.get(namespace, name));
+        // Gone, or somebody bound it: both come as changes.
+        if (isCode(e, 404) || isCode(e, 409)) return;
+        throw e;
+      }
+      const message = `Successfully assigned ${namespace}/${name} to ${placement.name}`;
+      events.record(pod, { type: 'Normal', reason: 'Scheduled', message });
+    },
+    { parallel: 64 },
+  );
+
+  cluster.pods.onChange((current, previous) => {
+    const pod = (current ?? previous)!;
+    const key = keyOfObject(pod);
+    if (current?.spec.nodeName || current === undefined || isFinished(current)) {
+      load.see(pod.metadata.uid, current);
+      if (waiting.size > 0 && (current === undefined || isFinished(current))) work.addAfter(retry, settle);
+    }
+    if (current === undefined) waiting.delete(key);
+    else if (isMine(current) && (previous === undefined || !isDeepStrictEqual(previous.spec, current.spec)))
+      work.add(key);
+  });
+  cluster.nodes.onChange((current, previous) => {
+    if (waiting.size === 0 || current === undefined) return;
+    if (previous === undefined || !isDeepStrictEqual(partsThatMatter(current), partsThatMatter(previous))) {
+      work.addAfter(retry, settle);
+    }
+  });
+}
+
+function isMine({ metadata, spec }: Pod): boolean {
+  if (spec.nodeName || metadata.deletionTimestamp !== undefined) return false;
+  if (((spec['schedulingGates'] as readonly unknown[] | undefined) ?? []).length > 0) return false;
+  return (spec['schedulerName'] ?? schedulerName) === schedulerName;
+}
+
+function partsThatMatter({ metadata, spec, status }: Node): unknown {
+  const { taints, unschedulable } = (spec ?? {}) as { readonly taints?: unknown; readonly unschedulable?: boolean };
+  return [
+    metadata.labels,
+    taints,
+    unschedulable,
+    (status as { readonly allocatable?: unknown } | undefined)?.allocatable,
+  ];
+}
+
+function markUnschedulable(pod: { [field: string]: unknown }, message: string, now: number): 'changed' | 'unchanged' {
+  const status = (pod['status'] ?? {}) as { readonly conditions?: readonly Condition[] };
+  const old = status.conditions ?? [];
+  const next = { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message };
+  const conditions = setCondition(old, next, timestamp(now));
+  if (conditions === old) return 'unchanged';
+  pod['status'] = { ...status, conditions };
+  return 'changed';
+}

@@ -1,0 +1,92 @@
+/** The real kubectl and the controllers: what users do to workloads, with kubelets that are played. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { until } from '../../common/testing/until.ts';
+import { type FakeKubelet, startKubelet } from '../../istiod/apiserver/controllers/testing/kubelet.ts';
+import { readKubeconfig, startTestServer, TestClient, type TestServer } from '../../istiod/apiserver/testing/client.ts';
+import { Kubectl, skipWithoutKubectl } from '../harness/kubectl.ts';
+
+const wait = 20_000;
+
+describe('kubectl and workloads', { skip: skipWithoutKubectl() }, () => {
+  let server: TestServer;
+  let kubectl: Kubectl;
+  let kubelet: FakeKubelet;
+  before(async () => {
+    server = await startTestServer();
+    kubectl = new Kubectl(server.server.kubeconfig);
+    const client = new TestClient(await readKubeconfig(server.server.kubeconfig));
+    kubelet = startKubelet(client, (pod) => {
+      const { image } = pod.spec.containers[0];
+      return image === 'broken' ? 'fail-to-start' : image === 'ends' ? 'succeed' : image === 'fails' ? 'fail' : 'run';
+    });
+    for (const name of ['node-1', 'node-2']) {
+      const body = { metadata: { name, labels: { 'kubernetes.io/hostname': name } } };
+      await server.client.ask('/api/v1/nodes', { method: 'POST', body });
+    }
+  });
+  after(async () => {
+    await kubelet.stop();
+    await server[Symbol.asyncDispose]();
+  });
+
+  test('a Deployment: create, rollout, history, undo, pause, scale, describe, delete', async () => {
+    await kubectl.ok(['create', 'deployment', 'web', '--image=nginx:1', '--replicas=4']);
+    await kubectl.ok(['rollout', 'status', 'deploy/web', '--timeout=20s']);
+    assert.match(await kubectl.ok(['get', 'deploy', 'web']), /^web +4\/4 +4 +4 /m);
+    assert.match(await kubectl.ok(['get', 'pods', '-o', 'wide']), /node-1[\s\S]*node-2|node-2[\s\S]*node-1/);
+    await kubectl.ok(['set', 'image', 'deploy/web', 'nginx=nginx:2']);
+    await kubectl.ok(['rollout', 'status', 'deploy/web', '--timeout=20s']);
+    const images = () =>
+      kubectl.ok(['get', 'pods', '-l', 'app=web', '-o', 'jsonpath={.items[*].spec.containers[0].image}']);
+    await until('old pods to be gone', async () => (await images()) === Array(4).fill('nginx:2').join(' '), wait);
+    assert.match(await kubectl.ok(['rollout', 'history', 'deploy/web']), /^1 [\s\S]*^2 /m);
+    await kubectl.ok(['rollout', 'undo', 'deploy/web']);
+    await kubectl.ok(['rollout', 'status', 'deploy/web', '--timeout=20s']);
+    await until('the first image', async () => (await images()) === Array(4).fill('nginx:1').join(' '), wait);
+    assert.match(await kubectl.ok(['rollout', 'history', 'deploy/web']), /^2 [\s\S]*^3 /m);
+    await kubectl.ok(['rollout', 'pause', 'deploy/web']);
+    await kubectl.ok(['set', 'image', 'deploy/web', 'nginx=nginx:3']);
+    await kubectl.ok(['scale', 'deploy/web', '--replicas=2']);
+    await until('two', async () => (await images()) === 'nginx:1 nginx:1', wait);
+    await kubectl.ok(['rollout', 'resume', 'deploy/web']);
+    await kubectl.ok(['rollout', 'restart', 'deploy/web']);
+    await kubectl.ok(['rollout', 'status', 'deploy/web', '--timeout=20s']);
+    await until('the third image', async () => (await images()) === 'nginx:3 nginx:3', wait);
+    const described = await kubectl.ok(['describe', 'deploy', 'web']);
+    assert.match(described, /Available +True +MinimumReplicasAvailable/);
+    assert.match(described, /Progressing +True +NewReplicaSetAvailable/);
+    assert.match(described, /ScalingReplicaSet .*Scaled up replica set web-\w+ from 0 to 4/);
+    await kubectl.ok(['delete', 'deploy', 'web', '--cascade=foreground', '--timeout=20s']);
+    assert.equal(await kubectl.ok(['get', 'rs,pods', '-l', 'app=web', '-o', 'name']), '');
+  });
+
+  test('an image that never gets ready stops the rollout, and the old pods stay', async () => {
+    await kubectl.ok(['create', 'deployment', 'stuck', '--image=good', '--replicas=2']);
+    await kubectl.ok(['rollout', 'status', 'deploy/stuck', '--timeout=20s']);
+    await kubectl.ok(['patch', 'deploy', 'stuck', '-p', '{"spec":{"progressDeadlineSeconds":1}}']);
+    await kubectl.ok(['set', 'image', 'deploy/stuck', 'good=broken']);
+    const { code, stderr } = await kubectl.run(['rollout', 'status', 'deploy/stuck', '--timeout=20s']);
+    assert.equal(code, 1);
+    assert.match(stderr, /exceeded its progress deadline/);
+    assert.match(await kubectl.ok(['get', 'deploy', 'stuck']), /^stuck +2\/2 +1 +2 /m);
+    await kubectl.ok(['delete', 'deploy', 'stuck']);
+  });
+
+  test('a pod that fits nowhere says why, until a node comes', async () => {
+    const overrides = JSON.stringify({ spec: { nodeSelector: { disk: 'ssd' } } });
+    await kubectl.ok(['run', 'picky', '--image=i', `--overrides=${overrides}`]);
+    await until(
+      'the event',
+      async () =>
+        /FailedScheduling .*0\/2 nodes are available: 2 node\(s\) didn't match Pod's node affinity\/selector/.test(
+          await kubectl.ok(['describe', 'pod', 'picky']),
+        ),
+      wait,
+    );
+    await kubectl.ok(['label', 'node', 'node-2', 'disk=ssd']);
+    await kubectl.ok(['wait', 'pod/picky', '--for=condition=Ready', '--timeout=20s']);
+    assert.equal(await kubectl.ok(['get', 'pod', 'picky', '-o', 'jsonpath={.spec.nodeName}']), 'node-2');
+    await kubectl.ok(['delete', 'pod', 'picky']);
+  });
+});
