@@ -56,6 +56,7 @@ export const errorTable = {
   CONFLICT: { source: 'control', responseFlag: '-', hint: 'read the object again and retry' },
   NOT_FOUND: { source: 'control', responseFlag: '-', hint: '' },
   GONE: { source: 'control', responseFlag: '-', hint: 'list again and watch from there' },
+  API_UNAVAILABLE: { source: 'control', responseFlag: '-', hint: '' },
   CANCELLED: { source: 'internal', responseFlag: '-', hint: '' },
 } as const satisfies Record<string, Traits>;
 

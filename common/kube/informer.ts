@@ -1,4 +1,7 @@
-/** A kind's objects kept up to date in memory: list, then watch with resume, and list again when the source says GONE. */
+/**
+ * A kind's objects kept up to date in memory: list, then watch with resume, and list again when the source says GONE. A kind that the
+ * server does not have has no objects until it does.
+ */
 import { millis } from '../core/brand.ts';
 import { type Clock, sleep, systemClock } from '../core/clock.ts';
 import { describeError, MeshError } from '../core/errors.ts';
@@ -36,6 +39,8 @@ export function keyOf(key: ObjectKey): string {
 
 const firstDelay = 10;
 const longestDelay = 15_000;
+/** Ms between looks for a kind that is missing: its CustomResourceDefinition may come at any time. */
+const missingDelay = millis(5_000);
 
 /** Starts at once. Failures of the source are logged and tried again after 10 ms doubling to 15 s; what is known stays served. */
 export function createInformer<T extends KubeObject>(options: InformerOptions<T>): Informer<T> {
@@ -55,12 +60,13 @@ async function run<T extends KubeObject>(
   let delay = firstDelay;
   /** undefined: list before watching. */
   let resume: string | undefined;
+  let missing = false;
   while (!signal.aborted) {
     try {
       if (resume === undefined) {
         const list = await source.list(kind, signal);
         replaceAll(objects, list.items, options.handlers ?? {});
-        resume = list.resourceVersion;
+        [missing, resume] = [false, list.resourceVersion];
         onSynced();
       }
       for await (const event of source.watch(kind, resume, signal)) {
@@ -77,6 +83,14 @@ async function run<T extends KubeObject>(
       if (signal.aborted) return;
       if (e instanceof MeshError && e.code === 'GONE') {
         resume = undefined;
+        continue;
+      }
+      if (e instanceof MeshError && e.code === 'NOT_FOUND') {
+        if (!missing) log.info('the API server does not have this kind yet', { kind: kind.kind });
+        [missing, resume] = [true, undefined];
+        replaceAll(objects, [], options.handlers ?? {});
+        onSynced();
+        await sleep(clock, missingDelay, signal);
         continue;
       }
       log.warn('watching failed; trying again', { kind: kind.kind, error: describeError(e), delay_ms: delay });

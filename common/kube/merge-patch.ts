@@ -1,6 +1,8 @@
 /** JSON merge patch (RFC 7386). */
+
 import { isDeepStrictEqual } from 'node:util';
 import { isObject } from './schema/validate.ts';
+import type { PatchOptions } from './types.ts';
 
 /** Section 2 of the RFC: null removes, objects merge, everything else replaces. Neither argument is changed. */
 export function applyMergePatch(target: unknown, patch: unknown): unknown {
@@ -27,4 +29,12 @@ export function diffMergePatch(
     patch.push([key, isObject(before) && isObject(after) ? diffMergePatch(before, after) : after]);
   }
   return Object.fromEntries(patch);
+}
+
+/** What KubeSource.patch sends for these options: the status, or everything else, and the version that must still be there. */
+export function patchToSend(patch: object, { subresource, resourceVersion }: PatchOptions): object {
+  const { status, ...rest } = patch as { readonly status?: unknown; readonly metadata?: object };
+  const wanted = subresource === 'status' ? { status } : rest;
+  if (resourceVersion === undefined) return wanted;
+  return { ...wanted, metadata: { ...('metadata' in wanted ? wanted.metadata : {}), resourceVersion } };
 }

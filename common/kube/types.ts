@@ -1,6 +1,6 @@
 /**
- * Kubernetes objects and the one interface through which every program sees them. The folder source
- * (common/kube/folder) implements it today, the API client will; nothing above this interface knows which.
+ * Kubernetes objects and the one interface through which every program sees them: over the network (common/kube/client), inside the
+ * API server, or of a folder of YAML (common/kube/folder). Nothing above this interface knows which.
  */
 export interface ObjectMeta {
   readonly name: string;
@@ -67,10 +67,12 @@ export interface PatchOptions {
 }
 
 export interface KubeSource {
+  /** MeshError NOT_FOUND when the server does not have the kind. */
   list<T extends KubeObject>(kind: Kind<T>, signal: AbortSignal): Promise<ListResult<T>>;
   /**
    * Events after `resourceVersion`, in order, without gaps or repeats, until the signal aborts.
-   * Throws MeshError GONE when that version is too old to resume from.
+   * Throws MeshError GONE when that version is too old to resume from, API_UNAVAILABLE when the way to the objects broke: then
+   * a watch from the last version that was seen goes on without a gap.
    */
   watch<T extends KubeObject>(
     kind: Kind<T>,
@@ -84,7 +86,12 @@ export interface KubeSource {
   /** JSON merge patch (RFC 7386), atomic against other processes. MeshError NOT_FOUND, CONFLICT. */
   patch<T extends KubeObject>(kind: Kind<T>, key: ObjectKey, patch: object, options?: PatchOptions): Promise<T>;
   /** Succeeds when it is gone already. */
-  delete(kind: Kind, key: ObjectKey): Promise<void>;
+  delete(kind: Kind, key: ObjectKey, options?: DeleteOptions): Promise<void>;
+}
+
+export interface DeleteOptions {
+  /** What the object's owner gets to end it; 0 removes it at once. Default: what the object says. */
+  readonly gracePeriodSeconds?: number;
 }
 
 export interface NewObject {

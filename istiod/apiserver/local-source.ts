@@ -1,8 +1,9 @@
 /** The API server's objects for the controllers in its own process: the same rules as over the network, without the network. */
 
 import { MeshError } from '../../common/core/errors.ts';
-import { applyMergePatch } from '../../common/kube/merge-patch.ts';
+import { applyMergePatch, patchToSend } from '../../common/kube/merge-patch.ts';
 import type {
+  DeleteOptions,
   Kind,
   KubeObject,
   KubeSource,
@@ -84,18 +85,23 @@ class LocalSource implements KubeSource {
     });
   }
 
-  async patch<T extends KubeObject>(kind: Kind<T>, key: ObjectKey, patch: object, options?: PatchOptions): Promise<T> {
+  async patch<T extends KubeObject>(
+    kind: Kind<T>,
+    key: ObjectKey,
+    patch: object,
+    options: PatchOptions = {},
+  ): Promise<T> {
     const resource = this.#resource(kind);
     const { namespace = '', name } = key;
+    const sent = patchToSend(patch, options);
     const change = (current: ApiObject | undefined): ApiObject => {
-      const next = this.#accept(resource, applyMergePatch(current, patch), namespace, name);
-      if (options?.resourceVersion === undefined) delete next.metadata.resourceVersion;
-      else next.metadata.resourceVersion = options.resourceVersion;
+      const next = this.#accept(resource, applyMergePatch(current, sent), namespace, name);
+      if (options.resourceVersion === undefined) delete next.metadata.resourceVersion;
       return next;
     };
     return meshErrors(async () => {
       const { json } = await this.#rest.update(
-        context(resource, namespace, options?.subresource ?? ''),
+        context(resource, namespace, options.subresource ?? ''),
         name,
         change,
         false,
@@ -104,12 +110,12 @@ class LocalSource implements KubeSource {
     });
   }
 
-  async delete(kind: Kind, { namespace = '', name }: ObjectKey): Promise<void> {
+  async delete(kind: Kind, { namespace = '', name }: ObjectKey, options: DeleteOptions = {}): Promise<void> {
     const resource = this.#resource(kind);
     try {
       await this.#rest.delete(context(resource, namespace, ''), name, {
         dryRun: false,
-        gracePeriodSeconds: undefined,
+        gracePeriodSeconds: options.gracePeriodSeconds,
         propagation: undefined,
         uid: undefined,
         resourceVersion: undefined,

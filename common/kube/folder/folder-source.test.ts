@@ -13,6 +13,7 @@ import { until } from '../../testing/until.ts';
 import { createInformer } from '../informer.ts';
 import { configMapKind, namespaceKind, podKind, serviceKind } from '../kinds/core.ts';
 import { authorizationPolicyKind } from '../kinds/security.ts';
+import { testKubeSource } from '../testing/source-compliance.ts';
 import type { Kind, KubeObject, WatchEvent } from '../types.ts';
 import { createFolderSource, type FolderSource } from './folder-source.ts';
 import { formatProblem } from './problem.ts';
@@ -56,6 +57,20 @@ async function withWorld(body: (w: World) => Promise<void>): Promise<void> {
     await rm(dir, { recursive: true, force: true, maxRetries: 5 });
   }
 }
+
+testKubeSource('the folder source', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'aq-folder-'));
+  const stop = new AbortController();
+  const open = () => createFolderSource({ dir, log: silentLogger, signal: stop.signal });
+  return {
+    source: await open(),
+    other: await open(),
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await rm(dir, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+});
 
 const policy = (name: string, action = 'DENY', namespace = 'shop') => `
 apiVersion: security.istio.io/v1

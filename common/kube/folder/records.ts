@@ -6,6 +6,7 @@
  * Superseded versions stay for `keepOld`: were N+1 unlinked at once, a writer that still thinks N the newest could link it
  * anew. Deleting is a version too, for the same reason; it is unlinked when `keepDeleted` has passed.
  */
+import { randomUUID } from 'node:crypto';
 import { link, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MeshError } from '../../core/errors.ts';
@@ -37,7 +38,6 @@ export function parseRecordName(file: string): { readonly name: string; readonly
 
 export class Records {
   readonly #dir: string;
-  #temporary = 0;
 
   /** `dir` is the `.objects` folder. */
   constructor(dir: string) {
@@ -62,7 +62,7 @@ export class Records {
     await mkdir(dir, { recursive: true });
     const before = await this.#versions(dir, name);
     if ((before.at(-1) ?? 0) !== base) return false;
-    const temporary = join(dir, `.${name}.${process.pid}.${++this.#temporary}.tmp`);
+    const temporary = join(dir, `.${name}.${randomUUID()}.tmp`);
     try {
       await writeDurably(temporary, JSON.stringify(content));
       await link(temporary, join(dir, fileName(name, base + 1)));

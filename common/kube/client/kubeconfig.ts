@@ -1,0 +1,143 @@
+/**
+ * kubectl's configuration file (kubernetes.io/docs/reference/config-api/kubeconfig.v1), read here because @kubernetes/client-node
+ * loads all its models for it: 89 MB of memory. What is not supported is refused by name, for another user would ask.
+ */
+import { dirname, resolve } from 'node:path';
+import { parse } from 'yaml';
+import { describeError, MeshError } from '../../core/errors.ts';
+import { isObject } from '../schema/validate.ts';
+import { type ApiAccess, type Credentials, readText } from './access.ts';
+
+export interface KubeconfigChoice {
+  /** Default: current-context of the first file that has one. */
+  readonly context?: string | undefined;
+}
+
+/** `paths` as KUBECONFIG has them, with colons between: of two entries of a name the first counts. MeshError CONFIG. */
+export function loadKubeconfig(paths: string, choice: KubeconfigChoice = {}): ApiAccess {
+  const files = paths
+    .split(':')
+    .filter((path) => path !== '')
+    .map((path) => parseFile(path, readText(path, 'the kubeconfig')));
+  if (files.length === 0) throw new MeshError('CONFIG', 'the kubeconfig is not named');
+  return accessOf(paths, files, choice);
+}
+
+interface ConfigFile {
+  readonly folder: string;
+  readonly content: Readonly<Record<string, unknown>>;
+}
+
+function parseFile(path: string, text: string): ConfigFile {
+  try {
+    const content: unknown = parse(text);
+    if (isObject(content)) return { folder: dirname(resolve(path)), content };
+  } catch (e) {
+    throw new MeshError('CONFIG', `${path}: not valid YAML: ${describeError(e)}`, { cause: e });
+  }
+  throw new MeshError('CONFIG', `${path}: expected a mapping with clusters, users and contexts`);
+}
+
+function accessOf(paths: string, files: readonly ConfigFile[], { context: asked }: KubeconfigChoice): ApiAccess {
+  const current = files.map((f) => f.content['current-context']).find((c) => typeof c === 'string' && c !== '');
+  const name = asked ?? current;
+  if (typeof name !== 'string') throw new MeshError('CONFIG', `${paths}: current-context is not set`);
+  const context = entryOf(paths, files, 'contexts', 'context', name);
+  const cluster = entryOf(paths, files, 'clusters', 'cluster', context.required('cluster'));
+  const userName = context.text('user');
+  const user = userName === undefined ? undefined : entryOf(paths, files, 'users', 'user', userName);
+  cluster.refuse('proxy-url');
+  const server = URL.parse(cluster.required('server'));
+  if (server === null || !/^https?:$/.test(server.protocol)) throw cluster.mistake('server', 'is not an https:// URL');
+  return {
+    server,
+    ca: cluster.data('certificate-authority'),
+    insecure: cluster.flag('insecure-skip-tls-verify'),
+    serverName: cluster.text('tls-server-name'),
+    credentials: user === undefined ? { kind: 'none' } : credentialsOf(user),
+    namespace: context.text('namespace') ?? 'default',
+  };
+}
+
+function credentialsOf(user: Entry): Credentials {
+  user.refuse('exec', 'auth-provider', 'username', 'password', 'as', 'as-uid', 'as-groups', 'as-user-extra');
+  const token = user.text('token');
+  const tokenFile = user.text('tokenFile');
+  const certificate = user.data('client-certificate');
+  const key = user.data('client-key');
+  // A token in a file goes first, as in client-go.
+  if (tokenFile !== undefined) return { kind: 'tokenFile', path: resolve(user.folder, tokenFile) };
+  if (token !== undefined) return { kind: 'token', token };
+  if (certificate !== undefined && key !== undefined) return { kind: 'certificate', certificate, key };
+  if (certificate === undefined && key === undefined) return { kind: 'none' };
+  throw user.mistake('client-certificate', 'and client-key belong together');
+}
+
+/** One named cluster, user or context. */
+class Entry {
+  readonly folder: string;
+  readonly #place: string;
+  readonly #fields: Readonly<Record<string, unknown>>;
+
+  constructor(place: string, folder: string, fields: Readonly<Record<string, unknown>>) {
+    this.#place = place;
+    this.folder = folder;
+    this.#fields = fields;
+  }
+
+  mistake(field: string, text: string): MeshError {
+    return new MeshError('CONFIG', `${this.#place}: ${field} ${text}`);
+  }
+
+  /** An empty text counts as absent. */
+  text(field: string): string | undefined {
+    const value = this.#fields[field];
+    if (value === undefined || value === null || value === '') return undefined;
+    if (typeof value !== 'string') throw this.mistake(field, 'is not a text');
+    return value;
+  }
+
+  required(field: string): string {
+    const value = this.text(field);
+    if (value === undefined) throw this.mistake(field, 'is not set');
+    return value;
+  }
+
+  flag(field: string): boolean {
+    const value = this.#fields[field] ?? false;
+    if (typeof value !== 'boolean') throw this.mistake(field, 'is not true or false');
+    return value;
+  }
+
+  /** `<field>-data` in base64, or the file that `<field>` names. */
+  data(field: string): string | undefined {
+    const encoded = this.text(`${field}-data`);
+    if (encoded !== undefined) {
+      const text = Buffer.from(encoded, 'base64').toString('utf8');
+      if (!text.includes('-----BEGIN ')) throw this.mistake(`${field}-data`, 'is not PEM in base64');
+      return text;
+    }
+    const path = this.text(field);
+    return path === undefined ? undefined : readText(resolve(this.folder, path), `${field} of ${this.#place}`);
+  }
+
+  refuse(...fields: readonly string[]): void {
+    const found = fields.find((field) => this.#fields[field] !== undefined && this.#fields[field] !== null);
+    if (found === undefined) return;
+    throw this.mistake(found, 'is not supported; use a token, a tokenFile or a client certificate');
+  }
+}
+
+function entryOf(paths: string, files: readonly ConfigFile[], list: string, field: string, name: string): Entry {
+  for (const { folder, content } of files) {
+    const entries = content[list] ?? [];
+    if (!Array.isArray(entries)) throw new MeshError('CONFIG', `${paths}: ${list} is not a list`);
+    for (const entry of entries as unknown[]) {
+      if (!isObject(entry) || entry['name'] !== name) continue;
+      const fields = entry[field] ?? {};
+      if (!isObject(fields)) throw new MeshError('CONFIG', `${paths}: ${field} "${name}" is not a mapping`);
+      return new Entry(`${paths}: ${field} "${name}"`, folder, fields);
+    }
+  }
+  throw new MeshError('CONFIG', `${paths}: ${list} has no entry "${name}"`);
+}

@@ -1,0 +1,185 @@
+/** Requests to an API server over HTTP/1.1 with connections kept open, and its refusals as errors of ours. */
+import http, { type IncomingMessage } from 'node:http';
+import https from 'node:https';
+import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+import { millis } from '../../core/brand.ts';
+import type { Clock } from '../../core/clock.ts';
+import { describeError, type ErrorCode, MeshError } from '../../core/errors.ts';
+import { isObject } from '../schema/validate.ts';
+import { type ApiAccess, readText } from './access.ts';
+
+export interface ApiCall {
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  /** Without the server's own path. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: { readonly type: string; readonly text: string };
+  readonly signal?: AbortSignal;
+}
+
+/** Ms that an answer may take, or the head of one that goes on; a list of 500 objects takes 50 ms. */
+const answerTimeout = 30_000;
+/** Ms without a byte after which the kernel asks whether the peer is there; it gives up 10 s later. */
+const keepAlive = 15_000;
+/** Ms after which a token is read from its file again. */
+const tokenAge = 10_000;
+
+export class Transport {
+  readonly #access: ApiAccess;
+  readonly #clock: Clock;
+  readonly #agent: http.Agent;
+  #token: { readonly text: string; readonly readAt: number } | undefined;
+
+  constructor(access: ApiAccess, clock: Clock) {
+    this.#access = access;
+    this.#clock = clock;
+    const { ca, insecure, serverName, credentials } = access;
+    const pooled = { keepAlive: true, scheduling: 'lifo' } as const;
+    this.#agent =
+      access.server.protocol === 'http:'
+        ? new http.Agent(pooled)
+        : new https.Agent({
+            ...pooled,
+            ...(ca === undefined ? {} : { ca }),
+            ...(serverName === undefined ? {} : { servername: serverName }),
+            ...(credentials.kind === 'certificate' ? { cert: credentials.certificate, key: credentials.key } : {}),
+            rejectUnauthorized: !insecure,
+          });
+  }
+
+  /** Ends idle connections; calls that run go on. */
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  /** The JSON of the answer. MeshError NOT_FOUND, CONFLICT, GONE, CONFIG (refused) or API_UNAVAILABLE (try again). */
+  async call(call: ApiCall): Promise<unknown> {
+    return this.#inTime(call, async (signal) => {
+      const response = await this.#send(call, signal);
+      return parse(call, await this.#text(call, response, signal));
+    });
+  }
+
+  /** An answer that goes on: resolves with the head. The signal ends it. Errors as `call` gives them. */
+  async open(call: ApiCall & { readonly signal: AbortSignal }): Promise<IncomingMessage> {
+    return this.#inTime(call, (signal) => this.#send(call, signal));
+  }
+
+  async #inTime<T>(call: ApiCall, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const late = new AbortController();
+    const timer = this.#clock.after(millis(answerTimeout), () => late.abort());
+    try {
+      return await work(call.signal === undefined ? late.signal : AbortSignal.any([call.signal, late.signal]));
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  async #send(call: ApiCall, signal: AbortSignal): Promise<IncomingMessage> {
+    const response = await this.#request(call, signal);
+    const code = response.statusCode ?? 0;
+    if (code >= 200 && code < 300) return response;
+    throw refusal(call, code, await this.#text(call, response, signal));
+  }
+
+  #request(call: ApiCall, signal: AbortSignal): Promise<IncomingMessage> {
+    const { server } = this.#access;
+    const url = new URL(server);
+    url.pathname = `${server.pathname.replace(/\/$/, '')}${call.path}`;
+    url.search = new URLSearchParams(call.query).toString();
+    const token = this.#bearer();
+    const headers = {
+      accept: 'application/json',
+      'user-agent': 'aquifer',
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...(call.body === undefined
+        ? {}
+        : { 'content-type': call.body.type, 'content-length': Buffer.byteLength(call.body.text) }),
+    };
+    return new Promise((resolve, reject) => {
+      const send = (server.protocol === 'http:' ? http : https).request;
+      const request = send(url, { method: call.method, agent: this.#agent, headers, signal });
+      request.on('socket', (socket: Duplex) => (socket as TLSSocket).setKeepAlive(true, keepAlive));
+      request.on('response', resolve);
+      request.on('error', (e) => {
+        // The server closed a connection that was idle just as it was used; nothing that only reads is harmed by asking again.
+        if (call.method === 'GET' && request.reusedSocket && !signal.aborted) resolve(this.#request(call, signal));
+        else reject(unavailable(call, e, signal));
+      });
+      request.end(call.body?.text);
+    });
+  }
+
+  #bearer(): string | undefined {
+    const { credentials } = this.#access;
+    if (credentials.kind === 'token') return credentials.token;
+    if (credentials.kind !== 'tokenFile') return undefined;
+    const now = this.#clock.now();
+    if (this.#token === undefined || now - this.#token.readAt > tokenAge)
+      this.#token = { text: readText(credentials.path, 'the token').trim(), readAt: now };
+    return this.#token.text;
+  }
+
+  async #text(call: ApiCall, response: IncomingMessage, signal: AbortSignal): Promise<string> {
+    try {
+      const chunks: Buffer[] = [];
+      for await (const chunk of response) chunks.push(chunk as Buffer);
+      return Buffer.concat(chunks).toString('utf8');
+    } catch (e) {
+      throw unavailable(call, e, signal);
+    }
+  }
+}
+
+/** `GET /api/v1/pods: ...` */
+export function titled(call: ApiCall, text: string): string {
+  return `${call.method} ${call.path}: ${text}`;
+}
+
+export function unavailable(call: ApiCall, e: unknown, signal?: AbortSignal): MeshError {
+  const late = signal?.aborted === true && call.signal?.aborted !== true;
+  const text = late ? `no answer within ${answerTimeout / 1000} s` : describeError(e);
+  return new MeshError('API_UNAVAILABLE', titled(call, text), { cause: e });
+}
+
+/** `text` is a Status where an API server answered, and anything where something else did. */
+export function refusal(call: ApiCall, code: number, text: string): MeshError {
+  const said = messageOf(text);
+  return new MeshError(codeOf(code), titled(call, `${said === undefined ? `HTTP ${code}` : said}`));
+}
+
+function codeOf(code: number): ErrorCode {
+  switch (code) {
+    case 404:
+      return 'NOT_FOUND';
+    case 409:
+      return 'CONFLICT';
+    case 410:
+      return 'GONE';
+    // Requests are limited, or the token is being replaced.
+    case 401:
+    case 429:
+      return 'API_UNAVAILABLE';
+    default:
+      return code >= 400 && code < 500 ? 'CONFIG' : 'API_UNAVAILABLE';
+  }
+}
+
+function messageOf(text: string): string | undefined {
+  try {
+    const status: unknown = JSON.parse(text);
+    return isObject(status) && typeof status['message'] === 'string' ? status['message'] : undefined;
+  } catch {
+    // A proxy in between answers with a page.
+    return undefined;
+  }
+}
+
+function parse(call: ApiCall, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (e) {
+    throw new MeshError('API_UNAVAILABLE', titled(call, 'the answer is not JSON'), { cause: e });
+  }
+}
