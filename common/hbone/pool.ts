@@ -1,6 +1,7 @@
 /** The client half of the `node` engine: which connection carries which tunnel (ambient-wire 1.6). */
 
 import type { Duplex } from 'node:stream';
+import { abortable } from '../core/abortable.ts';
 import { millis } from '../core/brand.ts';
 import type { CancelSignal } from '../core/cancel.ts';
 import type { Timer } from '../core/clock.ts';
@@ -14,8 +15,11 @@ import { defaultMaxStreams } from './session.ts';
 import type { ConnectHeaders, DialTarget, HbonePool, HbonePoolOptions, InnerTarget, OutboundTunnel } from './types.ts';
 
 const defaultUnusedRelease = 300_000;
-/** A peer that refuses this many streams as unprocessed, each on another connection, will refuse the next one too. */
-const maxAttempts = 3;
+/**
+ * ms before each further attempt of a tunnel whose stream or connection the peer took back unprocessed (RFC 9113 6.8). A proxy that is
+ * being replaced accepts for half a second after it was told to stop, and answers each connection by GOAWAY: these outlast it.
+ */
+const retryDelays = [0, 50, 100, 200, 400];
 
 interface Pooled {
   readonly slot: Slot;
@@ -26,7 +30,7 @@ interface Pooled {
 }
 
 interface Waiter {
-  grant(pooled: Pooled): void;
+  grant(pooled: Pooled | 'unprocessed'): void;
   fail(error: unknown): void;
 }
 
@@ -50,15 +54,18 @@ export function createHbonePool(options: HbonePoolOptions): HbonePool {
   let ended = false;
 
   async function connect(target: DialTarget, headers: ConnectHeaders, signal: CancelSignal): Promise<OutboundTunnel> {
-    for (let attempt = 1; ; attempt++) {
+    for (const delay of [...retryDelays, undefined]) {
       const pooled = await acquire(target, signal);
-      const tunnel = await pooled.connection.open(headers, signal, () => release(pooled));
+      const tunnel =
+        pooled === 'unprocessed' ? pooled : await pooled.connection.open(headers, signal, () => release(pooled));
       if (tunnel !== 'unprocessed') return tunnel;
-      if (attempt === maxAttempts) {
-        const address = formatSocketAddr(target.address);
-        throw new MeshError('H2_FAILED', `${address} takes no streams: ${maxAttempts} connections went away unused`);
-      }
+      if (delay) await abortable(new Promise<void>((resolve) => void clock.after(millis(delay), resolve)), signal);
     }
+    const address = formatSocketAddr(target.address);
+    throw new MeshError(
+      'H2_FAILED',
+      `${address} takes no streams: ${retryDelays.length + 1} attempts went back unprocessed`,
+    );
   }
 
   function connectInside(
@@ -79,8 +86,8 @@ export function createHbonePool(options: HbonePoolOptions): HbonePool {
     return connectInner(options, carrier, target, headers, signal, onStarted, onClosed);
   }
 
-  /** A connection with one stream reserved on it. */
-  function acquire(target: DialTarget, signal: CancelSignal): Promise<Pooled> {
+  /** A connection with one stream reserved on it; `unprocessed` when the peer took a new connection back at once. */
+  function acquire(target: DialTarget, signal: CancelSignal): Promise<Pooled | 'unprocessed'> {
     if (ended) return Promise.reject(poolEnded());
     if (signal.aborted) return Promise.reject(signal.reason);
     const slot = slotOf(target);
@@ -176,8 +183,14 @@ export function createHbonePool(options: HbonePoolOptions): HbonePool {
     dialConnection(options, slot.target, controller.signal, onClosed).then(
       (connection) => {
         slot.dialing = undefined;
-        // SETTINGS and GOAWAY, or a limit of no streams at all: dialling again would only repeat it.
-        if (ended || !connection.usable || connection.maxStreams === 0) {
+        if (!ended && !connection.usable) {
+          connection.cut();
+          for (const waiter of slot.waiters) waiter.grant('unprocessed');
+          serveWaiters(slot);
+          return;
+        }
+        // With a limit of no streams at all, dialling again would only repeat it.
+        if (ended || connection.maxStreams === 0) {
           connection.cut();
           const error = new MeshError('H2_FAILED', `${formatSocketAddr(slot.target.address)} takes no streams`);
           for (const waiter of slot.waiters) waiter.fail(error);

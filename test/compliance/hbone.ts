@@ -371,6 +371,32 @@ export function hboneCompliance(engine: HboneEngine): void {
         assert.equal(peers, 2);
       });
 
+      it('dials again while a peer that is being replaced takes each connection back', async () => {
+        let peers = 0;
+        const address = await rawListener((peer) => {
+          peers++;
+          if (peers < 4) {
+            peer.send(settingsFrame(), goaway(0, 0));
+            return;
+          }
+          peer.send(settingsFrame());
+          answerConnects(peer);
+        });
+        const pool = startPool();
+        await Promise.all([open(pool, address), open(pool, address), open(pool, address)]);
+        assert.equal(peers, 4);
+      });
+
+      it('gives up a peer that takes every connection back', async () => {
+        let peers = 0;
+        const address = await rawListener((peer) => {
+          peers++;
+          peer.send(settingsFrame(), goaway(0, 0));
+        });
+        await assert.rejects(open(startPool(), address), hasCode('H2_FAILED'));
+        assert.equal(peers, 6);
+      });
+
       it('loses no tunnel while its peer drains', async () => {
         const { hbone, address, accepted } = await startServer(echo);
         const pool = startPool();
