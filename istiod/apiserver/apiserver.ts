@@ -22,6 +22,7 @@ import { defaultLimits } from './http/limits.ts';
 import type { PathRequest, ResourceRequest } from './http/request-info.ts';
 import { type HttpServer, startHttpServer } from './http/server.ts';
 import { builtInResources } from './kinds/table.ts';
+import { unenforcedPart } from './kinds/unenforced.ts';
 import { createLocalSource } from './local-source.ts';
 import type { Core, PartMaker, SpecialEndpoint } from './part.ts';
 import { loadCredentials, replaceFile } from './pki/credentials.ts';
@@ -55,6 +56,7 @@ const partMakers: readonly PartMaker[] = [
   controllersPart,
   firstNamespaces,
   customResources,
+  unenforcedPart,
 ];
 
 export const kubeconfigFile = 'kubeconfig';

@@ -3,6 +3,7 @@ import { stringify } from 'yaml';
 import type { ListMeta, WatchItem } from '../http/api-request.ts';
 import type { ApiObject } from '../objects.ts';
 import { apiVersionOf, type Resource } from '../resources/resource.ts';
+import { parse } from '../rest/rest.ts';
 import type { Status } from '../status.ts';
 import type { Stored } from '../storage/types.ts';
 import { columnDefinitions, type IncludeObject, partial, rowOf } from '../tables/render.ts';
@@ -79,8 +80,8 @@ export function* encodeList(
 }
 
 /** One at a time. */
-function* parsed(items: readonly Stored[]): Generator<ApiObject> {
-  for (const { json } of items) yield JSON.parse(json) as ApiObject;
+function* parsed(resource: Resource, items: readonly Stored[]): Generator<ApiObject> {
+  for (const { json } of items) yield parse(json, resource);
 }
 
 function protobufList(
@@ -89,7 +90,7 @@ function protobufList(
   items: readonly Stored[],
   metadata: ListMeta,
 ): Buffer {
-  const objects = parsed(items);
+  const objects = parsed(resource, items);
   return as === 'metadata'
     ? encodeProtobufList('meta.k8s.io/v1', 'PartialObjectMetadataList', 'PartialObjectMetadata', metadata, objects)
     : encodeProtobufList(apiVersionOf(resource), resource.listKind, resource.kind, metadata, objects);
@@ -118,7 +119,7 @@ function listForm(
       const columns = JSON.stringify(columnDefinitions(resource));
       return [
         `${header('meta.k8s.io/v1', 'Table')},"columnDefinitions":${columns},"rows":[`,
-        (item) => JSON.stringify(rowOf(resource, JSON.parse(item.json) as ApiObject, table.now, table.include)),
+        (item) => JSON.stringify(rowOf(resource, parse(item.json, resource), table.now, table.include)),
       ];
     }
   }
@@ -211,5 +212,7 @@ function bookmark(form: Representation, resource: Resource, item: WatchItem & { 
 /** The same object under the version that was asked for; stored text begins with its apiVersion. */
 function inVersion(json: string, resource: Resource): string {
   const wanted = `{"apiVersion":"${apiVersionOf(resource)}"`;
-  return json.startsWith(wanted) ? json : wanted + json.slice(json.indexOf('"', '{"apiVersion":"'.length) + 1);
+  if (json.startsWith(wanted)) return json;
+  if (resource.conversion !== undefined) return JSON.stringify(parse(json, resource));
+  return wanted + json.slice(json.indexOf('"', '{"apiVersion":"'.length) + 1);
 }

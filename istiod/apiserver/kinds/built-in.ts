@@ -1,15 +1,23 @@
-/** Built-in kinds as resources: the schema of common/kube/schema together with what only the API server needs to know. */
+/**
+ * Built-in kinds as resources: their shape, narrowed by the schema of common/kube/schema where there is one, together with
+ * what only the API server needs to know.
+ */
 import { metadata } from '../../../common/kube/schema/meta.ts';
 import { apiVersionOf, kindName } from '../../../common/kube/schema/table.ts';
-import type { KindEntry, ObjectSchema } from '../../../common/kube/schema/types.ts';
+import { type KindEntry, type NameRule, type ObjectSchema, object } from '../../../common/kube/schema/types.ts';
 import {
   allVerbs,
   type Column,
+  type Conversion,
   type Resource,
   type ScalePaths,
   type Strategy,
   type Verb,
 } from '../resources/resource.ts';
+import type { Message } from '../shapes/notation.ts';
+import { canonicalizeQuantities } from '../shapes/quantity.ts';
+import { refine, schemaOfKind } from '../shapes/schema.ts';
+import { findShape } from '../shapes/shapes.ts';
 
 /** What is absent is the rule: all verbs, no short names, no status. */
 export interface BuiltInKind {
@@ -25,6 +33,24 @@ export interface BuiltInKind {
   readonly columns?: readonly Column[];
   readonly selectableFields?: readonly string[];
   readonly strategy?: Strategy;
+  /** For a version that is stored as another: under which key and version. */
+  readonly stored?: Resource['stored'];
+  readonly conversion?: Conversion;
+}
+
+interface ShapedKind {
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+  readonly plural: string;
+  readonly namespaced: boolean;
+  /** subdomain by default. */
+  readonly nameRule?: NameRule;
+}
+
+/** A kind whose schema is its shape; `fields` narrows it. */
+export function shaped({ nameRule = 'subdomain', ...kind }: ShapedKind, fields: ObjectSchema = object({})): KindEntry {
+  return { kind, versions: [kind.version], nameRule, fields };
 }
 
 /** One a version. */
@@ -42,28 +68,46 @@ export function resourcesOf(kind: BuiltInKind): readonly Resource[] {
     categories: kind.categories ?? [],
     namespaced,
     verbs: kind.verbs ?? allVerbs,
-    schema: wholeSchema(entry),
+    schema: wholeSchema(entry, version),
     hasStatus: kind.hasStatus ?? false,
     hasGeneration: kind.hasGeneration ?? false,
     scale: kind.scale,
     columns: kind.columns ?? [],
     selectableFields: kind.selectableFields ?? [],
-    strategy: kind.strategy ?? {},
-    stored: { resource: kindName(entry.kind), apiVersion: apiVersionOf(entry.kind) },
+    strategy: strategyOf(kind, version),
+    stored: kind.stored ?? { resource: kindName(entry.kind), apiVersion: apiVersionOf(entry.kind) },
+    ...(kind.conversion === undefined ? {} : { conversion: kind.conversion }),
     builtIn: true,
   }));
 }
 
-function wholeSchema(entry: KindEntry): ObjectSchema {
-  const { fields } = entry;
+function strategyOf({ entry, strategy = {} }: BuiltInKind, version: string): Strategy {
+  const shape = shapeOf(entry, version);
+  if (shape === undefined) return strategy;
+  return {
+    ...strategy,
+    fillIn(object) {
+      canonicalizeQuantities(shape, object);
+      strategy.fillIn?.(object);
+    },
+  };
+}
+
+function shapeOf({ kind }: KindEntry, version: string): Message | undefined {
+  return findShape(apiVersionOf({ group: kind.group, version }), kind.kind);
+}
+
+function wholeSchema(entry: KindEntry, version: string): ObjectSchema {
+  const shape = shapeOf(entry, version);
+  const fields = shape === undefined ? entry.fields : (refine(schemaOfKind(shape), entry.fields) as ObjectSchema);
   return {
     ...fields,
     properties: {
+      ...fields.properties,
       apiVersion: { type: 'string' },
       kind: { type: 'string' },
       metadata: metadata(entry.nameRule, entry.kind.namespaced),
-      ...fields.properties,
     },
-    required: [...(fields.required ?? []), 'metadata'],
+    required: [...(fields.required ?? []).filter((f) => f !== 'metadata'), 'metadata'],
   };
 }

@@ -64,6 +64,12 @@ export interface Strategy {
   readonly gracePeriod?: (object: ApiObject, asked: number | undefined) => number;
 }
 
+/** Between a version and the one that is stored. Both change the object in place, and leave apiVersion to the caller. */
+export interface Conversion {
+  readonly toStored: (object: ApiObject) => void;
+  readonly fromStored: (object: ApiObject) => void;
+}
+
 export interface Resource extends GroupResource {
   readonly version: string;
   readonly kind: string;
@@ -88,6 +94,8 @@ export interface Resource extends GroupResource {
   readonly strategy: Strategy;
   /** Under which key and in which version objects are kept, for resources that are served in several versions. */
   readonly stored: { readonly resource: string; readonly apiVersion: string };
+  /** Absent where all versions have the same fields. */
+  readonly conversion?: Conversion;
   /** Fields are the API server's own, not a user's (CRDs): unknown fields and patches follow other rules. */
   readonly builtIn: boolean;
 }

@@ -276,12 +276,18 @@ export function keyFor(resource: Resource, namespace: string, name: string): Sto
 /** In the version of `resource`. */
 export function parse(json: string, resource: Resource): ApiObject {
   const object = JSON.parse(json) as ApiObject;
-  object.apiVersion = apiVersionOf(resource);
+  const wanted = apiVersionOf(resource);
+  if (object.apiVersion !== wanted) resource.conversion?.fromStored(object);
+  object.apiVersion = wanted;
   return object;
 }
 
-function asStored(resource: Resource, object: ApiObject): ApiObject {
-  return { ...object, apiVersion: resource.stored.apiVersion };
+function asStored({ stored, conversion }: Resource, object: ApiObject): ApiObject {
+  const { apiVersion } = stored;
+  if (conversion === undefined || object.apiVersion === apiVersion) return { ...object, apiVersion };
+  const converted = { ...structuredClone(object), apiVersion };
+  conversion.toStored(converted);
+  return converted;
 }
 
 /** As the store writes it. */

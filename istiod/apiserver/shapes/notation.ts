@@ -3,7 +3,7 @@
  * number, its name in JSON, and a type, which is a string where none is named:
  *
  * - `name?` is a pointer in Go: zero is a value. `name!` must be there.
- * - `[]X` is a list, `{}X` a map from strings, `(A|B)` a string out of these, and a name with a capital letter another message.
+ * - `[]X` is a list, `{}X` a map from strings, `(A|B)` a string out of these (`(|A)`: or empty), and a name with a capital letter another message.
  * - `<a+b>` tells a list's items apart by `a` and `b`; `key:a`, `merge`, `retainKeys` are of strategic merge patches;
  *   `set`, `atomic` are of appliers.
  * - `=value` is filled in where the field is absent.

@@ -2,11 +2,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Condition, Pod } from '../../../../common/kube/kinds/core.ts';
 import { timestamp } from '../../rest/lifecycle.ts';
+import { matchesSelector } from '../../selectors/objects.ts';
 import { budgetKind, type Cluster } from '../runtime/cluster.ts';
 import { keyOfObject, splitKey } from '../runtime/collection.ts';
 import { setCondition } from '../runtime/conditions.ts';
 import { isDeleting, isFinished, isReady } from '../runtime/pod-state.ts';
-import { matchesSelector } from '../runtime/selector.ts';
 import { unlessGone } from '../runtime/writer.ts';
 import { type Budget, budgetOf, type PodDisruptionBudget } from './disruption.ts';
 

@@ -6,10 +6,10 @@ import type { SpecialEndpoint } from '../../part.ts';
 import { decodeBody } from '../../rest/decode.ts';
 import { contextOf } from '../../rest/endpoints.ts';
 import { deleteOptions } from '../../rest/options.ts';
+import { matchesSelector } from '../../selectors/objects.ts';
 import { ApiError, badRequest, methodNotAllowed, success } from '../../status.ts';
 import type { Cluster } from '../runtime/cluster.ts';
 import { isDeleting, isFinished, isReady } from '../runtime/pod-state.ts';
-import { matchesSelector } from '../runtime/selector.ts';
 import type { Budget, PodDisruptionBudget } from './disruption.ts';
 import { budgetNow } from './disruption-controller.ts';
 

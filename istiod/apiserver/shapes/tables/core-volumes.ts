@@ -35,7 +35,7 @@ GCEPersistentDiskVolumeSource: 1 pdName!, 2 fsType, 3 partition int, 4 readOnly 
 GitRepoVolumeSource: 1 repository!, 2 revision, 3 directory
 GlusterfsPersistentVolumeSource: 1 endpoints!, 2 path!, 3 readOnly bool, 4 endpointsNamespace?
 GlusterfsVolumeSource: 1 endpoints!, 2 path!, 3 readOnly bool
-HostPathVolumeSource: 1 path!, 2 type? (DirectoryOrCreate|Directory|FileOrCreate|File|Socket|CharDevice|BlockDevice)=""
+HostPathVolumeSource: 1 path!, 2 type? (|DirectoryOrCreate|Directory|FileOrCreate|File|Socket|CharDevice|BlockDevice)=""
 ISCSIPersistentVolumeSource: 1 targetPortal!, 2 iqn!, 3 lun! int, 4 iscsiInterface string=default, 5 fsType, 6 readOnly bool,
   7 portals []string, 8 chapAuthDiscovery bool, 10 secretRef? SecretReference, 11 chapAuthSession bool, 12 initiatorName?
 ISCSIVolumeSource: 1 targetPortal!, 2 iqn!, 3 lun! int, 4 iscsiInterface string=default, 5 fsType, 6 readOnly bool,

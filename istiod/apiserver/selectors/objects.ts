@@ -1,7 +1,7 @@
 /** Selectors of objects (matchLabels, matchExpressions) as requirements. Pure. */
-import { assertNever } from '../../../../common/core/errors.ts';
-import type { LabelSelector } from '../../../../common/kube/kinds/apps.ts';
-import { type Labels, matchesLabels, type Requirement } from '../../selectors/labels.ts';
+import { assertNever } from '../../../common/core/errors.ts';
+import type { LabelSelector } from '../../../common/kube/kinds/apps.ts';
+import { type Labels, matchesLabels, type Requirement } from './labels.ts';
 
 /** undefined selects nothing; an empty selector everything. */
 export function matchesSelector(selector: LabelSelector | undefined, labels: Labels | undefined): boolean {

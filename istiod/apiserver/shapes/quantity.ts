@@ -1,0 +1,98 @@
+/** Quantities in the one form in which Kubernetes stores each: `0.5` as `500m`, `1024Mi` as `1Gi`. */
+import { isObject } from '../../../common/kube/schema/validate.ts';
+import type { Message, ShapeType } from './notation.ts';
+
+const decimal: readonly (readonly [string, number])[] = [
+  ['n', -9],
+  ['u', -6],
+  ['m', -3],
+  ['', 0],
+  ['k', 3],
+  ['M', 6],
+  ['G', 9],
+  ['T', 12],
+  ['P', 15],
+  ['E', 18],
+];
+const binary = ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei'];
+/** Digits after the point that are kept; what is finer is rounded away from zero. */
+const scale = 9;
+
+/** Unchanged where it is no quantity: validation names it. */
+export function canonicalQuantity(text: string): string {
+  const m = /^([+-]?)(\d*)(?:\.(\d*))?([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d{1,3})?$/.exec(text.trim());
+  const [, sign = '', whole = '', fraction = '', suffix = ''] = m ?? [];
+  if (m === null || whole + fraction === '' || text.length > 100) return text;
+  const power = binary.indexOf(suffix);
+  const exponent = /^[eE][+-]?\d/.test(suffix)
+    ? Number(suffix.slice(1))
+    : (decimal.find(([s]) => s === suffix)?.[1] ?? 0);
+  const factor = power > 0 ? 1024n ** BigInt(power) : 1n;
+  const nano = atScale(BigInt(whole + fraction) * factor, scale - fraction.length + (power > 0 ? 0 : exponent));
+  const size = power > 0 && nano >= 1024n * 10n ** BigInt(scale) && nano % 10n ** BigInt(scale) === 0n;
+  const text10 = size
+    ? binaryText(nano / 10n ** BigInt(scale))
+    : decimalText(nano, /^[eE][+-]?\d/.test(suffix) ? (e) => (e === 0 ? '' : `e${e}`) : undefined);
+  return nano === 0n ? '0' : `${sign === '-' ? '-' : ''}${text10}`;
+}
+
+function atScale(digits: bigint, exponent: number): bigint {
+  if (exponent >= 0) return digits * 10n ** BigInt(exponent);
+  const divisor = 10n ** BigInt(-exponent);
+  return (digits + divisor - 1n) / divisor;
+}
+
+function binaryText(value: bigint): string {
+  let power = 0;
+  let rest = value;
+  while (rest % 1024n === 0n && power < binary.length - 1) {
+    rest /= 1024n;
+    power++;
+  }
+  return `${rest}${binary[power]}`;
+}
+
+/** The greatest suffix that leaves no fraction. */
+function decimalText(nano: bigint, named?: (exponent: number) => string): string {
+  for (const [suffix, exponent] of decimal.toReversed()) {
+    const unit = 10n ** BigInt(exponent + scale);
+    if (nano % unit === 0n) return `${nano / unit}${named?.(exponent) ?? suffix}`;
+  }
+  return `${nano}n`;
+}
+
+const withQuantities = new WeakMap<Message, boolean>();
+
+function holdsQuantity(message: Message): boolean {
+  let holds = withQuantities.get(message);
+  if (holds === undefined) {
+    holds = message.fields.some((f) => typeHolds(f.type));
+    withQuantities.set(message, holds);
+  }
+  return holds;
+}
+
+function typeHolds(type: ShapeType): boolean {
+  if (type.kind === 'scalar') return type.scalar === 'quantity';
+  return type.kind === 'message' ? holdsQuantity(type.message) : typeHolds(type.of);
+}
+
+/** Changes `object` in place. Numbers become text. */
+export function canonicalizeQuantities(message: Message, object: Record<string, unknown>): void {
+  if (!holdsQuantity(message)) return;
+  for (const { name, type } of message.fields) {
+    if (name === '' && type.kind === 'message') canonicalizeQuantities(type.message, object);
+    else if (Object.hasOwn(object, name)) object[name] = canonical(type, object[name]);
+  }
+}
+
+function canonical(type: ShapeType, value: unknown): unknown {
+  if (!typeHolds(type)) return value;
+  if (type.kind === 'scalar')
+    return typeof value === 'string' || typeof value === 'number' ? canonicalQuantity(String(value)) : value;
+  if (type.kind === 'list') return Array.isArray(value) ? value.map((v) => canonical(type.of, v)) : value;
+  if (!isObject(value)) return value;
+  if (type.kind === 'message') canonicalizeQuantities(type.message, value);
+  else for (const [key, member] of Object.entries(value)) value[key] = canonical(type.of, member);
+  return value;
+}
