@@ -2,7 +2,7 @@
 import type { LabelSelector } from '../../../../common/kube/kinds/apps.ts';
 import type { KubeObject } from '../../../../common/kube/types.ts';
 import type { OwnerReference } from '../../objects.ts';
-import { matchesSelector } from '../runtime/selector.ts';
+import { matchesSelector } from '../../selectors/objects.ts';
 
 export interface Claims<T> {
   readonly own: readonly T[];

@@ -2,11 +2,11 @@
 import { describeError } from '../../../../common/core/errors.ts';
 import { type Pod, podKind } from '../../../../common/kube/kinds/core.ts';
 import { replicaSetKind } from '../../../../common/kube/schema/workloads.ts';
+import { matchesSelector } from '../../selectors/objects.ts';
 import type { Cluster } from '../runtime/cluster.ts';
 import { keyOf, keyOfObject, splitKey } from '../runtime/collection.ts';
 import { forEachFew } from '../runtime/every-resource.ts';
 import { availableIn, isActive } from '../runtime/pod-state.ts';
-import { matchesSelector } from '../runtime/selector.ts';
 import { writeStatus } from '../runtime/status-writer.ts';
 import { isTerminatingNamespace } from '../runtime/writer.ts';
 import type { ReplicaSet } from '../types.ts';
