@@ -109,6 +109,12 @@ export interface Addon {
   bpfLinkDetach(pinPath: string): void;
 
   nftRun(netns: number, commands: string): { ok: boolean; text: string };
+
+  /** [read, write] */
+  makePipe(owner: number): [number, number];
+  /** [ours, the process's] */
+  openTerminal(owner: number): [number, number];
+  resizeTerminal(fd: number, columns: number, rows: number): void;
 }
 
 const file = fileURLToPath(new URL('./build/aquifer.node', import.meta.url));

@@ -1,5 +1,5 @@
 /**
- * What TypeScript may ask of the addon. Five groups: sock, netns, seqpacket, bpf, nft. Numbers, bigints, strings and Uint8Arrays
+ * What TypeScript may ask of the addon. Six groups: sock, netns, seqpacket, bpf, nft, stdio. Numbers, bigints, strings and Uint8Arrays
  * cross; policy, configuration and logging do not. Every failed system call throws NativeError with the errno's name.
  *
  * Switching network namespaces happens on threads that the addon makes and ends, never on Node's.
@@ -51,3 +51,4 @@ export {
   socketsHere,
   socketsInNetns,
 } from './sock.ts';
+export { makePipe, openTerminal, type Pipe, Terminal } from './stdio.ts';

@@ -23,6 +23,7 @@ import type { PathRequest, ResourceRequest } from './http/request-info.ts';
 import { type HttpServer, startHttpServer } from './http/server.ts';
 import { builtInResources } from './kinds/table.ts';
 import { unenforcedPart } from './kinds/unenforced.ts';
+import { kubeletPart } from './kubelet/kubelet-part.ts';
 import { createLocalSource } from './local-source.ts';
 import type { Core, PartMaker, SpecialEndpoint } from './part.ts';
 import { loadCredentials, replaceFile } from './pki/credentials.ts';
@@ -57,6 +58,7 @@ const partMakers: readonly PartMaker[] = [
   firstNamespaces,
   customResources,
   unenforcedPart,
+  kubeletPart,
 ];
 
 export const kubeconfigFile = 'kubeconfig';
@@ -85,6 +87,7 @@ export async function startApiServer(config: ApiServerConfig, deps: ApiServerDep
     authenticator: firstOf(authenticators),
     authorizer: anyOf(authorizers),
     certificateAuthority: credentials.certificateAuthority,
+    credentials,
     networks: config.networks,
     address: () => (server === undefined ? '' : hostPort(server.addresses[0]!)),
     log: (target) => createLogger(sink, `apiserver::${target}`),

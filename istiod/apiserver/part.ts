@@ -32,6 +32,8 @@ export interface Core {
   readonly address: () => string;
   /** A part's own log: `apiserver::<target>`. */
   readonly log: (target: string) => Logger;
+  /** What the server serves with, and shows to others: key and certificate, both PEM. */
+  readonly credentials: { readonly key: string; readonly certificate: string };
   /** Absolute; a part keeps what must survive a restart, and is no object, in a folder of its own in it. */
   readonly dataDir: string;
   readonly networks: ClusterNetworks;

@@ -65,3 +65,4 @@ void registerSeqpacket(Napi::Object exports);
 void registerPoll(Napi::Object exports);
 void registerBpf(Napi::Object exports);
 void registerNft(Napi::Object exports);
+void registerStdio(Napi::Object exports);

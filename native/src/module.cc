@@ -33,6 +33,7 @@ static Napi::Object init(Napi::Env, Napi::Object exports) {
   registerPoll(exports);
   registerBpf(exports);
   registerNft(exports);
+  registerStdio(exports);
   return exports;
 }
 

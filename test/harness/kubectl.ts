@@ -32,11 +32,11 @@ export class Kubectl {
     this.#kubeconfig = kubeconfig;
   }
 
-  /** `input` goes to its standard input. */
-  run(args: readonly string[], input = ''): Promise<KubectlResult> {
+  /** `input` goes to its standard input, `more` into its environment. */
+  run(args: readonly string[], input = '', more: Readonly<Record<string, string>> = {}): Promise<KubectlResult> {
     return new Promise((resolve, reject) => {
       // Its caches go beside the kubeconfig.
-      const env = { PATH: process.env['PATH'], HOME: dirname(this.#kubeconfig), KUBECONFIG: this.#kubeconfig };
+      const env = { PATH: process.env['PATH'], HOME: dirname(this.#kubeconfig), KUBECONFIG: this.#kubeconfig, ...more };
       const child = spawn(kubectlPath(), args, { env });
       let [stdout, stderr] = ['', ''];
       child.stdout.on('data', (chunk) => {
