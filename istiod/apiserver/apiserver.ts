@@ -9,8 +9,11 @@ import type { Clock } from '../../common/core/clock.ts';
 import { createLogger, type LogSink } from '../../common/core/log.ts';
 import { Admission, type AdmissionPlugin } from './admission/admission.ts';
 import { type Authenticator, firstOf } from './authn/authenticator.ts';
+import { clientCertificates } from './authn/client-certificates.ts';
+import { selfSubjectReviews } from './authn/self-subject-review.ts';
 import { staticTokens } from './authn/static-tokens.ts';
 import { type Authorizer, administrators, anyOf, basicAuthorizer } from './authz/authorizer.ts';
+import { rbacPart } from './authz/rbac/part.ts';
 import type { ApiServerConfig } from './config.ts';
 import { firstNamespaces } from './controllers/namespaces/first-namespaces.ts';
 import { controllersPart } from './controllers/part.ts';
@@ -53,7 +56,9 @@ export interface ApiServer {
 /** In this order they mutate and validate. */
 const partMakers: readonly PartMaker[] = [
   scalePart,
+  selfSubjectReviews,
   serviceAccountsPart,
+  rbacPart,
   controllersPart,
   firstNamespaces,
   customResources,
@@ -76,7 +81,7 @@ export async function startApiServer(config: ApiServerConfig, deps: ApiServerDep
   const plugins: AdmissionPlugin[] = [];
   const rest = new Rest({ store, admission: new Admission(plugins), clock, newUid: randomUUID });
   const source = createLocalSource(rest, registry);
-  const authenticators: Authenticator[] = [administratorBy(credentials.adminToken)];
+  const authenticators: Authenticator[] = [administratorBy(credentials.adminToken), clientCertificates(clock)];
   const authorizers: Authorizer[] = [basicAuthorizer];
   let server: HttpServer | undefined;
   const core: Core = {

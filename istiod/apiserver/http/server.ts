@@ -14,6 +14,7 @@ import type { Clock } from '../../../common/core/clock.ts';
 import { describeError, MeshError } from '../../../common/core/errors.ts';
 import type { Logger } from '../../../common/core/log.ts';
 import { type Authenticator, anonymous, type User } from '../authn/authenticator.ts';
+import { impersonated } from '../authn/impersonation.ts';
 import type { Action, Authorizer, PathAction } from '../authz/authorizer.ts';
 import { ApiError, badRequest, forbidden, internalError, tooManyRequests, unauthorized } from '../status.ts';
 import type { ApiRequest, Handler, Reply } from './api-request.ts';
@@ -203,12 +204,14 @@ class Serving {
   async #answer(incoming: Incoming, info: RequestInfo): Promise<Reply> {
     const { request, method, query, signal, warnings } = incoming;
     const { authorizer, handler, limits, log } = this.#options;
-    const user = await this.#authenticate(request);
-    const authorize = (what: Action): void => {
-      const decision = authorizer.authorize(user, what);
-      if (decision.kind !== 'allowed') throw refusal(user, what, decision.reason, log);
+    const caller = await this.#authenticate(request);
+    const allow = (who: User, what: Action): void => {
+      const decision = authorizer.authorize(who, what);
+      if (decision.kind !== 'allowed') throw refusal(who, what, decision.reason, log);
     };
-    authorize(info);
+    const user = impersonated(caller, request.rawHeaders, (what) => allow(caller, what));
+    const authorize = (what: Action): void => allow(user, what);
+    authorize(namedBySelector(info, query));
     let body: Promise<Buffer> | undefined;
     const apiRequest: ApiRequest = {
       info,
@@ -244,6 +247,13 @@ class Serving {
     });
     return internalError();
   }
+}
+
+/** A list or watch of one name is of that object: roles may name it. */
+function namedBySelector(info: RequestInfo, query: URLSearchParams): RequestInfo {
+  if (info.kind === 'path' || info.name !== '' || !info.verb.match(/^(list|watch|deletecollection)$/)) return info;
+  const [, name = ''] = /^metadata\.name==?([^,=!\\]+)$/.exec(query.get('fieldSelector') ?? '') ?? [];
+  return name === '' ? info : { ...info, name };
 }
 
 function gateOf(info: RequestInfo): 'read' | 'write' | 'watch' {

@@ -3,6 +3,7 @@ import { clusterKinds } from '../../../common/kube/schema/cluster.ts';
 import { discoveryKinds } from '../../../common/kube/schema/discovery.ts';
 import { kindName } from '../../../common/kube/schema/table.ts';
 import type { KindEntry } from '../../../common/kube/schema/types.ts';
+import { bindingStrategy, clusterRoleStrategy, roleStrategy } from '../authz/rbac/strategy.ts';
 import type { BuiltInKind } from './built-in.ts';
 import { age, listAt, orNone, text, textAt } from './columns.ts';
 
@@ -33,13 +34,19 @@ export const clusterResources: readonly BuiltInKind[] = [
   {
     entry: entry('roles.rbac.authorization.k8s.io'),
     columns: [text('Created At', 'When it was made', (o) => o.metadata.creationTimestamp ?? '')],
+    strategy: roleStrategy,
   },
   {
     entry: entry('clusterroles.rbac.authorization.k8s.io'),
     columns: [text('Created At', 'When it was made', (o) => o.metadata.creationTimestamp ?? '')],
+    strategy: clusterRoleStrategy,
   },
-  { entry: entry('rolebindings.rbac.authorization.k8s.io'), columns: [role, age] },
-  { entry: entry('clusterrolebindings.rbac.authorization.k8s.io'), columns: [role, age] },
+  { entry: entry('rolebindings.rbac.authorization.k8s.io'), columns: [role, age], strategy: bindingStrategy(true) },
+  {
+    entry: entry('clusterrolebindings.rbac.authorization.k8s.io'),
+    columns: [role, age],
+    strategy: bindingStrategy(false),
+  },
 ];
 
 /** The first three, as kubectl shows them. */

@@ -5,6 +5,7 @@
 import type { JWTPayload } from 'jose';
 import { isObject } from '../../../common/kube/schema/validate.ts';
 import type { User } from '../authn/authenticator.ts';
+import { groupsOf, userName } from '../authn/service-account-names.ts';
 
 /** The name of this issuer in tokens, and the audience of tokens for the API server itself. */
 export const issuer = 'https://kubernetes.default.svc.cluster.local';
@@ -129,15 +130,6 @@ function refOf(value: unknown): Ref | undefined {
   if (!isObject(value)) return undefined;
   const { name, uid } = value;
   return typeof name === 'string' && name !== '' && typeof uid === 'string' && uid !== '' ? { name, uid } : undefined;
-}
-
-export function userName(namespace: string, name: string): string {
-  return `system:serviceaccount:${namespace}:${name}`;
-}
-
-/** The groups of every service account of a namespace, besides system:authenticated. */
-export function groupsOf(namespace: string): readonly string[] {
-  return ['system:serviceaccounts', `system:serviceaccounts:${namespace}`];
 }
 
 export function userOf(claims: TokenClaims): User {

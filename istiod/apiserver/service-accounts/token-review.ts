@@ -1,5 +1,6 @@
 /** TokenReview (authentication.k8s.io/v1): other servers ask whose token they were shown. */
-import type { Authentication, Authenticator, User } from '../authn/authenticator.ts';
+import type { Authentication, Authenticator } from '../authn/authenticator.ts';
+import { userInfo } from '../authn/user-info.ts';
 import type { Part } from '../part.ts';
 import { readReview } from '../rest/review.ts';
 import { badRequest } from '../status.ts';
@@ -45,14 +46,4 @@ function statusOf(answer: TokenVerdict, asked: readonly string[]): object {
   if (answer.kind === 'refused') return { user: {}, error: `[invalid bearer token, ${answer.reason}]` };
   const audiences = asked.length === 0 ? [issuer] : answer.audiences;
   return { authenticated: true, user: userInfo(answer.user), audiences };
-}
-
-/** As authentication.k8s.io/v1 UserInfo. */
-export function userInfo({ name, uid, groups, extra }: User): object {
-  return {
-    username: name,
-    ...(uid === '' ? {} : { uid }),
-    groups,
-    ...(Object.keys(extra).length === 0 ? {} : { extra }),
-  };
 }
