@@ -38,6 +38,32 @@ function assertStatus(answer: { code: number; json: Json }, code: number, reason
   );
 }
 
+describe('bodies', () => {
+  test('a member that is there twice is told, or refused where the client is strict', async () => {
+    const text = '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"twice"},"data":{"a":"1","b:":"{","a":"2"}}';
+    const strict = await client.ask(`${configMaps}?fieldValidation=Strict`, { method: 'POST', body: text });
+    assertStatus(strict, 400, 'BadRequest');
+    assert.equal(strict.json.message, 'strict decoding error: duplicate field "data.a"');
+    const warned = await client.ask(configMaps, { method: 'POST', body: text });
+    assert.deepEqual([warned.code, warned.json.data.a], [201, '2']);
+    assert.match(String(warned.headers['warning']), /duplicate field \\"data\.a\\"/);
+  });
+
+  test('deep, broken or foreign ones are refused with a Status', async () => {
+    const deep = `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`;
+    const ask = (body: string, type?: string) =>
+      client.ask(configMaps, { method: 'POST', body, ...(type && { type }) });
+    for (const type of ['application/json', 'application/yaml']) assertStatus(await ask(deep, type), 400, 'BadRequest');
+    assertStatus(await ask('[]'), 400, 'BadRequest');
+    assertStatus(await ask('{'), 400, 'BadRequest');
+    assertStatus(await ask('a: &a [*a, *a]', 'application/yaml'), 400, 'BadRequest');
+    assertStatus(await ask('{"__proto__":{}}'), 400, 'BadRequest');
+    const flow = '{apiVersion: v1, kind: ConfigMap, metadata: {name: flow}}';
+    assert.equal((await ask(flow, 'application/yaml')).code, 201);
+    assertStatus(await ask('x', 'text/html'), 415, 'UnsupportedMediaType');
+  });
+});
+
 describe('server-side apply', () => {
   const type = 'application/apply-patch+yaml';
   const patch = (name: string, body: object, query = 'fieldManager=m') =>

@@ -9,12 +9,18 @@ export function readBody(source: Readable, encoding: string | undefined, limits:
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
-    const body = encoding === 'gzip' ? source.pipe(createGunzip()) : source;
+    const unpacking = encoding === 'gzip' ? createGunzip() : undefined;
+    const body = unpacking === undefined ? source : source.pipe(unpacking);
     const fail = (error: unknown) => {
       clearTimeout(timer);
       // The rest is read and dropped, so that the client sees the answer instead of a reset.
       body.removeAllListeners('data');
-      body.resume();
+      // A small body can unpack to a huge one.
+      if (unpacking !== undefined) {
+        source.unpipe(unpacking);
+        unpacking.destroy();
+      }
+      source.resume();
       reject(error);
     };
     const timer = setTimeout(
@@ -31,6 +37,9 @@ export function readBody(source: Readable, encoding: string | undefined, limits:
       resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
     });
     body.on('error', (e) => fail(badRequest(`the body cannot be read: ${e.message}`)));
-    source.on('close', () => fail(badRequest('the client went before its body was complete')));
+    source.on('close', () => {
+      // What came whole may still be unpacked.
+      if (!source.readableEnded) fail(badRequest('the client went before its body was complete'));
+    });
   });
 }

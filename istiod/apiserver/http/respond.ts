@@ -13,7 +13,7 @@ import { negotiate, type Representation } from '../codec/negotiate.ts';
 import { hasProtobuf } from '../codec/protobuf/encode.ts';
 import { protobufType } from '../codec/protobuf/wire.ts';
 import { apiVersionOf, type Resource } from '../resources/resource.ts';
-import { ApiError } from '../status.ts';
+import { ApiError, type StatusDetails } from '../status.ts';
 import type { IncludeObject } from '../tables/render.ts';
 import type { Reply } from './api-request.ts';
 import type { Limits } from './limits.ts';
@@ -63,6 +63,9 @@ async function write(out: Outgoing, reply: Exclude<Reply, { kind: 'upgrade' }>):
     case 'value': {
       // A refusal is told also to those who asked for a table, or for something that is not served.
       const f = reply.code >= 400 ? plainForm(out) : form(false, nameOf(reply.value));
+      const { details } = reply.value as { readonly details?: StatusDetails };
+      if (details?.retryAfterSeconds !== undefined)
+        out.response.setHeader('retry-after', String(details.retryAfterSeconds));
       return sendText(out, reply.code, contentTypeOf(f), encodeValue(f, reply.value));
     }
     case 'list': {

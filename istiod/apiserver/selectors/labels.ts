@@ -2,7 +2,7 @@
 import { assertNever } from '../../../common/core/errors.ts';
 
 export type Requirement =
-  | { readonly kind: 'in' | 'not-in'; readonly key: string; readonly values: readonly string[] }
+  | { readonly kind: 'in' | 'not-in'; readonly key: string; readonly values: ReadonlySet<string> }
   | { readonly kind: 'exists' | 'absent'; readonly key: string }
   | { readonly kind: 'greater' | 'less'; readonly key: string; readonly value: number };
 
@@ -36,9 +36,9 @@ export function matchesLabels(requirements: readonly Requirement[], labels: Labe
     const value = labels !== undefined && Object.hasOwn(labels, r.key) ? labels[r.key] : undefined;
     switch (r.kind) {
       case 'in':
-        return value !== undefined && r.values.includes(value);
+        return value !== undefined && r.values.has(value);
       case 'not-in':
-        return value === undefined || !r.values.includes(value);
+        return value === undefined || !r.values.has(value);
       case 'exists':
         return value !== undefined;
       case 'absent':
@@ -62,9 +62,9 @@ function parseRequirement(next: () => string, peek: () => string): Requirement {
   switch (operator) {
     case '=':
     case '==':
-      return { kind: 'in', key, values: [singleValue(next, peek)] };
+      return { kind: 'in', key, values: new Set([singleValue(next, peek)]) };
     case '!=':
-      return { kind: 'not-in', key, values: [singleValue(next, peek)] };
+      return { kind: 'not-in', key, values: new Set([singleValue(next, peek)]) };
     case '>':
     case '<': {
       const value = next();
@@ -86,13 +86,13 @@ function singleValue(next: () => string, peek: () => string): string {
   return peek() === ',' || peek() === '' ? '' : valueFrom(next());
 }
 
-function valueList(next: () => string, peek: () => string): readonly string[] {
+function valueList(next: () => string, peek: () => string): ReadonlySet<string> {
   if (next() !== '(') throw new SelectorError('expected "(" after in and notin');
-  const values: string[] = [];
+  const values = new Set<string>();
   for (;;) {
-    if (peek() === ',' || peek() === ')') values.push('');
-    else values.push(valueFrom(next()));
-    if (values.length > valueLimit) throw new SelectorError(`more than ${valueLimit} values`);
+    if (peek() === ',' || peek() === ')') values.add('');
+    else values.add(valueFrom(next()));
+    if (values.size > valueLimit) throw new SelectorError(`more than ${valueLimit} values`);
     const token = next();
     if (token === ')') return values;
     if (token !== ',') throw new SelectorError(`expected "," or ")" and found ${JSON.stringify(token)}`);

@@ -10,13 +10,13 @@ export function matchesSelector(selector: LabelSelector | undefined, labels: Lab
 
 export function requirementsOf({ matchLabels = {}, matchExpressions = [] }: LabelSelector): readonly Requirement[] {
   return [
-    ...Object.entries(matchLabels).map(([key, value]): Requirement => ({ kind: 'in', key, values: [value] })),
+    ...Object.entries(matchLabels).map(([key, value]): Requirement => ({ kind: 'in', key, values: new Set([value]) })),
     ...matchExpressions.map(({ key, operator, values = [] }): Requirement => {
       switch (operator) {
         case 'In':
-          return { kind: 'in', key, values };
+          return { kind: 'in', key, values: new Set(values) };
         case 'NotIn':
-          return { kind: 'not-in', key, values };
+          return { kind: 'not-in', key, values: new Set(values) };
         case 'Exists':
           return { kind: 'exists', key };
         case 'DoesNotExist':
