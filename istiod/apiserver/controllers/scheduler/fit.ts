@@ -147,9 +147,9 @@ function matchesTerm({ matchExpressions = [], matchFields = [] }: Term, { metada
 function requirement({ key, operator, values = [] }: Expression): Requirement {
   switch (operator) {
     case 'In':
-      return { kind: 'in', key, values };
+      return { kind: 'in', key, values: new Set(values) };
     case 'NotIn':
-      return { kind: 'not-in', key, values };
+      return { kind: 'not-in', key, values: new Set(values) };
     case 'Exists':
       return { kind: 'exists', key };
     case 'DoesNotExist':
