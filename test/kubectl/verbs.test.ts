@@ -69,7 +69,7 @@ describe('kubectl', { skip: skipWithoutKubectl() }, () => {
     assert.equal(await kubectl.ok(['get', 'cm', 'settings', '-o', 'jsonpath={.data}']), '{"b":"2"}');
     assert.match(
       await kubectl.ok(['get', 'deploy', 'web', '-o', 'wide']),
-      /^web +0\/3 +0 +0 +\d+s +web +nginx:1 +app=web$/m,
+      /^web +0\/3 +\d +0 +\d+s +web +nginx:1 +app=web$/m,
     );
     await kubectl.ok([
       'patch',

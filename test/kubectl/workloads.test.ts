@@ -89,4 +89,45 @@ describe('kubectl and workloads', { skip: skipWithoutKubectl() }, () => {
     assert.equal(await kubectl.ok(['get', 'pod', 'picky', '-o', 'jsonpath={.spec.nodeName}']), 'node-2');
     await kubectl.ok(['delete', 'pod', 'picky']);
   });
+
+  test('a Service: its endpoints follow the pods; those of others stay', async () => {
+    await kubectl.ok(['create', 'deployment', 'shop', '--image=i', '--replicas=3', '--port=80']);
+    await kubectl.ok(['expose', 'deploy/shop', '--port=80']);
+    await kubectl.ok(['rollout', 'status', 'deploy/shop', '--timeout=20s']);
+    const ready = async () => {
+      const text = await kubectl.ok(['get', 'endpointslices', '-l', 'kubernetes.io/service-name=shop', '-o', 'json']);
+      const { items } = JSON.parse(text) as { items: { endpoints: { conditions: { ready: boolean } }[] }[] };
+      return items.flatMap((s) => s.endpoints ?? []).filter((e) => e.conditions.ready).length;
+    };
+    await until('three endpoints', async () => (await ready()) === 3, wait);
+    assert.match(await kubectl.ok(['get', 'endpoints', 'shop']), /10\.244\.\d+\.\d+:80/);
+    assert.match(await kubectl.ok(['describe', 'service', 'shop']), /Endpoints: +10\.244/);
+    await kubectl.ok(['scale', 'deploy/shop', '--replicas=1']);
+    await until('one endpoint', async () => (await ready()) === 1, wait);
+    const theirs = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'theirs' }, spec: { ports: [{ port: 80 }] } };
+    const own = {
+      apiVersion: 'v1',
+      kind: 'Endpoints',
+      metadata: { name: 'theirs' },
+      subsets: [{ addresses: [{ ip: '192.0.2.1' }], ports: [{ port: 80 }] }],
+    };
+    await kubectl.ok(['apply', '-f', '-'], `${JSON.stringify(theirs)}\n---\n${JSON.stringify(own)}`);
+    const mirrors = () =>
+      kubectl.ok([
+        'get',
+        'endpointslices',
+        '-l',
+        'kubernetes.io/service-name=theirs',
+        '-o',
+        'jsonpath={.items[*].endpoints[*].addresses}',
+      ]);
+    await until('the mirror', async () => (await mirrors()) === '["192.0.2.1"]', wait);
+    await kubectl.ok(['delete', 'service', 'shop', 'theirs']);
+    await until(
+      'nothing is left',
+      async () => !/shop|theirs/.test(await kubectl.ok(['get', 'endpointslices,endpoints', '-o', 'name'])),
+      wait,
+    );
+    await kubectl.ok(['delete', 'deploy', 'shop']);
+  });
 });

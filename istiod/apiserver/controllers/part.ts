@@ -2,10 +2,13 @@
 import type { Part, PartMaker } from '../part.ts';
 import { accountsController } from './accounts/controller.ts';
 import { deploymentController } from './deployments/controller.ts';
+import { endpointsController } from './endpoints/controller.ts';
+import { eventExpiry } from './events/expiry.ts';
 import { garbageCollector } from './garbage/controller.ts';
 import { namespaceAdmission } from './namespaces/admission.ts';
 import { namespaceController } from './namespaces/controller.ts';
 import { finalizeEndpoint } from './namespaces/finalize.ts';
+import { nodeController } from './nodes/controller.ts';
 import { podCidrController } from './nodes/pod-cidrs.ts';
 import { bindingEndpoint } from './pods/binding.ts';
 import { disruptionController } from './pods/disruption-controller.ts';
@@ -23,6 +26,9 @@ const controllers: readonly ((cluster: Cluster) => void)[] = [
   replicaSetController,
   deploymentController,
   scheduler,
+  endpointsController,
+  nodeController,
+  eventExpiry,
 ];
 
 export const controllersPart: PartMaker = ({ rest, registry, clock, log, certificateAuthority, networks }): Part => {
