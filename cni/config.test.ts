@@ -99,7 +99,7 @@ describe('configuration of the agent', () => {
       '--frobnicate is not a flag',
       '--ztunnel-uds-address needs a value',
       'NODE_NAME is not set',
-      'AQUIFER_KUBE_DIR is not set',
+      '--kubeconfig is not set',
       'AQUIFER_ZTUNNEL_CGROUP is not set',
       'AQUIFER_CGROUP_ROOT is not set and no cgroup2 is mounted',
       'AQUIFER_CAPTURE=iptables: expected one of ebpf, nft, auto',

@@ -7,14 +7,15 @@ import { readCommandLine } from '../common/config/command-line.ts';
 import { type ConfigResult, type Settings, SettingsReader, splitList } from '../common/config/reader.ts';
 import { type Millis, millis } from '../common/core/brand.ts';
 import type { Port } from '../common/core/net.ts';
+import { kubeconfigFlag, readSourcePlace, type SourcePlace, sourcePlaceMissing } from '../common/kube/open-source.ts';
 import type { PluginPlace } from './install/installer.ts';
 
 export interface AgentConfig {
   readonly command: 'run' | 'uninstall';
   /** NODE_NAME: only pods with this spec.nodeName are looked at. */
   readonly nodeName: string;
-  /** AQUIFER_KUBE_DIR: the folder that holds the Kubernetes objects. */
-  readonly kubeDir: string;
+  /** --kubeconfig, KUBECONFIG, AQUIFER_KUBE_DIR or the pod's own; undefined: an uninstallation without. */
+  readonly objects: SourcePlace | undefined;
   /** INPOD_UDS or --ztunnel-uds-address; the steering socket is `<path>.steer`. */
   readonly zdsPath: string;
   readonly steeringPath: string;
@@ -59,13 +60,13 @@ export interface ConfigInput {
 }
 
 export const usage =
-  'usage: cni-agent [run | uninstall | redirect add|remove] [--ztunnel-uds-address PATH] [--monitoring-port PORT] [--exclude-namespaces A,B]';
+  'usage: cni-agent [run | uninstall | redirect add|remove] [--ztunnel-uds-address PATH] [--monitoring-port PORT] [--exclude-namespaces A,B] [--kubeconfig FILE]';
 
 export function readConfig(argv: readonly string[]): ConfigResult<AgentConfig> {
   return parseConfig({ argv, env: process.env, mounts: readFileSync('/proc/mounts', 'utf8') });
 }
 
-const flagNames = ['--ztunnel-uds-address', '--monitoring-port', '--exclude-namespaces'] as const;
+const flagNames = ['--ztunnel-uds-address', '--monitoring-port', '--exclude-namespaces', kubeconfigFlag] as const;
 
 export function parseConfig({ argv, env, mounts }: ConfigInput): ConfigResult<AgentConfig> {
   const { flags, words, errors } = readCommandLine(argv, flagNames);
@@ -94,10 +95,12 @@ export function parseConfig({ argv, env, mounts }: ConfigInput): ConfigResult<Ag
     (text) => (splitList(text).length > 0 ? splitList(text) : undefined),
     'one or more namespaces with commas between them',
   );
+  const objects = readSourcePlace(r);
+  if (objects === undefined && command === 'run') r.mistake(sourcePlaceMissing);
   return r.finish<AgentConfig>({
     command,
     nodeName: required('NODE_NAME', 'the name of the Node object of this machine'),
-    kubeDir: required('AQUIFER_KUBE_DIR', 'the folder with the Kubernetes objects'),
+    objects,
     zdsPath,
     steeringPath: `${zdsPath}.steer`,
     cgroupRoot: givenRoot ?? found.unified ?? '',

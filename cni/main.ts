@@ -9,7 +9,7 @@ import { reportMistakes } from '../common/config/reader.ts';
 import { systemClock } from '../common/core/clock.ts';
 import { assertNever, describeError } from '../common/core/errors.ts';
 import { createLogger, type Logger } from '../common/core/log.ts';
-import { createFolderSource } from '../common/kube/folder/folder-source.ts';
+import { openSource } from '../common/kube/open-source.ts';
 import { seqpacketListen } from '../native/index.ts';
 import { Agent, type AgentOptions } from './agent.ts';
 import { chooseCapture } from './capture/choose.ts';
@@ -73,7 +73,7 @@ async function run(config: AgentConfig, log: Logger, abort: AbortController): Pr
   capture.start();
   // A ztunnel that finds this socket would wait for somebody to steer to its listeners.
   if (capture.proxyPorts === 'fixed') rmSync(config.steeringPath, { force: true });
-  const kube = await createFolderSource({ dir: config.kubeDir, log, signal: abort.signal });
+  const { source: kube } = await openSource(config.objects!, { log, signal: abort.signal });
   mkdirSync(dirname(config.zdsPath), { recursive: true });
   const agent = new Agent({
     ...config,
@@ -123,7 +123,7 @@ async function remove(config: AgentConfig, log: Logger, signal: AbortSignal): Pr
   const capture = create[standing]();
   capture.start();
   const kube =
-    config.kubeDir && config.nodeName ? await createFolderSource({ dir: config.kubeDir, log, signal }) : undefined;
+    config.objects && config.nodeName ? (await openSource(config.objects, { log, signal })).source : undefined;
   const kernel = podKernel([config.cgroupRoot, ...config.legacyCgroupRoots]);
   // Timers of the clock do not keep a process alive.
   const keepAlive = setInterval(() => undefined, 60_000);

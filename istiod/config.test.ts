@@ -48,8 +48,8 @@ test('all mistakes are told at once', () => {
     /^MAX_WORKLOAD_CERT_TTL=0h: expected a duration.* at least 1ms/,
     /"c" is not/,
     /belong together/,
+    /^--kubeconfig is not set/,
     /^--grpcAddr=x: expected ADDRESS:PORT/,
-    /^AQUIFER_KUBE_DIR is not set/,
     /^AQUIFER_DATA_DIR is not set/,
     /^RUST_LOG=loud: expected/,
   ];

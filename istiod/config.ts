@@ -3,6 +3,7 @@ import { readCommandLine } from '../common/config/command-line.ts';
 import { type ListenAddress, parseListenAddress } from '../common/config/listen-address.ts';
 import { type ConfigResult, type Settings, SettingsReader, splitList } from '../common/config/reader.ts';
 import { type Millis, millis } from '../common/core/brand.ts';
+import { kubeconfigFlag, readSourcePlace, type SourcePlace, sourcePlaceMissing } from '../common/kube/open-source.ts';
 
 export interface IstiodConfig {
   /** undefined: not served. */
@@ -18,18 +19,13 @@ export interface IstiodConfig {
   readonly trustedNodeAccounts: ReadonlySet<string>;
   readonly defaultCertTtl: Millis;
   readonly maxCertTtl: Millis;
-  readonly kubeDir: string;
+  readonly objects: SourcePlace;
   readonly dataDir: string;
   /** undefined: tokens are refused. */
   readonly tokens: { readonly jwksFile: string; readonly issuer: string } | undefined;
 }
 
 export type Invocation = ConfigResult<IstiodConfig> | { readonly kind: 'help' };
-
-/** The process's own arguments, environment and output. */
-export function readConfig(args: readonly string[]): Invocation {
-  return parseConfig(args, process.env);
-}
 
 const hour = 3_600_000;
 
@@ -40,8 +36,10 @@ Flags
   --secureGRPCAddr ADDR  xDS and certificates over TLS, default :15012
   --monitoringAddr ADDR  /metrics and /ready, and /debug for clients on this machine, default :15014
   --domain NAME          suffix of service names, default cluster.local
+  --kubeconfig FILE      the API server; default: KUBECONFIG, or the one whose pod this is
+  --standalone           runs an API server of its own (see istiod --standalone --help)
 Environment
-  AQUIFER_KUBE_DIR           folder of Kubernetes YAML to serve (required)
+  AQUIFER_KUBE_DIR           folder of Kubernetes YAML to serve instead of an API server
   AQUIFER_DATA_DIR           folder that keeps the key of the CA (required)
   AQUIFER_JWKS               file with the public keys of the token issuer
   AQUIFER_TOKEN_ISSUER       the issuer's name in tokens
@@ -52,18 +50,24 @@ Environment
   MAX_WORKLOAD_CERT_TTL      default 2160h
   RUST_LOG, LOG_FORMAT       level (info) and format (plain or json) of the log`;
 
-const flagNames = ['--grpcAddr', '--secureGRPCAddr', '--monitoringAddr', '--domain'] as const;
+export const discoveryFlags = [
+  '--grpcAddr',
+  '--secureGRPCAddr',
+  '--monitoringAddr',
+  '--domain',
+  kubeconfigFlag,
+] as const;
 
 export function parseConfig(args: readonly string[], env: Settings): Invocation {
   if (args.includes('--help') || args.includes('-h')) return { kind: 'help' };
-  const { flags, words, errors } = readCommandLine(args, flagNames);
+  const { flags, words, errors } = readCommandLine(args, discoveryFlags);
   const r = new SettingsReader({ ...env, ...flags });
   for (const error of errors) r.mistake(error);
   const [command, ...surplus] = words;
   if (command !== 'discovery') r.mistake(`expected the command "discovery", found ${JSON.stringify(command ?? '')}`);
   for (const extra of surplus) r.mistake(`unexpected argument ${JSON.stringify(extra)}`);
 
-  const address = (flag: (typeof flagNames)[number], fallback: string): ListenAddress | undefined =>
+  const address = (flag: (typeof discoveryFlags)[number], fallback: string): ListenAddress | undefined =>
     r.given(flag) === '' ? undefined : (r.listenAddress(flag) ?? parseListenAddress(fallback));
   const defaultCertTtl = r.duration('DEFAULT_WORKLOAD_CERT_TTL', 1) ?? millis(24 * hour);
   const maxCertTtl = r.duration('MAX_WORKLOAD_CERT_TTL', 1) ?? millis(2160 * hour);
@@ -79,6 +83,8 @@ export function parseConfig(args: readonly string[], env: Settings): Invocation 
   if ((jwksFile === undefined) !== (issuer === undefined)) {
     r.mistake('AQUIFER_JWKS and AQUIFER_TOKEN_ISSUER belong together: set both, or none to refuse all tokens');
   }
+  const objects = readSourcePlace(r);
+  if (objects === undefined) r.mistake(sourcePlaceMissing);
   return r.finish<IstiodConfig>({
     grpc: address('--grpcAddr', ':15010'),
     secureGrpc: address('--secureGRPCAddr', ':15012'),
@@ -90,7 +96,7 @@ export function parseConfig(args: readonly string[], env: Settings): Invocation 
     trustedNodeAccounts: new Set(accounts),
     defaultCertTtl,
     maxCertTtl,
-    kubeDir: r.required('AQUIFER_KUBE_DIR', 'the folder of Kubernetes YAML to serve'),
+    objects: objects!,
     dataDir: r.required('AQUIFER_DATA_DIR', 'the folder that keeps the key of the CA'),
     tokens: jwksFile === undefined || issuer === undefined ? undefined : { jwksFile, issuer },
   });

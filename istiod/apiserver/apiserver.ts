@@ -30,7 +30,7 @@ import { kubeletPart } from './kubelet/kubelet-part.ts';
 import { createLocalSource } from './local-source.ts';
 import type { Core, PartMaker, SpecialEndpoint } from './part.ts';
 import { loadCredentials, replaceFile } from './pki/credentials.ts';
-import { kubeconfig } from './pki/kubeconfig.ts';
+import { kubeconfig, kubeconfigFile } from './pki/kubeconfig.ts';
 import { Registry } from './resources/registry.ts';
 import type { Resource } from './resources/resource.ts';
 import { createEndpoints } from './rest/endpoints.ts';
@@ -65,8 +65,6 @@ const partMakers: readonly PartMaker[] = [
   unenforcedPart,
   kubeletPart,
 ];
-
-export const kubeconfigFile = 'kubeconfig';
 
 /** Resolves when it serves. MeshError CONFIG. */
 export async function startApiServer(config: ApiServerConfig, deps: ApiServerDependencies): Promise<ApiServer> {

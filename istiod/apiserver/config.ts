@@ -37,14 +37,11 @@ Flags
 Environment
   RUST_LOG, LOG_FORMAT  level (info) and format (plain or json) of the log`;
 
+export const apiServerFlags = ['--data-dir', '--listen', '--service-cluster-ip-range', '--cluster-cidr'] as const;
+
 /** `args` without the command. */
 export function parseApiServerConfig(args: readonly string[], env: Settings): ConfigResult<ApiServerConfig> {
-  const { flags, words, errors } = readCommandLine(args, [
-    '--data-dir',
-    '--listen',
-    '--service-cluster-ip-range',
-    '--cluster-cidr',
-  ]);
+  const { flags, words, errors } = readCommandLine(args, apiServerFlags);
   const r = new SettingsReader({ ...env, ...flags });
   for (const error of errors) r.mistake(error);
   for (const extra of words) r.mistake(`unexpected argument ${JSON.stringify(extra)}`);

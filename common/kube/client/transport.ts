@@ -145,8 +145,28 @@ export function unavailable(call: ApiCall, e: unknown, signal?: AbortSignal): Me
 
 /** `text` is a Status where an API server answered, and anything where something else did. */
 export function refusal(call: ApiCall, code: number, text: string): MeshError {
-  const said = messageOf(text);
-  return new MeshError(codeOf(code), titled(call, `${said === undefined ? `HTTP ${code}` : said}`));
+  const { message = `HTTP ${code}`, causes = [] } = statusOf(text);
+  return new ApiRefusal(codeOf(code), titled(call, message), message, causes);
+}
+
+/** One field of an object that the server does not take. */
+export interface RefusalCause {
+  /** `spec.containers[0].name`. */
+  readonly field: string;
+  readonly message: string;
+}
+
+/** An API server's own words. */
+export class ApiRefusal extends MeshError {
+  /** Without the request. */
+  readonly said: string;
+  readonly causes: readonly RefusalCause[];
+
+  constructor(code: ErrorCode, message: string, said: string, causes: readonly RefusalCause[]) {
+    super(code, message);
+    this.said = said;
+    this.causes = causes;
+  }
 }
 
 function codeOf(code: number): ErrorCode {
@@ -166,14 +186,25 @@ function codeOf(code: number): ErrorCode {
   }
 }
 
-function messageOf(text: string): string | undefined {
+function statusOf(text: string): { readonly message?: string; readonly causes?: readonly RefusalCause[] } {
   try {
     const status: unknown = JSON.parse(text);
-    return isObject(status) && typeof status['message'] === 'string' ? status['message'] : undefined;
+    if (!isObject(status) || typeof status['message'] !== 'string') return {};
+    const { message, details } = status;
+    const causes: unknown = isObject(details) ? details['causes'] : undefined;
+    return {
+      message: message as string,
+      causes: (Array.isArray(causes) ? (causes as unknown[]) : []).flatMap(causeOf),
+    };
   } catch {
     // A proxy in between answers with a page.
-    return undefined;
+    return {};
   }
+}
+
+function causeOf(cause: unknown): readonly RefusalCause[] {
+  if (!isObject(cause) || typeof cause['field'] !== 'string' || typeof cause['message'] !== 'string') return [];
+  return [{ field: cause['field'], message: cause['message'] }];
 }
 
 function parse(call: ApiCall, text: string): unknown {

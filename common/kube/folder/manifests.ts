@@ -1,10 +1,11 @@
 /** The text of one manifest file to checked objects and problems, each with its place in the file. Pure. */
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from 'yaml';
+import { type Document, LineCounter, parseAllDocuments } from 'yaml';
 import { describeError } from '../../core/errors.ts';
 import { checkObject } from '../schema/check-object.ts';
 import { kindName } from '../schema/table.ts';
 import type { KindEntry } from '../schema/types.ts';
 import { formatPath, type Issue, isObject } from '../schema/validate.ts';
+import { placeOf } from './place.ts';
 import type { Problem } from './problem.ts';
 
 export interface Manifest {
@@ -127,36 +128,4 @@ function describeObject(value: unknown): string | undefined {
   const { name, namespace } = value['metadata'];
   if (typeof value['kind'] !== 'string' || typeof name !== 'string') return undefined;
   return `${value['kind']} ${typeof namespace === 'string' ? `${namespace}/` : ''}${name}`;
-}
-
-/** Where a path is in the text; the nearest enclosing node where the path itself is not written down. */
-function placeOf(
-  document: Document.Parsed,
-  path: readonly (string | number)[],
-  lines: LineCounter,
-  at: Issue['at'],
-): { line?: number; column?: number } {
-  let node: Node | null = document.contents;
-  let offset = node?.range?.[0];
-  for (const [i, part] of path.entries()) {
-    if (isAlias(node)) node = node.resolve(document) ?? null;
-    if (isMap(node)) {
-      const pair: { key: unknown; value: unknown } | undefined = node.items.find(
-        (p) => isScalar(p.key) && String(p.key.value) === String(part),
-      );
-      if (pair === undefined) break;
-      const key = pair.key as Node;
-      const value = pair.value as Node | null;
-      const wantsKey = value === null || (at === 'key' && i === path.length - 1);
-      offset = (wantsKey ? key : value).range?.[0] ?? offset;
-      node = value;
-    } else if (isSeq(node)) {
-      node = (node.items[Number(part)] as Node | undefined) ?? null;
-      if (node === null) break;
-      offset = node.range?.[0] ?? offset;
-    } else break;
-  }
-  if (offset === undefined) return {};
-  const { line, col } = lines.linePos(offset);
-  return { line, column: col };
 }

@@ -1,6 +1,9 @@
 /** What kubectl needs to reach the server, as a file. Pure. */
 import { stringify } from 'yaml';
 
+/** In the data folder. */
+export const kubeconfigFile = 'kubeconfig';
+
 export interface KubeconfigOptions {
   /** `https://127.0.0.1:6443`. */
   readonly server: string;

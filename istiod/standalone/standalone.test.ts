@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { systemClock } from '../../common/core/clock.ts';
+import { LogLevels } from '../../common/core/log.ts';
+import { until } from '../../common/testing/until.ts';
+import { readKubeconfig, TestClient } from '../apiserver/testing/client.ts';
+import { isStandalone, parseStandaloneConfig } from './config.ts';
+import { startStandalone } from './standalone.ts';
+
+test('flags of both, with the command or without', () => {
+  const flags = [
+    '--standalone',
+    '--data-dir',
+    '/d',
+    '--listen=127.0.0.1:1,[::1]:2',
+    '--grpcAddr',
+    ':3',
+    '--manifests',
+    'm',
+  ];
+  for (const args of [flags, ['discovery', ...flags]]) {
+    assert.ok(isStandalone(args));
+    const parsed = parseStandaloneConfig(args, {
+      AQUIFER_KUBE_DIR: '/of/another',
+      KUBECONFIG: '/another',
+      CLUSTER_ID: 'c',
+    });
+    assert.ok(parsed.kind === 'ok');
+    const { apiServer, discovery, manifests } = parsed.config;
+    assert.deepEqual([apiServer.dataDir, apiServer.listen.length, manifests], ['/d', 2, 'm']);
+    assert.deepEqual(
+      [discovery.grpc?.port, discovery.clusterId, discovery.dataDir, discovery.objects],
+      [3, 'c', '/d/istiod', { kind: 'kubeconfig', paths: '/d/kubeconfig' }],
+    );
+  }
+});
+
+test('mistakes of both are told together, once', () => {
+  const args = ['--standalone', 'more', '--listen', 'x', '--grpcAddr', 'y', '--bla', '--kubeconfig', '/k'];
+  const parsed = parseStandaloneConfig(args, { RUST_LOG: 'loud' });
+  assert.ok(parsed.kind === 'invalid');
+  const said = parsed.errors.join('\n');
+  for (const part of [/"more"/, /--listen=x/, /--grpcAddr=y/, /--bla is not a flag/, /exclude each other/, /RUST_LOG/])
+    assert.match(said, part);
+  assert.equal(said.match(/RUST_LOG/g)?.length, 1);
+});
+
+test('discovery announces what is applied to the API server beside it', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'aq-standalone-'));
+  const manifests = join(dir, 'manifests');
+  await mkdir(manifests);
+  const service = 'apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n';
+  await writeFile(join(manifests, 'web.yaml'), service);
+  await writeFile(join(manifests, 'bad.yaml'), service.replace('port: 80', 'port: 99999').replace('web', 'bad'));
+  const loopback = ['grpcAddr', 'secureGRPCAddr', 'monitoringAddr'].map((flag) => `--${flag}=127.0.0.1:0`);
+  const args = [
+    '--standalone',
+    '--data-dir',
+    join(dir, 'data'),
+    '--listen=127.0.0.1:0',
+    '--manifests',
+    manifests,
+    ...loopback,
+  ];
+  const parsed = parseStandaloneConfig(args, {});
+  assert.ok(parsed.kind === 'ok');
+  const sink = { levels: new LogLevels('off'), format: 'plain' as const, write: () => undefined };
+  const standalone = await startStandalone(parsed.config, { clock: systemClock, sink });
+  const debug = async (page: string) =>
+    (await fetch(`http://127.0.0.1:${standalone.discovery.ports.monitoring}/debug/${page}`)).text();
+  await until('the service of the file', async () => (await debug('configz')).includes('default/web.default.svc'));
+  assert.match(await debug('problems'), /bad\.yaml:4:.*spec\.ports\[0\]\.port/);
+  const client = new TestClient(await readKubeconfig(standalone.apiServer.kubeconfig));
+  const body = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'api' }, spec: { ports: [{ port: 80 }] } };
+  const made = await client.ask('/api/v1/namespaces/default/services', { method: 'POST', body });
+  assert.equal(made.code, 201);
+  await until('the service that was posted', async () => (await debug('configz')).includes('default/api.default.svc'));
+  const root = '/api/v1/namespaces/default/configmaps/istio-ca-root-cert';
+  await until('the root', async () => (await client.ask(root)).code === 200);
+  client.close();
+  await standalone.stop();
+  await rm(dir, { recursive: true });
+});
