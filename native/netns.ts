@@ -42,7 +42,8 @@ export const proxyMark = 0x539;
 
 /**
  * Lets the proxy dial the app from the client's address (ebpf-datapath 4, variant B): packets with the mark, and the replies to
- * them, stay in the pod. A rule and a route a family, tcp_fwmark_accept and fwmark_reflect. Calling it again changes nothing.
+ * them, stay in the pod. A rule and a route a family, tcp_fwmark_accept and fwmark_reflect. A route to ::1 an interface lets the kernel
+ * answer for connections to the proxy that the app has closed. Calling it again changes nothing.
  * IPv6 is skipped where the kernel or the namespace has it off. Needs CAP_NET_ADMIN over the namespace and CAP_SYS_ADMIN.
  */
 export function setUpPodRouting(netns: Fd, routing: PodRouting): void {

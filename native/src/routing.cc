@@ -1,10 +1,13 @@
-// The pod's half of source address keeping (ebpf-datapath 4, variant B), spoken to the kernel in rtnetlink: one rule and one
-// local default route a family, and three sysctls.
+// What capture needs of a pod's routing, spoken to the kernel in rtnetlink: for source address keeping (ebpf-datapath 4, variant B)
+// one rule and one local default route a family, and three sysctls; for connections to the proxy by IPv6 a route to ::1 an interface.
 #include "common.h"
 #include <cstring>
 #include <fcntl.h>
 #include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
+#include <memory>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 namespace {
@@ -27,7 +30,7 @@ public:
     return at;
   }
 
-  void attribute(uint16_t type, uint32_t value) {
+  template <typename T> void attribute(uint16_t type, const T &value) {
     auto *a = reinterpret_cast<rtattr *>(buffer_ + NLMSG_ALIGN(header()->nlmsg_len));
     a->rta_type = type;
     a->rta_len = RTA_LENGTH(sizeof value);
@@ -75,6 +78,31 @@ Request routeRequest(uint16_t type, uint16_t flags, uint8_t family, uint32_t tab
   return r;
 }
 
+// The app connects to the proxy's ::1 from the pod's address. Once it has closed, the kernel acknowledges the proxy's FIN for it, and
+// looks for a route to ::1 by the interface of that address alone (Linux 6.18): without this one the packet leaves by the default
+// route, the proxy repeats its FIN for a minute, and a new connection from the same port is not answered meanwhile.
+Request loopbackRequest(uint16_t type, uint16_t flags, uint32_t interface) {
+  Request r(type, flags);
+  auto *m = r.body<rtmsg>();
+  m->rtm_family = AF_INET6;
+  m->rtm_dst_len = 128;
+  m->rtm_type = RTN_LOCAL;
+  m->rtm_scope = RT_SCOPE_HOST;
+  m->rtm_protocol = RTPROT_STATIC;
+  r.attribute(RTA_TABLE, uint32_t{RT_TABLE_LOCAL});
+  r.attribute(RTA_DST, in6addr_loopback);
+  r.attribute(RTA_OIF, interface);
+  return r;
+}
+
+template <typename F> void forEachInterface(F &&f) {
+  const std::unique_ptr<struct if_nameindex, decltype(&if_freenameindex)> all(if_nameindex(), if_freenameindex);
+  if (!all) fail("if_nameindex", "");
+  for (const struct if_nameindex *i = all.get(); i->if_index != 0; i++) {
+    if (i->if_index != kLoopbackIndex) f(i->if_index);
+  }
+}
+
 void require(int err, int tolerated, const char *what) {
   if (err != 0 && err != tolerated) throw SysError{err, "rtnetlink", what};
 }
@@ -109,6 +137,14 @@ Napi::Value setUpPodRouting(const Napi::CallbackInfo &info) {
       Request rule = ruleRequest(RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, family, mark, table);
       require(transact(netlink.get(), rule), EEXIST, "add the mark's rule");
     }
+    if (ipv6) {
+      forEachInterface([&](uint32_t interface) {
+        Request route = loopbackRequest(RTM_NEWROUTE, NLM_F_CREATE, interface);
+        const int err = transact(netlink.get(), route);
+        // Interfaces that are down, or have no IPv6, have no connections by it.
+        if (err != ENETDOWN && err != EACCES && err != EINVAL) require(err, EEXIST, "add the route to loopback");
+      });
+    }
     // The mark of a SYN goes over to the accepted socket, and that of any packet to the kernel's own replies (RST).
     sysctl("/proc/sys/net/ipv4/tcp_fwmark_accept", '1');
     sysctl("/proc/sys/net/ipv4/fwmark_reflect", '1');
@@ -129,6 +165,12 @@ Napi::Value tearDownPodRouting(const Napi::CallbackInfo &info) {
       require(transact(netlink.get(), rule), ENOENT, "delete the mark's rule");
       Request route = routeRequest(RTM_DELROUTE, 0, family, table);
       require(transact(netlink.get(), route), ESRCH, "delete the local default route");
+    }
+    if (ipv6) {
+      forEachInterface([&](uint32_t interface) {
+        Request route = loopbackRequest(RTM_DELROUTE, 0, interface);
+        require(transact(netlink.get(), route), ESRCH, "delete the route to loopback");
+      });
     }
     sysctl("/proc/sys/net/ipv4/tcp_fwmark_accept", '0');
     sysctl("/proc/sys/net/ipv4/fwmark_reflect", '0');

@@ -198,7 +198,7 @@ describe('the mesh', { skip: skipUnless('ebpf', 'program:ip', 'program:nft', 'pr
     await calls.finish();
   });
 
-  test('a namespace leaves and enters the mesh under load, and at most one call in a thousand is lost', async () => {
+  test('a namespace leaves and enters the mesh under load, and at most one call in a thousand is lost', async (t) => {
     const total = longOr(2_000, 20_000);
     const [vips, ips] = [await world.vips(), await world.ips('server')];
     const streams = await Promise.all(
@@ -219,6 +219,7 @@ describe('the mesh', { skip: skipUnless('ebpf', 'program:ip', 'program:nft', 'pr
       lost.length <= calls.length / 1_000,
       `${lost.length} of ${calls.length}: ${JSON.stringify(lost.slice(0, 20))}`,
     );
+    t.diagnostic(`${lost.length} of ${calls.length} calls lost`);
   });
 
   test('traffic goes on while istiod is away', async () => {

@@ -2,11 +2,12 @@
 import type { LabApi, PodRef } from '../../lab/index.ts';
 
 /** Numbers of linux/tcp_states.h. */
-const states = { established: 1, closeWait: 8 } as const;
+const states = { established: 1, closeWait: 8, lastAck: 9 } as const;
 
 export interface SocketCounts {
   readonly established: number;
   readonly closeWait: number;
+  readonly lastAck: number;
 }
 
 /** `port`: only those of this port, on whichever side. */
@@ -18,5 +19,9 @@ export async function socketsOf(lab: LabApi, pod: PodRef, port?: number): Promis
       const ports = [local, remote].map((p) => Number.parseInt(p!, 16));
       return Number.parseInt(is!, 16) === state && (port === undefined || ports.includes(port));
     }).length;
-  return { established: count(states.established), closeWait: count(states.closeWait) };
+  return {
+    established: count(states.established),
+    closeWait: count(states.closeWait),
+    lastAck: count(states.lastAck),
+  };
 }
