@@ -38,6 +38,18 @@ function assertStatus(answer: { code: number; json: Json }, code: number, reason
   );
 }
 
+test('metrics count requests and objects, and no names that clients made up', async () => {
+  await make('counted');
+  await client.ask('/apis/made.up/v1/nothing');
+  const text = (await client.ask('/metrics')).body.toString();
+  assert.match(
+    text,
+    /^apiserver_request_total\{verb="CREATE",.*resource="configmaps",subresource="",code="201"\} \d+$/m,
+  );
+  assert.match(text, /^apiserver_storage_objects\{resource="configmaps\.core"\} [1-9]\d*$/m);
+  assert.doesNotMatch(text, /made\.up/);
+});
+
 describe('bodies', () => {
   test('a member that is there twice is told, or refused where the client is strict', async () => {
     const text = '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"twice"},"data":{"a":"1","b:":"{","a":"2"}}';

@@ -22,6 +22,7 @@ import type { SubresourceInfo } from './discovery/groups.ts';
 import { createPaths, type PathHandler } from './discovery/paths.ts';
 import type { ApiRequest, Handler } from './http/api-request.ts';
 import { defaultLimits } from './http/limits.ts';
+import { registerMetrics } from './http/metrics.ts';
 import type { PathRequest, ResourceRequest } from './http/request-info.ts';
 import { type HttpServer, startHttpServer } from './http/server.ts';
 import { builtInResources } from './kinds/table.ts';
@@ -105,6 +106,7 @@ export async function startApiServer(config: ApiServerConfig, deps: ApiServerDep
   plugins.push(...parts.flatMap((p) => p.admission ?? []));
   const special = parts.flatMap((p) => p.endpoints ?? []);
   const metrics = new MetricsRegistry();
+  const observe = registerMetrics(metrics, () => store.counts());
   let ready = false;
   const onResource = createEndpoints({
     registry,
@@ -137,6 +139,7 @@ export async function startApiServer(config: ApiServerConfig, deps: ApiServerDep
       authorizer: core.authorizer,
       handler,
       limits: defaultLimits,
+      observe,
       clock,
       log: createLogger(sink, 'apiserver::http'),
     });

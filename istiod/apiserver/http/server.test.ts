@@ -52,6 +52,7 @@ before(async () => {
       return { kind: 'value', code: 200, value: { kind: 'Size', size: body.length } };
     },
     limits,
+    observe: () => undefined,
     clock: systemClock,
     log,
   });

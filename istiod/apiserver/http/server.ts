@@ -20,6 +20,7 @@ import { ApiError, badRequest, forbidden, internalError, tooManyRequests, unauth
 import type { ApiRequest, Handler, Reply } from './api-request.ts';
 import { readBody } from './body.ts';
 import { Gate, type Limits } from './limits.ts';
+import type { ObserveRequest } from './metrics.ts';
 import { parseRequestInfo, type RequestInfo } from './request-info.ts';
 import { type Outgoing, respond } from './respond.ts';
 
@@ -34,6 +35,7 @@ export interface HttpOptions {
   readonly authorizer: Authorizer;
   readonly handler: Handler;
   readonly limits: Limits;
+  readonly observe: ObserveRequest;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -147,8 +149,9 @@ class Serving {
     response.on('close', incoming.abort);
     const out: Outgoing = { request, response, query: incoming.query, warnings: incoming.warnings, clock, limits, log };
     let leave: (() => void) | undefined;
+    let info: RequestInfo | undefined;
     try {
-      const info = incoming.info();
+      info = incoming.info();
       const gate = this.#gates[gateOf(info)];
       leave = gate.enter();
       if (leave === undefined) throw tooManyRequests(1, 'too many requests, please try again later');
@@ -164,6 +167,7 @@ class Serving {
     } finally {
       leave?.();
       incoming.abort();
+      this.#options.observe(info, response.statusCode);
     }
   }
 

@@ -11,8 +11,17 @@ const longestBase = 58;
 
 /** RFC 3339 in whole seconds, as metadata has it. */
 export function timestamp(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
+  const second = Math.floor(ms / 1000);
+  if (second !== lastSecond) {
+    lastSecond = second;
+    lastText = `${new Date(second * 1000).toISOString().slice(0, -'.000Z'.length)}Z`;
+  }
+  return lastText;
 }
+
+/** Thousands of writes ask in the same second. */
+let lastSecond = Number.NaN;
+let lastText = '';
 
 export function generateName(base: string): string {
   const suffix = Array.from({ length: 5 }, () => letters[randomInt(letters.length)]).join('');

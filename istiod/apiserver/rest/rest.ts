@@ -158,7 +158,8 @@ export class Rest {
         return this.#create(context, made, track);
       }
       const old = parse(stored.json, resource);
-      const object = await change(structuredClone(old));
+      // Reading the text twice is a third of the work of a copy.
+      const object = await change(parse(stored.json, resource));
       const pinned = object.metadata.resourceVersion ?? '';
       if (pinned !== '' && pinned !== String(stored.revision)) throw objectModified(resource, name);
       if ((object.metadata.uid ?? '') !== '' && object.metadata.uid !== old.metadata.uid) {
