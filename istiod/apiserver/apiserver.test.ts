@@ -205,23 +205,26 @@ describe('objects', () => {
   });
 
   test('only the status subresource writes status, and nothing else', async () => {
-    const base = '/apis/apps/v1/namespaces/default/deployments';
-    const body = { ...deployment('stated'), status: { replicas: 7 } };
+    // Of a kind whose status no controller of ours writes.
+    const base = '/apis/networking.k8s.io/v1/namespaces/default/ingresses';
+    const service = (name: string) => ({ defaultBackend: { service: { name, port: { number: 80 } } } });
+    const status = (ip: string) => ({ loadBalancer: { ingress: [{ ip }] } });
+    const body = { metadata: { name: 'stated' }, spec: service('a'), status: status('192.0.2.1') };
     const made = (await client.ask(base, { method: 'POST', body })).json;
-    assert.equal(made.status, undefined);
+    assert.deepEqual(made.status, { loadBalancer: {} });
     const written = await client.ask(`${base}/stated/status`, {
       method: 'PUT',
-      body: { ...made, spec: { ...made.spec, replicas: 9 }, status: { replicas: 3 } },
+      body: { ...made, spec: service('b'), status: status('192.0.2.2') },
     });
     assert.deepEqual(
-      [written.json.status, written.json.spec.replicas, written.json.metadata.generation],
-      [{ replicas: 3 }, 1, 1],
+      [written.json.status, written.json.spec, written.json.metadata.generation],
+      [status('192.0.2.2'), service('a'), 1],
     );
     const main = await client.ask(`${base}/stated`, {
       method: 'PUT',
-      body: { ...written.json, status: { replicas: 5 } },
+      body: { ...written.json, status: status('192.0.2.3') },
     });
-    assert.deepEqual(main.json.status, { replicas: 3 });
+    assert.deepEqual(main.json.status, status('192.0.2.2'));
   });
 
   test('finalizers hold a deleted object until they are taken away', async () => {

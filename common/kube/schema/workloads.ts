@@ -40,7 +40,7 @@ function counts(names: readonly string[], rest: Readonly<Record<string, Schema>>
 const rolling = object({ maxSurge: intOrString, maxUnavailable: intOrString });
 
 const jobSpec = object({
-  parallelism: withDefault(integer(0), 1),
+  parallelism: integer(0),
   completions: integer(0),
   completionMode: withDefault(oneOf('NonIndexed', 'Indexed'), 'NonIndexed'),
   backoffLimit: withDefault(integer(0), 6),

@@ -6,8 +6,11 @@ import { kindName } from '../../../common/kube/schema/table.ts';
 import type { KindEntry } from '../../../common/kube/schema/types.ts';
 import type { BuiltInKind } from './built-in.ts';
 import { age, at, listAt, number, orNone, text, textAt } from './columns.ts';
+import { checkData, checkSecret } from './data-rules.ts';
 import { podColumns } from './pod-columns.ts';
+import { checkPodSpec, checkPodUpdate } from './pod-rules.ts';
 import { fillPodSpec, podGracePeriod } from './pods.ts';
+import { checkService, fillService } from './service-rules.ts';
 
 const entries = new Map([...coreKinds, ...clusterKinds].map((e) => [kindName(e.kind), e]));
 
@@ -86,6 +89,11 @@ export const coreResources: readonly BuiltInKind[] = [
     columns: podColumns,
     strategy: {
       fillIn: (o) => fillPodSpec(o['spec']),
+      validate(object, old, subresource) {
+        if (subresource === 'status') return [];
+        const rules = checkPodSpec(object['spec'], 'spec');
+        return old === undefined || subresource !== '' ? rules : [...rules, ...checkPodUpdate(object, old)];
+      },
       prepareCreate(object) {
         object['status'] = { phase: 'Pending' };
       },
@@ -115,17 +123,20 @@ export const coreResources: readonly BuiltInKind[] = [
       age,
     ],
     strategy: {
+      fillIn: fillService,
       prepareCreate(object) {
         object['status'] = { loadBalancer: {} };
       },
+      validate: checkService,
     },
   },
-  { entry: entry('configmaps.core'), shortNames: ['cm'], columns: [data, age] },
+  { entry: entry('configmaps.core'), shortNames: ['cm'], columns: [data, age], strategy: { validate: checkData } },
   {
     entry: entry('secrets.core'),
     selectableFields: ['type'],
     columns: [text('Type', 'What the secret is for', (o) => textAt(o, 'type')), data, age],
     strategy: {
+      validate: checkSecret,
       /** stringData is a way to write data, and is never read. */
       fillIn(object) {
         const plain = at(object, 'stringData');

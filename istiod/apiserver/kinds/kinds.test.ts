@@ -159,6 +159,71 @@ describe('built-in kinds', () => {
     assert.match(String(made.headers['warning']), /nothing here enforces it/);
   });
 
+  test('a job gets its selector and counts, and keeps them', async () => {
+    const job = { spec: { template: { spec: { ...template.spec, restartPolicy: 'Never' } } } };
+    const { json } = await create('jobs.batch', job);
+    assert.deepEqual([json.spec.parallelism, json.spec.completions, json.spec.backoffLimit], [1, 1, 6]);
+    assert.deepEqual(json.spec.selector, { matchLabels: { 'batch.kubernetes.io/controller-uid': json.metadata.uid } });
+    assert.equal(json.spec.template.metadata.labels['job-name'], 'least');
+    json.spec.template.spec.containers[0].image = 'other';
+    const changed = await server.client.ask(`${pathOf('jobs.batch')}/least`, { method: 'PUT', body: json });
+    assert.equal(changed.json.details.causes[0].field, 'spec.template');
+  });
+
+  test('what never changes does not change', async () => {
+    const put = async (id: string, object: Json, change: (o: Json) => void) => {
+      const made = await create(id, { ...object, metadata: { name: 'fixed' } });
+      assert.equal(made.code, 201, made.body.toString());
+      change(made.json);
+      delete made.json.metadata.resourceVersion;
+      const answer = await server.client.ask(`${pathOf(id)}/fixed`, { method: 'PUT', body: made.json });
+      return [answer.code, answer.json.details?.causes?.[0]?.field];
+    };
+    const workload = { spec: { selector: { matchLabels: { app: 'a' } }, template } };
+    assert.deepEqual(
+      [
+        await put('configmaps', { data: { a: '1' }, immutable: true }, (o) => (o.data.a = '2')),
+        await put('secrets', { type: 'Opaque' }, (o) => (o.type = 'example.com/other')),
+        await put('deployments.apps', workload, (o) => {
+          o.spec.selector.matchLabels = { b: 'c' };
+          o.spec.template.metadata.labels = { b: 'c' };
+        }),
+        await put('statefulsets.apps', workload, (o) => (o.spec.serviceName = 'other')),
+        await put('pods', { spec: template.spec }, (o) => (o.spec.containers[0].args = ['other'])),
+        await put(
+          'rolebindings.rbac.authorization.k8s.io',
+          { roleRef: { kind: 'Role', name: 'a' } },
+          (o) => (o.roleRef.name = 'b'),
+        ),
+      ],
+      [
+        [422, 'data'],
+        [422, 'type'],
+        [422, 'spec.selector'],
+        [422, 'spec'],
+        [422, 'spec'],
+        [422, 'roleRef'],
+      ],
+    );
+  });
+
+  test('a Service and workloads get what their fields imply', async () => {
+    const service = await create('services', { spec: { ports: [{ port: 80 }], type: 'NodePort' } });
+    const { ports, internalTrafficPolicy, externalTrafficPolicy, sessionAffinity } = service.json.spec;
+    assert.deepEqual(
+      [ports[0].targetPort, internalTrafficPolicy, externalTrafficPolicy, sessionAffinity],
+      [80, 'Cluster', 'Cluster', 'None'],
+    );
+    const limited = { containers: [{ ...template.spec.containers[0], resources: { limits: { memory: '1024Mi' } } }] };
+    const spec = { selector: { matchLabels: { app: 'a' } }, template: { ...template, spec: limited } };
+    const { json } = await create('daemonsets.apps', { spec });
+    assert.deepEqual(json.spec.updateStrategy.rollingUpdate, { maxSurge: 0, maxUnavailable: 1 });
+    assert.deepEqual(json.spec.template.spec.containers[0].resources, {
+      limits: { memory: '1Gi' },
+      requests: { memory: '1Gi' },
+    });
+  });
+
   const refused: readonly (readonly [string, Json, string])[] = [
     ['persistentvolumeclaims', { spec: { accessModes: ['ReadWriteOnce'] } }, 'spec.resources[storage]'],
     [
@@ -174,6 +239,30 @@ describe('built-in kinds', () => {
     ['ingresses.networking.k8s.io', { spec: {} }, 'spec'],
     ['poddisruptionbudgets.policy', { spec: { minAvailable: 1, maxUnavailable: 1 } }, 'spec'],
     ['priorityclasses.scheduling.k8s.io', { value: 2_000_000_000 }, 'value'],
+    ['configmaps', { data: { 'a b': '1' } }, 'data[a b]'],
+    ['secrets', { type: 'kubernetes.io/tls', data: { 'tls.crt': '' } }, 'data[tls.key]'],
+    ['services', { spec: { ports: [{ port: 1 }, { port: 2 }] } }, 'spec.ports[0].name'],
+    ['services', { spec: { type: 'ExternalName' } }, 'spec.externalName'],
+    ['services', { spec: { ports: [{ port: 1, targetPort: 'no name' }] } }, 'spec.ports[0].targetPort'],
+    [
+      'deployments.apps',
+      { spec: { selector: { matchLabels: { app: 'b' } }, template } },
+      'spec.template.metadata.labels',
+    ],
+    ['deployments.apps', { spec: { selector: {}, template } }, 'spec.selector'],
+    ['jobs.batch', { spec: { template } }, 'spec.template.spec.restartPolicy'],
+    ['cronjobs.batch', { spec: { schedule: '61 * * * *', jobTemplate: { spec: { template } } } }, 'spec.schedule'],
+    [
+      'pods',
+      { spec: { containers: [{ name: 'a', image: 'b', volumeMounts: [{ name: 'v', mountPath: '/' }] }] } },
+      'spec.containers[0].volumeMounts[0].name',
+    ],
+    ['pods', { spec: { ...template.spec, affinity: { nodeAffinity: 3 } } }, 'spec.affinity.nodeAffinity'],
+    [
+      'rolebindings.rbac.authorization.k8s.io',
+      { roleRef: { kind: 'Role', name: 'a' }, subjects: [{ kind: 'ServiceAccount', name: 'a' }] },
+      'subjects[0].namespace',
+    ],
     ['replicationcontrollers', { spec: { selector: { app: 'b' }, template } }, 'spec.template.metadata.labels'],
   ];
   for (const [id, object, field] of refused) {

@@ -3,19 +3,26 @@ import { isObject } from '../../../common/kube/schema/validate.ts';
 import type { ApiObject } from '../objects.ts';
 import { at, listAt, textAt } from './columns.ts';
 
-/** The pull policy follows the image's tag. Both names of the service account say the same. */
+/** The pull policy follows the image's tag, requests follow limits. Both names of the service account say the same. */
 export function fillPodSpec(spec: unknown): void {
   if (!isObject(spec)) return;
   for (const list of ['initContainers', 'containers', 'ephemeralContainers']) {
-    for (const container of listAt(spec, list)) {
-      if (!isObject(container) || container['imagePullPolicy'] !== undefined) continue;
-      container['imagePullPolicy'] = isLatest(textAt(container, 'image')) ? 'Always' : 'IfNotPresent';
-    }
+    for (const container of listAt(spec, list)) if (isObject(container)) fillContainer(container, spec);
   }
   const account = spec['serviceAccountName'] ?? spec['serviceAccount'];
   if (account === undefined || account === '') return;
   spec['serviceAccountName'] = account;
   spec['serviceAccount'] = account;
+}
+
+function fillContainer(container: Record<string, unknown>, spec: Readonly<Record<string, unknown>>): void {
+  container['imagePullPolicy'] ??= isLatest(textAt(container, 'image')) ? 'Always' : 'IfNotPresent';
+  const { resources } = container;
+  // Who limits and does not ask, asks for the limit.
+  if (isObject(resources) && isObject(resources['limits']))
+    resources['requests'] = { ...resources['limits'], ...(resources['requests'] as object | undefined) };
+  if (spec['hostNetwork'] !== true) return;
+  for (const port of listAt(container, 'ports')) if (isObject(port)) port['hostPort'] ??= port['containerPort'];
 }
 
 function isLatest(image: string): boolean {

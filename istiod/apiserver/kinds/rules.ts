@@ -17,6 +17,11 @@ export const invalidValue = (field: string, value: unknown, message: string): Ca
   field,
   message: `Invalid value: ${JSON.stringify(value)}: ${message}`,
 });
+export const duplicate = (field: string, value: unknown): Cause => ({
+  reason: 'FieldValueDuplicate',
+  field,
+  message: `Duplicate value: ${JSON.stringify(value)}`,
+});
 export const forbidden = (field: string, message: string): Cause => ({
   reason: 'FieldValueForbidden',
   field,

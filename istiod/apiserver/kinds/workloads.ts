@@ -2,12 +2,17 @@
 import { appsKinds } from '../../../common/kube/schema/apps.ts';
 import { kindName } from '../../../common/kube/schema/table.ts';
 import type { KindEntry } from '../../../common/kube/schema/types.ts';
+import { isObject } from '../../../common/kube/schema/validate.ts';
 import { workloadKinds } from '../../../common/kube/schema/workloads.ts';
 import type { ApiObject } from '../objects.ts';
 import type { ScalePaths, Strategy } from '../resources/resource.ts';
+import type { Cause } from '../status.ts';
 import type { BuiltInKind } from './built-in.ts';
 import { age, at, listAt, number, numberAt, text, textAt, wide } from './columns.ts';
+import { checkCronJob, checkJob, fillJob, prepareJob } from './job-rules.ts';
+import { checkPodSpec } from './pod-rules.ts';
 import { fillPodSpec } from './pods.ts';
+import { checkSelector, forbidden, sameFields } from './rules.ts';
 
 const entries = new Map([...appsKinds, ...workloadKinds].map((e) => [kindName(e.kind), e]));
 
@@ -21,7 +26,43 @@ const replicas: ScalePaths = {
   labelSelector: undefined,
 };
 
-const templated: Strategy = { fillIn: (o) => fillPodSpec(at(o, 'spec', 'template', 'spec')) };
+const templated: Strategy = {
+  fillIn: (o) => fillPodSpec(at(o, 'spec', 'template', 'spec')),
+  validate: (o, old) => [...checkTemplate(o), ...checkSelector(o, old)],
+};
+
+/** Pods of these start again whatever happens. */
+function checkTemplate(object: ApiObject): readonly Cause[] {
+  const policy = textAt(object, 'spec', 'template', 'spec', 'restartPolicy');
+  const causes = checkPodSpec(at(object, 'spec', 'template', 'spec'), 'spec.template.spec');
+  if (policy === 'Always') return causes;
+  return [
+    ...causes,
+    {
+      reason: 'FieldValueNotSupported',
+      field: 'spec.template.spec.restartPolicy',
+      message: `Unsupported value: ${JSON.stringify(policy)}: supported values: "Always"`,
+    },
+  ];
+}
+
+/** With `defaults` where the replacement is step by step. */
+function fillRolling(object: ApiObject, field: string, defaults: object): void {
+  const strategy = at(object, 'spec', field);
+  if (!isObject(strategy) || strategy['type'] !== 'RollingUpdate') return;
+  strategy['rollingUpdate'] = { ...defaults, ...(strategy['rollingUpdate'] as object | undefined) };
+}
+
+/** Of a StatefulSet's spec, what may change. */
+const freeOfStatefulSet = [
+  'replicas',
+  'ordinals',
+  'template',
+  'updateStrategy',
+  'revisionHistoryLimit',
+  'persistentVolumeClaimRetentionPolicy',
+  'minReadySeconds',
+];
 
 const templateOf = (o: ApiObject) => listAt(o, 'spec', 'template', 'spec', 'containers');
 const containers = wide(
@@ -70,15 +111,20 @@ export const workloadResources: readonly BuiltInKind[] = [
       selector,
     ],
     strategy: {
+      ...templated,
       fillIn(object) {
         templated.fillIn?.(object);
-        const strategy = at(object, 'spec', 'strategy') as Record<string, unknown> | undefined;
-        if (strategy?.['type'] !== 'RollingUpdate') return;
-        strategy['rollingUpdate'] = {
-          maxSurge: '25%',
-          maxUnavailable: '25%',
-          ...(strategy['rollingUpdate'] as object | undefined),
-        };
+        fillRolling(object, 'strategy', { maxSurge: '25%', maxUnavailable: '25%' });
+      },
+      validate(object, old) {
+        const recreates = textAt(object, 'spec', 'strategy', 'type') === 'Recreate';
+        const extra = recreates && at(object, 'spec', 'strategy', 'rollingUpdate') !== undefined;
+        return [
+          ...(templated.validate?.(object, old, '') ?? []),
+          ...(extra
+            ? [forbidden('spec.strategy.rollingUpdate', "may not be specified when strategy `type` is 'Recreate'")]
+            : []),
+        ];
       },
     },
   },
@@ -118,7 +164,13 @@ export const workloadResources: readonly BuiltInKind[] = [
       images,
       selector,
     ],
-    strategy: templated,
+    strategy: {
+      ...templated,
+      fillIn(object) {
+        templated.fillIn?.(object);
+        fillRolling(object, 'updateStrategy', { maxSurge: 0, maxUnavailable: 1 });
+      },
+    },
   },
   {
     entry: entry('statefulsets.apps'),
@@ -137,7 +189,20 @@ export const workloadResources: readonly BuiltInKind[] = [
       containers,
       images,
     ],
-    strategy: templated,
+    strategy: {
+      ...templated,
+      fillIn(object) {
+        templated.fillIn?.(object);
+        fillRolling(object, 'updateStrategy', { partition: 0 });
+      },
+      validate: (object, old) => [
+        ...checkTemplate(object),
+        ...checkSelector(object, undefined),
+        ...(old === undefined
+          ? []
+          : sameFields(object, old, ['spec'], freeOfStatefulSet, 'can only change in some of its fields')),
+      ],
+    },
   },
   {
     entry: entry('controllerrevisions.apps'),
@@ -161,7 +226,7 @@ export const workloadResources: readonly BuiltInKind[] = [
       images,
       selector,
     ],
-    strategy: templated,
+    strategy: { fillIn: fillJob, prepareCreate: prepareJob, validate: checkJob },
   },
   {
     entry: entry('cronjobs.batch'),
@@ -175,7 +240,10 @@ export const workloadResources: readonly BuiltInKind[] = [
       number('Active', 'Jobs that run', (o) => listAt(o, 'status', 'active').length),
       age,
     ],
-    strategy: { fillIn: (o) => fillPodSpec(at(o, 'spec', 'jobTemplate', 'spec', 'template', 'spec')) },
+    strategy: {
+      fillIn: (o) => fillPodSpec(at(o, 'spec', 'jobTemplate', 'spec', 'template', 'spec')),
+      validate: checkCronJob,
+    },
   },
 ];
 

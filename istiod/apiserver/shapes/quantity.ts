@@ -18,22 +18,49 @@ const binary = ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei'];
 /** Digits after the point that are kept; what is finer is rounded away from zero. */
 const scale = 9;
 
-/** Unchanged where it is no quantity: validation names it. */
-export function canonicalQuantity(text: string): string {
+interface Quantity {
+  /** Without its sign. */
+  readonly nano: bigint;
+  readonly negative: boolean;
+  /** As it is written: `Gi`, `m`, `e3`. */
+  readonly suffix: string;
+}
+
+function parseQuantity(text: string): Quantity | undefined {
   const m = /^([+-]?)(\d*)(?:\.(\d*))?([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d{1,3})?$/.exec(text.trim());
   const [, sign = '', whole = '', fraction = '', suffix = ''] = m ?? [];
-  if (m === null || whole + fraction === '' || text.length > 100) return text;
+  if (m === null || whole + fraction === '' || text.length > 100) return undefined;
   const power = binary.indexOf(suffix);
-  const exponent = /^[eE][+-]?\d/.test(suffix)
-    ? Number(suffix.slice(1))
-    : (decimal.find(([s]) => s === suffix)?.[1] ?? 0);
+  const exponent = isExponent(suffix) ? Number(suffix.slice(1)) : (decimal.find(([s]) => s === suffix)?.[1] ?? 0);
   const factor = power > 0 ? 1024n ** BigInt(power) : 1n;
   const nano = atScale(BigInt(whole + fraction) * factor, scale - fraction.length + (power > 0 ? 0 : exponent));
-  const size = power > 0 && nano >= 1024n * 10n ** BigInt(scale) && nano % 10n ** BigInt(scale) === 0n;
-  const text10 = size
-    ? binaryText(nano / 10n ** BigInt(scale))
-    : decimalText(nano, /^[eE][+-]?\d/.test(suffix) ? (e) => (e === 0 ? '' : `e${e}`) : undefined);
-  return nano === 0n ? '0' : `${sign === '-' ? '-' : ''}${text10}`;
+  return { nano, negative: sign === '-', suffix };
+}
+
+function isExponent(suffix: string): boolean {
+  return /^[eE][+-]?\d/.test(suffix);
+}
+
+/** Unchanged where it is no quantity: validation names it. */
+export function canonicalQuantity(text: string): string {
+  const quantity = parseQuantity(text);
+  if (quantity === undefined) return text;
+  const { nano, negative, suffix } = quantity;
+  if (nano === 0n) return '0';
+  const unit = 10n ** BigInt(scale);
+  const inBinary = binary.indexOf(suffix) > 0 && nano >= 1024n * unit && nano % unit === 0n;
+  const named = isExponent(suffix) ? (e: number) => (e === 0 ? '' : `e${e}`) : undefined;
+  return `${negative ? '-' : ''}${inBinary ? binaryText(nano / unit) : decimalText(nano, named)}`;
+}
+
+/** Below zero: `a` is less. What is no quantity counts as zero. */
+export function compareQuantities(a: string, b: string): number {
+  const value = (text: string) => {
+    const q = parseQuantity(text);
+    return q === undefined ? 0n : q.negative ? -q.nano : q.nano;
+  };
+  const difference = value(a) - value(b);
+  return difference < 0n ? -1 : difference > 0n ? 1 : 0;
 }
 
 function atScale(digits: bigint, exponent: number): bigint {

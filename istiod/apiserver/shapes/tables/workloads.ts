@@ -52,7 +52,7 @@ CronJobStatus: 1 active []ObjectReference, 4 lastScheduleTime? time, 5 lastSucce
 Job: 1 metadata ObjectMeta, 2 spec JobSpec, 3 status JobStatus
 JobCondition: 1 type!, 2 status!, 3 lastProbeTime time, 4 lastTransitionTime time, 5 reason, 6 message
 JobSchedulingConfiguration:
-JobSpec: 1 parallelism? int=1, 2 completions? int, 3 activeDeadlineSeconds? int, 4 selector? LabelSelector,
+JobSpec: 1 parallelism? int, 2 completions? int, 3 activeDeadlineSeconds? int, 4 selector? LabelSelector,
   5 manualSelector? bool, 6 template! PodTemplateSpec, 7 backoffLimit? int=6, 8 ttlSecondsAfterFinished? int,
   9 completionMode? (NonIndexed|Indexed)=NonIndexed, 10 suspend? bool=false, 11 podFailurePolicy? PodFailurePolicy,
   12 backoffLimitPerIndex? int, 13 maxFailedIndexes? int,
