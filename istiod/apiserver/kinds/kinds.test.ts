@@ -258,11 +258,6 @@ describe('built-in kinds', () => {
       'spec.containers[0].volumeMounts[0].name',
     ],
     ['pods', { spec: { ...template.spec, affinity: { nodeAffinity: 3 } } }, 'spec.affinity.nodeAffinity'],
-    [
-      'rolebindings.rbac.authorization.k8s.io',
-      { roleRef: { kind: 'Role', name: 'a' }, subjects: [{ kind: 'ServiceAccount', name: 'a' }] },
-      'subjects[0].namespace',
-    ],
     ['replicationcontrollers', { spec: { selector: { app: 'b' }, template } }, 'spec.template.metadata.labels'],
   ];
   for (const [id, object, field] of refused) {
