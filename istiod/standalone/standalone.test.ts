@@ -54,6 +54,9 @@ test('discovery announces what is applied to the API server beside it', async ()
   await mkdir(manifests);
   const service = 'apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n';
   await writeFile(join(manifests, 'web.yaml'), service);
+  const policy =
+    'apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: none}\nspec: {action: DENY, rules: [{}]}\n';
+  await writeFile(join(manifests, 'policy.yaml'), policy);
   await writeFile(join(manifests, 'bad.yaml'), service.replace('port: 80', 'port: 99999').replace('web', 'bad'));
   const loopback = ['grpcAddr', 'secureGRPCAddr', 'monitoringAddr'].map((flag) => `--${flag}=127.0.0.1:0`);
   const args = [
@@ -78,6 +81,9 @@ test('discovery announces what is applied to the API server beside it', async ()
   const made = await client.ask('/api/v1/namespaces/default/services', { method: 'POST', body });
   assert.equal(made.code, 201);
   await until('the service that was posted', async () => (await debug('configz')).includes('default/api.default.svc'));
+  const path = '/apis/security.istio.io/v1/namespaces/default/authorizationpolicies/none';
+  const accepted = async () => (await client.ask(path)).json.status?.conditions?.[0];
+  await until('the policy to be accepted', async () => (await accepted())?.type === 'ZtunnelAccepted');
   const root = '/api/v1/namespaces/default/configmaps/istio-ca-root-cert';
   await until('the root', async () => (await client.ask(root)).code === 200);
   client.close();

@@ -7,6 +7,7 @@ import { createKubeClient } from '../../common/kube/client/client.ts';
 import { loadKubeconfig } from '../../common/kube/client/kubeconfig.ts';
 import { type ApiServer, startApiServer } from '../apiserver/apiserver.ts';
 import { endingSignal } from '../command.ts';
+import { installDefinitions } from '../crds/install.ts';
 import { type Istiod, startIstiod } from '../istiod.ts';
 import { startManifests } from '../manifests/manifests.ts';
 import { parseStandaloneConfig, type StandaloneConfig, standaloneHelp } from './config.ts';
@@ -54,6 +55,7 @@ export async function startStandalone(
     await api.stop();
   };
   try {
+    await installDefinitions(client, createLogger(sink, 'istiod::crds'));
     const watched =
       manifests === undefined
         ? undefined
