@@ -12,6 +12,7 @@ import { formatPath, validate } from '../../../common/kube/schema/validate.ts';
 import type { ApiObject } from '../objects.ts';
 import type { Strategy } from '../resources/resource.ts';
 import type { Cause, CauseType } from '../status.ts';
+import { compileRules } from './cel-rules.ts';
 import { JsonPathError, parseJsonPath } from './json-path.ts';
 import { readRootSchema } from './structural.ts';
 
@@ -128,7 +129,7 @@ function checkVersion(version: DefinitionVersion, field: string, namespaced: boo
   const at = `${field}.schema.openAPIV3Schema`;
   const { schema, causes: found } = readRootSchema(given, at, namespaced);
   causes.push(...found);
-  if (found.length === 0) causes.push(...checkDefaults(schema, at));
+  if (found.length === 0) causes.push(...checkDefaults(schema, at), ...compileRules(schema, at).causes);
   if (version.deprecationWarning !== undefined && !version.deprecated) {
     bad('deprecationWarning', 'is for versions that are deprecated');
   }

@@ -6,6 +6,7 @@ import type {
 } from '../../../common/kube/kinds/extension.ts';
 import { applyDefaults } from '../../../common/kube/schema/defaults.ts';
 import { allVerbs, type Column, type Resource } from '../resources/resource.ts';
+import { compileRules } from './cel-rules.ts';
 import { parseJsonPath } from './json-path.ts';
 import { readRootSchema } from './structural.ts';
 
@@ -20,6 +21,7 @@ function resourceOf({ spec }: CustomResourceDefinition, version: DefinitionVersi
   const { group, names, scope } = spec;
   const namespaced = scope === 'Namespaced';
   const { schema } = readRootSchema(version.schema?.openAPIV3Schema, '', namespaced);
+  const rules = compileRules(schema, '');
   const { status, scale } = version.subresources ?? {};
   return {
     group,
@@ -46,7 +48,10 @@ function resourceOf({ spec }: CustomResourceDefinition, version: DefinitionVersi
     columns: (version.additionalPrinterColumns ?? []).map(columnOf),
     selectableFields: (version.selectableFields ?? []).map((f) => f.jsonPath.replace(/^\./, '')),
     // The status goes at a creation; what it is by default comes back.
-    strategy: { prepareCreate: (object) => applyDefaults(schema, object) },
+    strategy: {
+      prepareCreate: (object) => applyDefaults(schema, object),
+      validate: (object, old) => rules.check(object, old),
+    },
     stored: { resource: `${names.plural}.${group}`, apiVersion: `${group}/${storage}` },
     builtIn: false,
   };
