@@ -17,6 +17,8 @@ export interface LabOptions {
   readonly mesh?: boolean;
   /** Settings of the mesh programs, beside those that the lab gives. A value of undefined removes one. */
   readonly env?: Partial<Record<ProgramName, Readonly<Record<string, string | undefined>>>>;
+  /** PEM: the CA of an API server, which then may ask the nodes' kubelets for logs, processes and connections. Absent: they do not listen. */
+  readonly apiServerCa?: string;
   /** Told in one line each what happens. */
   readonly progress?: (line: string) => void;
 }

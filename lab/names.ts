@@ -68,8 +68,9 @@ export function labPaths(lab: string): LabPaths {
   };
 }
 
-export function podLogFile(lab: string, pod: { namespace: string; name: string }, container: string): string {
-  return join(labPaths(lab).logs, `${pod.namespace}_${pod.name}_${container}.log`);
+/** Has one file for each run of the container (lab/pods/log.ts). */
+export function podLogFolder(lab: string, pod: { namespace: string; name: string }, container: string): string {
+  return join(labPaths(lab).logs, 'pods', `${pod.namespace}_${pod.name}_${container}`);
 }
 
 export function programLogFile(lab: string, program: string, host: string): string {

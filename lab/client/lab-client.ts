@@ -13,8 +13,9 @@ import { cleanUp } from '../cleanup.ts';
 import { isEnding } from '../controllers/endpoints.ts';
 import { podsOf } from '../controllers/rollout.ts';
 import type { LabConfig } from '../daemon/lab-config.ts';
-import { cgroupName, type LabPaths, labPaths, netnsName, netnsPath, podLogFile, programLogFile } from '../names.ts';
+import { cgroupName, type LabPaths, labPaths, netnsName, netnsPath, podLogFolder, programLogFile } from '../names.ts';
 import { execArgv, hostArgv } from '../pods/launch.ts';
+import { readRuns } from '../pods/log.ts';
 import { readProcesses } from '../pods/state-file.ts';
 import { restartAnnotation } from '../programs/mesh.ts';
 import { programPid } from '../programs/program-file.ts';
@@ -178,7 +179,7 @@ class LabClient implements LabApi {
     const key = parseRef(of);
     const container = options.container ?? (await this.kube.get(podKind, key))?.spec.containers[0]?.name;
     if (container === undefined) throw new MeshError('NOT_FOUND', `Pod ${key.namespace}/${key.name} does not exist`);
-    return readLog(podLogFile(this.name, key, container));
+    return readRuns(podLogFolder(this.name, key, container));
   }
 
   capture(filter = ''): Promise<Capture> {

@@ -33,6 +33,7 @@ export async function bringUp(options: LabOptions): Promise<LabApi> {
     mesh: options.mesh ?? true,
     env: options.env ?? {},
     cache: cacheFolder(),
+    ...(options.apiServerCa === undefined ? {} : { apiServerCa: options.apiServerCa }),
   };
   checkMachine(config);
   await cleanUp(config.name);

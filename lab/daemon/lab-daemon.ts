@@ -12,6 +12,7 @@ import { clusterDns } from '../addresses.ts';
 import { ensureDefaultAccounts } from '../controllers/accounts.ts';
 import { reconcileDeployments } from '../controllers/deployments.ts';
 import type { Zone } from '../dns/zone.ts';
+import { startNodeKubelet } from '../kubelet/node-kubelet.ts';
 import { cgroupName, labPaths } from '../names.ts';
 import { PodManager } from '../pods/manager.ts';
 import { ProberClient } from '../prober/client.ts';
@@ -61,7 +62,11 @@ export async function startLab(config: LabConfig, log: Logger, signal: AbortSign
   };
   const probers = new Map(nodes.map((n) => [n.name, new ProberClient(runtime, n)]));
   const dns = await startDns(runtime);
-  await startControllers(runtime, nodes, probers, dns.publish);
+  const pods = await startControllers(runtime, nodes, probers, dns.publish);
+  const { apiServerCa } = config;
+  if (apiServerCa !== undefined) {
+    await Promise.all(nodes.map((n) => startNodeKubelet(runtime, n, (pod) => pods.find(n.name, pod), apiServerCa)));
+  }
   if (config.mesh) startMesh(runtime, nodes, probers, config, signal);
   await dns.listening;
 }
@@ -133,7 +138,7 @@ async function startControllers(
   nodes: readonly LabNode[],
   probers: ReadonlyMap<string, ProberClient>,
   onZone: (zone: Zone) => void,
-): Promise<void> {
+): Promise<PodManager> {
   const { cluster, log, clock } = runtime;
   const services = new ServiceController(runtime, nodes, onZone);
   const serviceLoop = new Loop('services', log, clock, () => services.reconcile());
@@ -163,6 +168,7 @@ async function startControllers(
   });
   for (const loop of Object.values(loops)) loop.trigger();
   await serviceLoop.settled();
+  return pods;
 }
 
 /** Each program starts when what it needs is there; failures are logged, for the rest of the lab works without. */

@@ -18,7 +18,7 @@ export interface KubeletServerOptions {
   readonly certificate: string;
   /** PEM: the CA of the API server. */
   readonly clientCa: string;
-  readonly listen: ListenOptions;
+  readonly listen: ListenOptions | { readonly fd: number };
   readonly runtime: ContainerRuntime;
   readonly log: Logger;
 }
@@ -55,7 +55,7 @@ export async function startKubeletServer(o: KubeletServerOptions): Promise<Kubel
   };
 }
 
-function listen(server: Server, options: ListenOptions): Promise<void> {
+function listen(server: Server, options: KubeletServerOptions['listen']): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (e) => reject(new MeshError('CONFIG', `the kubelet cannot listen: ${e.message}`)));
     server.listen(options, () => resolve());

@@ -1,22 +1,24 @@
 /** Runs one container of a pod: makes its file system, starts its process, waits for the end. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { MeshError } from '../../common/core/errors.ts';
+import { closeFd, makePipe } from '../../native/index.ts';
 import { clusterDns, clusterDomain } from '../addresses.ts';
 import { checkout } from '../config.ts';
 import { isInstalled, isUnpacked, layerFolder } from '../image/packages.ts';
+import { readPipe } from '../kubelet/process.ts';
 import { expand, resolveEnv } from '../manifest/env.ts';
 import type { ContainerPlan } from '../manifest/pod-plan.ts';
 import type { VolumePlan } from '../manifest/volume.ts';
-import { podLogFile } from '../names.ts';
+import { podLogFolder } from '../names.ts';
 import { killCgroup, makeCgroup } from '../system/cgroup.ts';
 import { exitCode } from '../system/exit-code.ts';
 import { systemPath } from '../system/run.ts';
 import { containerArgv, type Namespaces, type Privileges } from './launch.ts';
+import { ContainerLog } from './log.ts';
 import { type BindMount, prepareRootfs } from './rootfs.ts';
 import { accountPath, accountVolume, type PodVolumes, volumeFolder } from './volumes.ts';
 
@@ -34,6 +36,7 @@ export interface RunningContainer {
   readonly env: Readonly<Record<string, string>>;
   readonly workingDir: string;
   readonly privileges: Privileges;
+  readonly log: ContainerLog;
   /** Exit code, or 128 + signal number, when the process has ended and all that it left has been killed. */
   readonly exited: Promise<number>;
   signal(signal: NodeJS.Signals): void;
@@ -67,9 +70,17 @@ export async function startContainer(
   });
   const { metadata } = c.pod();
   const name = { namespace: metadata.namespace ?? 'default', name: metadata.name };
-  const log = openSync(podLogFile(c.runtime.lab, name, plan.name), 'a');
-  const child = spawn(argv[0]!, argv.slice(1), { stdio: ['ignore', log, log, 'pipe'], env, detached: true });
-  closeSync(log);
+  const logFile = join(podLogFolder(c.runtime.lab, name, plan.name), `${metadata.uid}.${attempt}.log`);
+  const log = new ContainerLog(logFile, c.runtime.clock);
+  const owner = plan.privileges.user?.uid ?? 0;
+  const [out, err] = [makePipe(owner), makePipe(owner)];
+  const child = spawn(argv[0]!, argv.slice(1), {
+    stdio: ['ignore', out.write, err.write, 'pipe'],
+    env,
+    detached: true,
+  });
+  for (const { write } of [out, err]) closeFd(write);
+  log.follow(readPipe(out.read), readPipe(err.read));
   const exited = end(child, cgroup, dir);
   if (child.pid === undefined) throw new MeshError('KERNEL', `${argv[0]} cannot be started`);
   const said = child.stdio[3] as Readable;
@@ -82,6 +93,7 @@ export async function startContainer(
     env,
     workingDir: plan.workingDir,
     privileges: plan.privileges,
+    log,
     exited,
     signal: (signal) => void child.kill(signal),
   };

@@ -2,6 +2,7 @@
 import { describeError, MeshError } from '../../common/core/errors.ts';
 import { keyOf } from '../../common/kube/informer.ts';
 import { type Pod, podKind } from '../../common/kube/kinds/core.ts';
+import type { PodRef } from '../../common/kube/kubelet/requests.ts';
 import { NumberPool, podAddress } from '../addresses.ts';
 import { isEnding } from '../controllers/endpoints.ts';
 import { ownerOf, place } from '../controllers/schedule.ts';
@@ -61,6 +62,13 @@ export class PodManager {
       if (isEnding(pod)) await this.#deleteObject(pod);
       else await this.#start(pod);
     }
+  }
+
+  /** A pod that runs on the node. */
+  find(node: string, pod: PodRef): PodRunner | undefined {
+    const entry = this.#entries.get(pod.uid);
+    const { name, namespace } = entry?.pod.metadata ?? {};
+    return entry?.node.name === node && name === pod.name && namespace === pod.namespace ? entry.runner : undefined;
   }
 
   async refreshVolumes(): Promise<void> {

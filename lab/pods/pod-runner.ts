@@ -8,11 +8,13 @@ import { type Pod, type PodStatus, podKind } from '../../common/kube/kinds/core.
 import type { Addresses } from '../addresses.ts';
 import { cniFolders } from '../cni/network.ts';
 import type { LabNode, Runtime } from '../daemon/runtime.ts';
+import type { ContainerView, PodView } from '../kubelet/containers.ts';
 import type { ContainerPlan, PodPlan } from '../manifest/pod-plan.ts';
 import type { ProberClient } from '../prober/client.ts';
 import { run } from '../system/run.ts';
 import { type ContainerContext, type RunningContainer, startContainer } from './container.ts';
 import { execArgv } from './launch.ts';
+import type { ContainerLog } from './log.ts';
 import { startProbes } from './probes.ts';
 import { makeSandbox, type Sandbox } from './sandbox.ts';
 import { writeProcesses } from './state-file.ts';
@@ -38,11 +40,13 @@ export interface PodRunnerOptions {
   readonly addresses: Addresses | undefined;
 }
 
-export class PodRunner {
+export class PodRunner implements PodView {
   readonly #o: PodRunnerOptions;
   readonly #stop = new AbortController();
   readonly #states = new Map<string, ContainerState>();
   readonly #running = new Map<string, RunningContainer>();
+  /** By container: of the last two runs, the newest last. */
+  readonly #logs = new Map<string, readonly ContainerLog[]>();
   readonly #startTime: string;
   readonly #over: Promise<void>;
   #pod: Pod;
@@ -65,6 +69,22 @@ export class PodRunner {
   /** The newest object of the same pod. */
   update(pod: Pod): void {
     this.#pod = pod;
+  }
+
+  container(name: string): ContainerView | undefined {
+    const state = this.#states.get(name);
+    if (state === undefined) return undefined;
+    const logs = this.#logs.get(name) ?? [];
+    return {
+      running: this.#running.get(name),
+      waiting: state.phase.kind === 'waiting' ? state.phase.reason : undefined,
+      log: logs.at(-1),
+      previousLog: logs.at(-2),
+    };
+  }
+
+  get netns(): string | undefined {
+    return this.#sandbox?.namespaces.net;
   }
 
   /** ConfigMaps or Secrets changed. */
@@ -230,6 +250,7 @@ export class PodRunner {
     }
     const startedAt = new Date(this.#o.runtime.clock.wall()).toISOString();
     this.#running.set(plan.name, container);
+    this.#logs.set(plan.name, [...(this.#logs.get(plan.name) ?? []).slice(-1), container.log]);
     await this.#writeProcesses();
     this.#set(plan.name, { phase: { kind: 'running', startedAt } });
     const over = new AbortController();

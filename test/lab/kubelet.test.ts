@@ -1,0 +1,222 @@
+/** The kubelets of a lab as an API server sees them: logs, exec, attach and connections to ports of real pods. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { type AddressInfo, createServer, type Server, Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { pipeline } from 'node:stream/promises';
+import { after, before, describe, test } from 'node:test';
+import type { Fd } from '../../common/core/brand.ts';
+import { systemClock } from '../../common/core/clock.ts';
+import { silentLogger } from '../../common/core/log.ts';
+import { nodeKind, podKind } from '../../common/kube/kinds/core.ts';
+import type { LogOptions, ProcessOptions } from '../../common/kube/kubelet/requests.ts';
+import { until } from '../../common/testing/until.ts';
+import { httpKubelet } from '../../istiod/apiserver/kubelet/http-kubelet.ts';
+import type { Kubelet } from '../../istiod/apiserver/kubelet/kubelet.ts';
+import type { ApiObject } from '../../istiod/apiserver/objects.ts';
+import { type Credentials, loadCredentials } from '../../istiod/apiserver/pki/credentials.ts';
+import { Lab, type LabApi } from '../../lab/index.ts';
+import { netnsName, netnsPath } from '../../lab/names.ts';
+import { closeFd, openNetns, socketsInNetns } from '../../native/index.ts';
+import { labName } from '../harness/lab-name.ts';
+import { skipUnless } from '../harness/require.ts';
+import { namespace } from './manifests.ts';
+
+const needed = skipUnless('root', 'program:ip', 'program:nft', 'program:nsenter');
+const name = labName('kubelet');
+const manifests = `
+apiVersion: v1
+kind: Namespace
+metadata: { name: ${namespace} }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: talker, namespace: ${namespace} }
+spec:
+  terminationGracePeriodSeconds: 1
+  securityContext: { runAsUser: 1234 }
+  containers:
+    - name: main
+      image: debian
+      command: [sh, -c, 'echo began; echo trouble > /dev/stderr; mkfifo /tmp/in; while :; do cat /tmp/in; done']
+      env: [{ name: MINE, value: set }]
+      volumeMounts: [{ name: tmp, mountPath: /tmp }]
+  volumes: [{ name: tmp, emptyDir: {} }]
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: server, namespace: ${namespace} }
+spec:
+  terminationGracePeriodSeconds: 1
+  containers: [{ name: echo, image: aquifer/echo, readinessProbe: { tcpSocket: { port: 8080 } } }]
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: crashing, namespace: ${namespace} }
+spec:
+  terminationGracePeriodSeconds: 1
+  containers: [{ name: main, image: debian, command: [sh, -c, 'echo run; exit 3'] }]
+`;
+
+const logOptions: LogOptions = {
+  follow: false,
+  previous: false,
+  timestamps: false,
+  tail: undefined,
+  limit: undefined,
+  since: undefined,
+  stream: 'All',
+};
+const output: ProcessOptions = { stdin: false, stdout: true, stderr: true, tty: false };
+
+describe('kubelets of a lab', { skip: needed }, () => {
+  let lab: LabApi;
+  let folder: string;
+  let credentials: Credentials;
+  const relays: Server[] = [];
+  const never = new AbortController().signal;
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'aquifer-kubelet-'));
+    credentials = await loadCredentials({ dataDir: folder, addresses: [], clock: systemClock, log: silentLogger });
+    const apiServerCa = credentials.certificateAuthority.pem;
+    lab = await Lab.up({ name, nodes: 1, mesh: false, manifests: [manifests], apiServerCa });
+    await until('the pods', async () => (await Promise.all(['talker', 'server'].map(ready))).every((r) => r), 20_000);
+  });
+  after(async () => {
+    for (const relay of relays) relay.close();
+    await Lab.down(name);
+    await rm(folder, { recursive: true });
+  });
+
+  async function ready(pod: string): Promise<boolean> {
+    const object = await lab.kube.get(podKind, { namespace, name: pod });
+    return object?.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') === true;
+  }
+
+  async function ref(pod: string) {
+    const object = await lab.kube.get(podKind, { namespace, name: pod });
+    return { namespace, name: pod, uid: object!.metadata.uid };
+  }
+
+  /** The node's kubelet through a door in the lab's control-plane host, where its API server will be. */
+  async function kubelet(): Promise<Kubelet> {
+    const node = await lab.kube.get(nodeKind, { name: 'node-1' });
+    const object = structuredClone(node) as unknown as ApiObject & {
+      status: { addresses: unknown; daemonEndpoints: unknown };
+    };
+    const { daemonEndpoints } = object.status as { daemonEndpoints: { kubeletEndpoint: { Port: number } } };
+    const relay = createServer({ allowHalfOpen: true }, (socket) => {
+      const netns = openNetns(netnsPath(netnsName(name, 'cp')));
+      const [fd] = socketsInNetns(netns, { family: 4, type: 'stream' }, 1) as [Fd];
+      closeFd(netns);
+      const far = new Socket({ fd, allowHalfOpen: true });
+      far.connect({ host: '172.18.0.11', port: daemonEndpoints.kubeletEndpoint.Port });
+      for (const [from, to] of [
+        [socket, far],
+        [far, socket],
+      ] as const) {
+        pipeline(from, to).catch(() => undefined);
+      }
+    });
+    relays.push(relay);
+    await new Promise<void>((resolve) => relay.listen(0, '127.0.0.1', resolve));
+    object.status.addresses = [{ type: 'InternalIP', address: '127.0.0.1' }];
+    object.status.daemonEndpoints = { kubeletEndpoint: { Port: (relay.address() as AddressInfo).port } };
+    return httpKubelet(object, credentials);
+  }
+
+  async function run(command: readonly string[], options: ProcessOptions, stdin = '') {
+    const node = await kubelet();
+    const { channels, close } = await node.run(
+      { kind: 'exec', pod: await ref('talker'), container: 'main', command, options },
+      never,
+    );
+    channels.stdin.end(stdin);
+    const [stdout, stderr, status] = await Promise.all(
+      [channels.stdout, channels.stderr, channels.status].map((c) => text(c)),
+    );
+    close();
+    return { stdout, stderr, status: JSON.parse(status!) as { status: string; details?: object } };
+  }
+
+  test('exec runs as the container: its user, variables, files and exit code', async () => {
+    const { stdout, stderr, status } = await run(
+      ['sh', '-c', 'id -u; echo $MINE; hostname; cat; echo e > /dev/stderr; exit 5'],
+      { ...output, stdin: true },
+      'in\n',
+    );
+    assert.equal(stdout, '1234\nset\ntalker\nin\n');
+    assert.equal(stderr, 'e\n');
+    assert.deepEqual(status.details, { causes: [{ reason: 'ExitCode', message: '5' }] });
+  });
+
+  test('exec with a terminal has one, also for a user that is not root', async () => {
+    const { stdout } = await run(['sh', '-c', 'test -t 0 && tty && : < $(tty) && echo mine'], {
+      stdin: true,
+      stdout: true,
+      stderr: false,
+      tty: true,
+    });
+    assert.match(stdout!, /^\/dev\/pts\/\d+\r\nmine\r\n/);
+  });
+
+  test('logs are followed while attach sees the same', async () => {
+    const node = await kubelet();
+    const pod = await ref('talker');
+    const over = new AbortController();
+    const log = await node.logs(
+      { kind: 'logs', pod, container: 'main', options: { ...logOptions, follow: true } },
+      over.signal,
+    );
+    let seen = '';
+    const reading = (async () => {
+      for await (const chunk of log) seen += String(chunk);
+    })().catch(() => undefined);
+    await until('what came before', () => seen === 'began\ntrouble\n');
+    const attached = await node.run({ kind: 'attach', pod, container: 'main', options: output }, over.signal);
+    let shown = '';
+    attached.channels.stdout.on('data', (chunk) => {
+      shown += String(chunk);
+    });
+    await until('the new line, to both', async () => {
+      await run(['sh', '-c', 'echo later > /tmp/in'], output);
+      return seen.endsWith('later\n') && shown.endsWith('later\n');
+    });
+    over.abort();
+    await reading;
+    assert.equal(
+      await text(
+        await node.logs({ kind: 'logs', pod, container: 'main', options: { ...logOptions, stream: 'Stderr' } }, never),
+      ),
+      'trouble\n',
+    );
+  });
+
+  test('logs of a run before, and of one that was not', async () => {
+    const node = await kubelet();
+    const restarts = async () =>
+      (await lab.kube.get(podKind, { namespace, name: 'crashing' }))?.status?.containerStatuses?.[0]?.restartCount ?? 0;
+    await until('a restart', async () => (await restarts()) >= 2, 15_000);
+    const request = { kind: 'logs', container: 'main', options: { ...logOptions, previous: true } } as const;
+    assert.equal(await text(await node.logs({ ...request, pod: await ref('crashing') }, never)), 'run\n');
+    await assert.rejects(
+      node.logs({ ...request, pod: await ref('talker') }, never),
+      /previous terminated container "main" in pod "talker" not found/,
+    );
+    const gone = { namespace, name: 'talker', uid: 'another' };
+    await assert.rejects(node.logs({ ...request, pod: gone }, never), /pod talker does not run on this node/);
+  });
+
+  test("a port of the pod's loopback, and one where nobody listens", async () => {
+    const node = await kubelet();
+    const pod = await ref('server');
+    const { channels, close } = await node.dial({ kind: 'dial', pod, port: 8080 }, never);
+    channels.stdin.end('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+    assert.match(await text(channels.stdout), /^HTTP\/1\.1 200 OK/);
+    close();
+    await assert.rejects(node.dial({ kind: 'dial', pod, port: 1 }, never), /ECONNREFUSED/);
+  });
+});
