@@ -41,7 +41,7 @@ Flags
 Environment
   AQUIFER_KUBE_DIR           folder of Kubernetes YAML to serve instead of an API server
   AQUIFER_DATA_DIR           folder that keeps the key of the CA (required)
-  AQUIFER_JWKS               file with the public keys of the token issuer
+  AQUIFER_JWKS               file with the public keys of the token issuer; default: the API server reviews tokens
   AQUIFER_TOKEN_ISSUER       the issuer's name in tokens
   CLUSTER_ID                 default Kubernetes
   POD_NAMESPACE              default istio-system
@@ -81,7 +81,9 @@ export function parseConfig(args: readonly string[], env: Settings): Invocation 
   }
   const [jwksFile, issuer] = [r.text('AQUIFER_JWKS'), r.text('AQUIFER_TOKEN_ISSUER')];
   if ((jwksFile === undefined) !== (issuer === undefined)) {
-    r.mistake('AQUIFER_JWKS and AQUIFER_TOKEN_ISSUER belong together: set both, or none to refuse all tokens');
+    r.mistake(
+      'AQUIFER_JWKS and AQUIFER_TOKEN_ISSUER belong together: set both, or none to have the API server review tokens',
+    );
   }
   const objects = readSourcePlace(r);
   if (objects === undefined) r.mistake(sourcePlaceMissing);

@@ -15,7 +15,7 @@ import { createCertificateHandler } from './ca/certificate-service.ts';
 import { publishedRoot, publishRoot } from './ca/root-config-map.ts';
 import { loadOrCreateRoot } from './ca/root-store.ts';
 import { createServingCredentials } from './ca/serving-certificate.ts';
-import { createJwksReviewer, noTokens, type TokenReviewer } from './ca/token-reviewer.ts';
+import { createApiReviewer, createJwksReviewer, noTokens, type TokenReviewer } from './ca/token-reviewer.ts';
 import type { IstiodConfig } from './config.ts';
 import { createMetrics } from './metrics.ts';
 import { waypointBound, writeCondition, ztunnelAccepted } from './model/condition.ts';
@@ -109,7 +109,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   };
   try {
     if (config.secureGrpc !== undefined) {
-      const reviewer = reviewerFor(config, clock);
+      const reviewer = reviewerFor(config, deps);
       if (reviewer === noTokens)
         log.warn('AQUIFER_JWKS is not set: no certificates are issued, and xDS needs a client certificate');
       const authenticate = createAuthenticator({ ...config, reviewer });
@@ -156,8 +156,10 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   return { ports, rootCertificate: root.pem, stop: shutDown };
 }
 
-function reviewerFor({ tokens }: IstiodConfig, clock: Clock): TokenReviewer {
-  return tokens === undefined ? noTokens : createJwksReviewer({ file: tokens.jwksFile, issuer: tokens.issuer, clock });
+/** A key set that somebody names counts alone; else the API server is asked, where there is one. */
+function reviewerFor({ tokens, objects }: IstiodConfig, { clock, source }: IstiodDependencies): TokenReviewer {
+  if (tokens !== undefined) return createJwksReviewer({ file: tokens.jwksFile, issuer: tokens.issuer, clock });
+  return objects.kind === 'folder' ? noTokens : createApiReviewer(source);
 }
 
 function newServer(): Server {

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { credentials as grpcCredentials, type ServiceError } from '@grpc/grpc-js';
 import { systemClock } from '../../common/core/clock.ts';
 import { LogLevels } from '../../common/core/log.ts';
 import { until } from '../../common/testing/until.ts';
 import { readKubeconfig, TestClient } from '../apiserver/testing/client.ts';
+import { bearer, sign } from '../testing/world.ts';
 import { isStandalone, parseStandaloneConfig } from './config.ts';
 import { startStandalone } from './standalone.ts';
 
@@ -84,9 +87,45 @@ test('discovery announces what is applied to the API server beside it', async ()
   const path = '/apis/security.istio.io/v1/namespaces/default/authorizationpolicies/none';
   const accepted = async () => (await client.ask(path)).json.status?.conditions?.[0];
   await until('the policy to be accepted', async () => (await accepted())?.type === 'ZtunnelAccepted');
+  const token = await podToken(client);
+  const ends: (() => void)[] = [];
+  const world = {
+    istiod: standalone.discovery,
+    tls: () => grpcCredentials.createSsl(Buffer.from(standalone.discovery.rootCertificate)),
+    onEnd: (end: () => void) => void ends.push(end),
+  };
+  const chain = await until('the pod to be known, and its certificate', async () => {
+    const signed = await sign(world, { metadata: bearer(token) });
+    return Array.isArray(signed) ? signed : undefined;
+  });
+  assert.match(
+    new X509Certificate(chain[0]).subjectAltName ?? '',
+    /spiffe:\/\/cluster\.local\/ns\/default\/sa\/default/,
+  );
+  const foreign = (await sign(world, { metadata: bearer(client.config.token) })) as ServiceError;
+  assert.match(foreign.message, /UNAUTHENTICATED/);
+  for (const end of ends) end();
   const root = '/api/v1/namespaces/default/configmaps/istio-ca-root-cert';
   await until('the root', async () => (await client.ask(root)).code === 200);
   client.close();
   await standalone.stop();
   await rm(dir, { recursive: true });
 });
+
+/** Of a pod of the service account default/default, for istiod. */
+async function podToken(client: TestClient): Promise<string> {
+  const core = '/api/v1/namespaces/default';
+  const pod = { metadata: { name: 'a' }, spec: { nodeName: 'n', containers: [{ name: 'c', image: 'x' }] } };
+  const made = await until('the service account', async () => {
+    const asked = await client.ask(`${core}/pods`, { method: 'POST', body: { apiVersion: 'v1', kind: 'Pod', ...pod } });
+    return asked.code === 201 && asked.json;
+  });
+  const spec = {
+    audiences: ['istio-ca'],
+    boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name: 'a', uid: made.metadata.uid },
+  };
+  const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec };
+  const answer = await client.ask(`${core}/serviceaccounts/default/token`, { method: 'POST', body });
+  assert.equal(answer.code, 201, answer.body.toString());
+  return answer.json.status.token;
+}

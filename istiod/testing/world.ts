@@ -284,7 +284,10 @@ export interface SignOptions {
 }
 
 /** CreateCertificate; the chain, or the error that the caller gets. */
-export async function sign(w: World, o: SignOptions): Promise<readonly string[] | ServiceError> {
+export async function sign(
+  w: Pick<World, 'istiod' | 'tls' | 'onEnd'>,
+  o: SignOptions,
+): Promise<readonly string[] | ServiceError> {
   const client = new Client(`localhost:${w.istiod.ports.secureGrpc}`, o.credentials ?? w.tls(), {
     'grpc.use_local_subchannel_pool': 1,
   });
