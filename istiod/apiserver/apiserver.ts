@@ -14,6 +14,7 @@ import { selfSubjectReviews } from './authn/self-subject-review.ts';
 import { staticTokens } from './authn/static-tokens.ts';
 import { type Authorizer, administrators, anyOf, basicAuthorizer } from './authz/authorizer.ts';
 import { rbacPart } from './authz/rbac/part.ts';
+import { certificatesPart } from './certificates/part.ts';
 import type { ApiServerConfig } from './config.ts';
 import { firstNamespaces } from './controllers/namespaces/first-namespaces.ts';
 import { controllersPart } from './controllers/part.ts';
@@ -60,6 +61,7 @@ const partMakers: readonly PartMaker[] = [
   selfSubjectReviews,
   serviceAccountsPart,
   rbacPart,
+  certificatesPart,
   controllersPart,
   firstNamespaces,
   customResources,

@@ -61,6 +61,9 @@ type Track = (object: ApiObject, old: ApiObject | undefined) => void;
 
 const attempts = 8;
 
+/** Subresources that write the status and nothing else. */
+const statusWriters: ReadonlySet<string> = new Set(['status', 'approval']);
+
 export class Rest {
   readonly #deps: RestDependencies;
 
@@ -188,7 +191,7 @@ export class Rest {
     track: Track,
   ): Promise<Written> {
     const { resource, subresource, options } = context;
-    if (subresource === 'status') beforeStatusUpdate(resource, object, old);
+    if (statusWriters.has(subresource)) beforeStatusUpdate(resource, object, old);
     else beforeUpdate(resource, object, old, subresource);
     track(object, old);
     const request = this.#admission(context, 'UPDATE', object, old);
