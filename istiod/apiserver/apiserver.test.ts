@@ -113,9 +113,9 @@ describe('server-side apply', () => {
   });
 
   test('of a status leaves the rest, and its owner is told apart', async () => {
-    const path = '/apis/apps/v1/namespaces/default/deployments';
-    await client.ask(path, { method: 'POST', body: deployment('with-status') });
-    const body = { apiVersion: 'apps/v1', kind: 'Deployment', spec: { replicas: 9 }, status: { replicas: 2 } };
+    const path = '/api/v1/namespaces/default/replicationcontrollers';
+    await client.ask(path, { method: 'POST', body: replicationController('with-status') });
+    const body = { apiVersion: 'v1', kind: 'ReplicationController', spec: { replicas: 9 }, status: { replicas: 2 } };
     const { code, json } = await client.ask(`${path}/with-status/status?fieldManager=m`, {
       method: 'PATCH',
       type,
@@ -406,6 +406,12 @@ test('objects and credentials outlive a restart', async () => {
   await second[Symbol.asyncDispose]();
   await rm(dataDir, { recursive: true });
 });
+
+/** No controller of ours writes their status. */
+function replicationController(name: string): Json {
+  const { spec, ...rest } = deployment(name);
+  return { ...rest, apiVersion: 'v1', kind: 'ReplicationController', spec: { ...spec, selector: { app: name } } };
+}
 
 function deployment(name: string): Json {
   return {
