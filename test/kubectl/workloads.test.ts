@@ -130,4 +130,75 @@ describe('kubectl and workloads', { skip: skipWithoutKubectl() }, () => {
     );
     await kubectl.ok(['delete', 'deploy', 'shop']);
   });
+
+  const workload = (kind: string, name: string, spec: object, over: object = {}) =>
+    JSON.stringify({
+      apiVersion: kind === 'Job' ? 'batch/v1' : 'apps/v1',
+      kind,
+      metadata: { name },
+      spec: {
+        ...(kind === 'Job' ? {} : { selector: { matchLabels: { app: name } } }),
+        template: {
+          metadata: { labels: { app: name } },
+          spec: { containers: [{ name: 'c', image: 'i' }], ...over },
+        },
+        ...spec,
+      },
+    });
+  const podsOf = (name: string, path: string) =>
+    kubectl.ok(['get', 'pods', '-l', `app=${name}`, '--sort-by=.metadata.name', '-o', `jsonpath={.items[*]${path}}`]);
+
+  test('a DaemonSet: a pod on each node, rolled node by node, with history', async () => {
+    await kubectl.ok(['apply', '-f', '-'], workload('DaemonSet', 'agent', {}));
+    await kubectl.ok(['rollout', 'status', 'ds/agent', '--timeout=20s']);
+    assert.deepEqual((await podsOf('agent', '.spec.nodeName')).split(' ').sort(), ['node-1', 'node-2']);
+    await kubectl.ok(['set', 'image', 'ds/agent', 'c=j']);
+    await kubectl.ok(['rollout', 'status', 'ds/agent', '--timeout=20s']);
+    assert.equal(await podsOf('agent', '.spec.containers[0].image'), 'j j');
+    await kubectl.ok(['rollout', 'undo', 'ds/agent']);
+    await kubectl.ok(['rollout', 'status', 'ds/agent', '--timeout=20s']);
+    assert.equal(await podsOf('agent', '.spec.containers[0].image'), 'i i');
+    const surge = { spec: { updateStrategy: { rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } } } };
+    await kubectl.ok(['patch', 'ds', 'agent', '-p', JSON.stringify(surge)]);
+    await kubectl.ok(['rollout', 'restart', 'ds/agent']);
+    await kubectl.ok(['rollout', 'status', 'ds/agent', '--timeout=20s']);
+    await kubectl.ok(['delete', 'ds', 'agent']);
+  });
+
+  test('a StatefulSet: names that stay, one after the other, from the last when it rolls', async () => {
+    await kubectl.ok(['apply', '-f', '-'], workload('StatefulSet', 'db', { serviceName: 'db', replicas: 3 }));
+    await kubectl.ok(['rollout', 'status', 'sts/db', '--timeout=20s']);
+    assert.equal(await podsOf('db', '.metadata.name'), 'db-0 db-1 db-2');
+    assert.equal(await podsOf('db', '.spec.hostname'), 'db-0 db-1 db-2');
+    await kubectl.ok(['patch', 'sts', 'db', '-p', '{"spec":{"updateStrategy":{"rollingUpdate":{"partition":2}}}}']);
+    await kubectl.ok(['set', 'image', 'sts/db', 'c=j']);
+    await kubectl.ok(['rollout', 'status', 'sts/db', '--timeout=20s']);
+    await until('the last only', async () => (await podsOf('db', '.spec.containers[0].image')) === 'i i j', wait);
+    await kubectl.ok(['patch', 'sts', 'db', '-p', '{"spec":{"updateStrategy":{"rollingUpdate":{"partition":0}}}}']);
+    await kubectl.ok(['rollout', 'status', 'sts/db', '--timeout=20s']);
+    await until('all', async () => (await podsOf('db', '.spec.containers[0].image')) === 'j j j', wait);
+    await kubectl.ok(['scale', 'sts/db', '--replicas=1']);
+    await until('one', async () => (await podsOf('db', '.metadata.name')) === 'db-0', wait);
+    await kubectl.ok(['delete', 'sts', 'db']);
+  });
+
+  test('Jobs: complete, fail, and Indexed ones', async () => {
+    const never = (image: string) => ({ restartPolicy: 'Never', containers: [{ name: 'c', image }] });
+    await kubectl.ok(['apply', '-f', '-'], workload('Job', 'good', { completions: 4, parallelism: 2 }, never('ends')));
+    await kubectl.ok(['wait', 'job/good', '--for=condition=complete', '--timeout=20s']);
+    assert.match(await kubectl.ok(['get', 'job', 'good']), /^good +Complete +4\/4 /m);
+    assert.match(await kubectl.ok(['describe', 'job', 'good']), /Pods Statuses: +0 Active .* 4 Succeeded \/ 0 Failed/);
+    await kubectl.ok(['apply', '-f', '-'], workload('Job', 'bad', { backoffLimit: 0 }, never('fails')));
+    await kubectl.ok(['wait', 'job/bad', '--for=condition=failed', '--timeout=20s']);
+    const indexed = { completions: 3, parallelism: 3, completionMode: 'Indexed' };
+    await kubectl.ok(['apply', '-f', '-'], workload('Job', 'indexed', indexed, never('ends')));
+    await kubectl.ok(['wait', 'job/indexed', '--for=condition=complete', '--timeout=20s']);
+    assert.equal(await kubectl.ok(['get', 'job', 'indexed', '-o', 'jsonpath={.status.completedIndexes}']), '0-2');
+    await kubectl.ok(['delete', 'job', 'good', 'bad', 'indexed']);
+    await until(
+      'no pods',
+      async () => (await kubectl.ok(['get', 'pods', '-l', 'job-name', '-o', 'name'])) === '',
+      wait,
+    );
+  });
 });

@@ -1,10 +1,12 @@
 /** The controllers that a cluster has, on one view of the objects, as a part of the API server. */
 import type { Part, PartMaker } from '../part.ts';
 import { accountsController } from './accounts/controller.ts';
+import { daemonSetController } from './daemonsets/controller.ts';
 import { deploymentController } from './deployments/controller.ts';
 import { endpointsController } from './endpoints/controller.ts';
 import { eventExpiry } from './events/expiry.ts';
 import { garbageCollector } from './garbage/controller.ts';
+import { jobController } from './jobs/controller.ts';
 import { namespaceAdmission } from './namespaces/admission.ts';
 import { namespaceController } from './namespaces/controller.ts';
 import { finalizeEndpoint } from './namespaces/finalize.ts';
@@ -18,6 +20,7 @@ import { AddressRange } from './runtime/address-range.ts';
 import { Cluster } from './runtime/cluster.ts';
 import { scheduler } from './scheduler/controller.ts';
 import { serviceAllocation } from './services/allocation.ts';
+import { statefulSetController } from './statefulsets/controller.ts';
 
 const controllers: readonly ((cluster: Cluster) => void)[] = [
   namespaceController,
@@ -25,6 +28,9 @@ const controllers: readonly ((cluster: Cluster) => void)[] = [
   disruptionController,
   replicaSetController,
   deploymentController,
+  daemonSetController,
+  statefulSetController,
+  jobController,
   scheduler,
   endpointsController,
   nodeController,
