@@ -30,10 +30,13 @@ async function withNode(): Promise<Rig> {
 describe('nodes', () => {
   test('one that is silent for 40 s is unknown, tainted, and its pods are not ready; a lease keeps it', async () => {
     using rig = await withNode();
-    await rig.make(leaseKind, { metadata: { name: 'a', namespace: 'kube-node-lease' }, spec: { renewTime: '1' } });
+    await rig.make(leaseKind, {
+      metadata: { name: 'a', namespace: 'kube-node-lease' },
+      spec: { renewTime: '2026-01-01T00:00:01.000000Z' },
+    });
     rig.clock.advance(30_000);
     await rig.writer.update(leaseKind, { namespace: 'kube-node-lease', name: 'a' }, (o) => {
-      o['spec'] = { renewTime: '2' };
+      o['spec'] = { renewTime: '2026-01-01T00:00:30.000000Z' };
       return 'changed';
     });
     rig.clock.advance(30_000);
