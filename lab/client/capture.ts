@@ -44,14 +44,19 @@ export async function startCapture(lab: string, paths: LabPaths, labCgroup: stri
       const marker = randomUUID();
       const before = (await stat(file)).size;
       const send = ['bash', '-c', `echo ${marker} > /dev/udp/${nodeAddress(1).v4}/${markerPort}`];
-      await run(hostArgv(netnsPath(netnsName(lab, 'cp')), cgroup, send));
       const deadline = AbortSignal.timeout(30_000);
-      while (!deadline.aborted && !(await bytesFrom(file, before)).includes(marker)) {
-        await pause(10);
+      const seen = async () => (await bytesFrom(file, before)).includes(marker);
+      while (!deadline.aborted && !(await seen())) {
+        // Again, for a datagram may be lost.
+        await run(hostArgv(netnsPath(netnsName(lab, 'cp')), cgroup, send));
+        for (let i = 0; i < 50 && !(await seen()); i++) await pause(10);
       }
       child.kill('SIGINT');
-      await child.exited;
-      if (deadline.aborted) throw new MeshError('KERNEL', `tcpdump has not written all packets to ${file}`);
+      const code = await child.exited;
+      if (deadline.aborted) {
+        const end = `tcpdump (exit code ${code}) said: ${said.trim()}`;
+        throw new MeshError('KERNEL', `the end of the capture is not in ${file}: ${end}`);
+      }
     },
   };
 }
