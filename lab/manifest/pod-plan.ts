@@ -192,10 +192,11 @@ function planPrivileges(c: Container, at: string, pod: SecurityContext, problems
   const known = ['runAsUser', 'runAsGroup', 'runAsNonRoot', 'allowPrivilegeEscalation', 'capabilities'];
   problems.only(own, field, known);
   const { add = [], drop = [] } = own?.capabilities ?? {};
-  if (add.length > 0)
-    problems.add(`${field}.capabilities.add`, 'a lab adds no capabilities; containers run as they are');
-  const dropsAll = drop.some((name) => name.toUpperCase() === 'ALL');
-  if (drop.length > 0 && !dropsAll) problems.add(`${field}.capabilities.drop`, 'a lab can drop ALL, not single ones');
+  problems.only(own?.capabilities, `${field}.capabilities`, ['add', 'drop']);
+  const capabilities = [
+    ...drop.map((name) => `-${capability(name, `${field}.capabilities.drop`, problems)}`),
+    ...add.map((name) => `+${capability(name, `${field}.capabilities.add`, problems)}`),
+  ];
   const all = { ...pod, ...own };
   const uid = all.runAsUser;
   if (all.runAsNonRoot && (uid ?? 0) === 0) {
@@ -204,9 +205,27 @@ function planPrivileges(c: Container, at: string, pod: SecurityContext, problems
   return {
     user: uid === undefined && all.runAsGroup === undefined ? undefined : { uid: uid ?? 0, gid: all.runAsGroup ?? 0 },
     noNewPrivileges: all.allowPrivilegeEscalation === false,
-    dropAllCapabilities: dropsAll,
+    capabilities,
   };
 }
+
+/** capabilities(7) without `CAP_`, in setpriv's lower case. */
+function capability(name: string, field: string, problems: Problems): string {
+  const known = name.toLowerCase().replace(/^cap_/, '');
+  if (known !== 'all' && !capabilityNames.has(known)) {
+    problems.add(field, `"${name}" is not a capability of Linux; NET_ADMIN is one`);
+  }
+  return known;
+}
+
+const capabilityNames = new Set([
+  ...['chown', 'dac_override', 'dac_read_search', 'fowner', 'fsetid', 'kill', 'setgid', 'setuid', 'setpcap'],
+  ...['linux_immutable', 'net_bind_service', 'net_broadcast', 'net_admin', 'net_raw', 'ipc_lock', 'ipc_owner'],
+  ...['sys_module', 'sys_rawio', 'sys_chroot', 'sys_ptrace', 'sys_pacct', 'sys_admin', 'sys_boot', 'sys_nice'],
+  ...['sys_resource', 'sys_time', 'sys_tty_config', 'mknod', 'lease', 'audit_write', 'audit_control', 'setfcap'],
+  ...['mac_override', 'mac_admin', 'syslog', 'wake_alarm', 'block_suspend', 'audit_read', 'perfmon', 'bpf'],
+  'checkpoint_restore',
+]);
 
 function planPreStop(c: Container, at: string, problems: Problems): PreStop | undefined {
   const lifecycle = c['lifecycle'] as

@@ -24,7 +24,8 @@ export interface Privileges {
   /** undefined: root. */
   readonly user: { readonly uid: number; readonly gid: number } | undefined;
   readonly noNewPrivileges: boolean;
-  readonly dropAllCapabilities: boolean;
+  /** Changes to what root has (setpriv(1)): `-all`, `+net_bind_service`, in this order. */
+  readonly capabilities: readonly string[];
 }
 
 export interface ContainerLaunch {
@@ -72,7 +73,7 @@ function drop(p: Privileges): string[] {
   const changes = [
     ...(p.user ? [`--reuid=${p.user.uid}`, `--regid=${p.user.gid}`, '--clear-groups'] : []),
     ...(p.noNewPrivileges ? ['--no-new-privs'] : []),
-    ...(p.dropAllCapabilities ? ['--bounding-set=-all', '--inh-caps=-all'] : []),
+    ...(p.capabilities.length > 0 ? [`--bounding-set=${p.capabilities.join(',')}`, '--inh-caps=-all'] : []),
   ];
   return changes.length > 0 ? ['/usr/bin/setpriv', ...changes, '--'] : [];
 }

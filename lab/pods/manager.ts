@@ -1,14 +1,14 @@
 /** Starts a runner for every pod that has a node, and ends those whose object is ending or gone. */
 import { describeError, MeshError } from '../../common/core/errors.ts';
 import { keyOf } from '../../common/kube/informer.ts';
-import { type Pod, podKind } from '../../common/kube/kinds/core.ts';
+import { type Pod, type PodSpec, type PodStatus, podKind } from '../../common/kube/kinds/core.ts';
 import type { PodRef } from '../../common/kube/kubelet/requests.ts';
 import { NumberPool, podAddress } from '../addresses.ts';
 import { isEnding } from '../controllers/endpoints.ts';
 import { ownerOf, place } from '../controllers/schedule.ts';
 import type { LabNode, Runtime } from '../daemon/runtime.ts';
 import { planPod } from '../manifest/pod-plan.ts';
-import { formatFieldProblems, Problems } from '../manifest/problems.ts';
+import { type FieldProblem, formatFieldProblems, Problems } from '../manifest/problems.ts';
 import type { ProberClient } from '../prober/client.ts';
 import { PodRunner } from './pod-runner.ts';
 
@@ -79,7 +79,9 @@ export class PodManager {
     const problems = new Problems();
     const plan = planPod(pod.spec, 'spec', problems);
     if (problems.found.length > 0) {
-      return this.#refuse(pod, formatFieldProblems(`Pod ${keyOf(pod.metadata)}`, problems.found));
+      const images = problems.found.every((p) => p.field.endsWith('.image'));
+      const reason = formatFieldProblems(`Pod ${keyOf(pod.metadata)}`, problems.found);
+      return this.#refuse(pod, reason, images ? withoutImage(pod.spec, problems.found) : {});
     }
     const namespace = pod.metadata.namespace ?? 'default';
     if (this.#runtime.cluster.serviceAccounts.get({ namespace, name: plan.serviceAccount }) === undefined) {
@@ -125,20 +127,36 @@ export class PodManager {
     const key = { namespace: pod.metadata.namespace ?? 'default', name: pod.metadata.name };
     const now = this.#runtime.cluster.pods.get(key);
     if (now === undefined || now.metadata.uid !== pod.metadata.uid) return;
-    await this.#runtime.cluster.source.delete(podKind, key);
+    // Its processes have ended: nothing else holds it.
+    await this.#runtime.cluster.source.delete(podKind, key, { gracePeriodSeconds: 0 });
   }
 
-  async #refuse(pod: Pod, reason: string): Promise<void> {
+  async #refuse(pod: Pod, reason: string, more: Partial<PodStatus> = {}): Promise<void> {
     if (this.#refused.get(pod.metadata.uid) === reason) return;
     this.#refused.set(pod.metadata.uid, reason);
     this.#runtime.log.warn('a pod is not run', { pod: keyOf(pod.metadata), reason });
     const conditions = [{ type: 'PodScheduled', status: 'False', reason: 'NotRun', message: reason }];
     const key = { namespace: pod.metadata.namespace ?? 'default', name: pod.metadata.name };
-    const status = { phase: 'Pending', conditions };
+    const status = { phase: 'Pending', conditions, ...more };
     try {
       await this.#runtime.cluster.source.patch(podKind, key, { status }, { subresource: 'status' });
     } catch (e) {
       if (!(e instanceof MeshError) || e.code !== 'NOT_FOUND') throw e;
     }
   }
+}
+
+/** As kubelet says it of images that no registry has. */
+function withoutImage(spec: PodSpec, problems: readonly FieldProblem[]): Partial<PodStatus> {
+  const status = (list: 'containers' | 'initContainers') =>
+    (spec[list] ?? []).map((c, i) => {
+      const message = problems.find((p) => p.field === `spec.${list}[${i}].image`)?.message;
+      const waiting = message === undefined ? { reason: 'ContainerCreating' } : { reason: 'ErrImagePull', message };
+      return { name: c.name, image: c.image ?? '', imageID: '', ready: false, restartCount: 0, state: { waiting } };
+    });
+  return {
+    conditions: [{ type: 'PodScheduled', status: 'True' }],
+    containerStatuses: status('containers'),
+    ...(spec.initContainers === undefined ? {} : { initContainerStatuses: status('initContainers') }),
+  };
 }

@@ -99,10 +99,7 @@ export class PodRunner implements PodView {
     this.#publish();
     const { clock, paths } = this.#o.runtime;
     const ended = new AbortController();
-    await Promise.race([
-      this.#endContainers().finally(() => ended.abort()),
-      sleep(clock, millis(this.#o.plan.grace), ended.signal),
-    ]);
+    await Promise.race([this.#endContainers().finally(() => ended.abort()), sleep(clock, this.#grace, ended.signal)]);
     await this.#sandbox?.remove();
     await this.#over;
     await this.#publishing;
@@ -312,8 +309,10 @@ export class PodRunner implements PodView {
     deadline.cancel();
   }
 
+  /** Whoever deletes the pod may give it less time, or more, than its manifest. */
   get #grace(): Millis {
-    return millis(this.#o.plan.grace);
+    const asked = this.#pod.metadata.deletionGracePeriodSeconds;
+    return millis(asked === undefined ? this.#o.plan.grace : asked * 1000);
   }
 
   get #hostname(): string {

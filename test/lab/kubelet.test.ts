@@ -50,7 +50,11 @@ kind: Pod
 metadata: { name: server, namespace: ${namespace} }
 spec:
   terminationGracePeriodSeconds: 1
-  containers: [{ name: echo, image: aquifer/echo, readinessProbe: { tcpSocket: { port: 8080 } } }]
+  containers:
+    - name: echo
+      image: aquifer/echo
+      readinessProbe: { tcpSocket: { port: 8080 } }
+      securityContext: { capabilities: { drop: [ALL], add: [NET_BIND_SERVICE, CAP_CHOWN] } }
 ---
 apiVersion: v1
 kind: Pod
@@ -208,6 +212,32 @@ describe('kubelets of a lab', { skip: needed }, () => {
     );
     const gone = { namespace, name: 'talker', uid: 'another' };
     await assert.rejects(node.logs({ ...request, pod: gone }, never), /pod talker does not run on this node/);
+  });
+
+  test('a container has the capabilities that its manifest leaves it', async () => {
+    const { stdout } = await lab.exec({ namespace, name: 'server' }, [
+      'grep',
+      '-E',
+      'CapBnd|CapEff',
+      '/proc/self/status',
+    ]);
+    // CHOWN is bit 0, NET_BIND_SERVICE bit 10 (linux/capability.h).
+    assert.equal(stdout.replaceAll(/\s+/g, ' ').trim(), 'CapEff: 0000000000000401 CapBnd: 0000000000000401');
+  });
+
+  test('an image that no lab has is told as kubelet does', async () => {
+    const { status } = await lab.kube.create(podKind, {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'imageless', namespace },
+      spec: { containers: [{ name: 'main', image: 'no/such:image' }] },
+    });
+    assert.equal(status, undefined);
+    await until('the reason', async () => {
+      const pod = await lab.kube.get(podKind, { namespace, name: 'imageless' });
+      const state = pod?.status?.containerStatuses?.[0]?.state as { waiting?: { reason?: string } } | undefined;
+      return state?.waiting?.reason === 'ErrImagePull';
+    });
   });
 
   test("a port of the pod's loopback, and one where nobody listens", async () => {
