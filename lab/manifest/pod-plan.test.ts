@@ -71,8 +71,8 @@ describe('what a lab does not honour is named', () => {
     };
     assert.deepEqual(fields(plan({}, { securityContext }).problems), [
       'spec.containers[0].securityContext.privileged',
-      'spec.containers[0].securityContext.capabilities.add',
       'spec.containers[0].securityContext.capabilities.drop',
+      'spec.containers[0].securityContext.capabilities.add',
       'spec.containers[0].securityContext.runAsNonRoot',
     ]);
   });
