@@ -41,6 +41,7 @@ import { scalePart } from './rest/scale.ts';
 import { serviceAccountsPart } from './service-accounts/part.ts';
 import { openSqliteJournal } from './storage/sqlite-journal.ts';
 import { openStore } from './storage/store.ts';
+import { webhooksPart } from './webhooks/webhooks.ts';
 
 export interface ApiServerDependencies {
   readonly clock: Clock;
@@ -67,6 +68,7 @@ const partMakers: readonly PartMaker[] = [
   customResources,
   unenforcedPart,
   kubeletPart,
+  webhooksPart,
 ];
 
 /** Resolves when it serves. MeshError CONFIG. */

@@ -1,6 +1,7 @@
 /** Limits, classes and templates: the rest of the core group, scheduling.k8s.io, node.k8s.io, certificates, webhooks. */
 import { isObject } from '../../../common/kube/schema/validate.ts';
 import type { ApiObject } from '../objects.ts';
+import { checkWebhooks } from '../webhooks/configuration.ts';
 import { type BuiltInKind, shaped } from './built-in.ts';
 import { age, at, listAt, number, numberAt, orNone, text, textAt, wide } from './columns.ts';
 import { fillPodSpec } from './pods.ts';
@@ -224,10 +225,12 @@ export const policyResources: readonly BuiltInKind[] = [
     }),
     hasGeneration: true,
     columns: counted,
+    strategy: { validate: checkWebhooks },
   },
   {
     entry: shaped({ ...webhooks, kind: 'MutatingWebhookConfiguration', plural: 'mutatingwebhookconfigurations' }),
     hasGeneration: true,
     columns: counted,
+    strategy: { validate: checkWebhooks },
   },
 ];
