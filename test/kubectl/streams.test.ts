@@ -102,7 +102,10 @@ describe('kubectl streams', { skip: skipWithoutKubectl() }, () => {
   async function pod(name: string, nodeName: string | undefined): Promise<void> {
     const containers = ['main', 'away'].map((c) => ({ name: c, image: 'debian' }));
     const annotations = { 'kubectl.kubernetes.io/default-container': 'main' };
-    const body = { metadata: { name, annotations }, spec: { containers, ...(nodeName ? { nodeName } : {}) } };
+    const body = {
+      metadata: { name, annotations },
+      spec: { containers, ...(nodeName ? { nodeName } : { nodeSelector: { no: 'node' } }) },
+    };
     const made = await server.client.ask('/api/v1/namespaces/default/pods', { method: 'POST', body });
     assert.equal(made.code, 201, JSON.stringify(made.json));
     if (nodeName) await patch(`/api/v1/namespaces/default/pods/${name}/status`, { status: { phase: 'Running' } });
