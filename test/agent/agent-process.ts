@@ -22,7 +22,7 @@ export class AgentProcess {
   }
 
   /**
-   * Of node n1, whose pods are in the bed's cgroup. `dir` has the folder `kube` with the objects, and gets `ztunnel.sock`. It
+   * Of node n1, whose pods are in the bed's cgroup. `dir` has the file `kubeconfig`, and gets `ztunnel.sock`. It
    * captures as the bed does, if `env` says nothing else; `before` is what starts it.
    */
   static start(
@@ -37,7 +37,7 @@ export class AgentProcess {
       env: {
         ...process.env,
         NODE_NAME: 'n1',
-        AQUIFER_KUBE_DIR: join(dir, 'kube'),
+        KUBECONFIG: join(dir, 'kubeconfig'),
         INPOD_UDS: join(dir, 'ztunnel.sock'),
         AQUIFER_CGROUP_ROOT: bed.cgroup,
         AQUIFER_ZTUNNEL_CGROUP: join(bed.cgroup, 'ztunnel'),

@@ -5,15 +5,15 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { silentLogger } from '../../common/core/log.ts';
-import { createFolderSource, type FolderSource } from '../../common/kube/folder/folder-source.ts';
-import { namespaceKind, podKind } from '../../common/kube/kinds/core.ts';
+import { namespaceKind, podKind, serviceAccountKind } from '../../common/kube/kinds/core.ts';
+import type { KubeSource } from '../../common/kube/types.ts';
 import { until } from '../../common/testing/until.ts';
 import { backends } from '../capture/backends.ts';
 import { Bed, ip4, ip6, objectPath, tool } from '../capture/bed.ts';
 import { skipUnless } from '../harness/require.ts';
 import { ScriptedZtunnel } from '../harness/scripted-ztunnel.ts';
 import { AgentProcess, program } from './agent-process.ts';
+import { type KubeApi, startKubeApi } from './kube-api.ts';
 
 const annotation = 'ambient.istio.io/redirection';
 const mode = 'istio.io/dataplane-mode';
@@ -22,28 +22,29 @@ for (const { kind, requires } of backends)
   describe(`cni-agent with ${kind}`, { skip: skipUnless(...requires) }, () => {
     let bed: Bed;
     let dir: string;
-    let kube: FolderSource;
+    let kube: KubeSource;
+    let api: KubeApi;
     let uid: string;
     let podCgroup: string;
-    const abort = new AbortController();
     const agents: AgentProcess[] = [];
     const ztunnels: ScriptedZtunnel[] = [];
 
     before(async () => {
       bed = await Bed.make(kind);
       dir = mkdtempSync(join(tmpdir(), 'aq-agent-'));
-      mkdirSync(join(dir, 'kube'));
-      kube = await createFolderSource({ dir: join(dir, 'kube'), log: silentLogger, signal: abort.signal });
+      api = await startKubeApi(bed, dir);
+      kube = api.kube;
       await kube.create(namespaceKind, {
         apiVersion: 'v1',
         kind: 'Namespace',
         metadata: { name: 'shop', labels: { [mode]: 'ambient' } },
       });
+      await until('the account of pods', () => kube.get(serviceAccountKind, { namespace: 'shop', name: 'default' }));
       const pod = await kube.create(podKind, {
         apiVersion: 'v1',
         kind: 'Pod',
         metadata: { name: 'web', namespace: 'shop' },
-        spec: { containers: [{ name: 'app' }], nodeName: 'n1' },
+        spec: { containers: [{ name: 'app', image: 'app' }], nodeName: 'n1' },
       });
       uid = pod.metadata.uid;
       await kube.patch(
@@ -67,7 +68,8 @@ for (const { kind, requires } of backends)
     });
 
     after(async () => {
-      abort.abort();
+      // Its relay is in the bed's cgroup.
+      await api[Symbol.asyncDispose]();
       await bed.reset();
       await until('the cgroup is empty', () => {
         rmdirSync(podCgroup);

@@ -6,9 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { SteeringTargets } from '../../cni/capture/types.ts';
-import { silentLogger } from '../../common/core/log.ts';
-import { createFolderSource, type FolderSource } from '../../common/kube/folder/folder-source.ts';
-import { namespaceKind, podKind } from '../../common/kube/kinds/core.ts';
+import { namespaceKind, podKind, serviceAccountKind } from '../../common/kube/kinds/core.ts';
+import type { KubeSource } from '../../common/kube/types.ts';
 import { until } from '../../common/testing/until.ts';
 import { closeFd, openNetns } from '../../native/index.ts';
 import { Bed, pinnedNode } from '../capture/bed.ts';
@@ -16,6 +15,7 @@ import { PodProxy } from '../capture/proxy.ts';
 import { skipUnless } from '../harness/require.ts';
 import { ScriptedZtunnel } from '../harness/scripted-ztunnel.ts';
 import { AgentProcess } from './agent-process.ts';
+import { type KubeApi, startKubeApi } from './kube-api.ts';
 
 const count = 100;
 
@@ -53,18 +53,19 @@ describe('an agent that is restarted', { skip: skipUnless('ebpf', 'program:ip', 
   const children: ChildProcess[] = [];
   const agents: AgentProcess[] = [];
   const proxies: PodProxy[] = [];
-  const abort = new AbortController();
   let bed: Bed;
   let dir: string;
-  let kube: FolderSource;
+  let kube: KubeSource;
+  let api: KubeApi;
 
   before(async () => {
     bed = await Bed.make();
     dir = mkdtempSync(join(tmpdir(), 'aq-agent-'));
-    mkdirSync(join(dir, 'kube'));
-    kube = await createFolderSource({ dir: join(dir, 'kube'), log: silentLogger, signal: abort.signal });
+    api = await startKubeApi(bed, dir);
+    kube = api.kube;
     const metadata = { name: namespace, labels: { 'istio.io/dataplane-mode': 'ambient' } };
     await kube.create(namespaceKind, { apiVersion: 'v1', kind: 'Namespace', metadata });
+    await until('the account of pods', () => kube.get(serviceAccountKind, { namespace, name: 'default' }));
     for (let i = 1; i <= count; i++) {
       const pod = await makePod(`web-${i}`, `10.97.0.${i}`);
       pods.set(pod.uid, pod);
@@ -75,7 +76,6 @@ describe('an agent that is restarted', { skip: skipUnless('ebpf', 'program:ip', 
   });
 
   after(async () => {
-    abort.abort();
     for (const agent of agents) await agent.end('SIGKILL');
     for (const child of children) child.kill('SIGKILL');
     for (const proxy of proxies) await proxy.close();
@@ -85,13 +85,15 @@ describe('an agent that is restarted', { skip: skipUnless('ebpf', 'program:ip', 
         return true;
       });
     }
+    // Its relay is in the bed's cgroup.
+    await api[Symbol.asyncDispose]();
     await bed.reset();
     await bed.remove();
     rmSync(dir, { recursive: true });
   });
 
   async function makePod(name: string, address: string): Promise<TestPod> {
-    const spec = { containers: [{ name: 'app' }], nodeName: 'n1' };
+    const spec = { containers: [{ name: 'app', image: 'app' }], nodeName: 'n1' };
     const { metadata } = await kube.create(podKind, {
       apiVersion: 'v1',
       kind: 'Pod',
