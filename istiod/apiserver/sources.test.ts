@@ -175,7 +175,9 @@ test('a list of many pages is whole, and taken anew where its first page is of a
     w.proxy.fault = ({ path }) =>
       gone && path.includes('continue=') ? { kind: 'answer', code: 410, body: '{"message":"too old"}' } : undefined;
     const { items } = await source.list(configMapKind, AbortSignal.timeout(patience));
-    assert.equal(new Set(items.map((i) => i.metadata.name)).size, 1101);
+    // Controllers put maps of their own beside them.
+    const listed = items.map((i) => i.metadata.name).filter((name) => name.startsWith('m-'));
+    assert.deepEqual([new Set(listed).size, listed.length], [1100, 1100]);
     assert.deepEqual([items[0]?.apiVersion, items[0]?.kind], ['v1', 'ConfigMap']);
   }
   source.close();
