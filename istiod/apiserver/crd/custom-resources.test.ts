@@ -105,6 +105,21 @@ test('several versions of one object; status and scale; a merge patch, but no st
   assert.equal(strategic.code, 415);
 });
 
+test('rules about changes are kept over updates', async () => {
+  await using server = await startTestServer();
+  const { client } = server;
+  await install(client, gadgets);
+  await create(client, gadget('a', { color: 'red', fixed: 'x' }));
+  const change = (spec: Json) =>
+    client.ask(`${objects}/a`, { method: 'PATCH', type: 'application/merge-patch+json', body: { spec } });
+  assert.equal((await change({ color: 'blue' })).code, 200);
+  const { code, json } = await change({ fixed: 'y' });
+  assert.deepEqual(
+    [code, json.details.causes],
+    [422, [{ reason: 'FieldValueInvalid', message: 'fixed for ever', field: 'spec.fixed' }]],
+  );
+});
+
 test('appliers share a list by its keys', async () => {
   await using server = await startTestServer();
   const { client } = server;

@@ -25,6 +25,7 @@ const spec: Json = {
       },
     },
     when: { type: 'string', format: 'date-time' },
+    fixed: { type: 'string', 'x-kubernetes-validations': [{ rule: 'self == oldSelf', message: 'fixed for ever' }] },
     free: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
   },
 };
