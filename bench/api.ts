@@ -218,6 +218,8 @@ function pod(name: string): object {
       annotations: { note: 'x'.repeat(100) },
     },
     spec: {
+      // Nobody schedules them: the API server is measured, and not what controllers write afterwards.
+      schedulerName: 'bench',
       containers: [
         {
           name: 'main',

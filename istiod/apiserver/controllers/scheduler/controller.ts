@@ -1,6 +1,7 @@
 /** The scheduler: a node for each pod that has none. */
 import { isDeepStrictEqual } from 'node:util';
 import { type Condition, type Node, type Pod, podKind } from '../../../../common/kube/kinds/core.ts';
+import type { ApiObject } from '../../objects.ts';
 import { timestamp } from '../../rest/lifecycle.ts';
 import { bind } from '../pods/binding.ts';
 import type { Cluster } from '../runtime/cluster.ts';
@@ -15,17 +16,19 @@ export const schedulerName = 'default-scheduler';
 /** Room that comes free is looked at after so many ms, for all pods that wait together. */
 const settle = 200;
 const retry = '';
+/** Ms that a pod may wait before it is told why. */
+const patience = 1_000;
 
 export function scheduler(cluster: Cluster): void {
   const { writer, events, queue } = cluster.desk(schedulerName);
   const load = new NodeLoad();
-  /** Keys of pods that fit nowhere. */
-  const waiting = new Set<string>();
+  /** Pods that fit nowhere, and why, by key. */
+  const waiting = new Map<string, string>();
 
   const work = queue(
     async (key) => {
       if (key === retry) {
-        for (const k of waiting) work.add(k);
+        for (const k of waiting.keys()) work.add(k);
         return;
       }
       const { namespace, name } = splitKey(key);
@@ -38,16 +41,9 @@ export function scheduler(cluster: Cluster): void {
       const { uid } = pod.metadata;
       const target = { namespace, name, uid };
       if (placement.kind === 'none') {
-        waiting.add(key);
-        await unlessGone(() =>
-          writer.update(
-            podKind,
-            target,
-            (o) => markUnschedulable(o, placement.message, cluster.clock.wall()),
-            'status',
-          ),
-        );
-        events.record(pod, { type: 'Warning', reason: 'FailedScheduling', message: placement.message });
+        if (waiting.get(key) === placement.message) return;
+        waiting.set(key, placement.message);
+        report.addAfter(key, patience);
         return;
       }
       waiting.delete(key);
@@ -73,6 +69,20 @@ export function scheduler(cluster: Cluster): void {
       events.record(pod, { type: 'Normal', reason: 'Scheduled', message });
     },
     { parallel: 64 },
+  );
+
+  // One at a time: ten thousand that wait for their first node must not keep others from their writes.
+  const report = queue(
+    async (key) => {
+      const message = waiting.get(key);
+      const { namespace, name } = splitKey(key);
+      const pod = cluster.pods.get(namespace, name);
+      if (message === undefined || pod === undefined) return;
+      const mark = (o: ApiObject) => markUnschedulable(o, message, cluster.clock.wall());
+      await unlessGone(() => writer.update(podKind, { namespace, name, uid: pod.metadata.uid }, mark, 'status'));
+      events.record(pod, { type: 'Warning', reason: 'FailedScheduling', message });
+    },
+    { parallel: 1 },
   );
 
   cluster.pods.onChange((current, previous) => {
@@ -110,7 +120,7 @@ function partsThatMatter({ metadata, spec, status }: Node): unknown {
   ];
 }
 
-function markUnschedulable(pod: { [field: string]: unknown }, message: string, now: number): 'changed' | 'unchanged' {
+function markUnschedulable(pod: ApiObject, message: string, now: number): 'changed' | 'unchanged' {
   const status = (pod['status'] ?? {}) as { readonly conditions?: readonly Condition[] };
   const old = status.conditions ?? [];
   const next = { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message };
