@@ -1,11 +1,13 @@
 /** Every built-in kind through the server: what is filled in, refused, shown, and served in another version. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { createCsr } from '../../../common/identity/csr.ts';
 import { validate } from '../../../common/kube/schema/validate.ts';
 import { allKinds } from '../shapes/shapes.ts';
 import { type Json, startTestServer, type TestServer } from '../testing/client.ts';
 import { builtInResources } from './table.ts';
 
+const { csr } = await createCsr({ trustDomain: 'x', namespace: 'n', serviceAccount: 's' });
 const template = { metadata: { labels: { app: 'a' } }, spec: { containers: [{ name: 'c', image: 'nginx:1' }] } };
 
 /** The least of each kind, as users write it. */
@@ -57,7 +59,7 @@ const least: Readonly<Record<string, Json>> = {
     reportingInstance: 'test-1',
   },
   'certificatesigningrequests.certificates.k8s.io': {
-    spec: { request: 'YQ==', signerName: 'example.com/signer', usages: ['client auth'] },
+    spec: { request: Buffer.from(csr).toString('base64'), signerName: 'example.com/signer', usages: ['client auth'] },
   },
   'validatingwebhookconfigurations.admissionregistration.k8s.io': {},
   'mutatingwebhookconfigurations.admissionregistration.k8s.io': {},
