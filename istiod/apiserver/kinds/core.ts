@@ -7,6 +7,7 @@ import type { KindEntry } from '../../../common/kube/schema/types.ts';
 import type { BuiltInKind } from './built-in.ts';
 import { age, at, listAt, number, orNone, text, textAt } from './columns.ts';
 import { checkData, checkSecret } from './data-rules.ts';
+import { eventColumns } from './event-columns.ts';
 import { podColumns } from './pod-columns.ts';
 import { checkPodSpec, checkPodUpdate } from './pod-rules.ts';
 import { fillPodSpec, podGracePeriod } from './pods.ts';
@@ -168,26 +169,7 @@ export const coreResources: readonly BuiltInKind[] = [
       'source',
       'type',
     ],
-    columns: [
-      {
-        name: 'Last Seen',
-        type: 'date',
-        description: 'Time since it happened last',
-        priority: 0,
-        value: (o) =>
-          [textAt(o, 'series', 'lastObservedTime'), textAt(o, 'lastTimestamp'), textAt(o, 'eventTime')].find(
-            (t) => t !== '',
-          ) ?? null,
-      },
-      text('Type', 'Normal or Warning', (o) => textAt(o, 'type')),
-      text('Reason', 'Why, in one word', (o) => textAt(o, 'reason')),
-      text(
-        'Object',
-        'What it is about',
-        (o) => `${textAt(o, 'involvedObject', 'kind').toLowerCase()}/${textAt(o, 'involvedObject', 'name')}`,
-      ),
-      text('Message', 'What happened', (o) => textAt(o, 'message').trim()),
-    ],
+    columns: eventColumns({ last: 'lastTimestamp', object: 'involvedObject', message: 'message' }),
   },
   {
     entry: entry('endpoints.core'),

@@ -2,7 +2,7 @@
 import type { ApiObject } from '../objects.ts';
 import type { Conversion } from '../resources/resource.ts';
 import { type BuiltInKind, shaped } from './built-in.ts';
-import { text, textAt } from './columns.ts';
+import { eventColumns } from './event-columns.ts';
 
 /** Name in events.k8s.io -> name in core. */
 const renamed = {
@@ -36,26 +36,7 @@ export const eventResources: readonly BuiltInKind[] = [
     entry: shaped({ group: 'events.k8s.io', version: 'v1', kind: 'Event', plural: 'events', namespaced: true }),
     shortNames: ['ev'],
     selectableFields: ['reason', 'type'],
-    columns: [
-      {
-        name: 'Last Seen',
-        type: 'date',
-        description: 'Time since it happened last',
-        priority: 0,
-        value: (o) =>
-          [textAt(o, 'series', 'lastObservedTime'), textAt(o, 'deprecatedLastTimestamp'), textAt(o, 'eventTime')].find(
-            (t) => t !== '',
-          ) ?? null,
-      },
-      text('Type', 'Normal or Warning', (o) => textAt(o, 'type')),
-      text('Reason', 'Why, in one word', (o) => textAt(o, 'reason')),
-      text(
-        'Object',
-        'What it is about',
-        (o) => `${textAt(o, 'regarding', 'kind').toLowerCase()}/${textAt(o, 'regarding', 'name')}`,
-      ),
-      text('Message', 'What happened', (o) => textAt(o, 'note').trim()),
-    ],
+    columns: eventColumns({ last: 'deprecatedLastTimestamp', object: 'regarding', message: 'note' }),
     stored: { resource: 'events.core', apiVersion: 'v1' },
     conversion: eventConversion,
   },

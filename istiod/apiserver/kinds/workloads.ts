@@ -86,6 +86,11 @@ const selector = wide(
       .join(','),
   ),
 );
+const ready = text(
+  'Ready',
+  'Pods that are ready, of those wanted',
+  (o) => `${numberAt(o, 'status', 'readyReplicas')}/${numberAt(o, 'spec', 'replicas')}`,
+);
 const ofSpec = (name: string, field: string) => number(name, `spec.${field}`, (o) => numberAt(o, 'spec', field));
 const ofStatus = (name: string, field: string) => number(name, `status.${field}`, (o) => numberAt(o, 'status', field));
 
@@ -98,11 +103,7 @@ export const workloadResources: readonly BuiltInKind[] = [
     hasGeneration: true,
     scale: replicas,
     columns: [
-      text(
-        'Ready',
-        'Pods that are ready, of those wanted',
-        (o) => `${numberAt(o, 'status', 'readyReplicas')}/${numberAt(o, 'spec', 'replicas')}`,
-      ),
+      ready,
       ofStatus('Up-to-date', 'updatedReplicas'),
       ofStatus('Available', 'availableReplicas'),
       age,
@@ -179,16 +180,7 @@ export const workloadResources: readonly BuiltInKind[] = [
     hasStatus: true,
     hasGeneration: true,
     scale: replicas,
-    columns: [
-      text(
-        'Ready',
-        'Pods that are ready, of those wanted',
-        (o) => `${numberAt(o, 'status', 'readyReplicas')}/${numberAt(o, 'spec', 'replicas')}`,
-      ),
-      age,
-      containers,
-      images,
-    ],
+    columns: [ready, age, containers, images],
     strategy: {
       ...templated,
       fillIn(object) {

@@ -11,19 +11,23 @@ export function matchesSelector(selector: LabelSelector | undefined, labels: Lab
 export function requirementsOf({ matchLabels = {}, matchExpressions = [] }: LabelSelector): readonly Requirement[] {
   return [
     ...Object.entries(matchLabels).map(([key, value]): Requirement => ({ kind: 'in', key, values: new Set([value]) })),
-    ...matchExpressions.map(({ key, operator, values = [] }): Requirement => {
-      switch (operator) {
-        case 'In':
-          return { kind: 'in', key, values: new Set(values) };
-        case 'NotIn':
-          return { kind: 'not-in', key, values: new Set(values) };
-        case 'Exists':
-          return { kind: 'exists', key };
-        case 'DoesNotExist':
-          return { kind: 'absent', key };
-        default:
-          return assertNever(operator);
-      }
-    }),
+    ...matchExpressions.map(requirementOf),
   ];
+}
+
+export type LabelExpression = NonNullable<LabelSelector['matchExpressions']>[number];
+
+export function requirementOf({ key, operator, values = [] }: LabelExpression): Requirement {
+  switch (operator) {
+    case 'In':
+      return { kind: 'in', key, values: new Set(values) };
+    case 'NotIn':
+      return { kind: 'not-in', key, values: new Set(values) };
+    case 'Exists':
+      return { kind: 'exists', key };
+    case 'DoesNotExist':
+      return { kind: 'absent', key };
+    default:
+      return assertNever(operator);
+  }
 }

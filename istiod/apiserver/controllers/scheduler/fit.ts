@@ -1,7 +1,7 @@
 /** Which nodes a pod may run on, and which it would rather. Pure. */
-import { assertNever } from '../../../../common/core/errors.ts';
 import type { Node, PodSpec } from '../../../../common/kube/kinds/core.ts';
 import { matchesLabels, type Requirement } from '../../selectors/labels.ts';
+import { type LabelExpression, requirementOf } from '../../selectors/objects.ts';
 import { parseQuantity } from './quantity.ts';
 
 export interface Taint {
@@ -17,11 +17,8 @@ export interface Toleration {
   readonly effect?: string;
 }
 
-interface Expression {
-  readonly key: string;
-  readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist' | 'Gt' | 'Lt';
-  readonly values?: readonly string[];
-}
+/** Nodes are also chosen by comparing numbers. */
+type Expression = Omit<LabelExpression, 'operator'> & { readonly operator: LabelExpression['operator'] | 'Gt' | 'Lt' };
 
 interface Term {
   readonly matchExpressions?: readonly Expression[];
@@ -146,19 +143,11 @@ function matchesTerm({ matchExpressions = [], matchFields = [] }: Term, { metada
 
 function requirement({ key, operator, values = [] }: Expression): Requirement {
   switch (operator) {
-    case 'In':
-      return { kind: 'in', key, values: new Set(values) };
-    case 'NotIn':
-      return { kind: 'not-in', key, values: new Set(values) };
-    case 'Exists':
-      return { kind: 'exists', key };
-    case 'DoesNotExist':
-      return { kind: 'absent', key };
     case 'Gt':
       return { kind: 'greater', key, value: Number(values[0]) };
     case 'Lt':
       return { kind: 'less', key, value: Number(values[0]) };
     default:
-      return assertNever(operator);
+      return requirementOf({ key, operator, values });
   }
 }
