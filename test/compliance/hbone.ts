@@ -826,15 +826,7 @@ export function hboneCompliance(engine: HboneEngine): void {
             await issue(server, "peer's"),
           );
           const certificate = await issue(client, 'own');
-          const certificates = [certificate];
-          const pool = startPool({
-            clock,
-            certificate: async () => {
-              const next = certificates.pop();
-              if (next) return next;
-              throw new MeshError('IDENTITY_UNAVAILABLE', 'it has expired');
-            },
-          });
+          const pool = startPool({ clock, certificate: issuedOnce(certificate) });
           const tunnel = await open(pool, address);
           await advance(clock, 3);
           assert.ok(!peers[0]!.frames.some(isGoaway));
@@ -861,15 +853,7 @@ export function hboneCompliance(engine: HboneEngine): void {
           const peer = await rawConnection(address, certificate);
           peer.send(preface, settingsFrame(), settingsAck, connectFrame(1));
           await until('the tunnel', () => tunnels.length === 1);
-          const certificates = [certificate];
-          const pool = startPool({
-            clock,
-            certificate: async () => {
-              const next = certificates.pop();
-              if (next) return next;
-              throw new MeshError('IDENTITY_UNAVAILABLE', 'it has expired');
-            },
-          });
+          const pool = startPool({ clock, certificate: issuedOnce(certificate) });
           const tunnel = await open(pool, address);
           clock.setWall(5_000);
           peer.send(connectFrame(3));
@@ -1303,6 +1287,16 @@ async function readAll(tunnel: OutboundTunnel): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of tunnel.stream) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks).toString('latin1');
+}
+
+/** A store whose identity cannot be issued again. */
+function issuedOnce(certificate: WorkloadCertificate): () => Promise<WorkloadCertificate> {
+  const certificates = [certificate];
+  return async () => {
+    const next = certificates.pop();
+    if (next) return next;
+    throw new MeshError('IDENTITY_UNAVAILABLE', 'it has expired');
+  };
 }
 
 function echoed(tunnel: OutboundTunnel, text: string): Promise<string> {

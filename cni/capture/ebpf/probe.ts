@@ -3,16 +3,9 @@ import { mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Fd } from '../../../common/core/brand.ts';
 import { describeError } from '../../../common/core/errors.ts';
-import {
-  closeFd,
-  isNativeError,
-  loadBpf,
-  netnsCookie,
-  newNetns,
-  podRouting,
-  setUpPodRouting,
-} from '../../../native/index.ts';
+import { isNativeError, loadBpf, netnsCookie, podRouting, setUpPodRouting } from '../../../native/index.ts';
 import type { ProbeResult } from '../choose.ts';
+import { inScratchNetns, unusable } from '../scratch-netns.ts';
 import { type Program, programs } from './programs.ts';
 
 /** `cgroup` is any cgroup2 folder that may get a child for a moment. Takes about 30 ms. */
@@ -24,19 +17,13 @@ export function probeEbpf(objectPath: string, cgroup: string): ProbeResult {
     return unusable(`a cgroup cannot be made in ${cgroup} (needed to try the programs)`, e);
   }
   try {
-    return tryPrograms(objectPath, scratch);
+    return inScratchNetns((netns) => tryPrograms(objectPath, scratch, netns));
   } finally {
     rmdirSync(scratch);
   }
 }
 
-function tryPrograms(objectPath: string, scratch: string): ProbeResult {
-  let netns: ReturnType<typeof newNetns>;
-  try {
-    netns = newNetns();
-  } catch (e) {
-    return unusable('a network namespace cannot be made (needs CAP_SYS_ADMIN, to make sockets inside pods)', e);
-  }
+function tryPrograms(objectPath: string, scratch: string, netns: Fd): ProbeResult {
   try {
     netnsCookie(netns);
     const refused = tryRouting(netns);
@@ -62,8 +49,6 @@ function tryPrograms(objectPath: string, scratch: string): ProbeResult {
         : 'the eBPF object cannot be loaded (needs CAP_BPF and CAP_NET_ADMIN)',
       e,
     );
-  } finally {
-    closeFd(netns);
   }
   return { kind: 'usable' };
 }
@@ -83,8 +68,4 @@ function tryRouting(netns: Fd): ProbeResult | undefined {
 
 function describe(p: Program): string {
   return `program ${p.name} (${p.purpose}, since Linux ${p.since})`;
-}
-
-function unusable(what: string, e: unknown): ProbeResult {
-  return { kind: 'unusable', reason: `${what}: ${describeError(e)}` };
 }

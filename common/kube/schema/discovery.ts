@@ -1,5 +1,6 @@
 /** discovery.k8s.io/v1. */
 import { endpointSliceKind } from '../kinds/discovery.ts';
+import { objectReference } from './cluster.ts';
 import { boolean, type KindEntry, list, map, object, oneOf, open, port, string } from './types.ts';
 
 export const discoveryKinds: readonly KindEntry[] = [
@@ -18,15 +19,7 @@ export const discoveryKinds: readonly KindEntry[] = [
           zone: string(),
           hints: open,
           deprecatedTopology: map(string()),
-          targetRef: object({
-            apiVersion: string(),
-            kind: string(),
-            namespace: string(),
-            name: string(),
-            uid: string(),
-            resourceVersion: string(),
-            fieldPath: string(),
-          }),
+          targetRef: objectReference,
         }),
         { maxItems: 1000 },
       ),
