@@ -81,7 +81,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     },
   });
   const xds = new XdsServer({
-    index: mesh.index,
+    catalog: mesh.index.catalog,
     clock,
     log: createLogger(sink, 'istiod::xds'),
     metrics: metrics.xds,

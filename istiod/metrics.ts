@@ -1,7 +1,7 @@
 /** istiod's metrics, under Istio's names. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { gaugeOf } from '../common/telemetry/program.ts';
-import type { TypeUrl } from './model/ambient-index.ts';
+import type { TypeUrl } from './model/resource.ts';
 
 export interface XdsMetrics {
   readonly clients: Gauge;

@@ -2,17 +2,17 @@
  * The mesh as computed from Kubernetes objects, kept up to date: each change marks what it can affect, `flush` computes that
  * anew, and only resources whose bytes changed are announced. Every result names the objects that it was made of.
  */
-import { createHash } from 'node:crypto';
-import { addressTypeUrl, authorizationTypeUrl, encodeAddress, encodeAuthorization } from '../../common/api/index.ts';
+import { addressTypeUrl, authorizationTypeUrl } from '../../common/api/index.ts';
 import type { Namespace, Node, Pod, Service } from '../../common/kube/kinds/core.ts';
 import type { EndpointSlice } from '../../common/kube/kinds/discovery.ts';
 import type { Gateway } from '../../common/kube/kinds/gateway.ts';
 import type { AuthorizationPolicy, PeerAuthentication } from '../../common/kube/kinds/security.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
-import type { MeshAddress, AuthorizationPolicy as MeshPolicy } from '../../common/mesh/types.ts';
 import { type AcceptedCondition, convertPolicy } from './authorization.ts';
+import { type Catalog, ResourceCatalog } from './catalog.ts';
 import { farIdentities, gatewayTo, gatewayWorkloads, networkOf } from './network.ts';
 import { type PeerScope, peerRequirement, portPolicy, staticStrict } from './peer-authentication.ts';
+import { type Resource, resourceOfAddress, resourceOfPolicy } from './resource.ts';
 import { selects } from './selector.ts';
 import { serviceOf } from './service.ts';
 import { type MeshSettings, network } from './settings.ts';
@@ -25,28 +25,6 @@ import {
   type WaypointScope,
 } from './waypoint.ts';
 import { isPodEndpoint, podWorkload, serviceNameLabel, sliceWorkloads } from './workload.ts';
-
-export interface ObjectRef {
-  readonly kind: string;
-  readonly namespace?: string;
-  readonly name: string;
-  readonly resourceVersion: string;
-}
-
-export interface Resource {
-  /** Primary name (ambient-wire 3.6). */
-  readonly name: string;
-  readonly aliases: readonly string[];
-  /** Hash of `bytes`: equal over restarts. */
-  readonly version: string;
-  readonly bytes: Uint8Array;
-  /** What on-demand clients subscribe by. */
-  readonly node: string;
-  readonly services: readonly string[];
-  readonly inputs: readonly ObjectRef[];
-}
-
-export type TypeUrl = typeof addressTypeUrl | typeof authorizationTypeUrl;
 
 /** Names of resources that appeared, changed or vanished. */
 export interface MeshChange {
@@ -79,9 +57,7 @@ const strictKey = 'strict';
 export class AmbientIndex {
   readonly #inputs: MeshInputs;
   readonly #settings: MeshSettings;
-  readonly #addresses = new Map<string, Resource>();
-  readonly #authorizations = new Map<string, Resource>();
-  readonly #aliases = new Map<string, string>();
+  readonly #catalog = new ResourceCatalog();
   readonly #outputs: Record<Source, Map<string, Output>> = {
     pods: new Map(),
     services: new Map(),
@@ -110,22 +86,16 @@ export class AmbientIndex {
     this.#settings = settings;
   }
 
+  get catalog(): Catalog {
+    return this.#catalog;
+  }
+
   get addresses(): ReadonlyMap<string, Resource> {
-    return this.#addresses;
+    return this.#catalog.resources(addressTypeUrl);
   }
 
   get authorizations(): ReadonlyMap<string, Resource> {
-    return this.#authorizations;
-  }
-
-  resources(type: TypeUrl): ReadonlyMap<string, Resource> {
-    return type === addressTypeUrl ? this.#addresses : this.#authorizations;
-  }
-
-  /** By primary name; addresses also by `network/ip` of a workload or service. */
-  find(type: TypeUrl, name: string): Resource | undefined {
-    if (type === authorizationTypeUrl) return this.#authorizations.get(name);
-    return this.#addresses.get(name) ?? this.#addresses.get(this.#aliases.get(name) ?? '');
+    return this.#catalog.resources(authorizationTypeUrl);
   }
 
   /** By `namespace/name` of the AuthorizationPolicy; undefined for those that are not for node proxies. */
@@ -207,21 +177,21 @@ export class AmbientIndex {
     const addresses = new Set<string>();
     const authorizations = new Set<string>();
     for (const key of this.#drain('policies')) {
-      this.#replace('policies', key, this.#policy(key), this.#authorizations, authorizations);
+      this.#replace('policies', key, this.#policy(key), authorizations);
     }
     for (const key of this.#drain('peers')) {
-      this.#replace('peers', key, this.#peer(key), this.#authorizations, authorizations);
+      this.#replace('peers', key, this.#peer(key), authorizations);
     }
     for (const key of this.#drain('services')) {
-      this.#replace('services', key, this.#service(key), this.#addresses, addresses);
+      this.#replace('services', key, this.#service(key), addresses);
     }
     for (const key of this.#drain('slices')) {
-      this.#replace('slices', key, this.#slice(key), this.#addresses, addresses);
+      this.#replace('slices', key, this.#slice(key), addresses);
     }
     for (const key of this.#drain('gateways')) {
-      this.#replace('gateways', key, this.#gateway(key), this.#addresses, addresses);
+      this.#replace('gateways', key, this.#gateway(key), addresses);
     }
-    for (const key of this.#drain('pods')) this.#replace('pods', key, this.#pod(key), this.#addresses, addresses);
+    for (const key of this.#drain('pods')) this.#replace('pods', key, this.#pod(key), addresses);
     this.#groups.clear();
     return addresses.size + authorizations.size === 0 ? undefined : { addresses, authorizations };
   }
@@ -238,28 +208,12 @@ export class AmbientIndex {
     }
   }
 
-  #replace(
-    source: Source,
-    key: string,
-    resources: readonly Resource[],
-    all: Map<string, Resource>,
-    changed: Set<string>,
-  ): void {
-    const before = this.#outputs[source].get(key)?.resources ?? [];
+  #replace(source: Source, key: string, resources: readonly Resource[], changed: Set<string>): void {
     const kept = new Set(resources.map((r) => r.name));
-    for (const old of before) {
-      if (kept.has(old.name)) continue;
-      all.delete(old.name);
-      changed.add(old.name);
+    for (const old of this.#outputs[source].get(key)?.resources ?? []) {
+      if (!kept.has(old.name) && this.#catalog.delete(old.type, old.name)) changed.add(old.name);
     }
-    for (const old of before) {
-      for (const alias of old.aliases) if (this.#aliases.get(alias) === old.name) this.#aliases.delete(alias);
-    }
-    for (const resource of resources) {
-      if (all.get(resource.name)?.version !== resource.version) changed.add(resource.name);
-      all.set(resource.name, resource);
-      for (const alias of resource.aliases) this.#aliases.set(alias, resource.name);
-    }
+    for (const resource of resources) if (this.#catalog.set(resource)) changed.add(resource.name);
     if (resources.length > 0) this.#outputs[source].set(key, { resources });
     else this.#outputs[source].delete(key);
   }
@@ -302,7 +256,7 @@ export class AmbientIndex {
     const service = serviceOf(object, scope.namespace, this.#settings, binding, farIdentities(far, this.#settings));
     if (service === undefined) return [];
     if (binding.condition) this.#bound.set(key, binding.condition);
-    return [resourceOf(service, [object, scope.namespace, ...binding.from, ...far])];
+    return [resourceOfAddress(service, [object, scope.namespace, ...binding.from, ...far])];
   }
 
   #farEndpoints(service: Service): readonly Pod[] {
@@ -318,7 +272,7 @@ export class AmbientIndex {
   #gateway(key: string): readonly Resource[] {
     const gateway = this.#inputs.gateways.get(key);
     if (gateway === undefined) return [];
-    return gatewayWorkloads(gateway, this.#settings).map((w) => resourceOf(w, [gateway]));
+    return gatewayWorkloads(gateway, this.#settings).map((w) => resourceOfAddress(w, [gateway]));
   }
 
   #waypointScope(object: KubeObject): WaypointScope {
@@ -330,7 +284,7 @@ export class AmbientIndex {
     const slice = this.#inputs.slices.get(key);
     if (slice === undefined) return [];
     const service = this.#serviceOfSlice(slice);
-    return sliceWorkloads(slice, service, this.#settings).map((w) => resourceOf(w, [slice, service]));
+    return sliceWorkloads(slice, service, this.#settings).map((w) => resourceOfAddress(w, [slice, service]));
   }
 
   #pod(key: string): readonly Resource[] {
@@ -377,7 +331,7 @@ export class AmbientIndex {
       gatewayOfPod(pod, scope),
       way?.gateway,
     ];
-    return [resourceOf(workload, inputs)];
+    return [resourceOfAddress(workload, inputs)];
   }
 
   /** Only policies that are sent: a name that never arrives would refuse everything. */
@@ -387,7 +341,7 @@ export class AmbientIndex {
     return (
       selector !== undefined &&
       selects(selector.matchLabels ?? {}, pod.metadata.labels) &&
-      this.#authorizations.has(`${namespace}/${policy.metadata.name}`)
+      this.authorizations.has(`${namespace}/${policy.metadata.name}`)
     );
   }
 
@@ -404,43 +358,4 @@ export class AmbientIndex {
     }
     return (groups.get(namespace ?? '') ?? []) as readonly KubeObject[] as readonly T[];
   }
-}
-
-function resourceOf(address: MeshAddress, inputs: readonly (KubeObject | undefined)[]): Resource {
-  const bytes = encodeAddress(address);
-  const isWorkload = address.kind === 'workload';
-  return {
-    name: isWorkload ? address.uid : `${address.namespace}/${address.hostname}`,
-    // The pods on a node's own network all have the node's address.
-    aliases:
-      isWorkload && address.networkMode === 'HOST_NETWORK'
-        ? []
-        : isWorkload
-          ? address.addresses.map((ip) => `${address.network}/${ip}`)
-          : address.addresses.map((a) => `${a.network}/${a.ip}${a.length === undefined ? '' : `/${a.length}`}`),
-    version: hash(bytes),
-    bytes,
-    node: isWorkload ? address.node : '',
-    services: isWorkload ? [...address.services.keys()] : [],
-    inputs: refs(inputs.filter((o) => o !== undefined)),
-  };
-}
-
-function resourceOfPolicy(policy: MeshPolicy, inputs: readonly KubeObject[]): Resource {
-  const bytes = encodeAuthorization(policy);
-  const name = `${policy.namespace}/${policy.name}`;
-  return { name, aliases: [], version: hash(bytes), bytes, node: '', services: [], inputs: refs(inputs) };
-}
-
-function refs(objects: readonly KubeObject[]): readonly ObjectRef[] {
-  return objects.map(({ kind, metadata: { name, namespace, resourceVersion } }) => ({
-    kind,
-    ...(namespace === undefined ? {} : { namespace }),
-    name,
-    resourceVersion,
-  }));
-}
-
-function hash(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex').slice(0, 16);
 }

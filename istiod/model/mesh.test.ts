@@ -325,7 +325,7 @@ test('resources are found by address, and a reused address names its new owner',
   const index = new AmbientIndex(inputs, settings);
   index.podChanged(put(inputs.pods, pod('a')));
   index.flush();
-  const find = () => index.find('type.googleapis.com/istio.workload.Address', '/10.0.0.1')?.name;
+  const find = () => index.catalog.find('type.googleapis.com/istio.workload.Address', '/10.0.0.1')?.name;
   assert.equal(find(), 'c//Pod/shop/a');
   inputs.pods.delete('shop/a');
   index.podChanged('shop/a');

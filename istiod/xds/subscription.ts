@@ -3,7 +3,8 @@
  * (ambient-wire 3.7, 3.8). At most one response is unanswered; changes meanwhile are merged into the next.
  */
 import type { Encodable, PbDeltaRequest, PbDeltaResponse } from '../../common/api/index.ts';
-import type { Resource, TypeUrl } from '../model/ambient-index.ts';
+import type { Catalog } from '../model/catalog.ts';
+import type { Resource, TypeUrl } from '../model/resource.ts';
 
 type Response = Encodable<PbDeltaResponse>;
 
@@ -11,12 +12,6 @@ export type Answer =
   | { readonly kind: 'none' }
   | { readonly kind: 'ack' }
   | { readonly kind: 'nack'; readonly reason: string };
-
-export interface Catalog {
-  readonly resources: ReadonlyMap<string, Resource>;
-  /** Also by alias. */
-  find(name: string): Resource | undefined;
-}
 
 interface Outstanding {
   readonly nonce: string;
@@ -50,7 +45,7 @@ export class Subscription {
 
   /** Beside removals. */
   get hasPendingUpdates(): boolean {
-    return this.#owesFirst || [...this.#pending].some((name) => this.#catalog.find(name) !== undefined);
+    return this.#owesFirst || [...this.#pending].some((name) => this.#catalog.find(this.type, name) !== undefined);
   }
 
   /** An unanswered response holds further ones back. */
@@ -105,7 +100,7 @@ export class Subscription {
     const resources: Resource[] = [];
     const removed: string[] = [];
     for (const name of [...this.#pending]) {
-      const resource = this.#catalog.find(name);
+      const resource = this.#catalog.find(this.type, name);
       if (resource === undefined) {
         if (part === 'without-removals') continue;
         // On demand, "there is none" is an answer; otherwise only what the client has can be removed.
@@ -134,13 +129,13 @@ export class Subscription {
   }
 
   #addAll(): void {
-    for (const name of this.#catalog.resources.keys()) this.#pending.add(name);
+    for (const name of this.#catalog.resources(this.type).keys()) this.#pending.add(name);
     for (const name of this.#sent.keys()) this.#pending.add(name);
   }
 
   /** A client that asks on demand gets the workloads of its own node unasked, and goes on with what it had asked for. */
   #resume(node: string, had: readonly string[]): void {
-    if (node !== '') for (const r of this.#catalog.resources.values()) if (r.node === node) this.#pending.add(r.name);
+    for (const r of this.#catalog.onNode(node)) this.#pending.add(r.name);
     for (const name of had) {
       this.#names.add(name);
       if (!this.#sent.has(name)) this.#ask(name);
@@ -153,7 +148,7 @@ export class Subscription {
 
   /** A service brings all its workloads along. */
   #ask(name: string): void {
-    const found = this.#catalog.find(name);
+    const found = this.#catalog.find(this.type, name);
     // The client asks because it has forgotten what it had.
     if (found !== undefined && !this.#wildcard) this.#sent.delete(found.name);
     this.#pending.add(found?.name ?? name);
@@ -161,19 +156,24 @@ export class Subscription {
   }
 
   #addWorkloadsOf(service: string): void {
-    for (const r of this.#catalog.resources.values()) if (r.services.includes(service)) this.#pending.add(r.name);
+    for (const r of this.#catalog.workloadsOf(service)) this.#pending.add(r.name);
   }
 
   #isWanted(name: string, node: string): boolean {
     if (this.#sent.has(name) || this.#isNamed(name)) return true;
-    const r = this.#catalog.resources.get(name);
+    const r = this.#catalog.resources(this.type).get(name);
     return r !== undefined && ((node !== '' && r.node === node) || r.services.some((s) => this.#isNamed(s)));
   }
 
   /** Asked for by its own name or by an address. */
   #isNamed(name: string): boolean {
     if (this.#names.has(name)) return true;
-    return this.#catalog.resources.get(name)?.aliases.some((a) => this.#names.has(a)) ?? false;
+    return (
+      this.#catalog
+        .resources(this.type)
+        .get(name)
+        ?.aliases.some((a) => this.#names.has(a)) ?? false
+    );
   }
 
   /** Only the answer to the newest response counts: an older nonce is stale. */

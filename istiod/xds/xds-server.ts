@@ -16,11 +16,13 @@ import type { Logger } from '../../common/core/log.ts';
 import type { Authenticator } from '../authenticator.ts';
 import { type Caller, opaqueRefusal, Unauthenticated } from '../caller.ts';
 import { typeLabel, type XdsMetrics } from '../metrics.ts';
-import type { AmbientIndex, MeshChange, TypeUrl } from '../model/ambient-index.ts';
+import type { MeshChange } from '../model/ambient-index.ts';
+import type { Catalog } from '../model/catalog.ts';
+import type { TypeUrl } from '../model/resource.ts';
 import { Subscription } from './subscription.ts';
 
 export interface XdsServerOptions {
-  readonly index: AmbientIndex;
+  readonly catalog: Catalog;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: XdsMetrics;
@@ -156,9 +158,8 @@ class Client {
       return;
     }
     const known = this.#subscriptions.get(type);
-    const { index } = this.#options;
-    const subscription =
-      known ?? new Subscription(type, { resources: index.resources(type), find: (n) => index.find(type, n) });
+    const { catalog } = this.#options;
+    const subscription = known ?? new Subscription(type, catalog);
     this.#subscriptions.set(type, subscription);
     const answer = subscription.request(request, known === undefined, this.#node);
     if (answer.kind === 'nack') {
