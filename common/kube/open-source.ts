@@ -6,7 +6,7 @@ import { inClusterAccess } from './client/access.ts';
 import { createKubeClient } from './client/client.ts';
 import { loadKubeconfig } from './client/kubeconfig.ts';
 import { createFolderSource } from './folder/folder-source.ts';
-import type { Problem } from './folder/problem.ts';
+import type { Problem } from './manifests/problem.ts';
 import type { KubeSource } from './types.ts';
 
 export type SourcePlace =

@@ -7,10 +7,10 @@ import { assertNever, describeError, MeshError } from '../../common/core/errors.
 import { isCode } from '../../common/core/files.ts';
 import type { Logger } from '../../common/core/log.ts';
 import type { KubeClient } from '../../common/kube/client/client.ts';
-import { ApiRefusal } from '../../common/kube/client/transport.ts';
-import { formatProblem, type Problem } from '../../common/kube/folder/problem.ts';
-import { TreeWatcher } from '../../common/kube/folder/tree-watcher.ts';
-import { type Documents, type ManifestObject, parseDocuments, titleOf } from './documents.ts';
+import { type Documents, type ManifestObject, parseDocuments, titleOf } from '../../common/kube/manifests/documents.ts';
+import { formatProblem, type Problem } from '../../common/kube/manifests/problem.ts';
+import { refusalProblems } from '../../common/kube/manifests/refusal.ts';
+import { TreeWatcher } from '../../common/kube/manifests/tree-watcher.ts';
 import { planManifests } from './plan.ts';
 import { type AppliedObject, readApplied, writeApplied } from './state.ts';
 
@@ -146,7 +146,7 @@ class Folder implements Manifests {
       return [];
     } catch (e) {
       if (!(e instanceof MeshError)) throw e;
-      return problemsOf(manifest, e);
+      return refusalProblems(manifest, e);
     }
   }
 
@@ -175,15 +175,6 @@ class Folder implements Manifests {
     this.#problems = problems;
     for (const text of problems.map(formatProblem)) if (!known.has(text)) this.#o.log.warn(text);
   }
-}
-
-/** A refusal as problems of the fields that it names. */
-function problemsOf(manifest: ManifestObject, e: MeshError): readonly Problem[] {
-  if (!(e instanceof ApiRefusal)) return [manifest.problemAt(undefined, e.message)];
-  if (e.causes.length > 0) return e.causes.map((c) => manifest.problemAt(c.field, c.message));
-  const unknown = [...e.said.matchAll(/unknown field "([^"]+)"/g)].map((m) => m[1]!);
-  if (unknown.length > 0) return unknown.map((field) => manifest.problemAt(field, 'unknown field'));
-  return [manifest.problemAt(undefined, e.said)];
 }
 
 async function readFiles(dir: string): Promise<ReadonlyMap<string, Documents>> {

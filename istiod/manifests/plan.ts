@@ -1,6 +1,7 @@
 /** What the files say as a whole: which objects to apply, and which of those applied before to delete. Pure. */
-import type { Problem } from '../../common/kube/folder/problem.ts';
-import { type Documents, idOf, type ManifestObject } from './documents.ts';
+
+import { type Documents, idOf, type ManifestObject } from '../../common/kube/manifests/documents.ts';
+import type { Problem } from '../../common/kube/manifests/problem.ts';
 import type { Applied } from './state.ts';
 
 export interface ManifestPlan {

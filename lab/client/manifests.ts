@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
 import { MeshError } from '../../common/core/errors.ts';
 import { type Manifest, parseManifests } from '../../common/kube/folder/manifests.ts';
-import { formatProblem } from '../../common/kube/folder/problem.ts';
+import { formatProblem } from '../../common/kube/manifests/problem.ts';
 import { kindName } from '../../common/kube/schema/table.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import { ensureImages } from '../images.ts';

@@ -13,10 +13,10 @@ import { until } from '../../testing/until.ts';
 import { createInformer } from '../informer.ts';
 import { configMapKind, namespaceKind, podKind, serviceKind } from '../kinds/core.ts';
 import { authorizationPolicyKind } from '../kinds/security.ts';
+import { formatProblem } from '../manifests/problem.ts';
 import { testKubeSource } from '../testing/source-compliance.ts';
 import type { Kind, KubeObject, WatchEvent } from '../types.ts';
 import { createFolderSource, type FolderSource } from './folder-source.ts';
-import { formatProblem } from './problem.ts';
 
 interface World {
   readonly dir: string;

@@ -9,6 +9,8 @@ import { describeError, MeshError } from '../../core/errors.ts';
 import { isCode } from '../../core/files.ts';
 import type { Logger } from '../../core/log.ts';
 import { namespaceKind } from '../kinds/core.ts';
+import { formatProblem, type Problem } from '../manifests/problem.ts';
+import { TreeWatcher } from '../manifests/tree-watcher.ts';
 import { applyMergePatch, diffMergePatch } from '../merge-patch.ts';
 import { checkObject } from '../schema/check-object.ts';
 import { apiVersionOf, findKind, findKindByName } from '../schema/table.ts';
@@ -27,9 +29,7 @@ import type {
 import { LastGood } from './last-good.ts';
 import { ManifestSet } from './manifest-set.ts';
 import { objectId, parseManifests } from './manifests.ts';
-import { formatProblem, type Problem } from './problem.ts';
 import { parseRecordName, type RecordContent, Records } from './records.ts';
-import { TreeWatcher } from './tree-watcher.ts';
 import { View, withoutVersion } from './view.ts';
 
 export interface FolderSourceOptions {

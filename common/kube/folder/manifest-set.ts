@@ -1,7 +1,7 @@
 /** All manifests of the folder: which text defines which object, and what stays in use while a file is bad. */
 import { isDeepStrictEqual } from 'node:util';
+import type { Problem } from '../manifests/problem.ts';
 import { type Manifest, objectId, type ParsedFile } from './manifests.ts';
-import type { Problem } from './problem.ts';
 
 /** What was served of a manifest, with the number of times that its content changed. */
 export interface ServedManifest {

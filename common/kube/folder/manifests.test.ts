@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { formatProblem } from '../manifests/problem.ts';
 import { parseManifests } from './manifests.ts';
-import { formatProblem } from './problem.ts';
 
 const problems = (text: string) => parseManifests('f.yaml', text).problems.map(formatProblem);
 

@@ -1,12 +1,12 @@
 /** The text of one manifest file to checked objects and problems, each with its place in the file. Pure. */
 import { type Document, LineCounter, parseAllDocuments } from 'yaml';
 import { describeError } from '../../core/errors.ts';
+import { placeOf } from '../manifests/place.ts';
+import type { Problem } from '../manifests/problem.ts';
 import { checkObject } from '../schema/check-object.ts';
 import { kindName } from '../schema/table.ts';
 import type { KindEntry } from '../schema/types.ts';
 import { formatPath, type Issue, isObject } from '../schema/validate.ts';
-import { placeOf } from './place.ts';
-import type { Problem } from './problem.ts';
 
 export interface Manifest {
   readonly entry: KindEntry;

@@ -2,13 +2,13 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { MeshError } from '../../core/errors.ts';
+import type { Problem } from '../manifests/problem.ts';
 import { applyMergePatch } from '../merge-patch.ts';
 import { kindName } from '../schema/table.ts';
 import type { KindEntry } from '../schema/types.ts';
 import type { Kind, KubeObject, WatchEvent } from '../types.ts';
 import type { ServedManifest } from './manifest-set.ts';
 import { objectId } from './manifests.ts';
-import type { Problem } from './problem.ts';
 import type { ObjectRecord } from './records.ts';
 
 /** What every API server has from its start. */

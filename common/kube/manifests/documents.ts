@@ -1,10 +1,10 @@
 /** The text of one file of manifests to objects, each with its places in the text. What their fields mean the API server says. Pure. */
 import { type Document, LineCounter, parseAllDocuments } from 'yaml';
-import { describeError } from '../../common/core/errors.ts';
-import { placeOf } from '../../common/kube/folder/place.ts';
-import type { Problem } from '../../common/kube/folder/problem.ts';
-import { isObject } from '../../common/kube/schema/validate.ts';
-import type { NewObject } from '../../common/kube/types.ts';
+import { describeError } from '../../core/errors.ts';
+import { isObject } from '../schema/validate.ts';
+import type { NewObject } from '../types.ts';
+import { placeOf } from './place.ts';
+import type { Problem } from './problem.ts';
 
 export interface ManifestObject {
   readonly file: string;
