@@ -91,6 +91,16 @@ describe('kubectl', { skip: skipWithoutKubectl() }, () => {
     assert.deepEqual([gone.code, gone.stderr], [1, 'Error from server (NotFound): deployments.apps "web" not found\n']);
   });
 
+  test('a List is applied item by item', async () => {
+    const item = (name: string) => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { a: 'b' } });
+    const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: [item('one'), item('two')] });
+    assert.equal(await kubectl.ok(['apply', '-f', '-'], list), 'configmap/one created\nconfigmap/two created\n');
+    assert.equal(
+      await kubectl.ok(['delete', '-f', '-'], list),
+      'configmap "one" deleted from default namespace\nconfigmap "two" deleted from default namespace\n',
+    );
+  });
+
   test('server-side apply: created, unchanged, a conflict, taken by force; over from client-side apply; diff', async () => {
     const apply = (who: string, input: string, ...more: string[]) =>
       kubectl.run(['apply', '--server-side', `--field-manager=${who}`, ...more, '-f', '-'], input);

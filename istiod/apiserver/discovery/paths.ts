@@ -13,6 +13,7 @@ import {
   type SubresourcesOf,
 } from './groups.ts';
 import { openApiV2, openApiV3, openApiV3Index, serverVersion } from './openapi.ts';
+import { acceptsOpenApiProtobuf, encodeOpenApiV2, openApiProtobufType } from './openapi-protobuf.ts';
 
 export interface PathsOptions {
   readonly registry: Registry;
@@ -92,8 +93,11 @@ export function createPaths(options: PathsOptions): PathHandler {
 
 function openApi(kept: Kept, registry: Registry, path: string, accept: string): Reply {
   if (path === '/openapi/v2') {
-    // Clients that want the binary form alone are told; all that we know of take JSON too.
-    if (!/json|\*\/\*/.test(accept)) throw notAcceptable(['application/json']);
+    if (acceptsOpenApiProtobuf(accept)) {
+      const bytes = kept.bytes(path, () => encodeOpenApiV2(openApiV2(registry)));
+      return { kind: 'text', code: 200, contentType: openApiProtobufType, text: bytes };
+    }
+    if (!/json|\*\/\*/.test(accept)) throw notAcceptable(['application/json', openApiProtobufType]);
     return found(kept.of(path, () => openApiV2(registry)));
   }
   if (path === '/openapi/v3') return found(kept.of(path, () => openApiV3Index(registry)));
@@ -119,7 +123,8 @@ const versionInfo = {
 /** Documents that are made once for each state of the registry. */
 class Kept {
   readonly #registry: Registry;
-  readonly #documents = new Map<string, string | undefined>();
+  readonly #texts = new Map<string, string>();
+  readonly #bytes = new Map<string, Buffer>();
   #generation = 0;
 
   constructor(registry: Registry) {
@@ -127,17 +132,29 @@ class Kept {
   }
 
   of(name: string, make: () => object | undefined): string | undefined {
-    if (this.#generation !== this.#registry.generation) {
-      this.#documents.clear();
-      this.#generation = this.#registry.generation;
-    }
-    if (!this.#documents.has(name)) {
-      const made = make();
-      // Names come from clients: what is not there is not remembered.
-      if (made === undefined) return undefined;
-      this.#documents.set(name, JSON.stringify(made));
-    }
-    return this.#documents.get(name);
+    this.#renew();
+    const kept = this.#texts.get(name);
+    if (kept !== undefined) return kept;
+    const made = make();
+    // Names come from clients: what is not there is not remembered.
+    if (made === undefined) return undefined;
+    const text = JSON.stringify(made);
+    this.#texts.set(name, text);
+    return text;
+  }
+
+  bytes(name: string, make: () => Buffer): Buffer {
+    this.#renew();
+    const made = this.#bytes.get(name) ?? make();
+    this.#bytes.set(name, made);
+    return made;
+  }
+
+  #renew(): void {
+    if (this.#generation === this.#registry.generation) return;
+    this.#texts.clear();
+    this.#bytes.clear();
+    this.#generation = this.#registry.generation;
   }
 }
 
@@ -155,7 +172,7 @@ function aggregatedReply(kept: Kept, registry: Registry, core: boolean, subresou
 function found(document: string | object | undefined): Reply {
   if (document === undefined) throw noSuchPath();
   return typeof document === 'string'
-    ? { kind: 'text', code: 200, contentType: 'application/json', text: document }
+    ? { kind: 'text', code: 200, contentType: 'application/json', text: document! }
     : json(document);
 }
 

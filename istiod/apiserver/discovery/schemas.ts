@@ -1,6 +1,7 @@
 /** Schemas of the tables as OpenAPI writes them. Pure. */
 import type { ObjectSchema, Schema } from '../../../common/kube/schema/types.ts';
 import type { Resource } from '../resources/resource.ts';
+import { forVersion2 } from './version2.ts';
 
 export interface GroupVersionKind {
   readonly group: string;
@@ -28,7 +29,9 @@ export function definitionsOf(resources: readonly Resource[], refs: RefPrefix): 
     const name = definitionName(resource);
     definitions[name] = kindDefinition(resource, refs);
     definitions[`${name}List`] = listDefinition(resource, name, refs);
-    definitions[metaName] ??= toOpenApi(resource.schema.properties?.['metadata'] ?? { type: 'object' });
+    definitions[metaName] ??= toOpenApi(
+      inVersion(refs, resource.schema.properties?.['metadata'] ?? { type: 'object' }),
+    );
   }
   definitions[listMetaName] = {
     type: 'object',
@@ -46,7 +49,7 @@ export function definitionsOf(resources: readonly Resource[], refs: RefPrefix): 
 function kindDefinition(resource: Resource, refs: RefPrefix): object {
   const { group, version, kind, schema } = resource;
   const { metadata: _metadata, ...others } = schema.properties ?? {};
-  const own = toOpenApi({ ...schema, properties: others }) as { properties?: object };
+  const own = toOpenApi(inVersion(refs, { ...schema, properties: others })) as { properties?: object };
   return {
     ...own,
     description: schema.description ?? `${kind} of ${group === '' ? 'the core group' : group}.`,
@@ -72,6 +75,10 @@ function listDefinition({ group, version, kind, listKind }: Resource, itemName: 
     },
     'x-kubernetes-group-version-kind': [{ group, version, kind: listKind }],
   };
+}
+
+function inVersion(refs: RefPrefix, schema: Schema): Schema {
+  return refs === '#/definitions/' ? forVersion2(schema) : schema;
 }
 
 /** Version 3 allows siblings of a reference only within allOf. */
