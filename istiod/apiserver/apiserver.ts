@@ -18,6 +18,7 @@ import { certificatesPart } from './certificates/part.ts';
 import type { ApiServerConfig } from './config.ts';
 import { firstNamespaces } from './controllers/namespaces/first-namespaces.ts';
 import { controllersPart } from './controllers/part.ts';
+import { AddressRange } from './controllers/runtime/address-range.ts';
 import { customResources } from './crd/custom-resources.ts';
 import type { SubresourceInfo } from './discovery/groups.ts';
 import { createPaths, type PathHandler } from './discovery/paths.ts';
@@ -78,7 +79,11 @@ export async function startApiServer(config: ApiServerConfig, deps: ApiServerDep
   const dataDir = resolve(config.dataDir);
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const pkiLog = createLogger(sink, 'apiserver::pki');
-  const credentials = await loadCredentials({ dataDir, addresses: ownAddresses(), clock, log: pkiLog });
+  const addresses = [
+    ...ownAddresses(),
+    ...config.networks.services.map((range) => new AddressRange(range).addressOf(1)),
+  ];
+  const credentials = await loadCredentials({ dataDir, addresses, clock, log: pkiLog });
   const store = await openStore(openSqliteJournal(dataDir));
   const registry = new Registry(builtInResources);
   const plugins: AdmissionPlugin[] = [];

@@ -7,9 +7,12 @@ import { type Cidr, isIpv6, parseCidr } from '../../common/core/net.ts';
 export interface ApiServerConfig {
   readonly dataDir: string;
   /** At least one; the kubeconfig names the first. */
-  readonly listen: readonly ListenAddress[];
+  readonly listen: readonly ListenPlace[];
   readonly networks: ClusterNetworks;
 }
+
+/** An address, or a listening socket that whoever started this program left open in it. */
+export type ListenPlace = ListenAddress | { readonly fd: number };
 
 /** One range a family; the first is of Services and pods that do not choose. */
 export interface ClusterNetworks {
@@ -28,7 +31,8 @@ export const apiServerHelp = `istiod apiserver: a Kubernetes API server for one 
 
 Flags
   --data-dir DIR       keeps all objects, the server's CA and kubeconfig; default ./aquifer-data
-  --listen ADDR:PORT   several are separated by commas; default 127.0.0.1:6443
+  --listen ADDR:PORT   several are separated by commas; default 127.0.0.1:6443. fd:N is a socket that listens already, handed
+                       over as descriptor N: clients wait in it while the server is started anew
   --service-cluster-ip-range CIDR,CIDR
                        where addresses of Services are from, one a family; default 10.96.0.0/16,fd00:10:96::/112
   --cluster-cidr CIDR,CIDR
@@ -45,7 +49,7 @@ export function parseApiServerConfig(args: readonly string[], env: Settings): Co
   const r = new SettingsReader({ ...env, ...flags });
   for (const error of errors) r.mistake(error);
   for (const extra of words) r.mistake(`unexpected argument ${JSON.stringify(extra)}`);
-  const listen = r.parsed('--listen', parseAddresses, 'ADDRESS:PORT, several separated by commas');
+  const listen = r.parsed('--listen', parseAddresses, 'ADDRESS:PORT or fd:N, several separated by commas');
   const oneAFamily = 'a CIDR, or one of each family separated by a comma';
   const services = r.parsed('--service-cluster-ip-range', parseRanges, oneAFamily);
   const pods = r.parsed('--cluster-cidr', parseRanges, oneAFamily);
@@ -56,10 +60,16 @@ export function parseApiServerConfig(args: readonly string[], env: Settings): Co
   });
 }
 
-function parseAddresses(text: string): readonly ListenAddress[] | undefined {
-  const parsed = splitList(text).map(parseListenAddress);
+function parseAddresses(text: string): readonly ListenPlace[] | undefined {
+  const parsed = splitList(text).map(parsePlace);
   const addresses = parsed.filter((a) => a !== undefined);
   return addresses.length === parsed.length && addresses.length > 0 ? addresses : undefined;
+}
+
+/** Descriptors below 3 are the standard streams. */
+function parsePlace(text: string): ListenPlace | undefined {
+  const fd = /^fd:([3-9]|[1-9]\d{1,3})$/.exec(text)?.[1];
+  return fd === undefined ? parseListenAddress(text) : { fd: Number(fd) };
 }
 
 function parseRanges(text: string): readonly Cidr[] | undefined {

@@ -9,13 +9,13 @@ import {
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import type { ListenAddress } from '../../../common/config/listen-address.ts';
 import type { Clock } from '../../../common/core/clock.ts';
 import { describeError, MeshError } from '../../../common/core/errors.ts';
 import type { Logger } from '../../../common/core/log.ts';
 import { type Authenticator, anonymous, type User } from '../authn/authenticator.ts';
 import { impersonated } from '../authn/impersonation.ts';
 import type { Action, Authorizer, PathAction } from '../authz/authorizer.ts';
+import type { ListenPlace } from '../config.ts';
 import { ApiError, badRequest, forbidden, internalError, tooManyRequests, unauthorized } from '../status.ts';
 import type { ApiRequest, Handler, Reply } from './api-request.ts';
 import { readBody } from './body.ts';
@@ -30,7 +30,7 @@ export interface HttpOptions {
   readonly certificate: string;
   /** PEM; client certificates that it signed name users. */
   readonly clientCa: string;
-  readonly listen: readonly ListenAddress[];
+  readonly listen: readonly ListenPlace[];
   readonly authenticator: Authenticator;
   readonly authorizer: Authorizer;
   readonly handler: Handler;
@@ -75,7 +75,7 @@ export async function startHttpServer(options: HttpOptions): Promise<HttpServer>
 function listen(
   serving: Serving,
   options: HttpOptions,
-  at: ListenAddress,
+  at: ListenPlace,
   connections: Set<Socket>,
 ): Promise<Http2SecureServer> {
   const server = createSecureServer({
@@ -108,10 +108,16 @@ function listen(
   );
   return new Promise((resolve, reject) => {
     server.once('error', (e) =>
-      reject(new MeshError('CONFIG', `cannot listen on ${at.ip ?? '*'}:${at.port} (--listen): ${describeError(e)}`)),
+      reject(new MeshError('CONFIG', `cannot listen on ${titleOf(at)} (--listen): ${describeError(e)}`)),
     );
-    server.listen({ port: at.port, ...(at.ip === undefined ? {} : { host: at.ip }) }, () => resolve(server));
+    server.listen('fd' in at ? at : { port: at.port, ...(at.ip === undefined ? {} : { host: at.ip }) }, () =>
+      resolve(server),
+    );
   });
+}
+
+function titleOf(at: ListenPlace): string {
+  return 'fd' in at ? `fd:${at.fd}` : `${at.ip ?? '*'}:${at.port}`;
 }
 
 /** A request before anything is known of it. */
