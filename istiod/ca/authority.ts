@@ -1,4 +1,4 @@
-/** Signs certificates with the root's key. */
+/** Checks signing requests, and signs with an issuer's key. */
 import { createPublicKey, type KeyObject, webcrypto } from 'node:crypto';
 import type { Clock } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
@@ -16,11 +16,11 @@ import {
   X509CertificateGenerator,
 } from '../../common/identity/x509.ts';
 import type { Identity } from '../../common/mesh/types.ts';
-import { newSerial, type Root } from './root-store.ts';
+import type { Issuer } from './issuer.ts';
+import { newSerial } from './self-signed.ts';
 
 const clientAuth = '1.3.6.1.5.5.7.3.2';
 const serverAuth = '1.3.6.1.5.5.7.3.1';
-const signing = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 /** Ms that clocks of peers may be behind ours. */
 const backdating = 120_000;
 /** A request with an RSA key of 16,384 bits has 6 KB. */
@@ -56,17 +56,17 @@ function checkKey(key: KeyObject): void {
 
 /** PEM. The SAN is the identity alone, critical since the subject is empty; what the CSR asked for is not looked at. */
 export function signWorkload(
-  root: Root,
+  issuer: Issuer,
   key: VerifiedCsr,
   identity: Identity,
   ttlMs: number,
   clock: Clock,
 ): Promise<string> {
-  return sign(root, key, [{ type: 'url', value: formatSpiffe(identity) }], ttlMs, clock);
+  return sign(issuer, key, [{ type: 'url', value: formatSpiffe(identity) }], ttlMs, clock);
 }
 
 export function signServing(
-  root: Root,
+  issuer: Issuer,
   key: CryptoKey,
   dns: readonly string[],
   ips: readonly string[],
@@ -77,11 +77,11 @@ export function signServing(
     ...dns.map((value) => ({ type: 'dns' as const, value })),
     ...ips.map((value) => ({ type: 'ip' as const, value })),
   ];
-  return sign(root, key, names, ttlMs, clock);
+  return sign(issuer, key, names, ttlMs, clock);
 }
 
 async function sign(
-  root: Root,
+  issuer: Issuer,
   publicKey: VerifiedCsr | CryptoKey,
   names: JsonGeneralNames,
   ttlMs: number,
@@ -91,19 +91,19 @@ async function sign(
   const certificate = await X509CertificateGenerator.create(
     {
       serialNumber: newSerial(),
-      issuer: root.certificate.subjectName,
+      issuer: issuer.certificate.subjectName,
       notBefore: new Date(now - backdating),
-      // Nothing outlives the root, or peers would see a valid leaf under an expired root.
-      notAfter: new Date(Math.min(now + ttlMs, root.certificate.notAfter.getTime())),
+      // Nothing outlives its issuers, or peers would see a valid leaf under an expired root.
+      notAfter: new Date(Math.min(now + ttlMs, issuer.notAfter)),
       publicKey,
-      signingKey: root.key,
-      signingAlgorithm: signing,
+      signingKey: issuer.key,
+      signingAlgorithm: issuer.signing,
       extensions: [
         new BasicConstraintsExtension(false, undefined, true),
         new KeyUsagesExtension(KeyUsageFlags.digitalSignature | KeyUsageFlags.keyEncipherment, true),
         new ExtendedKeyUsageExtension([serverAuth, clientAuth]),
         new SubjectAlternativeNameExtension(names, true),
-        await AuthorityKeyIdentifierExtension.create(root.certificate.publicKey, false, webcrypto as Crypto),
+        await AuthorityKeyIdentifierExtension.create(issuer.certificate.publicKey, false, webcrypto as Crypto),
       ],
     },
     webcrypto as Crypto,

@@ -16,11 +16,11 @@ import type { Authenticator } from '../authenticator.ts';
 import { type Caller, opaqueRefusal, Unauthenticated } from '../caller.ts';
 import type { CaMetrics } from '../metrics.ts';
 import { BadRequest, signWorkload, verifyCsr } from './authority.ts';
+import type { Issuer } from './issuer.ts';
 import { authorizeImpersonation, boundPod } from './node-authorization.ts';
-import type { Root } from './root-store.ts';
 
 export interface CertificateServiceOptions {
-  readonly root: Root;
+  readonly root: Issuer;
   readonly authenticate: Authenticator;
   readonly trustDomain: string;
   readonly trustedAccounts: ReadonlySet<string>;

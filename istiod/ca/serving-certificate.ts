@@ -7,7 +7,7 @@ import { type Clock, sleep } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
 import { signServing } from './authority.ts';
-import type { Root } from './root-store.ts';
+import type { Issuer } from './issuer.ts';
 
 /** Ms. */
 const lifetime = 24 * 3_600_000;
@@ -16,7 +16,7 @@ const retryDelay = millis(10_000);
 const lookInterval = millis(5_000);
 
 export interface ServingOptions {
-  readonly root: Root;
+  readonly root: Issuer;
   /** Where istiod runs: `istio-system`. */
   readonly namespace: string;
   /** `cluster.local`. */

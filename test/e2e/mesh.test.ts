@@ -9,7 +9,8 @@ import { silentLogger } from '../../common/core/log.ts';
 import { createCsr } from '../../common/identity/csr.ts';
 import { until } from '../../common/testing/until.ts';
 import { signWorkload, verifyCsr } from '../../istiod/ca/authority.ts';
-import { loadOrCreateRoot, type Root } from '../../istiod/ca/root-store.ts';
+import type { Issuer } from '../../istiod/ca/issuer.ts';
+import { loadOrCreateRoot } from '../../istiod/ca/root-store.ts';
 import type { LabApi } from '../../lab/index.ts';
 import { longOr, skipUnless } from '../harness/require.ts';
 import { scrape } from '../harness/scrape.ts';
@@ -267,12 +268,12 @@ describe('the mesh', { skip: skipUnless('ebpf', 'program:ip', 'program:nft', 'pr
 });
 
 /** Key and leaf of service account `client`, as its node could have them. */
-function rootIn(dataDir: string): Promise<Root> {
+function rootIn(dataDir: string): Promise<Issuer> {
   const trustDomain = 'cluster.local';
   return loadOrCreateRoot({ dataDir, trustDomain, clock: systemClock, log: silentLogger, published: undefined });
 }
 
-async function certificate(root: Root, trustDomain: string, ttl = 600_000): Promise<string> {
+async function certificate(root: Issuer, trustDomain: string, ttl = 600_000): Promise<string> {
   const identity = { trustDomain, namespace: meshNamespace, serviceAccount: 'client' };
   const { privateKey, csr } = await createCsr(identity);
   return privateKey + (await signWorkload(root, await verifyCsr(csr), identity, ttl, systemClock));

@@ -17,12 +17,13 @@ import type { AuthorizationPolicy, MeshAddress } from '../../common/mesh/types.t
 import { revocationList } from '../../common/testing/fake-ca.ts';
 import { addressResponse, FakeXds, type FakeXdsStream, policyResponse } from '../../common/testing/fake-xds.ts';
 import { signWorkload, verifyCsr } from '../../istiod/ca/authority.ts';
-import { loadOrCreateRoot, type Root } from '../../istiod/ca/root-store.ts';
+import type { Issuer } from '../../istiod/ca/issuer.ts';
+import { loadOrCreateRoot } from '../../istiod/ca/root-store.ts';
 import { createServingCredentials } from '../../istiod/ca/serving-certificate.ts';
 
 export class ControlPlane {
   readonly folder: string;
-  readonly #root: Root;
+  readonly #root: Issuer;
   /** The last leaf, PEM, by SPIFFE id. */
   readonly #issued: ReadonlyMap<string, string>;
   readonly #xds: FakeXds;
@@ -34,7 +35,7 @@ export class ControlPlane {
 
   private constructor(
     folder: string,
-    root: Root,
+    root: Issuer,
     issued: ReadonlyMap<string, string>,
     xds: FakeXds,
     ca: Server,

@@ -15,7 +15,8 @@ import {
   SubjectAlternativeNameExtension,
   X509CertificateGenerator,
 } from '../../../common/identity/x509.ts';
-import { newSerial, type Root } from '../../ca/root-store.ts';
+import type { Issuer } from '../../ca/issuer.ts';
+import { newSerial } from '../../ca/self-signed.ts';
 import { administrators } from '../authz/authorizer.ts';
 
 export interface SigningSpec {
@@ -48,7 +49,6 @@ const longest = 365 * 86_400;
 const backdating = 120_000;
 /** RFC 5280 4.2.1.6. */
 const subjectAlternativeName = '2.5.29.17';
-const signing = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 
 export function pemOf({ request }: SigningSpec): string {
   return Buffer.from(request, 'base64').toString();
@@ -88,7 +88,7 @@ function alternativesOf(csr: Pkcs10CertificateRequest): SubjectAlternativeNameEx
 }
 
 /** PEM. Only what `refusalOf` has nothing against. */
-export async function signRequest(root: Root, spec: SigningSpec, clock: Clock): Promise<string> {
+export async function signRequest(root: Issuer, spec: SigningSpec, clock: Clock): Promise<string> {
   const csr = new Pkcs10CertificateRequest(pemOf(spec));
   const usages = spec.usages ?? [];
   const server = usages.includes('server auth');
@@ -104,10 +104,10 @@ export async function signRequest(root: Root, spec: SigningSpec, clock: Clock): 
       subject: csr.subjectName.toJSON(),
       issuer: root.certificate.subjectName,
       notBefore: new Date(now - backdating),
-      notAfter: new Date(Math.min(now + lifetime, root.certificate.notAfter.getTime())),
+      notAfter: new Date(Math.min(now + lifetime, root.notAfter)),
       publicKey: csr.publicKey,
       signingKey: root.key,
-      signingAlgorithm: signing,
+      signingAlgorithm: root.signing,
       extensions: [
         new BasicConstraintsExtension(false, undefined, true),
         ...(flags === 0 ? [] : [new KeyUsagesExtension(flags, true)]),

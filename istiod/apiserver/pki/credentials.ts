@@ -6,10 +6,11 @@ import type { Clock } from '../../../common/core/clock.ts';
 import { readIfPresent, syncFolder, unlinkIfPresent, writeDurably } from '../../../common/core/files.ts';
 import type { Logger } from '../../../common/core/log.ts';
 import { signServing } from '../../ca/authority.ts';
-import { loadOrCreateRoot, type Root } from '../../ca/root-store.ts';
+import type { Issuer } from '../../ca/issuer.ts';
+import { loadOrCreateRoot } from '../../ca/root-store.ts';
 
 export interface Credentials {
-  readonly certificateAuthority: Root;
+  readonly certificateAuthority: Issuer;
   /** PEM. */
   readonly key: string;
   readonly certificate: string;
