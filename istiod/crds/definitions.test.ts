@@ -39,7 +39,12 @@ const samples: readonly { readonly object: ReturnType<typeof policy>; readonly w
   { object: policy({ rulez: [] }), wrong: 'spec.rulez' },
   { object: policy({ rules: [{ when: [{ values: ['x'] }] }] }), wrong: 'spec.rules[0].when[0].key' },
   { object: policy({ selector: {}, targetRefs: [targetRef] }), wrong: 'spec' },
-  { object: gateway({ gatewayClassName: 'istio-waypoint', listeners: [{ ...listener, tls: { any: ['thing'] } }] }) },
+  {
+    object: gateway({
+      gatewayClassName: 'istio-waypoint',
+      listeners: [{ ...listener, tls: { options: { any: 'thing' } } }],
+    }),
+  },
   { object: gateway({ gatewayClassName: 'istio-waypoint', listeners: [] }), wrong: 'spec.listeners' },
   {
     object: gateway({ gatewayClassName: 'x', listeners: [{ ...listener, port: 0 }] }),

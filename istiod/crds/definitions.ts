@@ -1,40 +1,78 @@
 /** The mesh's own kinds as CustomResourceDefinitions, printed from the table of common/kube/schema. Pure. */
-import { gatewayKinds } from '../../common/kube/schema/gateway.ts';
-import { securityKinds } from '../../common/kube/schema/security.ts';
-import type { KindEntry, ObjectSchema, Schema } from '../../common/kube/schema/types.ts';
+
+import { customKinds } from '../../common/kube/schema/table.ts';
+import type { Column, CustomKind, ObjectSchema, Schema } from '../../common/kube/schema/types.ts';
 import type { NewObject } from '../../common/kube/types.ts';
 
 export function meshDefinitions(): readonly NewObject[] {
-  return [...securityKinds, ...gatewayKinds].map(definitionOf);
+  return customKinds.map(definitionOf);
 }
 
-/** API servers ask who approved of a definition in Kubernetes' own groups; ours has fewer fields than what was approved. */
-const subset = { 'api-approved.kubernetes.io': 'unapproved, the part of the Gateway API that Aquifer reads' };
-
-function definitionOf({ kind, versions, fields }: KindEntry): NewObject {
+function definitionOf(custom: CustomKind): NewObject {
+  const { kind, versions, storage, deprecated, fields, fieldsOf = {}, annotations, labels } = custom;
+  const { shortNames, categories } = custom;
   const { group, plural, namespaced } = kind;
-  const openAPIV3Schema = printed(fields);
+  const columns = custom.columns.map((column) => printedColumn(column));
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
-    metadata: { name: `${plural}.${group}`, ...(group.endsWith('.k8s.io') ? { annotations: subset } : {}) },
+    metadata: {
+      name: `${plural}.${group}`,
+      ...(annotations === undefined ? {} : { annotations }),
+      ...(labels === undefined ? {} : { labels }),
+    },
     spec: {
       group,
       scope: namespaced ? 'Namespaced' : 'Cluster',
-      names: { kind: kind.kind, listKind: `${kind.kind}List`, plural, singular: kind.kind.toLowerCase() },
+      names: {
+        kind: kind.kind,
+        listKind: `${kind.kind}List`,
+        plural,
+        singular: kind.kind.toLowerCase(),
+        ...(shortNames.length === 0 ? {} : { shortNames }),
+        categories,
+      },
       versions: versions.map((name) => ({
         name,
         served: true,
-        storage: name === kind.version,
-        schema: { openAPIV3Schema },
+        storage: name === storage,
+        ...(deprecated.includes(name)
+          ? {
+              deprecated: true,
+              deprecationWarning: `${group}/${name} ${kind.kind} is deprecated; use ${group}/${kind.version}`,
+            }
+          : {}),
+        ...(columns.length === 0 ? {} : { additionalPrinterColumns: columns }),
+        schema: { openAPIV3Schema: rootSchema(fieldsOf[name] ?? fields, custom.description) },
         ...(fields.properties?.['status'] === undefined ? {} : { subresources: { status: {} } }),
       })),
     },
   };
 }
 
+function printedColumn({ name, type, jsonPath, description, priority }: Column): object {
+  return {
+    name,
+    type,
+    jsonPath,
+    ...(description === undefined ? {} : { description }),
+    ...(priority === undefined ? {} : { priority }),
+  };
+}
+
+/** The fields that every object has are named too, for `kubectl explain`. */
+function rootSchema(fields: ObjectSchema, description: string): object {
+  const header = {
+    apiVersion: { type: 'string', description: 'Group and version of the kind.' },
+    kind: { type: 'string', description: 'Which kind of object it is.' },
+    metadata: { type: 'object' },
+  };
+  const { properties, ...rest } = printedObject(fields) as { readonly properties: object };
+  return { description, ...rest, properties: { ...header, ...properties } };
+}
+
 /** Words of our own become those that every API server knows, or go. */
-function printed(schema: Schema): object {
+export function printed(schema: Schema): object {
   const { 'x-kubernetes-patch-merge-key': _key, 'x-kubernetes-patch-strategy': _strategy, ...rest } = schema;
   switch (rest.type) {
     case 'object':
@@ -54,17 +92,21 @@ function printed(schema: Schema): object {
 }
 
 function printedObject({ atMostOneOf = [], properties, additionalProperties, ...rest }: ObjectSchema): object {
+  const rules = [...(rest['x-kubernetes-validations'] ?? []), ...atMostOneOf.map(oneOrNone)];
   return {
     ...rest,
     ...(properties === undefined
       ? {}
       : { properties: Object.fromEntries(Object.entries(properties).map(([name, s]) => [name, printed(s)])) }),
     ...(additionalProperties === undefined ? {} : { additionalProperties: printed(additionalProperties) }),
-    ...(atMostOneOf.length === 0 ? {} : { allOf: atMostOneOf.map(oneOrNone) }),
+    ...(rules.length === 0 ? {} : { 'x-kubernetes-validations': rules }),
   };
 }
 
+/** A rule with words for the user, where the schema's oneOf would only say that it does not fit. */
 function oneOrNone(names: readonly string[]): object {
-  const each = names.map((name) => ({ required: [name] }));
-  return { oneOf: [{ not: { anyOf: each } }, ...each] };
+  return {
+    rule: `[${names.map((name) => `has(self.${name})`).join(', ')}].filter(set, set).size() <= 1`,
+    message: `${names.join(', ')} exclude each other; keep one`,
+  };
 }

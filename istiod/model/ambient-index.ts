@@ -5,7 +5,7 @@
 import { addressTypeUrl, authorizationTypeUrl } from '../../common/api/index.ts';
 import type { Namespace, Node, Pod, Service } from '../../common/kube/kinds/core.ts';
 import type { EndpointSlice } from '../../common/kube/kinds/discovery.ts';
-import type { Gateway } from '../../common/kube/kinds/gateway.ts';
+import type { Gateway } from '../../common/kube/kinds/gateway-api/gateway.ts';
 import type { AuthorizationPolicy, PeerAuthentication } from '../../common/kube/kinds/security.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import { type AcceptedCondition, convertPolicy } from './authorization.ts';

@@ -4,7 +4,7 @@ import type { Logger } from '../../common/core/log.ts';
 import { createInformer, type Informer, keyOf } from '../../common/kube/informer.ts';
 import { namespaceKind, nodeKind, type Pod, podKind, type Service, serviceKind } from '../../common/kube/kinds/core.ts';
 import { endpointSliceKind } from '../../common/kube/kinds/discovery.ts';
-import { gatewayKind } from '../../common/kube/kinds/gateway.ts';
+import { gatewayKind } from '../../common/kube/kinds/gateway-api/gateway.ts';
 import {
   type AuthorizationPolicy,
   authorizationPolicyKind,

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { decodeAddress } from '../../common/api/index.ts';
 import type { Service as KubeService, Namespace, Node, Pod } from '../../common/kube/kinds/core.ts';
 import type { EndpointSlice } from '../../common/kube/kinds/discovery.ts';
-import type { Gateway } from '../../common/kube/kinds/gateway.ts';
+import type { Gateway } from '../../common/kube/kinds/gateway-api/gateway.ts';
 import type { AuthorizationPolicy, PeerAuthentication } from '../../common/kube/kinds/security.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import { AmbientIndex } from './ambient-index.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeAddress } from '../../common/api/index.ts';
 import type { Pod, Service } from '../../common/kube/kinds/core.ts';
-import type { Gateway } from '../../common/kube/kinds/gateway.ts';
+import type { Gateway } from '../../common/kube/kinds/gateway-api/gateway.ts';
 import { resolveOutbound } from '../../common/mesh/outbound.ts';
 import { MeshStore } from '../../common/mesh/store.ts';
 import { ip, port, workload } from '../../common/testing/builders.ts';

@@ -5,7 +5,7 @@
 import { type Ip, type Port, parseIp } from '../../common/core/net.ts';
 import { formatSpiffe } from '../../common/identity/spiffe.ts';
 import type { Pod } from '../../common/kube/kinds/core.ts';
-import type { Gateway } from '../../common/kube/kinds/gateway.ts';
+import type { Gateway } from '../../common/kube/kinds/gateway-api/gateway.ts';
 import type { GatewayAddress, Workload } from '../../common/mesh/types.ts';
 import { type MeshSettings, network } from './settings.ts';
 

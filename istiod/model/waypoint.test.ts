@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Namespace, Pod, Service } from '../../common/kube/kinds/core.ts';
-import type { Gateway } from '../../common/kube/kinds/gateway.ts';
+import type { Gateway } from '../../common/kube/kinds/gateway-api/gateway.ts';
 import { waypoint as reference } from '../../common/testing/builders.ts';
 import { selectsLabels } from './selector.ts';
 import { applicationTunnelOf, bindPod, bindService, type WaypointScope } from './waypoint.ts';

@@ -5,7 +5,7 @@
  */
 import { type Port, parseIp } from '../../common/core/net.ts';
 import type { Namespace, Pod, Service } from '../../common/kube/kinds/core.ts';
-import type { Gateway, GatewayListener } from '../../common/kube/kinds/gateway.ts';
+import type { Gateway, GatewayListener } from '../../common/kube/kinds/gateway-api/gateway.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import type { ApplicationTunnel, GatewayAddress, WeightedWaypoint } from '../../common/mesh/types.ts';
 import { selectsLabels } from './selector.ts';

@@ -1,4 +1,5 @@
 /** A whole object against the table: apiVersion and kind, metadata, and the kind's own fields. */
+import { applyDefaults } from './defaults.ts';
 import { metadata } from './meta.ts';
 import { didYouMean } from './nearest.ts';
 import { apiVersionOf, findKind, kindTable } from './table.ts';
@@ -21,7 +22,9 @@ export function checkObject(value: unknown): CheckedObject {
   const apiVersion = value['apiVersion'] as string;
   const entry = findKind(apiVersion, value['kind'] as string);
   if (entry === undefined) return invalid(undefined, [unknownKind(apiVersion, value['kind'] as string)]);
-  const issues = validate(fullSchema(entry), value);
+  const filled = structuredClone(value);
+  applyDefaults(entry.fields, filled);
+  const issues = validate(fullSchema(entry), filled);
   if (issues.length > 0) return invalid(entry, issues);
   return {
     kind: 'valid',

@@ -1,19 +1,17 @@
-/** Every kind that Aquifer serves, in one table. A new kind is one entry here and its type in common/kube/kinds. */
+/** Every kind that Aquifer serves, in one table. A new kind is one entry here and its type in common/kube/kinds; of custom kinds both are there. */
+import { gatewayApiKinds } from '../kinds/gateway-api/all.ts';
+import { istioKinds } from '../kinds/istio/all.ts';
+import { securityKinds } from '../kinds/security.ts';
 import type { Kind } from '../types.ts';
 import { appsKinds } from './apps.ts';
 import { coreKinds } from './core.ts';
 import { discoveryKinds } from './discovery.ts';
-import { gatewayKinds } from './gateway.ts';
-import { securityKinds } from './security.ts';
-import type { KindEntry } from './types.ts';
+import type { CustomKind, KindEntry } from './types.ts';
 
-export const kindTable: readonly KindEntry[] = [
-  ...coreKinds,
-  ...appsKinds,
-  ...discoveryKinds,
-  ...securityKinds,
-  ...gatewayKinds,
-];
+/** Kinds that API servers learn of by CustomResourceDefinitions. */
+export const customKinds: readonly CustomKind[] = [...istioKinds, ...securityKinds, ...gatewayApiKinds];
+
+export const kindTable: readonly KindEntry[] = [...coreKinds, ...appsKinds, ...discoveryKinds, ...customKinds];
 
 /** `v1` or `apps/v1`. */
 export function apiVersionOf(kind: Pick<Kind, 'group' | 'version'>): string {

@@ -166,29 +166,79 @@ export interface KindEntry {
   readonly fields: ObjectSchema;
 }
 
+/** A kind that API servers learn of by a CustomResourceDefinition; istiod/crds prints it. */
+export interface CustomKind extends KindEntry {
+  readonly description: string;
+  readonly shortNames: readonly string[];
+  readonly categories: readonly string[];
+  /** Which of `versions` is stored. */
+  readonly storage: string;
+  /** Versions that are served with a warning. */
+  readonly deprecated: readonly string[];
+  readonly columns: readonly Column[];
+  /** Of the whole definition. */
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Versions whose fields differ. */
+  readonly fieldsOf?: Readonly<Record<string, ObjectSchema>>;
+}
+
+/** What `kubectl get` shows of a kind. */
+export interface Column {
+  readonly name: string;
+  readonly type: 'string' | 'integer' | 'date';
+  /** `.spec.host`: from the object. */
+  readonly jsonPath: string;
+  readonly description?: string;
+  /** Above 0: with `-o wide` only. */
+  readonly priority?: number;
+}
+
 /** RFC 1123 subdomain, RFC 1123 label, RFC 1035 label (begins with a letter), or whatever can be a part of a path. */
 export type NameRule = 'subdomain' | 'label' | 'service' | 'path';
 
-type Properties = Readonly<Record<string, Schema>>;
+/** Carries, for the type checker alone, what values of the schema are. */
+declare const fitting: unique symbol;
+export interface Typed<T> {
+  readonly [fitting]?: T;
+}
 
-export const string = (rest: Omit<StringSchema, 'type'> = {}): StringSchema => ({ type: 'string', ...rest });
-export const oneOf = (...values: readonly string[]): StringSchema => ({ type: 'string', enum: values });
-export const integer = (minimum?: number, maximum?: number): NumberSchema => ({
+/** The type of the values that fit a schema made by the builders below. */
+export type TypeOf<S> = S extends Typed<infer T> ? T : unknown;
+
+type Properties = Readonly<Record<string, Schema>>;
+type Mapped<T> = { readonly [K in keyof T]: T[K] };
+type ObjectOf<P extends Properties> = Mapped<
+  { readonly [K in keyof P as K extends `${infer Name}!` ? Name : never]: TypeOf<P[K]> } & {
+    readonly [K in keyof P as K extends `${string}!` ? never : K]?: TypeOf<P[K]>;
+  }
+>;
+
+type StringOf = StringSchema & Typed<string>;
+type NumberOf = NumberSchema & Typed<number>;
+type ListOf<S> = ArraySchema & Typed<readonly TypeOf<S>[]>;
+
+export const string = (rest: Omit<StringSchema, 'type'> = {}): StringOf => ({ type: 'string', ...rest });
+export const oneOf = <const V extends readonly string[]>(...values: V): StringSchema & Typed<V[number]> => ({
+  type: 'string',
+  enum: values,
+});
+export const integer = (minimum?: number, maximum?: number): NumberOf => ({
   type: 'integer',
   ...(minimum === undefined ? {} : { minimum }),
   ...(maximum === undefined ? {} : { maximum }),
 });
-export const boolean: BooleanSchema = { type: 'boolean' };
-export const intOrString: IntOrStringSchema = { 'x-kubernetes-int-or-string': true };
+export const boolean: BooleanSchema & Typed<boolean> = { type: 'boolean' };
+export const intOrString: IntOrStringSchema & Typed<number | string> = { 'x-kubernetes-int-or-string': true };
 /** 1 to 65,535. */
 export const port = integer(1, 65_535);
-export const list = (items: Schema, rest: Omit<ArraySchema, 'type' | 'items'> = {}): ArraySchema => ({
+export const list = <S extends Schema>(items: S, rest: Omit<ArraySchema, 'type' | 'items'> = {}): ListOf<S> => ({
   type: 'array',
   items,
   ...rest,
 });
 /** A list that strategic merge patches and appliers merge by `key`; items are told apart by `keys`, by default the same. */
-export const mergeList = (items: Schema, key: string, keys: readonly string[] = [key]): ArraySchema => ({
+export const mergeList = <S extends Schema>(items: S, key: string, keys: readonly string[] = [key]): ListOf<S> => ({
   type: 'array',
   items,
   'x-kubernetes-patch-merge-key': key,
@@ -197,19 +247,40 @@ export const mergeList = (items: Schema, key: string, keys: readonly string[] = 
   'x-kubernetes-list-map-keys': keys,
 });
 /** As `mergeList`; a list that repeats keys is no mistake. */
-export const looseMergeList = (items: Schema, key: string, keys?: readonly string[]): ArraySchema => ({
+export const looseMergeList = <S extends Schema>(items: S, key: string, keys?: readonly string[]): ListOf<S> => ({
   ...mergeList(items, key, keys),
   mayRepeat: true,
 });
 /** `schema`, filled in with `value` where it is absent. */
 export const withDefault = <S extends Schema>(schema: S, value: unknown): S => ({ ...schema, default: value });
-export const map = (values: Schema, rest: Omit<ObjectSchema, 'type'> = {}): ObjectSchema => ({
+/** `schema` with words for `kubectl explain` and for editors. */
+export const about = <S extends Schema>(description: string, schema: S): S => ({ ...schema, description });
+/** `schema`, of whose values the CEL expression `rule` holds too; `message` says what is expected. */
+export const where = <S extends Schema>(
+  schema: S,
+  rule: string,
+  message: string,
+  rest: Omit<CelRule, 'rule' | 'message'> = {},
+): S => ({
+  ...schema,
+  'x-kubernetes-validations': [...(schema['x-kubernetes-validations'] ?? []), { rule, message, ...rest }],
+});
+/** null is a value of its own. */
+export const orNull = <S extends NumberSchema | BooleanSchema>(schema: S) =>
+  ({ ...schema, nullable: true }) as Omit<S, typeof fitting> & Typed<TypeOf<S> | null>;
+export const map = <S extends Schema>(
+  values: S,
+  rest: Omit<ObjectSchema, 'type'> = {},
+): ObjectSchema & Typed<Readonly<Record<string, TypeOf<S>>>> => ({
   type: 'object',
   additionalProperties: values,
   ...rest,
 });
 /** Names that end in `!` are required: `{ 'name!': string() }`. */
-export function object(properties: Properties, rest: Omit<ObjectSchema, 'type' | 'properties'> = {}): ObjectSchema {
+export function object<const P extends Properties>(
+  properties: P,
+  rest: Omit<ObjectSchema, 'type' | 'properties'> = {},
+): ObjectSchema & Typed<ObjectOf<P>> {
   const required = Object.keys(properties)
     .filter((k) => k.endsWith('!'))
     .map((k) => k.slice(0, -1));
@@ -221,4 +292,7 @@ export function object(properties: Properties, rest: Omit<ObjectSchema, 'type' |
   };
 }
 /** An object whose fields are kept unchecked. */
-export const open: ObjectSchema = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+export const open: ObjectSchema & Typed<Readonly<Record<string, unknown>>> = {
+  type: 'object',
+  'x-kubernetes-preserve-unknown-fields': true,
+};

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { checkObject } from './check-object.ts';
+import { applyDefaults } from './defaults.ts';
 import { nearest } from './nearest.ts';
 import { kindTable } from './table.ts';
 import { integer, list, map, object, oneOf, type Schema, string } from './types.ts';
@@ -94,6 +95,7 @@ test('valid values made from a schema pass it, with one unknown field they do no
   for (const entry of kindTable) {
     fc.assert(
       fc.property(fittingValue(entry.fields), (fields) => {
+        applyDefaults(entry.fields, fields);
         assert.deepEqual(validate(entry.fields, fields), []);
         const wrong = { ...(fields as object), thisFieldIsUnknown: 1 };
         assert.equal(validate(entry.fields, wrong).length, 1);
@@ -103,13 +105,21 @@ test('valid values made from a schema pass it, with one unknown field they do no
   }
 });
 
-/** Arbitrary values that fit, for schemas of the table whose patterns all take "a". */
+/** One of them fits each pattern of the table. */
+const texts = ['a', 'YQ==', '1s', 'a.b/c', 'a://b', '0'.repeat(64)];
+const textFor = ({ pattern = '' }: { readonly pattern?: string }) => texts.find((t) => new RegExp(pattern).test(t));
+
+/** Arbitrary values that fit, for schemas of the table. */
 function fittingValue(s: Schema, depth = 0): fc.Arbitrary<unknown> {
   if (s.type === undefined) return fc.oneof(fc.integer(), fc.string());
   switch (s.type) {
     case 'object': {
       const exclusive = new Set((s.atMostOneOf ?? []).flatMap((g) => g.slice(1)));
       const required = s.required ?? [];
+      const { additionalProperties: values } = s;
+      if (values !== undefined && s.minProperties !== undefined) {
+        return fc.dictionary(fc.constant('1'), fittingValue(values, depth + 1), { minKeys: 1, maxKeys: 1 });
+      }
       const members = Object.entries(s.properties ?? {}).filter(
         ([k]) => !exclusive.has(k) && (required.includes(k) || depth < 5),
       );
@@ -120,9 +130,7 @@ function fittingValue(s: Schema, depth = 0): fc.Arbitrary<unknown> {
     case 'array':
       return fc.array(fittingValue(s.items, depth + 1), { minLength: s.minItems ?? 0, maxLength: 1 });
     case 'string':
-      return s.enum !== undefined
-        ? fc.constantFrom(...s.enum)
-        : fc.constant(s.pattern?.includes('A-Za-z0-9+/') ? 'YQ==' : 'a');
+      return s.enum !== undefined ? fc.constantFrom(...s.enum) : fc.constant(textFor(s));
     case 'boolean':
       return fc.boolean();
     default:
