@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { parseConfig } from './config.ts';
+import { discoveryFlags, discoveryVariables, parseConfig } from './config.ts';
 
 const env = { AQUIFER_KUBE_DIR: '/k', AQUIFER_DATA_DIR: '/d' };
 
@@ -9,8 +10,8 @@ test('defaults', () => {
   assert.ok(parsed.kind === 'ok');
   const { config } = parsed;
   assert.deepEqual(
-    [config.grpc, config.secureGrpc?.port, config.monitoring?.port],
-    [{ ip: undefined, port: 15010 }, 15012, 15014],
+    [config.grpc, config.secureGrpc?.port, config.monitoring?.port, config.http?.port],
+    [{ ip: '127.0.0.1', port: 15010 }, 15012, 15014, 8080],
   );
   assert.deepEqual([...config.trustedNodeAccounts], ['istio-system/ztunnel']);
   assert.deepEqual([config.defaultCertTtl, config.maxCertTtl], [24 * 3_600_000, 2160 * 3_600_000]);
@@ -59,4 +60,26 @@ test('all mistakes are told at once', () => {
 
 test('help wins over mistakes', () => {
   assert.equal(parseConfig(['--help', '--bla'], {}).kind, 'help');
+});
+
+test("a start line of Istio's charts works", () => {
+  const line =
+    'discovery --monitoringAddr=:15014 --log_output_level=default:info,ads:debug --log_as_json --domain x.y --keepaliveMaxServerConnectionAge 30m -n mesh';
+  const parsed = parseConfig(line.split(' '), { ...env, POD_NAMESPACE: 'other' });
+  assert.ok(parsed.kind === 'ok', JSON.stringify(parsed));
+  const { config, sink } = parsed;
+  assert.deepEqual([config.domain, config.maxConnectionAge, config.namespace], ['x.y', 30 * 60_000, 'mesh']);
+  assert.ok(sink.format === 'json' && sink.levels.enabled('xds', 'debug') && !sink.levels.enabled('model', 'debug'));
+});
+
+test('flags of the log are checked', () => {
+  const parsed = parseConfig(['discovery', '--log_output_level=envoy:debug,xds:loud', '--log_as_json=1'], env);
+  assert.ok(parsed.kind === 'invalid');
+  for (const part of [/"envoy" is not a scope/, /RUST_LOG=xds=loud/, /--log_as_json=1: expected/])
+    assert.match(parsed.errors.join('\n'), part);
+});
+
+test('the page of settings names all flags and variables', async () => {
+  const page = await readFile(new URL('./SETTINGS.md', import.meta.url), 'utf8');
+  for (const name of [...discoveryFlags, ...discoveryVariables]) assert.ok(page.includes(`\`${name}`), name);
 });

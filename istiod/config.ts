@@ -1,4 +1,5 @@
 /** Flags and environment of `istiod discovery`, under Istio's names where it has one. The only reader of the environment. */
+import { hostname } from 'node:os';
 import { readCommandLine } from '../common/config/command-line.ts';
 import { type ListenAddress, parseListenAddress } from '../common/config/listen-address.ts';
 import { type ConfigResult, type Settings, SettingsReader, splitList } from '../common/config/reader.ts';
@@ -9,10 +10,17 @@ export interface IstiodConfig {
   /** undefined: not served. */
   readonly grpc: ListenAddress | undefined;
   readonly secureGrpc: ListenAddress | undefined;
+  readonly http: ListenAddress | undefined;
   readonly monitoring: ListenAddress | undefined;
   readonly domain: string;
   readonly trustDomain: string;
   readonly clusterId: string;
+  /** What this replica is called. */
+  readonly podName: string;
+  /** After it clients are asked to connect anew; undefined: never. */
+  readonly maxConnectionAge: Millis | undefined;
+  /** How long a client may take to answer a response. */
+  readonly xdsAckTimeout: Millis;
   /** Where istiod runs, and the namespace whose policies apply to the whole mesh. */
   readonly namespace: string;
   /** `namespace/name` of service accounts that may ask for the identities of their node. */
@@ -31,37 +39,62 @@ const hour = 3_600_000;
 
 export const helpText = `istiod discovery: announces the mesh to node proxies and signs their certificates
 
-Flags
-  --grpcAddr ADDR        xDS in plain text, default :15010; empty turns it off
-  --secureGRPCAddr ADDR  xDS and certificates over TLS, default :15012
-  --monitoringAddr ADDR  /metrics and /ready, and /debug for clients on this machine, default :15014
-  --domain NAME          suffix of service names, default cluster.local
+Flags, as pilot-discovery has them
   --kubeconfig FILE      the API server; default: KUBECONFIG, or the one whose pod this is
+  --domain NAME          suffix of service names, default cluster.local
+  --clusterID NAME       default Kubernetes (CLUSTER_ID)
+  --namespace NAME       where istiod runs, default istio-system (POD_NAMESPACE)
+  --grpcAddr ADDR        xDS in plain text, default 127.0.0.1:15010; empty turns a port off
+  --secureGRPCAddr ADDR  xDS and certificates over TLS, default :15012
+  --monitoringAddr ADDR  /metrics, /version and /ready; /debug for this machine; default :15014
+  --httpAddr ADDR        /ready, and /debug for this machine, default :8080
+  --keepaliveMaxServerConnectionAge TIME
+                         after which clients connect anew, a tenth sooner or later; default: never
+  --log_output_level LEVELS, --log_as_json
+                         default:info,xds:debug; instead of RUST_LOG and LOG_FORMAT
   --standalone           runs an API server of its own (see istiod --standalone --help)
-Environment
-  AQUIFER_KUBE_DIR           folder of Kubernetes YAML to serve instead of an API server
-  AQUIFER_DATA_DIR           folder that keeps the key of the CA (required)
-  AQUIFER_JWKS               file with the public keys of the token issuer; default: the API server reviews tokens
-  AQUIFER_TOKEN_ISSUER       the issuer's name in tokens
-  CLUSTER_ID                 default Kubernetes
-  POD_NAMESPACE              default istio-system
-  CA_TRUSTED_NODE_ACCOUNTS   default istio-system/ztunnel; several are separated by commas
-  DEFAULT_WORKLOAD_CERT_TTL  default 24h
-  MAX_WORKLOAD_CERT_TTL      default 2160h
-  RUST_LOG, LOG_FORMAT       level (info) and format (plain or json) of the log`;
+Environment: all of it in istiod/SETTINGS.md; AQUIFER_DATA_DIR, the folder that keeps the key of the CA, is required`;
+
+const switches = ['--log_as_json'] as const;
 
 export const discoveryFlags = [
+  kubeconfigFlag,
+  '--domain',
+  '--clusterID',
+  '--namespace',
   '--grpcAddr',
   '--secureGRPCAddr',
   '--monitoringAddr',
-  '--domain',
-  kubeconfigFlag,
+  '--httpAddr',
+  '--keepaliveMaxServerConnectionAge',
+  '--log_output_level',
+  ...switches,
+] as const;
+
+/** Every environment variable that is read, beside those of where the objects are. istiod/SETTINGS.md tells what they do. */
+export const discoveryVariables = [
+  'AQUIFER_DATA_DIR',
+  'AQUIFER_JWKS',
+  'AQUIFER_TOKEN_ISSUER',
+  'AQUIFER_XDS_ACK_TIMEOUT',
+  'CA_TRUSTED_NODE_ACCOUNTS',
+  'CLUSTER_ID',
+  'DEFAULT_WORKLOAD_CERT_TTL',
+  'MAX_WORKLOAD_CERT_TTL',
+  'POD_NAME',
+  'POD_NAMESPACE',
 ] as const;
 
 export function parseConfig(args: readonly string[], env: Settings): Invocation {
   if (args.includes('--help') || args.includes('-h')) return { kind: 'help' };
-  const { flags, words, errors } = readCommandLine(args, discoveryFlags);
-  const r = new SettingsReader({ ...env, ...flags });
+  // As in Istio, a switch needs no value, and -n is short for the namespace.
+  const spelt = args.map((arg) =>
+    switches.some((s) => s === arg) ? `${arg}=true` : arg === '-n' ? '--namespace' : arg,
+  );
+  const { flags, words, errors } = readCommandLine(spelt, discoveryFlags);
+  const log = logSettings(flags['--log_output_level'], flags['--log_as_json']);
+  const r = new SettingsReader({ ...env, ...flags, ...log.settings });
+  for (const error of log.errors) r.mistake(error);
   for (const error of errors) r.mistake(error);
   const [command, ...surplus] = words;
   if (command !== 'discovery') r.mistake(`expected the command "discovery", found ${JSON.stringify(command ?? '')}`);
@@ -88,13 +121,17 @@ export function parseConfig(args: readonly string[], env: Settings): Invocation 
   const objects = readSourcePlace(r);
   if (objects === undefined) r.mistake(sourcePlaceMissing);
   return r.finish<IstiodConfig>({
-    grpc: address('--grpcAddr', ':15010'),
+    grpc: address('--grpcAddr', '127.0.0.1:15010'),
     secureGrpc: address('--secureGRPCAddr', ':15012'),
+    http: address('--httpAddr', ':8080'),
     monitoring: address('--monitoringAddr', ':15014'),
     domain: r.text('--domain') ?? 'cluster.local',
     trustDomain: 'cluster.local',
-    clusterId: r.text('CLUSTER_ID') ?? 'Kubernetes',
-    namespace: r.text('POD_NAMESPACE') ?? 'istio-system',
+    clusterId: r.text('--clusterID') ?? r.text('CLUSTER_ID') ?? 'Kubernetes',
+    podName: r.text('POD_NAME') ?? hostname(),
+    maxConnectionAge: r.duration('--keepaliveMaxServerConnectionAge', 1_000),
+    xdsAckTimeout: r.duration('AQUIFER_XDS_ACK_TIMEOUT', 1_000) ?? millis(60_000),
+    namespace: r.text('--namespace') ?? r.text('POD_NAMESPACE') ?? 'istio-system',
     trustedNodeAccounts: new Set(accounts),
     defaultCertTtl,
     maxCertTtl,
@@ -102,4 +139,42 @@ export function parseConfig(args: readonly string[], env: Settings): Invocation 
     dataDir: r.required('AQUIFER_DATA_DIR', 'the folder that keeps the key of the CA'),
     tokens: jwksFile === undefined || issuer === undefined ? undefined : { jwksFile, issuer },
   });
+}
+
+/** Scopes of Istio's log, and targets of ours. */
+const scopes: Readonly<Record<string, string>> = {
+  ads: 'xds',
+  delta: 'xds',
+  xds: 'xds',
+  ca: 'ca',
+  serverca: 'ca',
+  ambient: 'model',
+  krt: 'model',
+  model: 'model',
+  kube: 'kube',
+};
+
+/** RUST_LOG and LOG_FORMAT from Istio's flags. */
+function logSettings(levels: string | undefined, json: string | undefined): { settings: Settings; errors: string[] } {
+  const errors: string[] = [];
+  const directives = splitList(levels ?? '').flatMap((part) => {
+    const [scope, level] = part.includes(':') ? part.split(':') : ['default', part];
+    const rust = level === 'none' ? 'off' : level === 'fatal' ? 'error' : level;
+    if (scope === 'default' || scope === 'all') return [`${rust}`];
+    const target = scope === undefined ? undefined : scopes[scope];
+    if (target !== undefined) return [`${target}=${rust}`];
+    errors.push(
+      `--log_output_level: ${JSON.stringify(scope)} is not a scope; there are default, ${Object.keys(scopes).join(', ')}`,
+    );
+    return [];
+  });
+  if (json !== undefined && json !== 'true' && json !== 'false')
+    errors.push(`--log_as_json=${json}: expected true or false`);
+  return {
+    settings: {
+      ...(directives.length > 0 && { RUST_LOG: directives.join(',') }),
+      ...(json === 'true' && { LOG_FORMAT: 'json' }),
+    },
+    errors,
+  };
 }

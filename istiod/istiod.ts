@@ -1,11 +1,11 @@
 /** istiod put together. Everything it touches is handed in or named by its configuration. */
-import type { AddressInfo } from 'node:net';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { certificateService, deltaAdsService, maxMessageBytes } from '../common/api/index.ts';
+import type { Server as WebServer } from 'node:http';
+import { ServerCredentials } from '@grpc/grpc-js';
+import { certificateService } from '../common/api/index.ts';
 import type { ListenAddress } from '../common/config/listen-address.ts';
 import type { Clock } from '../common/core/clock.ts';
-import { describeError, MeshError } from '../common/core/errors.ts';
 import { createLogger, type LogSink } from '../common/core/log.ts';
+import { gitRevision, version } from '../common/core/version.ts';
 import { serviceKind } from '../common/kube/kinds/core.ts';
 import { authorizationPolicyKind } from '../common/kube/kinds/security.ts';
 import { formatProblem, type Problem } from '../common/kube/manifests/problem.ts';
@@ -22,7 +22,9 @@ import { waypointBound, writeCondition, ztunnelAccepted } from './model/conditio
 import { watchMesh } from './model/mesh-watch.ts';
 import { warnOfIgnored } from './model/not-honoured.ts';
 import { createMonitoring } from './monitoring.ts';
-import { XdsServer } from './xds/xds-server.ts';
+import { type GrpcPort, openGrpcPort } from './ports/grpc-port.ts';
+import { listenAt } from './ports/listen.ts';
+import { XdsServer, xdsService } from './xds/xds-server.ts';
 
 export interface IstiodDependencies {
   readonly clock: Clock;
@@ -38,15 +40,13 @@ export interface Istiod {
     readonly grpc: number | undefined;
     readonly secureGrpc: number | undefined;
     readonly monitoring: number | undefined;
+    readonly http: number | undefined;
   };
   /** PEM. */
   readonly rootCertificate: string;
   /** Ends streams and stops listening. */
   stop(): Promise<void>;
 }
-
-/** Largest request: retained versions of some 100,000 resources. */
-const largestRequest = 16 * 1024 * 1024;
 
 /** Resolves when all ports serve a mesh that is computed. MeshError CONFIG. */
 export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies): Promise<Istiod> {
@@ -85,28 +85,41 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     clock,
     log: createLogger(sink, 'istiod::xds'),
     metrics: metrics.xds,
+    controlPlane: describeInstance(config.podName),
+    ackTimeout: config.xdsAckTimeout,
+    onProgress: () => undefined,
+    signal,
   });
   await mesh.synced;
 
-  const servers: Server[] = [];
-  const ports = { grpc: undefined, secureGrpc: undefined, monitoring: undefined } as {
+  const grpcPorts: GrpcPort[] = [];
+  const ports = { grpc: undefined, secureGrpc: undefined, monitoring: undefined, http: undefined } as {
     -readonly [K in keyof Istiod['ports']]: Istiod['ports'][K];
   };
-  const monitoring = createMonitoring({
+  const pages = {
     registry: metrics.registry,
     isReady: () => !signal.aborted,
     debug: {
       problems: () => deps.problems().map((p) => ({ ...p, text: formatProblem(p) })),
-      syncz: () => xds.clients(),
+      syncz: () => [...xds.clients].map((c) => c.status()),
       configz: () => describeMesh(mesh.index),
     },
-  });
+  };
+  const webServers: WebServer[] = [];
+  const serveWeb = (at: ListenAddress, flag: string) => {
+    const server = createMonitoring(pages);
+    webServers.push(server);
+    return listenAt(server, at, flag);
+  };
   const shutDown = async () => {
     stop.abort();
-    for (const server of servers) server.forceShutdown();
-    monitoring.closeAllConnections();
-    await new Promise<void>((resolve) => monitoring.close(() => resolve()));
+    for (const port of grpcPorts) port.close();
+    for (const server of webServers) {
+      server.closeAllConnections();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    }
   };
+  const portOptions = { clock, log, maxAge: config.maxConnectionAge };
   try {
     if (config.secureGrpc !== undefined) {
       const reviewer = reviewerFor(config, deps);
@@ -120,32 +133,44 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
         log: createLogger(sink, 'istiod::ca'),
         signal,
       });
-      const server = newServer();
-      server.addService(deltaAdsService, { DeltaAggregatedResources: xds.handler(authenticate) });
-      server.addService(certificateService, {
-        CreateCertificate: createCertificateHandler({
-          root,
-          authenticate,
-          trustDomain: config.trustDomain,
-          trustedAccounts: config.trustedNodeAccounts,
-          pods: mesh.pods.objects,
-          defaultTtl: config.defaultCertTtl,
-          maxTtl: config.maxCertTtl,
-          clock,
-          log: createLogger(sink, 'istiod::ca'),
-          metrics: metrics.ca,
-        }),
+      const CreateCertificate = createCertificateHandler({
+        root,
+        authenticate,
+        trustDomain: config.trustDomain,
+        trustedAccounts: config.trustedNodeAccounts,
+        pods: mesh.pods.objects,
+        defaultTtl: config.defaultCertTtl,
+        maxTtl: config.maxCertTtl,
+        clock,
+        log: createLogger(sink, 'istiod::ca'),
+        metrics: metrics.ca,
       });
-      servers.push(server);
-      ports.secureGrpc = await bind(server, config.secureGrpc, credentials, '--secureGRPCAddr');
+      const port = await openGrpcPort({
+        ...portOptions,
+        at: config.secureGrpc,
+        credentials,
+        flag: '--secureGRPCAddr',
+        services(server, peers) {
+          server.addService(xdsService, xds.handlers({ ...peers, authenticate }));
+          server.addService(certificateService, { CreateCertificate });
+        },
+      });
+      grpcPorts.push(port);
+      ports.secureGrpc = port.port;
     }
     if (config.grpc !== undefined) {
-      const server = newServer();
-      server.addService(deltaAdsService, { DeltaAggregatedResources: xds.handler(undefined) });
-      servers.push(server);
-      ports.grpc = await bind(server, config.grpc, ServerCredentials.createInsecure(), '--grpcAddr');
+      const port = await openGrpcPort({
+        ...portOptions,
+        at: config.grpc,
+        credentials: ServerCredentials.createInsecure(),
+        flag: '--grpcAddr',
+        services: (server, peers) => server.addService(xdsService, xds.handlers({ ...peers, authenticate: undefined })),
+      });
+      grpcPorts.push(port);
+      ports.grpc = port.port;
     }
-    if (config.monitoring !== undefined) ports.monitoring = await listen(monitoring, config.monitoring);
+    if (config.monitoring) ports.monitoring = await serveWeb(config.monitoring, '--monitoringAddr');
+    if (config.http) ports.http = await serveWeb(config.http, '--httpAddr');
   } catch (e) {
     await shutDown();
     throw e;
@@ -162,34 +187,9 @@ function reviewerFor({ tokens, objects }: IstiodConfig, { clock, source }: Istio
   return objects.kind === 'folder' ? noTokens : createApiReviewer(source);
 }
 
-function newServer(): Server {
-  return new Server({
-    'grpc.max_send_message_length': maxMessageBytes,
-    'grpc.max_receive_message_length': largestRequest,
-    // Tells a client that is gone without a word from one that is idle.
-    'grpc.keepalive_time_ms': 30_000,
-    'grpc.keepalive_timeout_ms': 10_000,
-  });
-}
-
-function bind(server: Server, at: ListenAddress, credentials: ServerCredentials, flag: string): Promise<number> {
-  const host = at.ip === undefined ? '[::]' : at.ip.includes(':') ? `[${at.ip}]` : at.ip;
-  return new Promise((resolve, reject) => {
-    server.bindAsync(`${host}:${at.port}`, credentials, (error, port) => {
-      if (error === null) resolve(port);
-      else reject(new MeshError('CONFIG', `cannot listen on ${host}:${at.port} (${flag}): ${error.message}`));
-    });
-  });
-}
-
-function listen(server: ReturnType<typeof createMonitoring>, at: ListenAddress): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (e) =>
-      reject(new MeshError('CONFIG', `cannot listen on port ${at.port} (--monitoringAddr): ${describeError(e)}`)),
-    );
-    const address = at.ip === undefined ? {} : { host: at.ip };
-    server.listen({ port: at.port, ...address }, () => resolve((server.address() as AddressInfo).port));
-  });
+/** What each response tells of its sender, as istioctl reads it. */
+function describeInstance(id: string): string {
+  return JSON.stringify({ Component: 'istiod', ID: id, Info: { version, revision: gitRevision } });
 }
 
 /** Every resource with its version and the objects that it was made of. */

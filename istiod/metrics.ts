@@ -1,12 +1,19 @@
 /** istiod's metrics, under Istio's names. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { gaugeOf } from '../common/telemetry/program.ts';
-import type { TypeUrl } from './model/resource.ts';
 
 export interface XdsMetrics {
   readonly clients: Gauge;
   readonly pushes: Counter<'type'>;
   readonly rejects: Counter<'type'>;
+  /** Answers to responses that are not the newest. */
+  readonly expiredNonce: Counter;
+  /** Clients that were cut because they did not answer. */
+  readonly writeTimeout: Counter;
+  /** Bytes of responses. */
+  readonly configSize: Histogram<'type'>;
+  /** Seconds from a write to its end in the kernel. */
+  readonly sendTime: Histogram;
   /** Seconds from a change of the mesh to its push. */
   readonly convergence: Histogram;
 }
@@ -23,11 +30,6 @@ export interface Metrics {
   readonly registry: Registry;
   readonly xds: XdsMetrics;
   readonly ca: CaMetrics;
-}
-
-/** Istio's short names of the types. */
-export function typeLabel(type: TypeUrl): string {
-  return type.endsWith('Address') ? 'wds' : 'wads';
 }
 
 /** `expiry` is the root's, in seconds since the epoch; `problems` counts at the time of each scrape. */
@@ -57,6 +59,21 @@ export function createMetrics(expiry: number, problems: () => number): Metrics {
         name: 'pilot_total_xds_rejects',
         help: 'Responses that clients have NACKed.',
         labelNames: ['type'],
+        registers,
+      }),
+      expiredNonce: counter('pilot_xds_expired_nonce', 'Answers to responses that are not the newest.'),
+      writeTimeout: counter('pilot_xds_write_timeout', 'Clients that were closed because they did not answer.'),
+      configSize: new Histogram({
+        name: 'pilot_xds_config_size_bytes',
+        help: 'Bytes of the responses sent by xDS.',
+        labelNames: ['type'],
+        buckets: [1, 10_000, 1_000_000, 4_000_000, 10_000_000, 40_000_000],
+        registers,
+      }),
+      sendTime: new Histogram({
+        name: 'pilot_xds_send_time',
+        help: 'Seconds that responses took to leave.',
+        buckets: [0.01, 0.1, 1, 3, 5, 10, 20, 30],
         registers,
       }),
       convergence: new Histogram({

@@ -1,12 +1,9 @@
 /** The words of `bin/ztunnel version`, and of config_dump (keys as in Istio's). */
-import { readFileSync } from 'node:fs';
-
-const file = new URL('../package.json', import.meta.url);
-const { version } = JSON.parse(readFileSync(file, 'utf8')) as { readonly version: string };
+import { gitRevision, version } from '../common/core/version.ts';
 
 export const buildInfo = {
   version,
-  gitRevision: 'unknown',
+  gitRevision,
   /** What runs it, in the place of the compiler. */
   nodeVersion: process.version,
   cryptoProvider: `openssl ${process.versions.openssl}`,

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import protobuf from 'protobufjs';
 
 const root = new protobuf.Root().loadSync(
-  ['discovery', 'workload', 'security', 'certificate', 'zds'].map((name) =>
+  ['discovery', 'client-status', 'workload', 'security', 'certificate', 'zds'].map((name) =>
     fileURLToPath(new URL(`./protos/${name}.proto`, import.meta.url)),
   ),
 );
@@ -229,6 +229,38 @@ export interface PbResource {
   readonly aliases: readonly string[];
 }
 
+export interface PbDiscoveryRequest {
+  readonly versionInfo: string;
+  readonly node: PbNode | null;
+  readonly resourceNames: readonly string[];
+  readonly typeUrl: string;
+  readonly responseNonce: string;
+  readonly errorDetail: PbStatus | null;
+}
+
+export interface PbDiscoveryResponse {
+  readonly versionInfo: string;
+  readonly resources: readonly PbAny[];
+  readonly typeUrl: string;
+  readonly nonce: string;
+  readonly controlPlane: { readonly identifier: string } | null;
+}
+
+export interface PbTimestamp {
+  readonly seconds: number;
+  readonly nanos: number;
+}
+
+export interface PbClientConfig {
+  readonly node: PbNode | null;
+  readonly genericXdsConfigs: readonly {
+    readonly typeUrl: string;
+    readonly lastUpdated: PbTimestamp | null;
+    readonly configStatus: number;
+    readonly errorState: { readonly lastUpdateAttempt: PbTimestamp | null; readonly details: string } | null;
+  }[];
+}
+
 export interface PbCertificateRequest {
   readonly csr: string;
   /** Seconds; a Long object where protobufjs decoded it: read it with Number(). */
@@ -268,6 +300,9 @@ export const addressMessage = message<PbAddress>('istio.workload.Address');
 export const authorizationMessage = message<PbAuthorization>('istio.security.Authorization');
 export const deltaRequestMessage = message<PbDeltaRequest>('envoy.service.discovery.v3.DeltaDiscoveryRequest');
 export const deltaResponseMessage = message<PbDeltaResponse>('envoy.service.discovery.v3.DeltaDiscoveryResponse');
+export const discoveryRequestMessage = message<PbDiscoveryRequest>('envoy.service.discovery.v3.DiscoveryRequest');
+export const discoveryResponseMessage = message<PbDiscoveryResponse>('envoy.service.discovery.v3.DiscoveryResponse');
+export const clientConfigMessage = message<PbClientConfig>('envoy.service.status.v3.ClientConfig');
 export const certificateRequestMessage = message<PbCertificateRequest>('istio.v1.auth.IstioCertificateRequest');
 export const certificateResponseMessage = message<PbCertificateResponse>('istio.v1.auth.IstioCertificateResponse');
 export const zdsHelloMessage = message<PbZdsHello>('istio.workload.zds.ZdsHello');
@@ -301,6 +336,9 @@ export const enums = {
   status: enumeration<'HEALTHY' | 'UNHEALTHY'>('istio.workload.WorkloadStatus'),
   workloadType: enumeration<'DEPLOYMENT' | 'CRONJOB' | 'POD' | 'JOB'>('istio.workload.WorkloadType'),
   tunnelProtocol: enumeration<'NONE' | 'HBONE' | 'LEGACY_ISTIO_MTLS'>('istio.workload.TunnelProtocol'),
+  configStatus: enumeration<'UNKNOWN' | 'SYNCED' | 'NOT_SENT' | 'STALE' | 'ERROR'>(
+    'envoy.service.status.v3.ConfigStatus',
+  ),
   scope: enumeration<'GLOBAL' | 'NAMESPACE' | 'WORKLOAD_SELECTOR'>('istio.security.Scope'),
   action: enumeration<'ALLOW' | 'DENY'>('istio.security.Action'),
 } as const;

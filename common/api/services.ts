@@ -5,11 +5,15 @@ import {
   certificateResponseMessage,
   deltaRequestMessage,
   deltaResponseMessage,
+  discoveryRequestMessage,
+  discoveryResponseMessage,
   type Encodable,
   type PbCertificateRequest,
   type PbCertificateResponse,
   type PbDeltaRequest,
   type PbDeltaResponse,
+  type PbDiscoveryRequest,
+  type PbDiscoveryResponse,
   type PbMessage,
 } from './messages.ts';
 
@@ -48,6 +52,16 @@ export const deltaAdsService = {
     true,
     deltaRequestMessage,
     deltaResponseMessage,
+  ),
+} satisfies ServiceDefinition;
+
+/** Bidirectional stream of state-of-the-world xDS. */
+export const stateAdsService = {
+  StreamAggregatedResources: method<PbDiscoveryRequest, PbDiscoveryResponse>(
+    '/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources',
+    true,
+    discoveryRequestMessage,
+    discoveryResponseMessage,
   ),
 } satisfies ServiceDefinition;
 

@@ -1,51 +1,69 @@
 /**
- * What one client wants of one type, what it has, and what is on its way: the rules of delta xDS without any I/O
- * (ambient-wire 3.7, 3.8). At most one response is unanswered; changes meanwhile are merged into the next.
+ * One type of one client: what it asked for, what is on its way, what it refused (ambient-wire 3.7, 3.8). At most one response is
+ * unanswered; changes meanwhile are merged into the next.
  */
-import type { Encodable, PbDeltaRequest, PbDeltaResponse } from '../../common/api/index.ts';
-import type { Catalog } from '../model/catalog.ts';
-import type { Resource, TypeUrl } from '../model/resource.ts';
+import type { Feed, Message, Part } from './feed.ts';
+import { Everything, type Interest, Named, State } from './interest.ts';
 
-type Response = Encodable<PbDeltaResponse>;
+/** A request of either form of xDS. */
+export interface Ask {
+  readonly typeUrl: string;
+  readonly names: Names;
+  readonly nonce: string;
+  /** Of a NACK. */
+  readonly error: string | undefined;
+}
+
+export type Names =
+  | {
+      readonly kind: 'delta';
+      readonly subscribe: readonly string[];
+      readonly unsubscribe: readonly string[];
+      /** What the client has from an earlier connection. */
+      readonly versions: ReadonlyMap<string, string>;
+    }
+  | { readonly kind: 'state'; readonly names: readonly string[] };
 
 export type Answer =
   | { readonly kind: 'none' }
   | { readonly kind: 'ack' }
-  | { readonly kind: 'nack'; readonly reason: string };
+  | { readonly kind: 'nack'; readonly reason: string }
+  /** The client asks for more than it may. */
+  | { readonly kind: 'excess'; readonly reason: string };
 
-interface Outstanding {
-  readonly nonce: string;
-  /** Name and version. */
-  readonly sent: readonly (readonly [string, string])[];
-  readonly removed: readonly string[];
+/** What people see of it. */
+export interface SubscriptionStatus {
+  readonly sent: string;
+  readonly acked: string;
+  /** Names asked for; empty: everything. */
+  readonly watches: readonly string[];
+  readonly lastError: string;
 }
 
-export class Subscription {
-  readonly type: TypeUrl;
-  readonly #catalog: Catalog;
-  #wildcard = false;
-  readonly #names = new Set<string>();
-  /** What the client holds or was sent, by primary name. */
-  readonly #sent = new Map<string, string>();
-  readonly #acknowledged = new Map<string, string>();
-  /** Primary names, and for on-demand clients also the names asked for. */
-  readonly #pending = new Set<string>();
-  /** The first request of each type is answered even when there is nothing to say. */
-  #owesFirst = true;
-  #outstanding: Outstanding | undefined;
+/** Names that one client may ask for of one type. */
+const mostNames = 100_000;
 
-  constructor(type: TypeUrl, catalog: Catalog) {
-    this.type = type;
-    this.#catalog = catalog;
+export class Subscription {
+  readonly feed: Feed;
+  readonly #node: string;
+  #interest: Interest | undefined;
+  #outstanding: Message | undefined;
+  #toldBefore = -1;
+  #status: SubscriptionStatus = { sent: '', acked: '', watches: [], lastError: '' };
+  /** Name -> reason of what the client refused and was not sent anew. */
+  readonly #rejected = new Map<string, string>();
+
+  constructor(feed: Feed, node: string) {
+    this.feed = feed;
+    this.#node = node;
   }
 
   get hasPending(): boolean {
-    return this.#owesFirst || this.#pending.size > 0;
+    return this.#interest?.hasPending ?? false;
   }
 
-  /** Beside removals. */
   get hasPendingUpdates(): boolean {
-    return this.#owesFirst || [...this.#pending].some((name) => this.#catalog.find(this.type, name) !== undefined);
+    return this.#interest?.hasPendingUpdates ?? false;
   }
 
   /** An unanswered response holds further ones back. */
@@ -53,138 +71,105 @@ export class Subscription {
     return this.#outstanding !== undefined;
   }
 
-  /** Name -> version of what the client has confirmed. */
-  get acknowledged(): ReadonlyMap<string, string> {
-    return this.#acknowledged;
+  get status(): SubscriptionStatus {
+    return this.#status;
   }
 
-  request(r: PbDeltaRequest, isFirst: boolean, node: string): Answer {
-    const { resourceNamesSubscribe: subscribe, resourceNamesUnsubscribe: unsubscribe } = r;
-    if (isFirst) {
-      for (const [name, version] of Object.entries(r.initialResourceVersions)) {
-        // On demand, a name without a version is one that the client waits for.
-        if (version === '' && unsubscribe.includes('*')) continue;
-        this.#sent.set(name, version);
-        this.#acknowledged.set(name, version);
-      }
-      const asksAll = subscribe.length === 0 || subscribe.includes('*');
-      this.#wildcard = asksAll && !unsubscribe.includes('*');
-      if (this.#wildcard) this.#addAll();
-      else this.#resume(node, Object.keys(r.initialResourceVersions));
-    } else if (subscribe.includes('*') && !unsubscribe.includes('*') && !this.#wildcard) {
-      this.#wildcard = true;
-      this.#addAll();
+  /** Generation up to which nothing has to be remembered for this client. */
+  get told(): number {
+    return this.isWaiting ? this.#toldBefore : (this.#interest?.told ?? 0);
+  }
+
+  /** Whether the client has confirmed the newest of that name; undefined where it did not ask for it. */
+  confirms(name: string): { readonly done: boolean; readonly rejected?: string } | undefined {
+    const interest = this.#interest;
+    if (!interest?.wants(name)) return undefined;
+    const reason = this.#rejected.get(name);
+    if (reason !== undefined && !interest.owes(name)) return { done: false, rejected: reason };
+    return { done: !interest.owes(name) && !this.#outstanding?.names.has(name) };
+  }
+
+  changed(names: ReadonlySet<string>): void {
+    this.#interest?.changed(names);
+  }
+
+  request(ask: Ask): Answer {
+    const { names } = ask;
+    if (names.kind === 'state') this.#askState(names.names);
+    else this.#askDelta(names);
+    const interest = this.#interest;
+    if (interest instanceof Named && interest.size > mostNames) {
+      return { kind: 'excess', reason: `more than ${mostNames} names are asked for` };
     }
-    for (const name of subscribe) {
-      if (name === '*') continue;
-      this.#names.add(name);
-      this.#ask(name);
+    return this.#answer(ask);
+  }
+
+  /** The next response; undefined when there is nothing to say. */
+  next(part: Part): Message | undefined {
+    const interest = this.#interest;
+    if (interest === undefined || this.isWaiting) return undefined;
+    const before = interest.hasPending && this.#status.sent === '' ? -1 : interest.told;
+    const message = interest.next(part);
+    if (message === undefined) return undefined;
+    this.#toldBefore = before;
+    this.#outstanding = message;
+    this.#status = { ...this.#status, sent: message.nonce };
+    return message;
+  }
+
+  #askState(names: readonly string[]): void {
+    const wanted = names.length === 0 || names.includes('*') ? undefined : new Set(names);
+    if (this.#interest instanceof State && this.#interest.isOf(wanted)) return;
+    this.#interest = new State(this.feed, wanted);
+    this.#status = { ...this.#status, watches: names };
+  }
+
+  #askDelta({ subscribe, unsubscribe, versions }: Extract<Names, { kind: 'delta' }>): void {
+    const before = this.#interest;
+    const notAll = unsubscribe.includes('*');
+    if (before === undefined && !notAll && (subscribe.length === 0 || subscribe.includes('*'))) {
+      this.#interest = new Everything(this.feed, versions);
+    } else if (before === undefined) {
+      const named = new Named(this.feed, this.#node, true);
+      named.resume(versions);
+      this.#interest = named;
+    } else if (before instanceof Named && subscribe.includes('*') && !notAll) {
+      this.#interest = new Everything(this.feed, before.held);
+    } else if (before instanceof Everything && notAll) {
+      this.#interest = new Named(this.feed, this.#node, false);
     }
-    for (const name of unsubscribe) if (name !== '*') this.#names.delete(name);
-    if (!isFirst && unsubscribe.includes('*')) this.#wildcard = false;
-    return this.#answer(r);
-  }
-
-  /** Names of resources that changed; those that this client has no interest in are passed over. */
-  changed(names: ReadonlySet<string>, node: string): void {
-    for (const name of names) {
-      if (!this.#wildcard && !this.#isWanted(name, node)) continue;
-      this.#pending.add(name);
-      // A service that comes to be what the client asked for brings its workloads, which need not have changed.
-      if (!this.#wildcard && !this.#sent.has(name)) this.#addWorkloadsOf(name);
-    }
-  }
-
-  /** The next response; undefined when there is nothing to say. `part` keeps removals back, for the order between types. */
-  next(nonce: string, part: 'all' | 'without-removals'): Response | undefined {
-    const resources: Resource[] = [];
-    const removed: string[] = [];
-    for (const name of [...this.#pending]) {
-      const resource = this.#catalog.find(this.type, name);
-      if (resource === undefined) {
-        if (part === 'without-removals') continue;
-        // On demand, "there is none" is an answer; otherwise only what the client has can be removed.
-        if (this.#sent.delete(name) || this.#names.has(name)) removed.push(name);
-      } else if (this.#sent.get(resource.name) !== resource.version) {
-        this.#sent.set(resource.name, resource.version);
-        resources.push(resource);
-      }
-      this.#pending.delete(name);
-    }
-    if (resources.length + removed.length === 0 && !this.#owesFirst) return undefined;
-    this.#owesFirst = false;
-    const response: Response = {
-      typeUrl: this.type,
-      nonce,
-      resources: resources.map((r) => ({
-        name: r.name,
-        version: r.version,
-        aliases: r.aliases,
-        resource: { type_url: this.type, value: r.bytes },
-      })),
-      removedResources: removed,
-    };
-    this.#outstanding = { nonce, sent: resources.map((r) => [r.name, r.version]), removed };
-    return response;
-  }
-
-  #addAll(): void {
-    for (const name of this.#catalog.resources(this.type).keys()) this.#pending.add(name);
-    for (const name of this.#sent.keys()) this.#pending.add(name);
-  }
-
-  /** A client that asks on demand gets the workloads of its own node unasked, and goes on with what it had asked for. */
-  #resume(node: string, had: readonly string[]): void {
-    for (const r of this.#catalog.onNode(node)) this.#pending.add(r.name);
-    for (const name of had) {
-      this.#names.add(name);
-      if (!this.#sent.has(name)) this.#ask(name);
-      else {
-        this.#pending.add(name);
-        this.#addWorkloadsOf(name);
-      }
-    }
-  }
-
-  /** A service brings all its workloads along. */
-  #ask(name: string): void {
-    const found = this.#catalog.find(this.type, name);
-    // The client asks because it has forgotten what it had.
-    if (found !== undefined && !this.#wildcard) this.#sent.delete(found.name);
-    this.#pending.add(found?.name ?? name);
-    if (found !== undefined && !this.#wildcard) this.#addWorkloadsOf(found.name);
-  }
-
-  #addWorkloadsOf(service: string): void {
-    for (const r of this.#catalog.workloadsOf(service)) this.#pending.add(r.name);
-  }
-
-  #isWanted(name: string, node: string): boolean {
-    if (this.#sent.has(name) || this.#isNamed(name)) return true;
-    const r = this.#catalog.resources(this.type).get(name);
-    return r !== undefined && ((node !== '' && r.node === node) || r.services.some((s) => this.#isNamed(s)));
-  }
-
-  /** Asked for by its own name or by an address. */
-  #isNamed(name: string): boolean {
-    if (this.#names.has(name)) return true;
-    return (
-      this.#catalog
-        .resources(this.type)
-        .get(name)
-        ?.aliases.some((a) => this.#names.has(a)) ?? false
-    );
+    if (!(this.#interest instanceof Named)) return;
+    for (const name of subscribe) if (name !== '*') this.#interest.ask(name);
+    for (const name of unsubscribe) if (name !== '*') this.#interest.forget(name);
   }
 
   /** Only the answer to the newest response counts: an older nonce is stale. */
-  #answer(r: PbDeltaRequest): Answer {
+  #answer({ nonce, error }: Ask): Answer {
     const outstanding = this.#outstanding;
-    if (outstanding === undefined || r.responseNonce !== outstanding.nonce) return { kind: 'none' };
+    if (outstanding === undefined || nonce !== outstanding.nonce) return { kind: 'none' };
     this.#outstanding = undefined;
-    // The client has applied what it could; which resources it refused only its message says.
-    if (r.errorDetail !== null) return { kind: 'nack', reason: r.errorDetail.message };
-    for (const [name, version] of outstanding.sent) this.#acknowledged.set(name, version);
-    for (const name of outstanding.removed) this.#acknowledged.delete(name);
-    return { kind: 'ack' };
+    for (const name of this.#rejected.keys()) if (outstanding.names.has(name)) this.#rejected.delete(name);
+    if (error === undefined) {
+      this.#status = { ...this.#status, acked: nonce, lastError: '' };
+      return { kind: 'ack' };
+    }
+    this.#status = { ...this.#status, lastError: error };
+    for (const [name, reason] of refusals(error, outstanding.names)) this.#rejected.set(name, reason);
+    return { kind: 'nack', reason: error };
   }
+}
+
+/**
+ * The client has applied what it could; which resources it refused only its message says: `name: reason`, several with `; ` or line
+ * breaks between. Where it names none, all count as refused.
+ */
+export function refusals(error: string, names: ReadonlySet<string>): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  for (const part of error.slice(0, 65_536).split(/; |\n/)) {
+    const at = part.indexOf(': ');
+    const name = part.slice(0, at).trim();
+    if (at > 0 && names.has(name)) found.set(name, part.slice(at + 2, at + 1_002));
+  }
+  if (found.size > 0) return found;
+  return new Map([...names].map((name) => [name, error.slice(0, 1_000)]));
 }

@@ -1,90 +1,184 @@
-/** The delta ADS server: one `Client` a stream, one pending merged push each. */
-import { type ServerDuplexStream, type ServerErrorResponse, status } from '@grpc/grpc-js';
+/** The xDS server: delta and state of the world, one `Client` a stream. */
+import { type ServerDuplexStream, type ServerErrorResponse, type ServiceDefinition, status } from '@grpc/grpc-js';
 import {
   addressTypeUrl,
   authorizationTypeUrl,
-  type Encodable,
+  deltaAdsService,
   type PbDeltaRequest,
-  type PbDeltaResponse,
+  type PbDiscoveryRequest,
   type PbNode,
-  stringField,
+  stateAdsService,
+  workloadTypeUrl,
 } from '../../common/api/index.ts';
-import { millis } from '../../common/core/brand.ts';
+import { type Millis, millis } from '../../common/core/brand.ts';
 import type { Clock } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
 import type { Authenticator } from '../authenticator.ts';
 import { type Caller, opaqueRefusal, Unauthenticated } from '../caller.ts';
-import { typeLabel, type XdsMetrics } from '../metrics.ts';
+import type { XdsMetrics } from '../metrics.ts';
 import type { MeshChange } from '../model/ambient-index.ts';
 import type { Catalog } from '../model/catalog.ts';
-import type { TypeUrl } from '../model/resource.ts';
-import { Subscription } from './subscription.ts';
+import type { PeerControl } from '../ports/grpc-port.ts';
+import { Client } from './client.ts';
+import { Feed, type FeedType } from './feed.ts';
+import { Journal } from './journal.ts';
+import { Rounds } from './rounds.ts';
+import type { Ask } from './subscription.ts';
 
 export interface XdsServerOptions {
   readonly catalog: Catalog;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: XdsMetrics;
+  /** Who answers, as JSON. */
+  readonly controlPlane: string;
+  /** How long a client may take to answer a response, or to send its first request. */
+  readonly ackTimeout: Millis;
+  /** Somebody came, went or answered. */
+  readonly onProgress: () => void;
+  readonly signal: AbortSignal;
 }
 
-export interface ClientStatus {
-  readonly node: string;
-  readonly peer: string;
-  readonly acknowledged: Readonly<Record<string, number>>;
+/** The port that calls come by. */
+export interface Entrance extends Pick<PeerControl, 'admitted' | 'cut'> {
+  /** undefined: everybody is served. */
+  readonly authenticate: Authenticator | undefined;
 }
 
-type Stream = ServerDuplexStream<PbDeltaRequest, Encodable<PbDeltaResponse>>;
+type Stream<Request> = ServerDuplexStream<Request, Buffer>;
 
-/** Ms between two pushes to one client; changes meanwhile are merged. The first after a pause goes at once. */
-const debounce = 10;
+const ready = (bytes: Buffer) => bytes;
+/** Both forms of xDS; responses are bytes already. */
+export const xdsService = {
+  DeltaAggregatedResources: { ...deltaAdsService.DeltaAggregatedResources, responseSerialize: ready },
+  StreamAggregatedResources: { ...stateAdsService.StreamAggregatedResources, responseSerialize: ready },
+} satisfies ServiceDefinition;
+
+/** Ms that a call that was failed has to go before its connection is closed. */
+const lastWords = millis(1_000);
 
 export class XdsServer {
   readonly #options: XdsServerOptions;
   readonly #clients = new Set<Client>();
-  #nonce = 0;
+  readonly #addresses = new Journal();
+  readonly #authorizations = new Journal();
+  readonly #feeds: ReadonlyMap<FeedType, Feed>;
+  readonly #rounds: Rounds<Client>;
+  #generation = 0;
+  #nonces = 0;
+  #connections = 0;
 
   constructor(options: XdsServerOptions) {
     this.#options = options;
+    const { catalog, controlPlane, clock, signal } = options;
+    const feed = (type: FeedType, journal: Journal) =>
+      [type, new Feed({ type, catalog, journal, controlPlane, nonce: () => String(++this.#nonces) })] as const;
+    this.#feeds = new Map([
+      feed(authorizationTypeUrl, this.#authorizations),
+      feed(addressTypeUrl, this.#addresses),
+      feed(workloadTypeUrl, this.#addresses),
+    ]);
+    this.#rounds = new Rounds(clock, () => {
+      for (const f of this.#feeds.values()) f.release();
+    });
+    signal.addEventListener('abort', () => this.#rounds.close(), { once: true });
+    this.#watchDeadlines();
   }
 
-  /** Without an authenticator every caller is served: the plain-text port. */
-  handler(authenticate: Authenticator | undefined): (stream: Stream) => void {
-    return (stream) => {
-      stream.on('error', (e) =>
-        this.#options.log.debug('xDS stream failed', { peer: stream.getPeer(), error: e.message }),
-      );
-      if (authenticate === undefined) {
-        this.#serve(stream, undefined);
-        return;
-      }
-      authenticate(stream.metadata, stream.getAuthContext()).then(
-        (caller) => this.#serve(stream, caller),
-        (e: unknown) => {
-          const reason = e instanceof Unauthenticated ? e.message : describeError(e);
-          this.#options.log.warn('xDS client refused', { peer: stream.getPeer(), reason });
-          fail(stream, opaqueRefusal.code, opaqueRefusal.details);
-        },
-      );
+  /** For one port. */
+  handlers(entrance: Entrance) {
+    return {
+      DeltaAggregatedResources: (stream: Stream<PbDeltaRequest>) => this.#accept(stream, entrance, askOfDelta),
+      StreamAggregatedResources: (stream: Stream<PbDiscoveryRequest>) => this.#accept(stream, entrance, askOfState),
     };
   }
 
   changed(change: MeshChange): void {
+    this.#generation++;
+    this.#addresses.note(this.#generation, change.addresses);
+    this.#authorizations.note(this.#generation, change.authorizations);
     for (const client of this.#clients) client.changed(change);
+    this.#forget(this.#addresses, [addressTypeUrl, workloadTypeUrl]);
+    this.#forget(this.#authorizations, [authorizationTypeUrl]);
   }
 
-  clients(): readonly ClientStatus[] {
-    return [...this.#clients].map((c) => c.status());
+  get clients(): ReadonlySet<Client> {
+    return this.#clients;
   }
 
-  #serve(stream: Stream, caller: Caller | undefined): void {
-    const client = new Client(stream, caller, this.#options, () => String(++this.#nonce));
+  #forget(journal: Journal, types: readonly FeedType[]): void {
+    journal.forget(() => {
+      let told = journal.last;
+      for (const client of this.#clients) for (const type of types) told = Math.min(told, client.told(type));
+      return told;
+    });
+  }
+
+  #accept<R extends { readonly node: PbNode | null }>(stream: Stream<R>, entrance: Entrance, ask: (r: R) => Ask): void {
+    const { log } = this.#options;
+    const peer = stream.getPeer();
+    stream.on('error', (e) => log.debug('xDS stream failed', { peer, error: e.message }));
+    const { authenticate } = entrance;
+    if (authenticate === undefined) {
+      this.#serve(stream, entrance, ask, undefined);
+      return;
+    }
+    authenticate(stream.metadata, stream.getAuthContext()).then(
+      (caller) => {
+        entrance.admitted(peer);
+        this.#serve(stream, entrance, ask, caller);
+      },
+      (e: unknown) => {
+        const reason = e instanceof Unauthenticated ? e.message : describeError(e);
+        log.warn('xDS client refused', { peer, reason });
+        fail(stream, opaqueRefusal.code, opaqueRefusal.details);
+      },
+    );
+  }
+
+  #serve<R extends { readonly node: PbNode | null }>(
+    stream: Stream<R>,
+    entrance: Entrance,
+    ask: (r: R) => Ask,
+    caller: Caller | undefined,
+  ): void {
+    if (stream.cancelled) return;
+    const { clock, log, metrics, onProgress } = this.#options;
+    const peer = stream.getPeer();
+    let open = true;
+    const wire = {
+      peer,
+      write: (bytes: Buffer, done: () => void) => void stream.write(bytes, done),
+      fail: (code: status, reason: string) => {
+        fail(stream, code, reason);
+        // A peer that does not read never gets the status, and would hold what waits before it.
+        clock.after(lastWords, () => {
+          if (open) entrance.cut(peer);
+        });
+      },
+    };
+    const client = new Client(wire, caller, `${peer}-${++this.#connections}`, {
+      feeds: this.#feeds,
+      clock,
+      log,
+      metrics,
+      writing: (bytes) => this.#rounds.writing(bytes),
+      due: (c, delay) => {
+        if (delay === 0) this.#rounds.add(c);
+        else clock.after(millis(delay), () => !c.isClosed && this.#rounds.add(c));
+      },
+    });
     this.#clients.add(client);
-    this.#options.metrics.clients.set(this.#clients.size);
+    metrics.clients.set(this.#clients.size);
     const done = () => {
+      if (!open) return;
+      open = false;
       client.close();
+      this.#rounds.delete(client);
       this.#clients.delete(client);
-      this.#options.metrics.clients.set(this.#clients.size);
+      metrics.clients.set(this.#clients.size);
+      onProgress();
     };
     stream.on('close', done);
     stream.on('cancelled', done);
@@ -92,163 +186,56 @@ export class XdsServer {
       done();
       stream.end();
     });
-    client.start();
-  }
-}
-
-class Client {
-  readonly #stream: Stream;
-  readonly #caller: Caller | undefined;
-  readonly #options: XdsServerOptions;
-  readonly #nonce: () => string;
-  readonly #subscriptions = new Map<TypeUrl, Subscription>();
-  #id = '';
-  /** NODE_NAME of the client. */
-  #node = '';
-  #scheduled: { readonly cancel: () => void; readonly at: number } | undefined;
-  #lastPush = Number.NEGATIVE_INFINITY;
-  /** When the oldest change that is not pushed yet came. */
-  #changedAt: number | undefined;
-  #closed = false;
-
-  constructor(stream: Stream, caller: Caller | undefined, options: XdsServerOptions, nonce: () => string) {
-    this.#stream = stream;
-    this.#caller = caller;
-    this.#options = options;
-    this.#nonce = nonce;
+    stream.on('data', (request: R) => {
+      client.request(ask(request), request.node);
+      // On a plain port a peer is admitted by a request that makes sense.
+      if (client.id !== '' && entrance.authenticate === undefined) entrance.admitted(peer);
+      onProgress();
+    });
   }
 
-  start(): void {
-    this.#stream.on('data', (request: PbDeltaRequest) => this.#onRequest(request));
-  }
-
-  close(): void {
-    this.#closed = true;
-    this.#scheduled?.cancel();
-  }
-
-  status(): ClientStatus {
-    const counts = [...this.#subscriptions.values()].map((s) => [typeLabel(s.type), s.acknowledged.size] as const);
-    return { node: this.#id, peer: this.#stream.getPeer(), acknowledged: Object.fromEntries(counts) };
-  }
-
-  changed(change: MeshChange): void {
-    this.#subscriptions.get(addressTypeUrl)?.changed(change.addresses, this.#node);
-    this.#subscriptions.get(authorizationTypeUrl)?.changed(change.authorizations, this.#node);
-    this.#changedAt ??= this.#options.clock.now();
-    this.#schedule(Math.max(0, this.#lastPush + debounce - this.#options.clock.now()));
-  }
-
-  #onRequest(request: PbDeltaRequest): void {
-    if (this.#closed) return;
-    if (this.#id === '') {
-      const refusal = this.#identify(request.node);
-      if (refusal !== undefined) {
-        this.#options.log.warn('xDS client refused', { peer: this.#stream.getPeer(), reason: refusal.reason });
-        this.close();
-        fail(this.#stream, refusal.code, refusal.reason);
-        return;
+  /** Ends clients that do not answer. */
+  #watchDeadlines(): void {
+    const { clock, ackTimeout, log, metrics, signal } = this.#options;
+    if (signal.aborted) return;
+    clock.after(millis(ackTimeout / 4), () => {
+      for (const client of this.#clients) {
+        const since = client.waitingSince;
+        if (client.isClosed || since === undefined || clock.now() - since < ackTimeout) continue;
+        log.warn('xDS client does not answer, closed', { node: client.id, peer: client.peer, timeout_ms: ackTimeout });
+        metrics.writeTimeout.inc();
+        client.fail(status.DEADLINE_EXCEEDED, `no answer within ${ackTimeout} ms`);
       }
-      this.#options.log.info('xDS client connected', { node: this.#id, peer: this.#stream.getPeer() });
-    }
-    const type = request.typeUrl;
-    if (type !== addressTypeUrl && type !== authorizationTypeUrl) {
-      this.close();
-      fail(this.#stream, status.INVALID_ARGUMENT, `type ${JSON.stringify(type)} is not served`);
-      return;
-    }
-    const known = this.#subscriptions.get(type);
-    const { catalog } = this.#options;
-    const subscription = known ?? new Subscription(type, catalog);
-    this.#subscriptions.set(type, subscription);
-    const answer = subscription.request(request, known === undefined, this.#node);
-    if (answer.kind === 'nack') {
-      this.#options.metrics.rejects.inc({ type: typeLabel(type) });
-      this.#options.log.warn('xDS client NACKed', { node: this.#id, type: typeLabel(type), reason: answer.reason });
-    }
-    // An answer may also have been what another type waits for.
-    if (![...this.#subscriptions.values()].some((s) => s.hasPending)) return;
-    // Clients ask for addresses first and policies right after: waiting a moment lets policies go out first.
-    const alone = known === undefined && type === addressTypeUrl && !this.#subscriptions.has(authorizationTypeUrl);
-    this.#schedule(alone ? debounce : 0);
-  }
-
-  /** ambient-wire 3.8. */
-  #identify(node: PbNode | null): { readonly code: status; readonly reason: string } | undefined {
-    const id = node?.id ?? '';
-    const parts = id.split('~');
-    if (parts.length !== 4 || parts[0] !== 'ztunnel') {
-      return { code: status.INVALID_ARGUMENT, reason: `node id ${JSON.stringify(id)} is not that of a ztunnel` };
-    }
-    const metadata = node?.metadata ?? null;
-    const caller = this.#caller;
-    if (caller !== undefined) {
-      const account = stringField(metadata, 'SERVICE_ACCOUNT') ?? '';
-      const sameNamespace = stringField(metadata, 'NAMESPACE') === caller.namespace;
-      if (!sameNamespace || (account !== '' && account !== caller.serviceAccount)) {
-        const who = `${caller.namespace}/${caller.serviceAccount}`;
-        return { code: status.PERMISSION_DENIED, reason: `node ${id} does not belong to ${who}` };
-      }
-    }
-    this.#id = id;
-    this.#node = stringField(metadata, 'NODE_NAME') ?? '';
-    return undefined;
-  }
-
-  /** An earlier push that is planned already takes the rest along; a later one is moved forward. */
-  #schedule(delay: number): void {
-    const at = this.#options.clock.now() + delay;
-    if (this.#closed || (this.#scheduled !== undefined && this.#scheduled.at <= at)) return;
-    this.#scheduled?.cancel();
-    const fire = () => {
-      this.#scheduled = undefined;
-      this.#push();
-    };
-    if (delay > 0) {
-      const timer = this.#options.clock.after(millis(delay), fire);
-      this.#scheduled = { at, cancel: () => timer.cancel() };
-    } else {
-      const handle = setImmediate(fire);
-      this.#scheduled = { at, cancel: () => clearImmediate(handle) };
-    }
-  }
-
-  /**
-   * Policies that are new go before the addresses that may refer to them, policies that are gone after the addresses that
-   * referred to them. Without this order a client would know a reference without its policy for a moment.
-   */
-  #push(): void {
-    if (this.#closed) return;
-    const addresses = this.#subscriptions.get(addressTypeUrl);
-    const policies = this.#subscriptions.get(authorizationTypeUrl);
-    const addressesDue = addresses !== undefined && (addresses.hasPending || addresses.isWaiting);
-    if (policies !== undefined) this.#send(policies, addressesDue ? 'without-removals' : 'all');
-    const policiesHeldBack = policies?.isWaiting && policies.hasPendingUpdates;
-    if (addresses !== undefined && !policiesHeldBack) this.#send(addresses, 'all');
-    if (this.#changedAt !== undefined) {
-      this.#options.metrics.convergence.observe((this.#options.clock.now() - this.#changedAt) / 1000);
-      this.#changedAt = undefined;
-    }
-  }
-
-  #send(subscription: Subscription, part: 'all' | 'without-removals'): void {
-    if (subscription.isWaiting || !subscription.hasPending) return;
-    const response = subscription.next(this.#nonce(), part);
-    if (response === undefined) return;
-    this.#stream.write(response);
-    this.#lastPush = this.#options.clock.now();
-    this.#options.metrics.pushes.inc({ type: typeLabel(subscription.type) });
-    this.#options.log.debug('xDS push', {
-      node: this.#id,
-      type: typeLabel(subscription.type),
-      resources: response.resources?.length ?? 0,
-      removed: response.removedResources?.length ?? 0,
+      this.#watchDeadlines();
     });
   }
 }
 
+function askOfDelta(r: PbDeltaRequest): Ask {
+  return {
+    typeUrl: r.typeUrl,
+    nonce: r.responseNonce,
+    error: r.errorDetail?.message,
+    names: {
+      kind: 'delta',
+      subscribe: r.resourceNamesSubscribe,
+      unsubscribe: r.resourceNamesUnsubscribe,
+      versions: new Map(Object.entries(r.initialResourceVersions)),
+    },
+  };
+}
+
+function askOfState(r: PbDiscoveryRequest): Ask {
+  return {
+    typeUrl: r.typeUrl,
+    nonce: r.responseNonce,
+    error: r.errorDetail?.message,
+    names: { kind: 'state', names: r.resourceNames },
+  };
+}
+
 /** grpc-js ends a stream with a status by an error event. */
-function fail(stream: Stream, code: status, details: string): void {
+function fail(stream: Pick<Stream<never>, 'emit'>, code: status, details: string): void {
   const error: ServerErrorResponse = Object.assign(new Error(details), { code, details });
   stream.emit('error', error);
 }

@@ -1,0 +1,17 @@
+import { addressTypeUrl, authorizationTypeUrl, workloadTypeUrl } from '../../common/api/index.ts';
+import { assertNever } from '../../common/core/errors.ts';
+import type { FeedType } from './feed.ts';
+
+/** Istio's short names of the types. */
+export function typeLabel(type: FeedType): string {
+  switch (type) {
+    case addressTypeUrl:
+      return 'wds';
+    case workloadTypeUrl:
+      return 'workload';
+    case authorizationTypeUrl:
+      return 'wads';
+    default:
+      return assertNever(type);
+  }
+}
