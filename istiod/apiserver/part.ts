@@ -5,13 +5,13 @@
 import type { Clock } from '../../common/core/clock.ts';
 import type { Logger } from '../../common/core/log.ts';
 import type { KubeSource } from '../../common/kube/types.ts';
-import type { Issuer } from '../ca/issuer.ts';
 import type { AdmissionPlugin } from './admission/admission.ts';
 import type { Authenticator } from './authn/authenticator.ts';
 import type { Authorizer } from './authz/authorizer.ts';
 import type { ClusterNetworks } from './config.ts';
 import type { SubresourceInfo } from './discovery/groups.ts';
 import type { PathHandler } from './discovery/paths.ts';
+import type { CertificateAuthority } from './pki/credentials.ts';
 import type { Registry } from './resources/registry.ts';
 import type { GroupResource, Resource } from './resources/resource.ts';
 import type { Endpoint } from './rest/endpoints.ts';
@@ -27,7 +27,7 @@ export interface Core {
   readonly authenticator: Authenticator;
   readonly authorizer: Authorizer;
   /** The server's own CA, which signs its serving certificate and those of users. */
-  readonly certificateAuthority: Issuer;
+  readonly certificateAuthority: CertificateAuthority;
   /** `10.0.0.1:6443`, as clients reach the server; empty before it listens. */
   readonly address: () => string;
   /** A part's own log: `apiserver::<target>`. */

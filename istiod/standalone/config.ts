@@ -5,6 +5,7 @@ import { type ConfigResult, type Settings, SettingsReader } from '../../common/c
 import { type ApiServerConfig, apiServerFlags, parseApiServerConfig } from '../apiserver/config.ts';
 import { kubeconfigFile } from '../apiserver/pki/kubeconfig.ts';
 import { discoveryFlags, type IstiodConfig, parseConfig } from '../config.ts';
+import { standaloneFlag } from './flag.ts';
 
 export interface StandaloneConfig {
   readonly apiServer: ApiServerConfig;
@@ -13,12 +14,7 @@ export interface StandaloneConfig {
   readonly manifests: string | undefined;
 }
 
-const flag = '--standalone';
 const manifestsFlag = '--manifests';
-
-export function isStandalone(args: readonly string[]): boolean {
-  return args.includes(flag);
-}
 
 export const standaloneHelp = `istiod --standalone: a Kubernetes API server and discovery in one process
 
@@ -29,7 +25,7 @@ Flags
   names another folder`;
 
 export function parseStandaloneConfig(args: readonly string[], env: Settings): ConfigResult<StandaloneConfig> {
-  const own = args.filter((arg, i) => arg !== flag && !(i === 0 && arg === 'discovery'));
+  const own = args.filter((arg, i) => arg !== standaloneFlag && !(i === 0 && arg === 'discovery'));
   const { flags, words, errors } = readCommandLine(own, [...apiServerFlags, ...discoveryFlags, manifestsFlag]);
   const given = (names: readonly string[]): string[] =>
     Object.entries(flags).flatMap(([name, value]) =>

@@ -10,7 +10,8 @@ import { LogLevels } from '../../common/core/log.ts';
 import { until } from '../../common/testing/until.ts';
 import { readKubeconfig, TestClient } from '../apiserver/testing/client.ts';
 import { bearer, sign } from '../testing/world.ts';
-import { isStandalone, parseStandaloneConfig } from './config.ts';
+import { parseStandaloneConfig } from './config.ts';
+import { isStandalone } from './flag.ts';
 import { startStandalone } from './standalone.ts';
 
 test('flags of both, with the command or without', () => {

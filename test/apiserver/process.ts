@@ -3,7 +3,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { until } from '../../common/testing/until.ts';
 import { readKubeconfig, TestClient } from '../../istiod/apiserver/testing/client.ts';
 
 export interface ServerProcess extends AsyncDisposable {
@@ -30,8 +29,6 @@ export async function startProcess(dataDir: string, before: readonly string[] = 
   if (!/\tserving /.test(text)) throw new Error(`istiod apiserver did not start: ${text}`);
   child.stdout.resume();
   const client = new TestClient(await readKubeconfig(join(dataDir, 'kubeconfig')));
-  // The server makes its first namespaces once it serves.
-  await until('the first namespaces', async () => (await client.ask('/api/v1/namespaces/default')).code === 200);
   const end = async (signal: NodeJS.Signals) => {
     client.close();
     if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid!, signal);

@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../../common/core/clock.ts';
 import { describeError } from '../../../common/core/errors.ts';
-import { ExtendedKeyUsage, ExtendedKeyUsageExtension, X509Certificate } from '../../../common/identity/x509.ts';
 import type { Authentication, Authenticator } from './authenticator.ts';
 
 /** The chain was verified when the connection began; times are looked at for each request. */
@@ -11,7 +10,7 @@ export function clientCertificates(clock: Clock): Authenticator {
     async authenticate({ certificate }) {
       if (certificate === undefined) return { kind: 'none' };
       try {
-        return userOf(certificate, clock.wall());
+        return await userOf(certificate, clock.wall());
       } catch (e) {
         return { kind: 'refused', reason: `the client certificate cannot be read: ${describeError(e)}` };
       }
@@ -19,7 +18,12 @@ export function clientCertificates(clock: Clock): Authenticator {
   };
 }
 
-function userOf(der: Buffer, now: number): Authentication {
+/** The library is loaded by the first that has a certificate: it is a quarter of a start. */
+let library: Promise<typeof import('../../../common/identity/x509.ts')> | undefined;
+
+async function userOf(der: Buffer, now: number): Promise<Authentication> {
+  library ??= import('../../../common/identity/x509.ts');
+  const { ExtendedKeyUsage, ExtendedKeyUsageExtension, X509Certificate } = await library;
   const certificate = new X509Certificate(new Uint8Array(der));
   const refused = (reason: string): Authentication => ({ kind: 'refused', reason: `the client certificate ${reason}` });
   if (certificate.notAfter.getTime() <= now || certificate.notBefore.getTime() > now)

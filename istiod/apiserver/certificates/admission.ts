@@ -1,11 +1,10 @@
 /** Who may ask for certificates, approve and sign them, and what a request may be. */
 import { isDeepStrictEqual } from 'node:util';
-import { BadRequest, verifyCsr } from '../../ca/authority.ts';
 import type { AdmissionPlugin, AdmissionRequest } from '../admission/admission.ts';
 import type { Authorizer } from '../authz/authorizer.ts';
 import type { ApiObject } from '../objects.ts';
 import { type Cause, forbidden, invalid } from '../status.ts';
-import { isOurs, pemOf, refusalOf, type SigningSpec } from './signers.ts';
+import { isOurs, pemOf, type SigningSpec } from './requests.ts';
 
 export const group = 'certificates.k8s.io';
 export const resourceName = 'certificatesigningrequests';
@@ -77,13 +76,16 @@ async function checkRequest({ resource, name }: AdmissionRequest, object: ApiObj
       'FieldValueInvalid',
       `Invalid value: ${spec.expirationSeconds}: may not specify a duration less than 600 seconds (10 minutes)`,
     );
+  const { BadRequest, verifyCsr } = await import('../../ca/authority.ts');
   try {
     await verifyCsr(pemOf(spec));
   } catch (e) {
     if (!(e instanceof BadRequest)) throw e;
     throw refused(object, 'spec.request', 'FieldValueInvalid', `Invalid value: ${e.message}`);
   }
-  const reason = isOurs(spec.signerName) ? refusalOf(spec) : undefined;
+  if (!isOurs(spec.signerName)) return;
+  const { refusalOf } = await import('./signers.ts');
+  const reason = refusalOf(spec);
   if (reason !== undefined) throw forbidden(resource, name, reason);
 }
 

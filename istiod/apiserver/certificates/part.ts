@@ -5,7 +5,7 @@ import { Feeds } from '../controllers/runtime/feed.ts';
 import type { PartMaker } from '../part.ts';
 import { group, resourceName, signingRequests, statusOf } from './admission.ts';
 import { approvalEndpoint } from './approval.ts';
-import { isOurs, refusalOf, type SigningSpec, signRequest } from './signers.ts';
+import { isOurs, type SigningSpec } from './requests.ts';
 
 const kind: Kind = {
   group,
@@ -26,10 +26,15 @@ export const certificatesPart: PartMaker = ({ rest, source, clock, log: logFor, 
     const has = (type: string) => conditions.some((c) => c.type === type);
     if (certificate !== undefined || !has('Approved') || has('Denied') || has('Failed') || !isOurs(spec.signerName))
       return;
+    const { refusalOf, signRequest } = await import('./signers.ts');
     const reason = refusalOf(spec);
     const status =
       reason === undefined
-        ? { certificate: Buffer.from(await signRequest(certificateAuthority, spec, clock)).toString('base64') }
+        ? {
+            certificate: Buffer.from(await signRequest(await certificateAuthority.issuer(), spec, clock)).toString(
+              'base64',
+            ),
+          }
         : {
             conditions: [
               ...conditions,

@@ -18,30 +18,7 @@ import {
 import type { Issuer } from '../../ca/issuer.ts';
 import { newSerial } from '../../ca/self-signed.ts';
 import { administrators } from '../authz/authorizer.ts';
-
-export interface SigningSpec {
-  /** PEM in base64. */
-  readonly request: string;
-  readonly signerName: string;
-  readonly usages?: readonly string[];
-  readonly expirationSeconds?: number;
-}
-
-interface Signer {
-  readonly needs: 'client auth' | 'server auth';
-  /** Of a node, CN system:node:NAME and O system:nodes alone. */
-  readonly ofNode: boolean;
-}
-
-const signers: ReadonlyMap<string, Signer> = new Map([
-  ['kubernetes.io/kube-apiserver-client', { needs: 'client auth', ofNode: false }],
-  ['kubernetes.io/kube-apiserver-client-kubelet', { needs: 'client auth', ofNode: true }],
-  ['kubernetes.io/kubelet-serving', { needs: 'server auth', ofNode: true }],
-]);
-
-export function isOurs(signerName: string): boolean {
-  return signers.has(signerName);
-}
+import { pemOf, type SigningSpec, signers } from './requests.ts';
 
 /** Seconds. */
 const longest = 365 * 86_400;
@@ -49,10 +26,6 @@ const longest = 365 * 86_400;
 const backdating = 120_000;
 /** RFC 5280 4.2.1.6. */
 const subjectAlternativeName = '2.5.29.17';
-
-export function pemOf({ request }: SigningSpec): string {
-  return Buffer.from(request, 'base64').toString();
-}
 
 /** Why the signer does not sign this; the key and its proof are checked before (verifyCsr). */
 export function refusalOf(spec: SigningSpec): string | undefined {

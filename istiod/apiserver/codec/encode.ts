@@ -1,5 +1,5 @@
 /** Replies as bytes. Lists of JSON come in pieces, so that none of them is held whole. */
-import { stringify } from 'yaml';
+import { createRequire } from 'node:module';
 import type { ListMeta, WatchItem } from '../http/api-request.ts';
 import type { ApiObject } from '../objects.ts';
 import { apiVersionOf, type Resource } from '../resources/resource.ts';
@@ -17,6 +17,11 @@ export interface TableOptions {
   readonly now: number;
 }
 
+/** Loaded only for who asks for it: it is some 40 ms of the start. */
+function yaml(): typeof import('yaml') {
+  return createRequire(import.meta.url)('yaml');
+}
+
 export function contentTypeOf({ format }: Representation): string {
   return format === 'protobuf' ? protobufType : `application/${format}`;
 }
@@ -24,7 +29,7 @@ export function contentTypeOf({ format }: Representation): string {
 /** As protobuf only objects of kinds that have it (`hasProtobuf`). */
 export function encodeValue({ format, pretty }: Representation, value: unknown): string | Buffer {
   if (format === 'protobuf') return encodeProtobuf(value as Record<string, unknown>);
-  if (format === 'yaml') return stringify(value, { aliasDuplicateObjects: false });
+  if (format === 'yaml') return yaml().stringify(value, { aliasDuplicateObjects: false });
   return pretty ? `${JSON.stringify(value, undefined, 2)}\n` : JSON.stringify(value);
 }
 

@@ -1,5 +1,6 @@
 /** Everything that names no resource: discovery, OpenAPI, version, health, metrics. */
 import type { ApiRequest, Reply } from '../http/api-request.ts';
+import type { MetricsText } from '../http/metrics.ts';
 import type { PathRequest } from '../http/request-info.ts';
 import type { Registry } from '../resources/registry.ts';
 import { noSuchPath, notAcceptable } from '../status.ts';
@@ -21,7 +22,7 @@ export interface PathsOptions {
   /** `10.0.0.1:6443`, as clients reach the server. */
   readonly address: () => string;
   /** Prometheus' text. */
-  readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
+  readonly metrics: () => Promise<MetricsText>;
   /** Why the server is not ready; undefined: it is. */
   readonly notReady: () => string | undefined;
 }

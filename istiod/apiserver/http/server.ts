@@ -20,7 +20,6 @@ import { ApiError, badRequest, forbidden, internalError, tooManyRequests, unauth
 import type { ApiRequest, Handler, Reply } from './api-request.ts';
 import { readBody } from './body.ts';
 import { Gate, type Limits } from './limits.ts';
-import type { ObserveRequest } from './metrics.ts';
 import { parseRequestInfo, type RequestInfo } from './request-info.ts';
 import { type Outgoing, respond } from './respond.ts';
 
@@ -35,7 +34,8 @@ export interface HttpOptions {
   readonly authorizer: Authorizer;
   readonly handler: Handler;
   readonly limits: Limits;
-  readonly observe: ObserveRequest;
+  /** Called when a request is answered; a watch's at its end. `info` is undefined where the path could not be read. */
+  readonly observe: (info: RequestInfo | undefined, code: number) => void;
   readonly clock: Clock;
   readonly log: Logger;
 }

@@ -1,16 +1,27 @@
 /** The server's own CA and certificate, and the administrator's token, kept in the data folder. */
-import { KeyObject, randomBytes, webcrypto } from 'node:crypto';
-import { mkdir, rename } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../../common/core/clock.ts';
-import { readIfPresent, syncFolder, unlinkIfPresent, writeDurably } from '../../../common/core/files.ts';
+import { MeshError } from '../../../common/core/errors.ts';
+import { readIfPresent } from '../../../common/core/files.ts';
 import type { Logger } from '../../../common/core/log.ts';
-import { signServing } from '../../ca/authority.ts';
 import type { Issuer } from '../../ca/issuer.ts';
-import { loadOrCreateRoot } from '../../ca/root-store.ts';
+import { type Serving, stillGood } from './kept.ts';
+import type { Made, Making } from './make-worker.ts';
+import { replaceFile } from './replace-file.ts';
+
+export interface CertificateAuthority {
+  /** PEM. */
+  readonly pem: string;
+  /** What signs: read from the data folder when it is asked for first, together with the library. MeshError CONFIG. */
+  issuer(): Promise<Issuer>;
+}
 
 export interface Credentials {
-  readonly certificateAuthority: Issuer;
+  readonly certificateAuthority: CertificateAuthority;
   /** PEM. */
   readonly key: string;
   readonly certificate: string;
@@ -19,14 +30,12 @@ export interface Credentials {
 
 export interface CredentialsOptions {
   readonly dataDir: string;
-  /** Names and addresses by which clients reach the server, besides those of this machine. */
+  /** Addresses by which clients reach the server, besides loopback. */
   readonly addresses: readonly string[];
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** Ms. */
-const lifetime = 365 * 86_400_000;
 const names = [
   'kubernetes',
   'kubernetes.default',
@@ -34,20 +43,48 @@ const names = [
   'kubernetes.default.svc.cluster.local',
   'localhost',
 ];
+const servingFile = 'serving.pem';
+const trustDomain = 'kubernetes';
 
-/** MeshError CONFIG. The serving certificate is made anew at each start. */
+/** MeshError CONFIG. The serving certificate is made anew when the machine's addresses are others, and in time. */
 export async function loadCredentials({ dataDir, addresses, clock, log }: CredentialsOptions): Promise<Credentials> {
   const folder = join(dataDir, 'pki');
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const root = await loadOrCreateRoot({ dataDir: folder, trustDomain: 'kubernetes', clock, log, published: undefined });
-  const keys = await webcrypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify']);
   const ips = [...new Set(['127.0.0.1', '::1', ...addresses])];
-  return {
-    certificateAuthority: root,
-    key: KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' }) as string,
-    certificate: await signServing(root, keys.publicKey, names, ips, lifetime, clock),
-    adminToken: await tokenIn(join(folder, 'admin-token'), folder),
+  const wanted = { names, ips, now: clock.wall() };
+  const [root, serving, adminToken] = await Promise.all([
+    readIfPresent(join(folder, 'ca.pem')),
+    readIfPresent(join(folder, servingFile)),
+    tokenIn(join(folder, 'admin-token'), folder),
+  ]);
+  const { authority, key, certificate } =
+    stillGood({ root, serving }, wanted) ?? (await make({ folder, servingFile, trustDomain, ...wanted }, log));
+  let signer: Promise<Issuer> | undefined;
+  const load = async (): Promise<Issuer> => {
+    const { loadOrCreateRoot } = await import('../../ca/root-store.ts');
+    return loadOrCreateRoot({ dataDir: folder, trustDomain, clock, log, published: authority });
   };
+  return {
+    certificateAuthority: {
+      pem: authority,
+      issuer() {
+        signer ??= load();
+        return signer;
+      },
+    },
+    key,
+    certificate,
+    adminToken,
+  };
+}
+
+async function make(making: Making, log: Logger): Promise<Serving> {
+  const worker = new Worker(new URL('./make-worker.ts', import.meta.url), { workerData: making });
+  const [made] = (await once(worker, 'message')) as [Made];
+  await worker.terminate();
+  if (made.kind === 'failed') throw new MeshError('CONFIG', made.reason);
+  for (const { message, fields } of made.said) log.info(message, fields);
+  return made.serving;
 }
 
 async function tokenIn(path: string, folder: string): Promise<string> {
@@ -56,13 +93,4 @@ async function tokenIn(path: string, folder: string): Promise<string> {
   const token = randomBytes(32).toString('base64url');
   await replaceFile(path, token, folder);
   return token;
-}
-
-/** The old content or the new one, also after a power cut. */
-export async function replaceFile(path: string, text: string, folder: string): Promise<void> {
-  const temporary = `${path}.tmp`;
-  await unlinkIfPresent(temporary);
-  await writeDurably(temporary, text);
-  await rename(temporary, path);
-  await syncFolder(folder);
 }

@@ -1,5 +1,4 @@
 /** What kubectl needs to reach the server, as a file. Pure. */
-import { stringify } from 'yaml';
 
 /** In the data folder. */
 export const kubeconfigFile = 'kubeconfig';
@@ -12,19 +11,26 @@ export interface KubeconfigOptions {
   readonly token: string;
 }
 
+/** YAML, for people to read; scalars in quotes, as JSON writes them. */
 export function kubeconfig({ server, certificateAuthority, token }: KubeconfigOptions): string {
-  const name = 'aquifer';
-  return stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    'current-context': name,
-    clusters: [
-      {
-        name,
-        cluster: { server, 'certificate-authority-data': Buffer.from(certificateAuthority).toString('base64') },
-      },
-    ],
-    users: [{ name, user: { token } }],
-    contexts: [{ name, context: { cluster: name, user: name, namespace: 'default' } }],
-  });
+  const authority = Buffer.from(certificateAuthority).toString('base64');
+  return `apiVersion: v1
+kind: Config
+current-context: aquifer
+clusters:
+  - name: aquifer
+    cluster:
+      server: ${JSON.stringify(server)}
+      certificate-authority-data: ${JSON.stringify(authority)}
+users:
+  - name: aquifer
+    user:
+      token: ${JSON.stringify(token)}
+contexts:
+  - name: aquifer
+    context:
+      cluster: aquifer
+      user: aquifer
+      namespace: default
+`;
 }

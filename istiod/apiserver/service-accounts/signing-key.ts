@@ -9,7 +9,7 @@ import {
   verify,
 } from 'node:crypto';
 import { dirname } from 'node:path';
-import { exportJWK, type JWK } from 'jose';
+import type { JWK } from 'jose';
 import { describeError, MeshError } from '../../../common/core/errors.ts';
 import { createDurably, readIfPresent, syncFolder } from '../../../common/core/files.ts';
 import type { Logger } from '../../../common/core/log.ts';
@@ -64,5 +64,5 @@ async function parseKey(path: string, text: string): Promise<SigningKey> {
   const id = createHash('sha256')
     .update(publicKey.export({ type: 'spki', format: 'der' }))
     .digest('base64url');
-  return { id, privateKey, publicJwk: { ...(await exportJWK(publicKey)), kid: id, alg: algorithm, use: 'sig' } };
+  return { id, privateKey, publicJwk: { ...publicKey.export({ format: 'jwk' }), kid: id, alg: algorithm, use: 'sig' } };
 }

@@ -1,6 +1,6 @@
 /** Makes tokens, and says whom one that is shown belongs to. */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { createLocalJWKSet, decodeJwt, type JWTPayload, jwtVerify, SignJWT } from 'jose';
+import type { JWTPayload } from 'jose';
 import type { Clock } from '../../../common/core/clock.ts';
 import { assertNever, describeError } from '../../../common/core/errors.ts';
 import type { Logger } from '../../../common/core/log.ts';
@@ -32,13 +32,19 @@ export interface TokensOptions {
   readonly log: Logger;
 }
 
+/** Loaded with the first token: it is some 50 ms of the start. */
+let library: Promise<typeof import('jose')> | undefined;
+function jose(): Promise<typeof import('jose')> {
+  library ??= import('jose');
+  return library;
+}
+
 /** Signatures that were checked already; times and objects are looked at each time. */
 const remembered = 4096;
 /** Ms that a token outlives the end of an object that is being deleted: its pods' last requests. */
 const leeway = 60_000;
 
 export function createTokens({ key, store, clock, log }: TokensOptions): Tokens {
-  const keys = createLocalJWKSet({ keys: [key.publicJwk] });
   const known = new Map<string, TokenClaims>();
   const expiries = new WeakMap<TokenClaims, number>();
 
@@ -53,6 +59,8 @@ export function createTokens({ key, store, clock, log }: TokensOptions): Tokens 
       const options = { issuer: legacy ? secretIssuer : issuer, algorithms: [algorithm] };
       const requiredClaims = legacy ? ['sub'] : ['sub', 'aud', 'exp', 'nbf', 'iat'];
       const currentDate = new Date(clock.wall());
+      const { createLocalJWKSet, jwtVerify } = await jose();
+      const keys = createLocalJWKSet({ keys: [key.publicJwk] });
       ({ payload } = await jwtVerify(token, keys, { ...options, requiredClaims, currentDate }));
     } catch (e) {
       return describeError(e);
@@ -104,10 +112,13 @@ export function createTokens({ key, store, clock, log }: TokensOptions): Tokens 
   };
 
   return {
-    sign: (payload) => new SignJWT(payload).setProtectedHeader({ alg: algorithm, kid: key.id }).sign(key.privateKey),
+    async sign(payload) {
+      const { SignJWT } = await jose();
+      return new SignJWT(payload).setProtectedHeader({ alg: algorithm, kid: key.id }).sign(key.privateKey);
+    },
 
     async verify(token, audiences) {
-      const claimed = issuerOf(token);
+      const claimed = await issuerOf(token);
       if (claimed !== issuer && claimed !== secretIssuer) return { kind: 'foreign' };
       const claims = await claimsOf(token, claimed === secretIssuer);
       if (typeof claims === 'string') return { kind: 'refused', reason: claims };
@@ -132,7 +143,8 @@ function read(store: Store, kind: Kind, namespace: string, name: string): ApiObj
   return stored === undefined ? undefined : (JSON.parse(stored.json) as ApiObject);
 }
 
-function issuerOf(token: string): string | undefined {
+async function issuerOf(token: string): Promise<string | undefined> {
+  const { decodeJwt } = await jose();
   try {
     return decodeJwt(token).iss;
   } catch {
