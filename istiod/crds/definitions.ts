@@ -67,20 +67,20 @@ function rootSchema(fields: ObjectSchema, description: string): object {
     kind: { type: 'string', description: 'Which kind of object it is.' },
     metadata: { type: 'object' },
   };
-  const { properties, ...rest } = printedObject(fields) as { readonly properties: object };
+  const { properties, ...rest } = printedObject(fields, false) as { readonly properties: object };
   return { description, ...rest, properties: { ...header, ...properties } };
 }
 
-/** Words of our own become those that every API server knows, or go. */
-export function printed(schema: Schema): object {
+/** Words of our own become those that every API server knows, or go. `repeated`: below a list or map. */
+function printed(schema: Schema, repeated: boolean): object {
   const { 'x-kubernetes-patch-merge-key': _key, 'x-kubernetes-patch-strategy': _strategy, ...rest } = schema;
   switch (rest.type) {
     case 'object':
-      return printedObject(rest);
+      return printedObject(rest, repeated);
     case 'array': {
       const { mayRepeat: _mayRepeat, items, ...list } = rest;
       const isMap = list['x-kubernetes-list-map-keys'] !== undefined;
-      return { ...list, items: printed(items), ...(isMap ? { 'x-kubernetes-list-type': 'map' } : {}) };
+      return { ...list, items: printed(items, true), ...(isMap ? { 'x-kubernetes-list-type': 'map' } : {}) };
     }
     case 'string': {
       const { expects: _expects, ...text } = rest;
@@ -91,22 +91,32 @@ export function printed(schema: Schema): object {
   }
 }
 
-function printedObject({ atMostOneOf = [], properties, additionalProperties, ...rest }: ObjectSchema): object {
-  const rules = [...(rest['x-kubernetes-validations'] ?? []), ...atMostOneOf.map(oneOrNone)];
+function printedObject(schema: ObjectSchema, repeated: boolean): object {
+  const { atMostOneOf = [], properties, additionalProperties, ...rest } = schema;
+  const rules = [...(rest['x-kubernetes-validations'] ?? []), ...(repeated ? [] : atMostOneOf.map(oneOrNoneRule))];
   return {
     ...rest,
     ...(properties === undefined
       ? {}
-      : { properties: Object.fromEntries(Object.entries(properties).map(([name, s]) => [name, printed(s)])) }),
-    ...(additionalProperties === undefined ? {} : { additionalProperties: printed(additionalProperties) }),
+      : {
+          properties: Object.fromEntries(Object.entries(properties).map(([name, s]) => [name, printed(s, repeated)])),
+        }),
+    ...(additionalProperties === undefined ? {} : { additionalProperties: printed(additionalProperties, true) }),
     ...(rules.length === 0 ? {} : { 'x-kubernetes-validations': rules }),
+    ...(repeated && atMostOneOf.length > 0 ? { allOf: atMostOneOf.map(oneOrNone) } : {}),
   };
 }
 
-/** A rule with words for the user, where the schema's oneOf would only say that it does not fit. */
-function oneOrNone(names: readonly string[]): object {
+/** A rule with words for the user. */
+function oneOrNoneRule(names: readonly string[]): object {
   return {
-    rule: `[${names.map((name) => `has(self.${name})`).join(', ')}].filter(set, set).size() <= 1`,
+    rule: `${names.map((name) => `(has(self.${name}) ? 1 : 0)`).join(' + ')} <= 1`,
     message: `${names.join(', ')} exclude each other; keep one`,
   };
+}
+
+/** In lists without a limit a rule would cost more than API servers allow a definition, so it is said without words. */
+function oneOrNone(names: readonly string[]): object {
+  const each = names.map((name) => ({ required: [name] }));
+  return { oneOf: [{ not: { anyOf: each } }, ...each] };
 }

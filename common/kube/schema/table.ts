@@ -1,7 +1,6 @@
 /** Every kind that Aquifer serves, in one table. A new kind is one entry here and its type in common/kube/kinds; of custom kinds both are there. */
 import { gatewayApiKinds } from '../kinds/gateway-api/all.ts';
 import { istioKinds } from '../kinds/istio/all.ts';
-import { securityKinds } from '../kinds/security.ts';
 import type { Kind } from '../types.ts';
 import { appsKinds } from './apps.ts';
 import { coreKinds } from './core.ts';
@@ -9,7 +8,7 @@ import { discoveryKinds } from './discovery.ts';
 import type { CustomKind, KindEntry } from './types.ts';
 
 /** Kinds that API servers learn of by CustomResourceDefinitions. */
-export const customKinds: readonly CustomKind[] = [...istioKinds, ...securityKinds, ...gatewayApiKinds];
+export const customKinds: readonly CustomKind[] = [...istioKinds, ...gatewayApiKinds];
 
 export const kindTable: readonly KindEntry[] = [...coreKinds, ...appsKinds, ...discoveryKinds, ...customKinds];
 

@@ -228,10 +228,18 @@ export const integer = (minimum?: number, maximum?: number): NumberOf => ({
   ...(minimum === undefined ? {} : { minimum }),
   ...(maximum === undefined ? {} : { maximum }),
 });
+/** A number with a fraction. */
+export const double = (minimum?: number, maximum?: number): NumberOf => ({
+  ...integer(minimum, maximum),
+  type: 'number',
+  format: 'double',
+});
 export const boolean: BooleanSchema & Typed<boolean> = { type: 'boolean' };
 export const intOrString: IntOrStringSchema & Typed<number | string> = { 'x-kubernetes-int-or-string': true };
 /** 1 to 65,535. */
 export const port = integer(1, 65_535);
+/** Signed, of 32 bits. */
+export const int32: NumberOf = { ...integer(), format: 'int32' };
 export const list = <S extends Schema>(items: S, rest: Omit<ArraySchema, 'type' | 'items'> = {}): ListOf<S> => ({
   type: 'array',
   items,

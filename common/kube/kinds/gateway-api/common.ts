@@ -58,7 +58,7 @@ export const hostname = string({
 /** A DNS name without a wildcard. */
 export const preciseHostname = string({ minLength: 1, maxLength: 253, ...subdomain });
 export const portNumber = { ...integer(1, 65_535), format: 'int32' };
-export const int32 = { ...integer(), format: 'int32' };
+export const int32From = (minimum: number) => ({ ...integer(minimum), format: 'int32' });
 export const controllerName = string({
   minLength: 1,
   maxLength: 253,
@@ -84,6 +84,12 @@ export const keyed = <S extends Schema>(
   'x-kubernetes-list-type': 'map',
   'x-kubernetes-list-map-keys': [key],
 });
+
+/** Each item once. */
+export const setOf = <S extends Schema>(
+  items: S,
+  rest: Omit<ArraySchema, 'type' | 'items'> = {},
+): ArraySchema & Typed<readonly TypeOf<S>[]> => ({ ...list(items, rest), 'x-kubernetes-list-type': 'set' });
 
 export const labelSelector = object(
   {
@@ -131,6 +137,9 @@ export const conditions = about(
   'The present state, one condition of each type.',
   keyed(condition, 'type', { maxItems: 8 }),
 );
+
+/** Of one parent, by one controller, which has something to say. */
+export const reportedConditions = { ...conditions, minItems: 1 };
 
 /** `types` are unknown until a controller has looked. */
 export function pending(...types: readonly string[]): object[] {

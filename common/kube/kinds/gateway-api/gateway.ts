@@ -1,5 +1,5 @@
 /** gateway.networking.k8s.io Gateway. */
-import { about, object, oneOf, type TypeOf, where, withDefault } from '../../schema/types.ts';
+import { about, int32, object, oneOf, type TypeOf, where, withDefault } from '../../schema/types.ts';
 import type { Kind, KubeObject } from '../../types.ts';
 import {
   age,
@@ -10,7 +10,6 @@ import {
   gatewayAddress,
   gatewayApiKind,
   gatewayStatusAddress,
-  int32,
   keyed,
   labelMap,
   labelSelector,

@@ -1,11 +1,10 @@
 /** Listeners, of Gateways and of ListenerSets. */
-import { about, object, oneOf, string, where, withDefault } from '../../schema/types.ts';
+import { about, int32, object, oneOf, string, where, withDefault } from '../../schema/types.ts';
 import {
   atomic,
   conditions,
   gatewayGroup,
   hostname,
-  int32,
   keyed,
   kind,
   labelSelector,

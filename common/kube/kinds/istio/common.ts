@@ -69,7 +69,6 @@ export const duration = where(
 );
 
 export const uint32 = integer(0, 4_294_967_295);
-export const int32 = { ...integer(), format: 'int32' };
 /** Of a 32-bit integer that is not negative. */
 export const count32 = { ...integer(0), format: 'int32' };
 
