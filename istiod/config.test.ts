@@ -13,8 +13,8 @@ test('defaults', () => {
     [config.grpc, config.secureGrpc?.port, config.monitoring?.port, config.http?.port],
     [{ ip: '127.0.0.1', port: 15010 }, 15012, 15014, 8080],
   );
-  assert.deepEqual([...config.trustedNodeAccounts], ['istio-system/ztunnel']);
-  assert.deepEqual([config.defaultCertTtl, config.maxCertTtl], [24 * 3_600_000, 2160 * 3_600_000]);
+  assert.deepEqual([...config.ca.trustedNodeAccounts], ['istio-system/ztunnel']);
+  assert.deepEqual([config.ca.defaultCertTtl, config.ca.maxCertTtl], [24 * 3_600_000, 2160 * 3_600_000]);
   assert.deepEqual(
     [config.clusterId, config.domain, config.namespace, config.tokens],
     ['Kubernetes', 'cluster.local', 'istio-system', undefined],
@@ -28,7 +28,7 @@ test('an empty address turns a port off', () => {
 
 test('an empty list trusts no node', () => {
   const parsed = parseConfig(['discovery'], { ...env, CA_TRUSTED_NODE_ACCOUNTS: '' });
-  assert.ok(parsed.kind === 'ok' && parsed.config.trustedNodeAccounts.size === 0);
+  assert.ok(parsed.kind === 'ok' && parsed.config.ca.trustedNodeAccounts.size === 0);
 });
 
 test('all mistakes are told at once', () => {
@@ -45,13 +45,12 @@ test('all mistakes are told at once', () => {
     /^--domain needs/,
     /"serve"/,
     /"more"/,
-    /^DEFAULT_WORKLOAD_CERT_TTL=1w: expected a duration/,
-    /^MAX_WORKLOAD_CERT_TTL=0h: expected a duration.* at least 1ms/,
-    /"c" is not/,
     /belong together/,
     /^--kubeconfig is not set/,
     /^--grpcAddr=x: expected ADDRESS:PORT/,
-    /^AQUIFER_DATA_DIR is not set/,
+    /^DEFAULT_WORKLOAD_CERT_TTL=1w: expected a duration/,
+    /^MAX_WORKLOAD_CERT_TTL=0h: expected a duration.* at least 1ms/,
+    /"c" is not/,
     /^RUST_LOG=loud: expected/,
   ];
   assert.equal(parsed.errors.length, expected.length, parsed.errors.join('\n'));

@@ -5,6 +5,7 @@ import { type ListenAddress, parseListenAddress } from '../common/config/listen-
 import { type ConfigResult, type Settings, SettingsReader, splitList } from '../common/config/reader.ts';
 import { type Millis, millis } from '../common/core/brand.ts';
 import { kubeconfigFlag, readSourcePlace, type SourcePlace, sourcePlaceMissing } from '../common/kube/open-source.ts';
+import { type CaSettings, caVariables, readCaSettings } from './ca/config.ts';
 
 export interface IstiodConfig {
   /** undefined: not served. */
@@ -23,19 +24,13 @@ export interface IstiodConfig {
   readonly xdsAckTimeout: Millis;
   /** Where istiod runs, and the namespace whose policies apply to the whole mesh. */
   readonly namespace: string;
-  /** `namespace/name` of service accounts that may ask for the identities of their node. */
-  readonly trustedNodeAccounts: ReadonlySet<string>;
-  readonly defaultCertTtl: Millis;
-  readonly maxCertTtl: Millis;
+  readonly ca: CaSettings;
   readonly objects: SourcePlace;
-  readonly dataDir: string;
   /** undefined: tokens are refused. */
   readonly tokens: { readonly jwksFile: string; readonly issuer: string } | undefined;
 }
 
 export type Invocation = ConfigResult<IstiodConfig> | { readonly kind: 'help' };
-
-const hour = 3_600_000;
 
 export const helpText = `istiod discovery: announces the mesh to node proxies and signs their certificates
 
@@ -53,7 +48,7 @@ Flags, as pilot-discovery has them
   --log_output_level LEVELS, --log_as_json
                          default:info,xds:debug; instead of RUST_LOG and LOG_FORMAT
   --standalone           runs an API server of its own (see istiod --standalone --help)
-Environment: all of it in istiod/SETTINGS.md; AQUIFER_DATA_DIR, the folder that keeps the key of the CA, is required`;
+Environment: all of it in istiod/SETTINGS.md`;
 
 const switches = ['--log_as_json'] as const;
 
@@ -73,14 +68,11 @@ export const discoveryFlags = [
 
 /** Every environment variable that is read, beside those of where the objects are. istiod/SETTINGS.md tells what they do. */
 export const discoveryVariables = [
-  'AQUIFER_DATA_DIR',
+  ...caVariables,
   'AQUIFER_JWKS',
   'AQUIFER_TOKEN_ISSUER',
   'AQUIFER_XDS_ACK_TIMEOUT',
-  'CA_TRUSTED_NODE_ACCOUNTS',
   'CLUSTER_ID',
-  'DEFAULT_WORKLOAD_CERT_TTL',
-  'MAX_WORKLOAD_CERT_TTL',
   'POD_NAME',
   'POD_NAMESPACE',
 ] as const;
@@ -102,16 +94,6 @@ export function parseConfig(args: readonly string[], env: Settings): Invocation 
 
   const address = (flag: (typeof discoveryFlags)[number], fallback: string): ListenAddress | undefined =>
     r.given(flag) === '' ? undefined : (r.listenAddress(flag) ?? parseListenAddress(fallback));
-  const defaultCertTtl = r.duration('DEFAULT_WORKLOAD_CERT_TTL', 1) ?? millis(24 * hour);
-  const maxCertTtl = r.duration('MAX_WORKLOAD_CERT_TTL', 1) ?? millis(2160 * hour);
-  if (defaultCertTtl > maxCertTtl) r.mistake('DEFAULT_WORKLOAD_CERT_TTL is longer than MAX_WORKLOAD_CERT_TTL');
-  // Set but empty, it trusts nobody.
-  const accounts = splitList(r.given('CA_TRUSTED_NODE_ACCOUNTS') ?? 'istio-system/ztunnel');
-  for (const a of accounts) {
-    if (!/^[^/\s]+\/[^/\s]+$/.test(a)) {
-      r.mistake(`CA_TRUSTED_NODE_ACCOUNTS: ${JSON.stringify(a)} is not namespace/service-account`);
-    }
-  }
   const [jwksFile, issuer] = [r.text('AQUIFER_JWKS'), r.text('AQUIFER_TOKEN_ISSUER')];
   if ((jwksFile === undefined) !== (issuer === undefined)) {
     r.mistake(
@@ -132,11 +114,8 @@ export function parseConfig(args: readonly string[], env: Settings): Invocation 
     maxConnectionAge: r.duration('--keepaliveMaxServerConnectionAge', 1_000),
     xdsAckTimeout: r.duration('AQUIFER_XDS_ACK_TIMEOUT', 1_000) ?? millis(60_000),
     namespace: r.text('--namespace') ?? r.text('POD_NAMESPACE') ?? 'istio-system',
-    trustedNodeAccounts: new Set(accounts),
-    defaultCertTtl,
-    maxCertTtl,
+    ca: readCaSettings(r),
     objects: objects!,
-    dataDir: r.required('AQUIFER_DATA_DIR', 'the folder that keeps the key of the CA'),
     tokens: jwksFile === undefined || issuer === undefined ? undefined : { jwksFile, issuer },
   });
 }

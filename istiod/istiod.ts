@@ -1,22 +1,26 @@
 /** istiod put together. Everything it touches is handed in or named by its configuration. */
+import { randomUUID } from 'node:crypto';
 import type { Server as WebServer } from 'node:http';
 import { ServerCredentials } from '@grpc/grpc-js';
 import { certificateService } from '../common/api/index.ts';
 import type { ListenAddress } from '../common/config/listen-address.ts';
 import type { Clock } from '../common/core/clock.ts';
+import { MeshError } from '../common/core/errors.ts';
 import { createLogger, type LogSink } from '../common/core/log.ts';
 import { gitRevision, version } from '../common/core/version.ts';
-import { serviceKind } from '../common/kube/kinds/core.ts';
+import { namespaceKind, serviceKind } from '../common/kube/kinds/core.ts';
 import { authorizationPolicyKind } from '../common/kube/kinds/security.ts';
 import { formatProblem, type Problem } from '../common/kube/manifests/problem.ts';
 import type { KubeSource } from '../common/kube/types.ts';
 import { createAuthenticator } from './authenticator.ts';
+import { startCa } from './ca/ca.ts';
 import { createCertificateHandler } from './ca/certificate-service.ts';
-import { publishedRoot, publishRoot } from './ca/root-config-map.ts';
-import { loadOrCreateRoot } from './ca/root-store.ts';
+import { createCaMetrics } from './ca/metrics.ts';
 import { createServingCredentials } from './ca/serving-certificate.ts';
 import { createApiReviewer, createJwksReviewer, noTokens, type TokenReviewer } from './ca/token-reviewer.ts';
+import { bundleOf } from './ca/trust.ts';
 import type { IstiodConfig } from './config.ts';
+import { aloneLeader, joinElection, type Leadership } from './leader/leader.ts';
 import { createMetrics } from './metrics.ts';
 import { waypointBound, writeCondition, ztunnelAccepted } from './model/condition.ts';
 import { watchMesh } from './model/mesh-watch.ts';
@@ -42,7 +46,7 @@ export interface Istiod {
     readonly monitoring: number | undefined;
     readonly http: number | undefined;
   };
-  /** PEM. */
+  /** All that is trusted now, PEM. */
   readonly rootCertificate: string;
   /** Ends streams and stops listening. */
   stop(): Promise<void>;
@@ -55,13 +59,21 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   const stop = new AbortController();
   const { signal } = stop;
   const settings = { ...config, rootNamespace: config.namespace };
-  const root = await loadOrCreateRoot({
-    ...config,
+  await ensureNamespace(source, config.namespace);
+  const caLog = createLogger(sink, 'istiod::ca');
+  const leadership = electionOf(config, deps, signal);
+  const { namespace, trustDomain } = config;
+  const ca = await startCa({
+    settings: config.ca,
+    namespace,
+    trustDomain,
+    source,
+    leadership,
     clock,
-    log: createLogger(sink, 'istiod::ca'),
-    published: await publishedRoot(source, config.namespace),
+    log: caLog,
+    signal,
   });
-  const metrics = createMetrics(root.certificate.notAfter.getTime() / 1000, () => deps.problems().length);
+  const metrics = createMetrics(() => deps.problems().length);
   const conditions = { source, clock, log };
   const mesh = watchMesh({
     source,
@@ -113,6 +125,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   };
   const shutDown = async () => {
     stop.abort();
+    await leadership.release();
     for (const port of grpcPorts) port.close();
     for (const server of webServers) {
       server.closeAllConnections();
@@ -128,22 +141,22 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
       const authenticate = createAuthenticator({ ...config, reviewer });
       const credentials = await createServingCredentials({
         ...config,
-        root,
+        signer: ca.signer,
         clock,
-        log: createLogger(sink, 'istiod::ca'),
+        log: caLog,
         signal,
       });
       const CreateCertificate = createCertificateHandler({
-        root,
+        signer: ca.signer,
         authenticate,
-        trustDomain: config.trustDomain,
-        trustedAccounts: config.trustedNodeAccounts,
+        trustDomain,
+        trustedAccounts: config.ca.trustedNodeAccounts,
         pods: mesh.pods.objects,
-        defaultTtl: config.defaultCertTtl,
-        maxTtl: config.maxCertTtl,
-        clock,
-        log: createLogger(sink, 'istiod::ca'),
-        metrics: metrics.ca,
+        defaultTtl: config.ca.defaultCertTtl,
+        maxTtl: config.ca.maxCertTtl,
+        log: createLogger(sink, 'istiod::ca::audit'),
+        metrics: createCaMetrics(metrics.registry, ca.signer, clock),
+        onIssued: () => undefined,
       });
       const port = await openGrpcPort({
         ...portOptions,
@@ -175,10 +188,36 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     await shutDown();
     throw e;
   }
-  publishRoot({ source, rootPem: root.pem, log: createLogger(sink, 'istiod::ca'), signal });
   warnOfIgnored(source, log, signal);
   log.info('serving', { grpc: ports.grpc, secure_grpc: ports.secureGrpc, monitoring: ports.monitoring });
-  return { ports, rootCertificate: root.pem, stop: shutDown };
+  return {
+    ports,
+    get rootCertificate() {
+      return bundleOf(ca.signer.roots());
+    },
+    stop: shutDown,
+  };
+}
+
+/** Of istiod itself, which keeps its Lease and its root there: on an API server that is new nobody has made it yet. */
+async function ensureNamespace(source: KubeSource, name: string): Promise<void> {
+  if ((await source.get(namespaceKind, { name })) !== undefined) return;
+  await source
+    .create(namespaceKind, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
+    .catch((e: unknown) => {
+      if (!(e instanceof MeshError && e.code === 'CONFLICT')) throw e;
+    });
+}
+
+/** Replicas share an API server, never a folder. */
+function electionOf(config: IstiodConfig, deps: IstiodDependencies, signal: AbortSignal): Leadership {
+  if (config.objects.kind === 'folder') return aloneLeader(signal);
+  const { source, clock, sink } = deps;
+  const { namespace } = config;
+  // The name alone would make one process of two on a machine.
+  const identity = `${config.podName}_${randomUUID()}`;
+  const log = createLogger(sink, 'istiod::leader');
+  return joinElection({ source, namespace, name: 'aquifer-istiod-leader', identity, clock, log, signal });
 }
 
 /** A key set that somebody names counts alone; else the API server is asked, where there is one. */

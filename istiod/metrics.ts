@@ -1,4 +1,4 @@
-/** istiod's metrics, under Istio's names. */
+/** istiod's metrics, under Istio's names; the CA's are in istiod/ca/metrics.ts. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { gaugeOf } from '../common/telemetry/program.ts';
 
@@ -18,32 +18,17 @@ export interface XdsMetrics {
   readonly convergence: Histogram;
 }
 
-export interface CaMetrics {
-  readonly csr: Counter;
-  readonly issued: Counter;
-  readonly authenticationFailures: Counter;
-  readonly badRequests: Counter;
-  readonly signErrors: Counter;
-}
-
 export interface Metrics {
   readonly registry: Registry;
   readonly xds: XdsMetrics;
-  readonly ca: CaMetrics;
 }
 
-/** `expiry` is the root's, in seconds since the epoch; `problems` counts at the time of each scrape. */
-export function createMetrics(expiry: number, problems: () => number): Metrics {
+/** `problems` counts at the time of each scrape. */
+export function createMetrics(problems: () => number): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
   const counter = (name: string, help: string) => new Counter({ name, help, registers });
-  const rootExpiry = new Gauge({
-    name: 'citadel_server_root_cert_expiry_timestamp',
-    help: 'When the root certificate expires, seconds since the epoch.',
-    registers,
-  });
-  rootExpiry.set(expiry);
   gaugeOf(registry, 'aquifer_kube_problems', 'Faults in the folder of manifests at this moment.', problems);
   return {
     registry,
@@ -82,16 +67,6 @@ export function createMetrics(expiry: number, problems: () => number): Metrics {
         buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 3, 5, 10],
         registers,
       }),
-    },
-    ca: {
-      csr: counter('citadel_server_csr_count', 'Certificate signing requests received.'),
-      issued: counter('citadel_server_success_cert_issuance_count', 'Certificates issued.'),
-      authenticationFailures: counter(
-        'citadel_server_authentication_failure_count',
-        'Requests refused for who asked, or for whom.',
-      ),
-      badRequests: counter('citadel_server_csr_parsing_err_count', 'Requests with an unusable CSR or lifetime.'),
-      signErrors: counter('citadel_server_csr_sign_err_count', 'Requests that failed for a fault of ours.'),
     },
   };
 }

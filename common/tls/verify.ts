@@ -7,6 +7,8 @@ import type { Identity } from '../mesh/types.ts';
 export interface Leaf {
   /** The URI names that are SPIFFE ids, in order. */
   readonly identities: readonly Identity[];
+  /** All its names, each behind its type: `url:spiffe://...`, `dns:...`, `ip:...`. */
+  readonly names: readonly string[];
   /** Ms since the epoch. */
   readonly notAfter: number;
 }
@@ -19,7 +21,7 @@ export function readLeaf(der: Uint8Array<ArrayBuffer>): Leaf {
     .filter((name) => name.type === 'url')
     .map((name) => parseSpiffe(name.value))
     .filter((id) => id !== undefined);
-  return { identities, notAfter: certificate.notAfter.getTime() };
+  return { identities, names: names.map((n) => `${n.type}:${n.value}`), notAfter: certificate.notAfter.getTime() };
 }
 
 export type Verdict =

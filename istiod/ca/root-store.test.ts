@@ -7,7 +7,8 @@ import { millis } from '../../common/core/brand.ts';
 import { systemClock } from '../../common/core/clock.ts';
 import { MeshError } from '../../common/core/errors.ts';
 import { createLogger, LogLevels, silentLogger } from '../../common/core/log.ts';
-import { loadOrCreateRoot, type RootOptions, rootFile } from './root-store.ts';
+import { loadOrCreateRoot, type RootOptions } from './root-store.ts';
+import { rootFile } from './roots/file-vault.ts';
 import { newSerial } from './self-signed.ts';
 
 async function withData(body: (dir: string) => Promise<void>): Promise<void> {

@@ -1,13 +1,12 @@
 /** The certificate of istiod's own TLS port, from its own CA, renewed at half its life. */
-import { KeyObject, webcrypto } from 'node:crypto';
 import type { SecureContextOptions } from 'node:tls';
 import { ServerCredentials } from '@grpc/grpc-js';
 import { millis } from '../../common/core/brand.ts';
 import { type Clock, sleep } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
-import { signServing } from './authority.ts';
-import type { Issuer } from './issuer.ts';
+import type { Signer } from './signers/signer.ts';
+import { bundleOf } from './trust.ts';
 
 /** Ms. */
 const lifetime = 24 * 3_600_000;
@@ -16,7 +15,7 @@ const retryDelay = millis(10_000);
 const lookInterval = millis(5_000);
 
 export interface ServingOptions {
-  readonly root: Issuer;
+  readonly signer: Signer;
   /** Where istiod runs: `istio-system`. */
   readonly namespace: string;
   /** `cluster.local`. */
@@ -37,36 +36,35 @@ export async function createServingCredentials(options: ServingOptions): Promise
   return credentials;
 }
 
+/** At half its life, and as soon as the roots or the signer changed. */
 async function renew(credentials: RenewedCredentials, options: ServingOptions): Promise<void> {
-  const { clock, log, signal } = options;
+  const { signer, clock, log, signal } = options;
   let issuedAt = clock.wall();
   let delay = lookInterval;
+  let changed = new AbortController();
+  signer.onChange(() => changed.abort());
   while (!signal.aborted) {
-    await sleep(clock, delay, signal);
+    await sleep(clock, delay, AbortSignal.any([signal, changed.signal]));
     if (signal.aborted) return;
     const age = clock.wall() - issuedAt;
-    if (age >= 0 && age < lifetime / 2) continue;
+    if (!changed.signal.aborted && age >= 0 && age < lifetime / 2) continue;
+    changed = new AbortController();
     try {
       credentials.renew(await issue(options));
       issuedAt = clock.wall();
       delay = lookInterval;
     } catch (e) {
       log.error('cannot renew the certificate of the TLS port', { error: describeError(e), retry_ms: retryDelay });
+      issuedAt = millis(0);
       delay = retryDelay;
     }
   }
 }
 
-async function issue({ root, namespace, domain, clock }: ServingOptions): Promise<SecureContextOptions> {
-  const keys = await webcrypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify']);
-  const names = servingNames(namespace, domain);
-  const leaf = await signServing(root, keys.publicKey, names, ['127.0.0.1', '::1'], lifetime, clock);
-  return {
-    key: KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' }) as string,
-    cert: `${leaf}${root.pem}`,
-    ca: root.pem,
-    minVersion: 'TLSv1.2',
-  };
+async function issue({ signer, namespace, domain }: ServingOptions): Promise<SecureContextOptions> {
+  const dns = servingNames(namespace, domain);
+  const { key, chain } = await signer.serving({ dns, ips: ['127.0.0.1', '::1'], ttlMs: lifetime });
+  return { key, cert: chain, ca: bundleOf(signer.roots()), minVersion: 'TLSv1.2' };
 }
 
 class RenewedCredentials extends ServerCredentials {

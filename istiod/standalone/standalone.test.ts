@@ -36,8 +36,8 @@ test('flags of both, with the command or without', () => {
     const { apiServer, discovery, manifests } = parsed.config;
     assert.deepEqual([apiServer.dataDir, apiServer.listen.length, manifests], ['/d', 2, 'm']);
     assert.deepEqual(
-      [discovery.grpc?.port, discovery.clusterId, discovery.dataDir, discovery.objects],
-      [3, 'c', '/d/istiod', { kind: 'kubeconfig', paths: '/d/kubeconfig' }],
+      [discovery.grpc?.port, discovery.clusterId, discovery.ca.vault, discovery.objects],
+      [3, 'c', { kind: 'folder', dir: '/d/istiod' }, { kind: 'kubeconfig', paths: '/d/kubeconfig' }],
     );
   }
 });

@@ -20,6 +20,7 @@ import { signWorkload, verifyCsr } from '../../istiod/ca/authority.ts';
 import type { Issuer } from '../../istiod/ca/issuer.ts';
 import { loadOrCreateRoot } from '../../istiod/ca/root-store.ts';
 import { createServingCredentials } from '../../istiod/ca/serving-certificate.ts';
+import { createLocalSigner, unchanging } from '../../istiod/ca/signers/local.ts';
 
 export class ControlPlane {
   readonly folder: string;
@@ -66,7 +67,7 @@ export class ControlPlane {
     writeFileSync(join(folder, 'root.pem'), root.pem);
     writeFileSync(join(folder, 'token'), 'a token that nobody checks');
     const credentials = await createServingCredentials({
-      root,
+      signer: createLocalSigner(unchanging({ issuer: root, roots: [root.root] }), systemClock),
       namespace: 'istio-system',
       domain: 'cluster.local',
       clock: systemClock,

@@ -1,0 +1,46 @@
+/** Settings of the CA, under Istio's names where it has one. */
+import type { SettingsReader } from '../../common/config/reader.ts';
+import { splitList } from '../../common/config/reader.ts';
+import { type Millis, millis } from '../../common/core/brand.ts';
+
+export interface CaSettings {
+  /** Where the self-signed root is kept. */
+  readonly vault: { readonly kind: 'folder'; readonly dir: string } | { readonly kind: 'secret' };
+  readonly rootTtl: Millis;
+  readonly defaultCertTtl: Millis;
+  readonly maxCertTtl: Millis;
+  /** `namespace/name` of service accounts that may ask for the identities of their node. */
+  readonly trustedNodeAccounts: ReadonlySet<string>;
+}
+
+const hour = 3_600_000;
+
+/** All that is read here. istiod/SETTINGS.md tells what they do. */
+export const caVariables = [
+  'AQUIFER_DATA_DIR',
+  'CA_TRUSTED_NODE_ACCOUNTS',
+  'CITADEL_SELF_SIGNED_CA_CERT_TTL',
+  'DEFAULT_WORKLOAD_CERT_TTL',
+  'MAX_WORKLOAD_CERT_TTL',
+] as const;
+
+export function readCaSettings(r: SettingsReader): CaSettings {
+  const defaultCertTtl = r.duration('DEFAULT_WORKLOAD_CERT_TTL', 1) ?? millis(24 * hour);
+  const maxCertTtl = r.duration('MAX_WORKLOAD_CERT_TTL', 1) ?? millis(2160 * hour);
+  if (defaultCertTtl > maxCertTtl) r.mistake('DEFAULT_WORKLOAD_CERT_TTL is longer than MAX_WORKLOAD_CERT_TTL');
+  // Set but empty, it trusts nobody.
+  const accounts = splitList(r.given('CA_TRUSTED_NODE_ACCOUNTS') ?? 'istio-system/ztunnel');
+  for (const a of accounts) {
+    if (!/^[^/\s]+\/[^/\s]+$/.test(a)) {
+      r.mistake(`CA_TRUSTED_NODE_ACCOUNTS: ${JSON.stringify(a)} is not namespace/service-account`);
+    }
+  }
+  const dir = r.text('AQUIFER_DATA_DIR');
+  return {
+    vault: dir === undefined ? { kind: 'secret' } : { kind: 'folder', dir },
+    rootTtl: r.duration('CITADEL_SELF_SIGNED_CA_CERT_TTL', 1) ?? millis(87_600 * hour),
+    defaultCertTtl,
+    maxCertTtl,
+    trustedNodeAccounts: new Set(accounts),
+  };
+}
