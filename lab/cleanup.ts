@@ -4,6 +4,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cgroupName, labPaths, netnsPrefix, runtimeRoot } from './names.ts';
 import { cgroupRoot, killCgroup, removeCgroup, trySignal } from './system/cgroup.ts';
+import { limitFolders } from './system/limits.ts';
 import { unmountBelow } from './system/mounts.ts';
 import { deleteNetns, netnsList, processesIn } from './system/netns.ts';
 
@@ -16,7 +17,7 @@ export async function cleanUp(lab: string): Promise<void> {
   const { root } = labPaths(lab);
   await unmountBelow(root);
   await deleteNetns(netnsList(netnsPrefix(lab)));
-  await removeCgroup(cgroup);
+  for (const folder of [cgroup, ...limitFolders(cgroup)]) await removeCgroup(folder);
   await rm(root, { recursive: true, force: true });
 }
 

@@ -7,10 +7,10 @@ import type { Clock } from '../../common/core/clock.ts';
 import type { Channels } from '../../common/kube/kubelet/channels.ts';
 import type { PodRef } from '../../common/kube/kubelet/requests.ts';
 import { closeFd, openNetns, socketsInNetns } from '../../native/index.ts';
-import type { RunningContainer } from '../pods/container.ts';
+import type { ContainerInput, RunningContainer } from '../pods/container.ts';
 import { execArgv } from '../pods/launch.ts';
 import { type ContainerLog, readLog } from '../pods/log.ts';
-import { runProcess } from './process.ts';
+import { followSize, runProcess } from './process.ts';
 import {
   type AttachRequest,
   type ContainerRuntime,
@@ -95,10 +95,13 @@ function exec(running: RunningContainer, { command, options }: ExecRequest, cloc
   return runProcess({ argv, env, owner: running.privileges.user?.uid ?? 0, clock }, options);
 }
 
-/** Output from now on; containers of a lab have no input. */
+/** Output from now on, and input where the container has one. */
 function attach(running: RunningContainer, { options }: AttachRequest): Run {
-  if (options.stdin)
+  const { input } = running;
+  if (options.stdin && input === undefined)
     throw new Refusal(400, 'BadRequest', 'the container has no stdin: its manifest does not ask for one');
+  if (options.tty && input?.terminal === undefined)
+    throw new Refusal(400, 'BadRequest', 'the container has no terminal: its manifest does not ask for stdin and tty');
   return async (channels, signal) => {
     const output = { stdout: new Readable({ read: () => undefined }), stderr: new Readable({ read: () => undefined }) };
     const end = (e?: Error) => {
@@ -110,13 +113,30 @@ function attach(running: RunningContainer, { options }: AttachRequest): Run {
     });
     signal.addEventListener('abort', () => end(), { once: true });
     void running.log.over.then(() => end());
+    if (options.stdin && input !== undefined) void give(channels.stdin, input);
+    if (input?.terminal !== undefined) void followSize(channels, input.terminal);
     try {
       await showOutput(output, channels);
     } finally {
       stop();
     }
-    return exitStatus(signal.aborted ? 0 : await running.exited);
+    // How the container ended is told by its pod's status.
+    return exitStatus(0);
   };
+}
+
+/** Until whoever attached has said all, or is gone. */
+async function give(from: Readable, { stream, once }: ContainerInput): Promise<void> {
+  try {
+    for await (const bytes of from) {
+      if (stream.destroyed || stream.writableEnded) return;
+      await new Promise<void>((resolve) => stream.write(bytes, () => resolve()));
+    }
+  } catch {
+    // The connection broke: what it brought is given.
+  } finally {
+    if (once && !stream.destroyed) stream.end();
+  }
 }
 
 async function showOutput(

@@ -102,7 +102,7 @@ async function over(
 }
 
 /** Lines of `{"Width":80,"Height":24}`. */
-async function followSize({ resize }: Channels, terminal: Terminal): Promise<void> {
+export async function followSize({ resize }: Channels, terminal: Terminal): Promise<void> {
   try {
     for await (const size of jsonValues(resize)) {
       const { Width: columns, Height: rows } = size as { readonly Width?: unknown; readonly Height?: unknown };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Pod } from '../../common/kube/kinds/core.ts';
-import { type EnvFacts, expand, planEnv, podField, resolveEnv } from './env.ts';
+import type { Pod, Service } from '../../common/kube/kinds/core.ts';
+import { type EnvFacts, expand, planEnv, podField, resolveEnv, serviceEnv } from './env.ts';
 import { Problems } from './problems.ts';
 
 const pod: Pod = {
@@ -15,6 +15,7 @@ const object = { apiVersion: 'v1', metadata: { name: 'o', uid: 'o', resourceVers
 const facts: EnvFacts = {
   pod,
   configMap: (name) => (name === 'conf' ? { ...object, kind: 'ConfigMap', data: { a: '1', b: '2' } } : undefined),
+  resource: (ref) => `${ref.of}.${ref.resource}/${ref.divisor}`,
   secret: (name) => (name === 'sec' ? { ...object, kind: 'Secret', data: { key: 'aHVudGVy' } } : undefined),
 };
 
@@ -68,4 +69,40 @@ test('$(NAME) is expanded only for names that exist', () => {
 test('labels as a whole are lines', () => {
   assert.equal(podField(pod, 'metadata.labels'), 'app.io/x="web"\n');
   assert.equal(podField(pod, 'spec.serviceAccountName'), 'default');
+});
+
+test('a resource comes in its unit', () => {
+  const ref = { resource: 'limits.memory', divisor: '1Mi' };
+  assert.deepEqual(resolve({ env: [{ name: 'MEMORY', valueFrom: { resourceFieldRef: ref } }] }), {
+    ok: true,
+    env: { MEMORY: 'limits.memory/1048576' },
+  });
+});
+
+test('Services of the namespace are told, that of the API always, headless ones never', () => {
+  const service = (name: string, namespace: string, clusterIP: string): Service => ({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name, namespace, uid: name, resourceVersion: '1' },
+    spec: { clusterIP, ports: [{ name: 'web-ui', port: 80 }] },
+  });
+  const services = [
+    service('my-app', 'shop', '10.96.0.9'),
+    service('none', 'shop', 'None'),
+    service('else', 'other', '10.96.0.8'),
+    service('kubernetes', 'default', '10.96.0.1'),
+  ];
+  const linked = serviceEnv(services, 'shop', true);
+  assert.deepEqual(Object.keys(linked).sort(), [
+    ...['KUBERNETES', 'MY_APP'].flatMap((n) => [
+      ...[`${n}_PORT`, `${n}_PORT_80_TCP`, `${n}_PORT_80_TCP_ADDR`, `${n}_PORT_80_TCP_PORT`, `${n}_PORT_80_TCP_PROTO`],
+      ...[`${n}_SERVICE_HOST`, `${n}_SERVICE_PORT`, `${n}_SERVICE_PORT_WEB_UI`],
+    ]),
+  ]);
+  assert.equal(linked['MY_APP_PORT'], 'tcp://10.96.0.9:80');
+  assert.equal(linked['KUBERNETES_SERVICE_HOST'], '10.96.0.1');
+  assert.deepEqual(
+    Object.keys(serviceEnv(services, 'shop', false)).filter((n) => n.startsWith('MY')),
+    [],
+  );
 });

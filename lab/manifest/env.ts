@@ -1,10 +1,12 @@
 /** Environment of a container: plans without I/O, then values once the pod's address and its ConfigMaps are known. */
-import type { ConfigMap, Container, Pod, Secret } from '../../common/kube/kinds/core.ts';
+import type { ConfigMap, Container, Pod, Secret, Service } from '../../common/kube/kinds/core.ts';
 import type { Problems } from './problems.ts';
+import { planResourceField, type ResourceField } from './resources.ts';
 
 export type EnvPlan =
   | { readonly kind: 'value'; readonly name: string; readonly value: string }
   | { readonly kind: 'field'; readonly name: string; readonly fieldPath: string }
+  | { readonly kind: 'resource'; readonly name: string; readonly ref: ResourceField }
   | {
       readonly kind: 'configMap' | 'secret';
       readonly name: string;
@@ -44,8 +46,8 @@ export function planEnv(container: Container, field: string, problems: Problems)
     const at = `${field}.env[${i}].valueFrom`;
     const { name, value, valueFrom } = variable;
     if (valueFrom === undefined) return { kind: 'value', name, value: value ?? '' };
-    problems.only(valueFrom, at, ['fieldRef', 'configMapKeyRef', 'secretKeyRef']);
-    const { fieldRef, configMapKeyRef, secretKeyRef } = valueFrom;
+    problems.only(valueFrom, at, ['fieldRef', 'resourceFieldRef', 'configMapKeyRef', 'secretKeyRef']);
+    const { fieldRef, resourceFieldRef, configMapKeyRef, secretKeyRef } = valueFrom;
     if (fieldRef) {
       if (!isKnownField(fieldRef.fieldPath)) {
         problems.add(
@@ -55,6 +57,8 @@ export function planEnv(container: Container, field: string, problems: Problems)
       }
       return { kind: 'field', name, fieldPath: fieldRef.fieldPath };
     }
+    if (resourceFieldRef)
+      return { kind: 'resource', name, ref: planResourceField(resourceFieldRef, `${at}.resourceFieldRef`, problems) };
     if (configMapKeyRef) return keyPlan('configMap', name, configMapKeyRef);
     if (secretKeyRef) return keyPlan('secret', name, secretKeyRef);
     return { kind: 'value', name, value: '' };
@@ -71,18 +75,24 @@ export interface EnvFacts {
   readonly pod: Pod;
   configMap(name: string): ConfigMap | undefined;
   secret(name: string): Secret | undefined;
+  resource(ref: ResourceField): string;
 }
 
 export type Resolved =
   | { readonly ok: true; readonly env: Record<string, string> }
   | { readonly ok: false; readonly missing: string };
 
-/** Later entries win; `$(VAR)` in a value means a variable named before it. */
-export function resolveEnv(plans: readonly EnvPlan[], facts: EnvFacts): Resolved {
-  const env: Record<string, string> = {};
+/** Later entries win, also over `first`; `$(VAR)` in a value means a variable named before it. */
+export function resolveEnv(
+  plans: readonly EnvPlan[],
+  facts: EnvFacts,
+  first: Readonly<Record<string, string>> = {},
+): Resolved {
+  const env: Record<string, string> = { ...first };
   for (const plan of plans) {
     if (plan.kind === 'value') env[plan.name] = expand(plan.value, env);
     else if (plan.kind === 'field') env[plan.name] = podField(facts.pod, plan.fieldPath) ?? '';
+    else if (plan.kind === 'resource') env[plan.name] = facts.resource(plan.ref);
     else {
       const of = plan.kind === 'all' ? plan.of : plan.kind;
       const data =
@@ -143,7 +153,7 @@ const plainFields: Readonly<Record<string, (pod: Pod) => string | undefined>> = 
 
 const mapField = /^metadata\.(labels|annotations)\['([^']+)'\]$/;
 
-function isKnownField(path: string): boolean {
+export function isKnownField(path: string): boolean {
   return Object.hasOwn(plainFields, path) || mapField.test(path);
 }
 
@@ -159,4 +169,42 @@ function fieldLines(map: Readonly<Record<string, string>> | undefined): string {
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([k, v]) => `${k}=${JSON.stringify(v)}\n`)
     .join('');
+}
+
+/**
+ * Variables that tell of Services: of the API's own always, of those in the pod's namespace with `links`. Names are as Docker's links
+ * once made them.
+ */
+export function serviceEnv(services: Iterable<Service>, namespace: string, links: boolean): Record<string, string> {
+  const env: Record<string, string> = {};
+  const isApi = (s: Service) => s.metadata.namespace === 'default' && s.metadata.name === 'kubernetes';
+  const seen = [...services].filter((s) => isApi(s) || (links && s.metadata.namespace === namespace));
+  // The namespace's own win.
+  for (const s of seen.sort((a, b) => Number(isApi(b)) - Number(isApi(a)))) Object.assign(env, linksOf(s));
+  return env;
+}
+
+function linksOf({ metadata, spec }: Service): Record<string, string> {
+  const { clusterIP: ip = '', ports = [] } = spec;
+  const [first] = ports;
+  if (ip === '' || ip === 'None' || first === undefined) return {};
+  const upper = (text: string) => text.toUpperCase().replaceAll('-', '_');
+  const host = ip.includes(':') ? `[${ip}]` : ip;
+  const name = upper(metadata.name);
+  const link = (p: typeof first) => `${(p.protocol ?? 'TCP').toLowerCase()}://${host}:${p.port}`;
+  const env: Record<string, string> = {
+    [`${name}_SERVICE_HOST`]: ip,
+    [`${name}_SERVICE_PORT`]: String(first.port),
+    [`${name}_PORT`]: link(first),
+  };
+  for (const port of ports) {
+    if (port.name) env[`${name}_SERVICE_PORT_${upper(port.name)}`] = String(port.port);
+    const protocol = port.protocol ?? 'TCP';
+    const prefix = `${name}_PORT_${port.port}_${protocol}`;
+    env[prefix] = link(port);
+    env[`${prefix}_PROTO`] = protocol.toLowerCase();
+    env[`${prefix}_PORT`] = String(port.port);
+    env[`${prefix}_ADDR`] = ip;
+  }
+  return env;
 }

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Container, PodSpec } from '../../common/kube/kinds/core.ts';
+import { podSpec } from '../../common/kube/schema/pod.ts';
+import { containerFields, mountFields, podFields, probeFields } from './fields.ts';
 import { planPod } from './pod-plan.ts';
 import { Problems } from './problems.ts';
 
@@ -16,13 +18,14 @@ const fields = (problems: readonly { field: string }[]) => problems.map((p) => p
 describe('what a lab does not honour is named', () => {
   test('fields of the pod and of its containers', () => {
     const { problems } = plan(
-      { hostPID: true, tolerations: [] },
-      { stdin: true, ports: [{ containerPort: 1, hostPort: 2 }] },
+      { hostUsers: false, runtimeClassName: 'gvisor', spex: 1 },
+      { volumeDevices: [{ name: 'x' }], ports: [{ containerPort: 1, hostPort: 2 }] },
     );
     assert.deepEqual(fields(problems), [
-      'spec.hostPID',
-      'spec.tolerations',
-      'spec.containers[0].stdin',
+      'spec.hostUsers',
+      'spec.runtimeClassName',
+      'spec.spex',
+      'spec.containers[0].volumeDevices',
       'spec.containers[0].ports[0].hostPort',
     ]);
   });
@@ -34,30 +37,28 @@ describe('what a lab does not honour is named', () => {
   });
 
   test('kinds of volumes, mounts of no volume, and paths out of the volume', () => {
-    const volumes = [{ name: 'a', hostPath: { path: '/' } }];
+    const volumes = [{ name: 'a', nfs: { path: '/' } }];
     const volumeMounts = [
       { name: 'b', mountPath: 'relative' },
       { name: 'a', mountPath: '/x', subPath: '../../etc' },
     ];
     const { problems } = plan({ volumes }, { volumeMounts });
     assert.deepEqual(fields(problems), [
-      'spec.volumes[0].hostPath',
-      'spec.volumes[0]',
+      'spec.volumes[0].nfs',
       'spec.containers[0].volumeMounts[0].name',
       'spec.containers[0].volumeMounts[0].mountPath',
       'spec.containers[0].volumeMounts[1].subPath',
     ]);
   });
 
-  test('probes by gRPC, unknown port names, and probes of init containers', () => {
+  test('probes of nothing, unknown port names, and probes of init containers', () => {
     const init = { name: 'init', image: 'debian', livenessProbe: { exec: { command: ['true'] } } };
     const { problems } = plan(
       { initContainers: [init] },
-      { readinessProbe: { grpc: { port: 1 } }, livenessProbe: { tcpSocket: { port: 'web' } } },
+      { readinessProbe: { periodSeconds: 1 }, livenessProbe: { tcpSocket: { port: 'web' } } },
     );
     assert.deepEqual(fields(problems), [
       'spec.initContainers[0].livenessProbe',
-      'spec.containers[0].readinessProbe.grpc',
       'spec.containers[0].readinessProbe',
       'spec.containers[0].livenessProbe.tcpSocket.port',
     ]);
@@ -65,32 +66,32 @@ describe('what a lab does not honour is named', () => {
 
   test('rights that a container cannot be given', () => {
     const securityContext = {
-      privileged: true,
-      runAsNonRoot: true,
+      seccompProfile: { type: 'Localhost', localhostProfile: 'x' },
+      seLinuxOptions: { level: 'x' },
       capabilities: { add: ['EVERYTHING'], drop: ['CHOWNER'] },
     };
     assert.deepEqual(fields(plan({}, { securityContext }).problems), [
-      'spec.containers[0].securityContext.privileged',
+      'spec.containers[0].securityContext.seLinuxOptions',
+      'spec.containers[0].securityContext.seccompProfile.type',
       'spec.containers[0].securityContext.capabilities.drop',
       'spec.containers[0].securityContext.capabilities.add',
-      'spec.containers[0].securityContext.runAsNonRoot',
     ]);
   });
 
   test('references in variables that cannot be resolved', () => {
     const env = [
       { name: 'A', valueFrom: { fieldRef: { fieldPath: 'status.qosClass' } } },
-      { name: 'B', valueFrom: { resourceFieldRef: {} } },
+      { name: 'B', valueFrom: { resourceFieldRef: { resource: 'limits.gpu' } } },
     ];
     assert.deepEqual(fields(plan({}, { env }).problems), [
       'spec.containers[0].env[0].valueFrom.fieldRef.fieldPath',
-      'spec.containers[0].env[1].valueFrom.resourceFieldRef',
+      'spec.containers[0].env[1].valueFrom.resourceFieldRef.resource',
     ]);
   });
 });
 
 describe('what a lab accepts', () => {
-  test('limits and pull policies have no effect', () => {
+  test('limits and pull policies', () => {
     const { problems } = plan({}, { resources: { limits: { cpu: '1' } }, imagePullPolicy: 'Always' });
     assert.deepEqual(problems, []);
   });
@@ -114,6 +115,7 @@ describe('what a lab accepts', () => {
       timeout: 1000,
       successThreshold: 1,
       failureThreshold: 3,
+      grace: undefined,
     });
   });
 
@@ -130,6 +132,64 @@ describe('what a lab accepts', () => {
       { securityContext: { runAsUser: 7 } },
       { securityContext: { runAsGroup: 8, capabilities: { drop: ['all'] } } },
     );
-    assert.deepEqual(main.privileges, { user: { uid: 7, gid: 8 }, noNewPrivileges: false, capabilities: ['-all'] });
+    assert.deepEqual(main.security, {
+      privileges: { user: { uid: 7, gid: 8 }, groups: [], noNewPrivileges: false, capabilities: ['-all'] },
+      privileged: false,
+      readOnlyRoot: false,
+      rootRefused: undefined,
+    });
   });
+
+  test('what the API server fills in', () => {
+    const pod = {
+      dnsPolicy: 'ClusterFirst',
+      schedulerName: 'default-scheduler',
+      securityContext: {},
+      serviceAccount: 'default',
+      enableServiceLinks: true,
+      preemptionPolicy: 'PreemptLowerPriority',
+      priority: 0,
+      tolerations: [{ key: 'node.kubernetes.io/not-ready', operator: 'Exists', effect: 'NoExecute' }],
+    };
+    const container = {
+      resources: {},
+      terminationMessagePath: '/dev/termination-log',
+      terminationMessagePolicy: 'File',
+      imagePullPolicy: 'Always',
+    };
+    assert.deepEqual(plan(pod, container).problems, []);
+  });
+
+  test('who must not be root is refused in kubelet’s words', () => {
+    const refused = (security: object) => plan({ securityContext: security }).main.security.rootRefused;
+    assert.equal(refused({ runAsNonRoot: true }), 'container has runAsNonRoot and image will run as root');
+    assert.equal(refused({ runAsNonRoot: true, runAsUser: 0 }), "container's runAsUser breaks non-root policy");
+    assert.equal(refused({ runAsNonRoot: true, runAsUser: 1 }), undefined);
+  });
+
+  test('an init container that goes on may have probes and hooks', () => {
+    const sidecar = { name: 's', image: 'debian', restartPolicy: 'Always', startupProbe: { exec: {} }, lifecycle: {} };
+    const { plan: pod, problems } = plan({ initContainers: [sidecar] });
+    assert.deepEqual(problems, []);
+    assert.equal(pod.init[0]?.sidecar, true);
+  });
+});
+
+test('every field that the schema of pods knows has a rule', () => {
+  const names = (schema: unknown) => Object.keys((schema as { properties: object }).properties);
+  const container = (podSpec.properties!['containers'] as { items: unknown }).items as {
+    properties: Record<string, unknown>;
+  };
+  const mount = (container.properties['volumeMounts'] as { items: unknown }).items;
+  for (const [schema, rules] of [
+    [podSpec, podFields],
+    [container, containerFields],
+    [container.properties['readinessProbe'], probeFields],
+    [mount, mountFields],
+  ] as const) {
+    assert.deepEqual(
+      names(schema).filter((name) => !(name in rules)),
+      [],
+    );
+  }
 });

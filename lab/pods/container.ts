@@ -1,44 +1,75 @@
 /** Runs one container of a pod: makes its file system, starts its process, waits for the end. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { rm } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
+import { Readable, type Writable } from 'node:stream';
+import type { Fd } from '../../common/core/brand.ts';
 import { MeshError } from '../../common/core/errors.ts';
-import { closeFd, makePipe } from '../../native/index.ts';
-import { clusterDns, clusterDomain } from '../addresses.ts';
+import { closeFd, makePipe, openTerminal, type Terminal } from '../../native/index.ts';
 import { checkout } from '../config.ts';
 import { isInstalled, isUnpacked, layerFolder } from '../image/packages.ts';
 import { readPipe } from '../kubelet/process.ts';
-import { expand, resolveEnv } from '../manifest/env.ts';
-import type { ContainerPlan } from '../manifest/pod-plan.ts';
-import type { VolumePlan } from '../manifest/volume.ts';
+import type { ContainerPlan } from '../manifest/container-plan.ts';
+import { expand, resolveEnv, serviceEnv } from '../manifest/env.ts';
+import type { PodPlan } from '../manifest/pod-plan.ts';
+import type { Privileges } from '../manifest/security.ts';
+import { isInnerPath, type VolumeMountPlan } from '../manifest/volume.ts';
 import { podLogFolder } from '../names.ts';
 import { killCgroup, makeCgroup } from '../system/cgroup.ts';
 import { exitCode } from '../system/exit-code.ts';
+import { type LimitedGroup, limitGroup } from '../system/limits.ts';
 import { systemPath } from '../system/run.ts';
-import { containerArgv, type Namespaces, type Privileges } from './launch.ts';
+import { containerArgv, type Namespaces } from './launch.ts';
 import { ContainerLog } from './log.ts';
 import { type BindMount, prepareRootfs } from './rootfs.ts';
-import { accountPath, accountVolume, type PodVolumes, volumeFolder } from './volumes.ts';
+import { accountPath, accountVolume, type PodVolumes, type VolumeContext } from './volumes.ts';
 
-export interface ContainerContext extends PodVolumes {
+export interface ContainerContext extends VolumeContext {
+  readonly plan: PodPlan;
+  readonly files: PodVolumes;
   readonly namespaces: Namespaces;
   readonly podCgroup: string;
   readonly hostname: string;
   readonly mountToken: boolean;
-  readonly volumes: readonly VolumePlan[];
+  /** Absolute path in a container -> content. */
+  networkFiles(): Readonly<Record<string, string>>;
+  /** MeshError when a CNI plugin says that the pod's network is not as it should be. */
+  checkNetwork(): Promise<void>;
+}
+
+/** How a container ended. */
+export interface ContainerEnd {
+  /** Exit code, or 128 + signal number. */
+  readonly code: number;
+  /** The kernel ended it, or what it started, because its memory was used up. */
+  readonly outOfMemory: boolean;
+  /** What it wrote into its termination message, or its log's end instead. */
+  readonly message: string;
+}
+
+/** What those who attach may write into. */
+export interface ContainerInput {
+  readonly stream: Writable;
+  /** Ends with the first who attached. */
+  readonly once: boolean;
+  readonly terminal: Terminal | undefined;
 }
 
 export interface RunningContainer {
   readonly pid: number;
   readonly cgroup: string;
+  readonly cgroups: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly workingDir: string;
   readonly privileges: Privileges;
   readonly log: ContainerLog;
-  /** Exit code, or 128 + signal number, when the process has ended and all that it left has been killed. */
-  readonly exited: Promise<number>;
+  readonly input: ContainerInput | undefined;
+  /** Limits that the machine does not keep. */
+  readonly unmet: LimitedGroup['unmet'];
+  /** When the process has ended and all that it left has been killed. */
+  readonly exited: Promise<ContainerEnd>;
   signal(signal: NodeJS.Signals): void;
 }
 
@@ -48,78 +79,160 @@ export async function startContainer(
   plan: ContainerPlan,
   attempt: number,
 ): Promise<RunningContainer> {
+  const { privileges, privileged, readOnlyRoot, rootRefused } = plan.security;
+  const { metadata } = c.pod();
+  const { namespace = 'default', name, uid } = metadata;
+  if (rootRefused !== undefined)
+    throw new MeshError('CONFIG', `${rootRefused} (pod: "${name}_${namespace}(${uid})", container: ${plan.name})`);
   const env = containerEnv(c, plan);
   const dir = join(c.dir, 'containers', plan.name, String(attempt));
   // What an earlier lab process of the same attempt left would be taken for the image.
   await rm(dir, { recursive: true, force: true });
+  const message = await makeMessageFile(c, plan, attempt);
+  const sharedMemory = join(c.dir, 'shm');
+  await mkdir(sharedMemory, { recursive: true, mode: 0o1777 });
   const rootfs = prepareRootfs({
     dir,
     layers: imageLayers(c, plan),
-    files: { ...plan.image.files, ...networkFiles(c) },
-    mounts: [...volumeMounts(c, plan), ...accountMount(c, plan), ...checkoutMount(plan)],
+    files: { ...plan.image.files, ...c.networkFiles() },
+    mounts: [
+      ...(await volumeMounts(c, plan, env)),
+      ...checkoutMount(plan),
+      { source: message, target: plan.termination.path, readOnly: false, file: true },
+    ],
     workingDir: plan.workingDir,
+    readOnly: readOnlyRoot,
+    privileged,
+    sharedMemory,
   });
   const cgroup = makeCgroup(join(c.podCgroup, plan.name));
+  const { memory, cpu } = plan.resources.limits;
+  const limits = limitGroup(cgroup, { memory, cpu });
+  const cgroups = [cgroup, ...limits.cgroups];
   const argv = containerArgv({
     namespaces: c.namespaces,
-    cgroup,
+    cgroups,
+    terminal: plan.tty,
     ...rootfs,
     workingDir: plan.workingDir,
-    privileges: plan.privileges,
+    privileges,
     argv: plan.argv.map((a) => expand(a, env)),
   });
-  const { metadata } = c.pod();
-  const name = { namespace: metadata.namespace ?? 'default', name: metadata.name };
-  const logFile = join(podLogFolder(c.runtime.lab, name, plan.name), `${metadata.uid}.${attempt}.log`);
+  const logFile = join(podLogFolder(c.runtime.lab, { namespace, name }, plan.name), `${uid}.${attempt}.log`);
   const log = new ContainerLog(logFile, c.runtime.clock);
-  const owner = plan.privileges.user?.uid ?? 0;
-  const [out, err] = [makePipe(owner), makePipe(owner)];
+  const streams = openStreams(plan);
   const child = spawn(argv[0]!, argv.slice(1), {
-    stdio: ['ignore', out.write, err.write, 'pipe'],
+    stdio: [...streams.child, 'pipe'],
     env,
-    detached: true,
+    // Who has a terminal makes a session of its own, for which it must not lead a group.
+    detached: !plan.tty,
   });
-  for (const { write } of [out, err]) closeFd(write);
-  log.follow(readPipe(out.read), readPipe(err.read));
-  const exited = end(child, cgroup, dir);
+  for (const fd of new Set(streams.child)) if (fd !== 'ignore') closeFd(fd);
+  log.follow(streams.stdout, streams.stderr);
+  const ended = end(child, cgroup);
   if (child.pid === undefined) throw new MeshError('KERNEL', `${argv[0]} cannot be started`);
   const said = child.stdio[3] as Readable;
   // A container that cannot be entered ends, with the reason in its log.
-  await Promise.race([once(said, 'data'), exited]);
+  await Promise.race([once(said, 'data'), ended]);
   said.destroy();
+  const exited = ended.then(async (code): Promise<ContainerEnd> => {
+    const outOfMemory = limits.oomKills() > 0;
+    // A terminal ends by itself, once all that was written to it has been read.
+    if (streams.input?.terminal === undefined) streams.input?.stream.destroy();
+    await limits.remove();
+    await rm(dir, { recursive: true, force: true });
+    return { code, outOfMemory, message: await terminationMessage(message, log, plan, code) };
+  });
   return {
     pid: child.pid,
     cgroup,
+    cgroups,
     env,
     workingDir: plan.workingDir,
-    privileges: plan.privileges,
+    privileges,
     log,
+    input: streams.input,
+    unmet: limits.unmet,
     exited,
     signal: (signal) => void child.kill(signal),
   };
 }
 
+interface Streams {
+  readonly child: readonly ('ignore' | Fd)[];
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  readonly input: ContainerInput | undefined;
+}
+
+function openStreams(plan: ContainerPlan): Streams {
+  const owner = plan.security.privileges.user?.uid ?? 0;
+  if (plan.tty) {
+    const { terminal, process } = openTerminal(owner);
+    const input = plan.stdin === 'none' ? undefined : { stream: terminal, once: plan.stdin === 'once', terminal };
+    return { child: [process, process, process], stdout: terminal, stderr: Readable.from([]), input };
+  }
+  const [out, err] = [makePipe(owner), makePipe(owner)];
+  const pipes = { stdout: readPipe(out.read), stderr: readPipe(err.read) };
+  if (plan.stdin === 'none') return { child: ['ignore', out.write, err.write], ...pipes, input: undefined };
+  const into = makePipe(owner);
+  const stream = new Socket({ fd: into.write, readable: false, writable: true });
+  // Whoever writes learns it from its own pipe.
+  stream.on('error', () => undefined);
+  const input = { stream, once: plan.stdin === 'once', terminal: undefined };
+  return { child: [into.read, out.write, err.write], ...pipes, input };
+}
+
 /** A container's processes end with its first one, as they do with a pid namespace. */
-async function end(child: ChildProcess, cgroup: string, dir: string): Promise<number> {
+async function end(child: ChildProcess, cgroup: string): Promise<number> {
   const code = await new Promise<number>((resolve) => {
     child.on('error', () => resolve(127));
     child.on('exit', (status, signal) => resolve(exitCode(status, signal)));
   });
   await killCgroup(cgroup);
-  await rm(dir, { recursive: true, force: true });
   return code;
+}
+
+/** Bytes; Kubernetes' limits. */
+const longestMessage = 4096;
+const longestLogEnd = 2048;
+const logEndLines = 80;
+
+/** Everybody may write it, whatever user a container has. */
+async function makeMessageFile(c: ContainerContext, plan: ContainerPlan, attempt: number): Promise<string> {
+  const folder = join(c.dir, 'messages');
+  await mkdir(folder, { recursive: true });
+  const file = join(folder, `${plan.name}.${attempt}`);
+  await writeFile(file, '');
+  await chmod(file, 0o666);
+  return file;
+}
+
+async function terminationMessage(file: string, log: ContainerLog, plan: ContainerPlan, code: number): Promise<string> {
+  const said = await readFile(file).catch(() => Buffer.alloc(0));
+  await rm(file, { force: true });
+  if (said.length > 0) return said.subarray(0, longestMessage).toString();
+  if (code === 0 || !plan.termination.orLog) return '';
+  return log.lastLines(logEndLines, longestLogEnd);
 }
 
 function containerEnv(c: ContainerContext, plan: ContainerPlan): Record<string, string> {
   const namespace = c.pod().metadata.namespace ?? 'default';
   const { cluster } = c.runtime;
-  const resolved = resolveEnv(plan.env, {
-    pod: c.pod(),
-    configMap: (name) => cluster.configMaps.get({ namespace, name }),
-    secret: (name) => cluster.secrets.get({ namespace, name }),
-  });
+  const links = serviceEnv(cluster.services.objects.values(), namespace, c.plan.serviceLinks);
+  const resolved = resolveEnv(
+    plan.env,
+    {
+      pod: c.pod(),
+      configMap: (name) => cluster.configMaps.get({ namespace, name }),
+      secret: (name) => cluster.secrets.get({ namespace, name }),
+      resource: (ref) => c.resource({ ...ref, container: ref.container ?? plan.name }),
+    },
+    links,
+  );
   if (!resolved.ok) throw new MeshError('NOT_FOUND', `${resolved.missing} in namespace "${namespace}"`);
-  return { PATH: systemPath, HOME: '/root', HOSTNAME: c.hostname, ...plan.image.env, ...resolved.env };
+  const terminal = plan.tty ? { TERM: 'xterm' } : {};
+  return { PATH: systemPath, HOME: '/root', HOSTNAME: c.hostname, ...terminal, ...plan.image.env, ...resolved.env };
 }
 
 function imageLayers(c: ContainerContext, plan: ContainerPlan): string[] {
@@ -134,36 +247,37 @@ function imageLayers(c: ContainerContext, plan: ContainerPlan): string[] {
   });
 }
 
-function networkFiles(c: ContainerContext): Record<string, string> {
-  const { namespace } = c.pod().metadata;
-  const addresses = c.pod().status?.podIPs?.map((x) => `${x.ip}\t${c.hostname}`) ?? [];
-  return {
-    '/etc/hostname': `${c.hostname}\n`,
-    '/etc/hosts': `${['127.0.0.1\tlocalhost', '::1\tlocalhost', ...addresses].join('\n')}\n`,
-    '/etc/resolv.conf': resolvConf(namespace ?? 'default'),
-  };
+async function volumeMounts(
+  c: ContainerContext,
+  plan: ContainerPlan,
+  env: Readonly<Record<string, string>>,
+): Promise<BindMount[]> {
+  const mounts: BindMount[] = [];
+  for (const m of [...plan.mounts, ...accountMount(c, plan)]) {
+    const source = await c.files.source(m.volume, subPathOf(m, env));
+    mounts.push({
+      source: source.path,
+      target: m.mountPath,
+      readOnly: m.readOnly || source.readOnly,
+      file: source.isFile,
+    });
+  }
+  return mounts;
 }
 
-/** Of every pod in the namespace. */
-export function resolvConf(namespace: string): string {
-  const search = [`${namespace}.svc.${clusterDomain}`, `svc.${clusterDomain}`, clusterDomain];
-  return `search ${search.join(' ')}\nnameserver ${clusterDns.v4}\noptions ndots:5\n`;
+function subPathOf(m: VolumeMountPlan, env: Readonly<Record<string, string>>): string | undefined {
+  if (m.subPathExpr === undefined) return m.subPath;
+  const path = expand(m.subPathExpr, env);
+  const unknown = /\$\(([^)]*)\)/.exec(path)?.[1];
+  if (unknown !== undefined) throw new MeshError('CONFIG', `failed to prepare subPath: no variable "${unknown}"`);
+  if (!isInnerPath(path)) throw new MeshError('CONFIG', `failed to prepare subPath: "${path}" leads out of the volume`);
+  return path;
 }
 
-function volumeMounts(c: ContainerContext, plan: ContainerPlan): BindMount[] {
-  const readOnlySources = new Set(['configMap', 'secret', 'token', 'downwardAPI']);
-  return plan.mounts.map((m) => {
-    const folder = volumeFolder(c, m.volume);
-    const volume = c.volumes.find((v) => v.name === m.volume);
-    const fixed = volume?.sources.some((s) => readOnlySources.has(s.kind)) ?? false;
-    const source = m.subPath === undefined ? folder : join(folder, m.subPath);
-    return { source, target: m.mountPath, readOnly: m.readOnly || fixed, file: fixed && m.subPath !== undefined };
-  });
-}
-
-function accountMount(c: ContainerContext, plan: ContainerPlan): BindMount[] {
+function accountMount(c: ContainerContext, plan: ContainerPlan): VolumeMountPlan[] {
   if (!c.mountToken || plan.mounts.some((m) => m.mountPath === accountPath)) return [];
-  return [{ source: volumeFolder(c, accountVolume.name), target: accountPath, readOnly: true, file: false }];
+  const whole = { subPath: undefined, subPathExpr: undefined };
+  return [{ volume: accountVolume.name, mountPath: accountPath, readOnly: true, ...whole }];
 }
 
 function checkoutMount(plan: ContainerPlan): BindMount[] {

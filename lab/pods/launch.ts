@@ -1,4 +1,5 @@
 /** Starts processes inside a pod's namespaces and cgroup, by nsenter(1) and unshare(1), each of which becomes the next by exec. */
+import type { Privileges } from '../manifest/security.ts';
 
 /** The namespaces of a pod are held by its sandbox process; a host's by their names in /run/netns. */
 export interface Namespaces {
@@ -11,7 +12,11 @@ const nsenter = '/usr/bin/nsenter';
 const toolPath = '/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** First of all: a process in a pod's cgroup must already be in the pod's network namespace, by which others find it. */
-const joinCgroup = 'set -e; echo $$ > "$1/cgroup.procs"';
+const joinCgroup = 'set -e; IFS=:; for c in $1; do echo $$ > "$c/cgroup.procs"; done; unset IFS';
+
+function joined(cgroups: readonly string[]): string {
+  return cgroups.join(':');
+}
 
 /** Holds the namespaces of a pod, as the pause container does in Kubernetes. */
 export function sandboxArgv(netns: string, cgroup: string, hostname: string): string[] {
@@ -19,18 +24,12 @@ export function sandboxArgv(netns: string, cgroup: string, hostname: string): st
   return [nsenter, `--net=${netns}`, 'unshare', '--uts', 'sh', '-c', script, 'sandbox', cgroup, hostname];
 }
 
-/** Which rights a container's processes have. */
-export interface Privileges {
-  /** undefined: root. */
-  readonly user: { readonly uid: number; readonly gid: number } | undefined;
-  readonly noNewPrivileges: boolean;
-  /** Changes to what root has (setpriv(1)): `-all`, `+net_bind_service`, in this order. */
-  readonly capabilities: readonly string[];
-}
-
 export interface ContainerLaunch {
   readonly namespaces: Namespaces;
-  readonly cgroup: string;
+  /** One of each hierarchy. */
+  readonly cgroups: readonly string[];
+  /** Its standard input is a terminal that becomes its own. */
+  readonly terminal: boolean;
   readonly fstab: string;
   readonly root: string;
   readonly workingDir: string;
@@ -52,6 +51,7 @@ mount --no-mtab --all --fstab "$2"
 chroot=$(command -v chroot); PATH=$path; root=$3; shift 3
 exec "$chroot" "$root" "$@"`;
   return [
+    ...(l.terminal ? ['/usr/bin/setsid', '--ctty'] : []),
     ...enter(l.namespaces),
     '/usr/bin/unshare',
     '--mount',
@@ -60,7 +60,7 @@ exec "$chroot" "$root" "$@"`;
     '-c',
     script,
     'container',
-    l.cgroup,
+    joined(l.cgroups),
     l.fstab,
     l.root,
     ...['/bin/sh', '-c', entered, 'container', l.workingDir],
@@ -71,7 +71,8 @@ exec "$chroot" "$root" "$@"`;
 
 function drop(p: Privileges): string[] {
   const changes = [
-    ...(p.user ? [`--reuid=${p.user.uid}`, `--regid=${p.user.gid}`, '--clear-groups'] : []),
+    ...(p.user ? [`--reuid=${p.user.uid}`, `--regid=${p.user.gid}`] : []),
+    ...(p.groups.length > 0 ? [`--groups=${p.groups.join(',')}`] : p.user ? ['--clear-groups'] : []),
     ...(p.noNewPrivileges ? ['--no-new-privs'] : []),
     ...(p.capabilities.length > 0 ? [`--bounding-set=${p.capabilities.join(',')}`, '--inh-caps=-all'] : []),
   ];
@@ -81,7 +82,7 @@ function drop(p: Privileges): string[] {
 export interface ExecLaunch {
   /** Main process of the container. */
   readonly pid: number;
-  readonly cgroup: string;
+  readonly cgroups: readonly string[];
   readonly workingDir: string;
   readonly privileges: Privileges;
   readonly argv: readonly string[];
@@ -97,7 +98,7 @@ export function execArgv(l: ExecLaunch): string[] {
     '-c',
     script,
     'exec',
-    l.cgroup,
+    joined(l.cgroups),
     l.workingDir,
     ...drop(l.privileges),
     ...l.argv,

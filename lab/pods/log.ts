@@ -62,6 +62,22 @@ export class ContainerLog {
     return this.#waiting.promise;
   }
 
+  /** The end of what was written, once all is. */
+  async lastLines(lines: number, bytes: number): Promise<string> {
+    await this.#over.promise;
+    const options = {
+      follow: false,
+      timestamps: false,
+      tail: lines,
+      limit: undefined,
+      since: undefined,
+      stream: 'All',
+    } as const;
+    const parts: Buffer[] = [];
+    for await (const part of readLog(this.file, undefined, options, new AbortController().signal)) parts.push(part);
+    return Buffer.concat(parts).subarray(-bytes).toString();
+  }
+
   /** What comes from now on, as it comes. Returns what ends it. */
   listen(listener: (stream: OutputStream, bytes: Buffer) => void): () => void {
     this.#listeners.add(listener);

@@ -1,5 +1,6 @@
 /** Starts a runner for every pod that has a node, and ends those whose object is ending or gone. */
 import { describeError, MeshError } from '../../common/core/errors.ts';
+import type { EventRecorder } from '../../common/kube/event-recorder.ts';
 import { keyOf } from '../../common/kube/informer.ts';
 import { type Pod, type PodSpec, type PodStatus, podKind } from '../../common/kube/kinds/core.ts';
 import type { PodRef } from '../../common/kube/kubelet/requests.ts';
@@ -10,6 +11,7 @@ import type { LabNode, Runtime } from '../daemon/runtime.ts';
 import { planPod } from '../manifest/pod-plan.ts';
 import { type FieldProblem, formatFieldProblems, Problems } from '../manifest/problems.ts';
 import type { ProberClient } from '../prober/client.ts';
+import { nodeEvents } from './events.ts';
 import { PodRunner } from './pod-runner.ts';
 
 /** Pods that the lab runs in another way: the mesh's programs on nodes. */
@@ -29,6 +31,7 @@ export class PodManager {
   readonly #probers: ReadonlyMap<string, ProberClient>;
   readonly #pools: ReadonlyMap<string, NumberPool>;
   readonly #entries = new Map<string, Entry>();
+  readonly #events: ReadonlyMap<string, EventRecorder>;
   /** Why a pod is not run, by uid: written once. */
   readonly #refused = new Map<string, string>();
   /** Runs before the processes of an ending pod get their signal. */
@@ -44,6 +47,7 @@ export class PodManager {
     this.#nodes = nodes;
     this.#probers = probers;
     this.#beforeEnd = beforeEnd;
+    this.#events = new Map(nodes.map((n) => [n.name, nodeEvents(runtime, n.name)]));
     // .1 stays free, as a gateway's place.
     this.#pools = new Map(nodes.map((n) => [n.name, new NumberPool(2, 254)]));
   }
@@ -78,11 +82,7 @@ export class PodManager {
   async #start(pod: Pod): Promise<void> {
     const problems = new Problems();
     const plan = planPod(pod.spec, 'spec', problems);
-    if (problems.found.length > 0) {
-      const images = problems.found.every((p) => p.field.endsWith('.image'));
-      const reason = formatFieldProblems(`Pod ${keyOf(pod.metadata)}`, problems.found);
-      return this.#refuse(pod, reason, images ? withoutImage(pod.spec, problems.found) : {});
-    }
+    if (problems.found.length > 0) return this.#refuseFields(pod, problems.found);
     const namespace = pod.metadata.namespace ?? 'default';
     if (this.#runtime.cluster.serviceAccounts.get({ namespace, name: plan.serviceAccount }) === undefined) {
       return this.#refuse(pod, `spec.serviceAccountName: "${plan.serviceAccount}" does not exist in "${namespace}"`);
@@ -101,6 +101,7 @@ export class PodManager {
       runtime: this.#runtime,
       node,
       prober: this.#probers.get(node.name)!,
+      events: this.#events.get(node.name)!,
       pod,
       plan,
       addresses: host === undefined ? undefined : podAddress(node.index, host),
@@ -131,29 +132,60 @@ export class PodManager {
     await this.#runtime.cluster.source.delete(podKind, key, { gracePeriodSeconds: 0 });
   }
 
-  async #refuse(pod: Pod, reason: string, more: Partial<PodStatus> = {}): Promise<void> {
+  /** Of what its manifest asks for the lab cannot do everything: its containers wait, and say why. */
+  async #refuseFields(pod: Pod, problems: readonly FieldProblem[]): Promise<void> {
+    const reason = formatFieldProblems(`Pod ${keyOf(pod.metadata)}`, problems);
+    if (this.#refused.get(pod.metadata.uid) === reason) return;
+    const status = unhonoured(pod.spec, problems);
+    const events = this.#events.get(pod.spec.nodeName ?? '') ?? this.#events.values().next().value;
+    for (const { field, message } of problems) {
+      const image = /^spec\.(?:init)?[cC]ontainers\[\d+\]\.image$/.test(field);
+      const what = image ? `Failed to pull image: ${message}` : `Error: ${field}: ${message}`;
+      events?.record(pod, { type: 'Warning', reason: 'Failed', message: what });
+    }
+    await this.#refuse(pod, reason, status);
+  }
+
+  async #refuse(pod: Pod, reason: string, status: Partial<PodStatus> = notScheduled(reason)): Promise<void> {
     if (this.#refused.get(pod.metadata.uid) === reason) return;
     this.#refused.set(pod.metadata.uid, reason);
     this.#runtime.log.warn('a pod is not run', { pod: keyOf(pod.metadata), reason });
-    const conditions = [{ type: 'PodScheduled', status: 'False', reason: 'NotRun', message: reason }];
     const key = { namespace: pod.metadata.namespace ?? 'default', name: pod.metadata.name };
-    const status = { phase: 'Pending', conditions, ...more };
+    const whole = { status: { phase: 'Pending', ...status } };
     try {
-      await this.#runtime.cluster.source.patch(podKind, key, { status }, { subresource: 'status' });
+      await this.#runtime.cluster.source.patch(podKind, key, whole, { subresource: 'status' });
     } catch (e) {
       if (!(e instanceof MeshError) || e.code !== 'NOT_FOUND') throw e;
     }
   }
 }
 
-/** As kubelet says it of images that no registry has. */
-function withoutImage(spec: PodSpec, problems: readonly FieldProblem[]): Partial<PodStatus> {
+function notScheduled(reason: string): Partial<PodStatus> {
+  return { conditions: [{ type: 'PodScheduled', status: 'False', reason: 'NotRun', message: reason }] };
+}
+
+/** As kubelet says it of images that no registry has, and of containers that cannot be created. */
+function unhonoured(spec: PodSpec, problems: readonly FieldProblem[]): Partial<PodStatus> {
+  const text = (found: readonly FieldProblem[]) => found.map((p) => `${p.field}: ${p.message}`).join('; ');
+  const ofPod = problems.filter((p) => !/^spec\.(?:containers|initContainers)\[/.test(p.field));
+  const waiting = (at: string) => {
+    const own = problems.filter((p) => p.field.startsWith(`${at}.`));
+    const image = own.find((p) => p.field === `${at}.image`);
+    if (image !== undefined) return { reason: 'ErrImagePull', message: image.message };
+    const found = [...ofPod, ...own];
+    return found.length === 0
+      ? { reason: 'ContainerCreating' }
+      : { reason: 'CreateContainerConfigError', message: text(found) };
+  };
   const status = (list: 'containers' | 'initContainers') =>
-    (spec[list] ?? []).map((c, i) => {
-      const message = problems.find((p) => p.field === `spec.${list}[${i}].image`)?.message;
-      const waiting = message === undefined ? { reason: 'ContainerCreating' } : { reason: 'ErrImagePull', message };
-      return { name: c.name, image: c.image ?? '', imageID: '', ready: false, restartCount: 0, state: { waiting } };
-    });
+    (spec[list] ?? []).map((c, i) => ({
+      name: c.name,
+      image: c.image ?? '',
+      imageID: '',
+      ready: false,
+      restartCount: 0,
+      state: { waiting: waiting(`spec.${list}[${i}]`) },
+    }));
   return {
     conditions: [{ type: 'PodScheduled', status: 'True' }],
     containerStatuses: status('containers'),

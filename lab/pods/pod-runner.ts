@@ -3,37 +3,39 @@ import { mkdir, rm } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { type Millis, millis } from '../../common/core/brand.ts';
 import { sleep } from '../../common/core/clock.ts';
-import { assertNever, describeError, MeshError } from '../../common/core/errors.ts';
-import { type Pod, type PodStatus, podKind } from '../../common/kube/kinds/core.ts';
+import { describeError, MeshError } from '../../common/core/errors.ts';
+import type { EventRecorder, Happening } from '../../common/kube/event-recorder.ts';
+import type { Pod, PodStatus } from '../../common/kube/kinds/core.ts';
 import type { Addresses } from '../addresses.ts';
 import { cniFolders } from '../cni/network.ts';
 import type { LabNode, Runtime } from '../daemon/runtime.ts';
 import type { ContainerView, PodView } from '../kubelet/containers.ts';
-import type { ContainerPlan, PodPlan } from '../manifest/pod-plan.ts';
+import type { PodPlan, RestartPolicy } from '../manifest/pod-plan.ts';
+import { qosClass } from '../manifest/qos.ts';
+import { resourceValue } from '../manifest/resources.ts';
 import type { ProberClient } from '../prober/client.ts';
-import { run } from '../system/run.ts';
-import { type ContainerContext, type RunningContainer, startContainer } from './container.ts';
-import { execArgv } from './launch.ts';
-import type { ContainerLog } from './log.ts';
-import { startProbes } from './probes.ts';
+import { allocatable } from './allocatable.ts';
+import type { ContainerContext } from './container.ts';
+import { ContainerRunner } from './container-runner.ts';
+import { hostnameOf, networkFiles } from './network-files.ts';
 import { makeSandbox, type Sandbox } from './sandbox.ts';
 import { writeProcesses } from './state-file.ts';
-import { type ContainerState, podStatus } from './status.ts';
-import { accountVolume, fillVolume, refill, renewTokens } from './volumes.ts';
+import { podStatus } from './status.ts';
+import { StatusWriter } from './status-writer.ts';
+import { accountVolume, PodVolumes } from './volumes.ts';
 
 /** Milliseconds; kubelet's go from 500 to two minutes. */
 const firstSandboxBackOff = 100;
 const longestSandboxBackOff = 2_000;
-/** The first restart comes at once, then after these milliseconds, doubling; kubelet's 10 s and 5 min would be long in a lab. */
-const firstBackOff = 1_000;
-const longestBackOff = 60_000;
-/** A container that ran this long starts over with its back-off. */
-const resetAfter = 60_000;
+/** Milliseconds, as kubelet's; a ConfigMap that comes ends the wait. */
+const firstMountBackOff = 500;
+const longestMountBackOff = 122_000;
 
 export interface PodRunnerOptions {
   readonly runtime: Runtime;
   readonly node: LabNode;
   readonly prober: ProberClient;
+  readonly events: EventRecorder;
   readonly pod: Pod;
   readonly plan: PodPlan;
   /** undefined: the pod shares its node's network. */
@@ -42,45 +44,56 @@ export interface PodRunnerOptions {
 
 export class PodRunner implements PodView {
   readonly #o: PodRunnerOptions;
+  /** The pod shall end. */
   readonly #stop = new AbortController();
-  readonly #states = new Map<string, ContainerState>();
-  readonly #running = new Map<string, RunningContainer>();
-  /** By container: of the last two runs, the newest last. */
-  readonly #logs = new Map<string, readonly ContainerLog[]>();
+  /** Its containers shall start no more. */
+  readonly #work = new AbortController();
+  readonly #init: readonly ContainerRunner[];
+  readonly #containers: readonly ContainerRunner[];
   readonly #startTime: string;
+  readonly #status: StatusWriter;
   readonly #over: Promise<void>;
-  #pod: Pod;
   #sandbox: Sandbox | undefined;
+  #volumes: PodVolumes | undefined;
+  /** Something that a volume waits for may be there now. */
+  #mounted = Promise.withResolvers<void>();
   #initialized = false;
-  #publishing: Promise<void> | undefined;
+  #failure: { readonly reason: string; readonly message: string } | undefined;
   #writing: Promise<void> = Promise.resolve();
-  #publishAgain = false;
 
   constructor(options: PodRunnerOptions) {
     this.#o = options;
-    this.#pod = options.pod;
-    this.#startTime = new Date(options.runtime.clock.wall()).toISOString();
-    for (const c of [...options.plan.init, ...options.plan.containers]) this.#states.set(c.name, waiting(c));
+    const { plan, prober, runtime, pod, addresses, node } = options;
+    this.#startTime = new Date(runtime.clock.wall()).toISOString().replace(/\.\d+Z$/, 'Z');
+    const host = {
+      runtime,
+      prober,
+      podIp: (addresses ?? node.address).v4,
+      pod: () => this.#pod,
+      record: (happening: Happening) => this.#record(happening),
+      changed: () => void this.#publish(),
+      processChanged: () => this.#writeProcesses(),
+    };
+    this.#init = plan.init.map((c) => new ContainerRunner(c, 'initContainers', host));
+    this.#containers = plan.containers.map((c) => new ContainerRunner(c, 'containers', host));
+    this.#status = new StatusWriter(runtime, pod, (now) => this.#statusOf(now));
     this.#over = this.#run().catch((e: unknown) =>
-      options.runtime.log.error('a pod cannot be run', { pod: this.#title, error: describeError(e) }),
+      runtime.log.error('a pod cannot be run', { pod: this.#title, error: describeError(e) }),
     );
   }
 
   /** The newest object of the same pod. */
   update(pod: Pod): void {
-    this.#pod = pod;
+    const { labels, annotations } = this.#pod.metadata;
+    const shown = !isDeepStrictEqual([labels, annotations], [pod.metadata.labels, pod.metadata.annotations]);
+    const conditions = !isDeepStrictEqual(this.#pod.status?.conditions, pod.status?.conditions);
+    this.#status.update(pod);
+    if (shown) void this.refreshVolumes();
+    if (conditions) void this.#publish();
   }
 
   container(name: string): ContainerView | undefined {
-    const state = this.#states.get(name);
-    if (state === undefined) return undefined;
-    const logs = this.#logs.get(name) ?? [];
-    return {
-      running: this.#running.get(name),
-      waiting: state.phase.kind === 'waiting' ? state.phase.reason : undefined,
-      log: logs.at(-1),
-      previousLog: logs.at(-2),
-    };
+    return this.#all.find((c) => c.plan.name === name)?.view;
   }
 
   get netns(): string | undefined {
@@ -89,52 +102,76 @@ export class PodRunner implements PodView {
 
   /** ConfigMaps or Secrets changed. */
   async refreshVolumes(): Promise<void> {
-    if (this.#sandbox === undefined || this.#stop.signal.aborted) return;
-    for (const volume of this.#o.plan.volumes) await refill(this.#context(this.#sandbox), volume);
+    this.#mounted.resolve();
+    this.#mounted = Promise.withResolvers();
+    if (this.#volumes === undefined || this.#work.signal.aborted) return;
+    await this.#volumes.refresh();
   }
 
   /** Ends the containers within their grace and removes all that the pod has on the machine. */
   async end(): Promise<void> {
     this.#stop.abort();
-    this.#publish();
-    const { clock, paths } = this.#o.runtime;
-    const ended = new AbortController();
-    await Promise.race([this.#endContainers().finally(() => ended.abort()), sleep(clock, this.#grace, ended.signal)]);
+    this.#work.abort();
+    void this.#publish();
+    await this.#endContainers();
     await this.#sandbox?.remove();
     await this.#over;
-    await this.#publishing;
-    await rm(paths.pod(this.#pod.metadata.uid), { recursive: true, force: true });
+    await this.#publish();
+    await this.#volumes?.remove();
+    await rm(this.#dir, { recursive: true, force: true });
+  }
+
+  get #pod(): Pod {
+    return this.#status.pod;
+  }
+
+  get #all(): readonly ContainerRunner[] {
+    return [...this.#init, ...this.#containers];
   }
 
   get #title(): string {
     return `${this.#pod.metadata.namespace}/${this.#pod.metadata.name}`;
   }
 
+  get #dir(): string {
+    return this.#o.runtime.paths.pod(this.#o.pod.metadata.uid);
+  }
+
   async #run(): Promise<void> {
-    const { runtime, plan } = this.#o;
-    const { signal } = this.#stop;
-    await mkdir(runtime.paths.pod(this.#pod.metadata.uid), { recursive: true });
+    const { plan } = this.#o;
+    const { signal } = this.#work;
+    await mkdir(this.#dir, { recursive: true });
+    this.#watchDeadline();
     const sandbox = await this.#makeSandbox();
     if (sandbox === undefined) return;
     this.#sandbox = sandbox;
     // Containers see the addresses in their files and variables.
     await this.#publish();
     const context = this.#context(sandbox);
-    if (!(await this.#fillVolumes(context))) return;
-    for (const container of plan.init) {
-      const code = await this.#supervise(context, container, plan.restartPolicy !== 'Never');
-      if (signal.aborted) return;
-      if (code !== 0) return this.#finish();
+    this.#volumes = context.files;
+    if (!(await this.#fillVolumes(context.files))) return;
+    void context.files.renewTokens();
+    const sidecars: Promise<unknown>[] = [];
+    const policy: RestartPolicy = plan.restartPolicy === 'Never' ? 'Never' : 'OnFailure';
+    for (const container of this.#init) {
+      if (container.plan.sidecar) {
+        sidecars.push(container.supervise(context, 'Always'));
+        await Promise.race([container.begun, ended(signal)]);
+      } else if ((await container.supervise(context, policy)) !== 0 && !signal.aborted) {
+        return this.#finish(sidecars);
+      }
+      if (signal.aborted) return this.#finish(sidecars);
     }
     this.#initialized = true;
-    await Promise.all(plan.containers.map((c) => this.#supervise(context, c, undefined)));
-    if (!signal.aborted) await this.#finish();
+    void this.#publish();
+    await Promise.all(this.#containers.map((c) => c.supervise(context, plan.restartPolicy)));
+    await this.#finish(sidecars);
   }
 
   /** Tries until the node's network takes the pod: as with kubelet, its containers wait in ContainerCreating. undefined: it ends. */
   async #makeSandbox(): Promise<Sandbox | undefined> {
-    const { runtime, node, addresses } = this.#o;
-    const { signal } = this.#stop;
+    const { runtime, node, addresses, plan } = this.#o;
+    const { signal } = this.#work;
     const { uid, name, namespace = 'default' } = this.#pod.metadata;
     const options = {
       lab: runtime.lab,
@@ -142,6 +179,7 @@ export class PodRunner implements PodView {
       folders: cniFolders(runtime.paths.node(node.name)),
       pod: { namespace, name, uid },
       hostname: this.#hostname,
+      sysctls: plan.sysctls,
       addresses,
       log: runtime.log,
     };
@@ -154,159 +192,66 @@ export class PodRunner implements PodView {
         if (!(e instanceof MeshError)) throw e;
         if (signal.aborted) return undefined;
         runtime.log.warn('the sandbox of a pod cannot be made; trying again', { pod: this.#title, error: e.message });
-        for (const c of this.#states.values()) {
-          this.#set(c.name, { phase: { kind: 'waiting', reason: 'ContainerCreating', message: e.message } });
-        }
+        this.#waitForAll('FailedCreatePodSandBox', `Failed to create pod sandbox: ${e.message}`, e.message);
         await sleep(runtime.clock, millis(backOff), signal);
       }
     }
     return undefined;
   }
 
-  /** Every container has ended for good: addresses and processes go, the object stays. */
-  async #finish(): Promise<void> {
+  async #fillVolumes(volumes: PodVolumes): Promise<boolean> {
+    const { clock } = this.#o.runtime;
+    const { signal } = this.#work;
+    for (let backOff = firstMountBackOff; !signal.aborted; backOff = Math.min(backOff * 2, longestMountBackOff)) {
+      const changed = this.#mounted.promise;
+      try {
+        await volumes.fill();
+        return true;
+      } catch (e) {
+        this.#waitForAll('FailedMount', describeError(e));
+        const over = new AbortController();
+        void changed.then(() => over.abort());
+        await sleep(clock, millis(backOff), AbortSignal.any([signal, over.signal]));
+      }
+    }
+    return false;
+  }
+
+  #waitForAll(reason: string, message: string, short = message): void {
+    this.#record({ type: 'Warning', reason, message });
+    for (const c of this.#all) c.wait('ContainerCreating', short);
+  }
+
+  /** Every container that ends has ended for good: addresses and processes go, the object stays. */
+  async #finish(sidecars: readonly Promise<unknown>[]): Promise<void> {
+    this.#work.abort();
+    if (this.#stop.signal.aborted) return;
+    await this.#endContainers();
+    await Promise.all(sidecars);
     await this.#publish();
     await this.#sandbox?.remove();
   }
 
-  async #fillVolumes(context: ContainerContext): Promise<boolean> {
+  #watchDeadline(): void {
     const { plan, runtime } = this.#o;
-    const volumes = [...plan.volumes, ...(plan.mountToken ? [accountVolume] : [])];
-    for (;;) {
-      try {
-        for (const volume of volumes) await fillVolume(context, volume);
-        break;
-      } catch (e) {
-        for (const c of this.#states.values()) {
-          this.#set(c.name, { phase: { kind: 'waiting', reason: 'FailedMount', message: describeError(e) } });
-        }
-        await sleep(runtime.clock, millis(firstBackOff), context.signal);
-        if (context.signal.aborted) return false;
-      }
-    }
-    for (const volume of volumes) void renewTokens(context, volume);
-    return true;
-  }
-
-  /**
-   * Starts the container and starts it again as the restart policy says; resolves with its last exit code. `restartFailed` is the rule
-   * of init containers: only failures, or nothing.
-   */
-  async #supervise(
-    context: ContainerContext,
-    plan: ContainerPlan,
-    restartFailed: boolean | undefined,
-  ): Promise<number> {
-    const { runtime } = this.#o;
-    let backOff = 0;
-    for (let attempt = 0; ; attempt++) {
-      const began = runtime.clock.now();
-      const code = await this.#runOnce(context, plan, attempt);
-      if (context.signal.aborted) return code ?? 0;
-      if (code !== undefined && !this.#restarts(code, restartFailed)) return code;
-      if (runtime.clock.now() - began > resetAfter) backOff = 0;
-      if (code !== undefined) {
-        const { phase, restarts } = this.#states.get(plan.name)!;
-        const message = `back-off of ${backOff} ms after exit code ${code}; see: aquifer lab logs ${this.#title}`;
-        const wait = { kind: 'waiting', reason: 'CrashLoopBackOff', message } as const;
-        this.#set(plan.name, { phase: wait, last: phase, restarts: restarts + 1 });
-      }
-      await sleep(runtime.clock, millis(backOff), context.signal);
-      if (context.signal.aborted) return code ?? 0;
-      backOff = Math.min(Math.max(backOff * 2, firstBackOff), longestBackOff);
-    }
-  }
-
-  #restarts(code: number, restartFailed: boolean | undefined): boolean {
-    if (restartFailed !== undefined) return restartFailed && code !== 0;
-    const policy = this.#o.plan.restartPolicy;
-    switch (policy) {
-      case 'Always':
-        return true;
-      case 'OnFailure':
-        return code !== 0;
-      case 'Never':
-        return false;
-      default:
-        return assertNever(policy);
-    }
-  }
-
-  /** The exit code; undefined when the container could not be made. */
-  async #runOnce(context: ContainerContext, plan: ContainerPlan, attempt: number): Promise<number | undefined> {
-    let container: RunningContainer;
-    try {
-      // Its network may have suffered since the pod began; a first container follows right after the plugins' ADD.
-      if (attempt > 0) await this.#sandbox?.checkNetwork(context.signal);
-      container = await startContainer(context, plan, attempt);
-    } catch (e) {
-      if (!(e instanceof MeshError)) throw e;
-      const phase = { kind: 'waiting', reason: 'CreateContainerConfigError', message: e.message } as const;
-      this.#set(plan.name, { phase });
-      return undefined;
-    }
-    const startedAt = new Date(this.#o.runtime.clock.wall()).toISOString();
-    this.#running.set(plan.name, container);
-    this.#logs.set(plan.name, [...(this.#logs.get(plan.name) ?? []).slice(-1), container.log]);
-    await this.#writeProcesses();
-    this.#set(plan.name, { phase: { kind: 'running', startedAt } });
-    const over = new AbortController();
-    this.#probe(plan, container, attempt, AbortSignal.any([over.signal, context.signal]));
-    const exitCode = await container.exited;
-    over.abort();
-    this.#running.delete(plan.name);
-    const finishedAt = new Date(this.#o.runtime.clock.wall()).toISOString();
-    const phase = { kind: 'terminated', exitCode, startedAt, finishedAt } as const;
-    this.#set(plan.name, { phase, ready: false, started: false });
-    if (!context.signal.aborted) await this.#writeProcesses();
-    return exitCode;
-  }
-
-  #probe(plan: ContainerPlan, container: RunningContainer, attempt: number, signal: AbortSignal): void {
-    const { runtime, prober, node, addresses } = this.#o;
-    if (signal.aborted) return;
-    startProbes({
-      key: `${this.#pod.metadata.uid}/${plan.name}/${attempt}`,
-      container: plan,
-      podIp: (addresses ?? node.address).v4,
-      prober,
-      clock: runtime.clock,
-      signal,
-      env: container.env,
-      execArgv: (argv) => execArgv({ ...container, argv }),
-      onStarted: () => this.#set(plan.name, { started: true }),
-      onReady: (ready) => this.#set(plan.name, { ready }),
-      onDead: (reason) => {
-        runtime.log.warn('killing a container', { pod: this.#title, container: plan.name, reason });
-        void this.#endContainer(plan, container, signal);
-      },
+    if (plan.activeDeadline === undefined) return;
+    const timer = runtime.clock.after(millis(plan.activeDeadline), () => {
+      const message = 'Pod was active on the node longer than the specified deadline';
+      this.#failure = { reason: 'DeadlineExceeded', message };
+      this.#record({ type: 'Normal', ...this.#failure });
+      this.#work.abort();
+      void this.#endContainers();
     });
+    this.#work.signal.addEventListener('abort', () => timer.cancel(), { once: true });
   }
 
+  /** Sidecars after all others, the last one first, within what is left of the grace. */
   async #endContainers(): Promise<void> {
-    const plans = [...this.#o.plan.init, ...this.#o.plan.containers];
-    const never = new AbortController().signal;
-    await Promise.all(
-      plans.map(async (plan) => {
-        const container = this.#running.get(plan.name);
-        if (container) await this.#endContainer(plan, container, never);
-      }),
-    );
-  }
-
-  /** preStop, SIGTERM and, after the rest of the grace, SIGKILL. */
-  async #endContainer(plan: ContainerPlan, container: RunningContainer, signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.#o.runtime;
-    const deadline = clock.after(this.#grace, () => container.signal('SIGKILL'));
-    try {
-      if (plan.preStop?.kind === 'sleep') await sleep(clock, millis(plan.preStop.milliseconds), signal);
-      if (plan.preStop?.kind === 'exec') await run(execArgv({ ...container, argv: plan.preStop.command }));
-    } catch (e) {
-      log.warn('preStop failed', { pod: this.#title, container: plan.name, error: describeError(e) });
-    }
-    container.signal('SIGTERM');
-    await container.exited;
-    deadline.cancel();
+    const { clock } = this.#o.runtime;
+    const deadline = clock.now() + this.#grace;
+    const sidecars = this.#init.filter((c) => c.plan.sidecar);
+    await Promise.all(this.#all.filter((c) => !c.plan.sidecar).map((c) => c.end(this.#grace)));
+    for (const sidecar of sidecars.toReversed()) await sidecar.end(millis(Math.max(deadline - clock.now(), 0)));
   }
 
   /** Whoever deletes the pod may give it less time, or more, than its manifest. */
@@ -316,74 +261,65 @@ export class PodRunner implements PodView {
   }
 
   get #hostname(): string {
-    return this.#o.plan.hostNetwork ? this.#o.node.name : (this.#o.plan.hostname ?? this.#pod.metadata.name);
+    const { plan, node, pod } = this.#o;
+    return hostnameOf(plan.names, pod, plan.hostNetwork ? node.name : undefined);
   }
 
   #context(sandbox: Sandbox): ContainerContext {
     const { runtime, node, plan } = this.#o;
-    return {
+    const { namespace = 'default' } = this.#pod.metadata;
+    const account = runtime.cluster.serviceAccounts.get({ namespace, name: plan.serviceAccount });
+    const mountToken = plan.mountToken ?? account?.automountServiceAccountToken ?? true;
+    const own = {
       runtime,
       node,
-      dir: runtime.paths.pod(this.#pod.metadata.uid),
+      dir: this.#dir,
       serviceAccount: plan.serviceAccount,
+      plan,
+      volumes: [...plan.volumes, ...(mountToken ? [accountVolume] : [])],
       pod: () => this.#pod,
-      signal: this.#stop.signal,
+      resource: (ref: Parameters<typeof resourceValue>[0]) => {
+        const container = this.#all.find((c) => c.plan.name === ref.container)?.plan;
+        return resourceValue(ref, container?.resources ?? { limits: {}, requests: {} }, allocatable());
+      },
+      signal: this.#work.signal,
+    };
+    return {
+      ...own,
+      files: new PodVolumes(own),
       namespaces: sandbox.namespaces,
       podCgroup: sandbox.cgroup,
       hostname: this.#hostname,
-      mountToken: plan.mountToken,
-      volumes: plan.volumes,
+      mountToken,
+      networkFiles: () => networkFiles(plan.names, this.#pod, this.#hostname),
+      checkNetwork: () => sandbox.checkNetwork(this.#work.signal),
     };
+  }
+
+  #record(happening: Happening): void {
+    this.#o.events.record(this.#pod, happening);
   }
 
   /** One write at a time, each of what runs then: containers of one pod start and end at the same moment. */
   #writeProcesses(): Promise<void> {
     this.#writing = this.#writing.then(() => {
-      const entries = [...this.#running].map(([name, { pid, cgroup, env, workingDir, privileges }]) => [
-        name,
-        { pid, cgroup, env, workingDir, privileges },
-      ]);
-      return writeProcesses(this.#o.runtime.paths.pod(this.#pod.metadata.uid), Object.fromEntries(entries));
+      const entries = this.#all.flatMap(({ plan, running }) => {
+        if (running === undefined) return [];
+        const { pid, cgroup, cgroups, env, workingDir, privileges } = running;
+        return [[plan.name, { pid, cgroup, cgroups, env, workingDir, privileges }]];
+      });
+      return writeProcesses(this.#dir, Object.fromEntries(entries));
     });
     return this.#writing;
   }
 
-  #set(container: string, change: Partial<ContainerState>): void {
-    this.#states.set(container, { ...this.#states.get(container)!, ...change });
-    void this.#publish();
-  }
-
-  /** One write at a time; a change meanwhile is written afterwards. */
   #publish(): Promise<void> {
-    this.#publishAgain = true;
-    this.#publishing ??= this.#publishAll().finally(() => {
-      this.#publishing = undefined;
-    });
-    return this.#publishing;
+    return this.#status.write();
   }
 
-  async #publishAll(): Promise<void> {
-    const { runtime } = this.#o;
-    const { namespace, name } = this.#pod.metadata;
-    while (this.#publishAgain) {
-      this.#publishAgain = false;
-      const status = this.#status();
-      if (isDeepStrictEqual(status, this.#pod.status)) continue;
-      try {
-        const key = { namespace: namespace ?? 'default', name };
-        this.#pod = await runtime.cluster.source.patch(podKind, key, { status }, { subresource: 'status' });
-      } catch (e) {
-        // The object may be gone while its pod ends.
-        if (e instanceof MeshError && e.code === 'NOT_FOUND') return;
-        runtime.log.warn('the status of a pod cannot be written', { pod: this.#title, error: describeError(e) });
-      }
-    }
-  }
-
-  #status(): PodStatus {
+  #statusOf(pod: Pod): PodStatus {
     const { plan, node, runtime, addresses } = this.#o;
-    const now = new Date(runtime.clock.wall()).toISOString();
-    const states = (plans: readonly ContainerPlan[]) => plans.map((c) => this.#states.get(c.name)!);
+    const now = new Date(runtime.clock.wall()).toISOString().replace(/\.\d+Z$/, 'Z');
     const state = {
       restartPolicy: plan.restartPolicy,
       addresses: this.#sandbox === undefined ? undefined : (addresses ?? node.address),
@@ -391,21 +327,19 @@ export class PodRunner implements PodView {
       startTime: this.#startTime,
       initialized: this.#initialized,
       ending: this.#stop.signal.aborted,
-      init: states(plan.init),
-      containers: states(plan.containers),
+      init: this.#init.map((c) => c.state),
+      containers: this.#containers.map((c) => c.state),
+      readinessGates: plan.readinessGates,
+      qos: qosClass([...plan.init, ...plan.containers]),
+      failure: this.#failure,
     };
-    return podStatus(state, this.#pod.status, now);
+    return podStatus(state, pod.status, now);
   }
 }
 
-function waiting(plan: ContainerPlan): ContainerState {
-  return {
-    name: plan.name,
-    image: plan.imageReference,
-    phase: { kind: 'waiting', reason: 'ContainerCreating' },
-    last: undefined,
-    restarts: 0,
-    started: false,
-    ready: false,
-  };
+function ended(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 }

@@ -2,13 +2,21 @@
  * The file system of a container: this machine's own /usr, /etc, /var, ... under the packages and files of the image, with a
  * layer on top (overlayfs) that takes what the container writes. Nothing the container does reaches the machine's files.
  */
-import { lstatSync, mkdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { MeshError } from '../../common/core/errors.ts';
 
 /** Folders of the machine that a container sees (hier(7)); of these only, so that homes and data stay out. */
 const machineFolders = ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'usr', 'etc', 'var', 'opt'] as const;
-const kernelFolders = ['proc', 'sys', 'dev'] as const;
+const kernelFolders = ['proc', 'sys'] as const;
+/** Devices of the machine that every container sees, and terminals. */
+const devices = ['null', 'zero', 'full', 'random', 'urandom', 'tty', 'ptmx', 'pts'] as const;
+const deviceLinks = {
+  fd: '/proc/self/fd',
+  stdin: '/proc/self/fd/0',
+  stdout: '/proc/self/fd/1',
+  stderr: '/proc/self/fd/2',
+} as const;
 const scratchFolders = ['tmp', 'run', 'root', 'home', 'mnt', 'srv'] as const;
 
 export interface BindMount {
@@ -29,6 +37,12 @@ export interface RootfsOptions {
   readonly files: Readonly<Record<string, string>>;
   readonly mounts: readonly BindMount[];
   readonly workingDir: string;
+  /** Nothing but its mounts can be written. */
+  readonly readOnly: boolean;
+  /** It sees all devices of the machine. */
+  readonly privileged: boolean;
+  /** Folder that is /dev/shm. */
+  readonly sharedMemory: string;
 }
 
 export interface Rootfs {
@@ -44,6 +58,9 @@ export function prepareRootfs(o: RootfsOptions): Rootfs {
   const overlaid = new Set<string>();
   const lines: string[] = [];
   mkdirSync(root, { recursive: true });
+  const lock = o.readOnly ? ',ro' : '';
+  // What is mounted inside afterwards can be written all the same.
+  if (o.readOnly) lines.push(fstabLine(root, root, 'none', `bind${lock}`));
   for (const name of machineFolders) {
     const kind = entryKind(`/${name}`);
     if (kind === 'link') symlinkSync(readlinkSync(`/${name}`), join(root, name));
@@ -53,12 +70,13 @@ export function prepareRootfs(o: RootfsOptions): Rootfs {
     mkdirSync(join(root, name));
     const lower = [...o.layers.map((l) => join(l, name)).filter((p) => entryKind(p) === 'folder'), `/${name}`];
     const options = `lowerdir=${lower.map(lowerPath).join(':')},upperdir=${join(o.dir, 'upper', name)},workdir=${join(o.dir, 'work', name)}`;
-    lines.push(fstabLine('overlay', join(root, name), 'overlay', options));
+    lines.push(fstabLine('overlay', join(root, name), 'overlay', `${options}${lock}`));
   }
   for (const name of kernelFolders) {
     mkdirSync(join(root, name));
     lines.push(fstabLine(`/${name}`, join(root, name), 'none', 'rbind'));
   }
+  lines.push(...deviceLines(join(root, 'dev'), o));
   for (const name of scratchFolders) mkdirSync(join(root, name), { mode: name === 'tmp' ? 0o1777 : 0o755 });
 
   const layered: Layered = { dir: o.dir, root, overlaid, layers: o.layers };
@@ -72,6 +90,21 @@ export function prepareRootfs(o: RootfsOptions): Rootfs {
   const fstab = join(o.dir, 'fstab');
   writeFileSync(fstab, `${lines.join('\n')}\n`);
   return { root, fstab };
+}
+
+function deviceLines(dev: string, o: RootfsOptions): string[] {
+  mkdirSync(dev);
+  for (const [name, target] of Object.entries(deviceLinks)) symlinkSync(target, join(dev, name));
+  const shown = o.privileged ? readdirSync('/dev').filter((name) => !(name in deviceLinks)) : devices;
+  const lines = shown.flatMap((name) => {
+    const kind = entryKind(`/dev/${name}`);
+    if (kind === undefined || kind === 'link' || name === 'shm') return [];
+    if (kind === 'folder') mkdirSync(join(dev, name));
+    else writeFileSync(join(dev, name), '');
+    return [fstabLine(`/dev/${name}`, join(dev, name), 'none', 'rbind')];
+  });
+  mkdirSync(join(dev, 'shm'));
+  return [...lines, fstabLine(o.sharedMemory, join(dev, 'shm'), 'none', 'bind')];
 }
 
 interface Layered {

@@ -9,7 +9,7 @@ import { addToNetwork, type CniFolders, type CniResult, checkNetwork, removeFrom
 import type { LabNode } from '../daemon/runtime.ts';
 import { netnsName, netnsPath, podHash } from '../names.ts';
 import { cgroupProcesses, killCgroup, makeCgroup, removeCgroup } from '../system/cgroup.ts';
-import { deleteNetns } from '../system/netns.ts';
+import { configureNetns, deleteNetns } from '../system/netns.ts';
 import { run, systemPath } from '../system/run.ts';
 import { linkPod, unlinkPod } from '../topology/build.ts';
 import type { PodLink } from '../topology/hosts.ts';
@@ -30,6 +30,8 @@ export interface SandboxOptions {
   readonly folders: CniFolders;
   readonly pod: { readonly namespace: string; readonly name: string; readonly uid: string };
   readonly hostname: string;
+  /** Path below /proc/sys -> value, of its own network. */
+  readonly sysctls: Readonly<Record<string, string>>;
   /** undefined: the pod shares its node's network. */
   readonly addresses: Addresses | undefined;
   readonly log: Logger;
@@ -79,6 +81,7 @@ async function makeNetwork(o: SandboxOptions, addresses: Addresses, signal: Abor
   const netns = netnsPath(link.netns);
   const make = async () => {
     await linkPod(link);
+    if (Object.keys(o.sysctls).length > 0) await configureNetns(link.netns, o.sysctls, []);
     return linkResult(netns, addresses);
   };
   const attachment = { folders: o.folders, netns, pod, link: { make, remove: () => unlinkPod(link) } };

@@ -1,12 +1,14 @@
 /** What `exec` needs to know of a pod: written by the daemon, read by any process. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Privileges } from '../manifest/security.ts';
 import { replaceFile } from '../tokens.ts';
-import type { Privileges } from './launch.ts';
 
 export interface ContainerProcess {
   readonly pid: number;
   readonly cgroup: string;
+  /** With those of its limits. */
+  readonly cgroups: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly workingDir: string;
   readonly privileges: Privileges;

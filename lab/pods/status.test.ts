@@ -41,7 +41,7 @@ describe('podStatus', () => {
     const phase = (over: Partial<PodState>) => status(over).phase;
     assert.equal(phase({ initialized: false }), 'Pending');
     assert.equal(phase({ containers: [container({ kind: 'waiting', reason: 'ContainerCreating' })] }), 'Pending');
-    assert.equal(phase({ containers: [container(waiting, { restarts: 3 })] }), 'Running');
+    assert.equal(phase({ containers: [container(waiting, { restarts: 3, last: ended(1) })] }), 'Running');
     assert.equal(phase({ restartPolicy: 'Never', containers: [container(ended(0))] }), 'Succeeded');
     assert.equal(phase({ restartPolicy: 'Never', containers: [container(ended(0)), container(ended(1))] }), 'Failed');
     assert.equal(phase({ restartPolicy: 'OnFailure', containers: [container(ended(1))] }), 'Running');

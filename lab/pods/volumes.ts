@@ -1,117 +1,242 @@
 /** Fills the folders of a pod's volumes, and keeps them current: tokens before they expire, ConfigMaps when they change. */
-import { chmod, mkdir, readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { chmod, chown, mkdir, realpath, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { millis } from '../../common/core/brand.ts';
 import { sleep } from '../../common/core/clock.ts';
-import { describeError, MeshError } from '../../common/core/errors.ts';
+import { assertNever, describeError, MeshError } from '../../common/core/errors.ts';
 import type { Pod } from '../../common/kube/kinds/core.ts';
 import type { LabNode, Runtime } from '../daemon/runtime.ts';
 import { configMapData, podField, secretData } from '../manifest/env.ts';
-import type { VolumePlan, VolumeSource } from '../manifest/volume.ts';
-import { replaceFile } from '../tokens.ts';
+import type { PodPlan } from '../manifest/pod-plan.ts';
+import type { ResourceField } from '../manifest/resources.ts';
+import type { DownwardItem, FileSource, VolumePlan } from '../manifest/volume.ts';
+import { unmountBelow } from '../system/mounts.ts';
+import { run } from '../system/run.ts';
+import { type VolumeFile, writeVersion } from './atomic-files.ts';
+import { checkHostPath } from './host-path.ts';
 
-export interface PodVolumes {
-  readonly runtime: Runtime;
+export interface TokenContext {
+  readonly runtime: Pick<Runtime, 'cluster' | 'issuer' | 'clock'>;
   readonly node: LabNode;
-  readonly dir: string;
   readonly serviceAccount: string;
   /** As it is now. */
   pod(): Pod;
+}
+
+export interface VolumeContext extends TokenContext {
+  readonly runtime: Runtime;
+  /** Of the pod. */
+  readonly dir: string;
+  readonly plan: Pick<PodPlan, 'fsGroup' | 'init' | 'containers'>;
+  readonly volumes: readonly VolumePlan[];
+  resource(ref: ResourceField): string;
+  /** Ends the renewal. */
   readonly signal: AbortSignal;
 }
 
-/** The volume that Kubernetes adds for the ServiceAccount. Its ca.crt is of an API server, which a lab does not have. */
+/** The volume that Kubernetes adds for the ServiceAccount. */
 export const accountVolume: VolumePlan = {
   name: 'kube-api-access',
-  sources: [
-    { kind: 'token', path: 'token', audience: undefined, expirationSeconds: 3607 },
-    { kind: 'downwardAPI', items: [{ path: 'namespace', fieldPath: 'metadata.namespace' }] },
-    { kind: 'configMap', name: 'kube-root-ca.crt', optional: true, items: undefined },
-  ],
+  source: {
+    kind: 'files',
+    mode: 0o644,
+    sources: [
+      { kind: 'token', path: 'token', audience: undefined, expirationSeconds: 3607 },
+      {
+        kind: 'downwardAPI',
+        items: [{ kind: 'field', path: 'namespace', mode: undefined, fieldPath: 'metadata.namespace' }],
+      },
+      { kind: 'configMap', name: 'kube-root-ca.crt', optional: true, items: undefined },
+    ],
+  },
 };
 export const accountPath = '/var/run/secrets/kubernetes.io/serviceaccount';
 
-export function volumeFolder(v: Pick<PodVolumes, 'dir'>, name: string): string {
-  return join(v.dir, 'volumes', name);
+/** Where a volume, or a part of it, is found when a container mounts it. */
+export interface MountSource {
+  readonly path: string;
+  readonly isFile: boolean;
+  readonly readOnly: boolean;
 }
 
-/** MeshError NOT_FOUND names the object that is missing. */
-export async function fillVolume(v: PodVolumes, plan: VolumePlan): Promise<void> {
-  const folder = volumeFolder(v, plan.name);
-  await mkdir(folder, { recursive: true });
-  // An emptyDir is everybody's, whatever user a container has.
-  if (plan.sources.some((s) => s.kind === 'emptyDir')) await chmod(folder, 0o777);
-  for (const source of plan.sources) {
-    for (const [path, content] of await contents(v, source)) await writeChanged(join(folder, path), content);
+export class PodVolumes {
+  readonly #c: VolumeContext;
+  /** By volume: the last piece of work on it. Two at a time would spoil its links. */
+  readonly #work = new Map<string, Promise<void>>();
+  /** emptyDirs that are there. */
+  readonly #made = new Set<string>();
+
+  constructor(context: VolumeContext) {
+    this.#c = context;
   }
-}
 
-/** Until the signal aborts. Failures are logged; the old files stay. */
-export async function renewTokens(v: PodVolumes, plan: VolumePlan): Promise<void> {
-  const lives = plan.sources.flatMap((s) => (s.kind === 'token' ? [s.expirationSeconds] : []));
-  if (lives.length === 0) return;
-  // kubelet renews when 80 % of the life is over.
-  const interval = millis(Math.min(...lives) * 800);
-  for (;;) {
-    await sleep(v.runtime.clock, interval, v.signal);
-    if (v.signal.aborted) return;
-    await refill(v, plan);
+  /** MeshError names the volume and what it lacks. May be called again. */
+  async fill(): Promise<void> {
+    for (const plan of this.#c.volumes) {
+      try {
+        await this.#inTurn(plan, () => this.#fill(plan));
+      } catch (e) {
+        if (!(e instanceof MeshError)) throw e;
+        throw new MeshError(e.code, `MountVolume.SetUp failed for volume "${plan.name}" : ${e.message}`, { cause: e });
+      }
+    }
   }
-}
 
-export async function refill(v: PodVolumes, plan: VolumePlan): Promise<void> {
-  try {
-    await fillVolume(v, plan);
-  } catch (e) {
-    const { name, namespace } = v.pod().metadata;
-    v.runtime.log.warn('a volume cannot be renewed', {
-      pod: `${namespace}/${name}`,
-      volume: plan.name,
-      error: describeError(e),
+  /** What files of volumes are made from has changed. Failures are logged; the old files stay. */
+  async refresh(): Promise<void> {
+    for (const plan of this.#c.volumes) if (plan.source.kind === 'files') await this.#refill(plan);
+  }
+
+  /** Until the signal aborts. */
+  async renewTokens(): Promise<void> {
+    await Promise.all(this.#c.volumes.map((plan) => this.#renewToken(plan)));
+  }
+
+  /** MeshError CONFIG when `subPath` leads out of the volume. */
+  async source(volume: string, subPath: string | undefined): Promise<MountSource> {
+    const plan = this.#c.volumes.find((v) => v.name === volume)!;
+    const folder = plan.source.kind === 'hostPath' ? plan.source.path : this.#folder(volume);
+    const readOnly = plan.source.kind === 'files';
+    const path = subPath === undefined ? folder : await within(folder, subPath, readOnly);
+    return { path, isFile: !(await stat(path)).isDirectory(), readOnly };
+  }
+
+  async remove(): Promise<void> {
+    await unmountBelow(join(this.#c.dir, 'volumes'));
+  }
+
+  #folder(name: string): string {
+    return join(this.#c.dir, 'volumes', name);
+  }
+
+  #inTurn(plan: VolumePlan, work: () => Promise<void>): Promise<void> {
+    const before = this.#work.get(plan.name) ?? Promise.resolve();
+    const next = before.catch(() => undefined).then(work);
+    this.#work.set(plan.name, next);
+    return next;
+  }
+
+  async #fill({ name, source }: VolumePlan): Promise<void> {
+    const folder = this.#folder(name);
+    const { plan, runtime } = this.#c;
+    switch (source.kind) {
+      case 'hostPath':
+        return checkHostPath(source.path, source.type);
+      case 'emptyDir': {
+        if (this.#made.has(name)) return;
+        await mkdir(folder, { recursive: true });
+        if (source.sizeLimit !== undefined)
+          await run(['mount', '-t', 'tmpfs', '-o', `size=${source.sizeLimit}`, `aquifer-${runtime.lab}`, folder]);
+        // It is everybody's, whatever user a container has.
+        if (plan.fsGroup !== undefined) await chown(folder, 0, plan.fsGroup);
+        await chmod(folder, plan.fsGroup === undefined ? 0o777 : 0o2777);
+        this.#made.add(name);
+        return;
+      }
+      case 'files': {
+        await mkdir(folder, { recursive: true });
+        const files = new Map<string, VolumeFile>();
+        for (const s of source.sources)
+          for (const file of await this.#files(s, source.mode)) files.set(file.path, file);
+        return writeVersion(folder, [...files.values()], runtime.clock.wall());
+      }
+      default:
+        return assertNever(source);
+    }
+  }
+
+  async #refill(plan: VolumePlan): Promise<void> {
+    try {
+      await this.#inTurn(plan, () => this.#fill(plan));
+    } catch (e) {
+      const { name, namespace } = this.#c.pod().metadata;
+      const facts = { pod: `${namespace}/${name}`, volume: plan.name, error: describeError(e) };
+      this.#c.runtime.log.warn('a volume cannot be renewed', facts);
+    }
+  }
+
+  async #renewToken(plan: VolumePlan): Promise<void> {
+    const sources = plan.source.kind === 'files' ? plan.source.sources : [];
+    const lives = sources.flatMap((s) => (s.kind === 'token' ? [s.expirationSeconds] : []));
+    if (lives.length === 0) return;
+    const { runtime, signal } = this.#c;
+    // kubelet renews when 80 % of the life is over.
+    const interval = millis(Math.min(...lives) * 800);
+    for (;;) {
+      await sleep(runtime.clock, interval, signal);
+      if (signal.aborted) return;
+      await this.#refill(plan);
+    }
+  }
+
+  async #files(source: FileSource, mode: number): Promise<readonly VolumeFile[]> {
+    switch (source.kind) {
+      case 'configMap':
+      case 'secret':
+        return this.#objectFiles(source, mode);
+      case 'token': {
+        const content = Buffer.from(await token(this.#c, source.expirationSeconds, source.audience));
+        return [this.#tokenFile(source.path, content, mode)];
+      }
+      case 'downwardAPI':
+        return source.items.map((i) => this.#file(i.path, Buffer.from(this.#downward(i)), i.mode ?? mode));
+      default:
+        return assertNever(source);
+    }
+  }
+
+  #downward(item: DownwardItem): string {
+    return item.kind === 'field' ? (podField(this.#c.pod(), item.fieldPath) ?? '') : this.#c.resource(item.ref);
+  }
+
+  #file(path: string, content: Uint8Array, mode: number): VolumeFile {
+    const { fsGroup } = this.#c.plan;
+    return { path, content, mode: fsGroup === undefined ? mode : mode | 0o440, uid: 0, gid: fsGroup ?? 0 };
+  }
+
+  /** Not for everybody where the pod says whose it is. */
+  #tokenFile(path: string, content: Uint8Array, mode: number): VolumeFile {
+    const { fsGroup, init, containers } = this.#c.plan;
+    if (fsGroup !== undefined) return this.#file(path, content, 0o600);
+    const users = new Set([...init, ...containers].map((c) => c.security.privileges.user?.uid));
+    const [only] = users;
+    if (users.size === 1 && only !== undefined) return { path, content, mode: 0o600, uid: only, gid: 0 };
+    return this.#file(path, content, mode);
+  }
+
+  #objectFiles(source: Extract<FileSource, { kind: 'configMap' | 'secret' }>, mode: number): readonly VolumeFile[] {
+    const key = { namespace: this.#c.pod().metadata.namespace ?? 'default', name: source.name };
+    const { cluster } = this.#c.runtime;
+    const data =
+      source.kind === 'configMap' ? configMapData(cluster.configMaps.get(key)) : secretData(cluster.secrets.get(key));
+    if (data === undefined) {
+      if (source.optional) return [];
+      throw new MeshError('NOT_FOUND', `${source.kind.toLowerCase()} "${source.name}" not found`);
+    }
+    if (source.items === undefined) return [...data].map(([path, content]) => this.#file(path, content, mode));
+    return source.items.flatMap((item): VolumeFile[] => {
+      const content = data.get(item.key);
+      if (content !== undefined) return [this.#file(item.path, content, item.mode ?? mode)];
+      if (source.optional) return [];
+      throw new MeshError('NOT_FOUND', `${source.kind.toLowerCase()} references non-existent config key: ${item.key}`);
     });
   }
 }
 
-async function contents(v: PodVolumes, source: VolumeSource): Promise<Iterable<[string, Uint8Array]>> {
-  switch (source.kind) {
-    case 'emptyDir':
-      return [];
-    case 'configMap':
-    case 'secret':
-      return objectFiles(v, source);
-    case 'token':
-      return [[source.path, Buffer.from(await token(v, source.expirationSeconds, source.audience))]];
-    case 'downwardAPI':
-      return source.items.map((i): [string, Uint8Array] => [i.path, Buffer.from(podField(v.pod(), i.fieldPath) ?? '')]);
+/** As everything there is seen from inside the volume; a folder that is not there is made. */
+async function within(folder: string, subPath: string, readOnly: boolean): Promise<string> {
+  const path = join(folder, subPath);
+  if (!readOnly && (await stat(path).catch(() => undefined)) === undefined) {
+    await mkdir(path, { recursive: true, mode: 0o777 });
+    await chmod(path, (await stat(folder)).mode & 0o7777);
   }
+  const [real, root] = await Promise.all([realpath(path).catch(() => undefined), realpath(folder)]);
+  if (real === undefined) throw new MeshError('CONFIG', `failed to prepare subPath: "${subPath}" does not exist`);
+  if (real === root || real.startsWith(`${root}/`)) return real;
+  throw new MeshError('CONFIG', `failed to prepare subPath: "${subPath}" leads out of the volume`);
 }
 
-function objectFiles(
-  v: PodVolumes,
-  source: Extract<VolumeSource, { kind: 'configMap' | 'secret' }>,
-): [string, Uint8Array][] {
-  const key = { namespace: v.pod().metadata.namespace ?? 'default', name: source.name };
-  const { cluster } = v.runtime;
-  const data =
-    source.kind === 'configMap' ? configMapData(cluster.configMaps.get(key)) : secretData(cluster.secrets.get(key));
-  if (data === undefined) {
-    if (source.optional) return [];
-    throw new MeshError('NOT_FOUND', `${source.kind} "${source.name}" does not exist in namespace "${key.namespace}"`);
-  }
-  if (source.items === undefined) return [...data];
-  return source.items.flatMap((item): [string, Uint8Array][] => {
-    const content = data.get(item.key);
-    if (content !== undefined) return [[item.path, content]];
-    if (source.optional) return [];
-    throw new MeshError('NOT_FOUND', `${source.kind} "${source.name}" has no key "${item.key}"`);
-  });
-}
-
-export async function token(
-  v: Pick<PodVolumes, 'runtime' | 'node' | 'serviceAccount' | 'pod'>,
-  seconds: number,
-  audience: string | undefined,
-): Promise<string> {
+export async function token(v: TokenContext, seconds: number, audience: string | undefined): Promise<string> {
   const { metadata } = v.pod();
   const namespace = metadata.namespace ?? 'default';
   const account = v.runtime.cluster.serviceAccounts.get({ namespace, name: v.serviceAccount });
@@ -125,11 +250,4 @@ export async function token(
     node: { name: v.node.name, uid: v.node.uid },
   };
   return v.runtime.issuer.issue(subject, seconds, audience, v.runtime.clock.wall());
-}
-
-async function writeChanged(path: string, content: Uint8Array): Promise<void> {
-  const now = await readFile(path).catch(() => undefined);
-  if (now?.equals(content)) return;
-  await mkdir(dirname(path), { recursive: true });
-  await replaceFile(path, content);
 }

@@ -7,15 +7,21 @@ import type { LabNode, Runtime } from '../daemon/runtime.ts';
 import { netnsPath, programLogFile } from '../names.ts';
 import { hostArgv } from '../pods/launch.ts';
 import { systemPath } from '../system/run.ts';
+import type { NetworkProbe } from './probe.ts';
 import type { ProberRequest, ProberResult } from './protocol.ts';
 
 type SetRequest = Extract<ProberRequest, { kind: 'set' }>;
+type TryRequest = Extract<ProberRequest, { kind: 'try' }>;
 const restartDelay = millis(200);
 
 export class ProberClient {
   readonly #runtime: Runtime;
   readonly #node: LabNode;
-  readonly #wanted = new Map<string, { request: SetRequest; onResult: (failure: string | undefined) => void }>();
+  readonly #wanted = new Map<
+    string,
+    { readonly request: SetRequest | TryRequest; readonly onResult: (failure: string | undefined) => void }
+  >();
+  #tries = 0;
   #child: ChildProcess | undefined;
 
   constructor(runtime: Runtime, node: LabNode) {
@@ -29,6 +35,20 @@ export class ProberClient {
     const whole: SetRequest = { kind: 'set', ...request };
     this.#wanted.set(request.key, { request: whole, onResult });
     this.#send(whole);
+  }
+
+  /** One attempt, of at most `timeout` ms: what went wrong, or undefined. Made again when the prober dies meanwhile. */
+  try(probe: NetworkProbe, timeout: number): Promise<string | undefined> {
+    const key = `try/${this.#tries++}`;
+    const request: TryRequest = { kind: 'try', key, probe, timeout };
+    return new Promise((resolve) => {
+      const onResult = (failure: string | undefined) => {
+        this.#wanted.delete(key);
+        resolve(failure);
+      };
+      this.#wanted.set(key, { request, onResult });
+      this.#send(request);
+    });
   }
 
   remove(key: string): void {

@@ -17,6 +17,9 @@ process.on('message', (message) => {
       running.get(request.key)?.abort();
       void probeUntilRemoved(request);
       return;
+    case 'try':
+      void attempt(request.probe, request.timeout).then((failure) => tell(request.key, failure));
+      return;
     case 'remove':
       running.get(request.key)?.abort();
       running.delete(request.key);
@@ -36,11 +39,12 @@ async function probeUntilRemoved(request: Extract<ProberRequest, { kind: 'set' }
     const failure = await attempt(request.probe, request.timeout);
     if (signal.aborted) return;
     succeeded ||= failure === undefined;
-    report(failure === undefined ? { key: request.key } : { key: request.key, failure });
+    tell(request.key, failure);
     await sleep(systemClock, millis(succeeded ? request.period : request.firstPeriod), signal);
   }
 }
 
-function report(result: ProberResult): void {
+function tell(key: string, failure: string | undefined): void {
+  const result: ProberResult = failure === undefined ? { key } : { key, failure };
   process.send?.(result);
 }

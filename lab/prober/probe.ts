@@ -2,9 +2,11 @@
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
+import { attemptGrpc } from './grpc.ts';
 
 export type NetworkProbe =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'grpc'; readonly host: string; readonly port: number; readonly service: string }
   | {
       readonly kind: 'http';
       readonly host: string;
@@ -21,6 +23,7 @@ const notFrom = 'all answers were from another process';
 /** undefined is success, else what went wrong. `timeout` is milliseconds for the whole attempt. */
 export async function attempt(probe: NetworkProbe, timeout: number): Promise<string | undefined> {
   if (probe.kind === 'tcp') return attemptTcp(probe, timeout);
+  if (probe.kind === 'grpc') return attemptGrpc(probe, timeout);
   const end = performance.now() + timeout;
   for (;;) {
     const failure = await attemptHttp(probe, Math.max(1, Math.ceil(end - performance.now())));

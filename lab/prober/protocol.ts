@@ -12,6 +12,8 @@ export type ProberRequest =
       readonly period: number;
       readonly timeout: number;
     }
+  /** One attempt. */
+  | { readonly kind: 'try'; readonly key: string; readonly probe: NetworkProbe; readonly timeout: number }
   | { readonly kind: 'remove'; readonly key: string };
 
 export interface ProberResult {

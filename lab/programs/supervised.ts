@@ -8,8 +8,8 @@ import { sleep } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
 import type { Runtime } from '../daemon/runtime.ts';
 import { netnsName, netnsPath, programLogFile } from '../names.ts';
-import { resolvConf } from '../pods/container.ts';
 import { programArgv } from '../pods/launch.ts';
+import { clusterResolvConf } from '../pods/network-files.ts';
 import { killCgroup, makeCgroup, removeCgroup } from '../system/cgroup.ts';
 import { exitCode } from '../system/exit-code.ts';
 import { systemPath } from '../system/run.ts';
@@ -98,7 +98,7 @@ export class Supervised {
     const upper = join(this.#etc, 'upper');
     await mkdir(upper, { recursive: true });
     await mkdir(join(this.#etc, 'work'), { recursive: true });
-    await writeFile(join(upper, 'resolv.conf'), resolvConf('istio-system'));
+    await writeFile(join(upper, 'resolv.conf'), clusterResolvConf('istio-system'));
     await writeFile(join(upper, 'hosts'), '127.0.0.1\tlocalhost\n::1\tlocalhost\n');
   }
 

@@ -31,11 +31,12 @@ function namespaces(): string[] {
 }
 
 function cgroups(): string[] {
-  const root = /^\S+ (\S+) cgroup2 /m.exec(readFileSync('/proc/mounts', 'utf8'))?.[1];
-  if (root === undefined) return [];
-  return entries(root)
-    .filter((name) => /^(aq|aquifer)-/.test(name))
-    .map((name) => `cgroup ${join(root, name)}`);
+  const roots = [...readFileSync('/proc/mounts', 'utf8').matchAll(/^\S+ (\S+) cgroup2? /gm)].map((m) => m[1]!);
+  return roots.flatMap((root) =>
+    entries(root)
+      .filter((name) => /^(aq|aquifer)-/.test(name))
+      .map((name) => `cgroup ${join(root, name)}`),
+  );
 }
 
 function mounts(): string[] {

@@ -1,6 +1,7 @@
 /** What all controllers share: the objects, which are kept once, and the ways to write and to wait. */
 import type { Clock } from '../../../../common/core/clock.ts';
 import type { Logger } from '../../../../common/core/log.ts';
+import type { EventRecorder } from '../../../../common/kube/event-recorder.ts';
 import { type Deployment, deploymentKind } from '../../../../common/kube/kinds/apps.ts';
 import {
   type Namespace,
@@ -20,7 +21,7 @@ import type { Rest } from '../../rest/rest.ts';
 import type { PodDisruptionBudget } from '../pods/disruption.ts';
 import type { DaemonSet, Job, ReplicaSet, StatefulSet } from '../types.ts';
 import { Collection, type CollectionOptions } from './collection.ts';
-import { EventRecorder } from './events.ts';
+import { eventRecorder } from './events.ts';
 import { Feeds } from './feed.ts';
 import { slimPod } from './slim.ts';
 import { WorkQueue, type WorkQueueOptions } from './work-queue.ts';
@@ -109,7 +110,7 @@ export class Cluster {
     return {
       writer,
       log,
-      events: new EventRecorder(writer, component, this.clock, log),
+      events: eventRecorder(writer, component, this.clock, log),
       queue: (handle, options = {}) => {
         const queue = new WorkQueue({ clock: this.clock, log, handle, ...options });
         this.#queues.push(queue);

@@ -1,8 +1,8 @@
 /** Which nodes a pod may run on, and which it would rather. Pure. */
 import type { Node, PodSpec } from '../../../../common/kube/kinds/core.ts';
+import { parseQuantity } from '../../../../common/kube/quantity.ts';
 import { matchesLabels, type Requirement } from '../../selectors/labels.ts';
 import { type LabelExpression, requirementOf } from '../../selectors/objects.ts';
-import { parseQuantity } from './quantity.ts';
 
 export interface Taint {
   readonly key: string;

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Node, Pod } from '../../../../common/kube/kinds/core.ts';
+import { parseQuantity } from '../../../../common/kube/quantity.ts';
 import { NodeLoad } from './load.ts';
 import { place } from './place.ts';
-import { parseQuantity } from './quantity.ts';
 
 const meta = (name: string, over: object = {}) => ({ name, uid: name, resourceVersion: '1', ...over });
 const node = (name: string, over: { labels?: object; spec?: object; status?: object } = {}): Node =>
