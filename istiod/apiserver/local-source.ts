@@ -15,7 +15,7 @@ import type {
 } from '../../common/kube/types.ts';
 import type { User } from './authn/authenticator.ts';
 import type { Watch, WatchItem } from './http/api-request.ts';
-import type { ApiObject } from './objects.ts';
+import { type ApiObject, fromJson } from './objects.ts';
 import type { Registry } from './resources/registry.ts';
 import type { Resource } from './resources/resource.ts';
 import { acceptObject } from './rest/incoming.ts';
@@ -44,7 +44,7 @@ class LocalSource implements KubeSource {
   async list<T extends KubeObject>(kind: Kind<T>): Promise<ListResult<T>> {
     const resource = this.#resource(kind);
     const { items, metadata } = list(this.#rest.store, resource, selectionOf(resource, '', '', none), none);
-    return { items: items.map((i) => JSON.parse(i.json) as T), resourceVersion: metadata.resourceVersion };
+    return { items: items.map((i) => fromJson<T>(i.json)), resourceVersion: metadata.resourceVersion };
   }
 
   async *watch<T extends KubeObject>(
@@ -72,7 +72,7 @@ class LocalSource implements KubeSource {
     const resource = this.#resource(kind);
     const key = { resource: resource.stored.resource, namespace: resource.namespaced ? namespace : '', name };
     const stored = this.#rest.store.get(key);
-    return stored === undefined ? undefined : (JSON.parse(stored.json) as T);
+    return stored === undefined ? undefined : fromJson<T>(stored.json);
   }
 
   async create<T extends KubeObject>(kind: Kind<T>, object: NewObject): Promise<T> {
@@ -81,7 +81,7 @@ class LocalSource implements KubeSource {
     return meshErrors(async () => {
       const accepted = this.#accept(resource, object, namespace, '');
       const { json } = await this.#rest.create(context(resource, namespace, ''), accepted);
-      return JSON.parse(json) as T;
+      return fromJson<T>(json);
     });
   }
 
@@ -106,7 +106,7 @@ class LocalSource implements KubeSource {
         change,
         false,
       );
-      return JSON.parse(json) as T;
+      return fromJson<T>(json);
     });
   }
 
@@ -149,7 +149,7 @@ function context(resource: Resource, namespace: string, subresource: string): Wr
 
 function eventOf<T extends KubeObject>(item: WatchItem): WatchEvent<T> {
   if (item.type === 'BOOKMARK') return { type: 'BOOKMARK', resourceVersion: item.revision };
-  return { type: item.type, object: JSON.parse(item.object.json) as T };
+  return { type: item.type, object: fromJson<T>(item.object.json) };
 }
 
 function more(changes: Watch, signal: AbortSignal): Promise<void> {

@@ -42,3 +42,23 @@ export interface ManagedFieldsEntry {
   fieldsV1?: Record<string, unknown>;
   subresource?: string;
 }
+
+/**
+ * An object as JSON text in UTF-8, with memory of its own: the one form in which objects are kept, sent and written to the
+ * disk. Nobody changes the bytes.
+ */
+export type Json = Buffer;
+
+/** `value` has a JSON text. */
+export function toJson(value: object): Json {
+  const text = JSON.stringify(value);
+  // Not of Node's pool, of which a small object would keep 8 KB alive.
+  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
+  bytes.write(text);
+  return bytes;
+}
+
+/** A new object at each call. */
+export function fromJson<T = ApiObject>(json: Json): T {
+  return JSON.parse(json.toString()) as T;
+}

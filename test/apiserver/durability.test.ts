@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { until } from '../../common/testing/until.ts';
+import { fromJson } from '../../istiod/apiserver/objects.ts';
 import { openSqliteJournal } from '../../istiod/apiserver/storage/sqlite-journal.ts';
 import { openStore } from '../../istiod/apiserver/storage/store.ts';
 import { longOr, needs } from '../harness/require.ts';
@@ -91,7 +92,7 @@ async function checkFiles(
       const { key, object } = objectOf(number);
       const found = store.get(key);
       assert.ok(found !== undefined, `${what}: write ${number} was acknowledged and is gone`);
-      assert.deepEqual((JSON.parse(found.json) as typeof object)['data'], object['data'], what);
+      assert.deepEqual(fromJson(found.json)['data'], object['data'], what);
     }
     const all = store.list({ resource: 'configmaps.core' }).items.map((i) => i.revision);
     assert.deepEqual(

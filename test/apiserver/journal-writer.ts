@@ -9,7 +9,7 @@ import { objectOf, together } from './written-objects.ts';
 
 const [dir = '', writes = '0'] = process.argv.slice(2);
 // Few changes are kept, so that rows are removed too.
-const store = await openStore(openSqliteJournal(dir), { changes: 20, characters: 1_000_000 });
+const store = await openStore(openSqliteJournal(dir), { changes: 20, bytes: 1_000_000 });
 let next = 0;
 await Promise.all(
   Array.from({ length: together }, async () => {

@@ -1,7 +1,7 @@
 /** Replies as bytes. Lists of JSON come in pieces, so that none of them is held whole. */
 import { createRequire } from 'node:module';
 import type { ListMeta, WatchItem } from '../http/api-request.ts';
-import type { ApiObject } from '../objects.ts';
+import { type ApiObject, fromJson, type Json, toJson } from '../objects.ts';
 import { apiVersionOf, type Resource } from '../resources/resource.ts';
 import { parse } from '../rest/rest.ts';
 import type { Status } from '../status.ts';
@@ -36,12 +36,12 @@ export function encodeValue({ format, pretty }: Representation, value: unknown):
 export function encodeObject(
   form: Representation,
   resource: Resource,
-  json: string,
+  json: Json,
   table: TableOptions,
 ): string | Buffer {
-  const text = inVersion(json, resource);
-  if (form.as === 'object' && form.format === 'json' && !form.pretty) return text;
-  const object = JSON.parse(text) as ApiObject;
+  const bytes = inVersion(json, resource);
+  if (form.as === 'object' && form.format === 'json' && !form.pretty) return bytes;
+  const object = fromJson(bytes);
   switch (form.as) {
     case 'object':
       return encodeValue(form, object);
@@ -78,8 +78,8 @@ export function* encodeList(
   const [head, each] = listForm(form, resource, metadata, table);
   yield head;
   for (let i = 0; i < items.length; i++) {
-    const text = each(items[i]!);
-    yield i === 0 ? text : `,${text}`;
+    if (i > 0) yield ',';
+    yield each(items[i]!);
   }
   yield ']}';
 }
@@ -107,7 +107,7 @@ function listForm(
   resource: Resource,
   metadata: ListMeta,
   table: TableOptions,
-): readonly [string, (item: Stored) => string] {
+): readonly [string, (item: Stored) => string | Buffer] {
   const header = (apiVersion: string, kind: string) => JSON.stringify({ kind, apiVersion, metadata }).slice(0, -1);
   switch (form.as) {
     case 'object':
@@ -118,7 +118,7 @@ function listForm(
     case 'metadata':
       return [
         `${header('meta.k8s.io/v1', 'PartialObjectMetadataList')},"items":[`,
-        (item) => JSON.stringify(partial(JSON.parse(item.json) as ApiObject)),
+        (item) => JSON.stringify(partial(fromJson(item.json))),
       ];
     case 'table': {
       const columns = JSON.stringify(columnDefinitions(resource));
@@ -146,8 +146,33 @@ function tableOf(
   };
 }
 
-/** Encoded events of a version, by type and form, for all watches that take whole objects. */
-const encoded = new WeakMap<Stored, Map<string, Buffer>>();
+/** Encoded events, by type and form, for all watches that take whole objects. Those of the last changes are kept. */
+const encoded = new Map<Stored, Map<string, Buffer>>();
+let encodedBytes = 0;
+/** All watches that keep up ask for the same few. */
+const encodedLimit = 4 * 1024 * 1024;
+
+function keepEncoded(object: Stored, id: string, bytes: Buffer): void {
+  let forms = encoded.get(object);
+  if (forms === undefined) {
+    forms = new Map();
+    encoded.set(object, forms);
+  }
+  forms.set(id, bytes);
+  encodedBytes += bytes.length;
+  for (const [oldest, old] of encoded) {
+    if (encodedBytes <= encodedLimit || oldest === object) break;
+    for (const { length } of old.values()) encodedBytes -= length;
+    encoded.delete(oldest);
+  }
+}
+
+const eventHeads = {
+  ADDED: Buffer.from('{"type":"ADDED","object":'),
+  MODIFIED: Buffer.from('{"type":"MODIFIED","object":'),
+  DELETED: Buffer.from('{"type":"DELETED","object":'),
+};
+const eventEnd = Buffer.from('}\n');
 
 /** `first`: of a watch of tables, which tells its columns once. */
 export function encodeEvent(
@@ -160,24 +185,19 @@ export function encodeEvent(
   if (item.type === 'BOOKMARK') return eventOf(form, 'BOOKMARK', bookmark(form, resource, item));
   const { type, object } = item;
   if (form.as === 'object') {
-    let forms = encoded.get(object);
-    if (forms === undefined) {
-      forms = new Map();
-      encoded.set(object, forms);
-    }
     const id = `${type} ${resource.version} ${form.format}`;
-    let bytes = forms.get(id);
+    let bytes = encoded.get(object)?.get(id);
     if (bytes === undefined) {
       const json = inVersion(object.json, resource);
       bytes =
         form.format === 'protobuf'
-          ? encodeProtobufEvent(type, encodeProtobuf(JSON.parse(json)))
-          : Buffer.from(`{"type":"${type}","object":${json}}\n`);
-      forms.set(id, bytes);
+          ? encodeProtobufEvent(type, encodeProtobuf(fromJson(json)))
+          : Buffer.concat([eventHeads[type], json, eventEnd]);
+      keepEncoded(object, id, bytes);
     }
     return bytes;
   }
-  const parsed = JSON.parse(inVersion(object.json, resource)) as ApiObject;
+  const parsed = parse(object.json, resource);
   const shown =
     form.as === 'metadata'
       ? partial(parsed)
@@ -214,10 +234,17 @@ function bookmark(form: Representation, resource: Resource, item: WatchItem & { 
   }
 }
 
-/** The same object under the version that was asked for; stored text begins with its apiVersion. */
-function inVersion(json: string, resource: Resource): string {
-  const wanted = `{"apiVersion":"${apiVersionOf(resource)}"`;
-  if (json.startsWith(wanted)) return json;
-  if (resource.conversion !== undefined) return JSON.stringify(parse(json, resource));
-  return wanted + json.slice(json.indexOf('"', '{"apiVersion":"'.length) + 1);
+/** How the JSON of a resource's objects begins. */
+const heads = new WeakMap<Resource, Buffer>();
+
+/** The same object under the version that was asked for; stored JSON begins with its apiVersion. */
+function inVersion(json: Json, resource: Resource): Json {
+  let head = heads.get(resource);
+  if (head === undefined) {
+    head = Buffer.from(`{"apiVersion":"${apiVersionOf(resource)}"`);
+    heads.set(resource, head);
+  }
+  if (head.compare(json, 0, head.length) === 0) return json;
+  if (resource.conversion !== undefined) return toJson(parse(json, resource));
+  return Buffer.concat([head, json.subarray(json.indexOf('"', '{"apiVersion":"'.length) + 1)]);
 }

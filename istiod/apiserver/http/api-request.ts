@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { User } from '../authn/authenticator.ts';
 import type { Action } from '../authz/authorizer.ts';
+import type { Json } from '../objects.ts';
 import type { Resource } from '../resources/resource.ts';
 import type { Stored } from '../storage/types.ts';
 import type { RequestInfo, ResourceRequest } from './request-info.ts';
@@ -26,8 +27,8 @@ export interface ApiRequest<Info extends RequestInfo = RequestInfo> {
 export type ResourceApiRequest = ApiRequest<ResourceRequest>;
 
 export type Reply =
-  /** One object of a resource, as JSON text that begins with apiVersion and kind. */
-  | { readonly kind: 'object'; readonly code: number; readonly resource: Resource; readonly json: string }
+  /** One object of a resource; its JSON begins with apiVersion and kind. */
+  | { readonly kind: 'object'; readonly code: number; readonly resource: Resource; readonly json: Json }
   | {
       readonly kind: 'list';
       readonly resource: Resource;

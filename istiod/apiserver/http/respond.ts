@@ -32,7 +32,7 @@ export interface Outgoing {
 
 /** Compressing less costs more than it saves. */
 const compressFrom = 128 * 1024;
-/** Characters of a list that are encoded between two looks at the client. */
+/** Bytes of a list that are encoded between two looks at the client. */
 const pieceSize = 256 * 1024;
 
 /** Resolves when all is written or the client is gone. ApiError 406 before anything is. */
@@ -147,18 +147,20 @@ async function sendPieces(
 }
 
 function* inBlocks(pieces: Iterable<string | Buffer>): Generator<Buffer> {
-  let block = '';
+  let block = Buffer.allocUnsafeSlow(pieceSize);
+  let filled = 0;
   for (const piece of pieces) {
-    if (typeof piece !== 'string') {
-      yield piece;
-      continue;
+    const size = typeof piece === 'string' ? Buffer.byteLength(piece) : piece.length;
+    if (size > pieceSize - filled && filled > 0) {
+      yield block.subarray(0, filled);
+      block = Buffer.allocUnsafeSlow(pieceSize);
+      filled = 0;
     }
-    block += piece;
-    if (block.length < pieceSize) continue;
-    yield Buffer.from(block);
-    block = '';
+    if (size > pieceSize) yield typeof piece === 'string' ? Buffer.from(piece) : piece;
+    else if (typeof piece === 'string') filled += block.write(piece, filled);
+    else filled += piece.copy(block, filled);
   }
-  if (block !== '') yield Buffer.from(block);
+  if (filled > 0) yield block.subarray(0, filled);
 }
 
 function wantsGzip({ request }: Outgoing): boolean {

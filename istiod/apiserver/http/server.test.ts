@@ -13,6 +13,7 @@ import { systemClock } from '../../../common/core/clock.ts';
 import { createLogger, LogLevels } from '../../../common/core/log.ts';
 import { until } from '../../../common/testing/until.ts';
 import { builtInResources } from '../kinds/table.ts';
+import { toJson } from '../objects.ts';
 import { loadCredentials } from '../pki/credentials.ts';
 import type { Stored } from '../storage/types.ts';
 import { TestClient } from '../testing/client.ts';
@@ -70,7 +71,7 @@ function endless(): Watch {
   const object: Stored = {
     key: { resource: 'x', namespace: '', name: 'n' },
     revision: 1,
-    json: JSON.stringify({ apiVersion: 'v1', kind: 'X', metadata: {}, padding: 'x'.repeat(50_000) }),
+    json: toJson({ apiVersion: 'v1', kind: 'X', metadata: {}, padding: 'x'.repeat(50_000) }),
     labels: undefined,
   };
   const items: WatchItem[] = [{ type: 'ADDED', object }];

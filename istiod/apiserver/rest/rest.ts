@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../../../common/core/clock.ts';
 import type { Admission, AdmissionRequest } from '../admission/admission.ts';
 import type { User } from '../authn/authenticator.ts';
-import type { ApiObject } from '../objects.ts';
+import { type ApiObject, fromJson, type Json, toJson } from '../objects.ts';
 import { trackUpdate } from '../patch/apply/apply.ts';
 import { apiVersionOf, type Resource } from '../resources/resource.ts';
 import { alreadyExists, conflict, invalid, notFound, objectModified, unavailable } from '../status.ts';
@@ -42,12 +42,12 @@ export interface WriteContext {
 }
 
 export interface Written {
-  readonly json: string;
+  readonly json: Json;
   readonly created: boolean;
 }
 
 export interface Deleted {
-  readonly json: string;
+  readonly json: Json;
   readonly uid: string;
   /** It is gone; otherwise it waits for its finalizers or the end of its grace period. */
   readonly gone: boolean;
@@ -278,8 +278,8 @@ export function keyFor(resource: Resource, namespace: string, name: string): Sto
 }
 
 /** In the version of `resource`. */
-export function parse(json: string, resource: Resource): ApiObject {
-  const object = JSON.parse(json) as ApiObject;
+export function parse(json: Json, resource: Resource): ApiObject {
+  const object = fromJson(json);
   const wanted = apiVersionOf(resource);
   if (object.apiVersion !== wanted) resource.conversion?.fromStored(object);
   object.apiVersion = wanted;
@@ -295,8 +295,8 @@ function asStored({ stored, conversion }: Resource, object: ApiObject): ApiObjec
 }
 
 /** As the store writes it. */
-function inOrder({ apiVersion, kind, metadata, ...rest }: ApiObject): string {
-  return JSON.stringify({ apiVersion, kind, metadata, ...rest });
+function inOrder({ apiVersion, kind, metadata, ...rest }: ApiObject): Json {
+  return toJson({ apiVersion, kind, metadata, ...rest });
 }
 
 function checkPreconditions(resource: Resource, stored: Stored, object: ApiObject, options: DeleteOptions): void {

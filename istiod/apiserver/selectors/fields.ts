@@ -1,4 +1,5 @@
 /** Field selectors: `metadata.name=a,status.phase!=Running`. Only equality, and only fields that the resource offers. */
+import { fromJson } from '../objects.ts';
 import type { Stored } from '../storage/types.ts';
 import { SelectorError } from './labels.ts';
 
@@ -38,7 +39,7 @@ function fieldOf(object: Stored, path: string): string {
   }
   let value = fields.get(path);
   if (value === undefined) {
-    value = textAt(JSON.parse(object.json), path.split('.'));
+    value = textAt(fromJson(object.json), path.split('.'));
     fields.set(path, value);
   }
   return value;

@@ -3,7 +3,7 @@
  * token is there when the Secret is, and the service account owns the Secret, so that it goes with it.
  */
 import type { AdmissionPlugin } from '../admission/admission.ts';
-import type { ApiObject } from '../objects.ts';
+import { type ApiObject, fromJson } from '../objects.ts';
 import { generateName } from '../rest/lifecycle.ts';
 import { type Cause, invalid } from '../status.ts';
 import type { Store } from '../storage/types.ts';
@@ -31,7 +31,7 @@ export function secretTokens(store: Store, tokens: Tokens, certificateAuthority:
         if (operation === 'UPDATE') return;
         throw refusal(object, 'FieldValueNotFound', `Not found: ${JSON.stringify(accountName)}`);
       }
-      const account = JSON.parse(stored.json) as ApiObject;
+      const account = fromJson(stored.json);
       const uid = account.metadata.uid ?? '';
       const data = (object['data'] ?? {}) as Record<string, string>;
       // The token names the Secret.

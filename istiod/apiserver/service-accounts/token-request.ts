@@ -7,7 +7,7 @@ import { kindName } from '../../../common/kube/schema/table.ts';
 import { object } from '../../../common/kube/schema/types.ts';
 import type { Kind } from '../../../common/kube/types.ts';
 import { resourcesOf } from '../kinds/built-in.ts';
-import type { ApiObject } from '../objects.ts';
+import { type ApiObject, fromJson } from '../objects.ts';
 import type { Part, PartMaker } from '../part.ts';
 import type { Resource } from '../resources/resource.ts';
 import { timestamp } from '../rest/lifecycle.ts';
@@ -60,7 +60,7 @@ export function tokenRequestEndpoints({ rest, clock }: Parameters<PartMaker>[0],
         const spec = review['spec'] as Spec;
         const seconds = spec.expirationSeconds ?? usual;
         checkExpiration(seconds);
-        const account = JSON.parse(rest.get(accounts, namespace, name).json) as ApiObject;
+        const account = fromJson(rest.get(accounts, namespace, name).json);
         const audiences = (spec.audiences?.length ?? 0) === 0 ? [issuer] : spec.audiences!;
         const subject = { namespace, serviceAccount: refOf(account), ...bindingOf(rest.store, namespace, name, spec) };
         const now = Math.floor(clock.wall() / 1000);
@@ -149,7 +149,7 @@ function bindingOf(store: Store, namespace: string, account: string, { boundObje
 
 function readObject(store: Store, kind: Kind, namespace: string, name: string): ApiObject | undefined {
   const stored = store.get({ resource: kindName(kind), namespace, name });
-  return stored === undefined ? undefined : (JSON.parse(stored.json) as ApiObject);
+  return stored === undefined ? undefined : fromJson(stored.json);
 }
 
 function refOf({ metadata }: ApiObject): Ref {

@@ -8,7 +8,7 @@ import { nodeKind, podKind, secretKind, serviceAccountKind } from '../../../comm
 import { kindName } from '../../../common/kube/schema/table.ts';
 import type { Kind } from '../../../common/kube/types.ts';
 import type { User } from '../authn/authenticator.ts';
-import type { ApiObject } from '../objects.ts';
+import { type ApiObject, fromJson } from '../objects.ts';
 import type { Store } from '../storage/types.ts';
 import { issuer, type Ref, readClaims, secretIssuer, type TokenClaims, userOf } from './claims.ts';
 import { algorithm, type SigningKey } from './signing-key.ts';
@@ -140,7 +140,7 @@ export function createTokens({ key, store, clock, log }: TokensOptions): Tokens 
 
 function read(store: Store, kind: Kind, namespace: string, name: string): ApiObject | undefined {
   const stored = store.get({ resource: kindName(kind), namespace, name });
-  return stored === undefined ? undefined : (JSON.parse(stored.json) as ApiObject);
+  return stored === undefined ? undefined : fromJson(stored.json);
 }
 
 async function issuerOf(token: string): Promise<string | undefined> {

@@ -4,17 +4,17 @@ import type { Change } from './types.ts';
 export interface LogLimits {
   /** Changes. */
   readonly changes: number;
-  /** Characters of versions that only the log holds. */
-  readonly characters: number;
+  /** Bytes of versions that only the log holds. */
+  readonly bytes: number;
 }
 
-export const defaultLimits: LogLimits = { changes: 50_000, characters: 32 * 1024 * 1024 };
+export const defaultLimits: LogLimits = { changes: 50_000, bytes: 32 * 1024 * 1024 };
 
 export class ChangeLog {
   readonly #limits: LogLimits;
   readonly #all = new Queue();
   readonly #byResource = new Map<string, Queue>();
-  #characters = 0;
+  #bytes = 0;
   #compacted: number;
 
   constructor(limits: LogLimits, compacted: number) {
@@ -36,12 +36,9 @@ export class ChangeLog {
       this.#byResource.set(resource, own);
     }
     own.push(change);
-    this.#characters += heldBy(change);
+    this.#bytes += heldBy(change);
     const forgotten: number[] = [];
-    while (
-      this.#all.length > 1 &&
-      (this.#all.length > this.#limits.changes || this.#characters > this.#limits.characters)
-    ) {
+    while (this.#all.length > 1 && (this.#all.length > this.#limits.changes || this.#bytes > this.#limits.bytes)) {
       forgotten.push(...this.#forget());
     }
     return forgotten;
@@ -55,7 +52,7 @@ export class ChangeLog {
   #forget(): number[] {
     const change = this.#all.shift();
     this.#byResource.get(change.current.key.resource)?.shift();
-    this.#characters -= heldBy(change);
+    this.#bytes -= heldBy(change);
     this.#compacted = change.revision;
     const gone = change.previous === undefined ? [] : [change.previous.revision];
     if (change.type === 'deleted') gone.push(change.revision);

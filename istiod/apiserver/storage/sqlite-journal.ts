@@ -6,8 +6,8 @@ import type { Journal, JournalBatch, JournalRow } from './types.ts';
 
 export const journalFile = 'objects.db';
 
-/** `[revision, resource, namespace, name, deleted, json]`. */
-export type Row = readonly [number, string, string, string, 0 | 1, string];
+/** `[revision, resource, namespace, name, deleted, json]`; the last has an ArrayBuffer of its own. */
+export type Row = readonly [number, string, string, string, 0 | 1, Uint8Array<ArrayBuffer>];
 
 export type ToWorker =
   | {
@@ -54,7 +54,14 @@ class SqliteJournal implements Journal {
     const answer = this.#wait();
     this.#send({
       kind: 'append',
-      rows: rows.map((r) => [r.revision, r.resource, r.namespace, r.name, r.deleted ? 1 : 0, r.json]),
+      rows: rows.map((r) => [
+        r.revision,
+        r.resource,
+        r.namespace,
+        r.name,
+        r.deleted ? 1 : 0,
+        r.json as Buffer<ArrayBuffer>,
+      ]),
       remove,
       compacted,
     });
@@ -84,7 +91,14 @@ class SqliteJournal implements Journal {
     switch (message.kind) {
       case 'rows':
         for (const [revision, resource, namespace, name, deleted, json] of message.rows) {
-          this.#onRow?.({ revision, resource, namespace, name, deleted: deleted === 1, json });
+          this.#onRow?.({
+            revision,
+            resource,
+            namespace,
+            name,
+            deleted: deleted === 1,
+            json: Buffer.from(json.buffer),
+          });
         }
         break;
       case 'loaded':

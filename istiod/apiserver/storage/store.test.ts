@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import fc from 'fast-check';
-import type { ApiObject } from '../objects.ts';
+import { type ApiObject, fromJson, type Json } from '../objects.ts';
 import { MemoryJournal } from '../testing/memory-journal.ts';
 import { positionOf } from './sorted-table.ts';
 import { openSqliteJournal } from './sqlite-journal.ts';
@@ -58,7 +58,7 @@ async function failureOf(work: Promise<unknown>): Promise<string> {
   return 'none';
 }
 
-const valueIn = (json: string): unknown => (JSON.parse(json) as { spec: { value: unknown } }).spec.value;
+const valueIn = (json: Json): unknown => fromJson<{ spec: { value: unknown } }>(json).spec.value;
 
 /** Opens the same storage each time it is called. */
 interface Opener {
@@ -82,7 +82,7 @@ for (const [name, opener] of Object.entries(journals)) {
       const store = await openStore(await (await opener()).open());
       const a = await store.write(create(key('a')));
       assert.equal(a.revision, 1);
-      assert.match(a.json, /^\{"apiVersion":"v1","kind":"Pod","metadata":\{.*"resourceVersion":"1"/);
+      assert.match(a.json.toString(), /^\{"apiVersion":"v1","kind":"Pod","metadata":\{.*"resourceVersion":"1"/);
       assert.equal(await failureOf(store.write(create(key('a')))), 'exists');
       const b = await store.write(update(key('a'), 1, 'x'));
       assert.equal(b.revision, 2);
@@ -129,7 +129,7 @@ for (const [name, opener] of Object.entries(journals)) {
 
     test('what is forgotten is gone from the disk too, and said to be', async () => {
       const o = await opener();
-      const limits = { changes: 4, characters: 1_000_000 };
+      const limits = { changes: 4, bytes: 1_000_000 };
       const first = await openStore(await o.open(), limits);
       let { revision } = await first.write(create(key('a')));
       for (let i = 0; i < 20; i++) revision = (await first.write(update(key('a'), revision, i))).revision;
@@ -192,7 +192,7 @@ for (const [name, opener] of Object.entries(journals)) {
                     : update(k, expected, s.value);
               running.push(
                 store.write(w).then(
-                  ({ revision, json }) => model.accepted(w, revision, json),
+                  ({ revision, json }) => model.accepted(w, revision, json.toString()),
                   (e: unknown) => model.refused(w, e),
                 ),
               );
@@ -282,12 +282,12 @@ class Model {
         let next: string | undefined;
         do {
           const page = store.list({ resource, limit, revision, after: next });
-          found.push(...page.items.map((i) => i.json));
+          found.push(...page.items.map((i) => i.json.toString()));
           next = page.next;
         } while (next !== undefined);
         assert.deepEqual(found, expected, `at ${revision}, ${limit} a page`);
       }
-      const inA = store.list({ resource, namespace: 'a', revision }).items.map((i) => i.json);
+      const inA = store.list({ resource, namespace: 'a', revision }).items.map((i) => i.json.toString());
       assert.deepEqual(
         inA,
         [...this.#at(resource, revision)].filter(([p]) => p.startsWith('a/')).map(([, json]) => json),
@@ -301,12 +301,12 @@ class Model {
     const found: Change[] = [];
     for (let some = cursor.take(3); some.length > 0; some = cursor.take(3)) found.push(...some);
     assert.deepEqual(
-      found.map((c) => [c.revision, c.type, c.current.json]),
+      found.map((c) => [c.revision, c.type, c.current.json.toString()]),
       expected.map((w) => [w.revision, `${w.write.kind}d`, w.json]),
     );
     for (const change of found) {
       const before = this.#at(resource, change.revision - 1).get(positionOf(change.current.key));
-      assert.equal(change.previous?.json, before);
+      assert.equal(change.previous?.json.toString(), before);
     }
   }
 }

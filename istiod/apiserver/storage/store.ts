@@ -4,6 +4,7 @@
  * the earlier ones of their own batch, and a batch that the disk refuses leaves nothing to undo.
  */
 import { describeError } from '../../../common/core/errors.ts';
+import { fromJson, type Json, toJson } from '../objects.ts';
 import { ChangeLog, defaultLimits, type LogLimits } from './change-log.ts';
 import { positionOf, SortedTable } from './sorted-table.ts';
 import {
@@ -224,6 +225,28 @@ class LogCursor implements Cursor {
   }
 }
 
+type Labels = Stored['labels'];
+
+class Version implements Stored {
+  readonly key: StoreKey;
+  readonly revision: number;
+  readonly json: Json;
+  /** undefined: not read yet; thousands that were read from the disk are never asked for them. */
+  #labels: Labels | null | undefined;
+
+  constructor(key: StoreKey, revision: number, json: Json, labels: Labels | null | undefined) {
+    this.key = key;
+    this.revision = revision;
+    this.json = json;
+    this.#labels = labels;
+  }
+
+  get labels(): Labels {
+    if (this.#labels === undefined) this.#labels = fromJson(this.json).metadata.labels ?? null;
+    return this.#labels ?? undefined;
+  }
+}
+
 class Tables {
   readonly #tables = new Map<string, SortedTable>();
 
@@ -288,7 +311,7 @@ function makeChange({ kind, key, object }: Write, previous: Stored | undefined, 
     metadata: { ...metadata, resourceVersion: String(revision) },
     ...rest,
   };
-  const current = { key, revision, json: JSON.stringify(stamped), labels: metadata.labels };
+  const current = new Version(key, revision, toJson(stamped), metadata.labels ?? null);
   return { revision, type: typeOf[kind], current, previous };
 }
 
@@ -298,8 +321,7 @@ function rowOf({ revision, type, current: { key, json } }: Change): JournalRow {
 
 function changeOf(row: JournalRow, previous: Stored | undefined): Change {
   const { revision, resource, namespace, name, deleted, json } = row;
-  const { labels } = (JSON.parse(json) as { metadata: { labels?: Record<string, string> } }).metadata;
-  const current = { key: { resource, namespace, name }, revision, json, labels };
+  const current = new Version({ resource, namespace, name }, revision, json, undefined);
   return { revision, type: deleted ? 'deleted' : previous === undefined ? 'created' : 'updated', current, previous };
 }
 

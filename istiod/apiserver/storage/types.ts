@@ -2,7 +2,7 @@
  * What the API server keeps: objects by key, each with the revision of its last change, and the changes themselves, which
  * watches read. Revisions are one sequence over all resources.
  */
-import type { ApiObject } from '../objects.ts';
+import type { ApiObject, Json } from '../objects.ts';
 
 export interface StoreKey {
   /** `pods.core`, `deployments.apps`: see kindName. */
@@ -17,7 +17,7 @@ export interface Stored {
   readonly key: StoreKey;
   readonly revision: number;
   /** The object, with this revision as its metadata.resourceVersion. Begins with apiVersion, then kind. */
-  readonly json: string;
+  readonly json: Json;
   /** metadata.labels. */
   readonly labels: Readonly<Record<string, string>> | undefined;
 }
@@ -119,7 +119,7 @@ export interface JournalRow {
   readonly namespace: string;
   readonly name: string;
   readonly deleted: boolean;
-  readonly json: string;
+  readonly json: Json;
 }
 
 export interface JournalBatch {

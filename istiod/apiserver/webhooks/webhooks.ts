@@ -9,7 +9,7 @@ import type { AdmissionRequest } from '../admission/admission.ts';
 import { CelCostError, CelError } from '../cel/ast.ts';
 import { jsonValue } from '../cel/json.ts';
 import { Budget, runCel } from '../cel/run.ts';
-import type { ApiObject } from '../objects.ts';
+import { type ApiObject, fromJson } from '../objects.ts';
 import type { Core, PartMaker } from '../part.ts';
 import { applyJsonPatch, PatchError } from '../patch/json-patch.ts';
 import { apiVersionOf, type Resource } from '../resources/resource.ts';
@@ -94,7 +94,7 @@ class Webhooks {
       }
       const configurations = store
         .list({ resource: this.#stored })
-        .items.map((i) => JSON.parse(i.json) as WebhookConfiguration);
+        .items.map((i) => fromJson<WebhookConfiguration>(i.json));
       this.#webhooks = configurations.flatMap((c) => c.webhooks ?? []);
     }
     return this.#webhooks;

@@ -142,7 +142,7 @@ describe('the index of bindings', () => {
           const fed: FeedChange = {
             key,
             deleted: s.deleted,
-            json: '',
+            json: Buffer.alloc(0),
             object: () => s.change.object as unknown as Role,
           };
           readers.get(key.resource)!(fed);

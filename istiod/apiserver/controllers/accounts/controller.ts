@@ -1,5 +1,7 @@
 /** What each namespace has: the ServiceAccount `default`, and the server's CA in the ConfigMap `kube-root-ca.crt`. */
+
 import { configMapKind, serviceAccountKind } from '../../../../common/kube/kinds/core.ts';
+import { fromJson } from '../../objects.ts';
 import type { Cluster } from '../runtime/cluster.ts';
 import { splitKey } from '../runtime/collection.ts';
 import { isCode, isTerminatingNamespace } from '../runtime/writer.ts';
@@ -31,7 +33,7 @@ export function accountsController(cluster: Cluster, certificateAuthority: strin
         await writer.create(configMapKind, { metadata: { name: rootCa, namespace, annotations }, data });
         return;
       }
-      const now = (JSON.parse(stored.json) as { data?: Record<string, string> }).data;
+      const now = fromJson<{ data?: Record<string, string> }>(stored.json).data;
       if (now?.[file] === certificateAuthority) return;
       await writer.update(configMapKind, { namespace, name: rootCa }, (object) => {
         object['data'] = { ...data };

@@ -1,6 +1,6 @@
 /** Deletes what has lost its owners, and finishes deletions in the foreground and those that orphan. */
 
-import type { ApiObject, OwnerReference } from '../../objects.ts';
+import { fromJson, type OwnerReference } from '../../objects.ts';
 import { apiVersionOf, type Resource } from '../../resources/resource.ts';
 import type { StoreKey } from '../../storage/types.ts';
 import type { Cluster } from '../runtime/cluster.ts';
@@ -65,7 +65,7 @@ export function garbageCollector(cluster: Cluster): void {
     if (item === undefined || resource === undefined) return;
     const stored = store.get(item.key);
     if (stored === undefined) return;
-    const { metadata } = JSON.parse(stored.json) as ApiObject;
+    const { metadata } = fromJson(stored.json);
     if (metadata.uid !== uid) return;
     const fate = fateOf({
       owners: (metadata.ownerReferences ?? []).map((ref) => ({
@@ -88,7 +88,7 @@ export function garbageCollector(cluster: Cluster): void {
     if (key === undefined || resource === undefined) return;
     const stored = store.get(key);
     if (stored === undefined) return;
-    const { metadata } = JSON.parse(stored.json) as ApiObject;
+    const { metadata } = fromJson(stored.json);
     if (metadata.uid !== uid) return;
     const items = graph.dependentsOf(uid);
     if (metadata.finalizers?.includes(orphanFinalizer)) {
@@ -127,7 +127,7 @@ export function garbageCollector(cluster: Cluster): void {
     const key = { resource: resource.stored.resource, namespace: resource.namespaced ? namespace : '', name: ref.name };
     const stored = store.get(key);
     if (stored === undefined) return 'gone';
-    const { metadata } = JSON.parse(stored.json) as ApiObject;
+    const { metadata } = fromJson(stored.json);
     if (metadata.uid !== ref.uid) return 'gone';
     const waiting = metadata.deletionTimestamp !== undefined && metadata.finalizers?.includes(foregroundFinalizer);
     return waiting ? 'waiting' : 'solid';

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { describeError } from '../../../../common/core/errors.ts';
 import { type Condition, namespaceKind } from '../../../../common/kube/kinds/core.ts';
-import type { ApiObject } from '../../objects.ts';
+import { fromJson } from '../../objects.ts';
 import { qualified } from '../../status.ts';
 import type { Cluster } from '../runtime/cluster.ts';
 import { splitKey } from '../runtime/collection.ts';
@@ -70,7 +70,7 @@ export function namespaceController(cluster: Cluster): void {
       });
       const left = items();
       if (left.length === 0) continue;
-      const finalizers = left.flatMap((i) => (JSON.parse(i.json) as ApiObject).metadata.finalizers ?? []);
+      const finalizers = left.flatMap((i) => fromJson(i.json).metadata.finalizers ?? []);
       remaining.push({ resource: qualified(resource), count: left.length, finalizers });
     }
     return { remaining, failures };

@@ -2,14 +2,14 @@
  * Changes of resources, handed out in the same turn in which the store makes them visible. So a controller that awaited its
  * own write finds it in what it reads next, and needs no book of writes that it still expects to see.
  */
-import type { ApiObject } from '../../objects.ts';
+import { type ApiObject, fromJson, type Json } from '../../objects.ts';
 import type { Change, Store, StoreKey } from '../../storage/types.ts';
 
 export interface FeedChange {
   readonly key: StoreKey;
   readonly deleted: boolean;
-  /** As text: for a look that spares the parsing. */
-  readonly json: string;
+  /** For a look that spares the parsing. */
+  readonly json: Json;
   /** After the change, or the last state before the deletion. Parsed once for all readers: not to be changed. */
   object(): ApiObject;
 }
@@ -83,10 +83,10 @@ function feedChange({ type, current: { key, json } }: Change): FeedChange {
   return { key, deleted: type === 'deleted', json, object: lazily(json) };
 }
 
-function lazily(json: string): () => ApiObject {
+function lazily(json: Json): () => ApiObject {
   let parsed: ApiObject | undefined;
   return () => {
-    parsed ??= JSON.parse(json) as ApiObject;
+    parsed ??= fromJson<ApiObject>(json);
     return parsed;
   };
 }

@@ -1,7 +1,7 @@
 /** Writes of controllers: by the same rules as a client's, without the network. */
 import type { Kind } from '../../../../common/kube/types.ts';
 import { serverUser } from '../../local-source.ts';
-import type { ApiObject } from '../../objects.ts';
+import { type ApiObject, fromJson } from '../../objects.ts';
 import type { Registry } from '../../resources/registry.ts';
 import type { Resource } from '../../resources/resource.ts';
 import { acceptObject } from '../../rest/incoming.ts';
@@ -49,7 +49,7 @@ export class Writer {
     const namespace = draft.metadata.namespace ?? '';
     const object = acceptObject(structuredClone(draft), { resource, namespace, name: '' }, 'Ignore', () => undefined);
     const { json } = await this.#rest.create(this.#context(resource, namespace, ''), object);
-    return JSON.parse(json) as ApiObject;
+    return fromJson(json);
   }
 
   /** `change` edits what is there, and anew when somebody came between. ApiError. */
@@ -109,7 +109,7 @@ export class Writer {
   #uidOf(resource: Resource, namespace: string, name: string): string | undefined {
     const key = { resource: resource.stored.resource, namespace: resource.namespaced ? namespace : '', name };
     const stored = this.#rest.store.get(key);
-    return stored && (JSON.parse(stored.json) as ApiObject).metadata.uid;
+    return stored && fromJson(stored.json).metadata.uid;
   }
 
   #resource({ group, version, plural }: Kind): Resource {
