@@ -2,20 +2,24 @@
 import { MeshError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
 import type { KubeClient } from '../../common/kube/client/client.ts';
+import type { NewObject } from '../../common/kube/types.ts';
 import { meshDefinitions } from './definitions.ts';
 
 const fieldManager = 'aquifer-crds';
 
+/** All at once: the server answers each after the disk has it, and syncs several together. */
 export async function installDefinitions(client: KubeClient, log: Logger): Promise<void> {
-  for (const definition of meshDefinitions()) {
-    try {
-      await client.apply(definition, { fieldManager, force: false });
-    } catch (e) {
-      if (!(e instanceof MeshError) || e.code !== 'CONFLICT') throw e;
-      log.warn('a CustomResourceDefinition is managed by somebody else and stays as it is', {
-        name: definition.metadata.name,
-        reason: e.message,
-      });
-    }
+  await Promise.all(meshDefinitions().map((definition) => install(client, definition, log)));
+}
+
+async function install(client: KubeClient, definition: NewObject, log: Logger): Promise<void> {
+  try {
+    await client.apply(definition, { fieldManager, force: false });
+  } catch (e) {
+    if (!(e instanceof MeshError) || e.code !== 'CONFLICT') throw e;
+    log.warn('a CustomResourceDefinition is managed by somebody else and stays as it is', {
+      name: definition.metadata.name,
+      reason: e.message,
+    });
   }
 }

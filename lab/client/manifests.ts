@@ -5,7 +5,7 @@ import { stringify } from 'yaml';
 import { MeshError } from '../../common/core/errors.ts';
 import { type Manifest, parseManifests } from '../../common/kube/folder/manifests.ts';
 import { formatProblem } from '../../common/kube/manifests/problem.ts';
-import { kindName } from '../../common/kube/schema/table.ts';
+import { kindName } from '../../common/kube/names.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import { ensureImages } from '../images.ts';
 import { checkObject } from '../manifest/check.ts';

@@ -2,7 +2,7 @@
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { MeshError } from '../../core/errors.ts';
 import { patchToSend } from '../merge-patch.ts';
-import { apiVersionOf } from '../schema/table.ts';
+import { apiVersionOf } from '../names.ts';
 import { isObject } from '../schema/validate.ts';
 import type {
   DeleteOptions,

@@ -12,8 +12,9 @@ import { namespaceKind } from '../kinds/core.ts';
 import { formatProblem, type Problem } from '../manifests/problem.ts';
 import { TreeWatcher } from '../manifests/tree-watcher.ts';
 import { applyMergePatch, diffMergePatch } from '../merge-patch.ts';
+import { apiVersionOf } from '../names.ts';
 import { checkObject } from '../schema/check-object.ts';
-import { apiVersionOf, findKind, findKindByName } from '../schema/table.ts';
+import { findKind, findKindByName } from '../schema/table.ts';
 import type { KindEntry } from '../schema/types.ts';
 import { formatPath } from '../schema/validate.ts';
 import type {

@@ -3,8 +3,8 @@ import { type Document, LineCounter, parseAllDocuments } from 'yaml';
 import { describeError } from '../../core/errors.ts';
 import { placeOf } from '../manifests/place.ts';
 import type { Problem } from '../manifests/problem.ts';
+import { kindName } from '../names.ts';
 import { checkObject } from '../schema/check-object.ts';
-import { kindName } from '../schema/table.ts';
 import type { KindEntry } from '../schema/types.ts';
 import { formatPath, type Issue, isObject } from '../schema/validate.ts';
 

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { MeshError } from '../../core/errors.ts';
 import type { Problem } from '../manifests/problem.ts';
 import { applyMergePatch } from '../merge-patch.ts';
-import { kindName } from '../schema/table.ts';
+import { kindName } from '../names.ts';
 import type { KindEntry } from '../schema/types.ts';
 import type { Kind, KubeObject, WatchEvent } from '../types.ts';
 import type { ServedManifest } from './manifest-set.ts';

@@ -1,8 +1,10 @@
 /** A whole object against the table: apiVersion and kind, metadata, and the kind's own fields. */
+
+import { apiVersionOf } from '../names.ts';
 import { applyDefaults } from './defaults.ts';
 import { metadata } from './meta.ts';
 import { didYouMean } from './nearest.ts';
-import { apiVersionOf, findKind, kindTable } from './table.ts';
+import { findKind, kindTable } from './table.ts';
 import type { KindEntry, ObjectSchema } from './types.ts';
 import { type Issue, isObject, validate } from './validate.ts';
 

@@ -5,16 +5,12 @@ import type {
   DefinitionNames,
   DefinitionVersion,
 } from '../../../common/kube/kinds/extension.ts';
-import { applyDefaults } from '../../../common/kube/schema/defaults.ts';
-import { pruneUnknown } from '../../../common/kube/schema/prune.ts';
 import type { Schema } from '../../../common/kube/schema/types.ts';
-import { formatPath, validate } from '../../../common/kube/schema/validate.ts';
 import type { ApiObject } from '../objects.ts';
 import type { Strategy } from '../resources/resource.ts';
 import type { Cause, CauseType } from '../status.ts';
-import { compileRules } from './cel-rules.ts';
 import { JsonPathError, parseJsonPath } from './json-path.ts';
-import { readRootSchema } from './structural.ts';
+import { readSchemaOnce } from './read-schema.ts';
 
 /** Keeps the definition until its objects are gone. */
 export const cleanupFinalizer = 'customresourcecleanup.apiextensions.k8s.io';
@@ -127,9 +123,8 @@ function checkVersion(version: DefinitionVersion, field: string, namespaced: boo
     return causes;
   }
   const at = `${field}.schema.openAPIV3Schema`;
-  const { schema, causes: found } = readRootSchema(given, at, namespaced);
-  causes.push(...found);
-  if (found.length === 0) causes.push(...checkDefaults(schema, at), ...compileRules(schema, at).causes);
+  const { schema, causes: found } = readSchemaOnce(given, namespaced);
+  causes.push(...found.map((cause) => ({ ...cause, field: `${at}${cause.field ?? ''}` })));
   if (version.deprecationWarning !== undefined && !version.deprecated) {
     bad('deprecationWarning', 'is for versions that are deprecated');
   }
@@ -183,34 +178,4 @@ export function schemaAt(schema: Schema, path: string): Schema | undefined {
     at = Object.hasOwn(at.properties ?? {}, name) ? at.properties![name] : undefined;
   }
   return at;
-}
-
-/** A default that is not valid itself would make every object invalid that it fills in. */
-function checkDefaults(schema: Schema, field: string): Cause[] {
-  const causes: Cause[] = [];
-  if (schema.default !== undefined) {
-    const value = structuredClone(schema.default);
-    for (const path of pruneUnknown(schema, value)) {
-      causes.push({
-        reason: 'FieldValueInvalid',
-        field: `${field}.default`,
-        message: `has the unknown field ${formatPath(path)}`,
-      });
-    }
-    applyDefaults(schema, value);
-    for (const issue of validate(schema, value)) {
-      const where = issue.path.length === 0 ? '' : `${formatPath(issue.path)}: `;
-      causes.push({ reason: 'FieldValueInvalid', field: `${field}.default`, message: `${where}${issue.message}` });
-    }
-  }
-  if (schema.type === 'array') causes.push(...checkDefaults(schema.items, `${field}.items`));
-  if (schema.type === 'object') {
-    for (const [name, member] of Object.entries(schema.properties ?? {})) {
-      causes.push(...checkDefaults(member, `${field}.properties[${name}]`));
-    }
-    if (schema.additionalProperties !== undefined) {
-      causes.push(...checkDefaults(schema.additionalProperties, `${field}.additionalProperties`));
-    }
-  }
-  return causes;
 }

@@ -6,9 +6,8 @@ import type {
 } from '../../../common/kube/kinds/extension.ts';
 import { applyDefaults } from '../../../common/kube/schema/defaults.ts';
 import { allVerbs, type Column, type Resource } from '../resources/resource.ts';
-import { compileRules } from './cel-rules.ts';
 import { parseJsonPath } from './json-path.ts';
-import { readRootSchema } from './structural.ts';
+import { readSchemaOnce } from './read-schema.ts';
 
 /** The definition is valid. */
 export function resourcesOf(definition: CustomResourceDefinition): readonly Resource[] {
@@ -20,8 +19,7 @@ export function resourcesOf(definition: CustomResourceDefinition): readonly Reso
 function resourceOf({ spec }: CustomResourceDefinition, version: DefinitionVersion, storage: string): Resource {
   const { group, names, scope } = spec;
   const namespaced = scope === 'Namespaced';
-  const { schema } = readRootSchema(version.schema?.openAPIV3Schema, '', namespaced);
-  const rules = compileRules(schema, '');
+  const { schema, rules } = readSchemaOnce(version.schema?.openAPIV3Schema, namespaced);
   const { status, scale } = version.subresources ?? {};
   return {
     group,

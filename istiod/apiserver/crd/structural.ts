@@ -375,7 +375,7 @@ function words(value: Json, shapes: Readonly<Record<string, Shape>>, bad: Compla
       bad(word, `${JSON.stringify(found)} is not what this keyword takes (${shape})`, 'FieldValueTypeInvalid');
     } else if (word === 'pattern') {
       try {
-        RE2JS.compile(found as string);
+        checkPattern(found as string);
         result[word] = found;
       } catch (e) {
         bad(word, `${JSON.stringify(found)} is no regular expression: ${describeError(e)}`);
@@ -383,6 +383,17 @@ function words(value: Json, shapes: Readonly<Record<string, Shape>>, bad: Compla
     } else if (shape !== 'flag' || found === true) result[word] = found;
   }
   return result;
+}
+
+/** Patterns are few and repeat a lot. */
+const patterns = new Set<string>();
+
+/** RE2JSSyntaxException. */
+function checkPattern(pattern: string): void {
+  if (patterns.has(pattern)) return;
+  RE2JS.compile(pattern);
+  if (patterns.size > 1000) patterns.clear();
+  patterns.add(pattern);
 }
 
 function fits(value: unknown, shape: Shape): boolean {

@@ -2,8 +2,9 @@
  * Built-in kinds as resources: their shape, narrowed by the schema of common/kube/schema where there is one, together with
  * what only the API server needs to know.
  */
+
+import { apiVersionOf, kindName } from '../../../common/kube/names.ts';
 import { metadata } from '../../../common/kube/schema/meta.ts';
-import { apiVersionOf, kindName } from '../../../common/kube/schema/table.ts';
 import { type KindEntry, type NameRule, type ObjectSchema, object } from '../../../common/kube/schema/types.ts';
 import {
   allVerbs,

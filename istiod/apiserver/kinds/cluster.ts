@@ -1,7 +1,8 @@
 /** discovery.k8s.io, coordination.k8s.io and rbac.authorization.k8s.io, as the API server serves them. */
+
+import { kindName } from '../../../common/kube/names.ts';
 import { clusterKinds } from '../../../common/kube/schema/cluster.ts';
 import { discoveryKinds } from '../../../common/kube/schema/discovery.ts';
-import { kindName } from '../../../common/kube/schema/table.ts';
 import type { KindEntry } from '../../../common/kube/schema/types.ts';
 import { bindingStrategy, clusterRoleStrategy, roleStrategy } from '../authz/rbac/strategy.ts';
 import type { BuiltInKind } from './built-in.ts';

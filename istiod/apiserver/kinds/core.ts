@@ -1,8 +1,8 @@
 /** The core group, as the API server serves it. */
 
+import { kindName } from '../../../common/kube/names.ts';
 import { clusterKinds } from '../../../common/kube/schema/cluster.ts';
 import { coreKinds } from '../../../common/kube/schema/core.ts';
-import { kindName } from '../../../common/kube/schema/table.ts';
 import type { KindEntry } from '../../../common/kube/schema/types.ts';
 import type { BuiltInKind } from './built-in.ts';
 import { age, at, listAt, number, orNone, text, textAt } from './columns.ts';

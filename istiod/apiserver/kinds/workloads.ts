@@ -1,6 +1,7 @@
 /** apps and batch, as the API server serves them. */
+
+import { kindName } from '../../../common/kube/names.ts';
 import { appsKinds } from '../../../common/kube/schema/apps.ts';
-import { kindName } from '../../../common/kube/schema/table.ts';
 import type { KindEntry } from '../../../common/kube/schema/types.ts';
 import { isObject } from '../../../common/kube/schema/validate.ts';
 import { workloadKinds } from '../../../common/kube/schema/workloads.ts';

@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import type { JWTPayload } from 'jose';
 import { nodeKind, podKind, secretKind } from '../../../common/kube/kinds/core.ts';
+import { kindName } from '../../../common/kube/names.ts';
 import { tokenRequestSpec } from '../../../common/kube/schema/access.ts';
-import { kindName } from '../../../common/kube/schema/table.ts';
 import { object } from '../../../common/kube/schema/types.ts';
 import type { Kind } from '../../../common/kube/types.ts';
 import { resourcesOf } from '../kinds/built-in.ts';

@@ -5,7 +5,7 @@ import type { Clock } from '../../../common/core/clock.ts';
 import { assertNever, describeError } from '../../../common/core/errors.ts';
 import type { Logger } from '../../../common/core/log.ts';
 import { nodeKind, podKind, secretKind, serviceAccountKind } from '../../../common/kube/kinds/core.ts';
-import { kindName } from '../../../common/kube/schema/table.ts';
+import { kindName } from '../../../common/kube/names.ts';
 import type { Kind } from '../../../common/kube/types.ts';
 import type { User } from '../authn/authenticator.ts';
 import { type ApiObject, fromJson } from '../objects.ts';

@@ -1,6 +1,7 @@
 /** Events go an hour after they were written last. */
+
+import { kindName } from '../../../../common/kube/names.ts';
 import { eventKind } from '../../../../common/kube/schema/cluster.ts';
-import { kindName } from '../../../../common/kube/schema/table.ts';
 import { textAt } from '../../kinds/columns.ts';
 import type { ApiObject } from '../../objects.ts';
 import type { Cluster } from '../runtime/cluster.ts';

@@ -1,8 +1,8 @@
 /** Marks nodes that are not ready or not heard of, and the pods on them; clears pods of nodes that are gone. */
 import { isDeepStrictEqual } from 'node:util';
 import { type Node, nodeKind, type Pod, podKind } from '../../../../common/kube/kinds/core.ts';
+import { kindName } from '../../../../common/kube/names.ts';
 import { leaseKind } from '../../../../common/kube/schema/cluster.ts';
-import { kindName } from '../../../../common/kube/schema/table.ts';
 import { timestamp } from '../../rest/lifecycle.ts';
 import type { Cluster } from '../runtime/cluster.ts';
 import { conditionOf, setCondition } from '../runtime/conditions.ts';

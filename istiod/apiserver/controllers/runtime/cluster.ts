@@ -13,7 +13,7 @@ import {
   type Service,
   serviceKind,
 } from '../../../../common/kube/kinds/core.ts';
-import { kindName } from '../../../../common/kube/schema/table.ts';
+import { kindName } from '../../../../common/kube/names.ts';
 import { daemonSetKind, jobKind, replicaSetKind, statefulSetKind } from '../../../../common/kube/schema/workloads.ts';
 import type { Kind, KubeObject } from '../../../../common/kube/types.ts';
 import type { Registry } from '../../resources/registry.ts';
