@@ -38,11 +38,11 @@ interface Figures {
 export async function benchApi({ pods, peer }: ApiBenchOptions): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), 'aquifer-bench-api-'));
   try {
-    const first = await start(dir);
+    const first = await startApi(dir);
     const ours = await load(first.kubeconfig, pods, first.pid);
     const { rssMb } = usageOf([first.pid]);
     await first.stop();
-    const second = await start(dir);
+    const second = await startApi(dir);
     await second.stop();
     const all: Figures[] = [{ ...ours, rssMb, startMs: first.ms, restartMs: second.ms }];
     if (peer !== undefined) all.push(await load(await readKubeconfig(peer), pods));
@@ -72,7 +72,7 @@ function print(all: readonly Figures[], pods: number): void {
   ]);
 }
 
-async function start(
+export async function startApi(
   dir: string,
 ): Promise<{ readonly kubeconfig: Kubeconfig; readonly pid: number; readonly ms: number; stop(): Promise<void> }> {
   const began = performance.now();
@@ -80,7 +80,7 @@ async function start(
   const child = spawn(join(root, 'bin/istiod'), args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(child, 'exit');
   let text = '';
-  for await (const chunk of child.stdout) {
+  for await (const chunk of child.stdout.iterator({ destroyOnReturn: false })) {
     text += String(chunk);
     if (/\tserving /.test(text)) break;
   }
@@ -188,7 +188,7 @@ function headers(config: Kubeconfig, method: string, path: string, type = 'appli
   };
 }
 
-async function ask(
+export async function ask(
   session: ClientHttp2Session,
   config: Kubeconfig,
   method: string,

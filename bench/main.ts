@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { describeError } from '../common/core/errors.ts';
 import { benchApi } from './api.ts';
+import { benchIstiod } from './istiod/istiod.ts';
 import { benchL4 } from './l4.ts';
 import { benchLabUp } from './lab-up.ts';
 import { benchPolicyLatency } from './policy-latency.ts';
@@ -10,12 +11,15 @@ const usage = `usage: npm run bench -- l4 [--peer PATH] [--rounds 3] [--quick]
        npm run bench -- l4 --policy-latency [--quick]
        npm run bench -- l4 --lab-up
        npm run bench -- api [--peer KUBECONFIG] [--quick]
+       npm run bench -- istiod [--quick] [--long] [--data DIR]
 
   --peer PATH        compare with this ztunnel, or API server, too
   --rounds N         rounds, interleaved; medians are printed (default 3)
   --quick            one short round, 10 renames instead of 100, or 1,000 pods
   --policy-latency   from the rename of a policy file to its effect
   --lab-up           from nothing to ten enrolled pods
+  --long             with 100,000 changes
+  --data DIR         keeps the objects of the bench for the next run
 `;
 
 process.exitCode = await main();
@@ -31,11 +35,17 @@ async function main(): Promise<number> {
         quick: { type: 'boolean', default: false },
         'policy-latency': { type: 'boolean', default: false },
         'lab-up': { type: 'boolean', default: false },
+        long: { type: 'boolean', default: false },
+        data: { type: 'string' },
       },
     });
     const rounds = Number(values.rounds);
     if (positionals.join() === 'api') {
       await benchApi({ pods: values.quick ? 1_000 : 10_000, peer: values.peer });
+      return 0;
+    }
+    if (positionals.join() === 'istiod') {
+      await benchIstiod({ quick: values.quick, long: values.long, data: values.data });
       return 0;
     }
     if (positionals.join() !== 'l4' || !Number.isInteger(rounds) || rounds < 1) throw new Error(usage);

@@ -1,0 +1,155 @@
+/**
+ * A program: node proxies as istiod sees them, as cheap as can be, so that istiod is measured and not they. The parent says over IPC
+ * what to do, and is told when what it waits for has come. Times are of the machine's monotonic clock, which processes share.
+ */
+import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
+import {
+  addressTypeUrl,
+  authorizationTypeUrl,
+  deltaAdsService,
+  deltaRequestMessage,
+  structFromJson,
+} from '../../common/api/index.ts';
+import type { Command, Report } from './protocol.ts';
+
+const method = deltaAdsService.DeltaAggregatedResources;
+
+interface Marker {
+  readonly bytes: Buffer;
+  readonly id: number;
+}
+
+class Ztunnel {
+  readonly #session: ClientHttp2Session;
+  readonly #stream: ClientHttp2Stream;
+  readonly #onMessage: (proxy: Ztunnel, type: string, message: Buffer) => void;
+  #chunks: Buffer[] = [];
+  #size = 0;
+  /** Monotonic ms. */
+  readonly asked: number;
+  bytes = 0;
+  messages = 0;
+
+  constructor(port: number, name: string, onMessage: (proxy: Ztunnel, type: string, message: Buffer) => void) {
+    this.#onMessage = onMessage;
+    // As a ztunnel reads: a window that holds what is under way.
+    this.#session = connect(`http://127.0.0.1:${port}`, { settings: { initialWindowSize: 1 << 20 } });
+    this.#session.on('error', failed);
+    this.#session.on('connect', () => this.#session.setLocalWindowSize(1 << 22));
+    this.#stream = this.#session.request({
+      ':method': 'POST',
+      ':path': method.path,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
+    this.#stream.on('error', failed);
+    this.#stream.on('data', (chunk: Buffer) => this.#onData(chunk));
+    this.#stream.on('close', () => failed(new Error(`istiod closed the stream of ${name}`)));
+    this.asked = performance.timeOrigin + performance.now();
+    const node = {
+      id: `ztunnel~127.0.0.1~${name}.istio-system~istio-system.svc.cluster.local`,
+      metadata: structFromJson({ NAMESPACE: 'istio-system', NODE_NAME: name }),
+    };
+    for (const typeUrl of [addressTypeUrl, authorizationTypeUrl]) this.#send({ node, typeUrl });
+  }
+
+  close(): void {
+    this.#stream.removeAllListeners('close');
+    this.#session.destroy();
+  }
+
+  #send(request: Parameters<typeof deltaRequestMessage.encode>[0]): void {
+    const body = deltaRequestMessage.encode(request);
+    const head = Buffer.alloc(5);
+    head.writeUInt32BE(body.length, 1);
+    this.#stream.write(Buffer.concat([head, body]));
+  }
+
+  #onData(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#size += chunk.length;
+    while (this.#size >= 5) {
+      if (this.#chunks[0]!.length < 5) this.#chunks = [Buffer.concat(this.#chunks)];
+      const length = this.#chunks[0]!.readUInt32BE(1) + 5;
+      if (this.#size < length) return;
+      const all = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks);
+      const message = all.subarray(5, length);
+      this.#chunks = length < all.length ? [all.subarray(length)] : [];
+      this.#size -= length;
+      const { type, nonce } = headOf(message);
+      this.#onMessage(this, type, message);
+      this.bytes += message.length;
+      this.messages++;
+      this.#send({ typeUrl: type, responseNonce: nonce });
+    }
+  }
+}
+
+/** Type and nonce of a DeltaDiscoveryResponse; resources are passed over. */
+function headOf(message: Buffer): { type: string; nonce: string } {
+  let [type, nonce] = ['', ''];
+  for (let at = 0; at < message.length; ) {
+    const field = message[at++]! >> 3;
+    let length = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = message[at++]!;
+      length |= (byte & 127) << shift;
+      if (byte < 128) break;
+    }
+    if (field === 4) type = message.toString('latin1', at, at + length);
+    if (field === 5) nonce = message.toString('latin1', at, at + length);
+    at += length;
+  }
+  return { type, nonce };
+}
+
+const proxies: Ztunnel[] = [];
+let waiting: Marker[] = [];
+let lastMessage = 0;
+let longestSilence = 0;
+
+function now(): number {
+  return performance.timeOrigin + performance.now();
+}
+
+function failed(e: Error): void {
+  tell({ kind: 'failed', reason: e.message });
+}
+
+function tell(report: Report): void {
+  process.send?.(report);
+}
+
+function onMessage(proxy: Ztunnel, type: string, message: Buffer): void {
+  if (proxy.messages < 2 && type === addressTypeUrl) {
+    tell({ kind: 'synced', ms: now() - proxy.asked, bytes: message.length });
+  }
+  if (proxy !== proxies[0]) return;
+  const at = now();
+  if (lastMessage > 0) longestSilence = Math.max(longestSilence, at - lastMessage);
+  lastMessage = at;
+  const seen = waiting.filter((m) => message.includes(m.bytes));
+  if (seen.length === 0) return;
+  waiting = waiting.filter((m) => !seen.includes(m));
+  tell({ kind: 'seen', ids: seen.map((m) => m.id), at });
+}
+
+process.on('message', (command: Command) => {
+  switch (command.kind) {
+    case 'connect':
+      for (let i = 0; i < command.count; i++)
+        proxies.push(new Ztunnel(command.port, `proxy-${proxies.length}`, onMessage));
+      break;
+    case 'disconnect':
+      for (const proxy of proxies.splice(command.keep)) proxy.close();
+      break;
+    case 'watch':
+      waiting.push(...command.markers.map(({ id, hex }) => ({ id, bytes: Buffer.from(hex, 'hex') })));
+      break;
+    case 'silence':
+      tell({ kind: 'silence', ms: Math.max(longestSilence, now() - lastMessage) });
+      [lastMessage, longestSilence] = [now(), 0];
+      break;
+  }
+});
+process.on('disconnect', () => process.exit());

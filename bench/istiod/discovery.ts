@@ -1,0 +1,71 @@
+/** istiod alone in a process, and what the kernel and its metrics say of it. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { usageOf } from '../process-tree.ts';
+
+const root = join(import.meta.dirname, '../..');
+
+export interface Discovery {
+  readonly pid: number;
+  readonly grpc: number;
+  /** Ms from its start to ready. */
+  readonly startMs: number;
+  cpuSeconds(): number;
+  rssMb(): number;
+  /** Largest resident memory since the last call. */
+  peakMb(): number;
+  /** Longest ms that the event loop stood still since the last call. */
+  stallMs(): Promise<number>;
+  stop(): Promise<void>;
+}
+
+export async function startDiscovery(kubeconfig: string, dataDir: string): Promise<Discovery> {
+  const began = performance.now();
+  const args = [
+    'discovery',
+    '--kubeconfig',
+    kubeconfig,
+    '--grpcAddr',
+    '127.0.0.1:0',
+    '--secureGRPCAddr=',
+    '--httpAddr=',
+  ];
+  const child = spawn(join(root, 'bin/istiod'), [...args, '--monitoringAddr', '127.0.0.1:0'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, AQUIFER_DATA_DIR: dataDir, RUST_LOG: 'info' },
+  });
+  const ended = once(child, 'exit');
+  let text = '';
+  for await (const chunk of child.stdout.iterator({ destroyOnReturn: false })) {
+    text += String(chunk);
+    if (/\tserving /.test(text)) break;
+  }
+  child.stdout.resume();
+  const ports = /grpc=(\d+).*monitoring=(\d+)/.exec(text);
+  if (ports === null) throw new Error(`istiod did not start:\n${text}`);
+  const pid = child.pid!;
+  const peak = () => Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1_024;
+  const stall = async () => {
+    const metrics = await (await fetch(`http://127.0.0.1:${ports[2]}/metrics`)).text();
+    return Number(/^nodejs_eventloop_lag_max_seconds (\S+)/m.exec(metrics)![1]) * 1_000;
+  };
+  return {
+    pid,
+    grpc: Number(ports[1]),
+    startMs: performance.now() - began,
+    cpuSeconds: () => usageOf([pid]).cpuSeconds,
+    rssMb: () => usageOf([pid]).rssMb,
+    peakMb() {
+      const mb = peak();
+      writeFileSync(`/proc/${pid}/clear_refs`, '5');
+      return mb;
+    },
+    stallMs: stall,
+    async stop() {
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+}

@@ -1,0 +1,89 @@
+/** The bench's side of the process that plays node proxies. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { join } from 'node:path';
+import type { Command, Report } from './protocol.ts';
+
+export class Fleet {
+  readonly #child: ChildProcess;
+  readonly #seen = new Map<number, (at: number) => void>();
+  #synced: ((r: Extract<Report, { kind: 'synced' }>) => void) | undefined;
+  #silence: ((ms: number) => void) | undefined;
+  #failed: (e: Error) => void = () => undefined;
+  #markers = 0;
+
+  constructor() {
+    this.#child = fork(join(import.meta.dirname, 'clients.ts'), { stdio: 'inherit', serialization: 'advanced' });
+    this.#child.on('message', (report: Report) => this.#onReport(report));
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
+  /** Resolves when all have the mesh, with each one's ms from its request to the last byte. */
+  connect(port: number, count: number): Promise<{ readonly ms: readonly number[]; readonly bytes: number }> {
+    return new Promise((resolve, reject) => {
+      this.#failed = reject;
+      const ms: number[] = [];
+      this.#synced = (r) => {
+        ms.push(r.ms);
+        if (ms.length === count) resolve({ ms, bytes: r.bytes });
+      };
+      this.#tell({ kind: 'connect', port, count });
+    });
+  }
+
+  disconnect(keep: number): void {
+    this.#tell({ kind: 'disconnect', keep });
+  }
+
+  /** Resolves with the time of the first message that holds these bytes. */
+  watch(bytes: Buffer): Promise<number> {
+    const id = ++this.#markers;
+    return new Promise((resolve, reject) => {
+      this.#failed = reject;
+      this.#seen.set(id, resolve);
+      this.#tell({ kind: 'watch', markers: [{ id, hex: bytes.toString('hex') }] });
+    });
+  }
+
+  /** Longest ms without a message to the first client since the last call. */
+  silence(): Promise<number> {
+    return new Promise((resolve) => {
+      this.#silence = resolve;
+      this.#tell({ kind: 'silence' });
+    });
+  }
+
+  stop(): void {
+    this.#child.disconnect();
+  }
+
+  #tell(command: Command): void {
+    this.#child.send(command);
+  }
+
+  #onReport(report: Report): void {
+    switch (report.kind) {
+      case 'synced':
+        this.#synced?.(report);
+        break;
+      case 'seen':
+        for (const id of report.ids) {
+          this.#seen.get(id)?.(report.at);
+          this.#seen.delete(id);
+        }
+        break;
+      case 'silence':
+        this.#silence?.(report.ms);
+        break;
+      case 'failed':
+        this.#failed(new Error(report.reason));
+        break;
+    }
+  }
+}
+
+export function monotonic(): number {
+  return performance.timeOrigin + performance.now();
+}
