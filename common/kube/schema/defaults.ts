@@ -13,20 +13,31 @@ export function applyDefaults(schema: Schema, value: unknown): void {
 
 function applyToObject(schema: ObjectSchema, value: Record<string, unknown>): void {
   const { properties = {}, additionalProperties } = schema;
-  for (const [name, property] of Object.entries(properties)) {
-    if (value[name] === null && countsAsAbsent(property)) delete value[name];
-    if (property.default !== undefined && value[name] === undefined) {
-      const { default: fill } = property;
-      value[name] = typeof fill === 'object' ? structuredClone(fill) : fill;
-    }
-    if (Object.hasOwn(value, name)) applyDefaults(property, value[name]);
+  // Objects have few of the members that their kind may have.
+  for (const name of Object.keys(value)) {
+    const property = Object.hasOwn(properties, name) ? properties[name] : additionalProperties;
+    if (property === undefined) continue;
+    const member = value[name];
+    if (member === null && countsAsAbsent(property)) delete value[name];
+    else if (typeof member === 'object') applyDefaults(property, member);
   }
-  if (additionalProperties === undefined) return;
-  for (const [name, member] of Object.entries(value)) {
-    if (Object.hasOwn(properties, name)) continue;
-    if (member === null && countsAsAbsent(additionalProperties)) delete value[name];
-    else applyDefaults(additionalProperties, member);
+  for (const [name, property] of defaultsOf(schema)) {
+    if (value[name] !== undefined) continue;
+    const { default: fill } = property;
+    value[name] = typeof fill === 'object' ? structuredClone(fill) : fill;
+    applyDefaults(property, value[name]);
   }
+}
+
+const withDefaults = new WeakMap<ObjectSchema, readonly (readonly [name: string, property: Schema])[]>();
+
+function defaultsOf(schema: ObjectSchema): readonly (readonly [name: string, property: Schema])[] {
+  let found = withDefaults.get(schema);
+  if (found === undefined) {
+    found = Object.entries(schema.properties ?? {}).filter(([, property]) => property.default !== undefined);
+    withDefaults.set(schema, found);
+  }
+  return found;
 }
 
 /** A custom resource's null is nothing only where a default takes its place. */

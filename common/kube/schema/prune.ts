@@ -9,17 +9,26 @@ export function pruneUnknown(schema: Schema, value: unknown): readonly Path[] {
   return pruned;
 }
 
-function visit(schema: Schema, value: unknown, path: Path, pruned: Path[]): void {
+/** `path`: where we are, for this visit to change. */
+function visit(schema: Schema, value: unknown, path: (string | number)[], pruned: Path[]): void {
   if (schema.type === 'array' && Array.isArray(value)) {
     const { items } = schema;
-    if (items.type === 'object' || items.type === 'array')
-      value.forEach((v, i) => void visit(items, v, [...path, i], pruned));
+    if (items.type !== 'object' && items.type !== 'array') return;
+    for (let i = 0; i < value.length; i++) {
+      path.push(i);
+      visit(items, value[i], path, pruned);
+      path.pop();
+    }
   } else if (schema.type === 'object' && isObject(value)) {
     const { properties = {}, additionalProperties } = schema;
-    for (const [name, member] of Object.entries(value)) {
+    for (const name of Object.keys(value)) {
       const known = Object.hasOwn(properties, name) ? properties[name] : additionalProperties;
       if (known !== undefined) {
-        if (typeof member === 'object') visit(known, member, [...path, name], pruned);
+        const member = value[name];
+        if (typeof member !== 'object' || member === null) continue;
+        path.push(name);
+        visit(known, member, path, pruned);
+        path.pop();
       } else if (!schema['x-kubernetes-preserve-unknown-fields']) {
         delete value[name];
         pruned.push([...path, name]);

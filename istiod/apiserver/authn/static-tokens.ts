@@ -1,5 +1,5 @@
 /** Tokens that the server was started with: the administrator's, which the kubeconfig carries. */
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import type { Authenticator, User } from './authenticator.ts';
 
 export function staticTokens(users: ReadonlyMap<string, User>): Authenticator {
@@ -15,5 +15,5 @@ export function staticTokens(users: ReadonlyMap<string, User>): Authenticator {
 }
 
 function digest(token: string): Buffer {
-  return createHash('sha256').update(token).digest();
+  return hash('sha256', token, 'buffer');
 }

@@ -72,6 +72,7 @@ function endless(): Watch {
     key: { resource: 'x', namespace: '', name: 'n' },
     revision: 1,
     json: toJson({ apiVersion: 'v1', kind: 'X', metadata: {}, padding: 'x'.repeat(50_000) }),
+    made: undefined,
     labels: undefined,
   };
   const items: WatchItem[] = [{ type: 'ADDED', object }];

@@ -19,6 +19,7 @@ import type { ListenPlace } from '../config.ts';
 import { ApiError, badRequest, forbidden, internalError, tooManyRequests, unauthorized } from '../status.ts';
 import type { ApiRequest, Handler, Reply } from './api-request.ts';
 import { readBody } from './body.ts';
+import { Lifetime } from './lifetime.ts';
 import { Gate, type Limits } from './limits.ts';
 import { parseRequestInfo, type RequestInfo } from './request-info.ts';
 import { type Outgoing, respond } from './respond.ts';
@@ -128,13 +129,9 @@ interface Incoming {
   readonly query: URLSearchParams;
   /** ApiError 400. */
   info(): RequestInfo;
-  readonly signal: AbortSignal;
-  abort(): void;
+  readonly lifetime: Lifetime;
   readonly warnings: string[];
 }
-
-/** Made once: an abort without a reason makes an exception with a stack for each request. */
-const over = new Error('the request is over');
 
 class Serving {
   readonly #options: HttpOptions;
@@ -152,7 +149,7 @@ class Serving {
     const { log, clock, limits } = this.#options;
     const incoming = this.#begin(request);
     response.on('error', (e: Error) => log.debug('a response failed', { error: describeError(e) }));
-    response.on('close', incoming.abort);
+    response.on('close', () => incoming.lifetime.end());
     const out: Outgoing = { request, response, query: incoming.query, warnings: incoming.warnings, clock, limits, log };
     let leave: (() => void) | undefined;
     let info: RequestInfo | undefined;
@@ -172,7 +169,7 @@ class Serving {
       });
     } finally {
       leave?.();
-      incoming.abort();
+      incoming.lifetime.end();
       this.#options.observe(info, response.statusCode);
     }
   }
@@ -181,7 +178,7 @@ class Serving {
   async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on('error', (e) => this.#options.log.debug('an upgraded connection failed', { error: describeError(e) }));
     const incoming = this.#begin(request);
-    socket.on('close', incoming.abort);
+    socket.on('close', () => incoming.lifetime.end());
     try {
       const reply = await this.#answer(incoming, incoming.info());
       if (reply.kind !== 'upgrade') throw badRequest('this resource does not take upgraded connections');
@@ -201,18 +198,16 @@ class Serving {
     const path = mark < 0 ? url : url.slice(0, mark);
     const query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1));
     const method = request.method ?? 'GET';
-    const gone = new AbortController();
     const info = (): RequestInfo => {
       const parsed = parseRequestInfo(method, path, query);
       if (parsed === undefined) throw badRequest('the path cannot be decoded');
       return parsed;
     };
-    const signal = AbortSignal.any([gone.signal, this.#stopping]);
-    return { request, method, path, query, info, signal, abort: () => gone.abort(over), warnings: [] };
+    return { request, method, path, query, info, lifetime: new Lifetime(this.#stopping), warnings: [] };
   }
 
   async #answer(incoming: Incoming, info: RequestInfo): Promise<Reply> {
-    const { request, method, query, signal, warnings } = incoming;
+    const { request, method, query, lifetime, warnings } = incoming;
     const { authorizer, handler, limits, log } = this.#options;
     const caller = await this.#authenticate(request);
     const allow = (who: User, what: Action): void => {
@@ -229,7 +224,9 @@ class Serving {
       query,
       headers: request.headers,
       user,
-      signal,
+      get signal() {
+        return lifetime.signal;
+      },
       body: () => (body ??= readBody(request, request.headers['content-encoding'], limits)),
       authorize,
       warn: (text) => void warnings.push(text),

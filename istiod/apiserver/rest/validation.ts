@@ -1,4 +1,5 @@
 /** Objects against their schema and their kind's own rules, with every mistake as a cause. */
+import { fits } from '../../../common/kube/schema/fits.ts';
 import { formatPath, type Issue, type IssueReason, validate } from '../../../common/kube/schema/validate.ts';
 import type { ApiObject } from '../objects.ts';
 import type { Resource } from '../resources/resource.ts';
@@ -27,7 +28,7 @@ export function checkObject(
   old: ApiObject | undefined,
   subresource: string,
 ): void {
-  const causes = validate(resource.schema, object).map(causeOf);
+  const causes = fits(resource.schema, object) ? [] : validate(resource.schema, object).map(causeOf);
   // Rules beyond the schema may rely on its types.
   if (causes.length === 0) {
     causes.push(...checkMetadata(object, old), ...(resource.strategy.validate?.(object, old, subresource) ?? []));

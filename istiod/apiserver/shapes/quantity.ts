@@ -41,8 +41,22 @@ function isExponent(suffix: string): boolean {
   return /^[eE][+-]?\d/.test(suffix);
 }
 
+/** Objects name the same few again and again. */
+const canonicalTexts = new Map<string, string>();
+const remembered = 1000;
+
 /** Unchanged where it is no quantity: validation names it. */
 export function canonicalQuantity(text: string): string {
+  let found = canonicalTexts.get(text);
+  if (found === undefined) {
+    found = inCanonicalForm(text);
+    if (canonicalTexts.size >= remembered) canonicalTexts.clear();
+    if (text.length < 32) canonicalTexts.set(text, found);
+  }
+  return found;
+}
+
+function inCanonicalForm(text: string): string {
   const quantity = parseQuantity(text);
   if (quantity === undefined) return text;
   const { nano, negative, suffix } = quantity;
@@ -88,33 +102,39 @@ function decimalText(nano: bigint, named?: (exponent: number) => string): string
   return `${nano}n`;
 }
 
-const withQuantities = new WeakMap<Message, boolean>();
+interface QuantityField {
+  /** Empty: the message's fields are those of the object around it. */
+  readonly name: string;
+  readonly type: ShapeType;
+}
 
-function holdsQuantity(message: Message): boolean {
-  let holds = withQuantities.get(message);
-  if (holds === undefined) {
-    holds = message.fields.some((f) => typeHolds(f.type));
-    withQuantities.set(message, holds);
+/** The fields that are quantities or hold some. */
+const withQuantities = new WeakMap<Message, readonly QuantityField[]>();
+
+function quantityFields(message: Message): readonly QuantityField[] {
+  let fields = withQuantities.get(message);
+  if (fields === undefined) {
+    fields = message.fields.filter((f) => typeHolds(f.type)).map(({ name, type }) => ({ name, type }));
+    withQuantities.set(message, fields);
   }
-  return holds;
+  return fields;
 }
 
 function typeHolds(type: ShapeType): boolean {
   if (type.kind === 'scalar') return type.scalar === 'quantity';
-  return type.kind === 'message' ? holdsQuantity(type.message) : typeHolds(type.of);
+  return type.kind === 'message' ? quantityFields(type.message).length > 0 : typeHolds(type.of);
 }
 
 /** Changes `object` in place. Numbers become text. */
 export function canonicalizeQuantities(message: Message, object: Record<string, unknown>): void {
-  if (!holdsQuantity(message)) return;
-  for (const { name, type } of message.fields) {
+  for (const { name, type } of quantityFields(message)) {
     if (name === '' && type.kind === 'message') canonicalizeQuantities(type.message, object);
     else if (Object.hasOwn(object, name)) object[name] = canonical(type, object[name]);
   }
 }
 
+/** Of a type that holds some. */
 function canonical(type: ShapeType, value: unknown): unknown {
-  if (!typeHolds(type)) return value;
   if (type.kind === 'scalar')
     return typeof value === 'string' || typeof value === 'number' ? canonicalQuantity(String(value)) : value;
   if (type.kind === 'list') return Array.isArray(value) ? value.map((v) => canonical(type.of, v)) : value;

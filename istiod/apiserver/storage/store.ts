@@ -4,7 +4,7 @@
  * the earlier ones of their own batch, and a batch that the disk refuses leaves nothing to undo.
  */
 import { describeError } from '../../../common/core/errors.ts';
-import { fromJson, type Json, toJson } from '../objects.ts';
+import { type ApiObject, fromJson, type Json, toJson } from '../objects.ts';
 import { ChangeLog, defaultLimits, type LogLimits } from './change-log.ts';
 import { positionOf, SortedTable } from './sorted-table.ts';
 import {
@@ -159,6 +159,7 @@ class JournaledStore implements Store {
       }
       this.#unneeded = [];
       this.#publish(changes);
+      for (const { current } of changes) current.forgetMade();
     }
     for (const answer of answers) answer();
   }
@@ -233,18 +234,42 @@ class Version implements Stored {
   readonly json: Json;
   /** undefined: not read yet; thousands that were read from the disk are never asked for them. */
   #labels: Labels | null | undefined;
+  #made: ApiObject | undefined;
 
-  constructor(key: StoreKey, revision: number, json: Json, labels: Labels | null | undefined) {
+  private constructor(key: StoreKey, revision: number, json: Json) {
     this.key = key;
     this.revision = revision;
     this.json = json;
-    this.#labels = labels;
+  }
+
+  /** As the disk has it. */
+  static read(key: StoreKey, revision: number, json: Json): Version {
+    return new Version(key, revision, json);
+  }
+
+  static written(key: StoreKey, revision: number, object: ApiObject): Version {
+    const version = new Version(key, revision, toJson(object));
+    version.#labels = object.metadata.labels ?? null;
+    version.#made = object;
+    return version;
+  }
+
+  get made(): ApiObject | undefined {
+    return this.#made;
+  }
+
+  forgetMade(): void {
+    this.#made = undefined;
   }
 
   get labels(): Labels {
     if (this.#labels === undefined) this.#labels = fromJson(this.json).metadata.labels ?? null;
     return this.#labels ?? undefined;
   }
+}
+
+interface WrittenChange extends Change {
+  readonly current: Version;
 }
 
 class Tables {
@@ -276,7 +301,7 @@ class Tables {
 
 /** Each write against what is stored and the earlier ones of the batch. `answers` are to be called once the changes are kept. */
 function decide(batch: readonly Waiting[], tables: Tables, revision: number) {
-  const changes: Change[] = [];
+  const changes: WrittenChange[] = [];
   const answers: (() => void)[] = [];
   const ahead = new Map<string, Stored | undefined>();
   for (const { write, resolve, reject } of batch) {
@@ -303,7 +328,7 @@ function check(write: Write, current: Stored | undefined): StoreFailure | undefi
 
 const typeOf = { create: 'created', update: 'updated', delete: 'deleted' } as const;
 
-function makeChange({ kind, key, object }: Write, previous: Stored | undefined, revision: number): Change {
+function makeChange({ kind, key, object }: Write, previous: Stored | undefined, revision: number): WrittenChange {
   const { apiVersion, kind: objectKind, metadata, ...rest } = object;
   const stamped = {
     apiVersion,
@@ -311,7 +336,7 @@ function makeChange({ kind, key, object }: Write, previous: Stored | undefined, 
     metadata: { ...metadata, resourceVersion: String(revision) },
     ...rest,
   };
-  const current = new Version(key, revision, toJson(stamped), metadata.labels ?? null);
+  const current = Version.written(key, revision, stamped);
   return { revision, type: typeOf[kind], current, previous };
 }
 
@@ -321,7 +346,7 @@ function rowOf({ revision, type, current: { key, json } }: Change): JournalRow {
 
 function changeOf(row: JournalRow, previous: Stored | undefined): Change {
   const { revision, resource, namespace, name, deleted, json } = row;
-  const current = new Version({ resource, namespace, name }, revision, json, undefined);
+  const current = Version.read({ resource, namespace, name }, revision, json);
   return { revision, type: deleted ? 'deleted' : previous === undefined ? 'created' : 'updated', current, previous };
 }
 

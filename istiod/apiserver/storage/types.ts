@@ -18,6 +18,8 @@ export interface Stored {
   readonly revision: number;
   /** The object, with this revision as its metadata.resourceVersion. Begins with apiVersion, then kind. */
   readonly json: Json;
+  /** What `json` was made from, in the turn in which it becomes visible, for those who hear of it then: not to be changed. */
+  readonly made: ApiObject | undefined;
   /** metadata.labels. */
   readonly labels: Readonly<Record<string, string>> | undefined;
 }

@@ -65,7 +65,7 @@ class Feed {
 
   add(reader: FeedReader): void {
     for (const { key, json } of this.#store.list({ resource: this.#resource }).items) {
-      reader({ key, deleted: false, json, object: lazily(json) });
+      reader({ key, deleted: false, json, object: lazily(json, undefined) });
     }
     this.#readers.push(reader);
   }
@@ -79,12 +79,13 @@ class Feed {
   }
 }
 
-function feedChange({ type, current: { key, json } }: Change): FeedChange {
-  return { key, deleted: type === 'deleted', json, object: lazily(json) };
+function feedChange({ type, current: { key, json, made } }: Change): FeedChange {
+  return { key, deleted: type === 'deleted', json, object: lazily(json, made) };
 }
 
-function lazily(json: Json): () => ApiObject {
-  let parsed: ApiObject | undefined;
+/** `made`: what the text would give, where there is that already. */
+function lazily(json: Json, made: ApiObject | undefined): () => ApiObject {
+  let parsed = made;
   return () => {
     parsed ??= fromJson<ApiObject>(json);
     return parsed;

@@ -13,14 +13,14 @@ export function createdFields(schema: Schema, object: Readonly<Fields>, skipStat
   for (const [name, value] of Object.entries(object)) {
     if (name === 'apiVersion' || name === 'kind' || value === undefined || (skipStatus && name === 'status')) continue;
     if (name !== 'metadata') {
-      fields[`f:${name}`] = fieldsOf(memberSchema(schema, name), value);
+      fields[fieldStep(name)] = fieldsOf(memberSchema(schema, name), value);
       continue;
     }
     const own = memberSchema(schema, name);
     const metadata: Fields = {};
     for (const [field, inside] of Object.entries(value as Fields)) {
       if (isServerField(field) || inside === undefined) continue;
-      metadata[`f:${field}`] = fieldsOf(memberSchema(own, field), inside);
+      metadata[fieldStep(field)] = fieldsOf(memberSchema(own, field), inside);
     }
     if (Object.keys(metadata).length > 0) fields['f:metadata'] = metadata;
   }
@@ -49,7 +49,21 @@ function membersOf(schema: Schema | undefined, value: Readonly<Fields>): Fields 
     if (member === undefined) continue;
     if (empty) fields['.'] = {};
     empty = false;
-    fields[`f:${name}`] = typeof member === 'object' ? fieldsOf(memberSchema(schema, name), member) : {};
+    fields[fieldStep(name)] = typeof member === 'object' ? fieldsOf(memberSchema(schema, name), member) : {};
   }
   return fields;
+}
+
+/** `f:NAME`. Making the text anew for each field of each object costs more than all else here. */
+const steps = new Map<string, string>();
+const remembered = 10_000;
+
+function fieldStep(name: string): string {
+  let step = steps.get(name);
+  if (step === undefined) {
+    step = `f:${name}`;
+    if (steps.size >= remembered) steps.clear();
+    steps.set(name, step);
+  }
+  return step;
 }

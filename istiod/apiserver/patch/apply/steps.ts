@@ -76,6 +76,9 @@ function keyStep(
   keys: readonly string[],
   item: Readonly<Record<string, unknown>>,
 ): string | undefined {
+  const [only] = keys;
+  if (keys.length === 1 && Object.hasOwn(item, only!) && typeof item[only!] === 'string')
+    return `k:{${JSON.stringify(only)}:${JSON.stringify(item[only!])}}`;
   const found: Record<string, unknown> = {};
   for (const key of [...keys].sort()) {
     const value = (Object.hasOwn(item, key) ? item[key] : undefined) ?? memberSchema(schema, key)?.default;
