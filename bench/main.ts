@@ -15,8 +15,8 @@ const usage = `usage: npm run bench -- l4 [--peer PATH] [--rounds 3] [--quick]
 
   --peer PATH        compare with this ztunnel, or API server, too
   --rounds N         rounds, interleaved; medians are printed (default 3)
-  --quick            one short round, 10 renames instead of 100, or 1,000 pods
-  --policy-latency   from the rename of a policy file to its effect
+  --quick            one short round, 10 policies instead of 100, or 1,000 pods
+  --policy-latency   from the write of a policy to its effect
   --lab-up           from nothing to ten enrolled pods
   --long             with 100,000 changes
   --data DIR         keeps the objects of the bench for the next run
@@ -50,7 +50,7 @@ async function main(): Promise<number> {
     }
     if (positionals.join() !== 'l4' || !Number.isInteger(rounds) || rounds < 1) throw new Error(usage);
     if (values['lab-up']) await benchLabUp();
-    else if (values['policy-latency']) await benchPolicyLatency({ renames: values.quick ? 10 : 100 });
+    else if (values['policy-latency']) await benchPolicyLatency({ writes: values.quick ? 10 : 100 });
     else await benchL4({ peer: values.peer, rounds: values.quick ? 1 : rounds, seconds: values.quick ? 1 : 4 });
     return 0;
   } catch (e) {

@@ -1,8 +1,7 @@
 /**
- * How long a policy takes: from rename(2) of its file to the first refused connect, and to the close of an open connection, on
+ * How long a policy takes: from its write to the API server to the first refused connect, and to the close of an open connection, on
  * both nodes.
  */
-import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { LabApi, LabProcess, PodRef } from '../lab/index.ts';
@@ -18,7 +17,7 @@ const denied = 8_080;
 const nothing = 1;
 
 export interface PolicyLatencyOptions {
-  readonly renames: number;
+  readonly writes: number;
 }
 
 interface Latency {
@@ -28,7 +27,7 @@ interface Latency {
   readonly closed: number;
 }
 
-export async function benchPolicyLatency({ renames }: PolicyLatencyOptions): Promise<void> {
+export async function benchPolicyLatency({ writes }: PolicyLatencyOptions): Promise<void> {
   await withLab({ progress: (line) => process.stderr.write(`  ${line}\n`) }, async (lab) => {
     await makePair(lab, namespace, 'ambient', nodeImage);
     await lab.apply(await manifest('mirror', { NAMESPACE: namespace, CLIENT: nodeImage }));
@@ -46,9 +45,9 @@ export async function benchPolicyLatency({ renames }: PolicyLatencyOptions): Pro
     ];
     try {
       const latencies: Latency[] = [];
-      for (let i = 0; i < renames; i++) latencies.push(...(await denyOnce(lab, probes)));
+      for (let i = 0; i < writes; i++) latencies.push(...(await denyOnce(lab, probes)));
       report(latencies);
-      await writeResults('policy-latency', { renames, latencies });
+      await writeResults('policy-latency', { writes, latencies });
     } finally {
       for (const probe of probes) probe.process.kill('SIGKILL');
     }
@@ -56,7 +55,7 @@ export async function benchPolicyLatency({ renames }: PolicyLatencyOptions): Pro
 }
 
 function report(latencies: readonly Latency[]): void {
-  process.stdout.write('\nfrom the rename of a policy file, ms              p50      p99      max\n');
+  process.stdout.write('\nfrom the write of a policy, ms                    p50      p99      max\n');
   for (const node of [...new Set(latencies.map((l) => l.node))].sort()) {
     const here = latencies.filter((l) => l.node === node);
     for (const [name, values] of [
@@ -103,11 +102,11 @@ async function startProbe(lab: LabApi, node: string, pod: PodRef, ip: string): P
 
 async function denyOnce(lab: LabApi, probes: readonly Probe[]): Promise<readonly Latency[]> {
   await Promise.all(probes.map((p) => p.next('open')));
-  const renamed = await putPolicy(lab, denied);
+  const written = await putPolicy(lab, denied);
   const latencies = await Promise.all(
     probes.map(async (probe): Promise<Latency> => {
       const [refused, closed] = await Promise.all([probe.next('refused'), probe.next('closed')]);
-      return { node: probe.node, refused: Number(refused - renamed) / 1e6, closed: Number(closed - renamed) / 1e6 };
+      return { node: probe.node, refused: Number(refused - written) / 1e6, closed: Number(closed - written) / 1e6 };
     }),
   );
   await putPolicy(lab, nothing);
@@ -115,27 +114,18 @@ async function denyOnce(lab: LabApi, probes: readonly Probe[]): Promise<readonly
   return latencies;
 }
 
-/** Renames a new version of the policy over the old one; returns the moment just before. */
+/** Writes the policy; returns the moment just before. */
 async function putPolicy(lab: LabApi, port: number): Promise<bigint> {
-  const file = join(lab.dir, 'cluster/bench-policy.yaml');
-  const next = join(lab.dir, 'bench-policy.next');
-  await writeFile(next, policy(port));
   const at = process.hrtime.bigint();
-  await rename(next, file);
+  await lab.kube.apply(policy(port), { fieldManager: 'bench', force: true });
   return at;
 }
 
-function policy(port: number): string {
-  return `apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata:
-  name: bench
-  namespace: ${namespace}
-spec:
-  action: DENY
-  rules:
-    - to:
-        - operation:
-            ports: ["${port}"]
-`;
+function policy(port: number) {
+  return {
+    apiVersion: 'security.istio.io/v1',
+    kind: 'AuthorizationPolicy',
+    metadata: { namespace, name: 'bench' },
+    spec: { action: 'DENY', rules: [{ to: [{ operation: { ports: [`${port}`] } }] }] },
+  };
 }

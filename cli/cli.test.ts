@@ -120,11 +120,9 @@ test('the status says why a pod does not run, and that a daemon is dead', () => 
     pods: [pod],
     deployments: [],
     services: [],
-    problems: ['a.yaml:1:1: not valid YAML'],
     now: Date.parse('2026-01-01T00:05:00Z'),
   });
   assert.match(text, /daemon is DEAD/);
   assert.match(text, /istiod +cp +not running/);
   assert.match(text, /shop +web +0\/1 +CrashLoopBackOff +2 +5m +out +node-1/);
-  assert.match(text, /problems:\n {2}a\.yaml:1:1: not valid YAML/);
 });

@@ -65,6 +65,7 @@ async function up(command: Extract<LabCommand, { kind: 'up' }>): Promise<number>
     await lab.waitReady();
     if (mesh) await lab.waitEnrolled();
   }
+  print(`kubectl: export KUBECONFIG=${lab.kubeconfig}`);
   print(
     `lab ${name} is up after ${((performance.now() - began) / 1000).toFixed(1)} s; see: aquifer lab status${flag(name)}`,
   );
@@ -101,7 +102,6 @@ async function describeLab(lab: LabApi): Promise<string> {
     pods: pods.items,
     deployments: deployments.items,
     services: services.items,
-    problems: lab.problems(),
     now: Date.now(),
   });
 }

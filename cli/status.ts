@@ -11,19 +11,16 @@ export interface LabStatus {
   readonly pods: readonly Pod[];
   readonly deployments: readonly Deployment[];
   readonly services: readonly Service[];
-  /** Problems of the folder of manifests, one line each. */
-  readonly problems: readonly string[];
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
 
 export function formatStatus(s: LabStatus): string {
   const daemon = s.daemon === undefined ? 'its daemon is DEAD: aquifer lab up starts it anew' : `daemon ${s.daemon}`;
-  const failures = s.deployments.flatMap((d) => {
+  const problems = s.deployments.flatMap((d) => {
     const failure = d.status?.conditions?.find((c) => c.type === 'ReplicaFailure' && c.status === 'True');
     return failure ? [`Deployment ${d.metadata.namespace}/${d.metadata.name}: ${failure.message}`] : [];
   });
-  const problems = [...s.problems, ...failures];
   return [
     `lab ${s.name}, ${daemon}`,
     ...(s.programs.length > 0 ? [programTable(s)] : []),

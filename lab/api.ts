@@ -1,7 +1,7 @@
 /** What tests, the demo and the bench use of a lab. `Lab.up` (lab/index.ts) makes one. */
 import type { Readable, Writable } from 'node:stream';
+import type { KubeClient } from '../common/kube/client/client.ts';
 import type { Pod } from '../common/kube/kinds/core.ts';
-import type { KubeSource } from '../common/kube/types.ts';
 
 /** A program of the mesh that the lab runs on a node, or on the control-plane host (`cp`). */
 export type ProgramName = 'ztunnel' | 'cni-agent' | 'istiod';
@@ -17,8 +17,6 @@ export interface LabOptions {
   readonly mesh?: boolean;
   /** Settings of the mesh programs, beside those that the lab gives. A value of undefined removes one. */
   readonly env?: Partial<Record<ProgramName, Readonly<Record<string, string | undefined>>>>;
-  /** PEM: the CA of an API server, which then may ask the nodes' kubelets for logs, processes and connections. Absent: they do not listen. */
-  readonly apiServerCa?: string;
   /** Told in one line each what happens. */
   readonly progress?: (line: string) => void;
 }
@@ -68,18 +66,21 @@ export type HostName = 'cp' | `node-${number}`;
 export interface LabApi {
   readonly name: string;
   readonly nodes: readonly HostName[];
-  /** The objects as istiod and cni-agent see them. */
-  readonly kube: KubeSource;
+  /** The lab's API server, as its administrator. */
+  readonly kube: KubeClient;
+  /** Path of the kubeconfig by which kubectl on this machine is the administrator. */
+  readonly kubeconfig: string;
   /** Whether it was started with the mesh's programs. */
   readonly mesh: boolean;
-  /** What is wrong with the folder of manifests now, one line each. */
-  problems(): readonly string[];
   /** The lab's own process; undefined when it is dead. */
   daemon(): Promise<number | undefined>;
-  /** `/run/aquifer/<name>`; `cluster/` in it is the folder of manifests. */
+  /** `/run/aquifer/<name>`. */
   readonly dir: string;
 
-  /** YAML text, or the path of a file. Throws MeshError CONFIG with file, line and field; then nothing was applied. */
+  /**
+   * YAML text, or the path of a file, by server-side apply in its order. Throws MeshError CONFIG with file, line and field: of what a lab
+   * does not honour before anything is applied, of what the API server refuses at that object.
+   */
   apply(yamlOrFile: string): Promise<void>;
   /** Deletes the objects that the YAML names; those that do not exist are passed over. */
   delete(yamlOrFile: string): Promise<void>;

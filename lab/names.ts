@@ -34,13 +34,16 @@ export function cgroupName(lab: string): string {
 
 export interface LabPaths {
   readonly root: string;
-  /** The folder source's folder. */
-  readonly cluster: string;
+  /** The API server's data. */
+  readonly api: string;
+  /** For programs on the lab's hosts. */
+  readonly apiKubeconfig: string;
+  /** For kubectl on this machine. */
+  readonly kubeconfig: string;
   /** tmpfs: what containers write, volumes and the state that `exec` reads. */
   readonly pods: string;
   readonly logs: string;
   readonly captures: string;
-  readonly issuer: string;
   readonly istiod: string;
   /** Which processes run the mesh's programs now. */
   readonly programs: string;
@@ -55,11 +58,12 @@ export function labPaths(lab: string): LabPaths {
   const pods = join(root, 'pods');
   return {
     root,
-    cluster: join(root, 'cluster'),
+    api: join(root, 'api'),
+    apiKubeconfig: join(root, 'api/kubeconfig'),
+    kubeconfig: join(root, 'kubeconfig'),
     pods,
     logs: join(root, 'logs'),
     captures: join(root, 'captures'),
-    issuer: join(root, 'issuer'),
     istiod: join(root, 'istiod'),
     programs: join(root, 'programs'),
     config: join(root, 'lab.json'),

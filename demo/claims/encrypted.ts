@@ -6,8 +6,8 @@ import { ClaimFailed, type Report } from '../report.ts';
 import type { Stage } from '../stage.ts';
 
 const hbonePort = 15_008;
-/** istiod's ports: the only others that may be seen between the hosts. */
-const controlPorts = [15_010, 15_012];
+/** The API server's, the kubelets' and istiod's ports: the only others that may be seen between the hosts. */
+const controlPorts = [6443, 10_250, 15_010, 15_012];
 
 export async function showEncrypted(stage: Stage, report: Report): Promise<void> {
   const capture = await stage.lab.capture('tcp');

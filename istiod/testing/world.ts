@@ -1,8 +1,8 @@
-/** istiod in the test's own process, on a temporary folder, with a token issuer and a plain xDS client. Only for tests. */
+/** istiod in the test's own process, on an API server of its own, with a token issuer and a plain xDS client. Only for tests. */
 import { randomUUID } from 'node:crypto';
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import {
   type ChannelCredentials,
   Client,
@@ -27,13 +27,21 @@ import {
 } from '../../common/api/index.ts';
 import { type ListenAddress, parseListenAddress } from '../../common/config/listen-address.ts';
 import { systemClock } from '../../common/core/clock.ts';
-import { LogLevels } from '../../common/core/log.ts';
+import { MeshError } from '../../common/core/errors.ts';
+import { LogLevels, silentLogger } from '../../common/core/log.ts';
 import { createCsr } from '../../common/identity/csr.ts';
-import { createFolderSource, type FolderSource } from '../../common/kube/folder/folder-source.ts';
-import { namespaceKind, podKind } from '../../common/kube/kinds/core.ts';
+import { createKubeClient, type KubeClient } from '../../common/kube/client/client.ts';
+import { loadKubeconfig } from '../../common/kube/client/kubeconfig.ts';
+import { ApiRefusal } from '../../common/kube/client/transport.ts';
+import { podKind } from '../../common/kube/kinds/core.ts';
+import { parseDocuments } from '../../common/kube/manifests/documents.ts';
+import { formatProblem, type Problem } from '../../common/kube/manifests/problem.ts';
+import type { NewObject } from '../../common/kube/types.ts';
 import type { AuthorizationPolicy, MeshAddress } from '../../common/mesh/types.ts';
 import { until } from '../../common/testing/until.ts';
+import { startTestServer } from '../apiserver/testing/client.ts';
 import { type IstiodConfig, parseConfig } from '../config.ts';
+import { installDefinitions } from '../crds/install.ts';
 import { type Istiod, startIstiod } from '../istiod.ts';
 
 export const issuer = 'https://issuer.test';
@@ -63,11 +71,16 @@ export interface TokenOptions {
 }
 
 export interface World {
+  /** For the test's own files. */
   readonly dir: string;
-  readonly source: FolderSource;
+  readonly source: KubeClient;
   readonly istiod: Istiod;
   readonly lines: readonly string[];
+  /** What istiod is told to be wrong with its manifests. */
+  problems: readonly Problem[];
+  /** Applies what the text has, as the new content of that file. */
   put(file: string, text: string): Promise<void>;
+  /** Deletes what the file had. */
   remove(file: string): Promise<void>;
   /** Makes the pod with its status; returns its uid. */
   pod(spec: PodSpec): Promise<string>;
@@ -80,51 +93,52 @@ export interface World {
 /** Starts the world, runs `body`, and ends everything that it opened. */
 export async function withWorld(body: (w: World) => Promise<void>): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), 'aq-istiod-'));
-  const kubeDir = join(dir, 'kube');
-  const dataDir = join(dir, 'data');
-  await mkdir(kubeDir);
+  const server = await startTestServer();
+  const source = createKubeClient({ access: loadKubeconfig(server.server.kubeconfig) });
+  await installDefinitions(source, silentLogger);
   const { publicKey, privateKey } = await generateKeyPair('ES256');
   const jwksFile = join(dir, 'jwks.json');
   await writeFile(jwksFile, JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid: 'k', alg: 'ES256' }] }));
   const config = configOf({
-    AQUIFER_KUBE_DIR: kubeDir,
-    AQUIFER_DATA_DIR: dataDir,
+    KUBECONFIG: server.server.kubeconfig,
+    AQUIFER_DATA_DIR: join(dir, 'data'),
     AQUIFER_JWKS: jwksFile,
     AQUIFER_TOKEN_ISSUER: issuer,
   });
   const lines: string[] = [];
   const sink = { levels: new LogLevels('debug'), format: 'plain' as const, write: (l: string) => void lines.push(l) };
   const ends: (() => void)[] = [];
-  const stop = new AbortController();
-  const source = await createFolderSource({
-    dir: kubeDir,
-    log: { ...silent(), warn: (m) => void lines.push(m) },
-    signal: stop.signal,
-  });
   const start = (at: IstiodConfig) =>
-    startIstiod(at, { clock: systemClock, sink, source, problems: () => source.problems() });
-  let istiod = await start(config);
+    startIstiod(at, { clock: systemClock, sink, source, problems: () => world.problems });
+  const files = new Map<string, readonly NewObject[]>();
+  let istiod: Istiod;
   const world: World = {
-    dir: kubeDir,
+    dir,
+    problems: [],
     source,
     lines,
     get istiod() {
       return istiod;
     },
     async put(file, text) {
-      await mkdir(dirname(join(kubeDir, file)), { recursive: true });
-      await writeFile(join(dir, 'staged'), text);
-      await rename(join(dir, 'staged'), join(kubeDir, file));
+      const { objects, problems } = parseDocuments(file, text);
+      if (problems.length > 0) throw new Error(problems.map(formatProblem).join('\n'));
+      files.set(
+        file,
+        objects.map((o) => o.object),
+      );
+      for (const { object } of objects) await applyOnceServed(source, object);
     },
-    remove: (file) => rm(join(kubeDir, file)),
+    async remove(file) {
+      for (const object of files.get(file) ?? []) await source.remove(object);
+    },
     async pod(spec) {
       const { name, namespace = 'default', serviceAccount = 'default', node = 'node-1' } = spec;
-      await until(`namespace ${namespace}`, () => source.get(namespaceKind, { name: namespace }));
       const made = await source.create(podKind, {
         apiVersion: 'v1',
         kind: 'Pod',
         metadata: { name, namespace, annotations: spec.annotations ?? {}, labels: spec.labels ?? {} },
-        spec: { serviceAccountName: serviceAccount, nodeName: node, containers: [{ name: 'c' }] },
+        spec: { serviceAccountName: serviceAccount, nodeName: node, containers: [{ name: 'c', image: 'none' }] },
       });
       const phase = spec.phase ?? 'Running';
       const address = spec.ip === undefined ? {} : { podIP: spec.ip, podIPs: [{ ip: spec.ip }] };
@@ -154,14 +168,28 @@ export async function withWorld(body: (w: World) => Promise<void>): Promise<void
     tls: () => grpcCredentials.createSsl(Buffer.from(istiod.rootCertificate)),
     onEnd: (end) => void ends.push(end),
   };
+  istiod = await start(config);
   try {
     await body(world);
   } finally {
     for (const end of ends) end();
     await istiod.stop();
-    stop.abort();
+    source.close();
+    await server[Symbol.asyncDispose]();
     await rm(dir, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+/** Definitions that were installed a moment ago are not served yet. */
+async function applyOnceServed(source: KubeClient, object: NewObject): Promise<void> {
+  await until(`the kind ${object.kind}`, async () => {
+    try {
+      return await source.apply(object, { fieldManager: 'test', force: true });
+    } catch (e) {
+      if (e instanceof MeshError && e.code === 'NOT_FOUND' && !(e instanceof ApiRefusal)) return undefined;
+      throw e;
+    }
+  });
 }
 
 function at(port: number | undefined): ListenAddress | undefined {
@@ -173,19 +201,6 @@ export function configOf(env: Readonly<Record<string, string>>): IstiodConfig {
   const parsed = parseConfig(['discovery', ...flags], env);
   if (parsed.kind !== 'ok') throw new Error(JSON.stringify(parsed));
   return parsed.config;
-}
-
-function silent() {
-  const nothing = () => undefined;
-  return {
-    enabled: () => false,
-    log: nothing,
-    trace: nothing,
-    debug: nothing,
-    info: nothing,
-    warn: nothing,
-    error: nothing,
-  };
 }
 
 /** What the client has of the mesh; ACKs by itself unless told to refuse. */

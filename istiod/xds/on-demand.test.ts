@@ -102,6 +102,7 @@ test('a service that gets the address that was asked for brings workloads that d
     const c = await onDemand(w);
     ask(c, '/10.96.0.77');
     await until('the answer', () => c.responses.length === 2);
+    await w.remove('web.yaml');
     await w.put('web.yaml', serviceYaml('web', '10.96.0.77'));
     await until('both', () => c.addresses.has(host('web')) && c.addresses.has(uid('web-1')));
   }));

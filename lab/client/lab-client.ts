@@ -1,19 +1,17 @@
-/** A running lab as tests, demo, bench and CLI use it. It talks to no daemon: objects, files and cgroups are the interface. */
+/** A running lab as tests, demo, bench and CLI use it. It talks to no daemon: the API server, files and cgroups are the interface. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MeshError } from '../../common/core/errors.ts';
-import { silentLogger } from '../../common/core/log.ts';
-import { createFolderSource, type FolderSource } from '../../common/kube/folder/folder-source.ts';
+import { createKubeClient, type KubeClient } from '../../common/kube/client/client.ts';
+import { loadKubeconfig } from '../../common/kube/client/kubeconfig.ts';
 import { deploymentKind } from '../../common/kube/kinds/apps.ts';
 import { namespaceKind, type Pod, podKind, serviceKind } from '../../common/kube/kinds/core.ts';
-import { formatProblem } from '../../common/kube/manifests/problem.ts';
 import type { Kind, KubeObject } from '../../common/kube/types.ts';
 import type { Capture, ExecOptions, ExecResult, HostName, LabApi, LabProcess, PodRef, ProgramName } from '../api.ts';
 import { cleanUp } from '../cleanup.ts';
-import { isEnding } from '../controllers/endpoints.ts';
-import { podsOf } from '../controllers/rollout.ts';
 import type { LabConfig } from '../daemon/lab-config.ts';
 import { cgroupName, type LabPaths, labPaths, netnsName, netnsPath, podLogFolder, programLogFile } from '../names.ts';
+import { isEnding } from '../pods/conditions.ts';
 import { execArgv, hostArgv } from '../pods/launch.ts';
 import { readRuns } from '../pods/log.ts';
 import { readProcesses } from '../pods/state-file.ts';
@@ -24,8 +22,9 @@ import { pause } from '../system/pause.ts';
 import { systemPath } from '../system/run.ts';
 import { nodeNames } from '../topology/hosts.ts';
 import { startCapture } from './capture.ts';
+import { podsOf } from './deployments.ts';
 import { notAsWanted } from './enrolment.ts';
-import { applyManifests, deleteManifests, title } from './manifests.ts';
+import { applyManifests, deleteManifests } from './manifests.ts';
 import { launch, type RunOptions, runAttached, runToEnd } from './process.ts';
 import { missing } from './readiness.ts';
 
@@ -37,14 +36,14 @@ const rollTimeout = 60_000;
 export async function openLab(config: LabConfig, progress: (line: string) => void): Promise<LabApi> {
   const paths = labPaths(config.name);
   const closed = new AbortController();
-  const kube = await createFolderSource({ dir: paths.cluster, log: silentLogger, signal: closed.signal });
+  const kube = createKubeClient({ access: loadKubeconfig(paths.kubeconfig) });
   return new LabClient({ config, paths, kube, closed, progress });
 }
 
 interface Parts {
   readonly config: LabConfig;
   readonly paths: LabPaths;
-  readonly kube: FolderSource;
+  readonly kube: KubeClient;
   readonly closed: AbortController;
   readonly progress: (line: string) => void;
 }
@@ -62,7 +61,7 @@ class LabClient implements LabApi {
     return this.#parts.config.name;
   }
 
-  get kube(): FolderSource {
+  get kube(): KubeClient {
     return this.#parts.kube;
   }
 
@@ -74,28 +73,20 @@ class LabClient implements LabApi {
     return this.#parts.config.mesh;
   }
 
-  problems(): readonly string[] {
-    return this.kube.problems().map(formatProblem);
+  get kubeconfig(): string {
+    return this.#parts.paths.kubeconfig;
   }
 
   async daemon(): Promise<number | undefined> {
     return cgroupProcesses(join(this.#cgroup, 'daemon'))[0];
   }
 
-  async apply(yamlOrFile: string): Promise<void> {
-    const namespaces = new Set((await this.#list(namespaceKind)).map((n) => n.metadata.name));
-    const applied = await applyManifests(this.#parts.paths, yamlOrFile, namespaces, this.#parts.progress);
-    for (const m of applied) this.#parts.progress(`applied ${title(m)}`);
-    // Whoever asks for the objects next shall see them.
-    await this.#until(async () => {
-      const states = await Promise.all(applied.map((m) => this.kube.get(m.entry.kind, keyOf(m))));
-      return applied.filter((_, i) => states[i] === undefined).map((m) => `${title(m)} is not there`);
-    }, waitTimeout);
+  apply(yamlOrFile: string): Promise<void> {
+    return applyManifests(this.kube, yamlOrFile, this.#parts.progress);
   }
 
-  async delete(yamlOrFile: string): Promise<void> {
-    const deleted = await deleteManifests(this.#parts.paths, yamlOrFile);
-    for (const m of deleted) this.#parts.progress(`deleted ${title(m)}`);
+  delete(yamlOrFile: string): Promise<void> {
+    return deleteManifests(this.kube, yamlOrFile, this.#parts.progress);
   }
 
   async pods(): Promise<readonly Pod[]> {
@@ -107,8 +98,7 @@ class LabClient implements LabApi {
     const object = await this.kube.get(deploymentKind, key);
     if (object === undefined)
       throw new MeshError('NOT_FOUND', `Deployment ${key.namespace}/${key.name} does not exist`);
-    const pods = podsOf(object, await this.pods()).filter((p) => !isEnding(p));
-    return pods.sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+    return podsOf(object, await this.pods());
   }
 
   waitReady(timeout = waitTimeout): Promise<void> {
@@ -118,7 +108,7 @@ class LabClient implements LabApi {
         this.#list(podKind),
         this.#list(serviceKind),
       ]);
-      return [...this.problems(), ...missing({ deployments, pods, services }), ...(await this.#missingPrograms(pods))];
+      return [...missing({ deployments, pods, services }), ...(await this.#missingPrograms(pods))];
     }, timeout);
   }
 
@@ -217,6 +207,7 @@ class LabClient implements LabApi {
 
   async down(): Promise<void> {
     this.#parts.closed.abort();
+    this.kube.close();
     await cleanUp(this.name);
   }
 
@@ -270,10 +261,6 @@ class LabClient implements LabApi {
 
 function runOptions(options: ExecOptions, env: Readonly<Record<string, string>>): RunOptions {
   return { env, stdin: options.stdin, timeout: options.timeout ?? execTimeout };
-}
-
-function keyOf(m: { readonly namespace: string | undefined; readonly name: string }) {
-  return m.namespace === undefined ? { name: m.name } : { namespace: m.namespace, name: m.name };
 }
 
 function parseRef(ref: PodRef): { readonly namespace: string; readonly name: string } {

@@ -1,75 +1,84 @@
-/** `apply` and `delete`: one file an object in the cluster's folder, so that applying an object again replaces it. */
-import { mkdir, readFile, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { stringify } from 'yaml';
+/** `apply` and `delete`: YAML to the lab's API server, by server-side apply, after a look at what a lab does not honour. */
+import { readFile } from 'node:fs/promises';
 import { MeshError } from '../../common/core/errors.ts';
-import { type Manifest, parseManifests } from '../../common/kube/folder/manifests.ts';
-import { formatProblem } from '../../common/kube/manifests/problem.ts';
-import { kindName } from '../../common/kube/names.ts';
+import type { KubeClient } from '../../common/kube/client/client.ts';
+import { ApiRefusal } from '../../common/kube/client/transport.ts';
+import { namespaceKind, serviceAccountKind } from '../../common/kube/kinds/core.ts';
+import { type ManifestObject, parseDocuments, titleOf } from '../../common/kube/manifests/documents.ts';
+import { formatProblem, type Problem } from '../../common/kube/manifests/problem.ts';
+import { refusalProblems } from '../../common/kube/manifests/refusal.ts';
+import { checkObject as checkSchema } from '../../common/kube/schema/check-object.ts';
+import { formatPath } from '../../common/kube/schema/validate.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import { ensureImages } from '../images.ts';
-import { checkObject } from '../manifest/check.ts';
-import type { FieldProblem } from '../manifest/problems.ts';
-import type { LabPaths } from '../names.ts';
-import { replaceFile } from '../tokens.ts';
+import { checkObject, podSpecOf } from '../manifest/check.ts';
+import { pause } from '../system/pause.ts';
 
-/** Below the cluster's folder; other files in it are the user's own. */
-const appliedFolder = 'applied';
+const fieldManager = 'aquifer-lab';
 
-/** `namespaces` are those that exist. All or nothing: MeshError CONFIG with every problem, one a line. Resolves when the files are written. */
+/** Ms that an object waits for its kind: a definition of a moment ago is not served yet. */
+const kindTimeout = 5_000;
+
+/**
+ * In the order of the text. MeshError CONFIG with every problem that the lab sees itself, one a line, and nothing applied; or with the
+ * server's refusal of one object, after those before it. `progress` is told each object.
+ */
 export async function applyManifests(
-  paths: LabPaths,
+  kube: KubeClient,
   yamlOrFile: string,
-  namespaces: ReadonlySet<string>,
   progress: (line: string) => void,
-): Promise<readonly Manifest[]> {
+): Promise<void> {
   const manifests = await readManifests(yamlOrFile);
-  const known = new Set([
-    ...namespaces,
-    ...manifests.flatMap((m) => (m.entry.kind.kind === 'Namespace' ? m.name : [])),
-  ]);
-  const problems = manifests.flatMap((m) =>
-    [...checkObject(m.object as unknown as KubeObject), ...checkNamespace(m, known)].map((p) =>
-      formatProblem({ file: m.file, line: m.line, object: title(m), field: p.field, message: p.message }),
-    ),
-  );
-  if (problems.length > 0) throw new MeshError('CONFIG', problems.join('\n'));
+  const problems = manifests.flatMap(problemsOf);
+  if (problems.length > 0) throw new MeshError('CONFIG', problems.map(formatProblem).join('\n'));
   await ensureImages([...new Set(manifests.flatMap(imagesOf))], progress);
   for (const m of manifests) {
-    const file = manifestFile(paths, m);
-    await mkdir(dirname(file), { recursive: true });
-    await replaceFile(file, stringify(m.object));
+    await applyOne(kube, m);
+    progress(`applied ${titleOf(m.object)}`);
   }
-  return manifests;
 }
 
-function checkNamespace(m: Manifest, known: ReadonlySet<string>): FieldProblem[] {
-  if (m.namespace === undefined || known.has(m.namespace)) return [];
-  return [{ field: 'metadata.namespace', message: `namespace "${m.namespace}" does not exist; apply it first` }];
+async function applyOne(kube: KubeClient, manifest: ManifestObject): Promise<void> {
+  const { object } = manifest;
+  const deadline = AbortSignal.timeout(kindTimeout);
+  for (;;) {
+    try {
+      await kube.apply(object, { fieldManager, force: true });
+      break;
+    } catch (e) {
+      if (!(e instanceof MeshError)) throw e;
+      if (e.code !== 'NOT_FOUND' || e instanceof ApiRefusal || deadline.aborted) {
+        throw new MeshError('CONFIG', refusalProblems(manifest, e).map(formatProblem).join('\n'), { cause: e });
+      }
+      await pause(50);
+    }
+  }
+  if (object.apiVersion === 'v1' && object.kind === namespaceKind.kind) {
+    // Pods that come next need it.
+    const account = { namespace: object.metadata.name, name: 'default' };
+    while ((await kube.get(serviceAccountKind, account)) === undefined) await pause(10);
+  }
 }
 
-export async function deleteManifests(paths: LabPaths, yamlOrFile: string): Promise<readonly Manifest[]> {
-  const manifests = await readManifests(yamlOrFile);
-  for (const m of manifests) await rm(manifestFile(paths, m), { force: true });
-  return manifests;
-}
-
-/** `Deployment shop/web` */
-export function title(m: Manifest): string {
-  return `${m.entry.kind.kind} ${m.namespace === undefined ? '' : `${m.namespace}/`}${m.name}`;
-}
-
-function manifestFile(paths: LabPaths, m: Manifest): string {
-  return join(paths.cluster, appliedFolder, kindName(m.entry.kind), m.namespace ?? '_', `${m.name}.yaml`);
+/** Objects that are gone already, or whose kind is, are passed over. */
+export async function deleteManifests(
+  kube: KubeClient,
+  yamlOrFile: string,
+  progress: (line: string) => void,
+): Promise<void> {
+  for (const { object } of await readManifests(yamlOrFile)) {
+    await kube.remove(object);
+    progress(`deleted ${titleOf(object)}`);
+  }
 }
 
 /** Text with more than one line, or a `key: value`, is YAML; anything else is the path of a file. */
-async function readManifests(yamlOrFile: string): Promise<readonly Manifest[]> {
+async function readManifests(yamlOrFile: string): Promise<readonly ManifestObject[]> {
   const isText = yamlOrFile.includes('\n') || yamlOrFile.includes(': ');
   const file = isText ? 'manifest' : yamlOrFile;
-  const { manifests, problems } = parseManifests(file, isText ? yamlOrFile : await read(yamlOrFile));
+  const { objects, problems } = parseDocuments(file, isText ? yamlOrFile : await read(yamlOrFile));
   if (problems.length > 0) throw new MeshError('CONFIG', problems.map(formatProblem).join('\n'));
-  return manifests;
+  return objects;
 }
 
 async function read(path: string): Promise<string> {
@@ -80,14 +89,17 @@ async function read(path: string): Promise<string> {
   }
 }
 
-interface WithContainers {
-  readonly containers?: readonly { readonly image?: string }[];
-  readonly initContainers?: readonly { readonly image?: string }[];
+function imagesOf({ object }: ManifestObject): string[] {
+  const pod = podSpecOf(object)?.spec;
+  return [...(pod?.initContainers ?? []), ...(pod?.containers ?? [])].flatMap((c) => c.image ?? []);
 }
 
-function imagesOf(m: Manifest): string[] {
-  const spec = m.object['spec'] as (WithContainers & { template?: { spec?: WithContainers } }) | undefined;
-  const pod =
-    m.entry.kind.kind === 'Pod' ? spec : m.entry.kind.kind === 'Deployment' ? spec?.template?.spec : undefined;
-  return [...(pod?.initContainers ?? []), ...(pod?.containers ?? [])].flatMap((c) => c.image ?? []);
+/** By the schema of its kind first, which the look at what a lab honours relies on; kinds of definitions the server knows. */
+function problemsOf(manifest: ManifestObject): readonly Problem[] {
+  const checked = checkSchema(manifest.object);
+  if (checked.kind === 'invalid') {
+    if (checked.entry === undefined) return [];
+    return checked.issues.map((i) => manifest.problemAt(formatPath(i.path), i.message));
+  }
+  return checkObject(manifest.object as KubeObject).map((p) => manifest.problemAt(p.field, p.message));
 }

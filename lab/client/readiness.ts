@@ -1,7 +1,7 @@
 /** What a lab still waits for, in words. Pure. */
 import type { Deployment } from '../../common/kube/kinds/apps.ts';
 import type { Pod, Service } from '../../common/kube/kinds/core.ts';
-import { podReady } from '../controllers/endpoints.ts';
+import { podReady } from '../pods/conditions.ts';
 
 export interface LabObjects {
   readonly deployments: readonly Deployment[];

@@ -33,13 +33,11 @@ export async function bringUp(options: LabOptions): Promise<LabApi> {
     mesh: options.mesh ?? true,
     env: options.env ?? {},
     cache: cacheFolder(),
-    ...(options.apiServerCa === undefined ? {} : { apiServerCa: options.apiServerCa }),
   };
   checkMachine(config);
   await cleanUp(config.name);
   const paths = labPaths(config.name);
   await mkdir(paths.logs, { recursive: true });
-  await mkdir(paths.cluster, { recursive: true });
   await writeFile(paths.config, `${JSON.stringify(config, undefined, 2)}\n`);
   progress(`starting lab ${config.name}: ${config.nodes} nodes${config.mesh ? '' : ', without the mesh'}`);
   try {

@@ -1,12 +1,10 @@
-/** The collections of objects that the lab's controllers work on, kept up to date from the source. */
+/** The objects that the lab's nodes work on, kept up to date from the API server. */
 import type { Logger } from '../../common/core/log.ts';
+import type { KubeClient } from '../../common/kube/client/client.ts';
 import { createInformer, type Informer } from '../../common/kube/informer.ts';
-import { type Deployment, deploymentKind } from '../../common/kube/kinds/apps.ts';
 import {
   type ConfigMap,
   configMapKind,
-  type Namespace,
-  namespaceKind,
   type Pod,
   podKind,
   type Secret,
@@ -17,13 +15,11 @@ import {
   serviceKind,
 } from '../../common/kube/kinds/core.ts';
 import { type EndpointSlice, endpointSliceKind } from '../../common/kube/kinds/discovery.ts';
-import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
+import type { Kind, KubeObject } from '../../common/kube/types.ts';
 
 export interface Cluster {
-  readonly source: KubeSource;
-  readonly namespaces: Informer<Namespace>;
+  readonly source: KubeClient;
   readonly serviceAccounts: Informer<ServiceAccount>;
-  readonly deployments: Informer<Deployment>;
   readonly pods: Informer<Pod>;
   readonly services: Informer<Service>;
   readonly endpointSlices: Informer<EndpointSlice>;
@@ -36,7 +32,7 @@ export interface Cluster {
 }
 
 /** Resolves when every collection has been listed once. */
-export async function openCluster(source: KubeSource, log: Logger, signal: AbortSignal): Promise<Cluster> {
+export async function openCluster(source: KubeClient, log: Logger, signal: AbortSignal): Promise<Cluster> {
   const listeners = new Set<(kind: string) => void>();
   const collection = <T extends KubeObject>(kind: Kind<T>): Informer<T> => {
     const changed = () => {
@@ -46,9 +42,7 @@ export async function openCluster(source: KubeSource, log: Logger, signal: Abort
     return createInformer({ source, kind, log, signal, handlers });
   };
   const informers = {
-    namespaces: collection(namespaceKind),
     serviceAccounts: collection(serviceAccountKind),
-    deployments: collection(deploymentKind),
     pods: collection(podKind),
     services: collection(serviceKind),
     endpointSlices: collection(endpointSliceKind),

@@ -10,8 +10,6 @@ export interface LabConfig {
   readonly env: ExtraEnv;
   /** Folder of unpacked packages. */
   readonly cache: string;
-  /** As in LabOptions. */
-  readonly apiServerCa?: string;
 }
 
 /** undefined when there is no such lab. */

@@ -1,76 +1,67 @@
-/** Puts a lab together: hosts, controllers, DNS, probers and the mesh's programs. */
+/** Puts a lab together: hosts, API server, nodes, DNS, probers and the mesh's programs. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemClock } from '../../common/core/clock.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
-import { createFolderSource } from '../../common/kube/folder/folder-source.ts';
 import { namespaceKind, serviceKind } from '../../common/kube/kinds/core.ts';
 import { endpointSliceKind } from '../../common/kube/kinds/discovery.ts';
 import type { KubeSource } from '../../common/kube/types.ts';
-import { clusterDns } from '../addresses.ts';
-import { ensureDefaultAccounts } from '../controllers/accounts.ts';
-import { reconcileDeployments } from '../controllers/deployments.ts';
+import { clusterDns, serviceAddress } from '../addresses.ts';
 import type { Zone } from '../dns/zone.ts';
 import { startNodeKubelet } from '../kubelet/node-kubelet.ts';
 import { cgroupName, labPaths } from '../names.ts';
 import { PodManager } from '../pods/manager.ts';
 import { ProberClient } from '../prober/client.ts';
-import { controlPlaneService, istiodSpec, nodePrograms, systemNamespace } from '../programs/mesh.ts';
+import { apiPort, startApiServer } from '../programs/api-server.ts';
+import { controlPlaneService, nodePrograms, systemNamespace } from '../programs/mesh.ts';
 import { startNodeProgram } from '../programs/node-program.ts';
 import { Supervised } from '../programs/supervised.ts';
 import { ServiceController } from '../services/controller.ts';
 import { cgroupRoot, makeCgroup } from '../system/cgroup.ts';
 import { run } from '../system/run.ts';
-import { openIssuer } from '../tokens.ts';
 import { buildHosts } from '../topology/build.ts';
 import { openCluster } from './cluster.ts';
 import type { LabConfig } from './lab-config.ts';
 import { Loop } from './loop.ts';
-import { makeNode } from './nodes.ts';
+import { prepareNode, registerNode, renewLease } from './nodes.ts';
 import type { LabNode, Runtime } from './runtime.ts';
 
 /** Resolves when nodes, service addresses and DNS work and the mesh's programs have been started. */
 export async function startLab(config: LabConfig, log: Logger, signal: AbortSignal): Promise<void> {
   const paths = labPaths(config.name);
   const labCgroup = join(cgroupRoot(), cgroupName(config.name));
-  for (const folder of [paths.cluster, paths.pods, paths.logs, paths.captures, paths.istiod]) {
-    await mkdir(folder, { recursive: true });
-  }
+  for (const folder of [paths.pods, paths.logs, paths.captures, paths.istiod]) await mkdir(folder, { recursive: true });
   await run(['mount', '-t', 'tmpfs', '-o', 'mode=755', `aquifer-${config.name}`, paths.pods]);
-  const [source, issuer] = await Promise.all([
-    createFolderSource({ dir: paths.cluster, log, signal }),
-    openIssuer(paths.issuer),
-    buildHosts(config.name, config.nodes),
-  ]);
-  const nodeOptions = { lab: config.name, paths, labCgroup, source };
+  await buildHosts(config.name, config.nodes);
+  const context = { lab: config.name, paths, cgroup: makeCgroup(labCgroup), clock: systemClock, log };
   const indexes = Array.from({ length: config.nodes }, (_, i) => i + 1);
-  const [nodes] = await Promise.all([
-    Promise.all(indexes.map((index) => makeNode(nodeOptions, index))),
+  const [{ source, certificateAuthority }, prepared] = await Promise.all([
+    startApiServer(context, config.mesh, config.env, signal),
+    Promise.all(indexes.map((index) => prepareNode({ lab: config.name, paths, labCgroup }, index))),
+  ]);
+  const [nodes, cluster] = await Promise.all([
+    Promise.all(prepared.map((node) => registerNode(source, node))),
+    openCluster(source, log, signal),
     makeSystemObjects(source, config.mesh),
   ]);
-  const cluster = await openCluster(source, log, signal);
-  const runtime: Runtime = {
-    lab: config.name,
-    paths,
-    cgroup: makeCgroup(labCgroup),
-    cache: config.cache,
-    clock: systemClock,
-    log,
-    cluster,
-    issuer,
-  };
+  const runtime: Runtime = { ...context, cache: config.cache, cluster };
+  for (const node of nodes) {
+    renewLease(source, node, runtime, signal).catch((e: unknown) =>
+      log.error('a node has no lease', { node: node.name, error: describeError(e) }),
+    );
+  }
   const probers = new Map(nodes.map((n) => [n.name, new ProberClient(runtime, n)]));
   const dns = await startDns(runtime);
   const pods = await startControllers(runtime, nodes, probers, dns.publish);
-  const { apiServerCa } = config;
-  if (apiServerCa !== undefined) {
-    await Promise.all(nodes.map((n) => startNodeKubelet(runtime, n, (pod) => pods.find(n.name, pod), apiServerCa)));
-  }
+  await Promise.all(
+    nodes.map((n) => startNodeKubelet(runtime, n, (pod) => pods.find(n.name, pod), certificateAuthority)),
+  );
   if (config.mesh) startMesh(runtime, nodes, probers, config, signal);
   await dns.listening;
 }
 
+/** What a cluster has for itself; nothing selects these Services' endpoints. */
 async function makeSystemObjects(source: KubeSource, mesh: boolean): Promise<void> {
   const dnsPorts = [
     { name: 'dns', port: 53, protocol: 'UDP' },
@@ -81,11 +72,15 @@ async function makeSystemObjects(source: KubeSource, mesh: boolean): Promise<voi
     { name: 'https-dns', port: 15_012, protocol: 'TCP' },
     { name: 'http-monitoring', port: 15_014, protocol: 'TCP' },
   ] as const;
-  const systemServices = [controlPlaneService('kube-system', 'kube-dns', dnsPorts, [clusterDns.v4, clusterDns.v6])];
+  const apiPorts = [{ name: 'https', port: 443, protocol: 'TCP', target: apiPort }] as const;
+  const systemServices = [
+    controlPlaneService('default', 'kubernetes', ['IPv4'], apiPorts, serviceAddress(1)),
+    controlPlaneService('kube-system', 'kube-dns', ['IPv4', 'IPv6'], dnsPorts, clusterDns),
+  ];
   if (mesh) {
     const metadata = { name: systemNamespace };
     await source.create(namespaceKind, { apiVersion: 'v1', kind: 'Namespace', metadata });
-    systemServices.push(controlPlaneService(systemNamespace, 'istiod', istiodPorts, undefined));
+    systemServices.push(controlPlaneService(systemNamespace, 'istiod', ['IPv4', 'IPv6'], istiodPorts, undefined));
   }
   for (const { service, slices } of systemServices) {
     await source.create(serviceKind, service);
@@ -147,17 +142,12 @@ async function startControllers(
     await serviceLoop.settled();
   });
   const loops = {
-    accounts: new Loop('service accounts', log, clock, () => ensureDefaultAccounts(cluster)),
-    deployments: new Loop('deployments', log, clock, () => reconcileDeployments(runtime, nodes)),
     pods: new Loop('pods', log, clock, () => pods.reconcile()),
     volumes: new Loop('volumes', log, clock, () => pods.refreshVolumes()),
     services: serviceLoop,
   };
   const interests: Readonly<Record<string, readonly Loop[]>> = {
-    Namespace: [loops.accounts, loops.deployments],
-    ServiceAccount: [loops.accounts, loops.deployments, loops.pods],
-    Deployment: [loops.deployments],
-    Pod: [loops.deployments, loops.pods, loops.services],
+    Pod: [loops.pods, loops.services],
     Service: [loops.services],
     EndpointSlice: [loops.services],
     ConfigMap: [loops.volumes],
@@ -182,7 +172,6 @@ function startMesh(
   const start = (name: string, host: string, started: Promise<unknown>) => {
     started.catch((e: unknown) => runtime.log.error('cannot start', { name, host, error: describeError(e) }));
   };
-  start('istiod', 'cp', Supervised.start(runtime, istiodSpec(runtime, config.env)));
   for (const node of nodes) {
     for (const program of nodePrograms) {
       const prober = probers.get(node.name)!;

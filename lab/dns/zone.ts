@@ -3,8 +3,7 @@
 import type { Service } from '../../common/kube/kinds/core.ts';
 import type { EndpointSlice } from '../../common/kube/kinds/discovery.ts';
 import { clusterDomain } from '../addresses.ts';
-import { serviceNameLabel } from '../controllers/endpoints.ts';
-import { clusterIps } from '../services/backends.ts';
+import { clusterIps, serviceNameLabel } from '../services/backends.ts';
 
 export type DnsRecord =
   | { readonly type: 'A' | 'AAAA' | 'PTR'; readonly value: string }

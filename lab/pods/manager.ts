@@ -1,16 +1,15 @@
-/** Starts a runner for every pod that has a node, and ends those whose object is ending or gone. */
+/** Starts a runner for every pod that the scheduler gave to a node, and ends those whose object is ending or gone. */
 import { describeError, MeshError } from '../../common/core/errors.ts';
 import type { EventRecorder } from '../../common/kube/event-recorder.ts';
 import { keyOf } from '../../common/kube/informer.ts';
 import { type Pod, type PodSpec, type PodStatus, podKind } from '../../common/kube/kinds/core.ts';
 import type { PodRef } from '../../common/kube/kubelet/requests.ts';
 import { NumberPool, podAddress } from '../addresses.ts';
-import { isEnding } from '../controllers/endpoints.ts';
-import { ownerOf, place } from '../controllers/schedule.ts';
 import type { LabNode, Runtime } from '../daemon/runtime.ts';
 import { planPod } from '../manifest/pod-plan.ts';
 import { type FieldProblem, formatFieldProblems, Problems } from '../manifest/problems.ts';
 import type { ProberClient } from '../prober/client.ts';
+import { isEnding } from './conditions.ts';
 import { nodeEvents } from './events.ts';
 import { PodRunner } from './pod-runner.ts';
 
@@ -54,7 +53,7 @@ export class PodManager {
 
   async reconcile(): Promise<void> {
     const { cluster } = this.#runtime;
-    const pods = [...cluster.pods.objects.values()].filter((p) => p.metadata.labels?.[programLabel] === undefined);
+    const pods = [...cluster.pods.objects.values()].filter((p) => this.#nodeOf(p) !== undefined);
     const byUid = new Map(pods.map((p) => [p.metadata.uid, p]));
     for (const [uid, entry] of this.#entries) {
       const pod = byUid.get(uid);
@@ -64,7 +63,7 @@ export class PodManager {
     for (const pod of pods) {
       if (this.#entries.has(pod.metadata.uid)) continue;
       if (isEnding(pod)) await this.#deleteObject(pod);
-      else await this.#start(pod);
+      else await this.#start(pod, this.#nodeOf(pod)!);
     }
   }
 
@@ -79,23 +78,16 @@ export class PodManager {
     await Promise.all([...this.#entries.values()].map((e) => e.runner.refreshVolumes()));
   }
 
-  async #start(pod: Pod): Promise<void> {
+  /** undefined: it is not for this lab's kubelets to run. */
+  #nodeOf(pod: Pod): LabNode | undefined {
+    if (pod.metadata.labels?.[programLabel] !== undefined) return undefined;
+    return this.#nodes.find((n) => n.name === pod.spec.nodeName);
+  }
+
+  async #start(pod: Pod, node: LabNode): Promise<void> {
     const problems = new Problems();
     const plan = planPod(pod.spec, 'spec', problems);
-    if (problems.found.length > 0) return this.#refuseFields(pod, problems.found);
-    const namespace = pod.metadata.namespace ?? 'default';
-    if (this.#runtime.cluster.serviceAccounts.get({ namespace, name: plan.serviceAccount }) === undefined) {
-      return this.#refuse(pod, `spec.serviceAccountName: "${plan.serviceAccount}" does not exist in "${namespace}"`);
-    }
-    const placement = place(pod.spec, ownerOf(pod), this.#nodes, this.#runtime.cluster.pods.objects.values());
-    if (placement.kind === 'none') return this.#refuse(pod, placement.reason);
-    if (pod.spec.nodeName === undefined) {
-      // Comes back with its node.
-      const key = { namespace, name: pod.metadata.name };
-      await this.#runtime.cluster.source.patch(podKind, key, { spec: { nodeName: placement.name } });
-      return;
-    }
-    const node = this.#nodes.find((n) => n.name === placement.name)!;
+    if (problems.found.length > 0) return this.#refuse(pod, node, problems.found);
     const host = plan.hostNetwork ? undefined : this.#pools.get(node.name)!.take();
     const runner = new PodRunner({
       runtime: this.#runtime,
@@ -133,35 +125,24 @@ export class PodManager {
   }
 
   /** Of what its manifest asks for the lab cannot do everything: its containers wait, and say why. */
-  async #refuseFields(pod: Pod, problems: readonly FieldProblem[]): Promise<void> {
+  async #refuse(pod: Pod, node: LabNode, problems: readonly FieldProblem[]): Promise<void> {
     const reason = formatFieldProblems(`Pod ${keyOf(pod.metadata)}`, problems);
-    if (this.#refused.get(pod.metadata.uid) === reason) return;
-    const status = unhonoured(pod.spec, problems);
-    const events = this.#events.get(pod.spec.nodeName ?? '') ?? this.#events.values().next().value;
-    for (const { field, message } of problems) {
-      const image = /^spec\.(?:init)?[cC]ontainers\[\d+\]\.image$/.test(field);
-      const what = image ? `Failed to pull image: ${message}` : `Error: ${field}: ${message}`;
-      events?.record(pod, { type: 'Warning', reason: 'Failed', message: what });
-    }
-    await this.#refuse(pod, reason, status);
-  }
-
-  async #refuse(pod: Pod, reason: string, status: Partial<PodStatus> = notScheduled(reason)): Promise<void> {
     if (this.#refused.get(pod.metadata.uid) === reason) return;
     this.#refused.set(pod.metadata.uid, reason);
     this.#runtime.log.warn('a pod is not run', { pod: keyOf(pod.metadata), reason });
+    for (const { field, message } of problems) {
+      const image = /^spec\.(?:init)?[cC]ontainers\[\d+\]\.image$/.test(field);
+      const what = image ? `Failed to pull image: ${message}` : `Error: ${field}: ${message}`;
+      this.#events.get(node.name)?.record(pod, { type: 'Warning', reason: 'Failed', message: what });
+    }
     const key = { namespace: pod.metadata.namespace ?? 'default', name: pod.metadata.name };
-    const whole = { status: { phase: 'Pending', ...status } };
+    const status = { phase: 'Pending', ...unhonoured(pod.spec, problems) };
     try {
-      await this.#runtime.cluster.source.patch(podKind, key, whole, { subresource: 'status' });
+      await this.#runtime.cluster.source.patch(podKind, key, { status }, { subresource: 'status' });
     } catch (e) {
       if (!(e instanceof MeshError) || e.code !== 'NOT_FOUND') throw e;
     }
   }
-}
-
-function notScheduled(reason: string): Partial<PodStatus> {
-  return { conditions: [{ type: 'PodScheduled', status: 'False', reason: 'NotRun', message: reason }] };
 }
 
 /** As kubelet says it of images that no registry has, and of containers that cannot be created. */

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Privileges } from '../manifest/security.ts';
-import { replaceFile } from '../tokens.ts';
+import { replaceFile } from '../system/files.ts';
 
 export interface ContainerProcess {
   readonly pid: number;

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { millis } from '../../common/core/brand.ts';
 import { sleep } from '../../common/core/clock.ts';
 import { assertNever, describeError, MeshError } from '../../common/core/errors.ts';
-import type { Pod } from '../../common/kube/kinds/core.ts';
-import type { LabNode, Runtime } from '../daemon/runtime.ts';
+import { type Pod, serviceAccountKind } from '../../common/kube/kinds/core.ts';
+import type { Runtime } from '../daemon/runtime.ts';
 import { configMapData, podField, secretData } from '../manifest/env.ts';
 import type { PodPlan } from '../manifest/pod-plan.ts';
 import type { ResourceField } from '../manifest/resources.ts';
@@ -16,8 +16,7 @@ import { type VolumeFile, writeVersion } from './atomic-files.ts';
 import { checkHostPath } from './host-path.ts';
 
 export interface TokenContext {
-  readonly runtime: Pick<Runtime, 'cluster' | 'issuer' | 'clock'>;
-  readonly node: LabNode;
+  readonly runtime: Pick<Runtime, 'cluster'>;
   readonly serviceAccount: string;
   /** As it is now. */
   pod(): Pod;
@@ -46,7 +45,7 @@ export const accountVolume: VolumePlan = {
         kind: 'downwardAPI',
         items: [{ kind: 'field', path: 'namespace', mode: undefined, fieldPath: 'metadata.namespace' }],
       },
-      { kind: 'configMap', name: 'kube-root-ca.crt', optional: true, items: undefined },
+      { kind: 'configMap', name: 'kube-root-ca.crt', optional: false, items: undefined },
     ],
   },
 };
@@ -236,18 +235,16 @@ async function within(folder: string, subPath: string, readOnly: boolean): Promi
   throw new MeshError('CONFIG', `failed to prepare subPath: "${subPath}" leads out of the volume`);
 }
 
+/** For the pod alone: the API server takes it while the pod is there. MeshError NOT_FOUND without the ServiceAccount. */
 export async function token(v: TokenContext, seconds: number, audience: string | undefined): Promise<string> {
-  const { metadata } = v.pod();
-  const namespace = metadata.namespace ?? 'default';
-  const account = v.runtime.cluster.serviceAccounts.get({ namespace, name: v.serviceAccount });
-  if (account === undefined) {
-    throw new MeshError('NOT_FOUND', `serviceAccount "${v.serviceAccount}" does not exist in namespace "${namespace}"`);
-  }
-  const subject = {
-    namespace,
-    serviceAccount: { name: v.serviceAccount, uid: account.metadata.uid },
-    pod: { name: metadata.name, uid: metadata.uid },
-    node: { name: v.node.name, uid: v.node.uid },
+  const { namespace = 'default', name, uid } = v.pod().metadata;
+  const key = { namespace, name: v.serviceAccount };
+  const spec = {
+    ...(audience === undefined ? {} : { audiences: [audience] }),
+    expirationSeconds: seconds,
+    boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name, uid },
   };
-  return v.runtime.issuer.issue(subject, seconds, audience, v.runtime.clock.wall());
+  const request = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', metadata: {}, spec };
+  const answer = await v.runtime.cluster.source.createSubresource(serviceAccountKind, key, 'token', request);
+  return (answer['status'] as { readonly token: string }).token;
 }

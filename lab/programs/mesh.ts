@@ -1,13 +1,14 @@
 /** How the mesh's programs are started: their settings, and the objects that Kubernetes would have for them. Pure. */
 import { join } from 'node:path';
 import type { NewObject } from '../../common/kube/types.ts';
-import { controlPlane } from '../addresses.ts';
+import { type Addresses, controlPlane } from '../addresses.ts';
 import type { ProgramName } from '../api.ts';
 import { cniFolders } from '../cni/network.ts';
 import { checkout } from '../config.ts';
 import type { LabNode, Runtime } from '../daemon/runtime.ts';
 import { programLabel } from '../pods/manager.ts';
-import { issuerUrl, jwksFile } from '../tokens.ts';
+import { serviceNameLabel } from '../services/backends.ts';
+import type { ProgramContext } from './context.ts';
 import type { ProgramSpec } from './supervised.ts';
 
 export const systemNamespace = 'istio-system';
@@ -17,11 +18,11 @@ export const restartAnnotation = 'kubectl.kubernetes.io/restartedAt';
 
 export type ExtraEnv = Partial<Record<ProgramName, Readonly<Record<string, string | undefined>>>>;
 
-/** Of a DaemonSet's pod on a node. */
+/** Of a program's pod on each node. */
 export interface NodeProgram {
   readonly program: 'ztunnel' | 'cni-agent';
   readonly serviceAccount: string;
-  /** Name of the DaemonSet. */
+  /** Name of the DaemonSet that charts have for it; what its pods' names begin with. */
   readonly owner: string;
   /** Where its pods' processes live, below the node's cgroup. */
   readonly cgroup: string;
@@ -55,20 +56,29 @@ export function tokenFile(runtime: Pick<Runtime, 'paths'>, node: string, pod: st
   return join(runtime.paths.node(node), `${pod}.istio-token`);
 }
 
-export function istiodSpec(runtime: Runtime, extra: ExtraEnv): ProgramSpec {
+/** The API server, with the mesh also discovery. `sockets` listen already; the first is for the lab's hosts and pods. */
+export function istiodSpec(
+  context: ProgramContext,
+  mesh: boolean,
+  sockets: readonly number[],
+  extra: ExtraEnv,
+): ProgramSpec {
+  const listen = sockets.map((_, i) => `fd:${3 + i}`).join(',');
   return {
     name: 'istiod',
     host: 'cp',
-    cgroup: join(runtime.cgroup, 'cp', 'istiod'),
-    argv: [join(checkout, 'bin/istiod'), 'discovery'],
+    cgroup: join(context.cgroup, 'cp', 'istiod'),
+    argv: [
+      join(checkout, 'bin/istiod'),
+      mesh ? '--standalone' : 'apiserver',
+      ...['--data-dir', context.paths.api, '--listen', listen],
+    ],
     env: settings(extra.istiod, {
-      AQUIFER_KUBE_DIR: runtime.paths.cluster,
-      AQUIFER_DATA_DIR: runtime.paths.istiod,
-      AQUIFER_JWKS: join(runtime.paths.issuer, jwksFile),
-      AQUIFER_TOKEN_ISSUER: issuerUrl,
+      AQUIFER_DATA_DIR: context.paths.istiod,
       POD_NAMESPACE: systemNamespace,
       POD_NAME: 'istiod',
     }),
+    descriptors: sockets,
   };
 }
 
@@ -99,7 +109,7 @@ export function nodeProgramSpec(
           AUTH_TOKEN: tokenFile(runtime, node.name, podName),
         }
       : {
-          AQUIFER_KUBE_DIR: runtime.paths.cluster,
+          KUBECONFIG: runtime.paths.apiKubeconfig,
           AQUIFER_CGROUP_ROOT: node.cgroup,
           AQUIFER_ZTUNNEL_CGROUP: join(node.cgroup, 'ztunnel'),
           AQUIFER_PROBER_CGROUP: join(node.cgroup, 'kubelet'),
@@ -134,9 +144,8 @@ export function programPod(node: LabNode, program: NodeProgram, name: string): N
       name,
       namespace: systemNamespace,
       labels: { app: program.owner, [programLabel]: program.program },
-      ownerReferences: [
-        { apiVersion: 'apps/v1', kind: 'DaemonSet', name: program.owner, uid: program.owner, controller: true },
-      ],
+      // As static pods have it: its node's kubelet made it, of no object.
+      ownerReferences: [{ apiVersion: 'v1', kind: 'Node', name: node.name, uid: node.uid, controller: true }],
     },
     spec: {
       serviceAccountName: program.serviceAccount,
@@ -147,33 +156,47 @@ export function programPod(node: LabNode, program: NodeProgram, name: string): N
   };
 }
 
-/** A Service whose endpoint is the control-plane host, which no selector finds. */
+/** `target`: where it is not the port itself. */
+interface ControlPlanePort {
+  readonly name: string;
+  readonly port: number;
+  readonly protocol: 'TCP' | 'UDP';
+  readonly target?: number;
+}
+
+/** A Service whose endpoint is the control-plane host, which no selector finds. `address`: the one it must have. */
 export function controlPlaneService(
   namespace: string,
   name: string,
-  ports: readonly { readonly name: string; readonly port: number; readonly protocol: 'TCP' | 'UDP' }[],
-  clusterIPs: readonly string[] | undefined,
+  families: readonly ('IPv4' | 'IPv6')[],
+  ports: readonly ControlPlanePort[],
+  address: Addresses | undefined,
 ): { readonly service: NewObject; readonly slices: readonly NewObject[] } {
-  const metadata = { namespace, name };
+  const of = (family: 'IPv4' | 'IPv6', { v4, v6 }: Addresses) => (family === 'IPv4' ? v4 : v6);
+  const clusterIPs = address && families.map((family) => of(family, address));
   return {
     service: {
       apiVersion: 'v1',
       kind: 'Service',
-      metadata,
+      metadata: { namespace, name },
       spec: {
         ...(clusterIPs === undefined ? {} : { clusterIP: clusterIPs[0], clusterIPs }),
-        ipFamilies: ['IPv4', 'IPv6'],
-        ipFamilyPolicy: 'RequireDualStack',
-        ports,
+        ipFamilies: families,
+        ipFamilyPolicy: families.length > 1 ? 'RequireDualStack' : 'SingleStack',
+        ports: ports.map(({ target, ...port }) => ({ ...port, targetPort: target ?? port.port })),
       },
     },
-    slices: (['IPv4', 'IPv6'] as const).map((family) => ({
+    slices: families.map((family) => ({
       apiVersion: 'discovery.k8s.io/v1',
       kind: 'EndpointSlice',
-      metadata: { namespace, name: `${name}-${family.toLowerCase()}`, labels: { 'kubernetes.io/service-name': name } },
+      metadata: {
+        namespace,
+        name: `${name}-${family.toLowerCase()}`,
+        labels: { [serviceNameLabel]: name, 'endpointslice.kubernetes.io/managed-by': 'lab.aquifer.dev' },
+      },
       addressType: family,
-      endpoints: [{ addresses: [family === 'IPv4' ? controlPlane.v4 : controlPlane.v6], conditions: { ready: true } }],
-      ports,
+      endpoints: [{ addresses: [of(family, controlPlane)], conditions: { ready: true } }],
+      ports: ports.map(({ target, ...port }) => ({ ...port, port: target ?? port.port })),
     })),
   };
 }

@@ -1,17 +1,18 @@
-/** A DaemonSet's pod on a node: its object, its token, its process and its status. */
+/** A program's pod on a node: its object, its token, its process and its status. */
+import { randomInt } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { millis } from '../../common/core/brand.ts';
 import { sleep } from '../../common/core/clock.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
-import { type Pod, type PodStatus, podKind } from '../../common/kube/kinds/core.ts';
-import { ensureAccount } from '../controllers/accounts.ts';
-import { randomSuffix } from '../controllers/deployments.ts';
+import { type Pod, type PodStatus, podKind, serviceAccountKind } from '../../common/kube/kinds/core.ts';
+import type { KubeSource } from '../../common/kube/types.ts';
 import type { LabNode, Runtime } from '../daemon/runtime.ts';
+import { isEnding } from '../pods/conditions.ts';
 import type { ContainerState } from '../pods/status.ts';
 import { podStatus } from '../pods/status.ts';
 import { token } from '../pods/volumes.ts';
 import type { ProberClient } from '../prober/client.ts';
-import { replaceFile } from '../tokens.ts';
+import { replaceFile } from '../system/files.ts';
 import {
   type ExtraEnv,
   type NodeProgram,
@@ -42,7 +43,10 @@ interface Instance {
   stop(): Promise<void>;
 }
 
-/** Runs the program's pod, and replaces it when it is asked to: the new one is ready before the old one is told to stop (maxSurge 1). */
+/**
+ * Runs the program's pod, and replaces it when it is asked to or the pod is deleted. The new ztunnel is ready before the old one is told
+ * to stop (maxSurge 1); of the agent a node has one at a time.
+ */
 export async function startNodeProgram(
   runtime: Runtime,
   node: LabNode,
@@ -52,24 +56,24 @@ export async function startNodeProgram(
   signal: AbortSignal,
 ): Promise<void> {
   const { cluster, log } = runtime;
-  await ensureAccount(cluster, systemNamespace, program.serviceAccount);
-  const account = { namespace: systemNamespace, name: program.serviceAccount };
-  await cluster.until(() => cluster.serviceAccounts.get(account) !== undefined, AbortSignal.timeout(10_000));
+  await ensureAccount(cluster.source, program.serviceAccount);
   if (program.program === 'ztunnel') await keepRootCert(runtime, node, signal);
   const start = () => startInstance(runtime, node, program, prober, extra, signal);
   let current = await start();
   let replacing = false;
   const replace = async () => {
     const old = current;
-    const next = await start();
-    await next.ready;
-    current = next;
+    if (program.program !== 'ztunnel') await old.stop();
+    current = await start();
+    if (program.program !== 'ztunnel') return;
+    await current.ready;
     await old.stop();
   };
   cluster.onChange((kind) => {
-    if (kind !== 'Pod' || replacing || program.program !== 'ztunnel') return;
+    if (kind !== 'Pod' || replacing) return;
     const { namespace = '', name } = current.pod.metadata;
-    if (cluster.pods.get({ namespace, name })?.metadata.annotations?.[restartAnnotation] === undefined) return;
+    const pod = cluster.pods.get({ namespace, name });
+    if (pod === undefined || (!isEnding(pod) && pod.metadata.annotations?.[restartAnnotation] === undefined)) return;
     replacing = true;
     replace()
       .catch((e: unknown) => log.error('a pod cannot be replaced', { pod: name, error: describeError(e) }))
@@ -77,6 +81,21 @@ export async function startNodeProgram(
         replacing = false;
       });
   });
+}
+
+async function ensureAccount(source: KubeSource, name: string): Promise<void> {
+  const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { namespace: systemNamespace, name } };
+  await source.create(serviceAccountKind, account).catch((e: unknown) => {
+    // Another node's was quicker.
+    if (!(e instanceof MeshError) || e.code !== 'CONFLICT') throw e;
+  });
+}
+
+/** Kubernetes' alphabet for names: no vowels, which could spell something. */
+const suffixLetters = 'bcdfghjklmnpqrstvwxz2456789';
+
+function randomSuffix(): string {
+  return Array.from({ length: 5 }, () => suffixLetters[randomInt(suffixLetters.length)]).join('');
 }
 
 async function startInstance(
@@ -118,7 +137,7 @@ async function startInstance(
       await supervised.stop(stopGrace);
       stopped.abort();
       await rm(tokenFile(runtime, node.name, name), { force: true });
-      await cluster.source.delete(podKind, { namespace: systemNamespace, name });
+      await cluster.source.delete(podKind, { namespace: systemNamespace, name }, { gracePeriodSeconds: 0 });
     },
   };
 }
@@ -131,7 +150,7 @@ async function keepToken(
   signal: AbortSignal,
 ): Promise<void> {
   const issue = async () => {
-    const text = await token({ runtime, node, serviceAccount, pod: () => pod }, tokenSeconds, tokenAudience);
+    const text = await token({ runtime, serviceAccount, pod: () => pod }, tokenSeconds, tokenAudience);
     // For ztunnel's workers, which are a user of their own, and for root's group: a worker that stays uid 0 has no capability.
     await replaceFile(tokenFile(runtime, node.name, pod.metadata.name), text, { mode: 0o640, uid: workerUid });
   };
@@ -200,8 +219,7 @@ class ProgramStatus {
   async ending(): Promise<void> {
     await this.#writing;
     const key = { namespace: systemNamespace, name: this.#pod.metadata.name };
-    const metadata = { deletionTimestamp: this.#now() };
-    await this.#runtime.cluster.source.patch(podKind, key, { metadata });
+    await this.#runtime.cluster.source.delete(podKind, key, { gracePeriodSeconds: stopGrace / 1000 });
   }
 
   ready(ready: boolean): void {

@@ -6,14 +6,14 @@ import { join } from 'node:path';
 import { type Millis, millis } from '../../common/core/brand.ts';
 import { sleep } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
-import type { Runtime } from '../daemon/runtime.ts';
 import { netnsName, netnsPath, programLogFile } from '../names.ts';
 import { programArgv } from '../pods/launch.ts';
 import { clusterResolvConf } from '../pods/network-files.ts';
 import { killCgroup, makeCgroup, removeCgroup } from '../system/cgroup.ts';
 import { exitCode } from '../system/exit-code.ts';
+import { replaceFile } from '../system/files.ts';
 import { systemPath } from '../system/run.ts';
-import { replaceFile } from '../tokens.ts';
+import type { ProgramContext } from './context.ts';
 import { programFile } from './program-file.ts';
 
 const firstBackOff = 250;
@@ -35,6 +35,8 @@ export interface ProgramSpec {
   readonly env: Readonly<Record<string, string>>;
   /** Gets a channel for messages from the daemon (child_process `ipc`). */
   readonly channel?: boolean;
+  /** Open in it as descriptors 3 and following; not beside a channel. */
+  readonly descriptors?: readonly number[];
 }
 
 export interface SupervisedHandlers {
@@ -45,7 +47,7 @@ export interface SupervisedHandlers {
 }
 
 export class Supervised {
-  readonly #runtime: Runtime;
+  readonly #runtime: ProgramContext;
   readonly #spec: ProgramSpec;
   readonly #handlers: SupervisedHandlers;
   #child: ChildProcess | undefined;
@@ -53,14 +55,18 @@ export class Supervised {
   #restarts = 0;
   #stopped: (() => void) | undefined;
 
-  private constructor(runtime: Runtime, spec: ProgramSpec, handlers: SupervisedHandlers) {
+  private constructor(runtime: ProgramContext, spec: ProgramSpec, handlers: SupervisedHandlers) {
     this.#runtime = runtime;
     this.#spec = spec;
     this.#handlers = handlers;
   }
 
   /** Resolves when the process has been started once, which does not mean that it serves. */
-  static async start(runtime: Runtime, spec: ProgramSpec, handlers: SupervisedHandlers = {}): Promise<Supervised> {
+  static async start(
+    runtime: ProgramContext,
+    spec: ProgramSpec,
+    handlers: SupervisedHandlers = {},
+  ): Promise<Supervised> {
     const program = new Supervised(runtime, spec, handlers);
     await program.#prepare();
     await program.#launch();
@@ -112,7 +118,8 @@ export class Supervised {
       argv: program,
     });
     const log = openSync(programLogFile(lab, name, host), 'a');
-    const stdio: StdioOptions = this.#spec.channel ? ['ignore', log, log, 'ipc'] : ['ignore', log, log];
+    const { channel = false, descriptors = [] } = this.#spec;
+    const stdio: StdioOptions = ['ignore', log, log, ...(channel ? (['ipc'] as const) : descriptors)];
     const child = spawn(argv[0]!, argv.slice(1), { stdio, env: { PATH: systemPath, ...env }, detached: true });
     closeSync(log);
     this.#child = child;

@@ -2,7 +2,8 @@
 
 import type { Service } from '../../common/kube/kinds/core.ts';
 import type { EndpointSlice } from '../../common/kube/kinds/discovery.ts';
-import { serviceNameLabel } from '../controllers/endpoints.ts';
+
+export const serviceNameLabel = 'kubernetes.io/service-name';
 
 export interface Endpoint {
   readonly ip: string;

@@ -72,8 +72,13 @@ export function hostNames(nodes: number): string[] {
   return ['cp', ...nodeNames(nodes)];
 }
 
+/** `index` is 1 to 9. */
+export function nodeName(index: number): string {
+  return `node-${index}`;
+}
+
 export function nodeNames(nodes: number): string[] {
-  return Array.from({ length: nodes }, (_, i) => `node-${i + 1}`);
+  return nodeIndexes(nodes).map(nodeName);
 }
 
 function hostPlan(lab: string, host: string, index: number, nodes: number): HostPlan {

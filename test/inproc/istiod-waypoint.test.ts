@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { systemClock } from '../../common/core/clock.ts';
 import { silentLogger } from '../../common/core/log.ts';
 import { serviceKind } from '../../common/kube/kinds/core.ts';
+import { gatewayKind } from '../../common/kube/kinds/gateway-api/gateway.ts';
 import { ip, workload } from '../../common/testing/builders.ts';
 import { until } from '../../common/testing/until.ts';
 import { controlPlaneConnection } from '../../common/xds/connect.ts';
@@ -33,14 +34,14 @@ kind: Service
 metadata: {name: wp, namespace: default}
 spec: {clusterIP: 10.96.0.9, clusterIPs: [10.96.0.9], selector: {app: wp}, ports: [{port: 15008, appProtocol: hbone}]}
 `;
-const gateway = (status: string) => `apiVersion: gateway.networking.k8s.io/v1
+const gateway = `apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: {name: wp, namespace: default}
 spec:
   gatewayClassName: istio-waypoint
   listeners: [{name: mesh, port: 15008, protocol: HBONE}]
-${status}`;
-const programmed = 'status: {addresses: [{type: Hostname, value: wp.default.svc.cluster.local}]}\n';
+`;
+const programmed = { status: { addresses: [{ type: 'Hostname', value: 'wp.default.svc.cluster.local' }] } };
 
 test('a label puts a Service behind a waypoint: refused until that is ready, then through it', (t) =>
   withWorld(async (w) => {
@@ -85,9 +86,9 @@ test('a label puts a Service behind a waypoint: refused until that is ready, the
     assert.equal(await call(await client.open(addr(vip, 80)), 'x'), '');
     assert.deepEqual(mesh.net.dialled, []);
 
-    await w.put('wp.yaml', gateway(''));
+    await w.put('wp.yaml', gateway);
     await until('the next reason', async () => /no address yet/.test((await condition())?.message ?? ''));
-    await w.put('wp.yaml', gateway(programmed));
+    await w.source.patch(gatewayKind, { namespace: 'default', name: 'wp' }, programmed, { subresource: 'status' });
     await until('the waypoint to be accepted', async () => (await condition())?.status === 'True');
     await w.pod({ name: 'wp-0', ip: wpIp, node: 'node-2', serviceAccount: 'wp', labels: { app: 'wp' } });
     const wpPod = await until('the waypoint pod', () => mesh.store.workloadByIp('', wpIp));

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { decodeJwt } from 'jose';
-import { type Pod, podKind, type Service, serviceKind } from '../../common/kube/kinds/core.ts';
+import { configMapKind, type Pod, podKind, type Service, serviceKind } from '../../common/kube/kinds/core.ts';
 import { until } from '../../common/testing/until.ts';
 import { cleanUp } from '../../lab/cleanup.ts';
 import { Lab, type LabApi } from '../../lab/index.ts';
@@ -253,16 +253,19 @@ spec:
   containers: [{ name: c, image: mysql }]
 `;
     await assert.rejects(lab.apply(yaml), (e: Error) => {
-      assert.match(e.message, /^manifest:5:1: Pod t\/refused: spec\.hostUsers: a lab does not honour this field/m);
+      assert.match(e.message, /^manifest:9:14: Pod t\/refused: spec\.hostUsers: a lab does not honour this field/m);
       assert.match(e.message, /Pod t\/refused: spec\.containers\[0\]\.image: image "mysql" is not in the lab's table/);
       return true;
     });
-    assert.equal(existsSync(join(lab.dir, 'cluster/applied/configmaps.core/t/not-applied.yaml')), false);
+    assert.equal(await lab.kube.get(configMapKind, { namespace, name: 'not-applied' }), undefined);
   });
 
-  test('an object in a namespace that does not exist is refused', async () => {
+  test('what the API server refuses is told with its place', async () => {
     const yaml = 'apiVersion: v1\nkind: ServiceAccount\nmetadata: { name: x, namespace: nowhere }\n';
-    await assert.rejects(lab.apply(yaml), /metadata\.namespace: namespace "nowhere" does not exist/);
+    await assert.rejects(
+      lab.apply(yaml),
+      /^MeshError: manifest:1:1: ServiceAccount nowhere\/x: namespaces "nowhere" not found/,
+    );
   });
 
   test("a process that is executed into a pod is in the pod's cgroup and namespaces", async () => {

@@ -27,6 +27,7 @@ kind: Service
 metadata: { name: echo, namespace: ${namespace} }
 spec:
   selector: { app: echo }
+  ipFamilyPolicy: RequireDualStack
   ports:
     - { name: http, port: 80, targetPort: web }
     - { name: stream, port: 90, targetPort: 9090 }
@@ -38,6 +39,7 @@ metadata: { name: each, namespace: ${namespace} }
 spec:
   clusterIP: None
   selector: { app: echo }
+  ipFamilyPolicy: RequireDualStack
   ports: [{ name: http, port: 8080 }]
 ---
 ${tool('near', 'node-1')}

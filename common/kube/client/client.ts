@@ -30,6 +30,8 @@ export interface KubeClient extends KubeSource {
   apply(object: NewObject, options: ApplyOptions): Promise<KubeObject>;
   /** Deletes an object of any kind that the server has; succeeds when it, or its kind, is gone already. */
   remove(object: NewObject): Promise<void>;
+  /** What a subresource makes, as `token` of a ServiceAccount: nothing that is kept. MeshError as from `create`. */
+  createSubresource(kind: Kind, key: ObjectKey, subresource: string, object: object): Promise<KubeObject>;
   /** Ends idle connections. Watches end by their own signals. */
   close(): void;
 }
@@ -146,6 +148,12 @@ class Client implements KubeClient {
     const path = collectionPath(kind, namespace);
     const body = { type: 'application/json', text: JSON.stringify(object) };
     return (await this.#transport.call({ method: 'POST', path, body })) as T;
+  }
+
+  async createSubresource(kind: Kind, key: ObjectKey, subresource: string, object: object): Promise<KubeObject> {
+    const path = `${objectPath(kind, key)}/${subresource}`;
+    const body = { type: 'application/json', text: JSON.stringify(object) };
+    return (await this.#transport.call({ method: 'POST', path, body })) as KubeObject;
   }
 
   async patch<T extends KubeObject>(

@@ -133,6 +133,6 @@ export class HandPod {
     await deleteNetns([netnsName(this.#lab.name, this.#object.metadata.name)]);
     await removeCgroup(this.#cgroup);
     const { namespace = '', name } = this.#object.metadata;
-    await this.#lab.kube.delete(podKind, { namespace, name });
+    await this.#lab.kube.delete(podKind, { namespace, name }, { gracePeriodSeconds: 0 });
   }
 }
