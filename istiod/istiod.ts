@@ -28,6 +28,7 @@ import { warnOfIgnored } from './model/not-honoured.ts';
 import { createMonitoring } from './monitoring.ts';
 import { type GrpcPort, openGrpcPort } from './ports/grpc-port.ts';
 import { listenAt } from './ports/listen.ts';
+import { ProgrammedWriter } from './status/programmed-writer.ts';
 import { XdsServer, xdsService } from './xds/xds-server.ts';
 
 export interface IstiodDependencies {
@@ -80,7 +81,8 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     settings,
     log: createLogger(sink, 'istiod::model'),
     signal,
-    onChange: (change) => xds.changed(change),
+    onChange: (change) => statuses.changed(change, xds.changed(change)),
+    onGeneration: (object) => statuses.touched(object),
     onPolicy: (key) => {
       const accepted = mesh.index.accepted(key);
       const current = mesh.policies.objects.get(key);
@@ -99,10 +101,18 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     metrics: metrics.xds,
     controlPlane: describeInstance(config.podName),
     ackTimeout: config.xdsAckTimeout,
-    onProgress: () => undefined,
+    onProgress: () => statuses.progress(),
     signal,
   });
+  const statuses = new ProgrammedWriter({
+    catalog: mesh.index.catalog,
+    clients: () => xds.clients,
+    source,
+    clock,
+    log: createLogger(sink, 'istiod::status'),
+  });
   await mesh.synced;
+  leadership.whileLeading((term) => void statuses.run(term));
 
   const grpcPorts: GrpcPort[] = [];
   const ports = { grpc: undefined, secureGrpc: undefined, monitoring: undefined, http: undefined } as {

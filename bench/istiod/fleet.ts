@@ -3,6 +3,9 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
 import type { Command, Report } from './protocol.ts';
 
+/** Ms that a change may take. */
+const longest = 120_000;
+
 export class Fleet {
   readonly #child: ChildProcess;
   readonly #seen = new Map<number, (at: number) => void>();
@@ -42,7 +45,11 @@ export class Fleet {
     const id = ++this.#markers;
     return new Promise((resolve, reject) => {
       this.#failed = reject;
-      this.#seen.set(id, resolve);
+      const timer = setTimeout(() => reject(new Error(`no client saw ${bytes.toString('hex')}`)), longest);
+      this.#seen.set(id, (at) => {
+        clearTimeout(timer);
+        resolve(at);
+      });
       this.#tell({ kind: 'watch', markers: [{ id, hex: bytes.toString('hex') }] });
     });
   }

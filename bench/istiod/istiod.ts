@@ -240,9 +240,11 @@ async function storm(
 ): Promise<void> {
   const delays: Promise<number>[] = [];
   const before = istiod.cpuSeconds();
+  // Other addresses than those of a run before on the same objects.
+  const octet = 128 + (Date.now() % 64);
   figures.changesPerSecond = await paced(1_000, ms, async (i) => {
     const [low, high] = [i & 255, (i >> 8) & 255];
-    const ip = `10.${210 + ((i >> 16) & 3)}.${high}.${low}`;
+    const ip = `10.${octet}.${high}.${low}`;
     const sent = monotonic();
     const pod = i % cluster.pods;
     if (i % 20 === 0) delays.push(fleet.watch(Buffer.from(ip.split('.').map(Number))).then((at) => at - sent));

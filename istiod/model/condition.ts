@@ -11,12 +11,12 @@ export const ztunnelAccepted = 'ZtunnelAccepted';
 export const waypointBound = 'istio.io/WaypointBound';
 
 export interface WantedCondition {
-  readonly status: 'True' | 'False';
+  readonly status: 'True' | 'False' | 'Unknown';
   readonly reason: string;
   readonly message: string;
 }
 
-interface WithConditions extends KubeObject {
+export interface WithConditions extends KubeObject {
   readonly status?: { readonly conditions?: readonly Condition[] };
 }
 
@@ -48,23 +48,26 @@ export interface ConditionWriter {
   readonly log: Logger;
 }
 
+/** `failed`: it has to be tried again, from the object as it is then. */
 export async function writeCondition<T extends WithConditions>(
   { source, clock, log }: ConditionWriter,
   kind: Kind<T>,
   object: T,
   type: string,
   wanted: WantedCondition | undefined,
-): Promise<void> {
+): Promise<'unchanged' | 'written' | 'failed'> {
   const conditions = conditionsFor(object, type, wanted, new Date(clock.wall()).toISOString());
-  if (conditions === undefined) return;
+  if (conditions === undefined) return 'unchanged';
   const { name, namespace = 'default', resourceVersion } = object.metadata;
   try {
     const options = { subresource: 'status', resourceVersion } as const;
     await source.patch(kind, { namespace, name }, { status: { conditions } }, options);
+    return 'written';
   } catch (e) {
     // Somebody changed or removed it meanwhile; that change brings us here again.
-    if (e instanceof MeshError && (e.code === 'CONFLICT' || e.code === 'NOT_FOUND')) return;
+    if (e instanceof MeshError && (e.code === 'CONFLICT' || e.code === 'NOT_FOUND')) return 'failed';
     const what = `${kind.kind} ${namespace}/${name}`;
     log.warn('cannot write a condition', { object: what, condition: type, error: describeError(e) });
+    return 'failed';
   }
 }

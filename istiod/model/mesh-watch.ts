@@ -12,6 +12,7 @@ import {
 } from '../../common/kube/kinds/security.ts';
 import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
 import { AmbientIndex, type MeshChange } from './ambient-index.ts';
+import type { ObjectName } from './resource.ts';
 import type { MeshSettings } from './settings.ts';
 
 export interface MeshWatchOptions {
@@ -24,6 +25,8 @@ export interface MeshWatchOptions {
   readonly onPolicy: (key: string) => void;
   /** The same of a Service. */
   readonly onService: (key: string) => void;
+  /** An object of the mesh's own kinds has another generation, which may have changed no resource. */
+  readonly onGeneration: (object: ObjectName) => void;
 }
 
 export interface MeshWatch {
@@ -41,6 +44,7 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
   let isSynced = false;
   const changedPolicies = new Set<string>();
   const changedServices = new Set<string>();
+  const changedObjects: ObjectName[] = [];
 
   // Changes that arrive together, as those of one file do, are computed together.
   function schedule(): void {
@@ -60,6 +64,7 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
       changedPolicies.clear();
       for (const key of changedServices) options.onService(key);
       changedServices.clear();
+      for (const object of changedObjects.splice(0)) options.onGeneration(object);
     } catch (e) {
       log.error('computing the mesh failed; what was announced stays', { error: describeError(e) });
     }
@@ -67,7 +72,12 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
 
   function informer<T extends KubeObject>(kind: Kind<T>, changed: (objects: readonly T[], key: string) => void) {
     const handle = (...objects: T[]) => {
-      changed(objects, keyOf(objects[0]!.metadata));
+      const { metadata } = objects[0]!;
+      changed(objects, keyOf(metadata));
+      const isOurs = kind.group.endsWith('istio.io');
+      if (isOurs && metadata.generation !== objects[1]?.metadata.generation) {
+        changedObjects.push({ ...metadata, kind: kind.kind });
+      }
       schedule();
     };
     return createInformer({

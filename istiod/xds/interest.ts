@@ -13,10 +13,6 @@ export interface Interest {
   changed(names: ReadonlySet<string>): void;
   /** Generation up to which nothing has to be remembered for this client. */
   readonly told: number;
-  /** Whether the client is to have the resource of that name. */
-  wants(name: string): boolean;
-  /** Whether a change of that name has not been sent yet. */
-  owes(name: string): boolean;
 }
 
 /** Everything of a type: a place in the journal. */
@@ -46,14 +42,6 @@ export class Everything implements Interest {
 
   get told(): number {
     return Math.min(this.#updates, this.#removals);
-  }
-
-  wants(): boolean {
-    return true;
-  }
-
-  owes(name: string): boolean {
-    return this.#versions !== undefined || this.#feed.journal.changedAt(name) > this.told;
   }
 
   changed(): void {
@@ -141,10 +129,12 @@ export class Named implements Interest {
     return Number.POSITIVE_INFINITY;
   }
 
+  /** Whether the client is to have the resource of that name. */
   wants(name: string): boolean {
     return this.#sent.has(name) || this.#pending.has(name);
   }
 
+  /** Whether a change of that name has not been sent yet. */
   owes(name: string): boolean {
     return this.#pending.has(name);
   }
@@ -227,14 +217,6 @@ export class State implements Interest {
 
   get told(): number {
     return this.#told < 0 ? this.#feed.journal.last : this.#told;
-  }
-
-  wants(name: string): boolean {
-    return this.#names?.has(name) ?? true;
-  }
-
-  owes(name: string): boolean {
-    return this.#feed.journal.changedAt(name) > this.#told;
   }
 
   changed(): void {

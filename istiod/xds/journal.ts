@@ -42,11 +42,6 @@ export class Journal {
     return names;
   }
 
-  /** 0 where every client has been told long ago. */
-  changedAt(name: string): number {
-    return this.#newest.get(name)?.generation ?? 0;
-  }
-
   /** Forgets what everybody has confirmed: changes up to `told`. Cheap to call often. */
   forget(told: () => number): void {
     if (this.#entries.length < this.#compactAt) return;

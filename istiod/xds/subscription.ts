@@ -2,6 +2,7 @@
  * One type of one client: what it asked for, what is on its way, what it refused (ambient-wire 3.7, 3.8). At most one response is
  * unanswered; changes meanwhile are merged into the next.
  */
+import type { Resource } from '../model/resource.ts';
 import type { Feed, Message, Part } from './feed.ts';
 import { Everything, type Interest, Named, State } from './interest.ts';
 
@@ -80,13 +81,20 @@ export class Subscription {
     return this.isWaiting ? this.#toldBefore : (this.#interest?.told ?? 0);
   }
 
-  /** Whether the client has confirmed the newest of that name; undefined where it did not ask for it. */
-  confirms(name: string): { readonly done: boolean; readonly rejected?: string } | undefined {
+  /** How far the client is with these resources, which changed last at that generation; undefined where it asked for none of them. */
+  progress(
+    resources: readonly Resource[],
+    generation: number,
+  ): { readonly done: boolean; readonly rejected?: string } | undefined {
     const interest = this.#interest;
-    if (!interest?.wants(name)) return undefined;
-    const reason = this.#rejected.get(name);
-    if (reason !== undefined && !interest.owes(name)) return { done: false, rejected: reason };
-    return { done: !interest.owes(name) && !this.#outstanding?.names.has(name) };
+    if (interest === undefined) return undefined;
+    const isNamed = interest instanceof Named;
+    const wanted = isNamed ? resources.filter((r) => interest.wants(r.name)) : resources;
+    if (isNamed && wanted.length === 0) return undefined;
+    const refused = this.#rejected.size === 0 ? undefined : wanted.find((r) => this.#rejected.has(r.name));
+    if (refused !== undefined) return { done: false, rejected: this.#rejected.get(refused.name)! };
+    if (!isNamed) return { done: this.told >= generation };
+    return { done: !wanted.some((r) => interest.owes(r.name) || this.#outstanding?.names.has(r.name)) };
   }
 
   changed(names: ReadonlySet<string>): void {

@@ -94,13 +94,15 @@ export class XdsServer {
     };
   }
 
-  changed(change: MeshChange): void {
+  /** Returns the generation that the change has got. */
+  changed(change: MeshChange): number {
     this.#generation++;
     this.#addresses.note(this.#generation, change.addresses);
     this.#authorizations.note(this.#generation, change.authorizations);
     for (const client of this.#clients) client.changed(change);
     this.#forget(this.#addresses, [addressTypeUrl, workloadTypeUrl]);
     this.#forget(this.#authorizations, [authorizationTypeUrl]);
+    return this.#generation;
   }
 
   get clients(): ReadonlySet<Client> {

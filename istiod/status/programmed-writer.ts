@@ -1,0 +1,216 @@
+/**
+ * Keeps the condition `Programmed` of mesh objects true, at a bounded rate: an object is looked at when it changed, when a proxy came
+ * or went, and until all have answered.
+ */
+import { addressTypeUrl, authorizationTypeUrl, workloadTypeUrl } from '../../common/api/index.ts';
+import { millis } from '../../common/core/brand.ts';
+import { type Clock, sleep } from '../../common/core/clock.ts';
+import { describeError } from '../../common/core/errors.ts';
+import type { Logger } from '../../common/core/log.ts';
+import { serviceEntryKind } from '../../common/kube/kinds/istio/service-entry.ts';
+import { workloadEntryKind } from '../../common/kube/kinds/istio/workload-entry.ts';
+import { authorizationPolicyKind, peerAuthenticationKind } from '../../common/kube/kinds/security.ts';
+import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
+import type { MeshChange } from '../model/ambient-index.ts';
+import type { Catalog } from '../model/catalog.ts';
+import { type WithConditions, writeCondition } from '../model/condition.ts';
+import { type ObjectName, type ObjectRef, objectKey, type Resource } from '../model/resource.ts';
+import type { Client } from '../xds/client.ts';
+import type { FeedType } from '../xds/feed.ts';
+import { conditionOf, type Made, programmed, progressOf } from './programmed.ts';
+
+/** The mesh's own kinds. Those of Kubernetes have no such condition: thousands of them would be written for each proxy that comes. */
+const kinds: Readonly<Record<string, Kind<KubeObject>>> = {
+  AuthorizationPolicy: authorizationPolicyKind,
+  PeerAuthentication: peerAuthenticationKind,
+  ServiceEntry: serviceEntryKind,
+  WorkloadEntry: workloadEntryKind,
+};
+
+export interface ProgrammedWriterOptions {
+  readonly catalog: Catalog;
+  readonly clients: () => Iterable<Client>;
+  readonly source: KubeSource;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+interface Tracked {
+  readonly ref: ObjectRef;
+  /** By type of resource, the generation of the newest change. */
+  readonly changed: Map<typeof addressTypeUrl | typeof authorizationTypeUrl, number>;
+}
+
+/** Ms between two looks. */
+const interval = millis(200);
+/** Ms between two writes. */
+const pace = millis(50);
+/** Ms after the API server failed. */
+const afterFailure = millis(2_000);
+/** Looks without an answer of all before "not yet" is written. */
+const patience = 5;
+
+export class ProgrammedWriter {
+  readonly #options: ProgrammedWriterOptions;
+  readonly #tracked = new Map<string, Tracked>();
+  /** Objects that each resource stands for, to know whose it was when it is gone. */
+  readonly #standsFor = new Map<string, string>();
+  /** Key -> looks since it was marked. */
+  #dirty = new Map<string, number>();
+  /** Key -> what was written or found there, so that it is not read again. */
+  readonly #written = new Map<string, string>();
+  #moved = false;
+  #wake: (() => void) | undefined;
+  #clients: ReadonlySet<Client> = new Set();
+
+  constructor(options: ProgrammedWriterOptions) {
+    this.#options = options;
+  }
+
+  changed(change: MeshChange, generation: number): void {
+    const { catalog } = this.#options;
+    for (const [type, names] of [
+      [addressTypeUrl, change.addresses],
+      [authorizationTypeUrl, change.authorizations],
+    ] as const) {
+      for (const name of names) {
+        const resource = catalog.resources(type).get(name);
+        if (resource !== undefined) this.#track(resource, generation);
+        else this.#gone(type, name, generation);
+      }
+    }
+    this.progress();
+  }
+
+  /** It has another generation, which may have changed no resource. */
+  touched(object: ObjectName): void {
+    const key = objectKey(object);
+    if (!this.#tracked.has(key)) return;
+    this.#mark(key);
+    this.progress();
+  }
+
+  /** Somebody came, went or answered. */
+  progress(): void {
+    this.#moved = true;
+    this.#wake?.();
+  }
+
+  /** Writes until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#options;
+    this.#markAll();
+    this.#written.clear();
+    while (!signal.aborted) {
+      this.#moved = false;
+      this.#markNewcomers();
+      const marked = this.#dirty;
+      this.#dirty = new Map();
+      for (const [key, looks] of marked) {
+        if (signal.aborted) return;
+        try {
+          if (await this.#look(key, looks)) await sleep(clock, pace, signal);
+        } catch (e) {
+          log.warn('cannot tell how far an object has got', { object: key, error: describeError(e) });
+          this.#mark(key);
+          await sleep(clock, afterFailure, signal);
+        }
+      }
+      await sleep(clock, interval, signal);
+      if (this.#dirty.size === 0 && !this.#moved) await this.#progressed(signal);
+    }
+  }
+
+  #progressed(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = () => {
+        this.#wake = undefined;
+        signal.removeEventListener('abort', wake);
+        resolve();
+      };
+      this.#wake = wake;
+      signal.addEventListener('abort', wake, { once: true });
+    });
+  }
+
+  #markNewcomers(): void {
+    const now = new Set(this.#options.clients());
+    const same = now.size === this.#clients.size && [...now].every((c) => this.#clients.has(c));
+    this.#clients = now;
+    if (!same) this.#markAll();
+  }
+
+  #markAll(): void {
+    for (const key of this.#tracked.keys()) this.#mark(key);
+  }
+
+  #mark(key: string): void {
+    if (!this.#dirty.has(key)) this.#dirty.set(key, 0);
+  }
+
+  #track(resource: Resource, generation: number): void {
+    const [first] = resource.inputs;
+    for (const ref of resource.inputs) {
+      if (!Object.hasOwn(kinds, ref.kind)) continue;
+      const key = objectKey(ref);
+      const changed = this.#tracked.get(key)?.changed ?? new Map();
+      changed.set(resource.type, generation);
+      this.#tracked.set(key, { ref, changed });
+      if (ref === first) this.#standsFor.set(`${resource.type} ${resource.name}`, key);
+      this.#mark(key);
+    }
+  }
+
+  #gone(type: typeof addressTypeUrl | typeof authorizationTypeUrl, name: string, generation: number): void {
+    const key = this.#standsFor.get(`${type} ${name}`);
+    const tracked = key === undefined ? undefined : this.#tracked.get(key);
+    if (key === undefined || tracked === undefined) return;
+    this.#standsFor.delete(`${type} ${name}`);
+    tracked.changed.set(type, generation);
+    this.#mark(key);
+  }
+
+  /** Whether something was written. */
+  async #look(key: string, looks: number): Promise<boolean> {
+    const tracked = this.#tracked.get(key);
+    const kind = tracked && kinds[tracked.ref.kind];
+    if (tracked === undefined || kind === undefined) return false;
+    const { catalog, source, clock, log } = this.#options;
+    const resources = catalog.madeOf(tracked.ref);
+    const made = new Map<FeedType, Made>();
+    for (const [type, generation] of tracked.changed) {
+      const ofType = { resources: resources.filter((r) => r.type === type), generation };
+      made.set(type, ofType);
+      if (type === addressTypeUrl) made.set(workloadTypeUrl, ofType);
+    }
+    const wanted = conditionOf(progressOf(made, this.#options.clients()));
+    // Answers take a moment; who looks at the object need not see each step.
+    const isOpen = wanted.status === 'False' && wanted.reason === 'Pending';
+    if (isOpen) this.#dirty.set(key, looks + 1);
+    if (isOpen && looks < patience) return false;
+    const input = resources[0]?.inputs.find((i) => objectKey(i) === key);
+    const state = JSON.stringify([input?.generation, wanted]);
+    if (this.#written.get(key) === state) return false;
+    const { name, namespace = 'default' } = tracked.ref;
+    const object = await source.get(kind as Kind<WithConditions>, { namespace, name });
+    if (object === undefined) {
+      this.#tracked.delete(key);
+      this.#dirty.delete(key);
+      this.#written.delete(key);
+      return false;
+    }
+    // What was made is of another version: the change that brings the other comes here, too.
+    if (input !== undefined && (object.metadata.generation ?? 0) !== input.generation) return false;
+    const condition = resources.length > 0 ? wanted : undefined;
+    const outcome = await writeCondition(
+      { source, clock, log },
+      kind as Kind<WithConditions>,
+      object,
+      programmed,
+      condition,
+    );
+    if (outcome === 'failed') this.#mark(key);
+    else this.#written.set(key, state);
+    return outcome !== 'unchanged';
+  }
+}
