@@ -5,7 +5,7 @@ import { applyDefaults } from './defaults.ts';
 import { metadata } from './meta.ts';
 import { didYouMean } from './nearest.ts';
 import { findKind, kindTable } from './table.ts';
-import type { KindEntry, ObjectSchema } from './types.ts';
+import type { CustomKind, KindEntry, ObjectSchema } from './types.ts';
 import { type Issue, isObject, validate } from './validate.ts';
 
 export type CheckedObject =
@@ -24,9 +24,10 @@ export function checkObject(value: unknown): CheckedObject {
   const apiVersion = value['apiVersion'] as string;
   const entry = findKind(apiVersion, value['kind'] as string);
   if (entry === undefined) return invalid(undefined, [unknownKind(apiVersion, value['kind'] as string)]);
+  const fields = fieldsOf(entry, apiVersion);
   const filled = structuredClone(value);
-  applyDefaults(entry.fields, filled);
-  const issues = validate(fullSchema(entry), filled);
+  applyDefaults(fields, filled);
+  const issues = validate(fullSchema(entry, fields), filled);
   if (issues.length > 0) return invalid(entry, issues);
   return {
     kind: 'valid',
@@ -35,21 +36,27 @@ export function checkObject(value: unknown): CheckedObject {
   };
 }
 
-const schemas = new Map<KindEntry, ObjectSchema>();
-function fullSchema(entry: KindEntry): ObjectSchema {
-  let schema = schemas.get(entry);
+/** Of the version that an object names. */
+export function fieldsOf(entry: KindEntry | CustomKind, apiVersion: string): ObjectSchema {
+  const version = apiVersion.slice(apiVersion.indexOf('/') + 1);
+  return ('fieldsOf' in entry ? entry.fieldsOf?.[version] : undefined) ?? entry.fields;
+}
+
+const schemas = new Map<ObjectSchema, ObjectSchema>();
+function fullSchema(entry: KindEntry, fields: ObjectSchema): ObjectSchema {
+  let schema = schemas.get(fields);
   if (schema === undefined) {
     schema = {
-      ...entry.fields,
+      ...fields,
       properties: {
         apiVersion: { type: 'string' },
         kind: { type: 'string' },
         metadata: metadata(entry.nameRule, entry.kind.namespaced),
-        ...entry.fields.properties,
+        ...fields.properties,
       },
-      required: ['metadata', ...(entry.fields.required ?? [])],
+      required: ['metadata', ...(fields.required ?? [])],
     };
-    schemas.set(entry, schema);
+    schemas.set(fields, schema);
   }
   return schema;
 }

@@ -124,7 +124,8 @@ const container = object({
 export const podSpec: ObjectSchema = object({
   'containers!': { ...mergeList(container, 'name'), minItems: 1 },
   initContainers: mergeList(container, 'name'),
-  serviceAccountName: names.subdomain,
+  // Empty is as good as absent: many charts write it.
+  serviceAccountName: { ...names.subdomain, pattern: `^$|${names.subdomain.pattern}` },
   serviceAccount: string(),
   automountServiceAccountToken: boolean,
   nodeName: string(),
