@@ -13,7 +13,7 @@ import { authorizationPolicyKind } from '../common/kube/kinds/security.ts';
 import { formatProblem, type Problem } from '../common/kube/manifests/problem.ts';
 import type { KubeSource } from '../common/kube/types.ts';
 import { createAuthenticator } from './authenticator.ts';
-import { startCa } from './ca/ca.ts';
+import { type Ca, startCa } from './ca/ca.ts';
 import { createCertificateHandler } from './ca/certificate-service.ts';
 import { createCaMetrics } from './ca/metrics.ts';
 import { createServingCredentials } from './ca/serving-certificate.ts';
@@ -29,6 +29,7 @@ import { createMonitoring } from './monitoring.ts';
 import { type GrpcPort, openGrpcPort } from './ports/grpc-port.ts';
 import { listenAt } from './ports/listen.ts';
 import { ProgrammedWriter } from './status/programmed-writer.ts';
+import { whenAvailable } from './wait-for-api.ts';
 import { XdsServer, xdsService } from './xds/xds-server.ts';
 
 export interface IstiodDependencies {
@@ -53,29 +54,73 @@ export interface Istiod {
   stop(): Promise<void>;
 }
 
-/** Resolves when all ports serve a mesh that is computed. MeshError CONFIG. */
+/** Resolves when all ports serve a mesh that is computed; waits for an API server that does not answer. MeshError CONFIG. */
 export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies): Promise<Istiod> {
   const { clock, sink, source } = deps;
   const log = createLogger(sink, 'istiod');
   const stop = new AbortController();
   const { signal } = stop;
   const settings = { ...config, rootNamespace: config.namespace };
-  await ensureNamespace(source, config.namespace);
-  const caLog = createLogger(sink, 'istiod::ca');
-  const leadership = electionOf(config, deps, signal);
-  const { namespace, trustDomain } = config;
-  const ca = await startCa({
-    settings: config.ca,
-    namespace,
-    trustDomain,
-    source,
-    leadership,
-    clock,
-    log: caLog,
-    signal,
-  });
   const metrics = createMetrics(() => deps.problems().length);
+  let notReady: string | undefined = 'the mesh is not computed yet';
+  const pages = {
+    registry: metrics.registry,
+    notReady: () => (signal.aborted ? 'it ends' : notReady),
+    debug: {} as Record<string, () => unknown>,
+  };
+  const grpcPorts: GrpcPort[] = [];
+  const ports = { grpc: undefined, secureGrpc: undefined, monitoring: undefined, http: undefined } as {
+    -readonly [K in keyof Istiod['ports']]: Istiod['ports'][K];
+  };
+  const webServers: WebServer[] = [];
+  const serveWeb = (at: ListenAddress, flag: string) => {
+    const server = createMonitoring(pages);
+    webServers.push(server);
+    return listenAt(server, at, flag);
+  };
+  const leadership = electionOf(config, deps, signal);
+  const shutDown = async () => {
+    stop.abort();
+    await leadership.release();
+    for (const port of grpcPorts) port.close();
+    for (const server of webServers) {
+      server.closeAllConnections();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    }
+  };
+  const caLog = createLogger(sink, 'istiod::ca');
+  let ca: Ca;
+  try {
+    // Before all else: whoever asks is told what the start waits for.
+    if (config.monitoring) ports.monitoring = await serveWeb(config.monitoring, '--monitoringAddr');
+    if (config.http) ports.http = await serveWeb(config.http, '--httpAddr');
+    const { namespace, trustDomain } = config;
+    const options = { settings: config.ca, namespace, trustDomain, source, leadership, clock, log: caLog, signal };
+    const onWaiting = (reason: string) => {
+      notReady = reason;
+    };
+    ca = await whenAvailable(
+      async () => {
+        await ensureNamespace(source, namespace);
+        return startCa(options);
+      },
+      { clock, log, signal, onWaiting },
+    );
+  } catch (e) {
+    await shutDown();
+    throw e;
+  }
   const conditions = { source, clock, log };
+  const writePolicy = (key: string) => {
+    const accepted = mesh.index.accepted(key);
+    const current = mesh.policies.objects.get(key);
+    if (accepted !== undefined && current !== undefined)
+      void writeCondition(conditions, authorizationPolicyKind, current, ztunnelAccepted, accepted);
+  };
+  const writeService = (key: string) => {
+    const current = mesh.services.objects.get(key);
+    if (current) void writeCondition(conditions, serviceKind, current, waypointBound, mesh.index.bound(key));
+  };
   const mesh = watchMesh({
     source,
     settings,
@@ -83,16 +128,8 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     signal,
     onChange: (change) => statuses.changed(change, xds.changed(change)),
     onGeneration: (object) => statuses.touched(object),
-    onPolicy: (key) => {
-      const accepted = mesh.index.accepted(key);
-      const current = mesh.policies.objects.get(key);
-      if (accepted !== undefined && current !== undefined)
-        void writeCondition(conditions, authorizationPolicyKind, current, ztunnelAccepted, accepted);
-    },
-    onService: (key) => {
-      const current = mesh.services.objects.get(key);
-      if (current) void writeCondition(conditions, serviceKind, current, waypointBound, mesh.index.bound(key));
-    },
+    onPolicy: (key) => leadership.leads && writePolicy(key),
+    onService: (key) => leadership.leads && writeService(key),
   });
   const xds = new XdsServer({
     catalog: mesh.index.catalog,
@@ -112,36 +149,14 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     log: createLogger(sink, 'istiod::status'),
   });
   await mesh.synced;
-  leadership.whileLeading((term) => void statuses.run(term));
+  // What changed while another one led, it may not have written.
+  leadership.whileLeading((term) => {
+    for (const key of mesh.policies.objects.keys()) writePolicy(key);
+    for (const key of mesh.services.objects.keys()) writeService(key);
+    void statuses.run(term);
+  });
 
-  const grpcPorts: GrpcPort[] = [];
-  const ports = { grpc: undefined, secureGrpc: undefined, monitoring: undefined, http: undefined } as {
-    -readonly [K in keyof Istiod['ports']]: Istiod['ports'][K];
-  };
-  const pages = {
-    registry: metrics.registry,
-    isReady: () => !signal.aborted,
-    debug: {
-      problems: () => deps.problems().map((p) => ({ ...p, text: formatProblem(p) })),
-      syncz: () => [...xds.clients].map((c) => c.status()),
-      configz: () => describeMesh(mesh.index),
-    },
-  };
-  const webServers: WebServer[] = [];
-  const serveWeb = (at: ListenAddress, flag: string) => {
-    const server = createMonitoring(pages);
-    webServers.push(server);
-    return listenAt(server, at, flag);
-  };
-  const shutDown = async () => {
-    stop.abort();
-    await leadership.release();
-    for (const port of grpcPorts) port.close();
-    for (const server of webServers) {
-      server.closeAllConnections();
-      await new Promise<void>((resolve) => server.close(() => resolve()));
-    }
-  };
+  Object.assign(pages.debug, describeAll(deps, mesh, xds));
   const portOptions = { clock, log, maxAge: config.maxConnectionAge };
   try {
     if (config.secureGrpc !== undefined) {
@@ -159,7 +174,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
       const CreateCertificate = createCertificateHandler({
         signer: ca.signer,
         authenticate,
-        trustDomain,
+        trustDomain: config.trustDomain,
         trustedAccounts: config.ca.trustedNodeAccounts,
         pods: mesh.pods.objects,
         defaultTtl: config.ca.defaultCertTtl,
@@ -192,12 +207,11 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
       grpcPorts.push(port);
       ports.grpc = port.port;
     }
-    if (config.monitoring) ports.monitoring = await serveWeb(config.monitoring, '--monitoringAddr');
-    if (config.http) ports.http = await serveWeb(config.http, '--httpAddr');
   } catch (e) {
     await shutDown();
     throw e;
   }
+  notReady = undefined;
   warnOfIgnored(source, log, signal);
   log.info('serving', { grpc: ports.grpc, secure_grpc: ports.secureGrpc, monitoring: ports.monitoring });
   return {
@@ -239,6 +253,15 @@ function reviewerFor({ tokens, objects }: IstiodConfig, { clock, source }: Istio
 /** What each response tells of its sender, as istioctl reads it. */
 function describeInstance(id: string): string {
   return JSON.stringify({ Component: 'istiod', ID: id, Info: { version, revision: gitRevision } });
+}
+
+/** What /debug shows. */
+function describeAll(deps: IstiodDependencies, mesh: ReturnType<typeof watchMesh>, xds: XdsServer) {
+  return {
+    problems: () => deps.problems().map((p) => ({ ...p, text: formatProblem(p) })),
+    syncz: () => [...xds.clients].map((c) => c.status()),
+    configz: () => describeMesh(mesh.index),
+  };
 }
 
 /** Every resource with its version and the objects that it was made of. */

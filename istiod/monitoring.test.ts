@@ -8,7 +8,7 @@ import { createMonitoring } from './monitoring.ts';
 async function statuses(remoteAddress: string | undefined): Promise<Readonly<Record<string, number>>> {
   const server = createMonitoring({
     registry: new Registry(),
-    isReady: () => true,
+    notReady: () => undefined,
     debug: { syncz: () => ['secret'] },
   });
   server.on('connection', (socket) => Object.defineProperty(socket, 'remoteAddress', { value: remoteAddress }));

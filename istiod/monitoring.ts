@@ -6,7 +6,8 @@ import { describeError } from '../common/core/errors.ts';
 
 export interface MonitoringOptions {
   readonly registry: Registry;
-  readonly isReady: () => boolean;
+  /** Why not; undefined: ready. */
+  readonly notReady: () => string | undefined;
   /** Path below /debug/ -> what it shows, as JSON. */
   readonly debug: Readonly<Record<string, () => unknown>>;
 }
@@ -29,8 +30,8 @@ async function answer(options: MonitoringOptions, request: IncomingMessage, resp
     return reply(response, 200, options.registry.contentType, await options.registry.metrics());
   }
   if (path === '/ready') {
-    const ready = options.isReady();
-    return reply(response, ready ? 200 : 503, 'text/plain', ready ? 'ok\n' : 'the mesh is not computed yet\n');
+    const reason = options.notReady();
+    return reply(response, reason === undefined ? 200 : 503, 'text/plain', `${reason ?? 'ok'}\n`);
   }
   if (path.startsWith('/debug/') && !isLocal(request)) {
     const text = '/debug shows the whole mesh and is served on this machine only: ask for it from where istiod runs\n';
