@@ -1,7 +1,7 @@
 /** Who is at the other end of a call on the TLS port: a bearer token, or a client certificate of our own CA. */
 import type { Metadata, ServerUnaryCall } from '@grpc/grpc-js';
 import { parseSpiffe } from '../common/identity/spiffe.ts';
-import type { TokenReviewer } from './ca/token-reviewer.ts';
+import type { TokenReviewer } from './ca/tokens/reviewer.ts';
 import { type Caller, Unauthenticated } from './caller.ts';
 
 export interface AuthenticatorOptions {

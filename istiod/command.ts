@@ -21,8 +21,8 @@ export async function runDiscovery(args: readonly string[], env: Settings): Prom
   const stop = new AbortController();
   try {
     const log = createLogger(sink, 'istiod::kube');
-    const { source, problems } = await openSource(config.objects, { log, signal: stop.signal });
-    const istiod = await startIstiod(config, { clock: systemClock, sink, source, problems });
+    const objects = await openSource(config.objects, { log, signal: stop.signal });
+    const istiod = await startIstiod(config, { clock: systemClock, sink, ...objects });
     const signal = await endingSignal();
     createLogger(sink, 'istiod').info('ending', { signal });
     stop.abort();

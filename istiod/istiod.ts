@@ -8,7 +8,7 @@ import type { Clock } from '../common/core/clock.ts';
 import { MeshError } from '../common/core/errors.ts';
 import { createLogger, type LogSink } from '../common/core/log.ts';
 import { gitRevision, version } from '../common/core/version.ts';
-import { namespaceKind, serviceKind } from '../common/kube/kinds/core.ts';
+import { namespaceKind, type Pod, serviceKind } from '../common/kube/kinds/core.ts';
 import { authorizationPolicyKind } from '../common/kube/kinds/security.ts';
 import { formatProblem, type Problem } from '../common/kube/manifests/problem.ts';
 import type { KubeSource } from '../common/kube/types.ts';
@@ -17,7 +17,11 @@ import { type Ca, startCa } from './ca/ca.ts';
 import { createCertificateHandler } from './ca/certificate-service.ts';
 import { createCaMetrics } from './ca/metrics.ts';
 import { createServingCredentials } from './ca/serving-certificate.ts';
-import { createApiReviewer, createJwksReviewer, noTokens, type TokenReviewer } from './ca/token-reviewer.ts';
+import { createApiReviewer } from './ca/tokens/api.ts';
+import { createFallbackReviewer } from './ca/tokens/fallback.ts';
+import { createJwksReviewer, issuerInFile } from './ca/tokens/jwks.ts';
+import { followPublishedKeys } from './ca/tokens/published-keys.ts';
+import { noTokens, type TokenReviewer } from './ca/tokens/reviewer.ts';
 import { bundleOf } from './ca/trust.ts';
 import type { IstiodConfig } from './config.ts';
 import { aloneLeader, joinElection, type Leadership } from './leader/leader.ts';
@@ -38,6 +42,8 @@ export interface IstiodDependencies {
   readonly source: KubeSource;
   /** What is wrong with the source's objects at this moment. */
   readonly problems: () => readonly Problem[];
+  /** GET of any path of the API server; absent where there is none. */
+  readonly document?: (path: string) => Promise<unknown>;
 }
 
 export interface Istiod {
@@ -160,7 +166,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   const portOptions = { clock, log, maxAge: config.maxConnectionAge };
   try {
     if (config.secureGrpc !== undefined) {
-      const reviewer = reviewerFor(config, deps);
+      const reviewer = reviewerFor(config, deps, mesh.pods.objects, signal);
       if (reviewer === noTokens)
         log.warn('AQUIFER_JWKS is not set: no certificates are issued, and xDS needs a client certificate');
       const authenticate = createAuthenticator({ ...config, reviewer });
@@ -244,10 +250,20 @@ function electionOf(config: IstiodConfig, deps: IstiodDependencies, signal: Abor
   return joinElection({ source, namespace, name: 'aquifer-istiod-leader', identity, clock, log, signal });
 }
 
-/** A key set that somebody names counts alone; else the API server is asked, where there is one. */
-function reviewerFor({ tokens, objects }: IstiodConfig, { clock, source }: IstiodDependencies): TokenReviewer {
-  if (tokens !== undefined) return createJwksReviewer({ file: tokens.jwksFile, issuer: tokens.issuer, clock });
-  return objects.kind === 'folder' ? noTokens : createApiReviewer(source);
+/** A key set that somebody names counts alone; else the API server is asked, where there is one, and its keys where it is away. */
+function reviewerFor(
+  { tokens, ca: { tokenAudiences: audiences } }: IstiodConfig,
+  { clock, source, sink, document }: IstiodDependencies,
+  pods: ReadonlyMap<string, Pod>,
+  signal: AbortSignal,
+): TokenReviewer {
+  if (tokens !== undefined)
+    return createJwksReviewer({ issuer: issuerInFile(tokens.jwksFile, tokens.issuer), audiences, clock });
+  if (document === undefined) return noTokens;
+  const log = createLogger(sink, 'istiod::ca');
+  const issuer = followPublishedKeys({ document, clock, log, signal });
+  const offline = createJwksReviewer({ issuer, audiences, clock });
+  return createFallbackReviewer({ api: createApiReviewer(source, audiences), offline, pods: () => pods, clock, log });
 }
 
 /** What each response tells of its sender, as istioctl reads it. */

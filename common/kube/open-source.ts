@@ -35,6 +35,8 @@ export interface OpenSource {
   readonly source: KubeSource;
   /** What is wrong with the objects where they come from. */
   readonly problems: () => readonly Problem[];
+  /** GET of any path of an API server. */
+  readonly document?: (path: string) => Promise<unknown>;
 }
 
 /** MeshError CONFIG when the place cannot be read. The signal ends it. */
@@ -52,7 +54,7 @@ export async function openSource(
       const access = place.kind === 'kubeconfig' ? loadKubeconfig(place.paths) : inClusterAccess(place);
       const source = createKubeClient({ access });
       signal.addEventListener('abort', () => source.close(), { once: true });
-      return { source, problems: () => [] };
+      return { source, problems: () => [], document: (path) => source.document(path) };
     }
     default:
       return assertNever(place);

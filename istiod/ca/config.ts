@@ -11,6 +11,8 @@ export interface CaSettings {
   readonly maxCertTtl: Millis;
   /** `namespace/name` of service accounts that may ask for the identities of their node. */
   readonly trustedNodeAccounts: ReadonlySet<string>;
+  /** One of them must be in a token. */
+  readonly tokenAudiences: readonly string[];
 }
 
 const hour = 3_600_000;
@@ -21,7 +23,9 @@ export const caVariables = [
   'CA_TRUSTED_NODE_ACCOUNTS',
   'CITADEL_SELF_SIGNED_CA_CERT_TTL',
   'DEFAULT_WORKLOAD_CERT_TTL',
+  'JWT_POLICY',
   'MAX_WORKLOAD_CERT_TTL',
+  'TOKEN_AUDIENCES',
 ] as const;
 
 export function readCaSettings(r: SettingsReader): CaSettings {
@@ -35,6 +39,12 @@ export function readCaSettings(r: SettingsReader): CaSettings {
       r.mistake(`CA_TRUSTED_NODE_ACCOUNTS: ${JSON.stringify(a)} is not namespace/service-account`);
     }
   }
+  const tokenAudiences = splitList(r.text('TOKEN_AUDIENCES') ?? 'istio-ca');
+  if (tokenAudiences.length === 0) r.mistake('TOKEN_AUDIENCES names no audience');
+  // Tokens of the other kind never expire and are bound to no pod.
+  const policy = r.text('JWT_POLICY') ?? 'third-party-jwt';
+  if (policy !== 'third-party-jwt')
+    r.mistake(`JWT_POLICY=${policy}: only third-party-jwt is there, tokens bound to a pod`);
   const dir = r.text('AQUIFER_DATA_DIR');
   return {
     vault: dir === undefined ? { kind: 'secret' } : { kind: 'folder', dir },
@@ -42,5 +52,6 @@ export function readCaSettings(r: SettingsReader): CaSettings {
     defaultCertTtl,
     maxCertTtl,
     trustedNodeAccounts: new Set(accounts),
+    tokenAudiences,
   };
 }

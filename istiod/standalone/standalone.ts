@@ -68,7 +68,13 @@ export async function startStandalone(
             signal: stop.signal,
           });
     const problems = () => watched?.problems() ?? [];
-    const istiod = await startIstiod(discovery, { clock, sink, source: client, problems });
+    const istiod = await startIstiod(discovery, {
+      clock,
+      sink,
+      source: client,
+      problems,
+      document: (path) => client.document(path),
+    });
     return {
       apiServer: api,
       discovery: istiod,

@@ -218,7 +218,12 @@ export class XdsClient {
   readonly stream: ClientDuplexStream<Encodable<PbDeltaRequest>, PbDeltaResponse>;
   readonly #client: Client;
 
-  constructor(w: World, port: number | undefined, credentials: ChannelCredentials, metadata = new Metadata()) {
+  constructor(
+    w: Pick<World, 'onEnd'>,
+    port: number | undefined,
+    credentials: ChannelCredentials,
+    metadata = new Metadata(),
+  ) {
     this.#client = new Client(`localhost:${port}`, credentials, { 'grpc.use_local_subchannel_pool': 1 });
     const { DeltaAggregatedResources: m } = deltaAdsService;
     this.stream = this.#client.makeBidiStreamRequest(m.path, m.requestSerialize, m.responseDeserialize, metadata);

@@ -32,6 +32,8 @@ export interface KubeClient extends KubeSource {
   remove(object: NewObject): Promise<void>;
   /** What a subresource makes, as `token` of a ServiceAccount: nothing that is kept. MeshError as from `create`. */
   createSubresource(kind: Kind, key: ObjectKey, subresource: string, object: object): Promise<KubeObject>;
+  /** GET of any path, parsed: what is no object. Errors as those of `get`, with NOT_FOUND. */
+  document(path: string): Promise<unknown>;
   /** Ends idle connections. Watches end by their own signals. */
   close(): void;
 }
@@ -76,6 +78,10 @@ class Client implements KubeClient {
 
   close(): void {
     this.#transport.close();
+  }
+
+  document(path: string): Promise<unknown> {
+    return this.#transport.call({ method: 'GET', path });
   }
 
   async list<T extends KubeObject>(kind: Kind<T>, signal: AbortSignal): Promise<ListResult<T>> {

@@ -13,7 +13,8 @@ import {
   SignJWT,
 } from 'jose';
 import { systemClock } from '../../../common/core/clock.ts';
-import { createApiReviewer, createJwksReviewer } from '../../ca/token-reviewer.ts';
+import { createApiReviewer } from '../../ca/tokens/api.ts';
+import { createJwksReviewer, issuerInFile } from '../../ca/tokens/jwks.ts';
 import { type Json, startTestServer, TestClient, type TestServer } from '../testing/client.ts';
 import { issuer } from './claims.ts';
 
@@ -351,10 +352,14 @@ describe('others verify tokens', () => {
       await token({ audiences: ['istio-ca'] }),
     ];
     const expected = { namespace: 'default', serviceAccount: 'app', pod: { name: 'meshed', uid: metadata.uid } };
-    const online = createApiReviewer({ create: (_kind, body) => ask2(body) });
+    const online = createApiReviewer({ create: (_kind, body) => ask2(body) }, ['istio-ca']);
     const file = join(running.dataDir, 'jwks.json');
     await writeFile(file, JSON.stringify((await client.ask('/openid/v1/jwks')).json));
-    const offline = createJwksReviewer({ file, issuer, clock: systemClock });
+    const offline = createJwksReviewer({
+      issuer: issuerInFile(file, issuer),
+      audiences: ['istio-ca'],
+      clock: systemClock,
+    });
     for (const reviewer of [offline, online]) {
       assert.deepEqual(await reviewer.review(value), expected);
       await assert.rejects(reviewer.review(unbound), /not bound to a pod/);

@@ -16,7 +16,7 @@ import { readIssuer } from '../issuer.ts';
 import { createCaMetrics } from '../metrics.ts';
 import { createLocalSigner, unchanging } from '../signers/local.ts';
 import type { Signer } from '../signers/signer.ts';
-import { createJwksReviewer } from '../token-reviewer.ts';
+import { createJwksReviewer, issuerInFile } from '../tokens/jwks.ts';
 import { makeAuthority } from './authorities.ts';
 
 export interface TestToken {
@@ -69,7 +69,11 @@ export async function withService(body: (s: TestService) => Promise<void>, exter
   const lines: string[] = [];
   const issued: Issued[] = [];
   const registry = new Registry();
-  const reviewer = createJwksReviewer({ file, issuer, clock: systemClock });
+  const reviewer = createJwksReviewer({
+    issuer: issuerInFile(file, issuer),
+    audiences: ['istio-ca'],
+    clock: systemClock,
+  });
   const handler = createCertificateHandler({
     signer,
     authenticate: createAuthenticator({ reviewer, clusterId: 'Kubernetes', trustDomain: 'cluster.local' }),
