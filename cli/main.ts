@@ -2,10 +2,12 @@
 import { describeError } from '../common/core/errors.ts';
 import { runLab } from './lab.ts';
 import { parseLabArgs } from './lab-args.ts';
+import { parseWaitArgs, runWait, waitHelp } from './wait.ts';
 
 const help = `aquifer: a service mesh without sidecars
 
-  aquifer lab ...   a cluster of network namespaces on this machine; see aquifer lab --help
+  aquifer lab ...    a cluster of network namespaces on this machine; see aquifer lab --help
+  aquifer wait ...   wait until node proxies have confirmed an object; see aquifer wait --help
 `;
 
 async function main(args: readonly string[]): Promise<number> {
@@ -14,10 +16,20 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(help);
     return group === undefined ? 2 : 0;
   }
+  if (group === 'wait') return wait(rest);
   if (group !== 'lab') return usage(`aquifer ${group}: there is no such command; see aquifer --help`);
   const parsed = parseLabArgs(rest);
   if (!parsed.ok) return usage(`${parsed.message}; see aquifer lab --help`);
   return runLab(parsed.command);
+}
+
+async function wait(args: readonly string[]): Promise<number> {
+  if (args.includes('--help') || args.includes('-h')) {
+    process.stdout.write(waitHelp);
+    return 0;
+  }
+  const parsed = parseWaitArgs(args);
+  return typeof parsed === 'string' ? usage(`${parsed}; see aquifer wait --help`) : runWait(parsed, process.env);
 }
 
 function usage(message: string): number {

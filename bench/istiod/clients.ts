@@ -144,7 +144,8 @@ process.on('message', (command: Command) => {
       for (const proxy of proxies.splice(command.keep)) proxy.close();
       break;
     case 'watch':
-      waiting.push(...command.markers.map(({ id, hex }) => ({ id, bytes: Buffer.from(hex, 'hex') })));
+      waiting.push({ id: command.id, bytes: Buffer.from(command.hex, 'hex') });
+      tell({ kind: 'watching', id: command.id });
       break;
     case 'silence':
       tell({ kind: 'silence', ms: Math.max(longestSilence, now() - lastMessage) });

@@ -8,6 +8,7 @@ const longest = 120_000;
 
 export class Fleet {
   readonly #child: ChildProcess;
+  readonly #watching = new Map<number, () => void>();
   readonly #seen = new Map<number, (at: number) => void>();
   #synced: ((r: Extract<Report, { kind: 'synced' }>) => void) | undefined;
   #silence: ((ms: number) => void) | undefined;
@@ -40,18 +41,23 @@ export class Fleet {
     this.#tell({ kind: 'disconnect', keep });
   }
 
-  /** Resolves with the time of the first message that holds these bytes. */
-  watch(bytes: Buffer): Promise<number> {
+  /** Resolves when the first client looks out for these bytes; `seen` with the time of the first message that holds them. */
+  async watch(bytes: Buffer): Promise<{ readonly seen: Promise<number> }> {
     const id = ++this.#markers;
-    return new Promise((resolve, reject) => {
+    const seen = new Promise<number>((resolve, reject) => {
       this.#failed = reject;
       const timer = setTimeout(() => reject(new Error(`no client saw ${bytes.toString('hex')}`)), longest);
       this.#seen.set(id, (at) => {
         clearTimeout(timer);
         resolve(at);
       });
-      this.#tell({ kind: 'watch', markers: [{ id, hex: bytes.toString('hex') }] });
     });
+    seen.catch(() => undefined);
+    await new Promise<void>((resolve) => {
+      this.#watching.set(id, resolve);
+      this.#tell({ kind: 'watch', id, hex: bytes.toString('hex') });
+    });
+    return { seen };
   }
 
   /** Longest ms without a message to the first client since the last call. */
@@ -74,6 +80,10 @@ export class Fleet {
     switch (report.kind) {
       case 'synced':
         this.#synced?.(report);
+        break;
+      case 'watching':
+        this.#watching.get(report.id)?.();
+        this.#watching.delete(report.id);
         break;
       case 'seen':
         for (const id of report.ids) {

@@ -182,7 +182,7 @@ async function changes(cluster: Cluster, fleet: Fleet, figures: Figures): Promis
   const addresses: number[] = [];
   for (let i = 0; i < samples; i++) {
     const ip = `10.200.${i}.${cluster.pods % 251}`;
-    const seen = fleet.watch(Buffer.from(ip.split('.').map(Number)));
+    const { seen } = await fleet.watch(Buffer.from(ip.split('.').map(Number)));
     const sent = monotonic();
     await cluster.setAddress(i, ip);
     addresses.push((await seen) - sent);
@@ -198,7 +198,7 @@ async function changes(cluster: Cluster, fleet: Fleet, figures: Figures): Promis
   const policies: number[] = [];
   for (let i = 0; i < samples; i++) {
     const principal = `cluster.local/ns/x/sa/change-${i}-end`;
-    const seen = fleet.watch(Buffer.from(principal));
+    const { seen } = await fleet.watch(Buffer.from(principal));
     const sent = monotonic();
     const spec = { rules: [{ from: [{ source: { principals: [principal] } }] }] };
     await cluster.ask('PATCH', `${path}/bench`, { spec }, 'application/merge-patch+json');
@@ -245,10 +245,10 @@ async function storm(
   figures.changesPerSecond = await paced(1_000, ms, async (i) => {
     const [low, high] = [i & 255, (i >> 8) & 255];
     const ip = `10.${octet}.${high}.${low}`;
+    const watched = i % 20 === 0 ? await fleet.watch(Buffer.from(ip.split('.').map(Number))) : undefined;
     const sent = monotonic();
-    const pod = i % cluster.pods;
-    if (i % 20 === 0) delays.push(fleet.watch(Buffer.from(ip.split('.').map(Number))).then((at) => at - sent));
-    await cluster.setAddress(pod, ip);
+    if (watched) delays.push(watched.seen.then((at) => at - sent));
+    await cluster.setAddress(i % cluster.pods, ip);
   });
   const seen = await Promise.all(delays);
   figures.changeCpu = ((istiod.cpuSeconds() - before) * 1000) / (figures.changesPerSecond * (ms / 1000));

@@ -3,13 +3,14 @@ export type Command =
   | { readonly kind: 'connect'; readonly port: number; readonly count: number }
   /** Closes all but the first so many. */
   | { readonly kind: 'disconnect'; readonly keep: number }
-  /** Tells when the first client gets a message with these bytes, each once. */
-  | { readonly kind: 'watch'; readonly markers: readonly { readonly id: number; readonly hex: string }[] }
+  /** Tells when the first client gets a message with these bytes, once, after it has said that it looks out for them. */
+  | { readonly kind: 'watch'; readonly id: number; readonly hex: string }
   /** Asks for the longest time without a message to the first client since it was asked last. */
   | { readonly kind: 'silence' };
 
 export type Report =
   | { readonly kind: 'synced'; readonly ms: number; readonly bytes: number }
+  | { readonly kind: 'watching'; readonly id: number }
   | { readonly kind: 'seen'; readonly ids: readonly number[]; readonly at: number }
   | { readonly kind: 'silence'; readonly ms: number }
   | { readonly kind: 'failed'; readonly reason: string };

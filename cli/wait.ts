@@ -1,0 +1,148 @@
+/** `aquifer wait --for=CONDITION KIND/NAME`: until the object's status says so, of the generation that it has. */
+import { parseArgs } from 'node:util';
+import { parseDuration } from '../common/config/duration.ts';
+import { type Settings, SettingsReader } from '../common/config/reader.ts';
+import { type Millis, millis } from '../common/core/brand.ts';
+import { type Clock, sleep, systemClock } from '../common/core/clock.ts';
+import { describeError, MeshError } from '../common/core/errors.ts';
+import { inClusterAccess } from '../common/kube/client/access.ts';
+import { createKubeClient } from '../common/kube/client/client.ts';
+import { loadKubeconfig } from '../common/kube/client/kubeconfig.ts';
+import type { Condition } from '../common/kube/kinds/core.ts';
+import { gatewayApiKinds } from '../common/kube/kinds/gateway-api/all.ts';
+import { istioKinds } from '../common/kube/kinds/istio/all.ts';
+import { readSourcePlace } from '../common/kube/open-source.ts';
+import type { Kind, KubeObject, KubeSource } from '../common/kube/types.ts';
+
+export const waitHelp = `aquifer wait: wait for a condition of mesh objects
+
+  aquifer wait --for=programmed KIND/NAME...   until all node proxies that are connected have confirmed it
+
+  -n NAMESPACE       default: default
+  --timeout TIME     default 60s
+  --kubeconfig FILE  default: KUBECONFIG, or the API server whose pod this is
+`;
+
+export interface WaitArgs {
+  /** A condition's type, in any case of letters. */
+  readonly condition: string;
+  readonly objects: readonly { readonly kind: Kind<WithStatus>; readonly name: string }[];
+  readonly namespace: string;
+  readonly timeout: Millis;
+  readonly kubeconfig: string | undefined;
+}
+
+interface WithStatus extends KubeObject {
+  readonly status?: { readonly conditions?: readonly Condition[] };
+}
+
+/** A string is what is wrong. */
+export function parseWaitArgs(args: readonly string[]): WaitArgs | string {
+  let parsed: ReturnType<typeof read>;
+  try {
+    parsed = read(args);
+  } catch (e) {
+    return describeError(e);
+  }
+  const { values, positionals } = parsed;
+  if (values.for === undefined) return '--for is missing: --for=programmed';
+  const timeout = parseDuration(values.timeout);
+  if (timeout === undefined) return `--timeout=${values.timeout}: expected a duration such as 30s or 5m`;
+  if (positionals.length === 0) return 'no object is named: KIND/NAME';
+  const objects: { readonly kind: Kind<WithStatus>; readonly name: string }[] = [];
+  for (const text of positionals) {
+    const [word = '', name = '', ...more] = text.split('/');
+    if (name === '' || more.length > 0) return `${JSON.stringify(text)} is not KIND/NAME`;
+    const kind = kindOf(word);
+    if (kind === undefined) return `${JSON.stringify(word)} is not a kind of the mesh`;
+    objects.push({ kind, name });
+  }
+  const condition = values.for.replace(/^condition=/, '');
+  return { condition, objects, namespace: values.namespace, timeout, kubeconfig: values.kubeconfig };
+}
+
+function read(args: readonly string[]) {
+  return parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      for: { type: 'string' },
+      namespace: { type: 'string', short: 'n', default: 'default' },
+      timeout: { type: 'string', default: '60s' },
+      kubeconfig: { type: 'string' },
+    },
+  });
+}
+
+/** By kind, plural, singular or short name, with or without its group. */
+function kindOf(word: string): Kind<WithStatus> | undefined {
+  const wanted = word.toLowerCase();
+  for (const { kind, shortNames } of [...istioKinds, ...gatewayApiKinds]) {
+    const names = [kind.kind.toLowerCase(), kind.plural, ...shortNames];
+    if (names.includes(wanted) || names.some((n) => `${n}.${kind.group}` === wanted)) return kind as Kind<WithStatus>;
+  }
+  return undefined;
+}
+
+/** Resolves with the exit code. */
+export async function runWait(args: WaitArgs, env: Settings): Promise<number> {
+  const source = createKubeClient({ access: accessOf(args.kubeconfig, env) });
+  try {
+    const { lines, met } = await waitFor(args, source, systemClock);
+    for (const line of lines) (met ? process.stdout : process.stderr).write(`${line}\n`);
+    return met ? 0 : 1;
+  } finally {
+    source.close();
+  }
+}
+
+function accessOf(kubeconfig: string | undefined, env: Settings) {
+  if (kubeconfig !== undefined) return loadKubeconfig(kubeconfig);
+  const place = readSourcePlace(new SettingsReader(env));
+  if (place?.kind === 'kubeconfig') return loadKubeconfig(place.paths);
+  if (place?.kind === 'inCluster') return inClusterAccess(place);
+  throw new MeshError('CONFIG', 'no API server is named: --kubeconfig FILE, or KUBECONFIG');
+}
+
+/** Ms between two looks. */
+const interval = millis(250);
+
+export async function waitFor(
+  { condition, objects, namespace, timeout }: WaitArgs,
+  source: Pick<KubeSource, 'get'>,
+  clock: Clock,
+): Promise<{ readonly met: boolean; readonly lines: readonly string[] }> {
+  const end = clock.now() + timeout;
+  const never = new AbortController().signal;
+  const lines: string[] = [];
+  for (const { kind, name } of objects) {
+    const title = `${kind.kind} ${namespace}/${name}`;
+    for (;;) {
+      const object = await source.get(kind, { namespace, name });
+      const state = stateOf(object, condition);
+      if (state.met) {
+        lines.push(`${title}: ${state.text}`);
+        break;
+      }
+      if (clock.now() >= end)
+        return { met: false, lines: [`${title} is not ${condition} after ${timeout / 1000} s: ${state.text}`] };
+      await sleep(clock, interval, never);
+    }
+  }
+  return { met: true, lines };
+}
+
+export function stateOf(
+  object: WithStatus | undefined,
+  condition: string,
+): { readonly met: boolean; readonly text: string } {
+  if (object === undefined) return { met: false, text: 'there is no such object' };
+  const found = object.status?.conditions?.find((c) => c.type.toLowerCase() === condition.toLowerCase());
+  if (found === undefined) return { met: false, text: 'its status does not have this condition' };
+  const text = `${found.type}=${found.status}${found.message ? ` (${found.message})` : ''}`;
+  const generation = object.metadata.generation ?? 0;
+  if (Number(found.observedGeneration ?? generation) < generation) {
+    return { met: false, text: `${text}, of generation ${found.observedGeneration}; the object is at ${generation}` };
+  }
+  return { met: found.status === 'True', text };
+}
