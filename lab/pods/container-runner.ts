@@ -182,6 +182,8 @@ export class ContainerRunner {
     const over = new AbortController();
     const signal = AbortSignal.any([over.signal, context.signal]);
     void this.#afterStart(context, container, signal);
+    // Whoever ended the pod meanwhile found no process to end.
+    if (context.signal.aborted) void this.end(this.#grace(context));
     const end = await container.exited;
     over.abort();
     this.#running = undefined;

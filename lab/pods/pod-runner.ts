@@ -143,13 +143,13 @@ export class PodRunner implements PodView {
     await mkdir(this.#dir, { recursive: true });
     this.#watchDeadline();
     const sandbox = await this.#makeSandbox();
-    if (sandbox === undefined) return;
+    if (sandbox === undefined) return this.#finish([]);
     this.#sandbox = sandbox;
     // Containers see the addresses in their files and variables.
     await this.#publish();
     const context = this.#context(sandbox);
     this.#volumes = context.files;
-    if (!(await this.#fillVolumes(context.files))) return;
+    if (!(await this.#fillVolumes(context.files))) return this.#finish([]);
     void context.files.renewTokens();
     const sidecars: Promise<unknown>[] = [];
     const policy: RestartPolicy = plan.restartPolicy === 'Never' ? 'Never' : 'OnFailure';

@@ -76,7 +76,7 @@ export function podStatus(state: PodState, before: PodStatus | undefined, now: s
   const containersReady = readiness(state, phase);
   return {
     phase,
-    ...state.failure,
+    ...(hasFailed(state) ? state.failure : {}),
     hostIP: state.host.v4,
     hostIPs: [{ ip: state.host.v4 }, { ip: state.host.v6 }],
     ...(state.addresses === undefined
@@ -137,8 +137,13 @@ function gated(state: PodState, ready: Verdict, others: readonly Condition[]): V
   return { holds: false, reason: 'ReadinessGatesNotReady', message };
 }
 
+/** While something of it runs, its owner may not replace it. */
+function hasFailed(state: PodState): boolean {
+  return state.failure !== undefined && ![...state.init, ...state.containers].some((c) => c.phase.kind === 'running');
+}
+
 function phaseOf(state: PodState): NonNullable<PodStatus['phase']> {
-  if (state.failure !== undefined) return 'Failed';
+  if (hasFailed(state)) return 'Failed';
   const policy = state.restartPolicy;
   const beginners = state.init.filter((c) => !c.sidecar);
   const failed = (c: ContainerState) => c.phase.kind === 'terminated' && c.phase.exitCode !== 0;

@@ -14,6 +14,7 @@ import { httpKubelet } from '../../istiod/apiserver/kubelet/http-kubelet.ts';
 import type { Kubelet } from '../../istiod/apiserver/kubelet/kubelet.ts';
 import type { ApiObject } from '../../istiod/apiserver/objects.ts';
 import { type Credentials, loadCredentials } from '../../istiod/apiserver/pki/credentials.ts';
+import { checkout } from '../../lab/config.ts';
 import { Lab, type LabApi } from '../../lab/index.ts';
 import { labPaths, netnsName, netnsPath } from '../../lab/names.ts';
 import { closeFd, openNetns, socketsInNetns } from '../../native/index.ts';
@@ -59,6 +60,41 @@ metadata: { name: crashing, namespace: ${namespace} }
 spec:
   terminationGracePeriodSeconds: 1
   containers: [{ name: main, image: debian, command: [sh, -c, 'echo run; exit 3'] }]
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: asker, namespace: ${namespace} }
+spec:
+  terminationGracePeriodSeconds: 1
+  restartPolicy: Never
+  securityContext: { runAsUser: 1234 }
+  containers:
+    - name: main
+      image: debian
+      stdin: true
+      stdinOnce: true
+      command: [sh, -c, 'while read word; do echo got $word; done < /dev/stdin; echo over']
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: terminal, namespace: ${namespace} }
+spec:
+  terminationGracePeriodSeconds: 1
+  containers: [{ name: main, image: debian, stdin: true, tty: true, command: [bash, --norc] }]
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: sixth, namespace: ${namespace} }
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+    - name: main
+      image: aquifer/echo
+      command:
+        - ${checkout}/scripts/pinned-node
+        - -e
+        - "require('node:net').createServer((s) => s.end('six')).listen({ host: '::', port: 6666, ipv6Only: true })"
+      readinessProbe: { exec: { command: [bash, -c, 'exec 3<>/dev/tcp/::1/6666'] } }
 `;
 
 const logOptions: LogOptions = {
@@ -192,6 +228,77 @@ describe('kubelets of a lab', { skip: needed }, () => {
       ),
       'trouble\n',
     );
+  });
+
+  /** What an attach shows, and what it is given. */
+  async function attach(pod: string, options: ProcessOptions) {
+    const node = await kubelet();
+    const request = { kind: 'attach', pod: await ref(pod), container: 'main', options } as const;
+    const { channels, close } = await node.run(request, never);
+    const seen = { text: '' };
+    channels.stdout.on('data', (chunk) => {
+      seen.text += String(chunk);
+    });
+    return { channels, close, seen };
+  }
+
+  test('attach gives a container its input, which ends with the first who gave it', async () => {
+    const { channels, close, seen } = await attach('asker', { ...output, stdin: true });
+    channels.stdin.write('one\n');
+    await until('the answer', () => seen.text === 'got one\n');
+    channels.stdin.end('two\n');
+    await until('the end', () => seen.text === 'got one\ngot two\nover\n');
+    assert.deepEqual(JSON.parse(await text(channels.status)), { metadata: {}, status: 'Success' });
+    close();
+    await until('its success', async () => {
+      const object = await lab.kube.get(podKind, { namespace, name: 'asker' });
+      return object?.status?.phase === 'Succeeded';
+    });
+  });
+
+  test("attach to a container's terminal, of the size that the user has; one after another", async () => {
+    const options = { stdin: true, stdout: true, stderr: false, tty: true };
+    const first = await attach('terminal', options);
+    first.channels.resize.write('{"Width":91,"Height":17}');
+    await until('the size', async () => {
+      first.channels.stdin.write('stty size\n');
+      return first.seen.text.includes('17 91');
+    });
+    first.close();
+    const second = await attach('terminal', options);
+    second.channels.stdin.write('echo again $((40 + 2)); tty\n');
+    await until('the same shell', () => /again 42\r\n\/dev\/pts\/\d+/.test(second.seen.text));
+    second.close();
+  });
+
+  test('attach with input to a container that has none is refused', async () => {
+    await assert.rejects(attach('talker', { ...output, stdin: true }), /the container has no stdin/);
+    await assert.rejects(attach('asker', { ...output, stderr: false, tty: true }), /does not run|no terminal/);
+  });
+
+  test('logs: the last lines, those since a time, the first bytes, with times', async () => {
+    const node = await kubelet();
+    const pod = await ref('talker');
+    const read = async (options: Partial<LogOptions>) =>
+      text(await node.logs({ kind: 'logs', pod, container: 'main', options: { ...logOptions, ...options } }, never));
+    const whole = await read({ timestamps: true });
+    const [first, second] = whole.split('\n');
+    assert.match(first!, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z began$/);
+    assert.match(second!, / trouble$/);
+    assert.equal(await read({ limit: 4 }), 'bega');
+    const lines = (await read({})).split('\n');
+    assert.equal(await read({ tail: 1 }), `${lines.at(-2)}\n`);
+    assert.equal(await read({ tail: 0 }), '');
+    assert.equal(await read({ since: Date.now() + 60_000 }), '');
+    assert.equal(await read({ since: Date.parse(first!.split(' ')[0]!) }), await read({}));
+  });
+
+  test('a port where a pod listens by IPv6 alone', async () => {
+    await until('the pod', () => ready('sixth'));
+    const node = await kubelet();
+    const { channels, close } = await node.dial({ kind: 'dial', pod: await ref('sixth'), port: 6666 }, never);
+    assert.equal(await text(channels.stdout), 'six');
+    close();
   });
 
   test('logs of a run before, and of one that was not', async () => {
