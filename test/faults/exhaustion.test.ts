@@ -28,7 +28,7 @@ describe('a node proxy that runs out', {
   });
   after(async () => {
     await world?.down();
-    for (const limit of limits) limit.remove();
+    for (const limit of limits) await limit.remove();
   });
 
   test(`of descriptors: of ${wanted} connections those that are open go on, and it answers for itself`, (t) =>
@@ -58,10 +58,9 @@ describe('a node proxy that runs out', {
     const { v4 } = await world.ips('server');
     const proxies = await Promise.all(
       lab.nodes.map(async (node) => {
-        const limit = MemoryLimit.make(`${lab.name}-${node}`, memory);
-        limits.push(limit);
         const supervisor = await lab.pid('ztunnel', node);
-        limit.add(supervisor);
+        const limit = MemoryLimit.hold(supervisor, memory);
+        limits.push(limit);
         const old = childProcesses(supervisor);
         for (const worker of old) process.kill(worker, 'SIGKILL');
         await until('another worker', () => childProcesses(supervisor).some((pid) => !old.includes(pid)), 30_000);

@@ -12,7 +12,7 @@ import type { TestContext } from 'node:test';
  * - `addon`: native/build/aquifer.node is built.
  * - `ebpf`: root, the addon, the BPF objects and a cgroup2 mount.
  * - `plugin`: the CNI plugin is built.
- * - `memory-cgroup`: root and the memory controller of cgroup v1, which the labs' cgroups (v2) have no part in.
+ * - `memory-cgroup`: root and a memory controller that a cgroup may use, of version 1 or 2.
  * - `program:NAME`: NAME is on PATH.
  */
 export type Requirement = 'linux' | 'root' | 'addon' | 'ebpf' | 'plugin' | 'memory-cgroup' | `program:${string}`;
@@ -70,8 +70,7 @@ function reasonAgainst(requirement: Requirement): string | undefined {
   }
   if (requirement === 'ebpf') return missing(['root', 'addon']) ?? bpfReason();
   if (requirement === 'memory-cgroup') {
-    const limit = '/sys/fs/cgroup/memory/memory.stat';
-    return reasonAgainst('root') ?? (existsSync(limit) ? undefined : 'needs the memory controller of cgroup v1');
+    return reasonAgainst('root') ?? memoryReason();
   }
   const program = requirement.slice('program:'.length);
   return onPath(program) ? undefined : `program ${program} is not installed`;
@@ -85,6 +84,14 @@ function capabilityReason(): string | undefined {
   if (!has(21n)) return 'needs CAP_SYS_ADMIN';
   if (!has(12n)) return 'needs CAP_NET_ADMIN';
   return undefined;
+}
+
+function memoryReason(): string | undefined {
+  const mounts = readFileSync('/proc/mounts', 'utf8');
+  if (/^\S+ \S+ cgroup \S*\bmemory\b/m.test(mounts)) return undefined;
+  const root = /^\S+ (\S+) cgroup2 /m.exec(mounts)?.[1];
+  const passed = root === undefined ? '' : readFileSync(join(root, 'cgroup.subtree_control'), 'utf8');
+  return /\bmemory\b/.test(passed) ? undefined : 'no cgroup may use a memory controller';
 }
 
 function bpfReason(): string | undefined {

@@ -53,7 +53,7 @@ spec:
   volumes:
     - { name: settings, configMap: { name: settings } }
     - name: chosen
-      secret: { secretName: keys, defaultMode: 256, items: [{ key: password, path: deep/er, mode: 288 }] }
+      secret: { secretName: keys, defaultMode: 0400, items: [{ key: password, path: deep/er, mode: 0440 }] }
     - { name: none, configMap: { name: missing, optional: true } }
     - name: facts
       downwardAPI:
@@ -115,7 +115,7 @@ spec:
       command: [sleep, infinity]
       securityContext: { readOnlyRootFilesystem: true, allowPrivilegeEscalation: false }
       volumeMounts: [{ name: scratch, mountPath: /scratch }, { name: settings, mountPath: /settings }]
-  volumes: [{ name: scratch, emptyDir: {} }, { name: settings, configMap: { name: settings, defaultMode: 384 } }]
+  volumes: [{ name: scratch, emptyDir: {} }, { name: settings, configMap: { name: settings, defaultMode: 0600 } }]
 ---
 apiVersion: v1
 kind: Pod

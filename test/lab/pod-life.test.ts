@@ -4,7 +4,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { podKind } from '../../common/kube/kinds/core.ts';
+import { type Condition, podKind } from '../../common/kube/kinds/core.ts';
+import { jobKind } from '../../common/kube/schema/workloads.ts';
 import { until } from '../../common/testing/until.ts';
 import { checkout } from '../../lab/config.ts';
 import { labName } from '../harness/lab-name.ts';
@@ -157,6 +158,12 @@ const manifests = (dir: string) => {
   ].join('\n');
 };
 
+type JobStatus = {
+  readonly succeeded?: number;
+  readonly failed?: number;
+  readonly conditions?: readonly Condition[];
+};
+
 describe('what becomes of pods', { skip: needed }, () => {
   let node: OneNode;
   let dir: string;
@@ -264,6 +271,23 @@ describe('what becomes of pods', { skip: needed }, () => {
     const status = { conditions: [...conditions!, { type: 'example.org/open', status: 'True' }] };
     await node.lab.kube.patch(podKind, { namespace, name: 'gated' }, { status }, { subresource: 'status' });
     await node.ready('gated');
+  });
+
+  test('a Job runs its pods to success, and gives up on those that fail', async () => {
+    const template = (script: string) => ({
+      spec: { restartPolicy: 'Never', containers: [{ name: 'main', image: 'debian', command: sh(script) }] },
+    });
+    const job = (name: string, spec: object) =>
+      node.lab.kube.create(jobKind, { apiVersion: 'batch/v1', kind: 'Job', metadata: { name, namespace }, spec });
+    await job('work', { completions: 3, parallelism: 2, template: template('true') });
+    await job('vain', { backoffLimit: 0, template: template('exit 9') });
+    const status = async (name: string) =>
+      (await node.lab.kube.get(jobKind, { namespace, name }))?.['status'] as JobStatus;
+    const has = (s: JobStatus, type: string) => s?.conditions?.some((c) => c.type === type && c.status === 'True');
+    await until('success', async () => has(await status('work'), 'Complete'));
+    assert.equal((await status('work')).succeeded, 3);
+    await until('failure', async () => has(await status('vain'), 'Failed'));
+    assert.equal((await status('vain')).failed, 1);
   });
 
   test('what a node cannot do is told by name, and the pod is not run without it', async () => {

@@ -3,6 +3,7 @@ import { type Document, LineCounter, parseAllDocuments } from 'yaml';
 import { describeError } from '../../core/errors.ts';
 import { isObject } from '../schema/validate.ts';
 import type { NewObject } from '../types.ts';
+import { octalNumbers } from './octal.ts';
 import { placeOf } from './place.ts';
 import type { Problem } from './problem.ts';
 
@@ -23,7 +24,13 @@ export interface Documents {
 /** `kind: List` holds objects too. */
 export function parseDocuments(file: string, text: string): Documents {
   const lines = new LineCounter();
-  const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, stringKeys: true, merge: true });
+  const documents = parseAllDocuments(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    stringKeys: true,
+    merge: true,
+    customTags: (tags) => [octalNumbers, ...tags],
+  });
   const objects: ManifestObject[] = [];
   const problems: Problem[] = [];
   for (const document of Array.isArray(documents) ? documents : []) {
