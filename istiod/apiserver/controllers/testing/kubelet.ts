@@ -8,9 +8,27 @@ export interface FakeKubelet {
 /** What becomes of a pod; default: `run`. */
 export type Fate = 'run' | 'fail-to-start' | 'succeed' | 'fail';
 
-export function startKubelet(client: TestClient, fateOf: (pod: Json) => Fate = () => 'run'): FakeKubelet {
+/** Makes the nodes and keeps them alive. */
+export async function startKubelet(
+  client: TestClient,
+  nodes: readonly string[],
+  fateOf: (pod: Json) => Fate = () => 'run',
+): Promise<FakeKubelet> {
   let stopped = false;
   let address = 1;
+  const leases = '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases';
+  for (const name of nodes) {
+    const labels = { 'kubernetes.io/hostname': name };
+    await client.ask('/api/v1/nodes', { method: 'POST', body: { metadata: { name, labels } } });
+    await client.ask(leases, { method: 'POST', body: { metadata: { name }, spec: { holderIdentity: name } } });
+  }
+  const heartbeat = setInterval(() => {
+    for (const name of nodes) {
+      const body = { spec: { renewTime: `${new Date().toISOString().slice(0, -1)}000Z` } };
+      const type = 'application/merge-patch+json';
+      client.ask(`${leases}/${name}`, { method: 'PATCH', type, body }).catch(() => undefined);
+    }
+  }, 10_000);
   const events = client.watch('/api/v1/pods?watch=1');
   const running = (async () => {
     for await (const { type, object: pod } of events) {
@@ -31,6 +49,7 @@ export function startKubelet(client: TestClient, fateOf: (pod: Json) => Fate = (
   return {
     async stop() {
       stopped = true;
+      clearInterval(heartbeat);
       client.close();
       await running;
     },
