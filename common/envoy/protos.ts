@@ -1,0 +1,91 @@
+/**
+ * Envoy's messages by name, from the .proto files that `@grpc/grpc-js-xds` ships. Reading them takes some 0.2 s and 40 MB, so it
+ * happens when the first message is asked for: an istiod without waypoints never pays.
+ */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import protobuf from 'protobufjs';
+
+const require = createRequire(import.meta.url);
+
+/** Files that define what istiod generates or a waypoint reads; what they import comes along. */
+const files = [
+  'envoy/service/discovery/v3/discovery.proto',
+  'envoy/service/status/v3/csds.proto',
+  'envoy/config/bootstrap/v3/bootstrap.proto',
+  'envoy/config/listener/v3/listener.proto',
+  'envoy/config/route/v3/route.proto',
+  'envoy/config/cluster/v3/cluster.proto',
+  'envoy/config/endpoint/v3/endpoint.proto',
+  'envoy/extensions/access_loggers/file/v3/file.proto',
+  'envoy/extensions/access_loggers/stream/v3/stream.proto',
+  'envoy/extensions/filters/http/cors/v3/cors.proto',
+  'envoy/extensions/filters/http/fault/v3/fault.proto',
+  'envoy/extensions/filters/http/grpc_stats/v3/config.proto',
+  'envoy/extensions/filters/http/header_mutation/v3/header_mutation.proto',
+  'envoy/extensions/filters/http/rbac/v3/rbac.proto',
+  'envoy/extensions/filters/http/router/v3/router.proto',
+  'envoy/extensions/filters/http/set_filter_state/v3/set_filter_state.proto',
+  'envoy/extensions/filters/listener/http_inspector/v3/http_inspector.proto',
+  'envoy/extensions/filters/listener/original_dst/v3/original_dst.proto',
+  'envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.proto',
+  'envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.proto',
+  'envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto',
+  'envoy/extensions/filters/network/rbac/v3/rbac.proto',
+  'envoy/extensions/filters/network/set_filter_state/v3/set_filter_state.proto',
+  'envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.proto',
+  'envoy/extensions/health_checkers/redis/v3/redis.proto',
+  'envoy/extensions/load_balancing_policies/least_request/v3/least_request.proto',
+  'envoy/extensions/load_balancing_policies/maglev/v3/maglev.proto',
+  'envoy/extensions/load_balancing_policies/random/v3/random.proto',
+  'envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash.proto',
+  'envoy/extensions/load_balancing_policies/round_robin/v3/round_robin.proto',
+  'envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality.proto',
+  'envoy/extensions/matching/common_inputs/network/v3/network_inputs.proto',
+  'envoy/extensions/matching/input_matchers/ip/v3/ip.proto',
+  'envoy/extensions/transport_sockets/internal_upstream/v3/internal_upstream.proto',
+  'envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.proto',
+  'envoy/extensions/transport_sockets/tls/v3/tls.proto',
+  'envoy/extensions/upstreams/http/v3/http_protocol_options.proto',
+  'xds/type/matcher/v3/ip.proto',
+  'xds/type/v3/typed_struct.proto',
+];
+
+let loaded: protobuf.Root | undefined;
+
+/** All messages; read on first use. */
+export function envoyProtos(): protobuf.Root {
+  loaded ??= load();
+  return loaded;
+}
+
+/** undefined: no such message. `name` is full, without a leading dot: `envoy.config.listener.v3.Listener`. */
+export function envoyMessage(name: string): protobuf.Type | undefined {
+  const found = envoyProtos().lookup(`.${name}`, [protobuf.Type]);
+  return found instanceof protobuf.Type ? found : undefined;
+}
+
+function load(): protobuf.Root {
+  shareGoogles();
+  const folder = join(dirname(require.resolve('@grpc/grpc-js-xds/package.json')), 'deps');
+  const folders = ['envoy-api', 'xds', 'googleapis', 'protoc-gen-validate'].map((name) => join(folder, name));
+  const root = new protobuf.Root();
+  root.resolvePath = (_origin, target) => {
+    const there = folders.map((f) => join(f, target)).find((path) => existsSync(path));
+    if (there) return there;
+    // Google's own, which protobufjs knows by name.
+    if (target in protobuf.common) return target;
+    throw new Error(`${target} is in none of ${folders.join(', ')}`);
+  };
+  root.loadSync(files, { keepCase: true }).resolveAll();
+  return root;
+}
+
+/** protobufjs ships these apart from the ones it always has. */
+function shareGoogles(): void {
+  for (const name of ['descriptor', 'api', 'source_context', 'type']) {
+    const file = `google/protobuf/${name}`;
+    protobuf.common(`${file}.proto`, require(`protobufjs/${file}.json`));
+  }
+}
