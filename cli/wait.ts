@@ -1,20 +1,19 @@
 /** `aquifer wait --for=CONDITION KIND/NAME`: until the object's status says so, of the generation that it has. */
 import { parseArgs } from 'node:util';
 import { parseDuration } from '../common/config/duration.ts';
-import { type Settings, SettingsReader } from '../common/config/reader.ts';
+import type { Settings } from '../common/config/reader.ts';
 import { type Millis, millis } from '../common/core/brand.ts';
 import { type Clock, sleep, systemClock } from '../common/core/clock.ts';
-import { describeError, MeshError } from '../common/core/errors.ts';
-import { inClusterAccess } from '../common/kube/client/access.ts';
+import { describeError } from '../common/core/errors.ts';
 import { createKubeClient } from '../common/kube/client/client.ts';
-import { loadKubeconfig } from '../common/kube/client/kubeconfig.ts';
 import type { Condition } from '../common/kube/kinds/core.ts';
 import { gatewayApiKinds } from '../common/kube/kinds/gateway-api/all.ts';
 import { istioKinds } from '../common/kube/kinds/istio/all.ts';
-import { readSourcePlace } from '../common/kube/open-source.ts';
 import type { Kind, KubeObject, KubeSource } from '../common/kube/types.ts';
+import { apiAccess } from './api-access.ts';
+import { UsageError } from './arguments.ts';
 
-export const waitHelp = `aquifer wait: wait for a condition of mesh objects
+export const help = `aquifer wait: wait for a condition of mesh objects
 
   aquifer wait --for=programmed KIND/NAME...   until all node proxies that are connected have confirmed it
 
@@ -84,9 +83,15 @@ function kindOf(word: string): Kind<WithStatus> | undefined {
   return undefined;
 }
 
+export async function run(args: readonly string[]): Promise<number> {
+  const parsed = parseWaitArgs(args);
+  if (typeof parsed === 'string') throw new UsageError(`${parsed}; see aquifer wait --help`);
+  return runWait(parsed, process.env);
+}
+
 /** Resolves with the exit code. */
-export async function runWait(args: WaitArgs, env: Settings): Promise<number> {
-  const source = createKubeClient({ access: accessOf(args.kubeconfig, env) });
+async function runWait(args: WaitArgs, env: Settings): Promise<number> {
+  const source = createKubeClient({ access: apiAccess(args.kubeconfig, env) });
   try {
     const { lines, met } = await waitFor(args, source, systemClock);
     for (const line of lines) (met ? process.stdout : process.stderr).write(`${line}\n`);
@@ -94,14 +99,6 @@ export async function runWait(args: WaitArgs, env: Settings): Promise<number> {
   } finally {
     source.close();
   }
-}
-
-function accessOf(kubeconfig: string | undefined, env: Settings) {
-  if (kubeconfig !== undefined) return loadKubeconfig(kubeconfig);
-  const place = readSourcePlace(new SettingsReader(env));
-  if (place?.kind === 'kubeconfig') return loadKubeconfig(place.paths);
-  if (place?.kind === 'inCluster') return inClusterAccess(place);
-  throw new MeshError('CONFIG', 'no API server is named: --kubeconfig FILE, or KUBECONFIG');
 }
 
 /** Ms between two looks. */

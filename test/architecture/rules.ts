@@ -8,7 +8,10 @@ export const arrows: Readonly<Record<string, { readonly may: readonly string[]; 
   cni: { may: ['common', 'native'], reason: 'the agent can be swapped with the original, alone' },
   lab: { may: ['common', 'native'], reason: 'the lab starts programs as a node does and shares nothing with them' },
   istiod: { may: ['common'], reason: 'the control plane runs where no addon is built' },
-  cli: { may: ['common', 'lab'], reason: 'the command line uses the programs as a user would' },
+  cli: {
+    may: ['common', 'lab', 'istiod'],
+    reason: 'the command line decides with the code that decides, and otherwise uses the programs as a user would',
+  },
 };
 
 /** Whatever the arrows allow, these must not be reached, not even through others. */
@@ -31,6 +34,8 @@ export const unreachable: readonly { readonly from: string; readonly target: str
     target: 'istiod/apiserver',
     reason: 'discovery and the API server are joined by the API alone',
   },
+  { from: 'cli', target: 'istiod/ca', reason: 'the command line issues nothing' },
+  { from: 'cli', target: 'istiod/apiserver/storage', reason: 'objects are read and written through the API alone' },
   { from: 'istiod', target: 'native', reason: 'the control plane runs where no addon is built' },
 ];
 

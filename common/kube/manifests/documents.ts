@@ -1,7 +1,7 @@
 /** The text of one file of manifests to objects, each with its places in the text. What their fields mean the API server says. Pure. */
 import { type Document, LineCounter, parseAllDocuments } from 'yaml';
 import { describeError } from '../../core/errors.ts';
-import { isObject } from '../schema/validate.ts';
+import { type Issue, isObject } from '../schema/validate.ts';
 import type { NewObject } from '../types.ts';
 import { octalNumbers } from './octal.ts';
 import { placeOf } from './place.ts';
@@ -10,8 +10,8 @@ import type { Problem } from './problem.ts';
 export interface ManifestObject {
   readonly file: string;
   readonly object: NewObject;
-  /** As a problem of the field, `spec.containers[0].name`; of the whole object when it is undefined. */
-  problemAt(field: string | undefined, message: string): Problem;
+  /** As a problem of the field, `spec.containers[0].name`; of the whole object when it is undefined. `at`: its name, or what it holds. */
+  problemAt(field: string | undefined, message: string, at?: Issue['at']): Problem;
 }
 
 export interface Documents {
@@ -42,7 +42,8 @@ export function parseDocuments(file: string, text: string): Documents {
     // An empty document, as between two `---` lines, is no object.
     if (read.value === null || read.value === undefined) continue;
     for (const { value, path } of membersOf(read.value)) {
-      const at = (field: readonly (string | number)[]) => placeOf(document, [...path, ...field], lines, 'value');
+      const at = (field: readonly (string | number)[], which: Issue['at'] = 'value') =>
+        placeOf(document, [...path, ...field], lines, which);
       const wrong = mistakeOf(value);
       if (wrong !== undefined) {
         problems.push({ file, ...at(parseFieldPath(wrong.field)), field: wrong.field, message: wrong.message });
@@ -53,9 +54,9 @@ export function parseDocuments(file: string, text: string): Documents {
       objects.push({
         file,
         object,
-        problemAt: (field, message) => ({
+        problemAt: (field, message, which) => ({
           file,
-          ...at(field === undefined ? [] : parseFieldPath(field)),
+          ...at(field === undefined ? [] : parseFieldPath(field), which),
           object: title,
           ...(field === undefined ? {} : { field }),
           message,

@@ -1,0 +1,32 @@
+/** The one table of commands. A command's code is loaded when it runs. */
+
+export interface Command {
+  /** One line. */
+  readonly summary: string;
+  load(): Promise<LoadedCommand>;
+}
+
+export interface LoadedCommand {
+  /** What `--help` prints. */
+  readonly help: string;
+  /** The exit code. UsageError, MeshError. */
+  run(args: readonly string[]): Promise<number>;
+}
+
+export const commands: Readonly<Record<string, Command>> = {
+  crds: { summary: "print the mesh's CustomResourceDefinitions", load: () => import('./crds.ts') },
+  lab: { summary: 'a cluster of network namespaces on this machine', load: () => import('./lab-command.ts') },
+  validate: { summary: 'check files of Kubernetes YAML, field by field', load: () => import('./validate.ts') },
+  wait: { summary: 'wait until node proxies have confirmed an object', load: () => import('./wait.ts') },
+};
+
+const width = Math.max(...Object.keys(commands).map((name) => name.length));
+
+export const overview = `aquifer: a service mesh without sidecars
+
+${Object.entries(commands)
+  .map(([name, { summary }]) => `  aquifer ${name.padEnd(width)}   ${summary}`)
+  .join('\n')}
+
+aquifer COMMAND --help says more.
+`;
