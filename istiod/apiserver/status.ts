@@ -115,9 +115,9 @@ export const namespaceTerminating = (of: GroupResource, name: string, namespace:
 export const notFound = (of: GroupResource, name: string): ApiError =>
   new ApiError(404, 'NotFound', `${qualified(of)} ${JSON.stringify(name)} not found`, detailsOf(of, name));
 
-/** The path itself names nothing. */
+/** The path itself names nothing, and details that name nothing say so: kubectl looks into them. */
 export const noSuchPath = (): ApiError =>
-  new ApiError(404, 'NotFound', 'the server could not find the requested resource');
+  new ApiError(404, 'NotFound', 'the server could not find the requested resource', {});
 
 export const methodNotAllowed = (of: GroupResource, verb: string): ApiError =>
   new ApiError(405, 'MethodNotAllowed', `${verb} is not supported on resources of kind "${qualified(of)}"`, {
