@@ -6,6 +6,7 @@ import { type ConfigResult, type Settings, SettingsReader, splitList } from '../
 import { type Millis, millis } from '../common/core/brand.ts';
 import { kubeconfigFlag, readSourcePlace, type SourcePlace, sourcePlaceMissing } from '../common/kube/open-source.ts';
 import { type CaSettings, caVariables, readCaSettings } from './ca/config.ts';
+import { type ModelConfig, modelVariables, readModelConfig, revisionFlag } from './model/config.ts';
 
 export interface IstiodConfig {
   /** undefined: not served. */
@@ -25,6 +26,7 @@ export interface IstiodConfig {
   /** Where istiod runs, and the namespace whose policies apply to the whole mesh. */
   readonly namespace: string;
   readonly ca: CaSettings;
+  readonly model: ModelConfig;
   readonly objects: SourcePlace;
   /** undefined: tokens are refused. */
   readonly tokens: { readonly jwksFile: string; readonly issuer: string } | undefined;
@@ -39,6 +41,7 @@ Flags, as pilot-discovery has them
   --domain NAME          suffix of service names, default cluster.local
   --clusterID NAME       default Kubernetes (CLUSTER_ID)
   --namespace NAME       where istiod runs, default istio-system (POD_NAMESPACE)
+  --revision NAME        objects that name another one are not ours (REVISION), default default
   --grpcAddr ADDR        xDS in plain text, default 127.0.0.1:15010; empty turns a port off
   --secureGRPCAddr ADDR  xDS and certificates over TLS, default :15012
   --monitoringAddr ADDR  /metrics, /version and /ready; /debug for this machine; default :15014
@@ -57,6 +60,7 @@ export const discoveryFlags = [
   '--domain',
   '--clusterID',
   '--namespace',
+  revisionFlag,
   '--grpcAddr',
   '--secureGRPCAddr',
   '--monitoringAddr',
@@ -69,6 +73,7 @@ export const discoveryFlags = [
 /** Every environment variable that is read, beside those of where the objects are. istiod/SETTINGS.md tells what they do. */
 export const discoveryVariables = [
   ...caVariables,
+  ...modelVariables,
   'AQUIFER_JWKS',
   'AQUIFER_TOKEN_ISSUER',
   'AQUIFER_XDS_ACK_TIMEOUT',
@@ -115,6 +120,7 @@ export function parseConfig(args: readonly string[], env: Settings): Invocation 
     xdsAckTimeout: r.duration('AQUIFER_XDS_ACK_TIMEOUT', 1_000) ?? millis(60_000),
     namespace: r.text('--namespace') ?? r.text('POD_NAMESPACE') ?? 'istio-system',
     ca: readCaSettings(r),
+    model: readModelConfig(r),
     objects: objects!,
     tokens: jwksFile === undefined || issuer === undefined ? undefined : { jwksFile, issuer },
   });

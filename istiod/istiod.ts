@@ -8,8 +8,7 @@ import type { Clock } from '../common/core/clock.ts';
 import { MeshError } from '../common/core/errors.ts';
 import { createLogger, type LogSink } from '../common/core/log.ts';
 import { gitRevision, version } from '../common/core/version.ts';
-import { namespaceKind, type Pod, serviceKind } from '../common/kube/kinds/core.ts';
-import { authorizationPolicyKind } from '../common/kube/kinds/security.ts';
+import { namespaceKind, type Pod } from '../common/kube/kinds/core.ts';
 import { formatProblem, type Problem } from '../common/kube/manifests/problem.ts';
 import type { KubeSource } from '../common/kube/types.ts';
 import { createAuthenticator } from './authenticator.ts';
@@ -26,13 +25,15 @@ import { bundleOf } from './ca/trust.ts';
 import type { IstiodConfig } from './config.ts';
 import { aloneLeader, joinElection, type Leadership } from './leader/leader.ts';
 import { createMetrics } from './metrics.ts';
-import { waypointBound, writeCondition, ztunnelAccepted } from './model/condition.ts';
-import { watchMesh } from './model/mesh-watch.ts';
+import { type MeshProblem, watchMesh } from './model/mesh-watch.ts';
 import { warnOfIgnored } from './model/not-honoured.ts';
+import { defaultSettings } from './model/settings.ts';
+import { StatusWriter } from './model/status-writer.ts';
 import { createMonitoring } from './monitoring.ts';
 import { type GrpcPort, openGrpcPort } from './ports/grpc-port.ts';
 import { listenAt } from './ports/listen.ts';
 import { ProgrammedWriter } from './status/programmed-writer.ts';
+import { faultOf } from './validation/fault.ts';
 import { whenAvailable } from './wait-for-api.ts';
 import { XdsServer, xdsService } from './xds/xds-server.ts';
 
@@ -66,8 +67,8 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   const log = createLogger(sink, 'istiod');
   const stop = new AbortController();
   const { signal } = stop;
-  const settings = { ...config, rootNamespace: config.namespace };
-  const metrics = createMetrics(() => deps.problems().length);
+  let problems: () => readonly MeshProblem[] = () => [];
+  const metrics = createMetrics(() => deps.problems().length + problems().length);
   let notReady: string | undefined = 'the mesh is not computed yet';
   const pages = {
     registry: metrics.registry,
@@ -116,27 +117,35 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     await shutDown();
     throw e;
   }
-  const conditions = { source, clock, log };
-  const writePolicy = (key: string) => {
-    const accepted = mesh.index.accepted(key);
-    const current = mesh.policies.objects.get(key);
-    if (accepted !== undefined && current !== undefined)
-      void writeCondition(conditions, authorizationPolicyKind, current, ztunnelAccepted, accepted);
-  };
-  const writeService = (key: string) => {
-    const current = mesh.services.objects.get(key);
-    if (current) void writeCondition(conditions, serviceKind, current, waypointBound, mesh.index.bound(key));
-  };
+  const modelLog = createLogger(sink, 'istiod::model');
   const mesh = watchMesh({
     source,
-    settings,
-    log: createLogger(sink, 'istiod::model'),
+    settings: {
+      ...defaultSettings,
+      ...config.model.settings,
+      clusterId: config.clusterId,
+      domain: config.domain,
+      trustDomain: config.trustDomain,
+      rootNamespace: config.namespace,
+    },
+    revision: config.model.revision,
+    faultOf,
+    log: modelLog,
     signal,
     onChange: (change) => statuses.changed(change, xds.changed(change)),
     onGeneration: (object) => statuses.touched(object),
-    onPolicy: (key) => leadership.leads && writePolicy(key),
-    onService: (key) => leadership.leads && writeService(key),
+    onJudged: (objects) => conditions.mark(objects),
   });
+  const conditions = new StatusWriter({
+    source,
+    clock,
+    log: createLogger(sink, 'istiod::status'),
+    signal,
+    mayWrite: () => config.model.writesStatus && leadership.leads,
+    object: (name) => mesh.object(name),
+    conditionsOf: (name) => mesh.conditionsOf(name),
+  });
+  problems = () => mesh.problems();
   const xds = new XdsServer({
     catalog: mesh.index.catalog,
     clock,
@@ -157,9 +166,8 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   await mesh.synced;
   // What changed while another one led, it may not have written.
   leadership.whileLeading((term) => {
-    for (const key of mesh.policies.objects.keys()) writePolicy(key);
-    for (const key of mesh.services.objects.keys()) writeService(key);
-    void statuses.run(term);
+    conditions.resume();
+    if (config.model.writesStatus) void statuses.run(term);
   });
 
   Object.assign(pages.debug, describeAll(deps, mesh, xds));

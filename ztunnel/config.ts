@@ -2,9 +2,10 @@
  * Settings of the node proxy, from the environment: Istio's names and defaults (ambient-wire 6.7), ours begin with AQUIFER_.
  * Every mistake is reported at once; a value that would be ignored is a mistake.
  */
-import { type ConfigResult, type Settings, SettingsReader, splitList } from '../common/config/reader.ts';
+import { readCompat } from '../common/config/compat.ts';
+import { type ConfigResult, type Settings, SettingsReader } from '../common/config/reader.ts';
 import { type Millis, millis } from '../common/core/brand.ts';
-import { type Compat, type CompatCase, compatCases } from '../common/core/compat.ts';
+import type { Compat } from '../common/core/compat.ts';
 import { type Ip, parseIp } from '../common/core/net.ts';
 import { defaultWindows, type Http2Windows } from '../common/hbone/session.ts';
 import type { TlsPolicy } from '../common/tls/policy.ts';
@@ -141,8 +142,7 @@ export function parseConfig(env: Settings, surroundings: Surroundings): ConfigRe
     workers: workerCount(r, surroundings.cpus ?? 1, proxyConfig.concurrency),
     maxDescriptors: maxDescriptors(r, surroundings),
     workerUid: r.integer('AQUIFER_WORKER_UID', 0, 0xffff_fffe) ?? 1337,
-    compat:
-      r.parsed('AQUIFER_COMPAT', parseCompat, `istio, or a list of ${compatCases.join(', ')}`) ?? new Set<CompatCase>(),
+    compat: readCompat(r),
     trace: r.parsed(
       'AQUIFER_TRACE',
       parseTraceFilter,
@@ -255,13 +255,3 @@ function ownPod(r: SettingsReader): WorkloadInfo | undefined {
 }
 
 /** `istio`, or names of cases with commas between; undefined when one of them does not exist. */
-function parseCompat(text: string): Compat | undefined {
-  if (text === 'istio') return new Set(compatCases);
-  const chosen = new Set<CompatCase>();
-  for (const part of splitList(text)) {
-    const known = compatCases.find((c) => c === part);
-    if (known === undefined) return undefined;
-    chosen.add(known);
-  }
-  return chosen;
-}

@@ -195,7 +195,7 @@ function workloadToPb(w: Workload): Encodable<PbWorkload> {
         port: w.applicationTunnel.port,
       },
     }),
-    services: Object.fromEntries([...w.services].map(([key, ports]) => [key, { ports }])),
+    services: Object.fromEntries([...w.services].map(([key, ports]) => [key, { ports: ports.map(portToPb) }])),
     authorizationPolicies: w.authorizationPolicies,
     status: enums.status.number(w.status),
     clusterId: w.clusterId,
@@ -223,6 +223,7 @@ function serviceFromPb(pb: PbService): Service {
     ipFamilies: enumName('ip_families', enums.ipFamilies, pb.ipFamilies),
     canonical: pb.canonical,
     visibility: enums.visibility.name(pb.visibility) ?? 'PUBLIC',
+    ...(pb.ingressUseWaypoint && { ingressUseWaypoint: true }),
   };
 }
 
@@ -232,7 +233,7 @@ function serviceToPb(s: Service): Encodable<PbService> {
     namespace: s.namespace,
     hostname: s.hostname,
     addresses: s.addresses.map(networkAddressToPb),
-    ports: s.ports,
+    ports: s.ports.map(portToPb),
     subjectAltNames: s.subjectAltNames,
     ...(s.waypoint && { waypoint: gatewayToPb(s.waypoint) }),
     weightedWaypoints: s.weightedWaypoints.map((w) => ({ destination: gatewayToPb(w.waypoint), weight: w.weight })),
@@ -246,6 +247,7 @@ function serviceToPb(s: Service): Encodable<PbService> {
     ipFamilies: enums.ipFamilies.number(s.ipFamilies),
     canonical: s.canonical,
     visibility: enums.visibility.number(s.visibility),
+    ...(s.ingressUseWaypoint && { ingressUseWaypoint: true }),
   };
 }
 
@@ -295,10 +297,17 @@ function networkAddressToPb(a: NetworkAddress): Encodable<PbNetworkAddress> {
   return { network: a.network, address: ipToBytes(a.ip), ...(a.length !== undefined && { length: a.length }) };
 }
 
-/** The last mapping of a service port counts, as in a map. */
+/** The last mapping of a service port counts, as in a map. What it speaks is only a hint: an unknown value is none. */
 function portsFromPb(ports: readonly PbPort[]): readonly PortMapping[] {
-  const byServicePort = new Map(ports.map((p) => [port16(p.servicePort), port16(p.targetPort)]));
-  return [...byServicePort].map(([servicePort, targetPort]) => ({ servicePort, targetPort }));
+  const byServicePort = new Map(ports.map((p) => [port16(p.servicePort), p]));
+  return [...byServicePort].map(([servicePort, p]) => {
+    const appProtocol = enums.appProtocol.name(p.appProtocol) ?? 'UNKNOWN';
+    return { servicePort, targetPort: port16(p.targetPort), ...(appProtocol !== 'UNKNOWN' && { appProtocol }) };
+  });
+}
+
+function portToPb({ servicePort, targetPort, appProtocol }: PortMapping): Encodable<PbPort> {
+  return { servicePort, targetPort, ...(appProtocol && { appProtocol: enums.appProtocol.number(appProtocol) }) };
 }
 
 function port16(value: number): number {

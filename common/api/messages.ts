@@ -59,6 +59,7 @@ export interface PbService {
   readonly loadBalancing: PbLoadBalancing | null;
   readonly ipFamilies: number;
   readonly canonical: boolean;
+  readonly ingressUseWaypoint: boolean;
   readonly weightedWaypoints: readonly PbWeightedWaypoint[];
   readonly visibility: number;
 }
@@ -104,6 +105,7 @@ export interface PbPortList {
 export interface PbPort {
   readonly servicePort: number;
   readonly targetPort: number;
+  readonly appProtocol: number;
 }
 
 export interface PbApplicationTunnel {
@@ -331,6 +333,7 @@ export const enums = {
   lbMode: enumeration<'UNSPECIFIED_MODE' | 'STRICT' | 'FAILOVER' | 'PASSTHROUGH'>('istio.workload.LoadBalancing.Mode'),
   healthPolicy: enumeration<'ONLY_HEALTHY' | 'ALLOW_ALL'>('istio.workload.LoadBalancing.HealthPolicy'),
   tunnel: enumeration<'NONE' | 'PROXY'>('istio.workload.ApplicationTunnel.Protocol'),
+  appProtocol: enumeration<'UNKNOWN' | 'HTTP11' | 'HTTP2' | 'GRPC' | 'TCP' | 'TLS'>('istio.workload.AppProtocol'),
   ipFamilies: enumeration<'AUTOMATIC' | 'IPV4_ONLY' | 'IPV6_ONLY' | 'DUAL'>('istio.workload.IPFamilies'),
   networkMode: enumeration<'STANDARD' | 'HOST_NETWORK'>('istio.workload.NetworkMode'),
   status: enumeration<'HEALTHY' | 'UNHEALTHY'>('istio.workload.WorkloadStatus'),

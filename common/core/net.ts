@@ -98,6 +98,12 @@ export function parseCidr(text: string): Cidr | undefined {
   return { ip, length: Number(tail) };
 }
 
+/** The CIDR by its first address. */
+export function firstOf({ ip, length }: Cidr): Cidr {
+  const bytes = ipToBytes(ip).map((byte, i) => byte & (0xff00 >> Math.min(8, Math.max(0, length - i * 8))));
+  return { ip: ipFromBytes(bytes)!, length };
+}
+
 /** `10.0.0.0/8`, always with the length. */
 export function formatCidr(c: Cidr): string {
   return `${c.ip}/${c.length}`;

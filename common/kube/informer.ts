@@ -2,11 +2,13 @@
  * A kind's objects kept up to date in memory: list, then watch with resume, and list again when the source says GONE. A kind that the
  * server does not have has no objects until it does.
  */
+
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { millis } from '../core/brand.ts';
 import { type Clock, sleep, systemClock } from '../core/clock.ts';
 import { describeError, MeshError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
-import type { Kind, KubeObject, KubeSource, ObjectKey } from './types.ts';
+import type { Kind, KubeObject, KubeSource, ObjectKey, Within } from './types.ts';
 
 export interface InformerHandlers<T extends KubeObject> {
   readonly added?: (object: T) => void;
@@ -22,6 +24,10 @@ export interface InformerOptions<T extends KubeObject> {
   /** They must not throw; they run in the order of the changes, also for the first list. */
   readonly handlers?: InformerHandlers<T>;
   readonly clock?: Clock;
+  /** Default: all objects of the kind. */
+  readonly within?: Within;
+  /** What is kept of each object. It keeps metadata's name, namespace, uid and resourceVersion. */
+  readonly trim?: (object: T) => T;
 }
 
 export interface Informer<T extends KubeObject> {
@@ -37,6 +43,8 @@ export function keyOf(key: ObjectKey): string {
   return key.namespace === undefined ? key.name : `${key.namespace}/${key.name}`;
 }
 
+/** Objects of a list told of in one turn of the event loop. */
+const stride = 100;
 const firstDelay = 10;
 const longestDelay = 15_000;
 /** Ms between looks for a kind that is missing: its CustomResourceDefinition may come at any time. */
@@ -56,6 +64,7 @@ async function run<T extends KubeObject>(
   onSynced: () => void,
 ): Promise<void> {
   const { source, kind, log, signal } = options;
+  const { within = {}, trim = (object: T) => object, handlers = {} } = options;
   const clock = options.clock ?? systemClock;
   let delay = firstDelay;
   /** undefined: list before watching. */
@@ -64,19 +73,22 @@ async function run<T extends KubeObject>(
   while (!signal.aborted) {
     try {
       if (resume === undefined) {
-        const list = await source.list(kind, signal);
-        replaceAll(objects, list.items, options.handlers ?? {});
+        const list = await source.list(kind, signal, { within, trim });
+        const items = list.items.filter((o) => isWithin(o, within)).map(trim);
+        await replaceAll(objects, items, handlers);
         [missing, resume] = [false, list.resourceVersion];
         onSynced();
       }
-      for await (const event of source.watch(kind, resume, signal)) {
+      for await (const event of source.watch(kind, resume, signal, within)) {
         delay = firstDelay;
         if (event.type === 'BOOKMARK') {
           resume = event.resourceVersion;
           continue;
         }
-        if (event.type === 'DELETED') remove(objects, event.object, options.handlers ?? {});
-        else put(objects, event.object, options.handlers ?? {});
+        if (isWithin(event.object, within)) {
+          if (event.type === 'DELETED') remove(objects, event.object, handlers);
+          else put(objects, trim(event.object), handlers);
+        }
         resume = event.object.metadata.resourceVersion;
       }
     } catch (e) {
@@ -88,7 +100,7 @@ async function run<T extends KubeObject>(
       if (e instanceof MeshError && e.code === 'NOT_FOUND') {
         if (!missing) log.info('the API server does not have this kind yet', { kind: kind.kind });
         [missing, resume] = [true, undefined];
-        replaceAll(objects, [], options.handlers ?? {});
+        await replaceAll(objects, [], handlers);
         onSynced();
         await sleep(clock, missingDelay, signal);
         continue;
@@ -100,11 +112,22 @@ async function run<T extends KubeObject>(
   }
 }
 
+function isWithin({ metadata }: KubeObject, { namespace, name }: Within): boolean {
+  return (namespace ?? metadata.namespace) === metadata.namespace && (name ?? metadata.name) === metadata.name;
+}
+
 /** Objects that vanished while nobody watched are reported as deleted, those that changed as modified. */
-function replaceAll<T extends KubeObject>(objects: Map<string, T>, items: readonly T[], h: InformerHandlers<T>): void {
+async function replaceAll<T extends KubeObject>(
+  objects: Map<string, T>,
+  items: readonly T[],
+  h: InformerHandlers<T>,
+): Promise<void> {
   const kept = new Set(items.map((o) => keyOf(o.metadata)));
   for (const [key, object] of [...objects]) if (!kept.has(key)) remove(objects, object, h);
-  for (const object of items) put(objects, object, h);
+  for (const [i, object] of items.entries()) {
+    put(objects, object, h);
+    if (i % stride === stride - 1) await nextTurn();
+  }
 }
 
 function put<T extends KubeObject>(objects: Map<string, T>, object: T, h: InformerHandlers<T>): void {

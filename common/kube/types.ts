@@ -68,9 +68,21 @@ export interface PatchOptions {
   readonly resourceVersion?: string;
 }
 
+/** Which objects of a kind are asked for. A source may give more: who asks looks. */
+export interface Within {
+  readonly namespace?: string;
+  readonly name?: string;
+}
+
+export interface ListOptions<T extends KubeObject> {
+  readonly within?: Within;
+  /** Leaves out of each object what is not wanted, as soon as a source may: whole objects take memory. A source may give them whole. */
+  readonly trim?: (object: T) => T;
+}
+
 export interface KubeSource {
   /** MeshError NOT_FOUND when the server does not have the kind. */
-  list<T extends KubeObject>(kind: Kind<T>, signal: AbortSignal): Promise<ListResult<T>>;
+  list<T extends KubeObject>(kind: Kind<T>, signal: AbortSignal, options?: ListOptions<T>): Promise<ListResult<T>>;
   /**
    * Events after `resourceVersion`, in order, without gaps or repeats, until the signal aborts.
    * Throws MeshError GONE when that version is too old to resume from, API_UNAVAILABLE when the way to the objects broke: then
@@ -80,6 +92,7 @@ export interface KubeSource {
     kind: Kind<T>,
     resourceVersion: string,
     signal: AbortSignal,
+    within?: Within,
   ): AsyncIterable<WatchEvent<T>>;
   /** undefined when there is none. */
   get<T extends KubeObject>(kind: Kind<T>, key: ObjectKey): Promise<T | undefined>;

@@ -46,7 +46,11 @@ export interface Locality {
 export interface PortMapping {
   readonly servicePort: number;
   readonly targetPort: number;
+  /** Of a service's port; absent where it is not known. */
+  readonly appProtocol?: AppProtocol;
 }
+
+export type AppProtocol = 'HTTP11' | 'HTTP2' | 'GRPC' | 'TCP' | 'TLS';
 
 export type TunnelProtocol = 'NONE' | 'HBONE';
 export type WorkloadType = 'deployment' | 'cronjob' | 'pod' | 'job';
@@ -110,6 +114,8 @@ export interface Service {
   readonly ipFamilies: 'AUTOMATIC' | 'IPV4_ONLY' | 'IPV6_ONLY' | 'DUAL';
   readonly canonical: boolean;
   readonly visibility: 'PUBLIC' | 'NAMESPACE';
+  /** Gateways at the edge of the mesh send through its waypoint, too. Default false. */
+  readonly ingressUseWaypoint?: boolean;
 }
 
 export type MeshAddress = Workload | Service;

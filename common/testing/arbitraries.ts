@@ -31,7 +31,16 @@ const port = fc.integer({ min: 0, max: 65_535 });
 
 /** Service ports are unique, as in a map. */
 export const portMappings: fc.Arbitrary<readonly PortMapping[]> = fc.uniqueArray(
-  record({ servicePort: port, targetPort: port }),
+  record({
+    servicePort: port,
+    targetPort: port,
+    appProtocol: fc.option(
+      fc.constantFrom('HTTP11' as const, 'HTTP2' as const, 'GRPC' as const, 'TCP' as const, 'TLS' as const),
+      {
+        nil: undefined,
+      },
+    ),
+  }).map(({ appProtocol, ...p }) => (appProtocol ? { ...p, appProtocol } : p)),
   { selector: (p) => p.servicePort, maxLength: 4 },
 );
 

@@ -3,28 +3,19 @@
  * anew, and only resources whose bytes changed are announced. Every result names the objects that it was made of.
  */
 import { addressTypeUrl, authorizationTypeUrl } from '../../common/api/index.ts';
-import type { Namespace, Node, Pod, Service } from '../../common/kube/kinds/core.ts';
-import type { EndpointSlice } from '../../common/kube/kinds/discovery.ts';
-import type { Gateway } from '../../common/kube/kinds/gateway-api/gateway.ts';
-import type { AuthorizationPolicy, PeerAuthentication } from '../../common/kube/kinds/security.ts';
-import type { KubeObject } from '../../common/kube/types.ts';
-import { type AcceptedCondition, convertPolicy } from './authorization.ts';
+import { type Conditions, createContext, MeshInputs, type Output } from './ambient/context.ts';
+import { deriveFar } from './ambient/far.ts';
+import { deriveNetworks } from './ambient/networks.ts';
+import { derivePolicies } from './ambient/policies.ts';
+import { deriveServices } from './ambient/services.ts';
+import { deriveWaypoints } from './ambient/waypoints.ts';
+import { deriveWorkloads } from './ambient/workloads.ts';
 import { type Catalog, ResourceCatalog } from './catalog.ts';
-import { farIdentities, gatewayTo, gatewayWorkloads, networkOf } from './network.ts';
-import { type PeerScope, peerRequirement, portPolicy, staticStrict } from './peer-authentication.ts';
-import { type Resource, resourceOfAddress, resourceOfPolicy } from './resource.ts';
-import { selects } from './selector.ts';
-import { serviceOf } from './service.ts';
-import { type MeshSettings, network } from './settings.ts';
-import {
-  applicationTunnelOf,
-  type BoundCondition,
-  bindPod,
-  bindService,
-  gatewayOfPod,
-  type WaypointScope,
-} from './waypoint.ts';
-import { isPodEndpoint, podWorkload, serviceNameLabel, sliceWorkloads } from './workload.ts';
+import { type Failure, Graph } from './graph/graph.ts';
+import type { Changing } from './graph/table.ts';
+import { networkLabel } from './network.ts';
+import { type ObjectName, objectKey, type Resource } from './resource.ts';
+import type { MeshSettings } from './settings.ts';
 
 /** Names of resources that appeared, changed or vanished. */
 export interface MeshChange {
@@ -32,58 +23,46 @@ export interface MeshChange {
   readonly authorizations: ReadonlySet<string>;
 }
 
-/** What the index reads; each map by `namespace/name` or `name`, as informers keep them. */
-export interface MeshInputs {
-  readonly namespaces: ReadonlyMap<string, Namespace>;
-  readonly nodes: ReadonlyMap<string, Node>;
-  readonly pods: ReadonlyMap<string, Pod>;
-  readonly services: ReadonlyMap<string, Service>;
-  readonly slices: ReadonlyMap<string, EndpointSlice>;
-  readonly policies: ReadonlyMap<string, AuthorizationPolicy>;
-  readonly peers: ReadonlyMap<string, PeerAuthentication>;
-  readonly gateways: ReadonlyMap<string, Gateway>;
+export interface AmbientOptions {
+  /** Its `network` is that of the root namespace's label, once there is one. */
+  readonly settings: MeshSettings;
+  /** Told of computations that threw: what they gave before stays announced. */
+  readonly onFailure?: (failure: Failure) => void;
 }
-
-/** One Kubernetes object makes these resources. */
-interface Output {
-  readonly resources: readonly Resource[];
-}
-
-type Source = 'pods' | 'services' | 'slices' | 'policies' | 'peers' | 'gateways';
-
-/** Beside those of PeerAuthentications, which have a slash: the one policy that they share. */
-const strictKey = 'strict';
 
 export class AmbientIndex {
-  readonly #inputs: MeshInputs;
-  readonly #settings: MeshSettings;
+  /** What it reads: set objects here, then flush. */
+  readonly inputs = new MeshInputs();
+  readonly #graph: Graph;
   readonly #catalog = new ResourceCatalog();
-  readonly #outputs: Record<Source, Map<string, Output>> = {
-    pods: new Map(),
-    services: new Map(),
-    slices: new Map(),
-    policies: new Map(),
-    peers: new Map(),
-    gateways: new Map(),
-  };
-  readonly #dirty: Record<Source, Set<string>> = {
-    pods: new Set(),
-    services: new Set(),
-    slices: new Set(),
-    policies: new Set(),
-    peers: new Set(),
-    gateways: new Set(),
-  };
-  /** Pods of other networks: their identities are part of what their services say. */
-  readonly #farPods = new Set<string>();
-  /** Objects by namespace, for the duration of one flush. */
-  readonly #groups = new Map<object, Map<string, KubeObject[]>>();
-  readonly #accepted = new Map<string, AcceptedCondition | undefined>();
-  readonly #bound = new Map<string, BoundCondition>();
+  readonly #staged: (readonly [readonly Resource[], readonly Resource[]])[] = [];
+  readonly #conditionsOf: ReadonlyMap<string, (key: string) => Conditions | undefined>;
+  readonly #judged = new Map<string, ObjectName>();
+  #settings: MeshSettings;
 
-  constructor(inputs: MeshInputs, settings: MeshSettings) {
-    this.#inputs = inputs;
+  constructor({ settings, onFailure = () => undefined }: AmbientOptions) {
     this.#settings = settings;
+    this.#graph = new Graph(onFailure);
+    const { inputs } = this;
+    const c = createContext(this.#graph, inputs, () => this.#settings);
+    const waypoints = deriveWaypoints(c);
+    const services = deriveServices(c, waypoints);
+    const policies = derivePolicies(c, waypoints, services);
+    const networks = deriveNetworks(c);
+    const workloads = deriveWorkloads(c, { waypoints, services, policies, networks });
+    const announced = deriveFar(c, services, networks, workloads);
+    for (const table of [...policies.tables, ...workloads, networks.table, ...announced]) this.#announce(table);
+    const entries = workloads.find((w) => w.name === 'WorkloadEntry');
+    this.#conditionsOf = new Map([
+      ['Service', (key) => services.offers.get(`Service/${key}`)?.conditions],
+      ['ServiceEntry', (key) => services.offers.get(`ServiceEntry/${key}`)?.conditions],
+      ['WorkloadEntry', (key) => entries?.get(key)?.conditions],
+      ['AuthorizationPolicy', (key) => policies.authorization.get(key)?.conditions],
+    ]);
+    services.offers.onChange((_, after, key) => after && this.#judge(key.split('/') as [string, string, string]));
+    for (const table of [entries, policies.authorization])
+      table?.onChange((_, after, key) => after && this.#judge([table.name, ...(key.split('/') as [string, string])]));
+    this.#watchNetwork();
   }
 
   get catalog(): Catalog {
@@ -98,264 +77,83 @@ export class AmbientIndex {
     return this.#catalog.resources(authorizationTypeUrl);
   }
 
-  /** By `namespace/name` of the AuthorizationPolicy; undefined for those that are not for node proxies. */
-  accepted(key: string): AcceptedCondition | undefined {
-    return this.#accepted.get(key);
+  get settings(): MeshSettings {
+    return this.#settings;
   }
 
-  /** By `namespace/name` of the Service; undefined for those that no waypoint is named for. */
-  bound(key: string): BoundCondition | undefined {
-    return this.#bound.get(key);
+  /** Everything is computed anew. The network stays that of the label. */
+  configure(settings: MeshSettings): void {
+    const { rootNamespace } = this.#settings;
+    this.#settings = { ...settings, network: this.#settings.network };
+    if (settings.rootNamespace !== rootNamespace) this.#readNetwork();
+    this.#graph.markAll();
   }
 
-  podChanged(key: string): void {
-    this.#dirty.pods.add(key);
-    const pod = this.#inputs.pods.get(key);
-    const isFar = pod !== undefined && networkOf(pod) !== network;
-    if (!isFar && !this.#farPods.has(key)) return;
-    if (isFar) this.#farPods.add(key);
-    else this.#farPods.delete(key);
-    this.#dirtyIn(key.slice(0, key.indexOf('/')), 'services');
+  /** What its status shall say, by type; undefined for objects that are not judged. */
+  conditions({ kind, namespace = 'default', name }: ObjectName): Conditions | undefined {
+    return this.#conditionsOf.get(kind)?.(`${namespace}/${name}`);
   }
 
-  nodeChanged(name: string): void {
-    for (const [key, pod] of this.#inputs.pods) if (pod.spec.nodeName === name) this.#dirty.pods.add(key);
+  /** Objects that were judged since it was asked last. */
+  takeJudged(): readonly ObjectName[] {
+    const judged = [...this.#judged.values()];
+    this.#judged.clear();
+    return judged;
   }
 
-  namespaceChanged(name: string): void {
-    this.#dirtyIn(name, 'services');
-    this.#dirtyIn(name, 'pods');
+  /** Computations that threw when they were tried last. */
+  get failing(): readonly Failure[] {
+    return this.#graph.failing;
   }
 
-  /** Objects of any namespace may name a waypoint; there are few, and they change seldom. */
-  gatewayChanged(changed: string): void {
-    this.#dirty.gateways.add(changed);
-    for (const key of this.#inputs.services.keys()) this.#dirty.services.add(key);
-    for (const key of this.#inputs.pods.keys()) this.#dirty.pods.add(key);
-  }
-
-  serviceChanged(key: string, namespace: string): void {
-    this.#dirty.services.add(key);
-    this.#dirtyIn(namespace, 'pods');
-    this.#dirtyIn(namespace, 'slices');
-  }
-
-  sliceChanged(key: string, objects: readonly EndpointSlice[]): void {
-    this.#dirty.slices.add(key);
-    for (const slice of objects) {
-      for (const e of slice.endpoints ?? []) {
-        if (isPodEndpoint(e)) this.#dirty.pods.add(`${slice.metadata.namespace}/${e.targetRef?.name}`);
-      }
-    }
-  }
-
-  policyChanged(key: string, objects: readonly AuthorizationPolicy[]): void {
-    this.#dirty.policies.add(key);
-    for (const policy of objects) {
-      if (policy.spec?.selector === undefined) continue;
-      const { namespace = 'default' } = policy.metadata;
-      if (namespace !== this.#settings.rootNamespace) this.#dirtyIn(namespace, 'pods');
-      else for (const pod of this.#inputs.pods.keys()) this.#dirty.pods.add(pod);
-    }
-  }
-
-  /** What one says for its namespace, or for the mesh, the others there inherit. */
-  peerChanged(key: string, namespace: string): void {
-    this.#dirty.peers.add(key).add(strictKey);
-    if (namespace !== this.#settings.rootNamespace) {
-      this.#dirtyIn(namespace, 'peers');
-      this.#dirtyIn(namespace, 'pods');
-      return;
-    }
-    for (const peer of this.#inputs.peers.keys()) this.#dirty.peers.add(peer);
-    for (const pod of this.#inputs.pods.keys()) this.#dirty.pods.add(pod);
+  get isDirty(): boolean {
+    return this.#graph.isDirty;
   }
 
   /** Computes what was marked; undefined when nothing came out differently. */
   flush(): MeshChange | undefined {
-    this.#groups.clear();
-    const addresses = new Set<string>();
-    const authorizations = new Set<string>();
-    for (const key of this.#drain('policies')) {
-      this.#replace('policies', key, this.#policy(key), authorizations);
-    }
-    for (const key of this.#drain('peers')) {
-      this.#replace('peers', key, this.#peer(key), authorizations);
-    }
-    for (const key of this.#drain('services')) {
-      this.#replace('services', key, this.#service(key), addresses);
-    }
-    for (const key of this.#drain('slices')) {
-      this.#replace('slices', key, this.#slice(key), addresses);
-    }
-    for (const key of this.#drain('gateways')) {
-      this.#replace('gateways', key, this.#gateway(key), addresses);
-    }
-    for (const key of this.#drain('pods')) this.#replace('pods', key, this.#pod(key), addresses);
-    this.#groups.clear();
-    return addresses.size + authorizations.size === 0 ? undefined : { addresses, authorizations };
+    for (const _ of this.compute());
+    return this.publish();
   }
 
-  #drain(source: Source): readonly string[] {
-    const keys = [...this.#dirty[source]];
-    this.#dirty[source].clear();
-    return keys;
+  /** The same in pieces of about a millisecond; nothing is announced before `publish`. */
+  compute(): Generator<void> {
+    return this.#graph.run();
   }
 
-  #dirtyIn(namespace: string, source: 'pods' | 'services' | 'slices' | 'peers'): void {
-    for (const [key, object] of this.#inputs[source]) {
-      if (object.metadata.namespace === namespace) this.#dirty[source].add(key);
+  publish(): MeshChange | undefined {
+    const changed = { addresses: new Set<string>(), authorizations: new Set<string>() };
+    const note = ({ type, name }: Resource) =>
+      (type === addressTypeUrl ? changed.addresses : changed.authorizations).add(name);
+    for (const [before, after] of this.#staged) {
+      const kept = new Set(after.map((r) => r.name));
+      for (const old of before) if (!kept.has(old.name) && this.#catalog.delete(old)) note(old);
+      for (const r of after) if (this.#catalog.set(r)) note(r);
     }
+    this.#staged.length = 0;
+    return changed.addresses.size + changed.authorizations.size === 0 ? undefined : changed;
   }
 
-  #replace(source: Source, key: string, resources: readonly Resource[], changed: Set<string>): void {
-    const kept = new Set(resources.map((r) => r.name));
-    for (const old of this.#outputs[source].get(key)?.resources ?? []) {
-      if (!kept.has(old.name) && this.#catalog.delete(old.type, old.name)) changed.add(old.name);
-    }
-    for (const resource of resources) if (this.#catalog.set(resource)) changed.add(resource.name);
-    if (resources.length > 0) this.#outputs[source].set(key, { resources });
-    else this.#outputs[source].delete(key);
+  #announce(table: Changing<Output>): void {
+    table.onChange((before, after) => this.#staged.push([before?.resources ?? [], after?.resources ?? []]));
   }
 
-  #policy(key: string): readonly Resource[] {
-    const object = this.#inputs.policies.get(key);
-    if (object === undefined) {
-      this.#accepted.delete(key);
-      return [];
-    }
-    const { policy, accepted } = convertPolicy(object, this.#settings);
-    this.#accepted.set(key, accepted);
-    if (policy === undefined) return [];
-    return [resourceOfPolicy(policy, [object])];
+  #judge([kind, namespace, name]: readonly [string, string, string]): void {
+    const object = { kind, namespace, name };
+    this.#judged.set(objectKey(object), object);
   }
 
-  #peer(key: string): readonly Resource[] {
-    if (key === strictKey) {
-      if (this.#inputs.peers.size === 0) return [];
-      return [resourceOfPolicy(staticStrict(this.#settings.rootNamespace), [])];
-    }
-    const object = this.#inputs.peers.get(key);
-    const policy = object === undefined ? undefined : portPolicy(object, this.#peersFor(object.metadata.namespace));
-    return object === undefined || policy === undefined ? [] : [resourceOfPolicy(policy, [object])];
-  }
-
-  #peersFor(namespace: string | undefined): PeerScope {
-    const { rootNamespace } = this.#settings;
-    const { peers } = this.#inputs;
-    return { inNamespace: this.#in(peers, namespace), inRoot: this.#in(peers, rootNamespace), rootNamespace };
-  }
-
-  #service(key: string): readonly Resource[] {
-    const object = this.#inputs.services.get(key);
-    this.#bound.delete(key);
-    if (object === undefined) return [];
-    const scope = this.#waypointScope(object);
-    const binding = bindService(object, scope);
-    const far = this.#farEndpoints(object);
-    const service = serviceOf(object, scope.namespace, this.#settings, binding, farIdentities(far, this.#settings));
-    if (service === undefined) return [];
-    if (binding.condition) this.#bound.set(key, binding.condition);
-    return [resourceOfAddress(service, [object, scope.namespace, ...binding.from, ...far])];
-  }
-
-  #farEndpoints(service: Service): readonly Pod[] {
-    const selector = service.spec.selector ?? {};
-    if (this.#farPods.size === 0 || Object.keys(selector).length === 0) return [];
-    return [...this.#farPods].flatMap((key) => {
-      const pod = this.#inputs.pods.get(key);
-      const isOf = pod?.metadata.namespace === service.metadata.namespace && selects(selector, pod?.metadata.labels);
-      return pod && isOf ? [pod] : [];
+  #watchNetwork(): void {
+    this.inputs.namespaces.onChange((_, __, name) => {
+      if (name === this.#settings.rootNamespace && this.#readNetwork()) this.#graph.markAll();
     });
   }
 
-  #gateway(key: string): readonly Resource[] {
-    const gateway = this.#inputs.gateways.get(key);
-    if (gateway === undefined) return [];
-    return gatewayWorkloads(gateway, this.#settings).map((w) => resourceOfAddress(w, [gateway]));
-  }
-
-  #waypointScope(object: KubeObject): WaypointScope {
-    const { namespaces, gateways } = this.#inputs;
-    return { namespace: namespaces.get(object.metadata.namespace ?? ''), gateways, settings: this.#settings };
-  }
-
-  #slice(key: string): readonly Resource[] {
-    const slice = this.#inputs.slices.get(key);
-    if (slice === undefined) return [];
-    const service = this.#serviceOfSlice(slice);
-    return sliceWorkloads(slice, service, this.#settings).map((w) => resourceOfAddress(w, [slice, service]));
-  }
-
-  #pod(key: string): readonly Resource[] {
-    const pod = this.#inputs.pods.get(key);
-    if (pod === undefined) return [];
-    const node = this.#inputs.nodes.get(pod.spec.nodeName ?? '');
-    const selecting = this.#in(this.#inputs.services, pod.metadata.namespace).filter((s) => {
-      const { selector } = s.spec;
-      return selector !== undefined && Object.keys(selector).length > 0 && selects(selector, pod.metadata.labels);
-    });
-    const slices = this.#in(this.#inputs.slices, pod.metadata.namespace).flatMap((slice) => {
-      const named = slice.endpoints?.some((e) => isPodEndpoint(e) && e.targetRef?.name === pod.metadata.name);
-      const service = named ? this.#serviceOfSlice(slice) : undefined;
-      // The slices of a Service with a selector say what the selector says.
-      if (service === undefined || Object.keys(service.spec.selector ?? {}).length > 0) return [];
-      return [{ slice, service }];
-    });
-    const { rootNamespace } = this.#settings;
-    const inRoot = pod.metadata.namespace === rootNamespace ? [] : this.#in(this.#inputs.policies, rootNamespace);
-    const policies = [...this.#in(this.#inputs.policies, pod.metadata.namespace), ...inRoot].filter((p) =>
-      this.#selectsPod(p, pod),
-    );
-    const peers = peerRequirement(pod.metadata.labels, this.#peersFor(pod.metadata.namespace));
-    const names = policies.map((p) => `${p.metadata.namespace}/${p.metadata.name}`).sort();
-    if (peers.policy !== undefined) names.push(peers.policy);
-    const scope = this.#waypointScope(pod);
-    const { waypoint, from } = bindPod(pod, scope);
-    const applicationTunnel = applicationTunnelOf(pod, scope);
-    const way = gatewayTo(networkOf(pod), scope.gateways);
-    const workload = podWorkload(
-      pod,
-      { node, selecting, slices, policies: names, waypoint, networkGateway: way?.reference, applicationTunnel },
-      this.#settings,
-    );
-    if (workload === undefined) return [];
-    const inputs = [
-      pod,
-      node,
-      ...selecting,
-      ...slices.flatMap((s) => [s.slice, s.service]),
-      ...policies,
-      ...peers.from,
-      ...from,
-      gatewayOfPod(pod, scope),
-      way?.gateway,
-    ];
-    return [resourceOfAddress(workload, inputs)];
-  }
-
-  /** Only policies that are sent: a name that never arrives would refuse everything. */
-  #selectsPod(policy: AuthorizationPolicy, pod: Pod): boolean {
-    const { selector } = policy.spec ?? {};
-    const { namespace } = policy.metadata;
-    return (
-      selector !== undefined &&
-      selects(selector.matchLabels ?? {}, pod.metadata.labels) &&
-      this.authorizations.has(`${namespace}/${policy.metadata.name}`)
-    );
-  }
-
-  #serviceOfSlice(slice: EndpointSlice): Service | undefined {
-    const name = slice.metadata.labels?.[serviceNameLabel];
-    return name === undefined ? undefined : this.#inputs.services.get(`${slice.metadata.namespace}/${name}`);
-  }
-
-  #in<T extends KubeObject>(all: ReadonlyMap<string, T>, namespace: string | undefined): readonly T[] {
-    let groups = this.#groups.get(all);
-    if (groups === undefined) {
-      groups = Map.groupBy<string, KubeObject>(all.values(), (o) => o.metadata.namespace ?? '');
-      this.#groups.set(all, groups);
-    }
-    return (groups.get(namespace ?? '') ?? []) as readonly KubeObject[] as readonly T[];
+  /** Whether it is another one. */
+  #readNetwork(): boolean {
+    const { rootNamespace, network: before } = this.#settings;
+    const network = this.inputs.namespaces.get(rootNamespace)?.metadata.labels?.[networkLabel] ?? '';
+    this.#settings = { ...this.#settings, network };
+    return network !== before;
   }
 }

@@ -3,14 +3,7 @@ import { test } from 'node:test';
 import type { AuthorizationPolicy as KubePolicy } from '../../common/kube/kinds/security.ts';
 import type { PolicyMatch } from '../../common/mesh/types.ts';
 import { convertPolicy } from './authorization.ts';
-import type { MeshSettings } from './settings.ts';
-
-const settings: MeshSettings = {
-  clusterId: 'Kubernetes',
-  trustDomain: 'cluster.local',
-  domain: 'cluster.local',
-  rootNamespace: 'istio-system',
-};
+import { defaultSettings as settings } from './settings.ts';
 
 const kube = (spec: KubePolicy['spec'], namespace = 'shop', annotations = {}): KubePolicy => ({
   apiVersion: 'security.istio.io/v1',

@@ -40,11 +40,14 @@ export function convertPolicy(source: KubePolicy, settings: MeshSettings): Conve
   if (action !== 'ALLOW' && action !== 'DENY') {
     return refused(`action ${action} needs a waypoint; node proxies enforce ALLOW and DENY`);
   }
-  if (source.metadata.annotations?.['istio.io/dry-run'] === 'true') {
+  const dryRun = source.metadata.annotations?.['istio.io/dry-run'] === 'true';
+  if (dryRun && !settings.dryRun) {
     return refused('the annotation istio.io/dry-run keeps this policy from being enforced');
   }
   const namespace = source.metadata.namespace ?? 'default';
-  const rules = (spec.rules ?? []).map((rule, i) => convertRule(rule, action, namespace, `rules[${i}]`));
+  const rules = (spec.rules ?? []).map((rule, i) =>
+    convertRule(rule, { action, namespace, path: `rules[${i}]`, settings }),
+  );
   const policy: AuthorizationPolicy = {
     name: source.metadata.name,
     namespace,
@@ -52,7 +55,7 @@ export function convertPolicy(source: KubePolicy, settings: MeshSettings): Conve
       spec.selector !== undefined ? 'WORKLOAD_SELECTOR' : namespace === settings.rootNamespace ? 'GLOBAL' : 'NAMESPACE',
     action,
     groups: rules.flatMap((r) => r.group ?? []),
-    dryRun: false,
+    dryRun,
   };
   return { policy, accepted: acceptance(action, rules) };
 }
@@ -64,19 +67,26 @@ interface ConvertedRule {
   readonly unsupported: readonly string[];
 }
 
+interface RulePlace {
+  readonly action: 'ALLOW' | 'DENY';
+  readonly namespace: string;
+  readonly path: string;
+  readonly settings: MeshSettings;
+}
+
 /**
  * Of an ALLOW a rule with parts that we cannot check is dropped; of a DENY those parts are. Both refuse more than was asked for, never
- * less. What a DENY keeps then matches everything of its from and to: with Istio it would match nothing.
+ * less. What a DENY keeps then matches everything of its from and to: with Istio it matches nothing (`l7-deny`).
  */
-function convertRule(rule: PolicyRuleSpec, action: 'ALLOW' | 'DENY', namespace: string, path: string): ConvertedRule {
+function convertRule(rule: PolicyRuleSpec, { action, namespace, path, settings }: RulePlace): ConvertedRule {
   const parts: readonly (readonly Part[])[] = [
     (rule.to ?? []).map((to, i) => operationPart(to.operation ?? {}, `${path}.to[${i}].operation`)),
     (rule.from ?? []).map((from, i) => sourcePart(from.source ?? {}, namespace, `${path}.from[${i}].source`)),
     ...(rule.when ?? []).map((when, i) => [conditionPart(when, namespace, `${path}.when[${i}]`)]),
   ];
   const unsupported = parts.flat().flatMap((p) => p.unsupported);
-  if (action === 'ALLOW') {
-    if (unsupported.length > 0) return { group: undefined, unsupported };
+  if (action === 'ALLOW' && unsupported.length > 0) return { group: undefined, unsupported };
+  if (action === 'ALLOW' || settings.compat.has('l7-deny')) {
     const rules = parts.filter((p) => p.length > 0).map((p) => ({ matches: p.map((m) => m.match) }));
     return { group: { rules }, unsupported };
   }

@@ -1,6 +1,6 @@
 /** All resources that are announced, by what they are asked for. */
 import { addressTypeUrl, authorizationTypeUrl } from '../../common/api/index.ts';
-import { MultiMap } from './multi-map.ts';
+import { MultiMap } from './graph/multi-map.ts';
 import { type ObjectName, objectKey, type Resource, type TypeUrl } from './resource.ts';
 
 /** Reads what is announced. */
@@ -59,11 +59,12 @@ export class ResourceCatalog implements Catalog {
     return before?.version !== resource.version;
   }
 
-  delete(type: TypeUrl, name: string): boolean {
-    const before = this.#of(type).get(name);
-    if (!before) return false;
-    this.#unindex(before);
-    return this.#of(type).delete(name);
+  /** Not where another object has come to announce the same name. */
+  delete(resource: Resource): boolean {
+    const all = this.#of(resource.type);
+    if (all.get(resource.name) !== resource) return false;
+    this.#unindex(resource);
+    return all.delete(resource.name);
   }
 
   #of(type: TypeUrl): Map<string, Resource> {

@@ -1,4 +1,5 @@
-/** Writes one condition into an object's status (ambient-wire 9.3), and leaves those of others as they are. */
+/** Conditions of our types (ambient-wire 9.3) among those of others. */
+
 import type { Clock } from '../../common/core/clock.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
@@ -7,6 +8,8 @@ import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
 
 /** What node proxies make of an AuthorizationPolicy. */
 export const ztunnelAccepted = 'ZtunnelAccepted';
+/** Whether a policy with targets reaches a waypoint. */
+export const waypointAccepted = 'WaypointAccepted';
 /** Whether a Service is behind the waypoint that is named for it. */
 export const waypointBound = 'istio.io/WaypointBound';
 
@@ -20,26 +23,39 @@ export interface WithConditions extends KubeObject {
   readonly status?: { readonly conditions?: readonly Condition[] };
 }
 
-/** The conditions as they should be, without the type where nothing is wanted; undefined when they are so already. */
+/** The conditions as they should be, without the types for which nothing is wanted; undefined when they are so already. */
 export function conditionsFor(
   object: WithConditions,
-  type: string,
-  wanted: WantedCondition | undefined,
+  wanted: ReadonlyMap<string, WantedCondition | undefined>,
   now: string,
 ): readonly Condition[] | undefined {
-  const conditions = object.status?.conditions ?? [];
-  const before = conditions.find((c) => c.type === type);
-  const others = conditions.filter((c) => c.type !== type);
-  if (!wanted) return before ? others : undefined;
+  const present = object.status?.conditions ?? [];
   const generation = object.metadata.generation ?? 1;
-  const same =
-    before?.status === wanted.status &&
-    before.reason === wanted.reason &&
-    before.message === wanted.message &&
-    before.observedGeneration === generation;
-  if (same) return undefined;
+  const next = present.filter((c) => !wanted.has(c.type));
+  let same = true;
+  for (const [type, condition] of wanted) {
+    const before = present.find((c) => c.type === type);
+    if (condition) next.push(conditionOf(type, condition, before, generation, now));
+    same &&= condition ? before !== undefined && says(before, condition, generation) : before === undefined;
+  }
+  return same ? undefined : next;
+}
+
+function says(before: Condition, { status, reason, message }: WantedCondition, generation: number): boolean {
+  // Istio's kinds keep the generation as a text, too.
+  const observed = Number(before.observedGeneration) === generation;
+  return before.status === status && before.reason === reason && before.message === message && observed;
+}
+
+function conditionOf(
+  type: string,
+  wanted: WantedCondition,
+  before: Condition | undefined,
+  observedGeneration: number,
+  now: string,
+): Condition {
   const lastTransitionTime = before?.status === wanted.status ? (before.lastTransitionTime ?? now) : now;
-  return [...others, { type, ...wanted, observedGeneration: generation, lastTransitionTime }];
+  return { type, ...wanted, observedGeneration, lastTransitionTime };
 }
 
 export interface ConditionWriter {
@@ -48,15 +64,14 @@ export interface ConditionWriter {
   readonly log: Logger;
 }
 
-/** `failed`: it has to be tried again, from the object as it is then. */
-export async function writeCondition<T extends WithConditions>(
+/** `met`: somebody changed or removed it meanwhile; `failed`: said in the log. Either way it has to be tried again, from the object as it is then. */
+export async function writeConditions<T extends WithConditions>(
   { source, clock, log }: ConditionWriter,
   kind: Kind<T>,
   object: T,
-  type: string,
-  wanted: WantedCondition | undefined,
-): Promise<'unchanged' | 'written' | 'failed'> {
-  const conditions = conditionsFor(object, type, wanted, new Date(clock.wall()).toISOString());
+  wanted: ReadonlyMap<string, WantedCondition | undefined>,
+): Promise<'unchanged' | 'written' | 'met' | 'failed'> {
+  const conditions = conditionsFor(object, wanted, new Date(clock.wall()).toISOString());
   if (conditions === undefined) return 'unchanged';
   const { name, namespace = 'default', resourceVersion } = object.metadata;
   try {
@@ -64,10 +79,9 @@ export async function writeCondition<T extends WithConditions>(
     await source.patch(kind, { namespace, name }, { status: { conditions } }, options);
     return 'written';
   } catch (e) {
-    // Somebody changed or removed it meanwhile; that change brings us here again.
-    if (e instanceof MeshError && (e.code === 'CONFLICT' || e.code === 'NOT_FOUND')) return 'failed';
+    if (e instanceof MeshError && (e.code === 'CONFLICT' || e.code === 'NOT_FOUND')) return 'met';
     const what = `${kind.kind} ${namespace}/${name}`;
-    log.warn('cannot write a condition', { object: what, condition: type, error: describeError(e) });
+    log.warn('cannot write conditions', { object: what, types: [...wanted.keys()].join(), error: describeError(e) });
     return 'failed';
   }
 }

@@ -2,131 +2,200 @@
 import { describeError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
 import { createInformer, type Informer, keyOf } from '../../common/kube/informer.ts';
-import { namespaceKind, nodeKind, type Pod, podKind, type Service, serviceKind } from '../../common/kube/kinds/core.ts';
+import { namespaceKind, nodeKind, type Pod, podKind, serviceKind } from '../../common/kube/kinds/core.ts';
 import { endpointSliceKind } from '../../common/kube/kinds/discovery.ts';
 import { gatewayKind } from '../../common/kube/kinds/gateway-api/gateway.ts';
-import {
-  type AuthorizationPolicy,
-  authorizationPolicyKind,
-  peerAuthenticationKind,
-} from '../../common/kube/kinds/security.ts';
+import { gatewayClassKind } from '../../common/kube/kinds/gateway-api/gateway-class.ts';
+import { serviceEntryKind } from '../../common/kube/kinds/istio/service-entry.ts';
+import { workloadEntryKind } from '../../common/kube/kinds/istio/workload-entry.ts';
+import { authorizationPolicyKind, peerAuthenticationKind } from '../../common/kube/kinds/security.ts';
 import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
+import type { Conditions, MeshInputs } from './ambient/context.ts';
 import { AmbientIndex, type MeshChange } from './ambient-index.ts';
-import type { ObjectName } from './resource.ts';
+import { type Gate, Intake } from './intake.ts';
+import { type ObjectName, objectKey } from './resource.ts';
 import type { MeshSettings } from './settings.ts';
+import { trimNode, trimObject, trimPod, trimSlice } from './trim.ts';
 
 export interface MeshWatchOptions {
   readonly source: KubeSource;
   readonly settings: MeshSettings;
+  /** Objects of other revisions are not ours; undefined: all are. */
+  readonly revision: string | undefined;
+  /** What is wrong with an object of a kind that API servers know by definitions only, which may be missing or old. */
+  readonly faultOf: (object: KubeObject) => string | undefined;
   readonly log: Logger;
   readonly signal: AbortSignal;
   readonly onChange: (change: MeshChange) => void;
-  /** The policy's condition may have to be written again. */
-  readonly onPolicy: (key: string) => void;
-  /** The same of a Service. */
-  readonly onService: (key: string) => void;
   /** An object of the mesh's own kinds has another generation, which may have changed no resource. */
   readonly onGeneration: (object: ObjectName) => void;
+  /** What `conditionsOf` says of these may be new. */
+  readonly onJudged: (objects: readonly ObjectName[]) => void;
 }
 
 export interface MeshWatch {
   readonly index: AmbientIndex;
   readonly pods: Informer<Pod>;
-  readonly policies: Informer<AuthorizationPolicy>;
-  readonly services: Informer<Service>;
+  /** The object as it is, valid or not; undefined when there is none. */
+  object(name: ObjectName): KubeObject | undefined;
+  /** What its status shall say. */
+  conditionsOf(name: ObjectName): Conditions;
+  /** Objects that are left out, or of which an older version is served, and why. */
+  problems(): readonly MeshProblem[];
   /** Resolves when everything has been listed and computed. */
   readonly synced: Promise<void>;
 }
 
+export interface MeshProblem extends ObjectName {
+  readonly message: string;
+}
+
+/** Ms of computing before others have a turn. */
+const longestTurn = 8;
+/** Of objects that are not valid. */
+const accepted = 'Accepted';
+
+interface Feed {
+  readonly informer: Informer<KubeObject>;
+  readonly intake: Intake<KubeObject>;
+}
+
 export function watchMesh(options: MeshWatchOptions): MeshWatch {
-  const { log, settings } = options;
+  const { log, signal } = options;
   let scheduled = false;
   let isSynced = false;
-  const changedPolicies = new Set<string>();
-  const changedServices = new Set<string>();
-  const changedObjects: ObjectName[] = [];
+  const first = Promise.withResolvers<void>();
+  const feeds = new Map<string, Feed>();
+  const judged = new Map<string, ObjectName>();
+  const changed: ObjectName[] = [];
+  const index = new AmbientIndex({
+    settings: options.settings,
+    onFailure({ what, key, error }) {
+      log.error('an object cannot be announced; what was announced of it stays', {
+        what,
+        key,
+        error: describeError(error),
+      });
+    },
+  });
+  const gate: Gate = { revision: options.revision, isDiscovered: () => true };
 
-  // Changes that arrive together, as those of one file do, are computed together.
+  // Changes that arrive together, as those of one list do, are computed together.
   function schedule(): void {
     if (scheduled || !isSynced) return;
     scheduled = true;
-    setImmediate(() => {
-      scheduled = false;
-      flush();
-    });
+    setImmediate(() => turn(index.compute()));
   }
 
-  function flush(): void {
-    try {
-      const change = index.flush();
-      if (change !== undefined) options.onChange(change);
-      for (const key of changedPolicies) options.onPolicy(key);
-      changedPolicies.clear();
-      for (const key of changedServices) options.onService(key);
-      changedServices.clear();
-      for (const object of changedObjects.splice(0)) options.onGeneration(object);
-    } catch (e) {
-      log.error('computing the mesh failed; what was announced stays', { error: describeError(e) });
+  function turn(work: Generator<void>): void {
+    if (signal.aborted) return;
+    const started = performance.now();
+    while (!work.next().done) {
+      if (performance.now() - started < longestTurn) continue;
+      setImmediate(() => turn(work));
+      return;
     }
+    scheduled = false;
+    publish();
+    first.resolve();
+    if (index.isDirty) schedule();
   }
 
-  function informer<T extends KubeObject>(kind: Kind<T>, changed: (objects: readonly T[], key: string) => void) {
-    const handle = (...objects: T[]) => {
-      const { metadata } = objects[0]!;
-      changed(objects, keyOf(metadata));
-      const isOurs = kind.group.endsWith('istio.io');
-      if (isOurs && metadata.generation !== objects[1]?.metadata.generation) {
-        changedObjects.push({ ...metadata, kind: kind.kind });
-      }
+  function publish(): void {
+    const change = index.publish();
+    if (change !== undefined) options.onChange(change);
+    for (const name of changed.splice(0)) options.onGeneration(name);
+    for (const name of index.takeJudged()) judged.set(objectKey(name), name);
+    if (judged.size === 0) return;
+    options.onJudged([...judged.values()]);
+    judged.clear();
+  }
+
+  function feed<T extends KubeObject>(
+    kind: Kind<T>,
+    table: MeshInputs[keyof MeshInputs],
+    trim: (object: T) => T,
+    checked: boolean,
+  ): Informer<T> {
+    const intake = new Intake<T>({
+      table: table as unknown as ConstructorParameters<typeof Intake<T>>[0]['table'],
+      gate,
+      faultOf: (object) => (checked ? options.faultOf(object) : undefined),
+      onVerdict({ metadata: { name, namespace } }) {
+        const object = { kind: kind.kind, ...(namespace !== undefined && { namespace }), name };
+        judged.set(objectKey(object), object);
+      },
+    });
+    const put = (object: T, previous?: T) => {
+      const { name, namespace, generation } = object.metadata;
+      intake.put(keyOf(object.metadata), object);
+      if (kind.group.endsWith('istio.io') && generation !== previous?.metadata.generation)
+        changed.push({ kind: kind.kind, ...(namespace !== undefined && { namespace }), name });
       schedule();
     };
-    return createInformer({
+    const deleted = (object: T) => {
+      intake.remove(keyOf(object.metadata));
+      schedule();
+    };
+    const informer = createInformer({
       source: options.source,
       kind,
       log,
-      signal: options.signal,
-      handlers: { added: handle, modified: handle, deleted: handle },
+      signal,
+      trim,
+      handlers: { added: put, modified: put, deleted },
     });
+    feeds.set(kind.kind, { informer, intake } as unknown as Feed);
+    return informer;
   }
 
-  const namespaces = informer(namespaceKind, (_, key) => {
-    index.namespaceChanged(key);
-    for (const [service, { metadata }] of services.objects)
-      if (metadata.namespace === key) changedServices.add(service);
-  });
-  const nodes = informer(nodeKind, (_, key) => index.nodeChanged(key));
-  const pods = informer(podKind, (_, key) => index.podChanged(key));
-  const services = informer(serviceKind, ([s], key) => {
-    index.serviceChanged(key, s?.metadata.namespace ?? '');
-    changedServices.add(key);
-  });
-  const gateways = informer(gatewayKind, (_, changed) => {
-    index.gatewayChanged(changed);
-    for (const key of services.objects.keys()) changedServices.add(key);
-  });
-  const slices = informer(endpointSliceKind, (objects, key) => index.sliceChanged(key, objects));
-  const policies = informer(authorizationPolicyKind, (objects, key) => {
-    index.policyChanged(key, objects);
-    changedPolicies.add(key);
-  });
-  const peers = informer(peerAuthenticationKind, ([p], key) => index.peerChanged(key, p?.metadata.namespace ?? ''));
-  const index = new AmbientIndex(
-    {
-      namespaces: namespaces.objects,
-      nodes: nodes.objects,
-      pods: pods.objects,
-      services: services.objects,
-      slices: slices.objects,
-      policies: policies.objects,
-      peers: peers.objects,
-      gateways: gateways.objects,
+  const { inputs } = index;
+  const pods = feed(podKind, inputs.pods, trimPod, false);
+  feed(namespaceKind, inputs.namespaces, trimObject, false);
+  feed(nodeKind, inputs.nodes, trimNode, false);
+  feed(serviceKind, inputs.services, trimObject, false);
+  feed(endpointSliceKind, inputs.slices, trimSlice, false);
+  feed(serviceEntryKind, inputs.serviceEntries, trimObject, true);
+  feed(workloadEntryKind, inputs.workloadEntries, trimObject, true);
+  feed(authorizationPolicyKind, inputs.policies, trimObject, true);
+  feed(peerAuthenticationKind, inputs.peers, trimObject, true);
+  feed(gatewayKind, inputs.gateways, trimObject, true);
+  feed(gatewayClassKind, inputs.gatewayClasses, trimObject, true);
+  return {
+    index,
+    pods,
+    object: ({ kind, ...key }) => feeds.get(kind)?.informer.get(key),
+    conditionsOf(name) {
+      const fault = feeds.get(name.kind)?.intake.invalid.get(keyOf(name));
+      // The controller of Gateways judges those itself.
+      const says = name.kind === 'Gateway' || name.kind === 'GatewayClass' ? [] : [[accepted, refusal(fault)] as const];
+      return new Map([...(index.conditions(name) ?? []), ...says]);
     },
-    settings,
-  );
-  const all = [namespaces, nodes, pods, services, slices, policies, peers, gateways];
-  const synced = Promise.all(all.map((i) => i.synced)).then(() => {
-    isSynced = true;
-    flush();
-  });
-  return { index, pods, policies, services, synced };
+    problems: () => [
+      ...index.failing.map(({ what, key, error }) => ({
+        kind: what,
+        ...nameOf(key),
+        message: `computing it failed: ${describeError(error)}`,
+      })),
+      ...[...feeds].flatMap(([kind, { intake }]) =>
+        [...intake.invalid].map(([key, message]) => ({ kind, ...nameOf(key), message })),
+      ),
+    ],
+    synced: Promise.all([...feeds.values()].map((f) => f.informer.synced)).then(() => {
+      isSynced = true;
+      schedule();
+      return first.promise;
+    }),
+  };
+}
+
+function refusal(fault: string | undefined) {
+  if (fault === undefined) return undefined;
+  const message = `${fault}; it is left out, or served as it was before`;
+  return { status: 'False', reason: 'Invalid', message } as const;
+}
+
+function nameOf(key: string): { readonly namespace?: string; readonly name: string } {
+  const slash = key.indexOf('/');
+  return slash < 0 ? { name: key } : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
 }

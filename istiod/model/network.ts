@@ -1,48 +1,59 @@
 /**
- * Other networks (ambient-wire 9.1, 9.7): which pods are there, by the label topology.istio.io/network, and the gateways that
- * lead there, Gateways of class istio-east-west or istio-remote with that label. The cluster's own network is the empty one.
+ * Other networks (ambient-wire 9.1, 9.7): which workloads are there, and the gateways that lead there, Gateways of class
+ * istio-east-west or istio-remote with the label topology.istio.io/network.
  */
 import { type Ip, type Port, parseIp } from '../../common/core/net.ts';
 import { formatSpiffe } from '../../common/identity/spiffe.ts';
 import type { Pod } from '../../common/kube/kinds/core.ts';
 import type { Gateway } from '../../common/kube/kinds/gateway-api/gateway.ts';
-import type { GatewayAddress, Workload } from '../../common/mesh/types.ts';
-import { type MeshSettings, network } from './settings.ts';
+import type { KubeObject } from '../../common/kube/types.ts';
+import type { GatewayAddress, Identity, Service, Workload } from '../../common/mesh/types.ts';
+import type { MeshSettings } from './settings.ts';
 
-const networkLabel = 'topology.istio.io/network';
+export const networkLabel = 'topology.istio.io/network';
 const gatewayClasses = new Set(['istio-east-west', 'istio-remote']);
 
-export function networkOf(pod: Pod): string {
+export function podNetwork(pod: Pod, { network }: MeshSettings): string {
   return pod.metadata.labels?.[networkLabel] ?? network;
 }
 
-/** One address of a gateway. */
-interface Way {
+/** One address of a gateway to a network. */
+export interface Way {
   readonly network: string;
   readonly at: { readonly kind: 'ip'; readonly ip: Ip } | { readonly kind: 'hostname'; readonly hostname: string };
   readonly port: Port;
+  readonly gateway: Gateway;
 }
 
-function waysOf(gateway: Gateway): readonly Way[] {
-  const to = gateway.metadata.labels?.[networkLabel];
+export function waysOf(gateway: Gateway): readonly Way[] {
+  const network = gateway.metadata.labels?.[networkLabel] ?? '';
   const { gatewayClassName, listeners, addresses } = gateway.spec;
   const listener = listeners.find((l) => l.protocol === 'HBONE');
-  // That of the cluster's own network leads in, not out.
-  if (!gatewayClasses.has(gatewayClassName) || to === undefined || to === network || !listener) return [];
+  if (!gatewayClasses.has(gatewayClassName) || network === '' || !listener) return [];
   const port = listener.port as Port;
   return [...(gateway.status?.addresses ?? addresses ?? [])].flatMap(({ type = 'IPAddress', value }): Way[] => {
-    if (type === 'Hostname' && value) return [{ network: to, at: { kind: 'hostname', hostname: value }, port }];
+    if (type === 'Hostname' && value) return [{ network, at: { kind: 'hostname', hostname: value }, port, gateway }];
     const ip = type === 'IPAddress' ? parseIp(value ?? '') : undefined;
-    return ip === undefined ? [] : [{ network: to, at: { kind: 'ip', ip }, port }];
+    return ip === undefined ? [] : [{ network, at: { kind: 'ip', ip }, port, gateway }];
   });
 }
 
+/** The order in which all istiods try them: by the names of their Gateways. */
+export function inOrder(ways: readonly Way[]): readonly Way[] {
+  const name = ({ gateway: { metadata: m } }: Way) => `${m.namespace}/${m.name}`;
+  return [...ways].sort((a, b) => (name(a) < name(b) ? -1 : 1));
+}
+
+function wayKey(way: Way): string {
+  return `${way.network}/${way.at.kind === 'ip' ? way.at.ip : way.at.hostname}/${way.port}`;
+}
+
 /** The gateway as a destination: its identity is what node proxies expect of it. */
-export function gatewayWorkloads(gateway: Gateway, settings: MeshSettings): readonly Workload[] {
-  const { name, namespace = 'default', annotations } = gateway.metadata;
-  return waysOf(gateway).map((way) => ({
+export function gatewayWorkload(way: Way, settings: MeshSettings): Workload {
+  const { name, namespace = 'default', annotations } = way.gateway.metadata;
+  return {
     kind: 'workload',
-    uid: `NetworkGateway/${way.network}/${way.at.kind === 'ip' ? way.at.ip : way.at.hostname}/${way.port}`,
+    uid: `NetworkGateway/${wayKey(way)}`,
     name,
     namespace,
     addresses: way.at.kind === 'ip' ? [way.at.ip] : [],
@@ -50,7 +61,7 @@ export function gatewayWorkloads(gateway: Gateway, settings: MeshSettings): read
     network: way.network,
     tunnelProtocol: 'HBONE',
     trustDomain: annotations?.['gateway.istio.io/trust-domain'] ?? settings.trustDomain,
-    serviceAccount: annotations?.['gateway.istio.io/service-account'] ?? `${name}-${gateway.spec.gatewayClassName}`,
+    serviceAccount: annotations?.['gateway.istio.io/service-account'] ?? `${name}-${way.gateway.spec.gatewayClassName}`,
     node: '',
     canonicalName: name,
     canonicalRevision: 'latest',
@@ -64,35 +75,73 @@ export function gatewayWorkloads(gateway: Gateway, settings: MeshSettings): read
     locality: { region: '', zone: '', subzone: '' },
     networkMode: 'STANDARD',
     capacity: 1,
-  }));
+  };
 }
 
-/** How a network is reached; the first gateway by namespace and name, so that all proxies are told the same. */
-export function gatewayTo(
-  wanted: string,
-  gateways: ReadonlyMap<string, Gateway>,
-): { readonly reference: GatewayAddress; readonly gateway: Gateway } | undefined {
-  if (wanted === network) return undefined;
-  for (const [, gateway] of [...gateways].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const way = waysOf(gateway).find((w) => w.network === wanted);
-    if (way) return { gateway, reference: referenceOf(way, gateway.metadata.namespace ?? 'default') };
-  }
-  return undefined;
-}
-
-function referenceOf({ at, network: to, port }: Way, namespace: string): GatewayAddress {
-  if (at.kind === 'ip') return { destination: { kind: 'address', network: to, ip: at.ip }, hboneMtlsPort: port };
+export function referenceOf({ at, network, port, gateway }: Way): GatewayAddress {
+  if (at.kind === 'ip') return { destination: { kind: 'address', network, ip: at.ip }, hboneMtlsPort: port };
+  const { namespace = 'default' } = gateway.metadata;
   return { destination: { kind: 'hostname', namespace, hostname: at.hostname }, hboneMtlsPort: port };
 }
 
-/** SPIFFE ids of the endpoints behind a gateway: what a proxy accepts at the far end, since it does not choose among them. */
-export function farIdentities(endpoints: readonly Pod[], { trustDomain }: MeshSettings): readonly string[] {
-  const ids = endpoints
-    .filter((p) => networkOf(p) !== network)
-    .map((p) => ({
-      trustDomain,
-      namespace: p.metadata.namespace ?? 'default',
-      serviceAccount: p.spec.serviceAccountName ?? 'default',
-    }));
-  return [...new Set(ids.map(formatSpiffe))].sort();
+/** A workload of another network, as far as services have to know it. */
+export interface FarEndpoint {
+  readonly network: string;
+  readonly identity: Identity;
+  readonly capacity: number;
+  /** Keys of the services that it is behind. */
+  readonly services: readonly string[];
+  readonly object: KubeObject;
+}
+
+/** undefined for those of the cluster's own network. */
+export function farEndpoint(w: Workload, object: KubeObject, { network }: MeshSettings): FarEndpoint | undefined {
+  if (w.network === network || w.services.size === 0) return undefined;
+  const { trustDomain, namespace } = w;
+  const identity = { trustDomain, namespace, serviceAccount: w.serviceAccount || 'default' };
+  return { network: w.network, identity, capacity: w.capacity, services: [...w.services.keys()], object };
+}
+
+/** SPIFFE ids of endpoints behind a gateway: what a proxy accepts at the far end, since it does not choose among them. */
+export function farIdentities(far: readonly FarEndpoint[]): readonly string[] {
+  return [...new Set(far.map((f) => formatSpiffe(f.identity)))].sort();
+}
+
+/** All endpoints of a service in another network as one, behind that network's gateway. */
+export function splitHorizon(
+  way: Way,
+  service: Service,
+  far: readonly FarEndpoint[],
+  settings: MeshSettings,
+): Workload {
+  const key = `${service.namespace}/${service.hostname}`;
+  const { name, namespace } = way.gateway.metadata;
+  const at = way.at.kind === 'ip' ? way.at.ip : way.at.hostname;
+  const uid = `${way.network}/SplitHorizonWorkload/${namespace}/${name}/${at}/${key}`;
+  return {
+    kind: 'workload',
+    uid,
+    name: uid,
+    namespace: service.namespace,
+    addresses: [],
+    hostname: '',
+    network: way.network,
+    networkGateway: referenceOf(way),
+    tunnelProtocol: 'HBONE',
+    trustDomain: settings.trustDomain,
+    serviceAccount: '',
+    node: '',
+    canonicalName: '',
+    canonicalRevision: '',
+    workloadType: 'pod',
+    workloadName: '',
+    nativeTunnel: false,
+    services: new Map([[key, service.ports]]),
+    authorizationPolicies: [],
+    status: 'HEALTHY',
+    clusterId: settings.clusterId,
+    locality: { region: '', zone: '', subzone: '' },
+    networkMode: 'STANDARD',
+    capacity: far.reduce((sum, f) => sum + f.capacity, 0),
+  };
 }

@@ -1,53 +1,70 @@
 /** Kubernetes Services to services of the mesh (ambient-wire 3.9). */
 import { parseIp } from '../../common/core/net.ts';
 import type { Service as KubeService, Namespace, ServicePort } from '../../common/kube/kinds/core.ts';
-import type { LbScope, LoadBalancing, PortMapping, Service } from '../../common/mesh/types.ts';
-import { type MeshSettings, network } from './settings.ts';
-import type { Binding } from './waypoint.ts';
+import type { LoadBalancing, Service } from '../../common/mesh/types.ts';
+import { appProtocolOf } from './app-protocol.ts';
+import {
+  isGlobal,
+  loadBalancing,
+  type NamedPort,
+  portMappings,
+  preferenceOf,
+  type ServiceInfo,
+  serviceInfo,
+  visibilityOf,
+} from './service-info.ts';
+import type { MeshSettings } from './settings.ts';
+import { bindService, ingressUsesWaypoint, type WaypointScope } from './waypoint.ts';
 
-export const trafficDistributionAnnotation = 'networking.istio.io/traffic-distribution';
+const exportToAnnotation = 'networking.istio.io/exportTo';
 
-export function hostnameOf(service: KubeService, settings: MeshSettings): string {
-  return `${service.metadata.name}.${service.metadata.namespace}.svc.${settings.domain}`;
+export function hostnameOf(name: string, namespace: string, { domain }: MeshSettings): string {
+  return `${name}.${namespace}.svc.${domain}`;
 }
 
-/** ExternalName is an alias in DNS and nothing that the mesh could carry. */
-export function isInMesh(service: KubeService): boolean {
-  return service.spec.type !== 'ExternalName';
-}
-
-/** Ports that a proxy of TCP can serve. */
-export function tcpPorts(service: KubeService): readonly ServicePort[] {
-  return (service.spec.ports ?? []).filter((p) => (p.protocol ?? 'TCP') === 'TCP');
-}
-
-export function serviceOf(
-  service: KubeService,
-  namespace: Namespace | undefined,
-  settings: MeshSettings,
-  { waypoint, weighted }: Pick<Binding, 'waypoint' | 'weighted'> = { weighted: [] },
-  subjectAltNames: readonly string[] = [],
-): Service | undefined {
-  if (!isInMesh(service)) return undefined;
-  const loadBalancing = loadBalancingOf(service, namespace);
-  return {
+/** undefined for those that the mesh does not carry: aliases in DNS, and what is exported to nobody. */
+export function serviceOf(service: KubeService, scope: WaypointScope): ServiceInfo | undefined {
+  const { settings, namespace } = scope;
+  const { name, namespace: ns = 'default', annotations } = service.metadata;
+  const visibility = visibilityOf(listOf(annotations?.[exportToAnnotation]), ns, settings);
+  if (service.spec.type === 'ExternalName' || visibility === 'NONE') return undefined;
+  const binding = bindService(service, scope, visibility === 'NAMESPACE');
+  const ports = (service.spec.ports ?? []).filter((p) => (p.protocol ?? 'TCP') === 'TCP').map(portOf);
+  const balancing = balancingOf(service, namespace);
+  const mesh: Service = {
     kind: 'service',
-    name: service.metadata.name,
-    namespace: service.metadata.namespace ?? 'default',
-    hostname: hostnameOf(service, settings),
+    name,
+    namespace: ns,
+    hostname: hostnameOf(name, ns, settings),
     addresses: clusterIps(service).flatMap((text) => {
       const ip = parseIp(text);
-      return ip === undefined ? [] : [{ network, ip }];
+      return ip === undefined ? [] : [{ network: settings.network, ip }];
     }),
-    ports: tcpPorts(service).map(portOf),
-    subjectAltNames,
-    ...(waypoint && { waypoint }),
-    weightedWaypoints: weighted,
-    ...(loadBalancing === undefined ? {} : { loadBalancing }),
+    ports: portMappings(ports),
+    subjectAltNames: [],
+    ...(binding.waypoint && { waypoint: binding.waypoint }),
+    weightedWaypoints: binding.weighted,
+    ...(balancing && { loadBalancing: balancing }),
     ipFamilies: familiesOf(service),
     canonical: true,
-    visibility: 'PUBLIC',
+    visibility,
+    ...(binding.waypoint && ingressUsesWaypoint(service, namespace) && { ingressUseWaypoint: true }),
   };
+  return serviceInfo({
+    kind: 'Service',
+    service: mesh,
+    object: service,
+    selector: service.spec.selector ?? {},
+    ports,
+    isGlobal: isGlobal(service, namespace, settings),
+    binding,
+    inputs: [service, namespace, ...binding.from],
+  });
+}
+
+function listOf(text: string | undefined): readonly string[] | undefined {
+  const names = text?.split(',').map((t) => t.trim());
+  return names?.filter((n) => n !== '');
 }
 
 function clusterIps({ spec }: KubeService): readonly string[] {
@@ -56,9 +73,15 @@ function clusterIps({ spec }: KubeService): readonly string[] {
 }
 
 /** A named target is 0: each endpoint says what the name means to it. */
-function portOf(port: ServicePort): PortMapping {
+function portOf(port: ServicePort): NamedPort {
   const target = port.targetPort ?? port.port;
-  return { servicePort: port.port, targetPort: typeof target === 'number' ? target : 0 };
+  const appProtocol = appProtocolOf(port, port.port);
+  return {
+    servicePort: port.port,
+    name: port.name ?? '',
+    ...(typeof target === 'number' ? { targetPort: target } : { targetPort: 0, targetName: target }),
+    ...(appProtocol && { appProtocol }),
+  };
 }
 
 function familiesOf({ spec }: KubeService): Service['ipFamilies'] {
@@ -68,34 +91,10 @@ function familiesOf({ spec }: KubeService): Service['ipFamilies'] {
   return families.has('IPv6') ? 'IPV6_ONLY' : 'AUTOMATIC';
 }
 
-function loadBalancingOf(service: KubeService, namespace: Namespace | undefined): LoadBalancing | undefined {
+function balancingOf(service: KubeService, namespace: Namespace | undefined): LoadBalancing | undefined {
   const healthPolicy = service.spec.publishNotReadyAddresses ? 'ALLOW_ALL' : 'ONLY_HEALTHY';
   if (service.spec.internalTrafficPolicy === 'Local') {
     return { routingPreference: ['NODE'], mode: 'STRICT', healthPolicy };
   }
-  const routingPreference = preferenceOf(distributionOf(service, namespace));
-  if (routingPreference.length > 0) return { routingPreference, mode: 'FAILOVER', healthPolicy };
-  if (healthPolicy === 'ONLY_HEALTHY') return undefined;
-  return { routingPreference: [], mode: 'UNSPECIFIED_MODE', healthPolicy };
-}
-
-function distributionOf(service: KubeService, namespace: Namespace | undefined): string {
-  return (
-    service.spec.trafficDistribution ??
-    service.metadata.annotations?.[trafficDistributionAnnotation] ??
-    namespace?.metadata.annotations?.[trafficDistributionAnnotation] ??
-    ''
-  ).toLowerCase();
-}
-
-function preferenceOf(distribution: string): readonly LbScope[] {
-  switch (distribution) {
-    case 'preferclose':
-    case 'prefersamezone':
-      return ['NETWORK', 'REGION', 'ZONE'];
-    case 'prefersamenode':
-      return ['NETWORK', 'REGION', 'ZONE', 'SUBZONE', 'NODE'];
-    default:
-      return [];
-  }
+  return loadBalancing(preferenceOf(service.spec.trafficDistribution, service, namespace), healthPolicy);
 }

@@ -1,4 +1,7 @@
 /** What of the mesh's configuration the model needs. */
+import type { Compat } from '../../common/core/compat.ts';
+import type { LabelSelector } from '../../common/kube/kinds/apps.ts';
+
 export interface MeshSettings {
   /** `CLUSTER_ID`, default `Kubernetes`. */
   readonly clusterId: string;
@@ -7,7 +10,54 @@ export interface MeshSettings {
   readonly domain: string;
   /** Its policies without selector apply to the whole mesh. Default `istio-system`. */
   readonly rootNamespace: string;
+  /** The cluster's own: the label topology.istio.io/network of istiod's namespace. Default the empty one. */
+  readonly network: string;
+  /** AMBIENT_ENABLE_MULTI_NETWORK: endpoints of other networks are told as one for each service (ambient-wire 9.7). */
+  readonly multiNetwork: boolean;
+  /** PILOT_AUTO_ALLOW_WAYPOINT_POLICY: what is behind a waypoint takes connections from it alone. */
+  readonly allowOnlyWaypoints: boolean;
+  /** AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY: policies on trial are sent, to be logged. */
+  readonly dryRun: boolean;
+  /** Cases in which Istio's laxer behaviour is wanted. */
+  readonly compat: Compat;
+  /** Which Services other networks may reach: those that one of scope GLOBAL matches. */
+  readonly serviceScopes: readonly ServiceScope[];
+  /** undefined: every ServiceEntry is for the whole mesh. */
+  readonly serviceEntryVisibility: VisibilityRules | undefined;
+  /** exportTo of Services and ServiceEntries that say nothing. */
+  readonly exportTo: readonly string[];
 }
 
-/** The cluster's own: the default one, which is the empty string on the wire. */
-export const network = '';
+export interface ServiceScope {
+  /** undefined or empty: all. */
+  readonly namespaces: LabelSelector | undefined;
+  readonly services: LabelSelector | undefined;
+  readonly scope: 'LOCAL' | 'GLOBAL';
+}
+
+/** NONE: nobody sees it. */
+export type Visibility = 'PUBLIC' | 'NAMESPACE' | 'NONE';
+
+export interface VisibilityRules {
+  /** Where no policy matches. */
+  readonly fallback: Visibility;
+  /** The first of which all rules match counts. */
+  readonly policies: readonly { readonly visibility: Visibility; readonly namespaces: readonly LabelSelector[] }[];
+}
+
+/** What MeshConfig says where it says nothing, and a cluster of one network. */
+export const defaultSettings: MeshSettings = {
+  clusterId: 'Kubernetes',
+  trustDomain: 'cluster.local',
+  domain: 'cluster.local',
+  rootNamespace: 'istio-system',
+  network: '',
+  multiNetwork: false,
+  allowOnlyWaypoints: false,
+  dryRun: false,
+  compat: new Set(),
+  // The profile `ambient` of Istio's charts.
+  serviceScopes: [{ namespaces: undefined, services: { matchLabels: { 'istio.io/global': 'true' } }, scope: 'GLOBAL' }],
+  serviceEntryVisibility: undefined,
+  exportTo: ['*'],
+};

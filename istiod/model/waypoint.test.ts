@@ -1,17 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Namespace, Pod, Service } from '../../common/kube/kinds/core.ts';
+import type { Namespace, Service } from '../../common/kube/kinds/core.ts';
 import type { Gateway } from '../../common/kube/kinds/gateway-api/gateway.ts';
 import { waypoint as reference } from '../../common/testing/builders.ts';
 import { selectsLabels } from './selector.ts';
-import { applicationTunnelOf, bindPod, bindService, type WaypointScope } from './waypoint.ts';
+import { defaultSettings as settings } from './settings.ts';
+import { bindService, bindWorkload, instanceOf, type WaypointScope, waypointOf } from './waypoint.ts';
 
-const settings = {
-  clusterId: 'c',
-  trustDomain: 'cluster.local',
-  domain: 'cluster.local',
-  rootNamespace: 'istio-system',
-};
 const meta = (name: string, namespace: string, labels: Record<string, string> = {}, annotations = {}) => ({
   metadata: { name, namespace, uid: name, resourceVersion: '1', labels, annotations },
 });
@@ -52,11 +47,7 @@ const service = (labels: Record<string, string>, annotations = {}, name = 'web')
   ...meta(name, 'shop', labels, annotations),
   spec: { ports: [{ port: 80 }] },
 });
-const pod = (labels: Record<string, string>): Pod => ({
-  ...kind('Pod'),
-  ...meta('a', 'shop', labels),
-  spec: { containers: [] },
-});
+const pod = (labels: Record<string, string>) => ({ namespace: 'shop', labels });
 
 function scope(
   gateways: readonly Gateway[],
@@ -66,7 +57,10 @@ function scope(
   const namespace: Namespace = { ...kind('Namespace'), ...meta('shop', '', namespaceLabels, annotations) };
   return {
     namespace,
-    gateways: new Map(gateways.map((g) => [`${g.metadata.namespace}/${g.metadata.name}`, g])),
+    waypoint(id) {
+      const gateway = gateways.find((g) => `${g.metadata.namespace}/${g.metadata.name}` === id);
+      return gateway && waypointOf(gateway, undefined, settings);
+    },
     settings,
   };
 }
@@ -231,7 +225,11 @@ test('a canary takes its share; where it cannot, the first waypoint takes all an
     bindService(service({}), byNamespace).weighted.map((w) => w.weight),
     [95, 5],
   );
-  assert.deepEqual(bindService(service(labels), both).weighted, []);
+  assert.deepEqual(
+    bindService(service(labels), both).weighted.map((w) => w.weight),
+    [100, 0],
+    'none asked for',
+  );
   for (const [what, s, at, message] of [
     ['weight', service(labels, weight('101')), both, /weight "101", expected 0 to 100/],
     ['weight', service(labels, weight('much')), both, /weight "much"/],
@@ -257,21 +255,21 @@ test('a canary takes its share; where it cannot, the first waypoint takes all an
 
 test('a Pod and its waypoint', () => {
   const ready = gateway('wp', { for: 'workload' });
-  assert.deepEqual(bindPod(pod(use('wp')), scope([ready])).waypoint, wp);
-  assert.deepEqual(bindPod(pod({}), scope([ready], use('wp'))).waypoint, wp);
-  assert.deepEqual(bindPod(pod({}), scope([gateway('wp', { for: 'all' })], use('wp'))).waypoint, wp);
-  assert.equal(bindPod(pod({}), scope([gateway('wp')], use('wp'))).waypoint, undefined, 'for services');
-  assert.equal(bindPod(pod(use('wp')), scope([gateway('wp')])).condition?.reason, 'UnsupportedTrafficType');
-  assert.equal(bindPod(pod({}), scope([], use('wp'))).waypoint, undefined, 'nobody knows yet that it is for pods');
-  assert.deepEqual(bindPod(pod(use('wp')), scope([])).waypoint, wp, 'asked for and not there');
-  assert.equal(bindPod(pod(use('none')), scope([ready], use('wp'))).waypoint, undefined);
+  assert.deepEqual(bindWorkload(pod(use('wp')), scope([ready])).waypoint, wp);
+  assert.deepEqual(bindWorkload(pod({}), scope([ready], use('wp'))).waypoint, wp);
+  assert.deepEqual(bindWorkload(pod({}), scope([gateway('wp', { for: 'all' })], use('wp'))).waypoint, wp);
+  assert.equal(bindWorkload(pod({}), scope([gateway('wp')], use('wp'))).waypoint, undefined, 'for services');
+  assert.equal(bindWorkload(pod(use('wp')), scope([gateway('wp')])).condition?.reason, 'UnsupportedTrafficType');
+  assert.equal(bindWorkload(pod({}), scope([], use('wp'))).waypoint, undefined, 'nobody knows yet that it is for pods');
+  assert.deepEqual(bindWorkload(pod(use('wp')), scope([])).waypoint, wp, 'asked for and not there');
+  assert.equal(bindWorkload(pod(use('none')), scope([ready], use('wp'))).waypoint, undefined);
   const instance = { 'gateway.networking.k8s.io/gateway-name': 'wp' };
-  assert.equal(bindPod(pod(instance), scope([ready], use('wp'))).waypoint, undefined, 'an instance');
+  assert.equal(bindWorkload(pod(instance), scope([ready], use('wp'))).waypoint, undefined, 'an instance');
 });
 
 test('the application tunnel of a sandwiched waypoint', () => {
   const instance = pod({ 'gateway.networking.k8s.io/gateway-name': 'wp' });
-  const tunnel = (binding: string, p = instance) => applicationTunnelOf(p, scope([gateway('wp', { binding })]));
+  const tunnel = (binding: string, p = instance) => instanceOf(p, scope([gateway('wp', { binding })]))?.tunnel;
   assert.deepEqual(tunnel('PROXY/15088'), { protocol: 'PROXY', port: 15_088 });
   assert.deepEqual(tunnel('PROXY'), { protocol: 'PROXY', port: 0 });
   assert.deepEqual(tunnel('NONE/8080'), { protocol: 'NONE', port: 8080 });

@@ -13,7 +13,7 @@ import { authorizationPolicyKind, peerAuthenticationKind } from '../../common/ku
 import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
 import type { MeshChange } from '../model/ambient-index.ts';
 import type { Catalog } from '../model/catalog.ts';
-import { type WithConditions, writeCondition } from '../model/condition.ts';
+import { type WithConditions, writeConditions } from '../model/condition.ts';
 import { type ObjectName, type ObjectRef, objectKey, type Resource } from '../model/resource.ts';
 import type { Client } from '../xds/client.ts';
 import type { FeedType } from '../xds/feed.ts';
@@ -202,14 +202,9 @@ export class ProgrammedWriter {
     // What was made is of another version: the change that brings the other comes here, too.
     if (input !== undefined && (object.metadata.generation ?? 0) !== input.generation) return false;
     const condition = resources.length > 0 ? wanted : undefined;
-    const outcome = await writeCondition(
-      { source, clock, log },
-      kind as Kind<WithConditions>,
-      object,
-      programmed,
-      condition,
-    );
-    if (outcome === 'failed') this.#mark(key);
+    const conditions = new Map([[programmed, condition]]);
+    const outcome = await writeConditions({ source, clock, log }, kind as Kind<WithConditions>, object, conditions);
+    if (outcome === 'met' || outcome === 'failed') this.#mark(key);
     else this.#written.set(key, state);
     return outcome !== 'unchanged';
   }

@@ -9,11 +9,13 @@ import type {
   Kind,
   KubeObject,
   KubeSource,
+  ListOptions,
   ListResult,
   NewObject,
   ObjectKey,
   PatchOptions,
   WatchEvent,
+  Within,
 } from '../types.ts';
 import type { ApiAccess } from './access.ts';
 import { Discovery } from './discovery.ts';
@@ -84,19 +86,24 @@ class Client implements KubeClient {
     return this.#transport.call({ method: 'GET', path });
   }
 
-  async list<T extends KubeObject>(kind: Kind<T>, signal: AbortSignal): Promise<ListResult<T>> {
+  async list<T extends KubeObject>(
+    kind: Kind<T>,
+    signal: AbortSignal,
+    options: ListOptions<T> = {},
+  ): Promise<ListResult<T>> {
     try {
-      return await this.#listIn(kind, signal, page);
+      return await this.#listIn(kind, signal, options, page);
     } catch (e) {
       if (!(e instanceof MeshError) || e.code !== 'GONE') throw e;
       // The state that the first page was of is not kept any more: all at once.
-      return this.#listIn(kind, signal, undefined);
+      return this.#listIn(kind, signal, options, undefined);
     }
   }
 
   async #listIn<T extends KubeObject>(
     kind: Kind<T>,
     signal: AbortSignal,
+    { within = {}, trim = (object: T) => object }: ListOptions<T>,
     limit: number | undefined,
   ): Promise<ListResult<T>> {
     const items: T[] = [];
@@ -104,12 +111,16 @@ class Client implements KubeClient {
     for (let next = ''; ; ) {
       const call = {
         method: 'GET',
-        path: collectionPath(kind),
-        query: { ...(limit === undefined ? {} : { limit: String(limit) }), ...(next === '' ? {} : { continue: next }) },
+        path: collectionPath(kind, within.namespace),
+        query: {
+          ...fieldsOf(within),
+          ...(limit === undefined ? {} : { limit: String(limit) }),
+          ...(next === '' ? {} : { continue: next }),
+        },
         signal,
       } as const;
       const answer = listOf(call, await this.#transport.call(call));
-      for (const item of answer.items) items.push({ ...own, ...item } as T);
+      for (const item of answer.items) items.push(trim({ ...own, ...item } as T));
       if (answer.next === '') return { items, resourceVersion: answer.resourceVersion };
       next = answer.next;
     }
@@ -119,18 +130,20 @@ class Client implements KubeClient {
     kind: Kind<T>,
     resourceVersion: string,
     signal: AbortSignal,
+    within: Within = {},
   ): AsyncIterable<WatchEvent<T>> {
     let version = resourceVersion;
     while (!signal.aborted) {
       const started = this.#clock.now();
       const seconds = Math.round(shortestWatch * (1 + Math.random()));
       const query = {
+        ...fieldsOf(within),
         watch: 'true',
         allowWatchBookmarks: 'true',
         resourceVersion: version,
         timeoutSeconds: `${seconds}`,
       };
-      const call = { method: 'GET', path: collectionPath(kind), query, signal } as const;
+      const call = { method: 'GET', path: collectionPath(kind, within.namespace), query, signal } as const;
       for await (const event of readEvents<T>(call, await this.#transport.open(call))) {
         version = event.type === 'BOOKMARK' ? event.resourceVersion : event.object.metadata.resourceVersion;
         yield event;
@@ -213,6 +226,10 @@ class Client implements KubeClient {
       if (!(e instanceof MeshError) || e.code !== 'NOT_FOUND') throw e;
     }
   }
+}
+
+function fieldsOf({ name }: Within): Readonly<Record<string, string>> {
+  return name === undefined ? {} : { fieldSelector: `metadata.name=${name}` };
 }
 
 function listOf(call: ApiCall, answer: unknown) {

@@ -1,0 +1,186 @@
+/** The policies that node proxies get (ambient-wire 5.3, 5.4), and which of them a workload lists. */
+import type { AuthorizationPolicy, PeerAuthentication } from '../../../common/kube/kinds/security.ts';
+import type { KubeObject } from '../../../common/kube/types.ts';
+import { convertPolicy } from '../authorization.ts';
+import { waypointAccepted, ztunnelAccepted } from '../condition.ts';
+import type { Derived } from '../graph/graph.ts';
+import { type Place, selecting, selectorKey } from '../graph/labelled.ts';
+import type { Changing } from '../graph/table.ts';
+import { hasSelector, type PeerScope, peerRequirement, portPolicy, staticStrict } from '../peer-authentication.ts';
+import { resourceOfPolicy } from '../resource.ts';
+import type { Labels } from '../selector.ts';
+import type { Waypoint } from '../waypoint.ts';
+import { allowWaypoint, targetKeys, waypointAcceptance } from '../waypoint-policy.ts';
+import { type Conditions, type Context, namespaceOf, type Output, placeOf } from './context.ts';
+import type { Services } from './services.ts';
+import type { Waypoints } from './waypoints.ts';
+
+export interface Policies {
+  /** By what they are made of. */
+  readonly tables: readonly Changing<Output>[];
+  readonly authorization: Derived<PolicyOutput>;
+  /** What a workload lists, and what said so. */
+  of(place: Place): Listed;
+  /** The ones for waypoints alone, by the waypoint's id; none unless settings ask for them. */
+  allowing(waypointIds: readonly (string | undefined)[]): readonly string[];
+  /** Marks those workloads in `derived` that a change of policies may touch. */
+  watch(derived: Derived<Output>, objects: Selectable): void;
+}
+
+/** Objects that selectors of policies may mean. */
+export interface Selectable {
+  readonly all: () => Iterable<string>;
+  matching(namespace: string | undefined, selector: Labels): readonly string[];
+}
+
+export interface Listed {
+  readonly names: readonly string[];
+  readonly from: readonly KubeObject[];
+}
+
+interface PolicyOutput extends Output {
+  readonly object: AuthorizationPolicy;
+  /** Of the workloads that have to list it; undefined where none has to, or it is not sent. */
+  readonly selector: Labels | undefined;
+  readonly conditions: Conditions;
+}
+
+/** The one policy that all PeerAuthentications share. */
+const strictKey = 'strict';
+
+export function derivePolicies(c: Context, waypoints: Waypoints, services: Services): Policies {
+  const { graph, inputs, settings } = c;
+  const byTarget = inputs.policies.index((p) => targetKeys(p));
+  const authorization = graph
+    .derive('AuthorizationPolicy', authorizationOf)
+    .after(inputs.policies, (_, key) => [key])
+    .after(waypoints.table, (w) => byTarget.keys(`Gateway/${w.id}`))
+    .after(services.offers, (_, key) => byTarget.keys(key))
+    .after(inputs.gatewayClasses, (_, name) => byTarget.keys(`GatewayClass/${name}`));
+  const bySelector = authorization.index((p) =>
+    p.selector === undefined ? [] : [selectorKey(namespaceOf(p.object), p.selector)],
+  );
+
+  const peersByNamespace = inputs.peers.index((p) => [namespaceOf(p)]);
+  const peerPolicies = graph
+    .derive('PeerAuthentication', peerOf)
+    .after(inputs.peers, (p, key) => [key, strictKey, ...(hasSelector(p) ? [] : inheritors(namespaceOf(p)))]);
+
+  const allowed = graph
+    .derive('policy of a waypoint', allowOf)
+    .after(waypoints.table, (_, key) => [key])
+    .after(inputs.pods, (pod) => {
+      const { namespace, labels } = placeOf(pod);
+      const name = labels['gateway.networking.k8s.io/gateway-name'];
+      return name === undefined || !settings().allowOnlyWaypoints ? [] : [`${namespace}/${name}`];
+    });
+
+  function authorizationOf(key: string): PolicyOutput | undefined {
+    const object = inputs.policies.get(key);
+    if (!object) return undefined;
+    const { policy, accepted } = convertPolicy(object, settings());
+    const conditions: Conditions = new Map([
+      [ztunnelAccepted, accepted],
+      [waypointAccepted, waypointAcceptance(object, lookup, settings())],
+    ]);
+    const selector = policy && object.spec?.selector && (object.spec.selector.matchLabels ?? {});
+    return { object, selector, conditions, resources: policy ? [resourceOfPolicy(policy, [object])] : [], far: [] };
+  }
+
+  const lookup = {
+    waypoint: (id: string) => waypoints.table.get(id),
+    waypointOf: (kind: 'Service' | 'ServiceEntry', id: string) => {
+      const offer = services.offers.get(`${kind}/${id}`);
+      return offer && { waypointId: offer.services[0]?.binding.waypointId };
+    },
+    gatewayClass: (name: string) => inputs.gatewayClasses.get(name),
+  };
+
+  function peersFor(namespace: string): PeerScope {
+    const { rootNamespace } = settings();
+    return {
+      inNamespace: peersByNamespace.values(namespace),
+      inRoot: peersByNamespace.values(rootNamespace),
+      rootNamespace,
+    };
+  }
+
+  /** PeerAuthentications that inherit from those of the namespace: its own, or all from the root's. */
+  function inheritors(namespace: string): Iterable<string> {
+    return namespace === settings().rootNamespace ? inputs.peers.values.keys() : peersByNamespace.keys(namespace);
+  }
+
+  function peerOf(key: string): Output | undefined {
+    if (key === strictKey) {
+      if (inputs.peers.values.size === 0) return undefined;
+      return { resources: [resourceOfPolicy(staticStrict(settings().rootNamespace), [])], far: [] };
+    }
+    const peer = inputs.peers.get(key);
+    const policy = peer && portPolicy(peer, peersFor(namespaceOf(peer)));
+    return policy && { resources: [resourceOfPolicy(policy, [peer])], far: [] };
+  }
+
+  function allowOf(id: string): Output | undefined {
+    const waypoint = waypoints.table.get(id);
+    const policy =
+      waypoint && settings().allowOnlyWaypoints && allowWaypoint(waypoint, accountsOf(waypoint), settings());
+    return policy ? { resources: [resourceOfPolicy(policy, [waypoint.gateway])], far: [] } : undefined;
+  }
+
+  function accountsOf(waypoint: Waypoint): readonly string[] {
+    const keys = waypoints.instances(c.pods)(waypoint);
+    return keys.map((key) => inputs.pods.get(key)!.spec.serviceAccountName ?? 'default');
+  }
+
+  return {
+    tables: [authorization, peerPolicies, allowed],
+    authorization,
+    of(place) {
+      const { rootNamespace } = settings();
+      const namespaces = [...new Set([place.namespace, rootNamespace])];
+      const policies = namespaces.flatMap((namespace) =>
+        selecting(bySelector, { ...place, namespace }, (p) => p.selector ?? {}),
+      );
+      const peers = peerRequirement(place.labels, peersFor(place.namespace));
+      const names = policies.map((p) => `${namespaceOf(p.object)}/${p.object.metadata.name}`).sort();
+      if (peers.policy !== undefined) names.push(peers.policy);
+      return { names, from: [...policies.map((p) => p.object), ...peers.from] };
+    },
+    allowing: (ids) => [...new Set(ids)].flatMap((id) => (id && allowed.get(id)?.resources.map((r) => r.name)) || []),
+    watch(derived, objects) {
+      derived
+        .after(
+          authorization,
+          ({ object, selector }) => {
+            const namespace = namespaceOf(object);
+            const reach = namespace === settings().rootNamespace ? undefined : namespace;
+            return selector === undefined ? [] : objects.matching(reach, selector);
+          },
+          // Also of another generation: who asks how far a policy has got looks at what lists it.
+          (a, b) =>
+            a.object.metadata.generation !== b.object.metadata.generation ||
+            JSON.stringify(a.selector) !== JSON.stringify(b.selector),
+        )
+        .after(
+          inputs.peers,
+          (p) => {
+            const namespace = namespaceOf(p);
+            if (!hasSelector(p) && namespace === settings().rootNamespace) return objects.all();
+            return objects.matching(namespace, p.spec?.selector?.matchLabels ?? {});
+          },
+          peerDiffers,
+        )
+        // Waypoints come and go seldom.
+        .after(
+          allowed,
+          () => objects.all(),
+          () => false,
+        );
+    },
+  };
+}
+
+function peerDiffers(a: PeerAuthentication, b: PeerAuthentication): boolean {
+  const view = ({ spec, metadata: m }: PeerAuthentication) => JSON.stringify([spec, m.generation, m.creationTimestamp]);
+  return view(a) !== view(b);
+}

@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { TestMesh } from './testing/test-mesh.ts';
+
+const pod = (name: string, labels: string, namespace = 'shop') =>
+  `{kind: Pod, metadata: {name: ${name}, namespace: ${namespace}, labels: {${labels}}}, spec: {containers: []}, status: {podIP: 10.0.0.${name.length}}}`;
+const policy = (name: string, spec: string, namespace = 'shop', more = '') =>
+  `{kind: AuthorizationPolicy, metadata: {name: ${name}, namespace: ${namespace}${more}}, spec: {${spec}}}`;
+const web = 'selector: {matchLabels: {app: web}}';
+const strict = 'istio-system/istio_converted_static_strict';
+
+test('a workload lists the policies that select it, of its namespace and the root, if they are sent', () => {
+  const mesh = new TestMesh(pod('a', 'app: web'));
+  const change = mesh.apply(
+    [
+      policy('p', `action: ALLOW, ${web}`),
+      policy('audit', `action: AUDIT, ${web}`),
+      policy('g', web, 'istio-system'),
+      policy('x', web, 'else'),
+      policy('wide', 'action: DENY'),
+      policy('both', 'selector: {matchLabels: {app: web, tier: back}}'),
+      policy('everybody', 'selector: {}'),
+    ].join('\n---\n'),
+  );
+  assert.deepEqual([...(change?.addresses ?? [])], ['c//Pod/shop/a']);
+  const all = ['else/x', 'istio-system/g', 'shop/both', 'shop/everybody', 'shop/p', 'shop/wide'];
+  assert.deepEqual([...(change?.authorizations ?? [])].sort(), all);
+  assert.deepEqual(mesh.workload('a')?.authorizationPolicies, ['istio-system/g', 'shop/everybody', 'shop/p']);
+  assert.ok(mesh.inputsOf('c//Pod/shop/a').includes('AuthorizationPolicy istio-system/g'));
+  assert.equal(mesh.policy('shop/wide')?.scope, 'NAMESPACE');
+  assert.equal(mesh.conditions('AuthorizationPolicy', 'audit')['ZtunnelAccepted'], 'False UnsupportedValue');
+  // The rules of a policy are no matter of the workloads that list it.
+  const rules = mesh.apply(policy('p', `action: DENY, ${web}`));
+  assert.deepEqual([[...rules!.addresses], [...rules!.authorizations]], [[], ['shop/p']]);
+  mesh.apply(policy('p', `action: AUDIT, ${web}`));
+  assert.deepEqual(mesh.workload('a')?.authorizationPolicies, ['istio-system/g', 'shop/everybody']);
+  mesh.remove('AuthorizationPolicy', 'istio-system/g');
+  mesh.apply(pod('a', 'app: other'));
+  assert.deepEqual(mesh.workload('a')?.authorizationPolicies, ['shop/everybody']);
+});
+
+test('policies on trial are not sent, or sent as such', () => {
+  const yaml = policy('p', 'action: DENY', 'shop', ', annotations: {istio.io/dry-run: "true"}');
+  const mesh = new TestMesh(yaml);
+  assert.equal(mesh.policy('shop/p'), undefined);
+  assert.equal(mesh.conditions('AuthorizationPolicy', 'p')['ZtunnelAccepted'], 'False UnsupportedValue');
+  assert.equal(new TestMesh(yaml, { dryRun: true }).policy('shop/p')?.dryRun, true);
+});
+
+test('what L4 cannot check of a DENY is refused, or, as with Istio, never matches', () => {
+  const yaml = policy('p', 'action: DENY, rules: [{to: [{operation: {methods: [POST]}}]}]');
+  assert.deepEqual(new TestMesh(yaml).policy('shop/p')?.groups, [{ rules: [] }]);
+  const [group] = new TestMesh(yaml, { compat: new Set(['l7-deny']) }).policy('shop/p')!.groups;
+  assert.equal(group?.rules[0]?.matches.length, 1, 'a match of nothing, which never holds');
+});
+
+test('a workload lists the policy that its PeerAuthentication was made into, and follows all that bear on it', () => {
+  const mesh = new TestMesh(`${pod('a', 'app: web')}\n---\n${pod('r', '', 'istio-system')}`);
+  const peer = (name: string, namespace: string, spec: string) =>
+    mesh.apply(`{kind: PeerAuthentication, metadata: {name: ${name}, namespace: ${namespace}}, spec: {${spec}}}`);
+  const listed = (uid: string) => {
+    const policies = mesh.workload(`c//Pod/${uid}`)!.authorizationPolicies;
+    for (const p of policies) assert.ok(mesh.policy(p), p);
+    return policies;
+  };
+  peer('ports', 'shop', `${web}, portLevelMtls: {80: {mode: PERMISSIVE}}`);
+  assert.deepEqual([...mesh.index.authorizations.keys()], [strict]);
+  assert.deepEqual(listed('shop/a'), []);
+
+  const change = peer('mesh', 'istio-system', 'mtls: {mode: STRICT}');
+  assert.deepEqual([...(change?.authorizations ?? [])], ['shop/converted_peer_authentication_ports']);
+  assert.deepEqual(listed('shop/a'), ['shop/converted_peer_authentication_ports']);
+  assert.deepEqual(listed('istio-system/r'), [strict]);
+  const inputs = ['Pod shop/a', 'PeerAuthentication shop/ports', 'PeerAuthentication istio-system/mesh'];
+  assert.deepEqual(mesh.inputsOf('c//Pod/shop/a'), inputs);
+
+  peer('wide', 'shop', 'mtls: {mode: DISABLE}');
+  assert.deepEqual(listed('shop/a'), []);
+  assert.deepEqual([...mesh.index.authorizations.keys()], [strict]);
+  for (const key of ['shop/ports', 'istio-system/mesh', 'shop/wide']) mesh.remove('PeerAuthentication', key);
+  assert.deepEqual([listed('shop/a'), listed('istio-system/r'), mesh.index.authorizations.size], [[], [], 0]);
+});
+
+test('endpoints that are no pods list policies, too: by the labels of their entry', () => {
+  const mesh = new TestMesh(`
+${policy('p', web)}
+---
+{kind: WorkloadEntry, metadata: {name: vm}, spec: {address: 192.0.2.7, labels: {app: web}}}
+---
+{kind: ServiceEntry, metadata: {name: se, labels: {app: web}}, spec: {hosts: [a.example.com], resolution: STATIC, endpoints: [{address: 192.0.2.1}]}}
+`);
+  const of = (uid: string) => mesh.workload(`c/networking.istio.io/${uid}`)?.authorizationPolicies;
+  assert.deepEqual([of('WorkloadEntry/shop/vm'), of('ServiceEntry/shop/se/192.0.2.1')], [['shop/p'], ['shop/p']]);
+  mesh.remove('AuthorizationPolicy', 'shop/p');
+  assert.deepEqual([of('WorkloadEntry/shop/vm'), of('ServiceEntry/shop/se/192.0.2.1')], [[], []]);
+});
+
+const waypoint = `
+kind: Gateway
+metadata: {name: wp}
+spec: {gatewayClassName: istio-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}
+status: {addresses: [{type: Hostname, value: wp.shop.svc.cluster.local}]}`;
+const bound =
+  '{kind: Service, metadata: {name: web, labels: {istio.io/use-waypoint: wp}}, spec: {selector: {app: web}, ports: [{port: 80}]}}';
+
+test('policies with targets are for waypoints, and say whether they reach one', () => {
+  const mesh = new TestMesh(waypoint);
+  const target = (kind: string, name: string) => policy('p', `targetRefs: [{kind: ${kind}, name: ${name}}]`);
+  const says = (yaml: string) => {
+    mesh.apply(yaml);
+    assert.equal(mesh.policy('shop/p'), undefined);
+    return mesh.conditions('AuthorizationPolicy', 'p');
+  };
+  assert.deepEqual(says(target('Gateway', 'wp')), { WaypointAccepted: 'True Accepted' });
+  assert.deepEqual(says(target('Gateway', 'none')), { WaypointAccepted: 'False TargetNotFound' });
+  assert.deepEqual(says(target('Service', 'web')), { WaypointAccepted: 'False TargetNotFound' });
+  mesh.apply('{kind: Service, metadata: {name: web}, spec: {ports: [{port: 80}]}}');
+  assert.deepEqual(mesh.conditions('AuthorizationPolicy', 'p'), { WaypointAccepted: 'False AncestorNotBound' });
+  mesh.apply(bound);
+  assert.deepEqual(mesh.conditions('AuthorizationPolicy', 'p'), { WaypointAccepted: 'True Accepted' });
+  assert.deepEqual(says(target('GatewayClass', 'istio-waypoint')), { WaypointAccepted: 'False Invalid' });
+  assert.deepEqual(says(target('Deployment', 'x')), { WaypointAccepted: 'False Invalid' });
+  const two = policy('p', 'targetRefs: [{kind: Service, name: web}, {kind: Service, name: none}]');
+  assert.deepEqual(says(two), { WaypointAccepted: 'True PartiallyInvalid' });
+  const root = policy('p', 'targetRefs: [{kind: GatewayClass, name: istio-waypoint}]', 'istio-system');
+  mesh.apply(root);
+  const ofRoot = () => mesh.conditions('AuthorizationPolicy', 'p', 'istio-system');
+  assert.deepEqual(ofRoot(), { WaypointAccepted: 'False TargetNotFound' });
+  mesh.apply(
+    '{kind: GatewayClass, metadata: {name: istio-waypoint}, spec: {controllerName: istio.io/mesh-controller}}',
+  );
+  assert.deepEqual(ofRoot(), { WaypointAccepted: 'True Accepted' });
+});
+
+test('workloads behind a waypoint take connections from it alone, where that is asked for', () => {
+  const instance = pod('wp-1', 'gateway.networking.k8s.io/gateway-name: wp').replace(
+    'containers',
+    'serviceAccountName: wp-sa, containers',
+  );
+  const all = [waypoint, bound, pod('a', 'app: web'), pod('other', '')].join('\n---\n');
+  assert.deepEqual(new TestMesh(`${all}\n---\n${instance}`).workload('a')?.authorizationPolicies, []);
+
+  const mesh = new TestMesh(all, { allowOnlyWaypoints: true });
+  assert.deepEqual(mesh.workload('a')?.authorizationPolicies, [], 'nobody would be let in');
+  mesh.apply(instance);
+  const name = 'shop/istio_allow_waypoint_shop_wp';
+  assert.deepEqual(mesh.policy(name)?.groups[0]?.rules[0]?.matches[0]?.principals, [
+    { kind: 'exact', value: 'cluster.local/ns/shop/sa/wp-sa' },
+  ]);
+  assert.deepEqual(mesh.workload('a')?.authorizationPolicies, [name]);
+  assert.deepEqual(mesh.workload('other')?.authorizationPolicies, []);
+  mesh.remove('Pod', 'shop/wp-1');
+  assert.deepEqual(mesh.workload('a')?.authorizationPolicies, []);
+});

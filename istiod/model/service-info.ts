@@ -1,0 +1,136 @@
+/** A service of the mesh with what workloads need to know of it, whichever kind of object it comes from. */
+import { firstOf, isIpv6, parseCidr, parseIp } from '../../common/core/net.ts';
+import type { Namespace } from '../../common/kube/kinds/core.ts';
+import type { KubeObject } from '../../common/kube/types.ts';
+import type {
+  AppProtocol,
+  LbScope,
+  LoadBalancing,
+  NetworkAddress,
+  PortMapping,
+  Service,
+} from '../../common/mesh/types.ts';
+import { type Labels, selectsLabels } from './selector.ts';
+import type { MeshSettings, Visibility } from './settings.ts';
+import type { Binding } from './waypoint.ts';
+
+export const trafficDistributionAnnotation = 'networking.istio.io/traffic-distribution';
+
+export interface ServiceInfo {
+  readonly kind: 'Service' | 'ServiceEntry';
+  /** `namespace/hostname`. */
+  readonly key: string;
+  /** Canonical where it is a Service; a ServiceEntry may yet become it. */
+  readonly service: Service;
+  readonly object: KubeObject;
+  /** Empty: it selects nothing. */
+  readonly selector: Labels;
+  readonly ports: readonly NamedPort[];
+  /** Other networks may reach it. */
+  readonly isGlobal: boolean;
+  readonly binding: Binding;
+  readonly inputs: readonly (KubeObject | undefined)[];
+  /** Equal texts: workloads see no difference. */
+  readonly view: string;
+}
+
+export interface NamedPort {
+  readonly servicePort: number;
+  /** 0 where `targetName` says it. */
+  readonly targetPort: number;
+  readonly name: string;
+  /** Name of a container's port. */
+  readonly targetName?: string;
+  readonly appProtocol?: AppProtocol;
+}
+
+export function serviceInfo(given: Omit<ServiceInfo, 'key' | 'view'>): ServiceInfo {
+  const { service, selector, ports, binding, isGlobal } = given;
+  const key = `${service.namespace}/${service.hostname}`;
+  // Who asks how far a ServiceEntry has got looks at its workloads, too.
+  const generation = given.kind === 'ServiceEntry' ? given.object.metadata.generation : 0;
+  return {
+    ...given,
+    key,
+    view: JSON.stringify([given.kind, service.name, generation, selector, ports, binding.waypointId, isGlobal]),
+  };
+}
+
+export function portMappings(ports: readonly NamedPort[]): readonly PortMapping[] {
+  return ports.map(({ servicePort, targetPort, appProtocol }) => ({
+    servicePort,
+    targetPort,
+    ...(appProtocol && { appProtocol }),
+  }));
+}
+
+/** What a Service's spec, its annotation or its namespace's says of which endpoints are better. */
+export function preferenceOf(
+  own: string | undefined,
+  object: KubeObject,
+  namespace: Namespace | undefined,
+): readonly LbScope[] {
+  const text =
+    own ??
+    object.metadata.annotations?.[trafficDistributionAnnotation] ??
+    namespace?.metadata.annotations?.[trafficDistributionAnnotation] ??
+    '';
+  switch (text.toLowerCase()) {
+    case 'preferclose':
+    case 'prefersamezone':
+      return ['NETWORK', 'REGION', 'ZONE'];
+    case 'prefersamenode':
+      return ['NETWORK', 'REGION', 'ZONE', 'SUBZONE', 'NODE'];
+    default:
+      return [];
+  }
+}
+
+/** undefined: any healthy endpoint. */
+export function loadBalancing(
+  routingPreference: readonly LbScope[],
+  healthPolicy: LoadBalancing['healthPolicy'],
+): LoadBalancing | undefined {
+  if (routingPreference.length > 0) return { routingPreference, mode: 'FAILOVER', healthPolicy };
+  return healthPolicy === 'ONLY_HEALTHY'
+    ? undefined
+    : { routingPreference: [], mode: 'UNSPECIFIED_MODE', healthPolicy };
+}
+
+/** An address or a CIDR; undefined for anything else. A CIDR of one address is that address. */
+export function networkAddress(text: string, network: string): NetworkAddress | undefined {
+  const ip = parseIp(text);
+  if (ip !== undefined) return { network, ip };
+  const cidr = parseCidr(text);
+  if (cidr === undefined) return undefined;
+  const { ip: first, length } = firstOf(cidr);
+  return { network, ip: first, ...(length < (isIpv6(first) ? 128 : 32) && { length }) };
+}
+
+/** Whom exportTo lets see it. A list of other namespaces cannot be said to node proxies: then the whole mesh sees it. */
+export function visibilityOf(
+  exportTo: readonly string[] | undefined,
+  ownNamespace: string,
+  settings: MeshSettings,
+): Visibility {
+  const names = exportTo === undefined || exportTo.length === 0 ? settings.exportTo : exportTo;
+  if (names.every((n) => n === '~')) return 'NONE';
+  return names.every((n) => n === '.' || n === ownNamespace || n === '~') ? 'NAMESPACE' : 'PUBLIC';
+}
+
+/** Whether Services of these labels are for other networks, too. */
+export function isGlobal(object: KubeObject, namespace: Namespace | undefined, settings: MeshSettings): boolean {
+  return settings.serviceScopes.some(
+    (s) =>
+      s.scope === 'GLOBAL' &&
+      (isEmpty(s.namespaces) || selectsLabels(s.namespaces, namespace?.metadata.labels)) &&
+      (isEmpty(s.services) || selectsLabels(s.services, object.metadata.labels)),
+  );
+}
+
+function isEmpty(selector: MeshSettings['serviceScopes'][number]['services']): boolean {
+  return (
+    selector === undefined ||
+    (Object.keys(selector.matchLabels ?? {}).length === 0 && (selector.matchExpressions ?? []).length === 0)
+  );
+}

@@ -1,0 +1,116 @@
+/** AuthorizationPolicies that name a target are for waypoints: whether they reach one; and the policy that lets only waypoints in. */
+import { formatSpiffe } from '../../common/identity/spiffe.ts';
+import type { AuthorizationPolicy as KubePolicy, PolicyTargetReference } from '../../common/kube/kinds/security.ts';
+import { emptyMatch } from '../../common/mesh/policy-match.ts';
+import type { AuthorizationPolicy } from '../../common/mesh/types.ts';
+import type { WantedCondition } from './condition.ts';
+import type { MeshSettings } from './settings.ts';
+import { type Waypoint, type WaypointClass, waypointController } from './waypoint.ts';
+
+export function targetsOf({ spec }: KubePolicy): readonly PolicyTargetReference[] {
+  return spec?.targetRefs ?? (spec?.targetRef ? [spec.targetRef] : []);
+}
+
+/** `Service/namespace/name`, `ServiceEntry/namespace/name`, `Gateway/namespace/name` or `GatewayClass/name` of each target. */
+export function targetKeys(policy: KubePolicy): readonly string[] {
+  const { namespace = 'default' } = policy.metadata;
+  return targetsOf(policy).map(({ kind, name }) =>
+    kind === 'GatewayClass' ? `${kind}/${name}` : `${kind}/${namespace}/${name}`,
+  );
+}
+
+export interface TargetLookup {
+  readonly waypoint: (id: string) => Waypoint | undefined;
+  /** undefined: there is no such object. */
+  readonly waypointOf: (
+    kind: 'Service' | 'ServiceEntry',
+    id: string,
+  ) => { readonly waypointId: string | undefined } | undefined;
+  readonly gatewayClass: (name: string) => WaypointClass | undefined;
+}
+
+/** Of type WaypointAccepted (ambient-wire 9.3); undefined for policies without targets. */
+export function waypointAcceptance(
+  policy: KubePolicy,
+  lookup: TargetLookup,
+  settings: MeshSettings,
+): WantedCondition | undefined {
+  const verdicts = targetsOf(policy).map((target) =>
+    judge(target, policy.metadata.namespace ?? 'default', lookup, settings),
+  );
+  const [first] = verdicts;
+  if (!first) return undefined;
+  if (verdicts.length === 1)
+    return { status: first.ok ? 'True' : 'False', reason: first.reason, message: first.message };
+  const good = verdicts.filter((v) => v.ok);
+  const message = verdicts.map((v) => v.message).join('; ');
+  if (good.length === verdicts.length) return { status: 'True', reason: 'Accepted', message };
+  return good.length > 0
+    ? { status: 'True', reason: 'PartiallyInvalid', message }
+    : { status: 'False', reason: 'Invalid', message };
+}
+
+interface Verdict {
+  readonly ok: boolean;
+  readonly reason: 'Accepted' | 'Invalid' | 'AncestorNotBound' | 'TargetNotFound';
+  readonly message: string;
+}
+
+function judge(
+  { kind, name }: PolicyTargetReference,
+  namespace: string,
+  lookup: TargetLookup,
+  { rootNamespace }: MeshSettings,
+): Verdict {
+  const id = `${namespace}/${name}`;
+  const no = (reason: Verdict['reason'], message: string): Verdict => ({ ok: false, reason, message });
+  switch (kind) {
+    case 'GatewayClass': {
+      const found = lookup.gatewayClass(name);
+      if (namespace !== rootNamespace)
+        return no('Invalid', `a policy for GatewayClass ${name} has to be in the root namespace ${rootNamespace}`);
+      if (!found) return no('TargetNotFound', `GatewayClass ${name} does not exist`);
+      if (found.spec.controllerName !== waypointController)
+        return no('Invalid', `GatewayClass ${name} is not of waypoints: its controller is not ${waypointController}`);
+      return { ok: true, reason: 'Accepted', message: `bound to all waypoints of GatewayClass ${name}` };
+    }
+    case 'Gateway':
+      if (!lookup.waypoint(id)) return no('TargetNotFound', `waypoint ${id} does not exist`);
+      return { ok: true, reason: 'Accepted', message: `bound to waypoint ${id}` };
+    case 'Service':
+    case 'ServiceEntry': {
+      const found = lookup.waypointOf(kind, id);
+      if (!found) return no('TargetNotFound', `${kind} ${id} does not exist`);
+      if (found.waypointId === undefined)
+        return no('AncestorNotBound', `${kind} ${id} is behind no waypoint, and node proxies do not read this policy`);
+      return { ok: true, reason: 'Accepted', message: `bound to waypoint ${found.waypointId}` };
+    }
+    default:
+      return no(
+        'Invalid',
+        `a policy cannot be attached to a ${kind}; expected Gateway, GatewayClass, Service or ServiceEntry`,
+      );
+  }
+}
+
+/** PILOT_AUTO_ALLOW_WAYPOINT_POLICY (ambient-wire 5.4). undefined while the waypoint has no pods, whose accounts it would name. */
+export function allowWaypoint(
+  { namespace, gateway }: Waypoint,
+  accounts: readonly string[],
+  { trustDomain }: MeshSettings,
+): AuthorizationPolicy | undefined {
+  if (accounts.length === 0) return undefined;
+  const principals = [...new Set(accounts)].sort().map((serviceAccount) => ({
+    kind: 'exact' as const,
+    value: formatSpiffe({ trustDomain, namespace, serviceAccount }).slice('spiffe://'.length),
+  }));
+  return {
+    // There is no Kubernetes object of this name, which the underscores rule out.
+    name: `istio_allow_waypoint_${namespace}_${gateway.metadata.name}`,
+    namespace,
+    scope: 'WORKLOAD_SELECTOR',
+    action: 'ALLOW',
+    groups: [{ rules: [{ matches: [{ ...emptyMatch, principals }] }] }],
+    dryRun: false,
+  };
+}
