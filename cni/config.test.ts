@@ -7,7 +7,7 @@ const hybrid = [
   'cgroup /sys/fs/cgroup/pids cgroup rw,pids 0 0',
   'cgroup2 /sys/fs/cgroup/uni\\040fied cgroup2 rw 0 0',
 ].join('\n');
-const env = { NODE_NAME: 'n1', AQUIFER_KUBE_DIR: '/k', AQUIFER_ZTUNNEL_CGROUP: '/sys/fs/cgroup/z' };
+const env = { NODE_NAME: 'n1', KUBECONFIG: '/k', AQUIFER_ZTUNNEL_CGROUP: '/sys/fs/cgroup/z' };
 const parse = (argv: readonly string[] = [], extra: Record<string, string> = {}) => {
   const parsed = parseConfig({ argv, env: { ...env, ...extra }, mounts: hybrid });
   return parsed.kind === 'ok' ? parsed.config : assert.fail(parsed.errors.join('\n'));

@@ -14,7 +14,7 @@ export interface AgentConfig {
   readonly command: 'run' | 'uninstall';
   /** NODE_NAME: only pods with this spec.nodeName are looked at. */
   readonly nodeName: string;
-  /** --kubeconfig, KUBECONFIG, AQUIFER_KUBE_DIR or the pod's own; undefined: an uninstallation without. */
+  /** --kubeconfig, KUBECONFIG or the pod's own; undefined: an uninstallation without. */
   readonly objects: SourcePlace | undefined;
   /** INPOD_UDS or --ztunnel-uds-address; the steering socket is `<path>.steer`. */
   readonly zdsPath: string;

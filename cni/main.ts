@@ -73,7 +73,7 @@ async function run(config: AgentConfig, log: Logger, abort: AbortController): Pr
   capture.start();
   // A ztunnel that finds this socket would wait for somebody to steer to its listeners.
   if (capture.proxyPorts === 'fixed') rmSync(config.steeringPath, { force: true });
-  const { source: kube } = await openSource(config.objects!, { log, signal: abort.signal });
+  const kube = openSource(config.objects!, abort.signal);
   mkdirSync(dirname(config.zdsPath), { recursive: true });
   const agent = new Agent({
     ...config,
@@ -122,8 +122,7 @@ async function remove(config: AgentConfig, log: Logger, signal: AbortSignal): Pr
   }
   const capture = create[standing]();
   capture.start();
-  const kube =
-    config.objects && config.nodeName ? (await openSource(config.objects, { log, signal })).source : undefined;
+  const kube = config.objects && config.nodeName ? openSource(config.objects, signal) : undefined;
   const kernel = podKernel([config.cgroupRoot, ...config.legacyCgroupRoots]);
   // Timers of the clock do not keep a process alive.
   const keepAlive = setInterval(() => undefined, 60_000);

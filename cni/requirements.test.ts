@@ -6,7 +6,7 @@ import { checkRequirements, type Machine, missingForEbpf } from './requirements.
 
 const parsed = parseConfig({
   argv: [],
-  env: { NODE_NAME: 'n', AQUIFER_KUBE_DIR: '/k', AQUIFER_ZTUNNEL_CGROUP: '/cg/z', AQUIFER_CGROUP_ROOT: '/cg' },
+  env: { NODE_NAME: 'n', KUBECONFIG: '/k', AQUIFER_ZTUNNEL_CGROUP: '/cg/z', AQUIFER_CGROUP_ROOT: '/cg' },
   mounts: '',
 });
 const config = parsed.kind === 'ok' ? parsed.config : assert.fail(parsed.errors.join());

@@ -20,9 +20,14 @@ export async function runDiscovery(args: readonly string[], env: Settings): Prom
   const { sink, config } = parsed;
   const stop = new AbortController();
   try {
-    const log = createLogger(sink, 'istiod::kube');
-    const objects = await openSource(config.objects, { log, signal: stop.signal });
-    const istiod = await startIstiod(config, { clock: systemClock, sink, ...objects });
+    const source = openSource(config.objects, stop.signal);
+    const istiod = await startIstiod(config, {
+      clock: systemClock,
+      sink,
+      source,
+      problems: () => [],
+      document: (path) => source.document(path),
+    });
     const signal = await endingSignal();
     createLogger(sink, 'istiod').info('ending', { signal });
     stop.abort();

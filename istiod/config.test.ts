@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { discoveryFlags, discoveryVariables, parseConfig } from './config.ts';
 
-const env = { AQUIFER_KUBE_DIR: '/k', AQUIFER_DATA_DIR: '/d' };
+const env = { KUBECONFIG: '/k', AQUIFER_DATA_DIR: '/d' };
 
 test('defaults', () => {
   const parsed = parseConfig(['discovery'], env);

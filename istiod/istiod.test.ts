@@ -75,7 +75,11 @@ test('policies go out before the workloads that refer to them', () =>
     const selecting = policy(80).replace('spec: {', 'spec: {selector: {matchLabels: {app: web}}, ');
     await w.put('p.yaml', selecting);
     await w.pod({ name: 'a', namespace: 'shop', ip: '10.244.1.5', labels: { app: 'web' } });
-    await until('the policy', () => w.source.get(authorizationPolicyKind, { namespace: 'shop', name: 'p' }));
+    const before = plain(w).subscribe();
+    await until('istiod to know both', () => {
+      const pod = before.addresses.get('Kubernetes//Pod/shop/a');
+      return before.policies.has('shop/p') && pod?.kind === 'workload' && pod.authorizationPolicies.includes('shop/p');
+    });
     const c = await plain(w).subscribe().firstAnswers();
     assert.deepEqual(
       c.responses.map((r) => r.typeUrl),

@@ -20,10 +20,10 @@ import { createApiReviewer } from './ca/tokens/api.ts';
 import { createFallbackReviewer } from './ca/tokens/fallback.ts';
 import { createJwksReviewer, issuerInFile } from './ca/tokens/jwks.ts';
 import { followPublishedKeys } from './ca/tokens/published-keys.ts';
-import { noTokens, type TokenReviewer } from './ca/tokens/reviewer.ts';
+import type { TokenReviewer } from './ca/tokens/reviewer.ts';
 import { bundleOf } from './ca/trust.ts';
 import type { IstiodConfig } from './config.ts';
-import { aloneLeader, joinElection, type Leadership } from './leader/leader.ts';
+import { joinElection, type Leadership } from './leader/leader.ts';
 import { createMetrics } from './metrics.ts';
 import { type MeshProblem, watchMesh } from './model/mesh-watch.ts';
 import { warnOfIgnored } from './model/not-honoured.ts';
@@ -43,8 +43,8 @@ export interface IstiodDependencies {
   readonly source: KubeSource;
   /** What is wrong with the source's objects at this moment. */
   readonly problems: () => readonly Problem[];
-  /** GET of any path of the API server; absent where there is none. */
-  readonly document?: (path: string) => Promise<unknown>;
+  /** GET of any path of the API server. */
+  readonly document: (path: string) => Promise<unknown>;
 }
 
 export interface Istiod {
@@ -175,8 +175,6 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   try {
     if (config.secureGrpc !== undefined) {
       const reviewer = reviewerFor(config, deps, mesh.pods.objects, signal);
-      if (reviewer === noTokens)
-        log.warn('AQUIFER_JWKS is not set: no certificates are issued, and xDS needs a client certificate');
       const authenticate = createAuthenticator({ ...config, reviewer });
       const credentials = await createServingCredentials({
         ...config,
@@ -247,9 +245,7 @@ async function ensureNamespace(source: KubeSource, name: string): Promise<void> 
     });
 }
 
-/** Replicas share an API server, never a folder. */
 function electionOf(config: IstiodConfig, deps: IstiodDependencies, signal: AbortSignal): Leadership {
-  if (config.objects.kind === 'folder') return aloneLeader(signal);
   const { source, clock, sink } = deps;
   const { namespace } = config;
   // The name alone would make one process of two on a machine.
@@ -258,7 +254,7 @@ function electionOf(config: IstiodConfig, deps: IstiodDependencies, signal: Abor
   return joinElection({ source, namespace, name: 'aquifer-istiod-leader', identity, clock, log, signal });
 }
 
-/** A key set that somebody names counts alone; else the API server is asked, where there is one, and its keys where it is away. */
+/** A key set that somebody names counts alone; else the API server is asked, and its keys where it is away. */
 function reviewerFor(
   { tokens, ca: { tokenAudiences: audiences } }: IstiodConfig,
   { clock, source, sink, document }: IstiodDependencies,
@@ -267,7 +263,6 @@ function reviewerFor(
 ): TokenReviewer {
   if (tokens !== undefined)
     return createJwksReviewer({ issuer: issuerInFile(tokens.jwksFile, tokens.issuer), audiences, clock });
-  if (document === undefined) return noTokens;
   const log = createLogger(sink, 'istiod::ca');
   const issuer = followPublishedKeys({ document, clock, log, signal });
   const offline = createJwksReviewer({ issuer, audiences, clock });

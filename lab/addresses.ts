@@ -34,14 +34,6 @@ export function serviceAddress(host: number): Addresses {
   return { v4: `10.96.${host >> 8}.${host & 0xff}`, v6: `fd00:10:96::${host.toString(16)}` };
 }
 
-/** The number of a service's address of either family; undefined when it is outside of the range. */
-export function serviceHost(address: string): number | undefined {
-  const v4 = /^10\.96\.(\d{1,3})\.(\d{1,3})$/.exec(address);
-  const v6 = /^fd00:10:96::([0-9a-f]{1,4})$/.exec(address);
-  const host = v4 ? Number(v4[1]) * 256 + Number(v4[2]) : v6 ? Number.parseInt(v6[1]!, 16) : undefined;
-  return host !== undefined && host >= 1 && host <= 65_534 ? host : undefined;
-}
-
 /** Numbers handed out in turn, so that a number that was given back rests for as long as possible. */
 export class NumberPool {
   readonly #first: number;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { applyMergePatch, diffMergePatch } from './merge-patch.ts';
+import { applyMergePatch } from './merge-patch.ts';
 
 /** RFC 7386, appendix A. */
 const cases: readonly [unknown, unknown, unknown][] = [
@@ -31,16 +31,12 @@ for (const [target, patch, expected] of cases) {
   });
 }
 
-const withoutNull = fc
-  .dictionary(fc.constantFrom('a', 'b', 'c', '__proto__', 'constructor'), fc.jsonValue())
-  .map((o) => JSON.parse(JSON.stringify(o, (_, v) => v ?? undefined)) as Record<string, unknown>);
-
-test('the difference of two objects turns the first into the second, and changes neither', () => {
+test('neither argument is changed', () => {
   fc.assert(
-    fc.property(withoutNull, withoutNull, (from, to) => {
-      const [a, b] = [JSON.stringify(from), JSON.stringify(to)];
-      assert.deepEqual(applyMergePatch(from, diffMergePatch(from, to)), to);
-      assert.deepEqual([JSON.stringify(from), JSON.stringify(to)], [a, b]);
+    fc.property(fc.jsonValue(), fc.jsonValue(), (target, patch) => {
+      const before = JSON.stringify([target, patch]);
+      applyMergePatch(target, patch);
+      assert.equal(JSON.stringify([target, patch]), before);
     }),
   );
 });

@@ -1,6 +1,4 @@
 /** JSON merge patch (RFC 7386). */
-
-import { isDeepStrictEqual } from 'node:util';
 import { isObject } from './schema/validate.ts';
 import type { PatchOptions } from './types.ts';
 
@@ -14,21 +12,6 @@ export function applyMergePatch(target: unknown, patch: unknown): unknown {
   }
   // fromEntries makes own properties also of names such as __proto__.
   return Object.fromEntries(result);
-}
-
-/** The smallest patch that turns `from` into `to`. `to` must hold no null member, for which the RFC has no words. */
-export function diffMergePatch(
-  from: Readonly<Record<string, unknown>>,
-  to: Readonly<Record<string, unknown>>,
-): Record<string, unknown> {
-  const patch: [string, unknown][] = [];
-  for (const key of Object.keys(from)) if (!Object.hasOwn(to, key)) patch.push([key, null]);
-  for (const [key, after] of Object.entries(to)) {
-    const before = Object.hasOwn(from, key) ? from[key] : undefined;
-    if (isDeepStrictEqual(before, after)) continue;
-    patch.push([key, isObject(before) && isObject(after) ? diffMergePatch(before, after) : after]);
-  }
-  return Object.fromEntries(patch);
 }
 
 /** What KubeSource.patch sends for these options: the status, or everything else, and the version that must still be there. */

@@ -1,6 +1,6 @@
 /**
- * Kubernetes objects and the one interface through which every program sees them: over the network (common/kube/client), inside the
- * API server, or of a folder of YAML (common/kube/folder). Nothing above this interface knows which.
+ * Kubernetes objects and the one interface through which every program sees them: over the network (common/kube/client), or inside the
+ * API server (istiod/apiserver/local-source.ts). Nothing above this interface knows which.
  */
 export interface ObjectMeta {
   readonly name: string;

@@ -33,11 +33,6 @@ export interface Leadership {
 const retryInterval = millis(2_000);
 const kind = leaseKind as Kind<Lease>;
 
-/** Where no other process can be. */
-export function aloneLeader(signal: AbortSignal): Leadership {
-  return { leads: true, whileLeading: (work) => work(signal), release: async () => undefined };
-}
-
 export function joinElection(options: LeadershipOptions): Leadership {
   const { source, namespace, name, identity, clock, log, signal } = options;
   const key = { namespace, name };

@@ -10,9 +10,9 @@ import type { KubeClient } from '../../common/kube/client/client.ts';
 import { type Documents, type ManifestObject, parseDocuments, titleOf } from '../../common/kube/manifests/documents.ts';
 import { formatProblem, type Problem } from '../../common/kube/manifests/problem.ts';
 import { refusalProblems } from '../../common/kube/manifests/refusal.ts';
-import { TreeWatcher } from '../../common/kube/manifests/tree-watcher.ts';
 import { planManifests } from './plan.ts';
 import { type AppliedObject, readApplied, writeApplied } from './state.ts';
+import { TreeWatcher } from './tree-watcher.ts';
 
 export interface ManifestsOptions {
   readonly dir: string;

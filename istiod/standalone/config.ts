@@ -41,7 +41,6 @@ export function parseStandaloneConfig(args: readonly string[], env: Settings): C
   const discovery = parseConfig(['discovery', ...given(discoveryFlags)], {
     AQUIFER_DATA_DIR: join(dataDir, 'istiod'),
     ...env,
-    AQUIFER_KUBE_DIR: undefined,
     KUBECONFIG: join(dataDir, kubeconfigFile),
   });
   const mistakes = [apiServer, discovery].flatMap((c) => (c.kind === 'invalid' ? c.errors : []));

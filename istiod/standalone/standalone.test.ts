@@ -28,7 +28,6 @@ test('flags of both, with the command or without', () => {
   for (const args of [flags, ['discovery', ...flags]]) {
     assert.ok(isStandalone(args));
     const parsed = parseStandaloneConfig(args, {
-      AQUIFER_KUBE_DIR: '/of/another',
       KUBECONFIG: '/another',
       CLUSTER_ID: 'c',
     });

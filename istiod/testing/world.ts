@@ -36,13 +36,14 @@ import { ApiRefusal } from '../../common/kube/client/transport.ts';
 import { podKind } from '../../common/kube/kinds/core.ts';
 import { parseDocuments } from '../../common/kube/manifests/documents.ts';
 import { formatProblem, type Problem } from '../../common/kube/manifests/problem.ts';
-import type { NewObject } from '../../common/kube/types.ts';
+import type { KubeObject, NewObject } from '../../common/kube/types.ts';
 import type { AuthorizationPolicy, MeshAddress } from '../../common/mesh/types.ts';
 import { until } from '../../common/testing/until.ts';
 import { startTestServer } from '../apiserver/testing/client.ts';
 import { type IstiodConfig, parseConfig } from '../config.ts';
 import { installDefinitions } from '../crds/install.ts';
 import { type Istiod, startIstiod } from '../istiod.ts';
+import { observe } from './observed-source.ts';
 
 export const issuer = 'https://issuer.test';
 const loopback = '127.0.0.1:0';
@@ -78,11 +79,11 @@ export interface World {
   readonly lines: readonly string[];
   /** What istiod is told to be wrong with its manifests. */
   problems: readonly Problem[];
-  /** Applies what the text has, as the new content of that file. */
+  /** Applies what the text has, as the new content of that file; istiod has read it then. */
   put(file: string, text: string): Promise<void>;
   /** Deletes what the file had. */
   remove(file: string): Promise<void>;
-  /** Makes the pod with its status; returns its uid. */
+  /** Makes the pod with its status, which istiod has read then; returns its uid. */
   pod(spec: PodSpec): Promise<string>;
   token(options?: TokenOptions): Promise<string>;
   restart(): Promise<void>;
@@ -96,6 +97,7 @@ export async function withWorld(body: (w: World) => Promise<void>): Promise<void
   const server = await startTestServer();
   const source = createKubeClient({ access: loadKubeconfig(server.server.kubeconfig) });
   await installDefinitions(source, silentLogger);
+  const observed = observe(source);
   const { publicKey, privateKey } = await generateKeyPair('ES256');
   const jwksFile = join(dir, 'jwks.json');
   await writeFile(jwksFile, JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid: 'k', alg: 'ES256' }] }));
@@ -109,7 +111,13 @@ export async function withWorld(body: (w: World) => Promise<void>): Promise<void
   const sink = { levels: new LogLevels('debug'), format: 'plain' as const, write: (l: string) => void lines.push(l) };
   const ends: (() => void)[] = [];
   const start = (at: IstiodConfig) =>
-    startIstiod(at, { clock: systemClock, sink, source, problems: () => world.problems });
+    startIstiod(at, {
+      clock: systemClock,
+      sink,
+      source: observed,
+      problems: () => world.problems,
+      document: (path) => source.document(path),
+    });
   const files = new Map<string, readonly NewObject[]>();
   let istiod: Istiod;
   const world: World = {
@@ -127,7 +135,7 @@ export async function withWorld(body: (w: World) => Promise<void>): Promise<void
         file,
         objects.map((o) => o.object),
       );
-      for (const { object } of objects) await applyOnceServed(source, object);
+      for (const { object } of objects) await observed.read(await applyOnceServed(source, object));
     },
     async remove(file) {
       for (const object of files.get(file) ?? []) await source.remove(object);
@@ -144,7 +152,7 @@ export async function withWorld(body: (w: World) => Promise<void>): Promise<void
       const address = spec.ip === undefined ? {} : { podIP: spec.ip, podIPs: [{ ip: spec.ip }] };
       const conditions = [{ type: 'Ready', status: 'True' }];
       const status = { phase, conditions, ...address };
-      await source.patch(podKind, { namespace, name }, { status }, { subresource: 'status' });
+      await observed.read(await source.patch(podKind, { namespace, name }, { status }, { subresource: 'status' }));
       return made.metadata.uid;
     },
     async token(o = {}) {
@@ -181,8 +189,8 @@ export async function withWorld(body: (w: World) => Promise<void>): Promise<void
 }
 
 /** Definitions that were installed a moment ago are not served yet. */
-async function applyOnceServed(source: KubeClient, object: NewObject): Promise<void> {
-  await until(`the kind ${object.kind}`, async () => {
+async function applyOnceServed(source: KubeClient, object: NewObject): Promise<KubeObject> {
+  return until(`the kind ${object.kind}`, async () => {
     try {
       return await source.apply(object, { fieldManager: 'test', force: true });
     } catch (e) {

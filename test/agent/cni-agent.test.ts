@@ -206,7 +206,7 @@ for (const { kind, requires } of backends)
         env: {
           ...process.env,
           NODE_NAME: 'n1',
-          AQUIFER_KUBE_DIR: dir,
+          KUBECONFIG: join(dir, 'kubeconfig'),
           AQUIFER_CGROUP_ROOT: bed.cgroup,
           AQUIFER_ZTUNNEL_CGROUP: join(bed.cgroup, 'ztunnel'),
           AQUIFER_BPF_DIR: bed.pinDir,

@@ -1,7 +1,7 @@
 /** Every kind that Aquifer serves, in one table. A new kind is one entry here and its type in common/kube/kinds; of custom kinds both are there. */
 import { gatewayApiKinds } from '../kinds/gateway-api/all.ts';
 import { istioKinds } from '../kinds/istio/all.ts';
-import { apiVersionOf, kindName } from '../names.ts';
+import { apiVersionOf } from '../names.ts';
 import { appsKinds } from './apps.ts';
 import { coreKinds } from './core.ts';
 import { discoveryKinds } from './discovery.ts';
@@ -19,8 +19,4 @@ export function findKind(apiVersion: string, kind: string): KindEntry | undefine
       e.kind.kind === kind &&
       e.versions.some((version) => apiVersionOf({ group: e.kind.group, version }) === apiVersion),
   );
-}
-
-export function findKindByName(name: string): KindEntry | undefined {
-  return kindTable.find((e) => kindName(e.kind) === name);
 }

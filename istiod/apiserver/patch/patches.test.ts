@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { applyMergePatch, diffMergePatch } from '../../../common/kube/merge-patch.ts';
+import { applyMergePatch } from '../../../common/kube/merge-patch.ts';
 import { builtInResources } from '../kinds/table.ts';
 import { applyJsonPatch, PatchError } from './json-patch.ts';
 import { applyStrategicPatch } from './strategic.ts';
@@ -66,26 +66,6 @@ describe('JSON patch', () => {
 });
 
 describe('merge patch', () => {
-  /** RFC 7386 has no word for a null that stays. */
-  const withoutNull = (v: unknown): unknown => {
-    if (Array.isArray(v)) return v;
-    if (typeof v !== 'object' || v === null) return v;
-    return Object.fromEntries(
-      Object.entries(v)
-        .filter(([, m]) => m !== null)
-        .map(([k, m]) => [k, withoutNull(m)]),
-    );
-  };
-
-  test('the difference of two objects leads from one to the other', () => {
-    fc.assert(
-      fc.property(map, map, (a, b) => {
-        const [from, to] = [withoutNull(a), withoutNull(b)] as [Record<string, unknown>, Record<string, unknown>];
-        assert.deepEqual(applyMergePatch(from, diffMergePatch(from, to)), to);
-      }),
-    );
-  });
-
   test('twice is as once', () => {
     fc.assert(
       fc.property(value, value, (document, patch) => {

@@ -11,11 +11,6 @@ export interface TokenReviewer {
 /** Neither yes nor no. */
 export class ReviewUnavailable extends Error {}
 
-/** Refuses every token: what istiod uses without a key set. */
-export const noTokens: TokenReviewer = {
-  review: () => Promise.reject(new Unauthenticated('no token is accepted, because AQUIFER_JWKS is not set')),
-};
-
 /** The claims that Kubernetes puts into a token bound to a pod. */
 export function callerOf(payload: JWTPayload): Caller {
   const claims = payload['kubernetes.io'];

@@ -2,7 +2,7 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isCode } from '../../core/files.ts';
+import { isCode } from '../../common/core/files.ts';
 
 export interface TreeWatcherOptions {
   readonly root: string;
