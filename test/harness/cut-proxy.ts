@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import type { TestServer } from '../../istiod/apiserver/testing/client.ts';
 
 export interface CutProxy extends AsyncDisposable {
   readonly port: number;
@@ -47,4 +48,8 @@ export async function kubeconfigThrough(port: number, from: string): Promise<str
   const text = await readFile(from, 'utf8');
   await writeFile(path, text.replace(/(server: https:\/\/127\.0\.0\.1:)\d+/, `$1${port}`), { mode: 0o600 });
   return path;
+}
+
+export function portOf(server: TestServer): number {
+  return Number(new URL(server.client.config.server).port);
 }
