@@ -14,6 +14,8 @@ export interface IstiodConfig {
   readonly secureGrpc: ListenAddress | undefined;
   readonly http: ListenAddress | undefined;
   readonly monitoring: ListenAddress | undefined;
+  /** The validating webhook. */
+  readonly https: ListenAddress | undefined;
   readonly domain: string;
   readonly trustDomain: string;
   readonly clusterId: string;
@@ -46,6 +48,7 @@ Flags, as pilot-discovery has them
   --secureGRPCAddr ADDR  xDS and certificates over TLS, default :15012
   --monitoringAddr ADDR  /metrics, /version and /ready; /debug for this machine; default :15014
   --httpAddr ADDR        /ready, and /debug for this machine, default :8080
+  --httpsAddr ADDR       the validating webhook, default :15017
   --keepaliveMaxServerConnectionAge TIME
                          after which clients connect anew, a tenth sooner or later; default: never
   --log_output_level LEVELS, --log_as_json
@@ -65,6 +68,7 @@ export const discoveryFlags = [
   '--secureGRPCAddr',
   '--monitoringAddr',
   '--httpAddr',
+  '--httpsAddr',
   '--keepaliveMaxServerConnectionAge',
   '--log_output_level',
   ...switches,
@@ -112,6 +116,7 @@ export function parseConfig(args: readonly string[], env: Settings): Invocation 
     secureGrpc: address('--secureGRPCAddr', ':15012'),
     http: address('--httpAddr', ':8080'),
     monitoring: address('--monitoringAddr', ':15014'),
+    https: address('--httpsAddr', ':15017'),
     domain: r.text('--domain') ?? 'cluster.local',
     trustDomain: 'cluster.local',
     clusterId: r.text('--clusterID') ?? r.text('CLUSTER_ID') ?? 'Kubernetes',

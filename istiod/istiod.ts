@@ -1,6 +1,7 @@
 /** istiod put together. Everything it touches is handed in or named by its configuration. */
 import { randomUUID } from 'node:crypto';
 import type { Server as WebServer } from 'node:http';
+import type { Server as SecureWebServer } from 'node:https';
 import { ServerCredentials } from '@grpc/grpc-js';
 import { certificateService } from '../common/api/index.ts';
 import type { ListenAddress } from '../common/config/listen-address.ts';
@@ -15,7 +16,7 @@ import { createAuthenticator } from './authenticator.ts';
 import { type Ca, startCa } from './ca/ca.ts';
 import { createCertificateHandler } from './ca/certificate-service.ts';
 import { createCaMetrics } from './ca/metrics.ts';
-import { createServingCredentials } from './ca/serving-certificate.ts';
+import { createServingCredentials, keepServingContext } from './ca/serving-certificate.ts';
 import { createApiReviewer } from './ca/tokens/api.ts';
 import { createFallbackReviewer } from './ca/tokens/fallback.ts';
 import { createJwksReviewer, issuerInFile } from './ca/tokens/jwks.ts';
@@ -33,7 +34,9 @@ import { createMonitoring } from './monitoring.ts';
 import { type GrpcPort, openGrpcPort } from './ports/grpc-port.ts';
 import { listenAt } from './ports/listen.ts';
 import { ProgrammedWriter } from './status/programmed-writer.ts';
+import { keepCaBundles } from './validation/ca-bundle.ts';
 import { faultOf } from './validation/fault.ts';
+import { createWebhook } from './validation/webhook.ts';
 import { whenAvailable } from './wait-for-api.ts';
 import { XdsServer, xdsService } from './xds/xds-server.ts';
 
@@ -54,6 +57,7 @@ export interface Istiod {
     readonly secureGrpc: number | undefined;
     readonly monitoring: number | undefined;
     readonly http: number | undefined;
+    readonly https: number | undefined;
   };
   /** All that is trusted now, PEM. */
   readonly rootCertificate: string;
@@ -76,10 +80,16 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     debug: {} as Record<string, () => unknown>,
   };
   const grpcPorts: GrpcPort[] = [];
-  const ports = { grpc: undefined, secureGrpc: undefined, monitoring: undefined, http: undefined } as {
+  const ports = {
+    grpc: undefined,
+    secureGrpc: undefined,
+    monitoring: undefined,
+    http: undefined,
+    https: undefined,
+  } as {
     -readonly [K in keyof Istiod['ports']]: Istiod['ports'][K];
   };
-  const webServers: WebServer[] = [];
+  const webServers: (WebServer | SecureWebServer)[] = [];
   const serveWeb = (at: ListenAddress, flag: string) => {
     const server = createMonitoring(pages);
     webServers.push(server);
@@ -208,6 +218,20 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
       grpcPorts.push(port);
       ports.secureGrpc = port.port;
     }
+    if (config.https !== undefined) {
+      const serving = { ...config, signer: ca.signer, clock, log: caLog, signal };
+      let webhook: SecureWebServer | undefined;
+      const context = await keepServingContext(serving, (next) => webhook?.setSecureContext(next));
+      webhook = createWebhook(context, createLogger(sink, 'istiod::validation'), metrics.validation);
+      webServers.push(webhook);
+      ports.https = await listenAt(webhook, config.https, '--httpsAddr');
+      const { signer } = ca;
+      leadership.whileLeading((term) => {
+        const roots = () => bundleOf(signer.roots());
+        const onRoots = (changed: () => void) => signer.onChange(changed);
+        keepCaBundles({ source, namespace: config.namespace, roots, onRoots, clock, log }, term);
+      });
+    }
     if (config.grpc !== undefined) {
       const port = await openGrpcPort({
         ...portOptions,
@@ -225,7 +249,12 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   }
   notReady = undefined;
   warnOfIgnored(source, log, signal);
-  log.info('serving', { grpc: ports.grpc, secure_grpc: ports.secureGrpc, monitoring: ports.monitoring });
+  log.info('serving', {
+    grpc: ports.grpc,
+    secure_grpc: ports.secureGrpc,
+    monitoring: ports.monitoring,
+    https: ports.https,
+  });
   return {
     ports,
     get rootCertificate() {

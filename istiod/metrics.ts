@@ -21,6 +21,8 @@ export interface XdsMetrics {
 export interface Metrics {
   readonly registry: Registry;
   readonly xds: XdsMetrics;
+  /** Of the validating webhook. */
+  readonly validation: { readonly passed: Counter; readonly failed: Counter };
 }
 
 /** `problems` counts at the time of each scrape. */
@@ -32,6 +34,10 @@ export function createMetrics(problems: () => number): Metrics {
   gaugeOf(registry, 'aquifer_kube_problems', 'Faults in the folder of manifests at this moment.', problems);
   return {
     registry,
+    validation: {
+      passed: counter('galley_validation_passed', 'Objects that the webhook found valid.'),
+      failed: counter('galley_validation_failed', 'Objects that the webhook refused.'),
+    },
     xds: {
       clients: new Gauge({ name: 'pilot_xds', help: 'Clients connected by xDS.', registers }),
       pushes: new Counter({

@@ -31,6 +31,7 @@ export async function startDiscovery(kubeconfig: string, dataDir: string): Promi
     '127.0.0.1:0',
     '--secureGRPCAddr=',
     '--httpAddr=',
+    '--httpsAddr=',
   ];
   const child = spawn(join(root, 'bin/istiod'), [...args, '--monitoringAddr', '127.0.0.1:0'], {
     stdio: ['ignore', 'pipe', 'inherit'],

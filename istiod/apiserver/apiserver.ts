@@ -10,6 +10,7 @@ import type { Clock } from '../../common/core/clock.ts';
 import { createLogger, type LogSink } from '../../common/core/log.ts';
 import type { ApiServerConfig } from './config.ts';
 import { AddressRange } from './controllers/runtime/address-range.ts';
+import type { PartMaker } from './part.ts';
 import { loadCredentials } from './pki/credentials.ts';
 import { openSqliteJournal } from './storage/sqlite-journal.ts';
 import { openStore } from './storage/store.ts';
@@ -17,6 +18,8 @@ import { openStore } from './storage/store.ts';
 export interface ApiServerDependencies {
   readonly clock: Clock;
   readonly sink: LogSink;
+  /** Beside the server's own. */
+  readonly parts?: readonly PartMaker[];
 }
 
 export interface ApiServer {
@@ -29,7 +32,7 @@ export interface ApiServer {
 
 /** Resolves when it is ready: the objects that every cluster has are there, and what was served before is served. MeshError CONFIG. */
 export async function startApiServer(config: ApiServerConfig, deps: ApiServerDependencies): Promise<ApiServer> {
-  const { clock, sink } = deps;
+  const { clock, sink, parts = [] } = deps;
   const dataDir = resolve(config.dataDir);
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const log = createLogger(sink, 'apiserver::pki');
@@ -40,7 +43,7 @@ export async function startApiServer(config: ApiServerConfig, deps: ApiServerDep
       opening,
       import('./assembly.ts'),
     ]);
-    return await assemble(config, { dataDir, credentials, store, clock, sink });
+    return await assemble(config, { dataDir, credentials, store, clock, sink, parts });
   } catch (e) {
     // Whichever failed first is what is told.
     await opening.then(

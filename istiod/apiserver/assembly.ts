@@ -64,6 +64,8 @@ export interface Foundations {
   readonly store: Store;
   readonly clock: Clock;
   readonly sink: LogSink;
+  /** Beside those of every server. */
+  readonly parts: readonly PartMaker[];
 }
 
 /** Resolves when it is ready. MeshError CONFIG; the store is the caller's to close then. */
@@ -91,7 +93,7 @@ export async function assemble(config: ApiServerConfig, foundations: Foundations
     log: (target) => createLogger(sink, `apiserver::${target}`),
     dataDir,
   };
-  const parts = await Promise.all(partMakers.map(async (make) => make(core)));
+  const parts = await Promise.all([...partMakers, ...foundations.parts].map(async (make) => make(core)));
   authenticators.push(...parts.flatMap((p) => p.authenticators ?? []));
   authorizers.push(...parts.flatMap((p) => p.authorizers ?? []));
   plugins.push(...parts.flatMap((p) => p.admission ?? []));

@@ -31,13 +31,24 @@ export function servingNames(namespace: string, domain: string): readonly string
 
 /** Asks clients for a certificate but does not insist: node proxies come with tokens. */
 export async function createServingCredentials(options: ServingOptions): Promise<ServerCredentials> {
-  const credentials = new RenewedCredentials(await issue(options));
-  void renew(credentials, options);
+  let credentials: RenewedCredentials | undefined;
+  const context = await keepServingContext(options, (next) => credentials?.renew(next));
+  credentials = new RenewedCredentials(context);
   return credentials;
 }
 
+/** The first one; the next ones are handed to `renewed`. */
+export async function keepServingContext(
+  options: ServingOptions,
+  renewed: (context: SecureContextOptions) => void,
+): Promise<SecureContextOptions> {
+  const context = await issue(options);
+  void renew(renewed, options);
+  return context;
+}
+
 /** At half its life, and as soon as the roots or the signer changed. */
-async function renew(credentials: RenewedCredentials, options: ServingOptions): Promise<void> {
+async function renew(renewed: (context: SecureContextOptions) => void, options: ServingOptions): Promise<void> {
   const { signer, clock, log, signal } = options;
   let issuedAt = clock.wall();
   let delay = lookInterval;
@@ -50,7 +61,7 @@ async function renew(credentials: RenewedCredentials, options: ServingOptions): 
     if (!changed.signal.aborted && age >= 0 && age < lifetime / 2) continue;
     changed = new AbortController();
     try {
-      credentials.renew(await issue(options));
+      renewed(await issue(options));
       issuedAt = clock.wall();
       delay = lookInterval;
     } catch (e) {

@@ -10,6 +10,7 @@ import { endingSignal } from '../command.ts';
 import { installDefinitions } from '../crds/install.ts';
 import { type Istiod, startIstiod } from '../istiod.ts';
 import { startManifests } from '../manifests/manifests.ts';
+import { meshValidation } from '../validation/api-part.ts';
 import { parseStandaloneConfig, type StandaloneConfig, standaloneHelp } from './config.ts';
 
 /** Runs until a signal; resolves with the exit code. MeshError CONFIG. */
@@ -47,7 +48,7 @@ export async function startStandalone(
   { clock, sink }: StandaloneDependencies,
 ): Promise<Standalone> {
   const stop = new AbortController();
-  const api = await startApiServer(apiServer, { clock, sink });
+  const api = await startApiServer(apiServer, { clock, sink, parts: [meshValidation] });
   const client = createKubeClient({ access: loadKubeconfig(api.kubeconfig), clock });
   const end = async () => {
     stop.abort();

@@ -205,7 +205,10 @@ function at(port: number | undefined): ListenAddress | undefined {
 }
 
 export function configOf(env: Readonly<Record<string, string>>): IstiodConfig {
-  const flags = ['grpcAddr', 'secureGRPCAddr', 'monitoringAddr', 'httpAddr'].flatMap((f) => [`--${f}`, loopback]);
+  const flags = ['grpcAddr', 'secureGRPCAddr', 'monitoringAddr', 'httpAddr', 'httpsAddr'].flatMap((f) => [
+    `--${f}`,
+    loopback,
+  ]);
   const parsed = parseConfig(['discovery', ...flags], env);
   if (parsed.kind !== 'ok') throw new Error(JSON.stringify(parsed));
   return parsed.config;

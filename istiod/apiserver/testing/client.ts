@@ -10,6 +10,7 @@ import { systemClock } from '../../../common/core/clock.ts';
 import { LogLevels } from '../../../common/core/log.ts';
 import { type ApiServer, startApiServer } from '../apiserver.ts';
 import { defaultNetworks } from '../config.ts';
+import type { PartMaker } from '../part.ts';
 
 export interface Answer {
   readonly code: number;
@@ -125,12 +126,12 @@ export interface TestServer extends AsyncDisposable {
   readonly dataDir: string;
 }
 
-/** `dataDir`: of an earlier server, which was stopped; it stays. */
-export async function startTestServer(dataDir?: string): Promise<TestServer> {
+/** `dataDir`: of an earlier server, which was stopped; it stays. `parts`: beside the server's own. */
+export async function startTestServer(dataDir?: string, parts: readonly PartMaker[] = []): Promise<TestServer> {
   const dir = dataDir ?? (await mkdtemp(join(tmpdir(), 'aquifer-api-')));
   const server = await startApiServer(
     { dataDir: dir, listen: [parseListenAddress('127.0.0.1:0')!], networks: defaultNetworks },
-    { clock: systemClock, sink: { levels: new LogLevels('off'), format: 'plain', write: () => undefined } },
+    { clock: systemClock, sink: { levels: new LogLevels('off'), format: 'plain', write: () => undefined }, parts },
   );
   const client = new TestClient(await readKubeconfig(server.kubeconfig));
   return {
