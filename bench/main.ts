@@ -1,7 +1,7 @@
 /** `npm run bench -- l4 ...`: numbers of this machine, as ratios within one run. */
 import { parseArgs } from 'node:util';
 import { describeError } from '../common/core/errors.ts';
-import { benchApi } from './api.ts';
+import { benchApi } from './api/bench.ts';
 import { benchIstiod } from './istiod/istiod.ts';
 import { benchL4 } from './l4.ts';
 import { benchLabUp } from './lab-up.ts';

@@ -1,7 +1,7 @@
 /** Objects of a cluster on an API server: pods behind services, ten a service, one namespace for ten services. */
 import { type ClientHttp2Session, connect } from 'node:http2';
 import type { Kubeconfig } from '../../istiod/apiserver/testing/client.ts';
-import { ask } from '../api.ts';
+import { ask } from '../api/bench.ts';
 
 const writers = 16;
 

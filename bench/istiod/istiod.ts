@@ -9,7 +9,7 @@ import { createLogger, LogLevels } from '../../common/core/log.ts';
 import { createKubeClient } from '../../common/kube/client/client.ts';
 import { loadKubeconfig } from '../../common/kube/client/kubeconfig.ts';
 import { installDefinitions } from '../../istiod/crds/install.ts';
-import { startApi } from '../api.ts';
+import { startApi } from '../api/bench.ts';
 import { percentile } from '../statistics.ts';
 import { printTable, type Row, writeResults } from '../table.ts';
 import { addressOf, Cluster, object } from './cluster.ts';

@@ -5,10 +5,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { type ClientHttp2Session, connect } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Kubeconfig, readKubeconfig } from '../istiod/apiserver/testing/client.ts';
-import { usageOf } from './process-tree.ts';
-import { median, percentile } from './statistics.ts';
-import { printTable, type Row } from './table.ts';
+import { type Kubeconfig, readKubeconfig } from '../../istiod/apiserver/testing/client.ts';
+import { usageOf } from '../process-tree.ts';
+import { median, percentile } from '../statistics.ts';
+import { printTable, type Row } from '../table.ts';
+import { Watcher } from './watcher.ts';
 
 export interface ApiBenchOptions {
   /** Number of pods. */
@@ -20,7 +21,7 @@ export interface ApiBenchOptions {
 const writers = 32;
 const watchers = 100;
 const changes = 100;
-const root = join(import.meta.dirname, '..');
+const root = join(import.meta.dirname, '../..');
 
 interface Figures {
   readonly createsPerSecond: number;
@@ -153,18 +154,14 @@ async function watchDelays(session: ClientHttp2Session, config: Kubeconfig, path
   let sent = 0;
   let missing = 0;
   let all: (() => void) | undefined;
+  const watch = `${path}?watch=1&resourceVersion=${resourceVersion}`;
+  const received = (): void => {
+    delays.push(performance.now() - sent);
+    if (--missing === 0) all?.();
+  };
   // As clients do, each on a connection of its own.
-  const sessions = Array.from({ length: watchers }, () => open(config));
-  for (const each of sessions) {
-    const stream = each.request(headers(config, 'GET', `${path}?watch=1&resourceVersion=${resourceVersion}`));
-    await once(stream, 'response');
-    stream.on('data', (chunk: Buffer) => {
-      if (!chunk.includes(0x0a)) return;
-      delays.push(performance.now() - sent);
-      if (--missing === 0) all?.();
-    });
-    stream.on('error', () => undefined);
-  }
+  const opened: Watcher[] = [];
+  for (let i = 0; i < watchers; i++) opened.push(await Watcher.open(config, watch, received));
   for (let i = 0; i < changes; i++) {
     missing = watchers;
     const seen = new Promise<void>((resolve) => {
@@ -175,7 +172,7 @@ async function watchDelays(session: ClientHttp2Session, config: Kubeconfig, path
     await ask(session, config, 'PATCH', `${path}/pod-${i}`, patch, 'application/merge-patch+json');
     await seen;
   }
-  for (const each of sessions) each.destroy();
+  for (const each of opened) each.close();
   return delays;
 }
 
