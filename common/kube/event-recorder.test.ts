@@ -75,3 +75,10 @@ test('events of one object come in order, and a failure does not hold up the nex
   for (const message of ['0', '1', '2']) await record({ ...started, message });
   assert.deepEqual(created, ['1', '2']);
 });
+
+test('names of events sort as they happened', async () => {
+  const { created, record } = world();
+  for (const message of ['0', '1', '2', '3']) await record({ ...started, message });
+  const names = created.map((e) => e.metadata.name);
+  assert.deepEqual(names, names.toSorted());
+});

@@ -1,5 +1,5 @@
 /** Events about objects, as kubectl describe shows them: the same again is counted instead of written anew. */
-import { randomBytes } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import { describeError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
@@ -58,6 +58,8 @@ export class EventRecorder {
   readonly #recent = new Map<string, Recent>();
   /** By object: how much of its burst is used, and since when. */
   readonly #used = new Map<string, { readonly events: number; readonly at: number }>();
+  /** Of the last event's name: names of events of one object sort as they happened. */
+  #serial = 0;
   /** By object: an event that follows another is written after it. */
   readonly #writing = new Map<string, Promise<void>>();
 
@@ -94,6 +96,13 @@ export class EventRecorder {
     return used + 1 <= burst;
   }
 
+  /** Ends in nanoseconds, as client-go's do, of which the last digits tell recorders apart. */
+  #newName(objectName: string, now: number): string {
+    this.#serial = Math.max(this.#serial + 1, Math.floor(now * 1000));
+    const time = BigInt(this.#serial) * 1000n + BigInt(randomInt(1000));
+    return `${objectName.slice(0, 236)}.${time.toString(16)}`;
+  }
+
   async #write(about: KubeObject, { type, reason, message, fieldPath }: Happening, now: number): Promise<void> {
     const { uid, name: objectName, resourceVersion, namespace = 'default' } = about.metadata;
     const id = `${uid}/${type}/${reason}/${fieldPath}/${message}`;
@@ -105,7 +114,7 @@ export class EventRecorder {
       remember(this.#recent, id, { name, at: now, count });
       if (await this.#writer.change({ namespace, name }, { count, lastTimestamp: at })) return;
     }
-    const name = newName(objectName);
+    const name = this.#newName(objectName, now);
     remember(this.#recent, id, { name, at: now, count: 1 });
     await this.#writer.create({
       apiVersion: 'v1',
@@ -139,8 +148,4 @@ function remember<T>(map: Map<string, T>, key: string, value: T): void {
   map.delete(key);
   map.set(key, value);
   if (map.size > remembered) map.delete(map.keys().next().value!);
-}
-
-function newName(objectName: string): string {
-  return `${objectName.slice(0, 236)}.${randomBytes(8).toString('hex')}`;
 }

@@ -3,7 +3,7 @@ import type { Container } from '../../common/kube/kinds/core.ts';
 import type { Image } from '../image/image.ts';
 import { findImage, unknownImage } from '../image/table.ts';
 import { type EnvPlan, planEnv } from './env.ts';
-import { containerFields } from './fields.ts';
+import { containerFields, ephemeralFields } from './fields.ts';
 import { type Hooks, planHooks } from './lifecycle.ts';
 import { type ProbePlan, planProbe } from './probe.ts';
 import type { Problems } from './problems.ts';
@@ -42,6 +42,9 @@ export interface TerminationPlan {
   readonly orLog: boolean;
 }
 
+/** Where in a pod's spec it stands. */
+export type ContainerList = 'containers' | 'initContainers' | 'ephemeralContainers';
+
 export interface PodContext {
   readonly volumes: readonly VolumePlan[];
   readonly security: PodSecurity;
@@ -52,10 +55,11 @@ export function planContainer(
   c: Container,
   at: string,
   pod: PodContext,
-  isInit: boolean,
+  list: ContainerList,
   problems: Problems,
 ): ContainerPlan {
-  problems.check(c, at, containerFields);
+  problems.check(c, at, list === 'ephemeralContainers' ? ephemeralFields : containerFields);
+  const isInit = list === 'initContainers';
   const image = findImage(c.image ?? '');
   if (image === undefined) problems.add(`${at}.image`, unknownImage(c.image ?? ''));
   checkPorts(c, at, pod.hostNetwork, problems);

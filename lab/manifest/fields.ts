@@ -12,7 +12,7 @@ const oneBuild = moot('a lab has one build of every image, and asks no registry'
 export const podFields: FieldRules = {
   containers: honoured,
   initContainers: honoured,
-  ephemeralContainers: refused('containers cannot be added to a pod that runs', []),
+  ephemeralContainers: honoured,
   restartPolicy: honoured,
   terminationGracePeriodSeconds: honoured,
   activeDeadlineSeconds: honoured,
@@ -80,6 +80,8 @@ export const containerFields: FieldRules = {
   terminationMessagePath: honoured,
   terminationMessagePolicy: honoured,
 };
+
+export const ephemeralFields: FieldRules = { ...containerFields, targetContainerName: shared };
 
 const noModules = (name: string) => refused(`there is no ${name} on its nodes`, {});
 /** A runtime's own profile may be none; one of the user's would be missed. */

@@ -140,6 +140,16 @@ describe('what a lab accepts', () => {
     });
   });
 
+  test('capabilities are the usual ones but for what is dropped and added, and all where privileged', () => {
+    const of = (securityContext: object) => plan({}, { securityContext }).main.security.privileges.capabilities;
+    assert.equal(of({}).length, 15);
+    const changed = of({ capabilities: { drop: ['NET_RAW'], add: ['CAP_NET_ADMIN', 'KILL'] } });
+    assert.equal(changed.length, 15);
+    assert.ok(changed.includes('+net_admin') && !changed.includes('+net_raw'));
+    assert.deepEqual(of({ capabilities: { drop: ['ALL'], add: ['SYS_TIME'] } }), ['-all', '+sys_time']);
+    assert.deepEqual(of({ privileged: true }), []);
+  });
+
   test('what the API server fills in', () => {
     const pod = {
       dnsPolicy: 'ClusterFirst',

@@ -1,6 +1,6 @@
 /** From a Pod's manifest to what is to be run. Pure; everything the lab does not honour is a problem that names the field. */
-import type { PodSpec } from '../../common/kube/kinds/core.ts';
-import { type ContainerPlan, planContainer } from './container-plan.ts';
+import type { Container, PodSpec } from '../../common/kube/kinds/core.ts';
+import { type ContainerList, type ContainerPlan, planContainer } from './container-plan.ts';
 import { type NamePlan, planNames } from './dns.ts';
 import { podFields } from './fields.ts';
 import type { Problems } from './problems.ts';
@@ -30,6 +30,8 @@ export interface PodPlan {
   readonly readinessGates: readonly string[];
   readonly init: readonly ContainerPlan[];
   readonly containers: readonly ContainerPlan[];
+  /** Added to a pod that runs, to look into it. */
+  readonly ephemeral: readonly ContainerPlan[];
 }
 
 /** `field` is where the pod's spec stands in its manifest: `spec`, or `spec.template.spec`. */
@@ -41,9 +43,9 @@ export function planPod(spec: PodSpec, field: string, problems: Problems): PodPl
   if (os !== undefined && os !== 'linux') problems.add(`${field}.os.name`, `"${os}" is not linux, which nodes have`);
   const hostNetwork = spec.hostNetwork ?? false;
   const context = { volumes, security, hostNetwork };
-  const plan = (list: 'initContainers' | 'containers') =>
-    (spec[list] ?? []).map((c, i) =>
-      planContainer(c, `${field}.${list}[${i}]`, context, list === 'initContainers', problems),
+  const plan = (list: ContainerList) =>
+    ((spec[list] ?? []) as readonly Container[]).map((c, i) =>
+      planContainer(c, `${field}.${list}[${i}]`, context, list, problems),
     );
   const { activeDeadlineSeconds, readinessGates } = spec as {
     readonly activeDeadlineSeconds?: number;
@@ -64,5 +66,6 @@ export function planPod(spec: PodSpec, field: string, problems: Problems): PodPl
     readinessGates: (readinessGates ?? []).map((g) => g.conditionType),
     init: plan('initContainers'),
     containers: plan('containers'),
+    ephemeral: plan('ephemeralContainers'),
   };
 }

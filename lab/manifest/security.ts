@@ -10,7 +10,7 @@ export interface Privileges {
   /** Supplementary. */
   readonly groups: readonly number[];
   readonly noNewPrivileges: boolean;
-  /** Changes to what root has (setpriv(1)): `-all`, `+net_bind_service`, in this order. */
+  /** Changes to what the lab's root has (setpriv(1)): `-all`, `+net_bind_service`, in this order; empty: it has all. */
   readonly capabilities: readonly string[];
 }
 
@@ -81,10 +81,10 @@ export function planSecurity(c: Container, at: string, pod: PodSecurity, problem
   checkProfiles(own, field, problems);
   const { add = [], drop = [] } = own.capabilities ?? {};
   problems.only(own.capabilities, `${field}.capabilities`, ['add', 'drop']);
-  const capabilities = [
-    ...drop.map((name) => `-${capability(name, `${field}.capabilities.drop`, problems)}`),
-    ...add.map((name) => `+${capability(name, `${field}.capabilities.add`, problems)}`),
-  ];
+  const dropped = drop.map((name) => capability(name, `${field}.capabilities.drop`, problems));
+  const added = add.map((name) => capability(name, `${field}.capabilities.add`, problems));
+  const kept = dropped.includes('all') ? [] : usual.filter((name) => !dropped.includes(name));
+  const capabilities = ['-all', ...new Set([...kept, ...added])].map((name, i) => (i === 0 ? name : `+${name}`));
   const uid = own.runAsUser ?? pod.runAsUser;
   const gid = own.runAsGroup ?? pod.runAsGroup;
   const groups = [...(pod.supplementalGroups ?? []), ...(pod.fsGroup === undefined ? [] : [pod.fsGroup])];
@@ -124,6 +124,12 @@ function capability(name: string, field: string, problems: Problems): string {
   }
   return known;
 }
+
+/** What containers have that ask for nothing, by containerd and all others alike. */
+const usual = [
+  ...['chown', 'dac_override', 'fowner', 'fsetid', 'kill', 'setgid', 'setuid', 'setpcap', 'net_bind_service'],
+  ...['net_raw', 'sys_chroot', 'mknod', 'audit_write', 'setfcap'],
+];
 
 const capabilityNames = new Set([
   ...['chown', 'dac_override', 'dac_read_search', 'fowner', 'fsetid', 'kill', 'setgid', 'setuid', 'setpcap'],

@@ -6,7 +6,7 @@ import type { Happening } from '../../common/kube/event-recorder.ts';
 import type { Pod } from '../../common/kube/kinds/core.ts';
 import type { Runtime } from '../daemon/runtime.ts';
 import type { ContainerView } from '../kubelet/containers.ts';
-import type { ContainerPlan } from '../manifest/container-plan.ts';
+import type { ContainerList, ContainerPlan } from '../manifest/container-plan.ts';
 import type { RestartPolicy } from '../manifest/pod-plan.ts';
 import type { ProberClient } from '../prober/client.ts';
 import { type BackOff, delayText, startedAgain, waitAfter } from './back-off.ts';
@@ -33,10 +33,10 @@ export interface ContainerHost {
 const firstRetry = 1_000;
 const longestRetry = 10_000;
 /** Ms that a container has at least between SIGTERM and SIGKILL, however long its preStop took. */
-const leastGrace = 2_000;
+const leastGrace = millis(2_000);
 
 export class ContainerRunner {
-  readonly plan: ContainerPlan;
+  #plan: ContainerPlan;
   readonly #host: ContainerHost;
   /** `spec.containers{web}` */
   readonly #field: string;
@@ -47,11 +47,15 @@ export class ContainerRunner {
   #state: ContainerState;
   #running: RunningContainer | undefined;
   #runs = 0;
-  #ending: Promise<void> | undefined;
+  #ending: { readonly over: Promise<void>; shorten(grace: Millis): void } | undefined;
+  /** Ends its back-off. */
+  #startNow: () => void = () => undefined;
+  /** It shall run again, whatever the restart policy says. */
+  #replaced = false;
   readonly #begun = Promise.withResolvers<void>();
 
-  constructor(plan: ContainerPlan, list: 'containers' | 'initContainers', host: ContainerHost) {
-    this.plan = plan;
+  constructor(plan: ContainerPlan, list: ContainerList, host: ContainerHost) {
+    this.#plan = plan;
     this.#host = host;
     this.#isBeginner = list === 'initContainers' && !plan.sidecar;
     this.#field = `spec.${list}{${plan.name}}`;
@@ -65,6 +69,10 @@ export class ContainerRunner {
       ready: false,
       sidecar: plan.sidecar,
     };
+  }
+
+  get plan(): ContainerPlan {
+    return this.#plan;
   }
 
   get state(): ContainerState {
@@ -110,10 +118,13 @@ export class ContainerRunner {
         await sleep(clock, millis(retry), signal);
         retry = Math.min(retry * 2, longestRetry);
       } else {
-        if (!restarts(policy, end.code)) return end.code;
+        if (!this.#replaced && !restarts(policy, end.code)) return end.code;
+        this.#replaced = false;
         const wait = waitAfter(backOff, clock.now());
         if (wait > 0) this.#backOff(wait);
-        await sleep(clock, millis(wait), signal);
+        const over = new AbortController();
+        this.#startNow = () => over.abort();
+        await sleep(clock, millis(wait), AbortSignal.any([signal, over.signal]));
         backOff = startedAgain(backOff, wait, clock.now());
         retry = firstRetry;
       }
@@ -121,35 +132,65 @@ export class ContainerRunner {
     }
   }
 
-  /** Hooks, SIGTERM and, after the rest of the grace, SIGKILL. Resolves when it has ended. */
+  /** Its image is another now. */
+  replace(plan: ContainerPlan, grace: Millis): void {
+    this.#plan = plan;
+    this.#set({ image: plan.imageReference });
+    if (this.#running === undefined) {
+      this.#startNow();
+      return;
+    }
+    this.#replaced = true;
+    void this.end(grace, `Container ${plan.name} definition changed, will be restarted`);
+  }
+
+  /** Hooks, SIGTERM and, after the rest of the grace, SIGKILL; asked again it may be shorter. Resolves when it has ended. */
   end(grace: Millis, why = `Stopping container ${this.plan.name}`): Promise<void> {
     const container = this.#running;
     if (container === undefined) return Promise.resolve();
-    this.#ending ??= this.#end(container, grace, why).finally(() => {
-      this.#ending = undefined;
-    });
-    return this.#ending;
+    if (this.#ending === undefined) this.#ending = this.#beginEnd(container, grace, why);
+    else this.#ending.shorten(grace);
+    return this.#ending.over;
   }
 
-  async #end(container: RunningContainer, grace: Millis, why: string): Promise<void> {
-    this.#record('Normal', 'Killing', why);
+  #beginEnd(container: RunningContainer, grace: Millis, why: string) {
     const { clock } = this.#host.runtime;
-    const began = clock.now();
+    this.#record('Normal', 'Killing', why);
+    const late = new AbortController();
+    let at = clock.now() + grace;
+    let timer = clock.after(grace, () => late.abort());
+    const over = this.#end(container, grace, late.signal).finally(() => {
+      timer.cancel();
+      this.#ending = undefined;
+    });
+    const shorten = (less: Millis) => {
+      if (clock.now() + less >= at) return;
+      timer.cancel();
+      at = clock.now() + less;
+      timer = clock.after(less, () => late.abort());
+    };
+    return { over, shorten };
+  }
+
+  /** `late` aborts when the grace is over. */
+  async #end(container: RunningContainer, grace: Millis, late: AbortSignal): Promise<void> {
+    const ended = new AbortController();
+    void container.exited.then(() => ended.abort());
     const { preStop } = this.plan.hooks;
     if (grace > 0 && preStop !== undefined) {
-      const over = new AbortController();
-      const timer = clock.after(grace, () => over.abort());
-      void container.exited.then(() => over.abort());
-      const failure = await runHook(this.#hookTarget(container), preStop, over.signal);
-      timer.cancel();
-      if (failure !== undefined && !over.signal.aborted)
+      const failure = await runHook(this.#hookTarget(container), preStop, AbortSignal.any([late, ended.signal]));
+      if (failure !== undefined && !late.aborted && !ended.signal.aborted)
         this.#record('Warning', 'FailedPreStopHook', `PreStopHook failed: ${failure}`);
+      // It took the whole grace.
+      if (late.aborted) {
+        container.signal('SIGTERM');
+        await sleep(this.#host.runtime.clock, leastGrace, ended.signal);
+      }
     }
-    const left = grace === 0 ? 0 : Math.max(began + grace - clock.now(), leastGrace);
     container.signal('SIGTERM');
-    const deadline = clock.after(millis(left), () => container.signal('SIGKILL'));
+    await aborted(AbortSignal.any([late, ended.signal]));
+    container.signal('SIGKILL');
     await container.exited;
-    deadline.cancel();
   }
 
   /** How it ended; undefined when the container could not be made. */
@@ -267,6 +308,14 @@ export class ContainerRunner {
     this.#state = { ...this.#state, ...change };
     this.#host.changed();
   }
+}
+
+/** Resolves when the signal is, or gets, aborted. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 }
 
 function restarts(policy: RestartPolicy, code: number): boolean {

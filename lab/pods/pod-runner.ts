@@ -5,18 +5,20 @@ import { type Millis, millis } from '../../common/core/brand.ts';
 import { sleep } from '../../common/core/clock.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
 import type { EventRecorder, Happening } from '../../common/kube/event-recorder.ts';
-import type { Pod, PodStatus } from '../../common/kube/kinds/core.ts';
+import type { Container, Pod, PodStatus } from '../../common/kube/kinds/core.ts';
 import type { Addresses } from '../addresses.ts';
 import { cniFolders } from '../cni/network.ts';
 import type { LabNode, Runtime } from '../daemon/runtime.ts';
 import type { ContainerView, PodView } from '../kubelet/containers.ts';
-import type { PodPlan, RestartPolicy } from '../manifest/pod-plan.ts';
+import type { ContainerList } from '../manifest/container-plan.ts';
+import { type PodPlan, planPod, type RestartPolicy } from '../manifest/pod-plan.ts';
+import { Problems } from '../manifest/problems.ts';
 import { qosClass } from '../manifest/qos.ts';
 import { resourceValue } from '../manifest/resources.ts';
 import type { ProberClient } from '../prober/client.ts';
 import { allocatable } from './allocatable.ts';
 import type { ContainerContext } from './container.ts';
-import { ContainerRunner } from './container-runner.ts';
+import { aborted, type ContainerHost, ContainerRunner } from './container-runner.ts';
 import { hostnameOf, networkFiles } from './network-files.ts';
 import { makeSandbox, type Sandbox } from './sandbox.ts';
 import { writeProcesses } from './state-file.ts';
@@ -50,6 +52,11 @@ export class PodRunner implements PodView {
   readonly #work = new AbortController();
   readonly #init: readonly ContainerRunner[];
   readonly #containers: readonly ContainerRunner[];
+  readonly #ephemeral: ContainerRunner[] = [];
+  readonly #host: ContainerHost;
+  readonly #contextReady = Promise.withResolvers<ContainerContext>();
+  /** Names and images of containers, as they were asked for last. */
+  #asked: readonly (readonly string[])[];
   readonly #startTime: string;
   readonly #status: StatusWriter;
   readonly #over: Promise<void>;
@@ -65,7 +72,7 @@ export class PodRunner implements PodView {
     this.#o = options;
     const { plan, prober, runtime, pod, addresses, node } = options;
     this.#startTime = new Date(runtime.clock.wall()).toISOString().replace(/\.\d+Z$/, 'Z');
-    const host = {
+    const host: ContainerHost = {
       runtime,
       prober,
       podIp: (addresses ?? node.address).v4,
@@ -74,6 +81,8 @@ export class PodRunner implements PodView {
       changed: () => void this.#publish(),
       processChanged: () => this.#writeProcesses(),
     };
+    this.#host = host;
+    this.#asked = namesAndImages(pod);
     this.#init = plan.init.map((c) => new ContainerRunner(c, 'initContainers', host));
     this.#containers = plan.containers.map((c) => new ContainerRunner(c, 'containers', host));
     this.#status = new StatusWriter(runtime, pod, (now) => this.#statusOf(now));
@@ -87,9 +96,44 @@ export class PodRunner implements PodView {
     const { labels, annotations } = this.#pod.metadata;
     const shown = !isDeepStrictEqual([labels, annotations], [pod.metadata.labels, pod.metadata.annotations]);
     const conditions = !isDeepStrictEqual(this.#pod.status?.conditions, pod.status?.conditions);
+    const asked = this.#pod.metadata.deletionGracePeriodSeconds;
     this.#status.update(pod);
+    // Whoever deletes it again may give it less time.
+    if (this.#stop.signal.aborted && asked !== pod.metadata.deletionGracePeriodSeconds) void this.#endContainers();
+    this.#changeContainers(pod);
     if (shown) void this.refreshVolumes();
     if (conditions) void this.#publish();
+  }
+
+  /** Of a pod's spec images may change, and ephemeral containers come. */
+  #changeContainers(pod: Pod): void {
+    const asked = namesAndImages(pod);
+    if (this.#work.signal.aborted || isDeepStrictEqual(asked, this.#asked)) return;
+    this.#asked = asked;
+    const problems = new Problems();
+    const plan = planPod(pod.spec, 'spec', problems);
+    const problem = (list: ContainerList, i: number) => {
+      const found = problems.found.find((p) => p.field.startsWith(`spec.${list}[${i}].`));
+      if (found !== undefined)
+        this.#record({ type: 'Warning', reason: 'Failed', message: `Error: ${found.field}: ${found.message}` });
+      return found;
+    };
+    const lists = [
+      ['initContainers', plan.init, this.#init],
+      ['containers', plan.containers, this.#containers],
+    ] as const;
+    for (const [list, plans, runners] of lists)
+      for (const [i, next] of plans.entries())
+        if (runners[i]?.plan.imageReference !== next.imageReference && problem(list, i) === undefined)
+          runners[i]?.replace(next, this.#grace);
+    for (const next of plan.ephemeral.slice(this.#ephemeral.length)) {
+      const found = problem('ephemeralContainers', this.#ephemeral.length);
+      const runner = new ContainerRunner(next, 'ephemeralContainers', this.#host);
+      this.#ephemeral.push(runner);
+      if (found !== undefined) runner.wait('ErrImagePull', `${found.field}: ${found.message}`);
+      else void this.#contextReady.promise.then((context) => runner.supervise(context, 'Never'));
+    }
+    void this.#publish();
   }
 
   container(name: string): ContainerView | undefined {
@@ -126,7 +170,7 @@ export class PodRunner implements PodView {
   }
 
   get #all(): readonly ContainerRunner[] {
-    return [...this.#init, ...this.#containers];
+    return [...this.#init, ...this.#containers, ...this.#ephemeral];
   }
 
   get #title(): string {
@@ -151,12 +195,13 @@ export class PodRunner implements PodView {
     this.#volumes = context.files;
     if (!(await this.#fillVolumes(context.files))) return this.#finish([]);
     void context.files.renewTokens();
+    this.#contextReady.resolve(context);
     const sidecars: Promise<unknown>[] = [];
     const policy: RestartPolicy = plan.restartPolicy === 'Never' ? 'Never' : 'OnFailure';
     for (const container of this.#init) {
       if (container.plan.sidecar) {
         sidecars.push(container.supervise(context, 'Always'));
-        await Promise.race([container.begun, ended(signal)]);
+        await Promise.race([container.begun, aborted(signal)]);
       } else if ((await container.supervise(context, policy)) !== 0 && !signal.aborted) {
         return this.#finish(sidecars);
       }
@@ -329,6 +374,7 @@ export class PodRunner implements PodView {
       ending: this.#stop.signal.aborted,
       init: this.#init.map((c) => c.state),
       containers: this.#containers.map((c) => c.state),
+      ephemeral: this.#ephemeral.map((c) => c.state),
       readinessGates: plan.readinessGates,
       qos: qosClass([...plan.init, ...plan.containers]),
       failure: this.#failure,
@@ -337,9 +383,7 @@ export class PodRunner implements PodView {
   }
 }
 
-function ended(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
+function namesAndImages({ spec }: Pod): readonly (readonly string[])[] {
+  const ephemeral = (spec['ephemeralContainers'] ?? []) as readonly Container[];
+  return [...(spec.initContainers ?? []), ...spec.containers, ...ephemeral].map((c) => [c.name, c.image ?? '']);
 }

@@ -40,6 +40,7 @@ export interface PodState {
   readonly ending: boolean;
   readonly init: readonly ContainerState[];
   readonly containers: readonly ContainerState[];
+  readonly ephemeral?: readonly ContainerState[];
   /** Types of conditions that others set, without which it is not ready. */
   readonly readinessGates?: readonly string[];
   readonly qos?: QosClass;
@@ -97,6 +98,9 @@ export function podStatus(state: PodState, before: PodStatus | undefined, now: s
     ],
     ...(state.init.length > 0 ? { initContainerStatuses: state.init.map((c) => containerStatus(c, true)) } : {}),
     containerStatuses: state.containers.map((c) => containerStatus(c, state.initialized || state.init.length === 0)),
+    ...(state.ephemeral?.length
+      ? { ephemeralContainerStatuses: state.ephemeral.map((c) => containerStatus(c, true)) }
+      : {}),
   };
 }
 

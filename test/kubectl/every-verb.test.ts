@@ -141,9 +141,9 @@ describe('every verb of kubectl', { skip: skipWithoutKubectl() }, () => {
         assert.match(await kubectl.ok(['describe', what]), /^Name: /m, what);
     },
     async debug() {
-      // Nothing here runs a container beside those of a running pod; kubectl says what an answer of 404 without a name means.
       await kubectl.ok(['run', 'sick', '--image=i']);
-      assert.match(await refused(['debug', 'sick', '--image=d']), /ephemeral containers are disabled for this cluster/);
+      await kubectl.ok(['debug', 'sick', '--image=d', '--target=sick', '--attach=false']);
+      assert.equal(await field(['pod', 'sick'], '.spec.ephemeralContainers[*].image'), 'd');
       await kubectl.ok(['debug', 'sick', '--image=d', '--copy-to=copy', '--attach=false']);
       assert.match(await field(['pod', 'copy'], '.spec.containers[*].image'), /\bd\b/);
       assert.match(await kubectl.ok(['debug', 'node/node-1', '--image=d', '--attach=false']), /node-debugger-node-1/);

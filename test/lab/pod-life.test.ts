@@ -4,10 +4,11 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { type Condition, podKind } from '../../common/kube/kinds/core.ts';
+import { type Condition, type ContainerStatus, podKind } from '../../common/kube/kinds/core.ts';
 import { jobKind } from '../../common/kube/schema/workloads.ts';
 import { until } from '../../common/testing/until.ts';
 import { checkout } from '../../lab/config.ts';
+import { Kubectl, skipWithoutKubectl } from '../harness/kubectl.ts';
 import { labName } from '../harness/lab-name.ts';
 import { skipUnless } from '../harness/require.ts';
 import { namespace } from './manifests.ts';
@@ -153,6 +154,11 @@ const manifests = (dir: string) => {
         resources: { limits: { memory: '24Mi', cpu: '500m' } },
       },
     ),
+    pod(
+      'stubborn',
+      { terminationGracePeriodSeconds: 600 },
+      { command: sh('trap "" TERM; while :; do sleep 0.05; done') },
+    ),
     pod('late', { activeDeadlineSeconds: 1 }, {}),
     pod('gated', { readinessGates: [{ conditionType: 'example.org/open' }] }, {}),
   ].join('\n');
@@ -271,6 +277,48 @@ describe('what becomes of pods', { skip: needed }, () => {
     const status = { conditions: [...conditions!, { type: 'example.org/open', status: 'True' }] };
     await node.lab.kube.patch(podKind, { namespace, name: 'gated' }, { status }, { subresource: 'status' });
     await node.ready('gated');
+  });
+
+  test('a pod that is deleted again with less time gets less time', async () => {
+    await node.ready('stubborn');
+    const key = { namespace, name: 'stubborn' };
+    await node.lab.kube.delete(podKind, key);
+    await node.event('stubborn', 'Killing', /^Stopping container main$/);
+    assert.notEqual((await node.pod('stubborn')).metadata.deletionTimestamp, undefined);
+    await node.lab.kube.delete(podKind, key, { gracePeriodSeconds: 1 });
+    await until('its end', async () => (await node.lab.kube.get(podKind, key)) === undefined);
+  });
+
+  test('a container starts again when its image is changed, but not with an image that nobody has', async () => {
+    const set = async (image: string) => {
+      const { spec } = await node.pod('gated');
+      const containers = [{ ...spec.containers[0], image }];
+      await node.lab.kube.patch(podKind, { namespace, name: 'gated' }, { spec: { containers } });
+    };
+    await set('no/such');
+    await node.event(
+      'gated',
+      'Failed',
+      /^Error: spec\.containers\[0\]\.image: image "no\/such" is not in the lab's table/,
+    );
+    await set('nginx');
+    await node.event('gated', 'Killing', /^Container main definition changed, will be restarted$/);
+    await until('nginx', async () => (await node.pod('gated')).status?.containerStatuses?.[0]?.image === 'nginx');
+    await until('its start', async () => (await node.state('gated')).running !== undefined);
+  });
+
+  test('kubectl debug looks into a pod that runs', { skip: skipWithoutKubectl() }, async () => {
+    const kubectl = new Kubectl(join(node.lab.dir, 'kubeconfig'));
+    const debug = ['-n', namespace, 'debug', 'grpc', '--image=debian', '-c', 'debugger', '--target=main', '--'];
+    const { code, stderr } = await kubectl.run([...debug, 'sh', '-c', 'hostname; exit 4']);
+    assert.equal(code, 0, stderr);
+    const state = async () => {
+      const all = (await node.pod('grpc')).status?.['ephemeralContainerStatuses'] as readonly ContainerStatus[];
+      return (all?.[0]?.state ?? {}) as ContainerStateFields;
+    };
+    await until('its end', async () => (await state()).terminated?.exitCode === 4);
+    assert.equal((await kubectl.run(['-n', namespace, 'logs', 'grpc', '-c', 'debugger'])).stdout, 'grpc\n');
+    assert.equal((await node.condition('grpc', 'Ready'))?.status, 'True');
   });
 
   test('a Job runs its pods to success, and gives up on those that fail', async () => {

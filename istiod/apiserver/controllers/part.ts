@@ -14,6 +14,7 @@ import { nodeController } from './nodes/controller.ts';
 import { podCidrController } from './nodes/pod-cidrs.ts';
 import { bindingEndpoint } from './pods/binding.ts';
 import { disruptionController } from './pods/disruption-controller.ts';
+import { ephemeralEndpoint } from './pods/ephemeral.ts';
 import { evictionEndpoint } from './pods/eviction.ts';
 import { replicaSetController } from './replicas/controller.ts';
 import { AddressRange } from './runtime/address-range.ts';
@@ -48,7 +49,7 @@ export const controllersPart: PartMaker = ({ rest, registry, clock, log, certifi
   const serviceRanges = networks.services.map((cidr) => new AddressRange(cidr));
   return {
     admission: [namespaceAdmission(cluster.namespaces), serviceAllocation(cluster, serviceRanges)],
-    endpoints: [finalizeEndpoint(rest), bindingEndpoint(rest), evictionEndpoint(cluster)],
+    endpoints: [finalizeEndpoint(rest), bindingEndpoint(rest), ephemeralEndpoint(rest), evictionEndpoint(cluster)],
     async start(signal) {
       cluster.start(signal);
     },

@@ -40,6 +40,31 @@ describe('pods', () => {
     assert.equal((await bind('missing', 'node-1')).code, 404);
   });
 
+  test('ephemeral containers are added one after another, and stay as they are', async () => {
+    await make('seen');
+    const add = (container: object, type = 'application/strategic-merge-patch+json') =>
+      server.client.ask(`${base}/seen/ephemeralcontainers`, {
+        method: 'PATCH',
+        type,
+        body: { metadata: { labels: { not: 'written' } }, spec: { ephemeralContainers: [container] } },
+      });
+    assert.equal((await add({ name: 'one', image: 'i' })).code, 200);
+    const { code, json } = await add({ name: 'two', image: 'i', targetContainerName: 'c' });
+    assert.equal(code, 200);
+    assert.deepEqual(json.spec.ephemeralContainers.map((c: { name: string }) => c.name).sort(), ['one', 'two']);
+    assert.equal((await world.get(`${base}/seen`)).metadata.labels?.not, undefined);
+    for (const [container, message] of [
+      [{ name: 'one', image: 'other' }, /existing ephemeral container "one" may not be changed/],
+      [{ name: 'three', image: 'i', ports: [{ containerPort: 1 }] }, /cannot be set for an Ephemeral Container/],
+    ] as const) {
+      const refused = await add(container);
+      assert.equal(refused.code, 422);
+      assert.match(refused.json.message, message);
+    }
+    const gone = await add({ name: 'four', image: 'i' }, 'application/merge-patch+json');
+    assert.match(gone.json.message, /may not be removed/);
+  });
+
   test('an eviction deletes as a deletion does', async () => {
     await make('evicted');
     const body = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: 'evicted' } };
