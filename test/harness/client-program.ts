@@ -1,11 +1,21 @@
 /** A program that reads a kubeconfig, run in an environment of its own. */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { basename, dirname } from 'node:path';
+import { closeFd, openTerminal, type Terminal } from '../../native/index.ts';
 
 export interface ProgramResult {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+/** A run with a terminal of its own. */
+export interface TerminalRun {
+  /** 101 columns and 33 lines at first. */
+  readonly terminal: Terminal;
+  /** Grows as it writes. */
+  readonly shown: { text: string };
+  readonly code: Promise<number | null>;
 }
 
 export class ClientProgram {
@@ -39,6 +49,26 @@ export class ClientProgram {
       child.stdin.on('error', () => undefined);
       child.stdin.end(input);
     });
+  }
+
+  /** One that goes on by itself: its standard streams are pipes. */
+  start(args: readonly string[], more: Readonly<Record<string, string>> = {}): ChildProcess {
+    return spawn(this.#path, args, { env: { ...this.env, ...more } });
+  }
+
+  type(args: readonly string[], more: Readonly<Record<string, string>> = {}): TerminalRun {
+    const { terminal, process } = openTerminal(0);
+    terminal.resize(101, 33);
+    const child = spawn('setsid', ['--ctty', '--wait', this.#path, ...args], {
+      env: { ...this.env, TERM: 'xterm', ...more },
+      stdio: [process, process, process],
+    });
+    closeFd(process);
+    const shown = { text: '' };
+    terminal.on('data', (chunk) => {
+      shown.text += String(chunk);
+    });
+    return { terminal, shown, code: new Promise((resolve) => child.on('exit', resolve)) };
   }
 
   /** Standard output of a run that must succeed. */

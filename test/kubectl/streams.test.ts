@@ -1,10 +1,9 @@
 /** logs, exec, attach, port-forward and cp of the real kubectl, over WebSocket and SPDY, with a kubelet that runs plain processes. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer, connect as dialTcp, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { systemClock } from '../../common/core/clock.ts';
 import { silentLogger } from '../../common/core/log.ts';
@@ -15,8 +14,7 @@ import { makeCertificate } from '../../lab/kubelet/certificate.ts';
 import { runProcess } from '../../lab/kubelet/process.ts';
 import type { AttachRequest, ContainerRuntime, ExecRequest, LogRequest } from '../../lab/kubelet/runtime.ts';
 import { type KubeletServer, Refusal, startKubeletServer } from '../../lab/kubelet/server.ts';
-import { closeFd, openTerminal, type Terminal } from '../../native/index.ts';
-import { Kubectl, kubectlPath, skipWithoutKubectl } from '../harness/kubectl.ts';
+import { Kubectl, skipWithoutKubectl } from '../harness/kubectl.ts';
 
 const environment = { PATH: process.env['PATH'] ?? '', TERM: 'xterm' };
 
@@ -111,35 +109,6 @@ describe('kubectl streams', { skip: skipWithoutKubectl() }, () => {
     if (nodeName) await patch(`/api/v1/namespaces/default/pods/${name}/status`, { status: { phase: 'Running' } });
   }
 
-  function start(args: readonly string[], env: Readonly<Record<string, string>>): ChildProcess {
-    const kubeconfig = server.server.kubeconfig;
-    return spawn(kubectlPath(), args, {
-      env: { ...environment, HOME: dirname(kubeconfig), KUBECONFIG: kubeconfig, ...env },
-    });
-  }
-
-  async function typing(args: readonly string[], env: Readonly<Record<string, string>>) {
-    const kubeconfig = server.server.kubeconfig;
-    const { terminal, process } = openTerminal(0);
-    const all = { ...environment, HOME: dirname(kubeconfig), KUBECONFIG: kubeconfig, ...env };
-    terminal.resize(101, 33);
-    const child = spawn('setsid', ['--ctty', '--wait', kubectlPath(), ...args], {
-      env: all,
-      stdio: [process, process, process],
-    });
-    closeFd(process);
-    const shown = { text: '' };
-    terminal.on('data', (chunk) => {
-      shown.text += String(chunk);
-    });
-    const code = new Promise<number | null>((resolve) => child.on('exit', resolve));
-    return { terminal, shown, code } satisfies {
-      terminal: Terminal;
-      shown: { text: string };
-      code: Promise<number | null>;
-    };
-  }
-
   test('logs, with its options', async () => {
     assert.equal(await kubectl.ok(['logs', 'web', '-c', 'main']), 'first\nsecond\n');
     await kubectl.ok(['logs', 'web', '-f', '--previous', '--timestamps', '--tail=5', '--limit-bytes=9', '--since=10s']);
@@ -190,7 +159,7 @@ describe('kubectl streams', { skip: skipWithoutKubectl() }, () => {
       });
 
       test('exec -it: a terminal that has the size of the user’s and follows it', async () => {
-        const { terminal, shown, code } = await typing(['exec', '-it', 'web', '--', 'sh'], env);
+        const { terminal, shown, code } = kubectl.type(['exec', '-it', 'web', '--', 'sh'], env);
         const shows = (what: RegExp) => until(`the terminal shows ${what}`, () => what.test(shown.text), 15_000);
         await shows(/[#$] $/);
         terminal.write('tty; until [ "$(stty size)" = "33 101" ]; do :; done; echo si""zed\r');
@@ -222,7 +191,7 @@ describe('kubectl streams', { skip: skipWithoutKubectl() }, () => {
 
       test('port-forward: several connections, half-closed ones, and a port where nobody listens', async () => {
         const echo = await listening((socket) => socket.pipe(socket));
-        const child = start(['port-forward', 'web', `:${port(echo)}`, ':1'], env);
+        const child = kubectl.start(['port-forward', 'web', `:${port(echo)}`, ':1'], env);
         let said = '';
         for (const stream of [child.stdout!, child.stderr!]) {
           stream.on('data', (chunk) => {
