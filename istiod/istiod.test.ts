@@ -286,8 +286,10 @@ test('a client certificate of our CA opens a stream of the mesh, and gets no cer
     const uid = await w.pod({ name: 'zt', namespace: 'istio-system', serviceAccount: 'ztunnel' });
     const request = await createCsr({ trustDomain: 'a', namespace: 'b', serviceAccount: 'c' });
     const metadata = bearer(await w.token({ pod: { name: 'zt', uid } }));
-    const chain = await sign(w, { metadata, csr: request.csr });
-    assert.ok(!(chain instanceof Error));
+    const chain = await until('the pod to be known, and its certificate', async () => {
+      const answer = await sign(w, { metadata, csr: request.csr });
+      return !(answer instanceof Error) && answer;
+    });
     const credentials = grpcCredentials.createSsl(
       Buffer.from(w.istiod.rootCertificate),
       Buffer.from(request.privateKey),

@@ -112,7 +112,18 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     if (config.monitoring) ports.monitoring = await serveWeb(config.monitoring, '--monitoringAddr');
     if (config.http) ports.http = await serveWeb(config.http, '--httpAddr');
     const { namespace, trustDomain } = config;
-    const options = { settings: config.ca, namespace, trustDomain, source, leadership, clock, log: caLog, signal };
+    const { registry } = metrics;
+    const options = {
+      settings: config.ca,
+      namespace,
+      trustDomain,
+      source,
+      leadership,
+      registry,
+      clock,
+      log: caLog,
+      signal,
+    };
     const onWaiting = (reason: string) => {
       notReady = reason;
     };
@@ -174,6 +185,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     log: createLogger(sink, 'istiod::status'),
   });
   await mesh.synced;
+  ca.watch(mesh.pods.objects);
   // What changed while another one led, it may not have written.
   leadership.whileLeading((term) => {
     conditions.resume();
@@ -203,7 +215,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
         maxTtl: config.ca.maxCertTtl,
         log: createLogger(sink, 'istiod::ca::audit'),
         metrics: createCaMetrics(metrics.registry, ca.signer, clock),
-        onIssued: () => undefined,
+        onIssued: (issued) => ca.issued(issued),
       });
       const port = await openGrpcPort({
         ...portOptions,

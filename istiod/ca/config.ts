@@ -7,6 +7,11 @@ export interface CaSettings {
   /** Where the self-signed root is kept. */
   readonly vault: { readonly kind: 'folder'; readonly dir: string } | { readonly kind: 'secret' };
   readonly rootTtl: Millis;
+  readonly rootCheckInterval: Millis;
+  /** Share of its life, 0 to 1, that a root has left when the next one is made. */
+  readonly rootGrace: number;
+  /** How long new roots are given to reach everybody who was sent them. */
+  readonly rootSettle: Millis;
   readonly defaultCertTtl: Millis;
   readonly maxCertTtl: Millis;
   /** `namespace/name` of service accounts that may ask for the identities of their node. */
@@ -20,8 +25,11 @@ const hour = 3_600_000;
 /** All that is read here. istiod/SETTINGS.md tells what they do. */
 export const caVariables = [
   'AQUIFER_DATA_DIR',
+  'AQUIFER_ROOT_SETTLE_TIME',
   'CA_TRUSTED_NODE_ACCOUNTS',
   'CITADEL_SELF_SIGNED_CA_CERT_TTL',
+  'CITADEL_SELF_SIGNED_ROOT_CERT_CHECK_INTERVAL',
+  'CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE',
   'DEFAULT_WORKLOAD_CERT_TTL',
   'JWT_POLICY',
   'MAX_WORKLOAD_CERT_TTL',
@@ -49,6 +57,10 @@ export function readCaSettings(r: SettingsReader): CaSettings {
   return {
     vault: dir === undefined ? { kind: 'secret' } : { kind: 'folder', dir },
     rootTtl: r.duration('CITADEL_SELF_SIGNED_CA_CERT_TTL', 1) ?? millis(87_600 * hour),
+    rootCheckInterval: r.duration('CITADEL_SELF_SIGNED_ROOT_CERT_CHECK_INTERVAL', 1_000) ?? millis(hour),
+    rootGrace: (r.integer('CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE', 0, 99) ?? 20) / 100,
+    // Node proxies ask again after 150 s at the latest, and a tenth more by chance; kubelets renew mounts each minute or so.
+    rootSettle: r.duration('AQUIFER_ROOT_SETTLE_TIME', 1) ?? millis(200_000),
     defaultCertTtl,
     maxCertTtl,
     trustedNodeAccounts: new Set(accounts),

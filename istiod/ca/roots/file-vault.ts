@@ -48,9 +48,9 @@ export function createFileVault(dataDir: string): RootVault {
   };
 }
 
-function format({ current, next, previous, switchedAt, request }: VaultContent): string {
+function format({ current, next, previous, since, request }: VaultContent): string {
   const notes = [
-    ...(switchedAt === undefined ? [] : [`switched-at: ${new Date(switchedAt).toISOString()}\n`]),
+    ...(since === undefined ? [] : [`since: ${new Date(since).toISOString()}\n`]),
     ...(request === undefined ? [] : [`request: ${JSON.stringify(request)}\n`]),
   ];
   const pairs = [current, next].flatMap((p) => (p === undefined ? [] : [p.key, p.certificate]));
@@ -79,15 +79,15 @@ function parse(text: string): VaultContent {
   if (key !== undefined) throw new UnusableVault('it holds no certificate');
   if (current === undefined) throw new UnusableVault('it holds no private key');
   if (surplus !== undefined) throw new UnusableVault('it holds more than two keys');
-  const at = /^switched-at: (.+)$/m.exec(text)?.[1];
-  const switchedAt = at === undefined ? undefined : Date.parse(at);
-  if (Number.isNaN(switchedAt)) throw new UnusableVault('switched-at is no time');
+  const at = /^since: (.+)$/m.exec(text)?.[1];
+  const since = at === undefined ? undefined : Date.parse(at);
+  if (Number.isNaN(since)) throw new UnusableVault('since is no time');
   const request = /^request: (.+)$/m.exec(text)?.[1];
   return {
     current,
     next,
     previous,
-    switchedAt,
+    since,
     request: request === undefined ? undefined : String(JSON.parse(request)),
   };
 }

@@ -57,7 +57,7 @@ for (const [name, withVault] of Object.entries(backends)) {
       assert.equal(await vault.create({ current: b }), false);
       const states: VaultContent[] = [
         { current: a, next: b, request: 'one "two"\nthree: # 4' },
-        { current: b, previous: a.certificate, switchedAt: 1_700_000_000_000, request: 'r' },
+        { current: b, previous: a.certificate, since: 1_700_000_000_000, request: 'r' },
         { current: b, request: 'r' },
       ];
       for (const state of states) {

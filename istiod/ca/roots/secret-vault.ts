@@ -11,7 +11,7 @@ const keys = {
   nextCertificate: 'aquifer-next-ca-cert.pem',
   nextKey: 'aquifer-next-ca-key.pem',
   previous: 'aquifer-previous-ca-cert.pem',
-  switchedAt: 'aquifer-switched-at',
+  since: 'aquifer-since',
   request: 'aquifer-rotation-request',
 } as const;
 
@@ -52,14 +52,14 @@ export function createSecretVault(source: KubeSource, namespace: string): RootVa
 
 /** In base64; null takes a key out of the Secret. */
 function format(content: VaultContent): Readonly<Record<string, string | null>> {
-  const { current, next, previous, switchedAt, request } = content;
+  const { current, next, previous, since, request } = content;
   const values: Record<string, string | undefined> = {
     [keys.certificate]: current.certificate,
     [keys.key]: current.key,
     [keys.nextCertificate]: next?.certificate,
     [keys.nextKey]: next?.key,
     [keys.previous]: previous,
-    [keys.switchedAt]: switchedAt === undefined ? undefined : new Date(switchedAt).toISOString(),
+    [keys.since]: since === undefined ? undefined : new Date(since).toISOString(),
     [keys.request]: request,
   };
   return Object.fromEntries(
@@ -80,14 +80,14 @@ function parse(data: Readonly<Record<string, string>>): VaultContent {
   };
   const current = pair(keys.certificate, keys.key);
   if (current === undefined) throw new UnusableVault(`it has no ${keys.key}`);
-  const at = text(keys.switchedAt);
-  const switchedAt = at === undefined ? undefined : Date.parse(at);
-  if (Number.isNaN(switchedAt)) throw new UnusableVault(`${keys.switchedAt} is no time`);
+  const at = text(keys.since);
+  const since = at === undefined ? undefined : Date.parse(at);
+  if (Number.isNaN(since)) throw new UnusableVault(`${keys.since} is no time`);
   return {
     current,
     next: pair(keys.nextCertificate, keys.nextKey),
     previous: text(keys.previous),
-    switchedAt,
+    since,
     request: text(keys.request),
   };
 }

@@ -27,8 +27,8 @@ export interface SelfSignedCa extends IssuingSource {
   refresh(): Promise<void>;
 }
 
-/** Ms between looks at the vault. */
-const lookInterval = millis(5_000);
+/** Ms between looks at the vault; oftener where it may be out of reach for a short time only. */
+const longestInterval = 5_000;
 
 export function followVault(options: SelfSignedOptions): SelfSignedCa {
   const { vault, opened, longestBlindness, clock, log, signal } = options;
@@ -54,9 +54,10 @@ export function followVault(options: SelfSignedOptions): SelfSignedCa {
     for (const listener of listeners) listener();
   };
 
+  const interval = millis(Math.min(longestInterval, longestBlindness / 4));
   const follow = async () => {
     for (;;) {
-      await sleep(clock, lookInterval, signal);
+      await sleep(clock, interval, signal);
       if (signal.aborted) return;
       try {
         await refresh();

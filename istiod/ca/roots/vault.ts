@@ -11,8 +11,8 @@ export interface VaultContent {
   readonly next?: RootPem | undefined;
   /** PEM; trusted until what it signed has ended. */
   readonly previous?: string | undefined;
-  /** Ms since the epoch: when `current` began to sign in the place of `previous`. */
-  readonly switchedAt?: number | undefined;
+  /** Ms since the epoch: when `next` was made, or when `current` began to sign in the place of `previous`. */
+  readonly since?: number | undefined;
   /** Which request for a new root was the last to be begun. */
   readonly request?: string | undefined;
 }

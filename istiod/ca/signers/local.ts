@@ -32,7 +32,7 @@ export function createLocalSigner(source: IssuingSource, clock: Clock): Signer {
       if (refusal !== undefined) throw new Error(refusal);
       const { issuer, roots } = source.current();
       const leaf = await signWorkload(issuer, key, identity, ttlMs, clock);
-      return { chain: [leaf, ...issuer.chain], roots };
+      return { chain: [leaf, ...issuer.chain], roots, under: issuer.root.id };
     },
     async serving({ dns, ips, ttlMs }) {
       const { issuer } = source.current();

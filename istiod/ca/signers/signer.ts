@@ -23,6 +23,8 @@ export interface Signed {
   readonly chain: readonly string[];
   /** What the holder shall trust. */
   readonly roots: readonly TrustedRoot[];
+  /** Id of the root that the chain leads to. */
+  readonly under: string;
 }
 
 /** Of istiod's own TLS port. */
