@@ -1,6 +1,7 @@
 /** The controllers that a cluster has, on one view of the objects, as a part of the API server. */
 import type { Part, PartMaker } from '../part.ts';
 import { accountsController } from './accounts/controller.ts';
+import { cronJobController } from './cronjobs/controller.ts';
 import { daemonSetController } from './daemonsets/controller.ts';
 import { deploymentController } from './deployments/controller.ts';
 import { endpointsController } from './endpoints/controller.ts';
@@ -32,6 +33,7 @@ const controllers: readonly ((cluster: Cluster) => void)[] = [
   daemonSetController,
   statefulSetController,
   jobController,
+  cronJobController,
   scheduler,
   endpointsController,
   nodeController,

@@ -7,6 +7,7 @@ import { at, textAt } from './columns.ts';
 import { checkPodSpec } from './pod-rules.ts';
 import { fillPodSpec } from './pods.ts';
 import { forbidden, invalidValue, required } from './rules.ts';
+import { parseSchedule } from './schedule.ts';
 
 export function fillJob(job: ApiObject): void {
   const spec = at(job, 'spec');
@@ -66,37 +67,12 @@ function checkJobSpec(spec: unknown, field: string): readonly Cause[] {
   return causes;
 }
 
-const ranges: readonly (readonly [number, number, readonly string[]])[] = [
-  [0, 59, []],
-  [0, 23, []],
-  [1, 31, []],
-  [1, 12, ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec']],
-  [0, 6, ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat']],
-];
-
-/** Five fields as in crontab(5), or one of the names for them. */
-export function isSchedule(text: string): boolean {
-  if (/^@(yearly|annually|monthly|weekly|daily|midnight|hourly)$/.test(text)) return true;
-  if (/^@every (\d+(\.\d+)?(h|m|s|ms))+$/.test(text)) return true;
-  const parts = text.trim().split(/\s+/);
-  return parts.length === 5 && parts.every((part, i) => part.split(',').every((p) => isRange(p, ranges[i]!)));
-}
-
-function isRange(text: string, [low, high, names]: (typeof ranges)[number]): boolean {
-  const m = /^(?:(\*|\?)|(\w+)(?:-(\w+))?)(?:\/(\d+))?$/.exec(text.toLowerCase());
-  if (m === null || m[4] === '0') return false;
-  if (m[1] !== undefined) return true;
-  const value = (t: string) => (names.includes(t) ? names.indexOf(t) + low : /^\d+$/.test(t) ? Number(t) : Number.NaN);
-  const [from, to] = [value(m[2]!), value(m[3] ?? m[2]!)];
-  return from >= low && to <= high && from <= to;
-}
-
 export function checkCronJob(cronJob: ApiObject): readonly Cause[] {
   const causes = [...checkJobSpec(at(cronJob, 'spec', 'jobTemplate', 'spec'), 'spec.jobTemplate.spec')];
   const schedule = textAt(cronJob, 'spec', 'schedule');
   if (/\bTZ=/.test(schedule))
     causes.push(forbidden('spec.schedule', 'cannot use TZ or CRON_TZ in schedule, use timeZone'));
-  else if (!isSchedule(schedule))
+  else if (parseSchedule(schedule) === undefined)
     causes.push(invalidValue('spec.schedule', schedule, 'expected five fields: minute, hour, day, month, day of week'));
   const zone = at(cronJob, 'spec', 'timeZone');
   if (zone !== undefined && !isTimeZone(String(zone)))
