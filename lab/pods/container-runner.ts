@@ -221,8 +221,7 @@ export class ContainerRunner {
     this.#record('Normal', 'Started', `Started container ${name}`);
     for (const { limit, reason } of container.unmet) this.#unmet(limit, reason);
     const over = new AbortController();
-    const signal = AbortSignal.any([over.signal, context.signal]);
-    void this.#afterStart(context, container, signal);
+    void this.#afterStart(context, container, over.signal);
     // Whoever ended the pod meanwhile found no process to end.
     if (context.signal.aborted) void this.end(this.#grace(context));
     const end = await container.exited;
@@ -239,8 +238,9 @@ export class ContainerRunner {
   async #afterStart(context: ContainerContext, container: RunningContainer, signal: AbortSignal): Promise<void> {
     const { name, hooks } = this.plan;
     if (hooks.postStart !== undefined) {
-      const failure = await runHook(this.#hookTarget(container), hooks.postStart, signal);
-      if (signal.aborted) return;
+      const working = AbortSignal.any([signal, context.signal]);
+      const failure = await runHook(this.#hookTarget(container), hooks.postStart, working);
+      if (working.aborted) return;
       if (failure !== undefined) {
         this.#record('Warning', 'FailedPostStartHook', `PostStartHook failed: ${failure}`);
         await this.end(this.#grace(context), `FailedPostStartHook: container ${name} will be ended`);
@@ -253,6 +253,7 @@ export class ContainerRunner {
       key: `${context.pod().metadata.uid}/${name}/${this.#runs}`,
       plan: this.plan,
       signal,
+      ending: context.signal,
       onStarted: () => {
         this.#set({ started: true });
         this.#begun.resolve();

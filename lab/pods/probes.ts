@@ -25,8 +25,10 @@ export interface ProbeTarget {
   readonly podIp: string;
   readonly prober: ProberClient;
   readonly clock: Clock;
-  /** Aborts when the container has ended. */
+  /** Aborts when the container has ended: it may be ready to its last moment. */
   readonly signal: AbortSignal;
+  /** Aborts when its pod is to end: it is not started again. */
+  readonly ending: AbortSignal;
   onStarted(): void;
   onReady(ready: boolean): void;
   /** One attempt that counts. */
@@ -37,18 +39,19 @@ export interface ProbeTarget {
 
 export function startProbes(t: ProbeTarget): void {
   const { startup, readiness, liveness } = t.plan;
+  const working = { ...t, signal: AbortSignal.any([t.signal, t.ending]) };
   const started = () => {
     t.onStarted();
     if (readiness === undefined) t.onReady(true);
     else watch(t, 'Readiness', readiness, (ok) => t.onReady(ok));
-    if (liveness) watch(t, 'Liveness', liveness, (ok) => ok || t.onDead('Liveness', liveness.grace));
+    if (liveness) watch(working, 'Liveness', liveness, (ok) => ok || t.onDead('Liveness', liveness.grace));
   };
   if (startup === undefined) {
     started();
     return;
   }
   const own = new AbortController();
-  watch({ ...t, signal: AbortSignal.any([t.signal, own.signal]) }, 'Startup', startup, (ok) => {
+  watch({ ...t, signal: AbortSignal.any([working.signal, own.signal]) }, 'Startup', startup, (ok) => {
     own.abort();
     if (ok) started();
     else t.onDead('Startup', startup.grace);

@@ -30,11 +30,12 @@ function status(over: Partial<PodState>, before?: ReturnType<typeof podStatus>, 
 const ready = (s: ReturnType<typeof status>) => s.conditions?.find((c) => c.type === 'Ready')?.status;
 
 describe('podStatus', () => {
-  test('a pod is ready when all of its containers are, and no longer when it ends', () => {
+  test('a pod is ready as long as all of its containers are, also while it ends', () => {
     assert.equal(ready(status({})), 'True');
     assert.equal(ready(status({ containers: [container(running), container(running, { ready: false })] })), 'False');
     assert.equal(ready(status({ containers: [container(waiting)] })), 'False');
-    assert.equal(ready(status({ ending: true })), 'False');
+    assert.equal(ready(status({ ending: true })), 'True');
+    assert.equal(ready(status({ ending: true, containers: [container(ended(143))] })), 'False');
   });
 
   test('the phase follows containers and restart policy', () => {

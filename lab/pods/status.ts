@@ -133,7 +133,6 @@ function readiness(state: PodState, phase: PodStatus['phase']): Verdict {
 
 function gated(state: PodState, ready: Verdict, others: readonly Condition[]): Verdict {
   if (!ready.holds) return ready;
-  if (state.ending) return { holds: false, reason: 'PodTerminating' };
   if (!state.initialized) return { holds: false, reason: 'ContainersNotInitialized' };
   const open = (state.readinessGates ?? []).filter((g) => others.find((c) => c.type === g)?.status !== 'True');
   if (open.length === 0) return { holds: true };

@@ -96,6 +96,16 @@ spec:
 ---
 apiVersion: v1
 kind: Pod
+metadata: { name: escaping, namespace: ${namespace} }
+spec:
+  initContainers:
+    - { name: first, image: debian, command: [ln, -s, /, /v/link], volumeMounts: [{ name: v, mountPath: /v }] }
+  containers:
+    - { name: main, image: debian, command: ["true"], volumeMounts: [{ name: v, mountPath: /v, subPath: link/etc }] }
+  volumes: [{ name: v, emptyDir: {} }]
+---
+apiVersion: v1
+kind: Pod
 metadata: { name: waits, namespace: ${namespace} }
 spec:
   terminationGracePeriodSeconds: 0
@@ -220,6 +230,21 @@ describe('what containers find', { skip: needed }, () => {
     const refusal = /^MountVolume\.SetUp failed for volume "v" : hostPath type check failed: .*\/folder is not a file$/;
     await node.event('wrong-host', 'FailedMount', refusal);
     assert.equal((await node.state('wrong-host')).waiting?.reason, 'ContainerCreating');
+  });
+
+  test('a part of a volume does not lead out of it', async () => {
+    await node.event('escaping', 'Failed', /^Error: failed to prepare subPath: "link\/etc" leads out of the volume$/);
+  });
+
+  test('a pod reaches the API by what it finds: address, token and certificate', async () => {
+    const dir = '/var/run/secrets/kubernetes.io/serviceaccount';
+    const curl = `curl -sS --cacert ${dir}/ca.crt -H "Authorization: Bearer $(cat ${dir}/token)"`;
+    const url =
+      'https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT/apis/authentication.k8s.io/v1/selfsubjectreviews';
+    const review = `{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}`;
+    const answer = await node.sh('named', `${curl} -H 'Content-Type: application/json' -d '${review}' ${url}`);
+    const { status } = JSON.parse(answer) as { status: { userInfo: { username: string } } };
+    assert.equal(status.userInfo.username, `system:serviceaccount:${namespace}:default`);
   });
 
   test('a pod waits for a ConfigMap that it cannot do without', async () => {
