@@ -6,6 +6,9 @@ import { type Millis, millis } from '../../common/core/brand.ts';
 export interface CaSettings {
   /** Where the self-signed root is kept. */
   readonly vault: { readonly kind: 'folder'; readonly dir: string } | { readonly kind: 'secret' };
+  /** Folder of a plugged-in CA; where there is none, Secret cacerts is looked for. */
+  readonly pluggedDir: string;
+  readonly reloadPlugged: boolean;
   readonly rootTtl: Millis;
   readonly rootCheckInterval: Millis;
   /** Share of its life, 0 to 1, that a root has left when the next one is made. */
@@ -26,6 +29,7 @@ const hour = 3_600_000;
 export const caVariables = [
   'AQUIFER_DATA_DIR',
   'AQUIFER_ROOT_SETTLE_TIME',
+  'AUTO_RELOAD_PLUGIN_CERTS',
   'CA_TRUSTED_NODE_ACCOUNTS',
   'CITADEL_SELF_SIGNED_CA_CERT_TTL',
   'CITADEL_SELF_SIGNED_ROOT_CERT_CHECK_INTERVAL',
@@ -33,6 +37,7 @@ export const caVariables = [
   'DEFAULT_WORKLOAD_CERT_TTL',
   'JWT_POLICY',
   'MAX_WORKLOAD_CERT_TTL',
+  'ROOT_CA_DIR',
   'TOKEN_AUDIENCES',
 ] as const;
 
@@ -56,6 +61,8 @@ export function readCaSettings(r: SettingsReader): CaSettings {
   const dir = r.text('AQUIFER_DATA_DIR');
   return {
     vault: dir === undefined ? { kind: 'secret' } : { kind: 'folder', dir },
+    pluggedDir: r.text('ROOT_CA_DIR') ?? '/etc/cacerts',
+    reloadPlugged: r.boolean('AUTO_RELOAD_PLUGIN_CERTS') ?? true,
     rootTtl: r.duration('CITADEL_SELF_SIGNED_CA_CERT_TTL', 1) ?? millis(87_600 * hour),
     rootCheckInterval: r.duration('CITADEL_SELF_SIGNED_ROOT_CERT_CHECK_INTERVAL', 1_000) ?? millis(hour),
     rootGrace: (r.integer('CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE', 0, 99) ?? 20) / 100,

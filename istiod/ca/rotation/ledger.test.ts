@@ -13,7 +13,11 @@ const namespace = 'istio-system';
 
 function rig() {
   const [source, clock, stop] = [new FakeKube(), new FakeClock(), new AbortController()];
-  const open = () => openLedger({ source, namespace, clock, log: silentLogger, signal: stop.signal });
+  const open = () => {
+    const ledger = openLedger({ source, namespace, clock, log: silentLogger, signal: stop.signal });
+    ledger.start();
+    return ledger;
+  };
   const holding = (i: number, more: Partial<Holding> = {}): Holding => ({
     pod: `istio-system/zt-${i}`,
     uid: `uid-${i}`,

@@ -20,6 +20,8 @@ export interface LedgerOptions {
 }
 
 export interface Ledger {
+  /** Writes from time to time, until the signal aborts. */
+  start(): void;
   record(holding: Holding): void;
   /** All that is known, own and others'. MeshError API_UNAVAILABLE. */
   read(): Promise<readonly Holding[]>;
@@ -72,9 +74,8 @@ export function openLedger({ source, namespace, clock, log, signal }: LedgerOpti
       );
     }
   };
-  void run();
-
   return {
+    start: () => void run(),
     record: (holding) => void unwritten.set(hashOf(holding), holding),
     async read() {
       const known = new Map<string, Holding>();
