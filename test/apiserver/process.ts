@@ -7,6 +7,7 @@ import { readKubeconfig, TestClient } from '../../istiod/apiserver/testing/clien
 
 export interface ServerProcess extends AsyncDisposable {
   readonly client: TestClient;
+  readonly pid: number;
   /** Asks it to end, and waits. */
   stop(): Promise<void>;
   /** SIGKILL. */
@@ -36,6 +37,7 @@ export async function startProcess(dataDir: string, before: readonly string[] = 
   };
   return {
     client,
+    pid: child.pid!,
     stop: () => end('SIGTERM'),
     kill: () => end('SIGKILL'),
     [Symbol.asyncDispose]: () => end('SIGKILL'),

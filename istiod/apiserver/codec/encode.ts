@@ -78,7 +78,7 @@ export function* encodeList(
   const [head, each] = listForm(form, resource, metadata, table);
   yield head;
   for (let i = 0; i < items.length; i++) {
-    if (i > 0) yield ',';
+    if (i > 0) yield comma;
     yield each(items[i]!);
   }
   yield ']}';
@@ -173,6 +173,7 @@ const eventHeads = {
   DELETED: Buffer.from('{"type":"DELETED","object":'),
 };
 const eventEnd = Buffer.from('}\n');
+const comma = Buffer.from(',');
 
 /** `first`: of a watch of tables, which tells its columns once. */
 export function encodeEvent(

@@ -147,20 +147,19 @@ async function sendPieces(
 }
 
 function* inBlocks(pieces: Iterable<string | Buffer>): Generator<Buffer> {
-  let block = Buffer.allocUnsafeSlow(pieceSize);
-  let filled = 0;
+  let waiting: Buffer[] = [];
+  let size = 0;
   for (const piece of pieces) {
-    const size = typeof piece === 'string' ? Buffer.byteLength(piece) : piece.length;
-    if (size > pieceSize - filled && filled > 0) {
-      yield block.subarray(0, filled);
-      block = Buffer.allocUnsafeSlow(pieceSize);
-      filled = 0;
+    const bytes = typeof piece === 'string' ? Buffer.from(piece) : piece;
+    if (size > 0 && size + bytes.length > pieceSize) {
+      yield Buffer.concat(waiting, size);
+      waiting = [];
+      size = 0;
     }
-    if (size > pieceSize) yield typeof piece === 'string' ? Buffer.from(piece) : piece;
-    else if (typeof piece === 'string') filled += block.write(piece, filled);
-    else filled += piece.copy(block, filled);
+    waiting.push(bytes);
+    size += bytes.length;
   }
-  if (filled > 0) yield block.subarray(0, filled);
+  if (size > 0) yield Buffer.concat(waiting, size);
 }
 
 function wantsGzip({ request }: Outgoing): boolean {
@@ -175,8 +174,10 @@ async function sendWatch(
 ): Promise<void> {
   const { response, clock, limits, log } = out;
   head(out, 200, `${contentTypeOf(form)};stream=watch`, {});
+  // Without the layer that looks like HTTP/1.1: a hundred watches pay for it at each change.
+  const stream: NodeJS.WritableStream = 'stream' in response ? response.stream : response;
   const sink = {
-    write: (bytes: Buffer | string) => (response as NodeJS.WritableStream).write(bytes),
+    write: (bytes: Buffer | string) => stream.write(bytes),
     end: () => void response.end(),
     cut: () => {
       log.info('cut a watch whose client takes nothing', { resource: reply.resource.resource });
@@ -184,7 +185,7 @@ async function sendWatch(
     },
     onDrain: undefined as (() => void) | undefined,
   };
-  response.on('drain', () => sink.onDrain?.());
+  stream.on('drain', () => sink.onDrain?.());
   // The client waits for the head before it reads events.
   (response as ServerResponse).flushHeaders();
   const close = streamWatch({
