@@ -5,6 +5,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { systemClock } from '../../common/core/clock.ts';
 import { createLogger, LogLevels } from '../../common/core/log.ts';
 import { createKubeClient } from '../../common/kube/client/client.ts';
 import { loadKubeconfig } from '../../common/kube/client/kubeconfig.ts';
@@ -160,7 +161,7 @@ async function installKinds(kubeconfig: string): Promise<void> {
     format: 'plain',
     write: (line: string) => void process.stderr.write(line),
   } as const;
-  await installDefinitions(client, createLogger(sink, 'bench'));
+  await installDefinitions(client, systemClock, createLogger(sink, 'bench'));
   client.close();
 }
 

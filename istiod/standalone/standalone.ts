@@ -56,7 +56,7 @@ export async function startStandalone(
     await api.stop();
   };
   try {
-    await installDefinitions(client, createLogger(sink, 'istiod::crds'));
+    await installDefinitions(client, clock, createLogger(sink, 'istiod::crds'));
     const watched =
       manifests === undefined
         ? undefined

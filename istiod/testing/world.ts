@@ -27,16 +27,14 @@ import {
 } from '../../common/api/index.ts';
 import { type ListenAddress, parseListenAddress } from '../../common/config/listen-address.ts';
 import { systemClock } from '../../common/core/clock.ts';
-import { MeshError } from '../../common/core/errors.ts';
 import { LogLevels, silentLogger } from '../../common/core/log.ts';
 import { createCsr } from '../../common/identity/csr.ts';
 import { createKubeClient, type KubeClient } from '../../common/kube/client/client.ts';
 import { loadKubeconfig } from '../../common/kube/client/kubeconfig.ts';
-import { ApiRefusal } from '../../common/kube/client/transport.ts';
 import { podKind } from '../../common/kube/kinds/core.ts';
 import { parseDocuments } from '../../common/kube/manifests/documents.ts';
 import { formatProblem, type Problem } from '../../common/kube/manifests/problem.ts';
-import type { KubeObject, NewObject } from '../../common/kube/types.ts';
+import type { NewObject } from '../../common/kube/types.ts';
 import type { AuthorizationPolicy, MeshAddress } from '../../common/mesh/types.ts';
 import { until } from '../../common/testing/until.ts';
 import { startTestServer } from '../apiserver/testing/client.ts';
@@ -96,7 +94,7 @@ export async function withWorld(body: (w: World) => Promise<void>): Promise<void
   const dir = await mkdtemp(join(tmpdir(), 'aq-istiod-'));
   const server = await startTestServer();
   const source = createKubeClient({ access: loadKubeconfig(server.server.kubeconfig) });
-  await installDefinitions(source, silentLogger);
+  await installDefinitions(source, systemClock, silentLogger);
   const observed = observe(source);
   const { publicKey, privateKey } = await generateKeyPair('ES256');
   const jwksFile = join(dir, 'jwks.json');
@@ -135,7 +133,9 @@ export async function withWorld(body: (w: World) => Promise<void>): Promise<void
         file,
         objects.map((o) => o.object),
       );
-      for (const { object } of objects) await observed.read(await applyOnceServed(source, object));
+      for (const { object } of objects) {
+        await observed.read(await source.apply(object, { fieldManager: 'test', force: true }));
+      }
     },
     async remove(file) {
       for (const object of files.get(file) ?? []) await source.remove(object);
@@ -186,18 +186,6 @@ export async function withWorld(body: (w: World) => Promise<void>): Promise<void
     await server[Symbol.asyncDispose]();
     await rm(dir, { recursive: true, force: true, maxRetries: 5 });
   }
-}
-
-/** Definitions that were installed a moment ago are not served yet. */
-async function applyOnceServed(source: KubeClient, object: NewObject): Promise<KubeObject> {
-  return until(`the kind ${object.kind}`, async () => {
-    try {
-      return await source.apply(object, { fieldManager: 'test', force: true });
-    } catch (e) {
-      if (e instanceof MeshError && e.code === 'NOT_FOUND' && !(e instanceof ApiRefusal)) return undefined;
-      throw e;
-    }
-  });
 }
 
 function at(port: number | undefined): ListenAddress | undefined {
