@@ -26,6 +26,7 @@ import { bundleOf } from './ca/trust.ts';
 import type { IstiodConfig } from './config.ts';
 import { joinElection, type Leadership } from './leader/leader.ts';
 import { createMetrics } from './metrics.ts';
+import { meshConfigNames, readMeshConfig } from './model/mesh-config-watch.ts';
 import { type MeshProblem, watchMesh } from './model/mesh-watch.ts';
 import { warnOfIgnored } from './model/not-honoured.ts';
 import { defaultSettings } from './model/settings.ts';
@@ -106,17 +107,18 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     }
   };
   const caLog = createLogger(sink, 'istiod::ca');
+  const configNames = meshConfigNames(config.model.revision, config.model.sharedMeshConfig);
+  let { trustDomain } = config;
   let ca: Ca;
   try {
     // Before all else: whoever asks is told what the start waits for.
     if (config.monitoring) ports.monitoring = await serveWeb(config.monitoring, '--monitoringAddr');
     if (config.http) ports.http = await serveWeb(config.http, '--httpAddr');
-    const { namespace, trustDomain } = config;
+    const { namespace } = config;
     const { registry } = metrics;
     const options = {
       settings: config.ca,
       namespace,
-      trustDomain,
       source,
       leadership,
       registry,
@@ -130,7 +132,9 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     ca = await whenAvailable(
       async () => {
         await ensureNamespace(source, namespace);
-        return startCa(options);
+        // It is in every identity: what is said of it later holds from the next start.
+        trustDomain = (await readMeshConfig({ source, namespace, names: configNames, log })).trustDomain ?? trustDomain;
+        return startCa({ ...options, trustDomain });
       },
       { clock, log, signal, onWaiting },
     );
@@ -146,9 +150,11 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
       ...config.model.settings,
       clusterId: config.clusterId,
       domain: config.domain,
-      trustDomain: config.trustDomain,
+      trustDomain,
       rootNamespace: config.namespace,
+      systemNamespace: config.namespace,
     },
+    configNames,
     revision: config.model.revision,
     faultOf,
     log: modelLog,
@@ -197,7 +203,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   try {
     if (config.secureGrpc !== undefined) {
       const reviewer = reviewerFor(config, deps, mesh.pods.objects, signal);
-      const authenticate = createAuthenticator({ ...config, reviewer });
+      const authenticate = createAuthenticator({ ...config, trustDomain, reviewer });
       const credentials = await createServingCredentials({
         ...config,
         signer: ca.signer,
@@ -208,7 +214,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
       const CreateCertificate = createCertificateHandler({
         signer: ca.signer,
         authenticate,
-        trustDomain: config.trustDomain,
+        trustDomain,
         trustedAccounts: config.ca.trustedNodeAccounts,
         pods: mesh.pods.objects,
         defaultTtl: config.ca.defaultCertTtl,

@@ -24,7 +24,7 @@ export interface MeshChange {
 }
 
 export interface AmbientOptions {
-  /** Its `network` is that of the root namespace's label, once there is one. */
+  /** Its `network` becomes that of the system namespace's label. */
   readonly settings: MeshSettings;
   /** Told of computations that threw: what they gave before stays announced. */
   readonly onFailure?: (failure: Failure) => void;
@@ -83,9 +83,7 @@ export class AmbientIndex {
 
   /** Everything is computed anew. The network stays that of the label. */
   configure(settings: MeshSettings): void {
-    const { rootNamespace } = this.#settings;
     this.#settings = { ...settings, network: this.#settings.network };
-    if (settings.rootNamespace !== rootNamespace) this.#readNetwork();
     this.#graph.markAll();
   }
 
@@ -145,14 +143,14 @@ export class AmbientIndex {
 
   #watchNetwork(): void {
     this.inputs.namespaces.onChange((_, __, name) => {
-      if (name === this.#settings.rootNamespace && this.#readNetwork()) this.#graph.markAll();
+      if (name === this.#settings.systemNamespace && this.#readNetwork()) this.#graph.markAll();
     });
   }
 
   /** Whether it is another one. */
   #readNetwork(): boolean {
-    const { rootNamespace, network: before } = this.#settings;
-    const network = this.inputs.namespaces.get(rootNamespace)?.metadata.labels?.[networkLabel] ?? '';
+    const { systemNamespace, network: before } = this.#settings;
+    const network = this.inputs.namespaces.get(systemNamespace)?.metadata.labels?.[networkLabel] ?? '';
     this.#settings = { ...this.#settings, network };
     return network !== before;
   }

@@ -13,13 +13,17 @@ import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
 import type { Conditions, MeshInputs } from './ambient/context.ts';
 import { AmbientIndex, type MeshChange } from './ambient-index.ts';
 import { type Gate, Intake } from './intake.ts';
+import { watchMeshConfig } from './mesh-config-watch.ts';
 import { type ObjectName, objectKey } from './resource.ts';
+import { selectsLabels } from './selector.ts';
 import type { MeshSettings } from './settings.ts';
 import { trimNode, trimObject, trimPod, trimSlice } from './trim.ts';
 
 export interface MeshWatchOptions {
   readonly source: KubeSource;
   readonly settings: MeshSettings;
+  /** ConfigMaps with MeshConfig in istiod's namespace, in the order in which they count. */
+  readonly configNames: readonly string[];
   /** Objects of other revisions are not ours; undefined: all are. */
   readonly revision: string | undefined;
   /** What is wrong with an object of a kind that API servers know by definitions only, which may be missing or old. */
@@ -78,7 +82,45 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
       });
     },
   });
-  const gate: Gate = { revision: options.revision, isDiscovered: () => true };
+  const { rootNamespace, systemNamespace: namespace } = options.settings;
+  const config = watchMeshConfig({
+    source: options.source,
+    namespace,
+    names: options.configNames,
+    log,
+    signal,
+    onChange(changed) {
+      const { trustDomain = options.settings.trustDomain } = changed;
+      if (trustDomain !== options.settings.trustDomain)
+        log.warn('another trustDomain in MeshConfig holds from the next start', { trust_domain: trustDomain });
+      index.configure({
+        ...options.settings,
+        ...changed.settings,
+        rootNamespace: changed.rootNamespace ?? rootNamespace,
+      });
+      for (const name of namespaces.objects.keys()) discover(name);
+      schedule();
+    },
+  });
+  const gate: Gate = { revision: options.revision, isDiscovered };
+
+  function isDiscovered(name: string): boolean {
+    const { discoverySelectors } = config.current;
+    if (discoverySelectors.length === 0 || name === namespace) return true;
+    const labels = namespaces.objects.get(name)?.metadata.labels ?? {};
+    return namespaces.objects.has(name) && discoverySelectors.some((s) => selectsLabels(s, labels));
+  }
+
+  /** Objects of a namespace come in or go out together, whenever it was that they came. */
+  const discovered = new Map<string, boolean>();
+  function discover(name: string): void {
+    const [was, now] = [discovered.get(name), isDiscovered(name)];
+    discovered.set(name, now);
+    if (was === now || (was === undefined && config.current.discoverySelectors.length === 0)) return;
+    for (const { informer, intake } of feeds.values()) {
+      for (const [key, object] of informer.objects) if (object.metadata.namespace === name) intake.put(key, object);
+    }
+  }
 
   // Changes that arrive together, as those of one list do, are computed together.
   function schedule(): void {
@@ -129,6 +171,7 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
     const put = (object: T, previous?: T) => {
       const { name, namespace, generation } = object.metadata;
       intake.put(keyOf(object.metadata), object);
+      if (kind.kind === namespaceKind.kind) discover(name);
       if (kind.group.endsWith('istio.io') && generation !== previous?.metadata.generation)
         changed.push({ kind: kind.kind, ...(namespace !== undefined && { namespace }), name });
       schedule();
@@ -151,7 +194,7 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
 
   const { inputs } = index;
   const pods = feed(podKind, inputs.pods, trimPod, false);
-  feed(namespaceKind, inputs.namespaces, trimObject, false);
+  const namespaces = feed(namespaceKind, inputs.namespaces, trimObject, false);
   feed(nodeKind, inputs.nodes, trimNode, false);
   feed(serviceKind, inputs.services, trimObject, false);
   feed(endpointSliceKind, inputs.slices, trimSlice, false);
@@ -172,6 +215,9 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
       return new Map([...(index.conditions(name) ?? []), ...says]);
     },
     problems: () => [
+      ...(config.problem === undefined
+        ? []
+        : [{ kind: 'ConfigMap', namespace, name: options.configNames.at(-1)!, message: config.problem }]),
       ...index.failing.map(({ what, key, error }) => ({
         kind: what,
         ...nameOf(key),
@@ -181,7 +227,7 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
         [...intake.invalid].map(([key, message]) => ({ kind, ...nameOf(key), message })),
       ),
     ],
-    synced: Promise.all([...feeds.values()].map((f) => f.informer.synced)).then(() => {
+    synced: Promise.all([config.synced, ...[...feeds.values()].map((f) => f.informer.synced)]).then(() => {
       isSynced = true;
       schedule();
       return first.promise;

@@ -10,6 +10,8 @@ export interface MeshSettings {
   readonly domain: string;
   /** Its policies without selector apply to the whole mesh. Default `istio-system`. */
   readonly rootNamespace: string;
+  /** Where istiod runs. Default `istio-system`. */
+  readonly systemNamespace: string;
   /** The cluster's own: the label topology.istio.io/network of istiod's namespace. Default the empty one. */
   readonly network: string;
   /** AMBIENT_ENABLE_MULTI_NETWORK: endpoints of other networks are told as one for each service (ambient-wire 9.7). */
@@ -51,6 +53,7 @@ export const defaultSettings: MeshSettings = {
   trustDomain: 'cluster.local',
   domain: 'cluster.local',
   rootNamespace: 'istio-system',
+  systemNamespace: 'istio-system',
   network: '',
   multiNetwork: false,
   allowOnlyWaypoints: false,

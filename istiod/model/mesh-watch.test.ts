@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { silentLogger } from '../../common/core/log.ts';
+import { configMapKind, namespaceKind, serviceKind } from '../../common/kube/kinds/core.ts';
+import { authorizationPolicyKind } from '../../common/kube/kinds/security.ts';
+import type { Kind, KubeObject } from '../../common/kube/types.ts';
+import { FakeKube } from '../../common/testing/fake-kube.ts';
+import { until } from '../../common/testing/until.ts';
+import { faultOf } from '../validation/fault.ts';
+import { type MeshWatch, watchMesh } from './mesh-watch.ts';
+import { objectKey } from './resource.ts';
+import { defaultSettings } from './settings.ts';
+
+interface World extends Disposable {
+  readonly kube: FakeKube;
+  readonly mesh: MeshWatch;
+  /** Kind and key of objects whose status may be new. */
+  readonly judged: Set<string>;
+}
+
+async function world(configNames: readonly string[] = ['istio'], revision = 'default'): Promise<World> {
+  const kube = new FakeKube();
+  const stop = new AbortController();
+  const judged = new Set<string>();
+  await kube.create(namespaceKind, object('Namespace', 'shop', undefined, { metadata: { labels: { mesh: 'yes' } } }));
+  const mesh = watchMesh({
+    source: kube,
+    settings: defaultSettings,
+    configNames,
+    revision,
+    faultOf,
+    log: silentLogger,
+    signal: stop.signal,
+    onChange: () => undefined,
+    onGeneration: () => undefined,
+    onJudged(objects) {
+      for (const o of objects) judged.add(objectKey(o));
+    },
+  });
+  await mesh.synced;
+  return { kube, mesh, judged, [Symbol.dispose]: () => stop.abort() };
+}
+
+function object(
+  kind: string,
+  name: string,
+  namespace: string | undefined,
+  more: { metadata?: object; [field: string]: unknown },
+) {
+  const { metadata, ...rest } = more;
+  const apiVersion = kind === 'AuthorizationPolicy' ? 'security.istio.io/v1' : 'v1';
+  return { apiVersion, kind, metadata: { name, ...(namespace && { namespace }), ...metadata }, ...rest };
+}
+
+const web = object('Service', 'web', 'shop', { spec: { ports: [{ port: 80 }] } });
+const key = 'shop/web.shop.svc.cluster.local';
+const seen = (w: World) => w.mesh.index.addresses.has(key);
+const config = (mesh: string) => ({ data: { mesh } });
+
+test('namespaces that are not discovered are not there, whenever it is said', async () => {
+  using w = await world();
+  await w.kube.create(serviceKind, web);
+  await until('the Service', () => seen(w));
+  await w.kube.create(
+    configMapKind,
+    object('ConfigMap', 'istio', 'istio-system', config('discoverySelectors: [{matchLabels: {mesh: "no"}}]')),
+  );
+  await until('it to vanish', () => !seen(w));
+  const label = (mesh: string) => w.kube.patch(namespaceKind, { name: 'shop' }, { metadata: { labels: { mesh } } });
+  await label('no');
+  await until('it to be back', () => seen(w));
+  await label('yes');
+  await until('it to vanish again', () => !seen(w));
+  // A namespace that comes after its objects.
+  await w.kube.create(serviceKind, object('Service', 'x', 'late', { spec: { ports: [{ port: 80 }] } }));
+  await w.kube.create(namespaceKind, object('Namespace', 'late', undefined, { metadata: { labels: { mesh: 'no' } } }));
+  await until('the late one', () => w.mesh.index.addresses.has('late/x.late.svc.cluster.local'));
+  await w.kube.delete(configMapKind, { namespace: 'istio-system', name: 'istio' });
+  await until('all', () => seen(w));
+});
+
+test('MeshConfig is followed; what cannot be read leaves the last good one and is told', async () => {
+  using w = await world(['shared', 'istio']);
+  await w.kube.create(serviceKind, web);
+  await until('the Service', () => seen(w));
+  const version = () => w.mesh.index.addresses.get(key)?.version;
+  const before = version();
+  await w.kube.create(
+    configMapKind,
+    object('ConfigMap', 'shared', 'istio-system', config('defaultServiceExportTo: ["."]')),
+  );
+  await until('the narrower default', () => version() !== before);
+  await w.kube.create(
+    configMapKind,
+    object('ConfigMap', 'istio', 'istio-system', config('defaultServiceExportTo: ["*"]')),
+  );
+  await until('the default again', () => version() === before);
+  await w.kube.patch(configMapKind, { namespace: 'istio-system', name: 'istio' }, config('defaultServiceExportTo: {'));
+  await until('the problem', () => w.mesh.problems().length === 1);
+  assert.equal(version(), before);
+  await w.kube.delete(configMapKind, { namespace: 'istio-system', name: 'istio' });
+  await until('the shared one', () => version() !== before);
+  assert.deepEqual(w.mesh.problems(), []);
+});
+
+test('objects of another revision are left to it', async () => {
+  using w = await world(['istio-blue'], 'blue');
+  const rev = (name: string) => ({ metadata: { labels: { 'istio.io/rev': name } }, spec: { ports: [{ port: 80 }] } });
+  await w.kube.create(serviceKind, object('Service', 'other', 'shop', rev('green')));
+  await w.kube.create(serviceKind, object('Service', 'web', 'shop', rev('blue')));
+  await until('ours', () => seen(w));
+  assert.equal(w.mesh.index.addresses.size, 1);
+  await w.kube.patch(
+    serviceKind,
+    { namespace: 'shop', name: 'web' },
+    { metadata: { labels: { 'istio.io/rev': 'green' } } },
+  );
+  await until('it to be theirs', () => !seen(w));
+});
+
+test('an object that is not valid is left out, one that was valid stays as it was, and its status says why', async () => {
+  using w = await world();
+  const kind = authorizationPolicyKind as Kind<KubeObject>;
+  const name = { kind: 'AuthorizationPolicy', namespace: 'shop', name: 'p' };
+  const policy = { action: 'DENY', rules: [{ to: [{ operation: { ports: ['80'] } }] }] };
+  await w.kube.create(kind, object('AuthorizationPolicy', 'p', 'shop', { spec: policy }));
+  await w.kube.create(kind, object('AuthorizationPolicy', 'bad', 'shop', { spec: { action: 'PERHAPS' } }));
+  await until('the good one', () => w.mesh.index.authorizations.size === 1);
+  const version = w.mesh.index.authorizations.get('shop/p')?.version;
+  await w.kube.patch(kind, name, { spec: { rules: [{ to: [{ operation: { ports: 80 } }] }] } });
+  await until('the verdict', () => w.mesh.problems().length === 2);
+  assert.equal(w.mesh.index.authorizations.get('shop/p')?.version, version);
+  const condition = w.mesh.conditionsOf(name).get('Accepted');
+  assert.deepEqual([condition?.status, condition?.reason], ['False', 'Invalid']);
+  assert.match(condition!.message, /spec\.rules\[0\]\.to\[0\]\.operation\.ports/);
+  assert.ok(w.judged.has('AuthorizationPolicy/shop/p'));
+  await w.kube.patch(kind, name, { spec: policy });
+  await until('it to be valid again', () => w.mesh.problems().length === 1);
+  assert.equal(w.mesh.conditionsOf(name).get('Accepted'), undefined);
+  await w.kube.delete(kind, { namespace: 'shop', name: 'bad' });
+  await until('no problem', () => w.mesh.problems().length === 0);
+});
