@@ -68,7 +68,7 @@ export interface PatchOptions {
   readonly resourceVersion?: string;
 }
 
-/** Which objects of a kind are asked for. A source may give more: who asks looks. */
+/** Which objects of a kind are asked for. */
 export interface Within {
   readonly namespace?: string;
   readonly name?: string;
@@ -107,6 +107,8 @@ export interface KubeSource {
 export interface DeleteOptions {
   /** What the object's owner gets to end it; 0 removes it at once. Default: what the object says. */
   readonly gracePeriodSeconds?: number;
+  /** Fails with MeshError CONFLICT when the object of this name is another one. */
+  readonly uid?: string;
 }
 
 export interface NewObject {

@@ -1,17 +1,20 @@
 /** The API server's objects for the controllers in its own process: the same rules as over the network, without the network. */
 
 import { MeshError } from '../../common/core/errors.ts';
+import { selectorOf } from '../../common/kube/client/paths.ts';
 import { applyMergePatch, patchToSend } from '../../common/kube/merge-patch.ts';
 import type {
   DeleteOptions,
   Kind,
   KubeObject,
   KubeSource,
+  ListOptions,
   ListResult,
   NewObject,
   ObjectKey,
   PatchOptions,
   WatchEvent,
+  Within,
 } from '../../common/kube/types.ts';
 import type { User } from './authn/authenticator.ts';
 import type { Watch, WatchItem } from './http/api-request.ts';
@@ -19,7 +22,7 @@ import { type ApiObject, fromJson } from './objects.ts';
 import type { Registry } from './resources/registry.ts';
 import type { Resource } from './resources/resource.ts';
 import { acceptObject } from './rest/incoming.ts';
-import { list, selectionOf, watch } from './rest/listing.ts';
+import { list, type Selection, selectionOf, watch } from './rest/listing.ts';
 import type { Rest, WriteContext } from './rest/rest.ts';
 import { ApiError } from './status.ts';
 
@@ -41,22 +44,25 @@ class LocalSource implements KubeSource {
     this.#registry = registry;
   }
 
-  async list<T extends KubeObject>(kind: Kind<T>): Promise<ListResult<T>> {
+  async list<T extends KubeObject>(
+    kind: Kind<T>,
+    _signal: AbortSignal,
+    { within = {}, trim = (object: T) => object }: ListOptions<T> = {},
+  ): Promise<ListResult<T>> {
     const resource = this.#resource(kind);
-    const { items, metadata } = list(this.#rest.store, resource, selectionOf(resource, '', '', none), none);
-    return { items: items.map((i) => fromJson<T>(i.json)), resourceVersion: metadata.resourceVersion };
+    const { items, metadata } = list(this.#rest.store, resource, selection(resource, within), none);
+    return { items: items.map((i) => trim(fromJson<T>(i.json))), resourceVersion: metadata.resourceVersion };
   }
 
   async *watch<T extends KubeObject>(
     kind: Kind<T>,
     resourceVersion: string,
     signal: AbortSignal,
+    within: Within = {},
   ): AsyncIterable<WatchEvent<T>> {
     const resource = this.#resource(kind);
     const query = new URLSearchParams({ resourceVersion });
-    const changes = await meshErrors(async () =>
-      watch(this.#rest.store, resource, selectionOf(resource, '', '', none), query),
-    );
+    const changes = await meshErrors(async () => watch(this.#rest.store, resource, selection(resource, within), query));
     try {
       while (!signal.aborted) {
         const items = await meshErrors(async () => changes.take(100));
@@ -117,7 +123,7 @@ class LocalSource implements KubeSource {
         dryRun: false,
         gracePeriodSeconds: options.gracePeriodSeconds,
         propagation: undefined,
-        uid: undefined,
+        uid: options.uid,
         resourceVersion: undefined,
       });
     } catch (e) {
@@ -134,6 +140,10 @@ class LocalSource implements KubeSource {
   #accept(resource: Resource, object: unknown, namespace: string, name: string): ApiObject {
     return acceptObject(object, { resource, namespace, name }, 'Ignore', () => undefined);
   }
+}
+
+function selection(resource: Resource, within: Within): Selection {
+  return selectionOf(resource, within.namespace ?? '', '', new URLSearchParams(selectorOf(within)));
 }
 
 function context(resource: Resource, namespace: string, subresource: string): WriteContext {

@@ -121,7 +121,11 @@ export class PodManager {
     const now = this.#runtime.cluster.pods.get(key);
     if (now === undefined || now.metadata.uid !== pod.metadata.uid) return;
     // Its processes have ended: nothing else holds it.
-    await this.#runtime.cluster.source.delete(podKind, key, { gracePeriodSeconds: 0 });
+    const options = { gracePeriodSeconds: 0, uid: pod.metadata.uid };
+    await this.#runtime.cluster.source.delete(podKind, key, options).catch((e: unknown) => {
+      // Another one of this name is there already.
+      if (!(e instanceof MeshError) || e.code !== 'CONFLICT') throw e;
+    });
   }
 
   /** Of what its manifest asks for the lab cannot do everything: its containers wait, and say why. */

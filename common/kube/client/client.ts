@@ -19,7 +19,7 @@ import type {
 } from '../types.ts';
 import type { ApiAccess } from './access.ts';
 import { Discovery } from './discovery.ts';
-import { collectionPath, objectPath } from './paths.ts';
+import { collectionPath, objectPath, selectorOf } from './paths.ts';
 import { type ApiCall, Transport, titled } from './transport.ts';
 import { readEvents } from './watch.ts';
 
@@ -113,7 +113,7 @@ class Client implements KubeClient {
         method: 'GET',
         path: collectionPath(kind, within.namespace),
         query: {
-          ...fieldsOf(within),
+          ...selectorOf(within),
           ...(limit === undefined ? {} : { limit: String(limit) }),
           ...(next === '' ? {} : { continue: next }),
         },
@@ -137,7 +137,7 @@ class Client implements KubeClient {
       const started = this.#clock.now();
       const seconds = Math.round(shortestWatch * (1 + Math.random()));
       const query = {
-        ...fieldsOf(within),
+        ...selectorOf(within),
         watch: 'true',
         allowWatchBookmarks: 'true',
         resourceVersion: version,
@@ -188,11 +188,12 @@ class Client implements KubeClient {
     })) as T;
   }
 
-  async delete(kind: Kind, key: ObjectKey, { gracePeriodSeconds }: DeleteOptions = {}): Promise<void> {
+  async delete(kind: Kind, key: ObjectKey, { gracePeriodSeconds, uid }: DeleteOptions = {}): Promise<void> {
     const options = {
       apiVersion: 'v1',
       kind: 'DeleteOptions',
       ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }),
+      ...(uid === undefined ? {} : { preconditions: { uid } }),
     };
     await this.#delete(objectPath(kind, key), options);
   }
@@ -226,10 +227,6 @@ class Client implements KubeClient {
       if (!(e instanceof MeshError) || e.code !== 'NOT_FOUND') throw e;
     }
   }
-}
-
-function fieldsOf({ name }: Within): Readonly<Record<string, string>> {
-  return name === undefined ? {} : { fieldSelector: `metadata.name=${name}` };
 }
 
 function listOf(call: ApiCall, answer: unknown) {

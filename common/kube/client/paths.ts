@@ -1,5 +1,5 @@
 /** Paths of the Kubernetes API. Pure. */
-import type { Kind } from '../types.ts';
+import type { Kind, Within } from '../types.ts';
 
 export interface ResourcePath {
   readonly group: string;
@@ -18,6 +18,11 @@ export function collectionPath(resource: ResourcePath, namespace?: string): stri
   const inNamespace =
     namespace === undefined || !resource.namespaced ? '' : `/namespaces/${encodeURIComponent(namespace)}`;
   return `${groupPath(resource)}${inNamespace}/${resource.plural}`;
+}
+
+/** What of `within` is no part of the path. */
+export function selectorOf({ name }: Within): Readonly<Record<string, string>> {
+  return name === undefined ? {} : { fieldSelector: `metadata.name=${name}` };
 }
 
 export function objectPath(

@@ -104,6 +104,43 @@ export function testKubeSource(name: string, open: () => Promise<SourceUnderTest
       assert.notEqual(again.metadata.uid, made.metadata.uid);
     });
 
+    test('who deletes one object leaves another of its name alone', async () => {
+      await using world = await open();
+      const { source } = world;
+      const { uid } = (await source.create(configMapKind, configMap('a'))).metadata;
+      await rejectsWith(
+        source.delete(configMapKind, key('a'), { uid: '00000000-0000-4000-8000-000000000000' }),
+        'CONFLICT',
+      );
+      assert.ok(await source.get(configMapKind, key('a')));
+      await source.delete(configMapKind, key('a'), { uid });
+      assert.equal(await source.get(configMapKind, key('a')), undefined);
+    });
+
+    test('who asks for one name or namespace is told of nothing else', async () => {
+      await using world = await open();
+      const { source } = world;
+      const stop = new AbortController();
+      const within = { namespace: 'default', name: 'a' };
+      const before = await source.list(configMapKind, stop.signal, { within });
+      assert.deepEqual(before.items, []);
+      const seen: string[] = [];
+      const watching = collect(source.watch(configMapKind, before.resourceVersion, stop.signal, within), seen);
+      await source.create(namespaceKind, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'other' } });
+      await source.create(configMapKind, { ...configMap('a'), metadata: { name: 'a', namespace: 'other' } });
+      await source.create(configMapKind, configMap('b'));
+      await source.create(configMapKind, configMap('a', { n: '1' }));
+      await until('the event', () => seen.length > 0, patience);
+      stop.abort();
+      await watching;
+      assert.deepEqual(seen, ['ADDED a 1']);
+      const { items } = await source.list(configMapKind, AbortSignal.timeout(patience), { within });
+      assert.deepEqual(
+        items.map((i) => [i.metadata.namespace, i.metadata.name]),
+        [['default', 'a']],
+      );
+    });
+
     test('a watch tells what came after its version, in order and once, until it is ended', async () => {
       await using world = await open();
       const { source } = world;
