@@ -376,6 +376,6 @@ test('monitoring shows readiness, problems and clients', () =>
     );
     assert.match(await (await get('/metrics')).text(), /aquifer_kube_problems 1/);
     await plain(w).subscribe().firstAnswers();
-    assert.match(await (await get('/debug/syncz')).text(), /ztunnel~10\.0\.0\.1/);
+    assert.match(await (await get('/debug/syncz')).text(), /"proxy": "zt\.istio-system"/);
     assert.equal((await get('/nope')).status, 404);
   }));

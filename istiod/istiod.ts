@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Server as WebServer } from 'node:http';
 import type { Server as SecureWebServer } from 'node:https';
-import { ServerCredentials } from '@grpc/grpc-js';
+import { Metadata, ServerCredentials } from '@grpc/grpc-js';
 import { certificateService } from '../common/api/index.ts';
 import type { ListenAddress } from '../common/config/listen-address.ts';
 import type { Clock } from '../common/core/clock.ts';
@@ -12,7 +12,7 @@ import { gitRevision, version } from '../common/core/version.ts';
 import { namespaceKind, type Pod } from '../common/kube/kinds/core.ts';
 import { formatProblem, type Problem } from '../common/kube/manifests/problem.ts';
 import type { KubeSource } from '../common/kube/types.ts';
-import { createAuthenticator } from './authenticator.ts';
+import { type Authenticator, createAuthenticator } from './authenticator.ts';
 import { type Ca, startCa } from './ca/ca.ts';
 import { createCertificateHandler } from './ca/certificate-service.ts';
 import { createCaMetrics } from './ca/metrics.ts';
@@ -24,6 +24,8 @@ import { followPublishedKeys } from './ca/tokens/published-keys.ts';
 import type { TokenReviewer } from './ca/tokens/reviewer.ts';
 import { bundleOf } from './ca/trust.ts';
 import type { IstiodConfig } from './config.ts';
+import { debugPages, type Page } from './debug/pages.ts';
+import { answerDebug } from './debug/xds-debug.ts';
 import { joinElection, type Leadership } from './leader/leader.ts';
 import { createMetrics } from './metrics.ts';
 import { meshConfigNames, readMeshConfig } from './model/mesh-config-watch.ts';
@@ -78,7 +80,9 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   const pages = {
     registry: metrics.registry,
     notReady: () => (signal.aborted ? 'it ends' : notReady),
-    debug: {} as Record<string, () => unknown>,
+    debug: {} as Record<string, Page>,
+    admits: async (_authorization: string) => false,
+    version: `${version}-${gitRevision}-Clean`,
   };
   const grpcPorts: GrpcPort[] = [];
   const ports = {
@@ -180,8 +184,21 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     metrics: metrics.xds,
     controlPlane: describeInstance(config.podName),
     ackTimeout: config.xdsAckTimeout,
+    debug: (typeUrl, names, asker) =>
+      answerDebug(
+        { pages: pages.debug, statuses: () => xds.statuses(), rootNamespace: config.namespace },
+        typeUrl,
+        names,
+        asker,
+      ),
     onProgress: () => statuses.progress(),
     signal,
+  });
+  pages.debug = debugPages({
+    catalog: mesh.index.catalog,
+    clients: () => xds.clients,
+    settings: () => mesh.index.settings,
+    problems: () => [...deps.problems().map((p) => ({ ...p, text: formatProblem(p) })), ...mesh.problems()],
   });
   const statuses = new ProgrammedWriter({
     catalog: mesh.index.catalog,
@@ -198,12 +215,12 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     if (config.model.writesStatus) void statuses.run(term);
   });
 
-  Object.assign(pages.debug, describeAll(deps, mesh, xds));
   const portOptions = { clock, log, maxAge: config.maxConnectionAge };
   try {
     if (config.secureGrpc !== undefined) {
       const reviewer = reviewerFor(config, deps, mesh.pods.objects, signal);
       const authenticate = createAuthenticator({ ...config, trustDomain, reviewer });
+      pages.admits = (authorization) => isOperator(authenticate, authorization, config.namespace);
       const credentials = await createServingCredentials({
         ...config,
         signer: ca.signer,
@@ -321,18 +338,12 @@ function describeInstance(id: string): string {
   return JSON.stringify({ Component: 'istiod', ID: id, Info: { version, revision: gitRevision } });
 }
 
-/** What /debug shows. */
-function describeAll(deps: IstiodDependencies, mesh: ReturnType<typeof watchMesh>, xds: XdsServer) {
-  return {
-    problems: () => deps.problems().map((p) => ({ ...p, text: formatProblem(p) })),
-    syncz: () => [...xds.clients].map((c) => c.status()),
-    configz: () => describeMesh(mesh.index),
-  };
-}
-
-/** Every resource with its version and the objects that it was made of. */
-function describeMesh(index: ReturnType<typeof watchMesh>['index']) {
-  const rows = (resources: typeof index.addresses) =>
-    [...resources.values()].map(({ name, aliases, version, inputs }) => ({ name, aliases, version, inputs }));
-  return { addresses: rows(index.addresses), authorizations: rows(index.authorizations) };
+/** Whether an Authorization header is of an account of istiod's own namespace. */
+async function isOperator(authenticate: Authenticator, authorization: string, namespace: string): Promise<boolean> {
+  const metadata = new Metadata();
+  metadata.set('authorization', authorization);
+  return authenticate(metadata, {}).then(
+    (caller) => caller.namespace === namespace,
+    () => false,
+  );
 }

@@ -5,11 +5,13 @@ import { Registry } from 'prom-client';
 import { createMonitoring } from './monitoring.ts';
 
 /** Answers of the port to a client at this address, by path. */
-async function statuses(remoteAddress: string | undefined): Promise<Readonly<Record<string, number>>> {
+async function statuses(remoteAddress: string | undefined, headers = {}): Promise<Readonly<Record<string, number>>> {
   const server = createMonitoring({
     registry: new Registry(),
     notReady: () => undefined,
     debug: { syncz: () => ['secret'] },
+    admits: async (authorization) => authorization === 'Bearer good',
+    version: '1',
   });
   server.on('connection', (socket) => Object.defineProperty(socket, 'remoteAddress', { value: remoteAddress }));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -17,10 +19,10 @@ async function statuses(remoteAddress: string | undefined): Promise<Readonly<Rec
     const { port } = server.address() as AddressInfo;
     const found: Record<string, number> = {};
     for (const path of ['/metrics', '/ready', '/debug/syncz', '/debug/none', '/none']) {
-      const answer = await fetch(`http://127.0.0.1:${port}${path}`);
+      const answer = await fetch(`http://127.0.0.1:${port}${path}`, { headers });
       const text = await answer.text();
       assert.equal(text.includes('secret'), answer.status === 200 && path === '/debug/syncz', path);
-      if (answer.status === 403) assert.match(text, /this machine/);
+      if (answer.status === 403) assert.match(text, /to this machine/);
       found[path] = answer.status;
     }
     return found;
@@ -41,4 +43,14 @@ describe('who may read what of the monitoring port', () => {
       assert.deepEqual(Object.values(await statuses(address)), [200, 200, 403, 403, 404]);
     });
   }
+  test('10.0.0.5 with a token: everything', async () => {
+    assert.deepEqual(
+      Object.values(await statuses('10.0.0.5', { authorization: 'Bearer good' })),
+      [200, 200, 200, 404, 404],
+    );
+    assert.deepEqual(
+      Object.values(await statuses('10.0.0.5', { authorization: 'Bearer bad' })),
+      [200, 200, 403, 403, 404],
+    );
+  });
 });

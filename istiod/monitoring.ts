@@ -1,15 +1,20 @@
-/** Port 15014: metrics and readiness for all, and what istiod knows for people on its own machine. */
+/** Ports 15014 and 8080: metrics and readiness for all, and what istiod knows for its own machine and for accounts of its namespace. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { BlockList } from 'node:net';
 import type { Registry } from 'prom-client';
 import { describeError } from '../common/core/errors.ts';
+import { NoSuchProxy, type Page, toJson } from './debug/pages.ts';
+import { isLoopback } from './ports/loopback.ts';
 
 export interface MonitoringOptions {
   readonly registry: Registry;
   /** Why not; undefined: ready. */
   readonly notReady: () => string | undefined;
-  /** Path below /debug/ -> what it shows, as JSON. */
-  readonly debug: Readonly<Record<string, () => unknown>>;
+  /** Path below /debug/ -> what it shows. */
+  readonly debug: Readonly<Record<string, Page>>;
+  /** Whether the bearer of that token may see them from elsewhere. */
+  readonly admits: (authorization: string) => Promise<boolean>;
+  /** What /version says. */
+  readonly version: string;
 }
 
 export function createMonitoring(options: MonitoringOptions): Server {
@@ -22,7 +27,7 @@ export function createMonitoring(options: MonitoringOptions): Server {
 }
 
 async function answer(options: MonitoringOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const path = (request.url ?? '').split('?')[0] ?? '';
+  const { pathname: path, searchParams } = new URL(request.url ?? '/', 'http://localhost');
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     return reply(response, 405, 'text/plain', 'only GET is served here\n');
   }
@@ -33,26 +38,32 @@ async function answer(options: MonitoringOptions, request: IncomingMessage, resp
     const reason = options.notReady();
     return reply(response, reason === undefined ? 200 : 503, 'text/plain', `${reason ?? 'ok'}\n`);
   }
-  if (path.startsWith('/debug/') && !isLocal(request)) {
-    const text = '/debug shows the whole mesh and is served on this machine only: ask for it from where istiod runs\n';
+  if (path === '/version') return reply(response, 200, 'text/plain', options.version);
+  const name = path.startsWith('/debug/') ? path.slice('/debug/'.length) : '';
+  if (name !== '' && !(await mayDebug(options, request))) {
+    const text =
+      '/debug shows the whole mesh: to this machine, and to a token of an account of the namespace where istiod runs\n';
     return reply(response, 403, 'text/plain', text);
   }
-  const name = path.startsWith('/debug/') ? path.slice('/debug/'.length) : '';
   const show = Object.hasOwn(options.debug, name) ? options.debug[name] : undefined;
   if (show !== undefined) {
-    return reply(response, 200, 'application/json', `${JSON.stringify(show(), undefined, 2)}\n`);
+    try {
+      const shown = show(searchParams);
+      if (typeof shown === 'string') return reply(response, 200, 'text/plain', shown);
+      return reply(response, 200, 'application/json', `${toJson(shown)}\n`);
+    } catch (e) {
+      if (e instanceof NoSuchProxy) return reply(response, 404, 'text/plain', `${e.message}\n`);
+      throw e;
+    }
   }
-  const paths = ['/metrics', '/ready', ...Object.keys(options.debug).map((d) => `/debug/${d}`)];
+  const paths = ['/metrics', '/ready', '/version', ...Object.keys(options.debug).map((d) => `/debug/${d}`)];
   reply(response, 404, 'text/plain', `not found; there is ${paths.join(', ')}\n`);
 }
 
-const loopback = new BlockList();
-loopback.addSubnet('127.0.0.0', 8, 'ipv4');
-loopback.addAddress('::1', 'ipv6');
-
-/** A socket for both families shows IPv4 clients as ::ffff:a.b.c.d, which BlockList knows. */
-function isLocal({ socket: { remoteAddress = '' } }: IncomingMessage): boolean {
-  return loopback.check(remoteAddress, remoteAddress.includes(':') ? 'ipv6' : 'ipv4');
+async function mayDebug({ admits }: MonitoringOptions, request: IncomingMessage): Promise<boolean> {
+  if (isLoopback(request.socket.remoteAddress ?? '')) return true;
+  const { authorization } = request.headers;
+  return authorization !== undefined && admits(authorization);
 }
 
 function reply(response: ServerResponse, code: number, type: string, body: string): void {

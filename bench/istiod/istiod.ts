@@ -181,8 +181,10 @@ function pause(ms: number): Promise<void> {
 /** From sending the PATCH to the client's receipt, one after another. */
 async function changes(cluster: Cluster, fleet: Fleet, figures: Figures): Promise<void> {
   const addresses: number[] = [];
+  // Other addresses than those of a run before on the same objects.
+  const octet = 192 + (Date.now() % 32);
   for (let i = 0; i < samples; i++) {
-    const ip = `10.200.${i}.${cluster.pods % 251}`;
+    const ip = `10.${octet}.${i}.${cluster.pods % 251}`;
     const { seen } = await fleet.watch(Buffer.from(ip.split('.').map(Number)));
     const sent = monotonic();
     await cluster.setAddress(i, ip);
@@ -241,7 +243,6 @@ async function storm(
 ): Promise<void> {
   const delays: Promise<number>[] = [];
   const before = istiod.cpuSeconds();
-  // Other addresses than those of a run before on the same objects.
   const octet = 128 + (Date.now() % 64);
   figures.changesPerSecond = await paced(1_000, ms, async (i) => {
     const [low, high] = [i & 255, (i >> 8) & 255];

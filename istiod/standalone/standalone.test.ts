@@ -79,13 +79,13 @@ test('discovery announces what is applied to the API server beside it', async ()
   const standalone = await startStandalone(parsed.config, { clock: systemClock, sink });
   const debug = async (page: string) =>
     (await fetch(`http://127.0.0.1:${standalone.discovery.ports.monitoring}/debug/${page}`)).text();
-  await until('the service of the file', async () => (await debug('configz')).includes('default/web.default.svc'));
+  await until('the service of the file', async () => (await debug('registryz')).includes('web.default.svc'));
   assert.match(await debug('problems'), /bad\.yaml:4:.*spec\.ports\[0\]\.port/);
   const client = new TestClient(await readKubeconfig(standalone.apiServer.kubeconfig));
   const body = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'api' }, spec: { ports: [{ port: 80 }] } };
   const made = await client.ask('/api/v1/namespaces/default/services', { method: 'POST', body });
   assert.equal(made.code, 201);
-  await until('the service that was posted', async () => (await debug('configz')).includes('default/api.default.svc'));
+  await until('the service that was posted', async () => (await debug('registryz')).includes('api.default.svc'));
   const path = '/apis/security.istio.io/v1/namespaces/default/authorizationpolicies/none';
   const accepted = async () => (await client.ask(path)).json.status?.conditions?.[0];
   await until('the policy to be accepted', async () => (await accepted())?.type === 'ZtunnelAccepted');

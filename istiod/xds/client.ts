@@ -110,6 +110,11 @@ export class Client {
     this.#wire.fail(code, reason);
   }
 
+  /** Whether a part of its id or its connection's is that. */
+  names(part: string): boolean {
+    return this.#id.includes(part) || this.connectionId.includes(part);
+  }
+
   status(): ClientStatus {
     return {
       id: this.#id,

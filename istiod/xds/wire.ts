@@ -14,11 +14,13 @@ export interface WireDelta {
   readonly nonce: string;
   readonly resources: readonly WireResource[];
   readonly removed: readonly string[];
+  /** Of the values, where it differs from the response's. */
+  readonly valueType?: string;
 }
 
 /** A DeltaDiscoveryResponse. */
-export function encodeDelta({ typeUrl, nonce, resources, removed }: WireDelta): Buffer {
-  const type = Buffer.from(typeUrl);
+export function encodeDelta({ typeUrl, nonce, resources, removed, valueType }: WireDelta): Buffer {
+  const type = Buffer.from(valueType ?? typeUrl);
   const bodies = resources.map((r) => resourceSize(r, type.length));
   let size = stringSize(typeUrl) + stringSize(nonce);
   for (const body of bodies) size += 1 + lengthSize(body) + body;

@@ -16,15 +16,18 @@ import { describeError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
 import type { Authenticator } from '../authenticator.ts';
 import { type Caller, opaqueRefusal, Unauthenticated } from '../caller.ts';
+import { type Asker, type DebugAnswer, isDebugType } from '../debug/xds-debug.ts';
 import type { XdsMetrics } from '../metrics.ts';
 import type { MeshChange } from '../model/ambient-index.ts';
 import type { Catalog } from '../model/catalog.ts';
 import type { PeerControl } from '../ports/grpc-port.ts';
-import { Client } from './client.ts';
+import { isLoopback } from '../ports/loopback.ts';
+import { Client, type ClientStatus } from './client.ts';
 import { Feed, type FeedType } from './feed.ts';
 import { Journal } from './journal.ts';
 import { Rounds } from './rounds.ts';
 import type { Ask } from './subscription.ts';
+import { encodeDelta, encodeState } from './wire.ts';
 
 export interface XdsServerOptions {
   readonly catalog: Catalog;
@@ -35,6 +38,8 @@ export interface XdsServerOptions {
   readonly controlPlane: string;
   /** How long a client may take to answer a response, or to send its first request. */
   readonly ackTimeout: Millis;
+  /** Answers types that istioctl asks for. */
+  readonly debug: (typeUrl: string, names: readonly string[], asker: Asker) => DebugAnswer;
   /** Somebody came, went or answered. */
   readonly onProgress: () => void;
   readonly signal: AbortSignal;
@@ -107,6 +112,11 @@ export class XdsServer {
 
   get clients(): ReadonlySet<Client> {
     return this.#clients;
+  }
+
+  /** Of those that have said who they are. */
+  statuses(): readonly ClientStatus[] {
+    return [...this.#clients].filter((c) => c.id !== '').map((c) => c.status());
   }
 
   #forget(journal: Journal, types: readonly FeedType[]): void {
@@ -188,12 +198,53 @@ export class XdsServer {
       done();
       stream.end();
     });
+    const told = new Set<string | undefined>();
     stream.on('data', (request: R) => {
-      client.request(ask(request), request.node);
+      const asked = ask(request);
+      if (isDebugType(asked.typeUrl)) {
+        // No proxy, and no deadlines for whoever reads it.
+        done();
+        // What is no answer to us is a question, whatever nonce it has: istioctl's have one.
+        if (told.has(asked.nonce)) return;
+        const nonce = this.#tell(stream, asked, { caller, isLocal: isLoopback(peer.slice(0, peer.lastIndexOf(':'))) });
+        if (nonce !== undefined) entrance.admitted(peer);
+        told.add(nonce);
+        return;
+      }
+      client.request(asked, request.node);
       // On a plain port a peer is admitted by a request that makes sense.
       if (client.id !== '' && entrance.authenticate === undefined) entrance.admitted(peer);
       onProgress();
     });
+  }
+
+  /** The nonce of the answer; undefined: refused. */
+  #tell(stream: Pick<Stream<never>, 'emit' | 'write'>, { typeUrl, names }: Ask, asker: Asker): string | undefined {
+    const { debug, controlPlane } = this.#options;
+    const answer = debug(typeUrl, names.kind === 'delta' ? names.subscribe : names.names, asker);
+    if (answer.kind === 'refused') {
+      fail(stream, answer.code, answer.reason);
+      return undefined;
+    }
+    const { valueType, values } = answer;
+    const own = String(++this.#nonces);
+    stream.write(
+      names.kind === 'state'
+        ? encodeState({ typeUrl, nonce: own, versionInfo: own, values, controlPlane, valueType })
+        : encodeDelta({
+            typeUrl,
+            nonce: own,
+            valueType,
+            removed: [],
+            resources: values.map((value, i) => ({
+              name: names.subscribe[i] ?? typeUrl,
+              version: own,
+              aliases: [],
+              value,
+            })),
+          }),
+    );
+    return own;
   }
 
   /** Ends clients that do not answer. */

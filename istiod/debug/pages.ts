@@ -1,0 +1,200 @@
+/** What `/debug/*` shows, under Istio's names and in its shapes where tools read them (features A10). */
+
+import { status } from '@grpc/grpc-js';
+import {
+  addressTypeUrl,
+  authorizationTypeUrl,
+  decodeAddress,
+  decodeAuthorization,
+  type PbStruct,
+  stringField,
+} from '../../common/api/index.ts';
+import type { MeshAddress, Service, Workload } from '../../common/mesh/types.ts';
+import type { Catalog } from '../model/catalog.ts';
+import type { MeshSettings } from '../model/settings.ts';
+import type { Client, ClientStatus } from '../xds/client.ts';
+
+export interface DebugSources {
+  readonly catalog: Catalog;
+  readonly clients: () => Iterable<Client>;
+  readonly settings: () => MeshSettings;
+  readonly problems: () => unknown;
+}
+
+/** Text is shown as it is, all else as JSON. */
+export type Page = (query: URLSearchParams) => unknown;
+
+/** The proxy that was asked for is not here. */
+export class NoSuchProxy extends Error {}
+
+export function debugPages({ catalog, clients, settings, problems }: DebugSources): Readonly<Record<string, Page>> {
+  const statuses = () => [...clients()].filter((c) => c.id !== '').map((c) => c.status());
+  const inNamespace = (query: URLSearchParams) => {
+    const namespace = query.get('namespace');
+    return statuses().filter((s) => namespace === null || stringField(s.metadata, 'NAMESPACE') === namespace);
+  };
+  const selected = (query: URLSearchParams) => {
+    const id = query.get('proxyID');
+    return id === null ? statuses() : [clientOf(clients(), id).status()];
+  };
+  const decoded = () => [...catalog.resources(addressTypeUrl).values()].map((r) => addressOf(r.bytes));
+  const policies = () =>
+    [...catalog.resources(authorizationTypeUrl).values()].flatMap((r) => {
+      const d = decodeAuthorization(r.bytes);
+      return d.kind === 'rejected' ? [] : [d.value];
+    });
+  const services = () => decoded().filter((a): a is Service => a.kind === 'service');
+  const workloads = () => decoded().filter((a): a is Workload => a.kind === 'workload');
+
+  const pages: Record<string, Page> = {
+    adsz: (query) => ({ totalClients: selected(query).length, clients: selected(query).map(adsClient) }),
+    ambientz: () => ({ workloads: workloads(), services: services(), policies: policies() }),
+    authorizationz: () => ({ authorization_policies: policies() }),
+    clusterz: () => [{ id: settings().clusterId, syncStatus: 'synced' }],
+    config_dump: (query) => configDump(clientOf(clients(), query.get('proxyID') ?? '').status(), catalog),
+    configz: () => objectsOf(catalog),
+    connections: (query) => ({
+      totalClients: selected(query).length,
+      clients: selected(query).map((s) => ({
+        connectionId: s.connectionId,
+        connectedAt: new Date(s.connectedAt).toISOString(),
+        address: s.peer,
+      })),
+    }),
+    endpointz: () => endpoints(services(), workloads()),
+    endpointShardz: () => endpoints(services(), workloads()),
+    force_disconnect: (query) => {
+      clientOf(clients(), query.get('proxyID') ?? '').fail(status.UNAVAILABLE, 'disconnected by force_disconnect');
+      return 'OK\n';
+    },
+    krtz: () => ({ addresses: rows(catalog, addressTypeUrl), authorizations: rows(catalog, authorizationTypeUrl) }),
+    mesh: () => ({ ...settings(), compat: [...settings().compat] }),
+    networkz: () => workloads().filter((w) => w.uid.startsWith('NetworkGateway/')),
+    problems,
+    registryz: () => services(),
+    syncz: (query) => inNamespace(query).map(syncStatus),
+  };
+  return { ...pages, list: () => [...Object.keys(pages)].sort() };
+}
+
+function clientOf(clients: Iterable<Client>, id: string): Client {
+  const found = id === '' ? undefined : [...clients].find((c) => c.id !== '' && c.names(id));
+  if (found === undefined) {
+    throw new NoSuchProxy('Proxy not connected to this Pilot instance. It may be connected to another instance.');
+  }
+  return found;
+}
+
+function syncStatus(s: ClientStatus) {
+  const resources = [...s.types].map(([type, t]) => [
+    type,
+    {
+      sent: t.sent,
+      acked: t.acked,
+      sentTime: new Date(t.sentAt).toISOString(),
+      ...(t.lastError === '' ? {} : { lastError: t.lastError }),
+    },
+  ]);
+  return {
+    cluster_id: stringField(s.metadata, 'CLUSTER_ID') ?? '',
+    proxy: proxyId(s),
+    proxy_type: 'ztunnel',
+    istio_version: stringField(s.metadata, 'ISTIO_VERSION') ?? '',
+    resources: Object.fromEntries(resources),
+  };
+}
+
+/** `name.namespace`, as Istio calls proxies. */
+export function proxyId(s: Pick<ClientStatus, 'id'>): string {
+  return s.id.split('~')[2] ?? s.id;
+}
+
+function adsClient(s: ClientStatus) {
+  return {
+    connectionId: s.connectionId,
+    connectedAt: new Date(s.connectedAt).toISOString(),
+    address: s.peer,
+    metadata: plain(s.metadata),
+    watches: Object.fromEntries([...s.types].map(([type, t]) => [type, t.watches])),
+  };
+}
+
+/** The strings of a client's metadata. */
+function plain(metadata: PbStruct | null): Readonly<Record<string, string>> {
+  const names = Object.keys(metadata?.fields ?? {});
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const text = stringField(metadata, name);
+      return text === undefined ? [] : [[name, text]];
+    }),
+  );
+}
+
+/** What a proxy was told: of each type all names with versions, and whether it has confirmed the newest. */
+function configDump(s: ClientStatus, catalog: Catalog) {
+  return {
+    proxy: proxyId(s),
+    configs: [...s.types].map(([type, t]) => ({
+      '@type': type,
+      sent: t.sent,
+      acked: t.acked,
+      waiting: t.isWaiting,
+      resources: rows(catalog, type === authorizationTypeUrl ? authorizationTypeUrl : addressTypeUrl).map(
+        ({ name, version }) => ({ name, version }),
+      ),
+    })),
+  };
+}
+
+/** Objects of the mesh's own kinds with what was made of each. */
+function objectsOf(catalog: Catalog) {
+  const found = new Map<string, { kind: string; metadata: object; resources: string[] }>();
+  for (const type of [addressTypeUrl, authorizationTypeUrl] as const) {
+    for (const r of catalog.resources(type).values()) {
+      for (const { kind, namespace, name, generation, resourceVersion } of r.inputs) {
+        if (coreKinds.has(kind)) continue;
+        const key = `${kind}/${namespace}/${name}`;
+        const entry = found.get(key) ?? {
+          kind,
+          metadata: { namespace, name, generation, resourceVersion },
+          resources: [],
+        };
+        entry.resources.push(r.name);
+        found.set(key, entry);
+      }
+    }
+  }
+  return [...found.values()];
+}
+
+const coreKinds = new Set(['Pod', 'Node', 'Namespace', 'Service', 'EndpointSlice']);
+
+function rows(catalog: Catalog, type: typeof addressTypeUrl | typeof authorizationTypeUrl) {
+  return [...catalog.resources(type).values()].map(({ name, aliases, version, inputs }) => ({
+    name,
+    aliases,
+    version,
+    inputs,
+  }));
+}
+
+function endpoints(services: readonly Service[], workloads: readonly Workload[]) {
+  const of = new Map<string, object[]>(services.map((s) => [`${s.namespace}/${s.hostname}`, []]));
+  for (const w of workloads) {
+    for (const [service, ports] of w.services) {
+      of.get(service)?.push({ uid: w.uid, addresses: w.addresses, ports, status: w.status, network: w.network });
+    }
+  }
+  return [...of].map(([svc, ep]) => ({ svc, ep }));
+}
+
+function addressOf(bytes: Uint8Array): MeshAddress {
+  const d = decodeAddress(bytes);
+  if (d.kind === 'rejected') throw new Error(d.reason);
+  return d.value;
+}
+
+/** JSON with maps as objects. */
+export function toJson(value: unknown): string {
+  return JSON.stringify(value, (_key, v: unknown) => (v instanceof Map ? Object.fromEntries(v) : v), 2);
+}
