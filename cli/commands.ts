@@ -14,6 +14,10 @@ export interface LoadedCommand {
 }
 
 export const commands: Readonly<Record<string, Command>> = {
+  analyze: {
+    summary: 'find mistakes between objects, of files and of a cluster',
+    load: () => import('./analyze/command.ts'),
+  },
   crds: { summary: "print the mesh's CustomResourceDefinitions", load: () => import('./crds.ts') },
   lab: { summary: 'a cluster of network namespaces on this machine', load: () => import('./lab-command.ts') },
   validate: { summary: 'check files of Kubernetes YAML, field by field', load: () => import('./validate.ts') },

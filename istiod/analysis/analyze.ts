@@ -1,0 +1,55 @@
+/** All analyzers over one world. Pure. */
+import type { KubeObject } from '../../common/kube/types.ts';
+import { validateObject } from '../validation/validate-object.ts';
+import {
+  analyzeAnnotations,
+  analyzeConditions,
+  analyzeNamespaces,
+  analyzeRoutes,
+  analyzeWaypoints,
+} from './analyzers/cluster.ts';
+import { analyzeGatewayClaims, analyzeIstioGateways } from './analyzers/gateways.ts';
+import { analyzeEnvoyFilters, analyzeSidecars, analyzeTelemetries } from './analyzers/overlaps.ts';
+import { analyzeEnforcement, analyzeKeyUrls, analyzeSelectors, analyzeTargets } from './analyzers/policies.ts';
+import { analyzeClaimRoutes, analyzeClaims, analyzeDestinations, analyzeGatewaysOfRoutes } from './analyzers/routes.ts';
+import { analyzeSchema } from './analyzers/schema.ts';
+import { analyzeDestinationRules, analyzeEntryProtocols, analyzePortNames } from './analyzers/services.ts';
+import { type Analyzer, type Message, World } from './world.ts';
+
+export const analyzers: Readonly<Record<string, Analyzer>> = {
+  'annotation.Annotations': analyzeAnnotations,
+  'auth.KeyUrls': analyzeKeyUrls,
+  'auth.PoliciesAtNodes': analyzeEnforcement,
+  'auth.Selectors': analyzeSelectors,
+  'auth.Targets': analyzeTargets,
+  'destinationrule.Hosts': analyzeDestinationRules,
+  'envoyfilter.Patches': analyzeEnvoyFilters,
+  'gateway.Claims': analyzeGatewayClaims,
+  'gateway.PodsAndSecrets': analyzeIstioGateways,
+  'gatewayapi.References': analyzeRoutes,
+  'mesh.Conditions': analyzeConditions,
+  'mesh.Namespaces': analyzeNamespaces,
+  'mesh.Waypoints': analyzeWaypoints,
+  'service.PortNames': analyzePortNames,
+  'serviceentry.Protocols': analyzeEntryProtocols,
+  'sidecar.Selectors': analyzeSidecars,
+  'telemetry.Selectors': analyzeTelemetries,
+  'virtualservice.Claims': analyzeClaimRoutes,
+  'virtualservice.Destinations': analyzeDestinations,
+  'virtualservice.Gateways': analyzeGatewaysOfRoutes,
+  'virtualservice.Hosts': analyzeClaims,
+};
+
+export interface AnalyzeOptions {
+  /** Names of kinds (common/kube/names.ts) of which every object is among those given. */
+  readonly complete: ReadonlySet<string>;
+  readonly domain?: string;
+  readonly rootNamespace?: string;
+}
+
+/** Objects that are invalid by themselves are told, and left out of the rest: their fields are not what they say. */
+export function analyze(objects: readonly KubeObject[], options: AnalyzeOptions): readonly Message[] {
+  const isValid = (object: KubeObject) => !(validateObject(object) ?? []).some((f) => f.level === 'error');
+  const world = new World(objects.filter(isValid), options.complete, options);
+  return [...analyzeSchema(objects), ...Object.values(analyzers).flatMap((run) => run(world))];
+}
