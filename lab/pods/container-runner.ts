@@ -1,7 +1,7 @@
 /** One container of a pod through all of its runs: starts it, probes it, starts it again, ends it. */
 import { type Millis, millis } from '../../common/core/brand.ts';
 import { sleep } from '../../common/core/clock.ts';
-import { assertNever, MeshError } from '../../common/core/errors.ts';
+import { assertNever, describeError, MeshError } from '../../common/core/errors.ts';
 import type { Happening } from '../../common/kube/event-recorder.ts';
 import type { Pod } from '../../common/kube/kinds/core.ts';
 import type { Runtime } from '../daemon/runtime.ts';
@@ -204,9 +204,10 @@ export class ContainerRunner {
       if (this.#runs > 0) await context.checkNetwork();
       container = await startContainer(context, this.plan, this.#runs);
     } catch (e) {
-      if (!(e instanceof MeshError)) throw e;
-      this.#record('Warning', 'Failed', `Error: ${e.message}`);
-      this.wait('CreateContainerConfigError', e.message);
+      const message = describeError(e);
+      this.#record('Warning', 'Failed', `Error: ${message}`);
+      // What the manifest asks for is not there, or the machine would not do it.
+      this.wait(e instanceof MeshError ? 'CreateContainerConfigError' : 'CreateContainerError', message);
       return undefined;
     }
     this.#runs += 1;
@@ -221,7 +222,9 @@ export class ContainerRunner {
     this.#record('Normal', 'Started', `Started container ${name}`);
     for (const { limit, reason } of container.unmet) this.#unmet(limit, reason);
     const over = new AbortController();
-    void this.#afterStart(context, container, over.signal);
+    this.#afterStart(context, container, over.signal).catch((e: unknown) =>
+      runtime.log.error('hooks and probes cannot be started', { pod: this.#title, error: describeError(e) }),
+    );
     // Whoever ended the pod meanwhile found no process to end.
     if (context.signal.aborted) void this.end(this.#grace(context));
     const end = await container.exited;

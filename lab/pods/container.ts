@@ -6,7 +6,7 @@ import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { Readable, type Writable } from 'node:stream';
 import type { Fd } from '../../common/core/brand.ts';
-import { MeshError } from '../../common/core/errors.ts';
+import { describeError, MeshError } from '../../common/core/errors.ts';
 import { closeFd, makePipe, openTerminal, type Terminal } from '../../native/index.ts';
 import { checkout } from '../config.ts';
 import { isInstalled, isUnpacked, layerFolder } from '../image/packages.ts';
@@ -68,7 +68,7 @@ export interface RunningContainer {
   readonly input: ContainerInput | undefined;
   /** Limits that the machine does not keep. */
   readonly unmet: LimitedGroup['unmet'];
-  /** When the process has ended and all that it left has been killed. */
+  /** When the process has ended and all that it left has been killed, as with a pid namespace. Never rejects. */
   readonly exited: Promise<ContainerEnd>;
   signal(signal: NodeJS.Signals): void;
 }
@@ -129,7 +129,7 @@ export async function startContainer(
   });
   for (const fd of new Set(streams.child)) if (fd !== 'ignore') closeFd(fd);
   log.follow(streams.stdout, streams.stderr);
-  const ended = end(child, cgroup);
+  const ended = end(child);
   if (child.pid === undefined) throw new MeshError('KERNEL', `${argv[0]} cannot be started`);
   const said = child.stdio[3] as Readable;
   // A container that cannot be entered ends, with the reason in its log.
@@ -139,9 +139,18 @@ export async function startContainer(
     const outOfMemory = limits.oomKills() > 0;
     // A terminal ends by itself, once all that was written to it has been read.
     if (streams.input?.terminal === undefined) streams.input?.stream.destroy();
-    await limits.remove();
-    await rm(dir, { recursive: true, force: true });
-    return { code, outOfMemory, message: await terminationMessage(message, log, plan, code) };
+    try {
+      await killCgroup(cgroup);
+      await limits.remove();
+      await rm(dir, { recursive: true, force: true });
+      return { code, outOfMemory, message: await terminationMessage(message, log, plan, code) };
+    } catch (e) {
+      c.runtime.log.error('a container left something behind', {
+        pod: `${namespace}/${name}`,
+        error: describeError(e),
+      });
+      return { code, outOfMemory, message: '' };
+    }
   });
   return {
     pid: child.pid,
@@ -183,14 +192,11 @@ function openStreams(plan: ContainerPlan): Streams {
   return { child: [into.read, out.write, err.write], ...pipes, input };
 }
 
-/** A container's processes end with its first one, as they do with a pid namespace. */
-async function end(child: ChildProcess, cgroup: string): Promise<number> {
-  const code = await new Promise<number>((resolve) => {
+function end(child: ChildProcess): Promise<number> {
+  return new Promise((resolve) => {
     child.on('error', () => resolve(127));
     child.on('exit', (status, signal) => resolve(exitCode(status, signal)));
   });
-  await killCgroup(cgroup);
-  return code;
 }
 
 /** Bytes; Kubernetes' limits. */

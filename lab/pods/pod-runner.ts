@@ -86,9 +86,8 @@ export class PodRunner implements PodView {
     this.#init = plan.init.map((c) => new ContainerRunner(c, 'initContainers', host));
     this.#containers = plan.containers.map((c) => new ContainerRunner(c, 'containers', host));
     this.#status = new StatusWriter(runtime, pod, (now) => this.#statusOf(now));
-    this.#over = this.#run().catch((e: unknown) =>
-      runtime.log.error('a pod cannot be run', { pod: this.#title, error: describeError(e) }),
-    );
+    this.#over = this.#run();
+    this.#beside(this.#over);
   }
 
   /** The newest object of the same pod. */
@@ -99,7 +98,8 @@ export class PodRunner implements PodView {
     const asked = this.#pod.metadata.deletionGracePeriodSeconds;
     this.#status.update(pod);
     // Whoever deletes it again may give it less time.
-    if (this.#stop.signal.aborted && asked !== pod.metadata.deletionGracePeriodSeconds) void this.#endContainers();
+    if (this.#stop.signal.aborted && asked !== pod.metadata.deletionGracePeriodSeconds)
+      this.#beside(this.#endContainers());
     this.#changeContainers(pod);
     if (shown) void this.refreshVolumes();
     if (conditions) void this.#publish();
@@ -131,7 +131,7 @@ export class PodRunner implements PodView {
       const runner = new ContainerRunner(next, 'ephemeralContainers', this.#host);
       this.#ephemeral.push(runner);
       if (found !== undefined) runner.wait('ErrImagePull', `${found.field}: ${found.message}`);
-      else void this.#contextReady.promise.then((context) => runner.supervise(context, 'Never'));
+      else this.#beside(this.#contextReady.promise.then((context) => runner.supervise(context, 'Never')));
     }
     void this.#publish();
   }
@@ -159,7 +159,7 @@ export class PodRunner implements PodView {
     void this.#publish();
     await this.#endContainers();
     await this.#sandbox?.remove();
-    await this.#over;
+    await this.#over.catch(() => undefined);
     await this.#publish();
     await this.#volumes?.remove();
     await rm(this.#dir, { recursive: true, force: true });
@@ -200,7 +200,9 @@ export class PodRunner implements PodView {
     const policy: RestartPolicy = plan.restartPolicy === 'Never' ? 'Never' : 'OnFailure';
     for (const container of this.#init) {
       if (container.plan.sidecar) {
-        sidecars.push(container.supervise(context, 'Always'));
+        const running = container.supervise(context, 'Always');
+        sidecars.push(running);
+        this.#beside(running);
         await Promise.race([container.begun, aborted(signal)]);
       } else if ((await container.supervise(context, policy)) !== 0 && !signal.aborted) {
         return this.#finish(sidecars);
@@ -285,7 +287,7 @@ export class PodRunner implements PodView {
       this.#failure = { reason: 'DeadlineExceeded', message };
       this.#record({ type: 'Normal', ...this.#failure });
       this.#work.abort();
-      void this.#endContainers();
+      this.#beside(this.#endContainers());
     });
     this.#work.signal.addEventListener('abort', () => timer.cancel(), { once: true });
   }
@@ -339,6 +341,13 @@ export class PodRunner implements PodView {
       networkFiles: () => networkFiles(plan.names, this.#pod, this.#hostname),
       checkNetwork: () => sandbox.checkNetwork(this.#work.signal),
     };
+  }
+
+  /** Work that nobody waits for may fail without taking the lab with it. */
+  #beside(work: Promise<unknown>): void {
+    work.catch((e: unknown) =>
+      this.#o.runtime.log.error('a pod cannot be run', { pod: this.#title, error: describeError(e) }),
+    );
   }
 
   #record(happening: Happening): void {

@@ -4,6 +4,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
+import { describeError } from '../../common/core/errors.ts';
 import { removeCgroup } from './cgroup.ts';
 
 export interface Limits {
@@ -113,8 +114,12 @@ function enable(root: string, folder: string, controller: Controller): string | 
   const parts = relative(root, folder).split('/');
   for (let i = 1; i <= parts.length; i++) {
     const at = join(root, ...parts.slice(0, i));
-    if (!words(join(at, 'cgroup.subtree_control')).includes(controller))
+    if (words(join(at, 'cgroup.subtree_control')).includes(controller)) continue;
+    try {
       write(at, 'cgroup.subtree_control', `+${controller}`);
+    } catch (e) {
+      return `${at} cannot pass its ${controller} controller on: ${describeError(e)}`;
+    }
   }
   return undefined;
 }

@@ -106,6 +106,13 @@ spec:
 ---
 apiVersion: v1
 kind: Pod
+metadata: { name: blocked, namespace: ${namespace} }
+spec:
+  containers: [{ name: main, image: debian, command: ["true"], volumeMounts: [{ name: v, mountPath: /v, subPath: x }] }]
+  volumes: [{ name: v, hostPath: { path: ${dir}/folder/file } }]
+---
+apiVersion: v1
+kind: Pod
 metadata: { name: waits, namespace: ${namespace} }
 spec:
   terminationGracePeriodSeconds: 0
@@ -234,6 +241,9 @@ describe('what containers find', { skip: needed }, () => {
 
   test('a part of a volume does not lead out of it', async () => {
     await node.event('escaping', 'Failed', /^Error: failed to prepare subPath: "link\/etc" leads out of the volume$/);
+    // What the machine says is told too.
+    await node.event('blocked', 'Failed', /^Error: ENOTDIR: not a directory/);
+    assert.equal((await node.state('blocked')).waiting?.reason, 'CreateContainerError');
   });
 
   test('a pod reaches the API by what it finds: address, token and certificate', async () => {
