@@ -14,7 +14,7 @@ import { type Authorizer, administrators, anyOf, basicAuthorizer } from './authz
 import { rbacPart } from './authz/rbac/part.ts';
 import { certificatesPart } from './certificates/part.ts';
 import type { ApiServerConfig } from './config.ts';
-import { firstNamespaces } from './controllers/namespaces/first-namespaces.ts';
+import { firstObjects } from './controllers/first-objects.ts';
 import { controllersPart } from './controllers/part.ts';
 import { customResources } from './crd/custom-resources.ts';
 import type { SubresourceInfo } from './discovery/groups.ts';
@@ -49,7 +49,7 @@ const partMakers: readonly PartMaker[] = [
   rbacPart,
   certificatesPart,
   controllersPart,
-  firstNamespaces,
+  firstObjects,
   customResources,
   unenforcedPart,
   kubeletPart,

@@ -93,6 +93,8 @@ export interface World {
 export async function withWorld(body: (w: World) => Promise<void>): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), 'aq-istiod-'));
   const server = await startTestServer();
+  // Tests count what they make themselves.
+  await server.client.ask('/api/v1/namespaces/default/services/kubernetes', { method: 'DELETE' });
   const source = createKubeClient({ access: loadKubeconfig(server.server.kubeconfig) });
   await installDefinitions(source, systemClock, silentLogger);
   const observed = observe(source);

@@ -12,6 +12,7 @@ import { namespaceAdmission } from './namespaces/admission.ts';
 import { namespaceController } from './namespaces/controller.ts';
 import { finalizeEndpoint } from './namespaces/finalize.ts';
 import { nodeController } from './nodes/controller.ts';
+import { defaultTolerations, taintEviction } from './nodes/eviction.ts';
 import { podCidrController } from './nodes/pod-cidrs.ts';
 import { bindingEndpoint } from './pods/binding.ts';
 import { disruptionController } from './pods/disruption-controller.ts';
@@ -37,6 +38,7 @@ const controllers: readonly ((cluster: Cluster) => void)[] = [
   scheduler,
   endpointsController,
   nodeController,
+  taintEviction,
   eventExpiry,
 ];
 
@@ -50,7 +52,7 @@ export const controllersPart: PartMaker = ({ rest, registry, clock, log, certifi
   );
   const serviceRanges = networks.services.map((cidr) => new AddressRange(cidr));
   return {
-    admission: [namespaceAdmission(cluster.namespaces), serviceAllocation(cluster, serviceRanges)],
+    admission: [namespaceAdmission(cluster.namespaces), serviceAllocation(cluster, serviceRanges), defaultTolerations],
     endpoints: [finalizeEndpoint(rest), bindingEndpoint(rest), ephemeralEndpoint(rest), evictionEndpoint(cluster)],
     async start(signal) {
       cluster.start(signal);

@@ -105,7 +105,7 @@ async function onStatus({ rest }: EndpointsOptions, request: ResourceApiRequest,
   throw methodNotAllowed(resource, verb);
 }
 
-interface WriteRequest {
+export interface WriteRequest {
   readonly rest: Rest;
   readonly request: ResourceApiRequest;
   readonly resource: Resource;
@@ -126,7 +126,10 @@ async function write({ rest, request, resource, subresource }: WriteRequest): Pr
     return { kind: 'object', code: 200, resource, json };
   }
   const patch = await decoded(request, fieldValidation, (type, body, hear) => decodePatch(type, body, resource, hear));
-  if (patch.kind === 'apply') return apply({ rest, request, resource, subresource }, patch.object);
+  if (patch.kind === 'apply') {
+    const { json, created } = await apply({ rest, request, resource, subresource }, patch.object);
+    return { kind: 'object', code: created ? 201 : 200, resource, json };
+  }
   if (request.query.has('force')) throw badOption('force', 'Forbidden', 'may not be specified for non-apply patch');
   const { json } = await rest.update(
     context,
@@ -155,8 +158,11 @@ async function decoded<T>(
   return value;
 }
 
-/** Server-side apply. */
-async function apply({ rest, request, resource, subresource }: WriteRequest, sent: unknown): Promise<Reply> {
+/** Server-side apply. Only the object itself is created so. ApiError. */
+export async function apply(
+  { rest, request, resource, subresource }: WriteRequest,
+  sent: unknown,
+): Promise<Awaited<ReturnType<Rest['apply']>>> {
   const { info, query } = request;
   if ((query.get('fieldManager') ?? '') === '')
     throw badOption('fieldManager', 'Required', 'is required for apply patch');
@@ -165,7 +171,7 @@ async function apply({ rest, request, resource, subresource }: WriteRequest, sen
   const context = { ...contextOf(request, resource), subresource };
   const { fieldManager, fieldValidation, force } = context.options;
   const config = acceptConfig(sent, place, fieldValidation, request.warn);
-  const { json, created } = await rest.apply(context, info.name, (current) => {
+  return rest.apply(context, info.name, (current) => {
     if (current === undefined) {
       if (subresource !== '') throw notFound(resource, info.name);
       request.authorize({ ...info, verb: 'create' });
@@ -176,7 +182,6 @@ async function apply({ rest, request, resource, subresource }: WriteRequest, sen
     if (resourceVersion === current?.metadata.resourceVersion) delete object.metadata.resourceVersion;
     return object;
   });
-  return { kind: 'object', code: created ? 201 : 200, resource, json };
 }
 
 function badOption(field: string, reason: 'Required' | 'Forbidden', message: string): ApiError {

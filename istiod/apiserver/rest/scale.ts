@@ -6,7 +6,7 @@ import type { Part, PartMaker } from '../part.ts';
 import type { Resource, ScalePaths } from '../resources/resource.ts';
 import { badRequest, invalid, methodNotAllowed, noSuchPath } from '../status.ts';
 import { decodeBody } from './decode.ts';
-import { contextOf } from './endpoints.ts';
+import { apply, contextOf } from './endpoints.ts';
 import { decodePatch, patched } from './patching.ts';
 import { parse, type Rest } from './rest.ts';
 
@@ -36,7 +36,13 @@ async function onScale(rest: Rest, request: ResourceApiRequest, resource: Resour
   const contentType = request.headers['content-type'] ?? '';
   // Scale has no list, so that its strategic merge patch is a merge patch.
   const patch = verb === 'patch' ? decodePatch(contentType, body, resource) : undefined;
-  if (patch?.kind === 'apply') throw badRequest('the scale subresource does not take apply patches');
+  if (patch?.kind === 'apply') {
+    const { json } = await apply(
+      { rest, request, resource, subresource: 'scale' },
+      configOf(patch.object, paths, resource),
+    );
+    return reply(parse(json, resource));
+  }
   const sent = verb === 'update' ? decodeBody(contentType, body) : undefined;
   const { json } = await rest.update(
     contextOf(request, resource),
@@ -50,6 +56,17 @@ async function onScale(rest: Rest, request: ResourceApiRequest, resource: Resour
     false,
   );
   return reply(parse(json, resource));
+}
+
+/** What is applied to the object by applying a Scale. */
+function configOf(scale: unknown, { specReplicas }: ScalePaths, { group, version, kind }: Resource): object {
+  if (!isObject(scale) || scale['kind'] !== 'Scale') throw badRequest('the body is not a Scale object');
+  const metadata = isObject(scale['metadata']) ? scale['metadata'] : {};
+  const replicas = isObject(scale['spec']) ? scale['spec']['replicas'] : undefined;
+  const names = split(specReplicas);
+  const fields =
+    replicas === undefined ? {} : names.reduceRight<unknown>((inner, name) => ({ [name]: inner }), replicas);
+  return { apiVersion: group === '' ? version : `${group}/${version}`, kind, metadata, ...(fields as object) };
 }
 
 function setReplicas(object: ApiObject, scale: unknown, paths: ScalePaths, { group, kind }: Resource): void {

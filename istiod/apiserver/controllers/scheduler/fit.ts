@@ -15,6 +15,8 @@ export interface Toleration {
   readonly operator?: 'Exists' | 'Equal';
   readonly value?: string;
   readonly effect?: string;
+  /** Of NoExecute: how long; absent: for ever. */
+  readonly tolerationSeconds?: number;
 }
 
 /** Nodes are also chosen by comparing numbers. */
