@@ -10,8 +10,10 @@ import { MeshError } from '../common/core/errors.ts';
 import { createLogger, type LogSink } from '../common/core/log.ts';
 import { gitRevision, version } from '../common/core/version.ts';
 import { namespaceKind, type Pod } from '../common/kube/kinds/core.ts';
+import { serviceEntryKind } from '../common/kube/kinds/istio/service-entry.ts';
 import { formatProblem, type Problem } from '../common/kube/manifests/problem.ts';
 import type { KubeSource } from '../common/kube/types.ts';
+import { AddressAllocator } from './addresses/allocator.ts';
 import { type Authenticator, createAuthenticator } from './authenticator.ts';
 import { type Ca, startCa } from './ca/ca.ts';
 import { createCertificateHandler } from './ca/certificate-service.ts';
@@ -165,7 +167,10 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     signal,
     onChange: (change) => statuses.changed(change, xds.changed(change)),
     onGeneration: (object) => statuses.touched(object),
-    onJudged: (objects) => conditions.mark(objects),
+    onJudged(objects) {
+      conditions.mark(objects);
+      if (objects.some((o) => o.kind === serviceEntryKind.kind)) addresses.mark();
+    },
   });
   const conditions = new StatusWriter({
     source,
@@ -175,6 +180,12 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     mayWrite: () => config.model.writesStatus && leadership.leads,
     object: (name) => mesh.object(name),
     conditionsOf: (name) => mesh.conditionsOf(name),
+  });
+  const addresses = new AddressAllocator({
+    source,
+    clock,
+    log: createLogger(sink, 'istiod::addresses'),
+    entries: () => mesh.serviceEntries.objects,
   });
   problems = () => mesh.problems();
   const xds = new XdsServer({
@@ -212,6 +223,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   // What changed while another one led, it may not have written.
   leadership.whileLeading((term) => {
     conditions.resume();
+    if (config.model.allocatesAddresses) void addresses.run(term);
     if (config.model.writesStatus) void statuses.run(term);
   });
 

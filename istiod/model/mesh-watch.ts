@@ -6,7 +6,7 @@ import { namespaceKind, nodeKind, type Pod, podKind, serviceKind } from '../../c
 import { endpointSliceKind } from '../../common/kube/kinds/discovery.ts';
 import { gatewayKind } from '../../common/kube/kinds/gateway-api/gateway.ts';
 import { gatewayClassKind } from '../../common/kube/kinds/gateway-api/gateway-class.ts';
-import { serviceEntryKind } from '../../common/kube/kinds/istio/service-entry.ts';
+import { type ServiceEntry, serviceEntryKind } from '../../common/kube/kinds/istio/service-entry.ts';
 import { workloadEntryKind } from '../../common/kube/kinds/istio/workload-entry.ts';
 import { authorizationPolicyKind, peerAuthenticationKind } from '../../common/kube/kinds/security.ts';
 import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
@@ -40,6 +40,7 @@ export interface MeshWatchOptions {
 export interface MeshWatch {
   readonly index: AmbientIndex;
   readonly pods: Informer<Pod>;
+  readonly serviceEntries: Informer<ServiceEntry>;
   /** The object as it is, valid or not; undefined when there is none. */
   object(name: ObjectName): KubeObject | undefined;
   /** What its status shall say. */
@@ -198,7 +199,7 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
   feed(nodeKind, inputs.nodes, trimNode, false);
   feed(serviceKind, inputs.services, trimObject, false);
   feed(endpointSliceKind, inputs.slices, trimSlice, false);
-  feed(serviceEntryKind, inputs.serviceEntries, trimObject, true);
+  const serviceEntries = feed(serviceEntryKind, inputs.serviceEntries, trimObject, true);
   feed(workloadEntryKind, inputs.workloadEntries, trimObject, true);
   feed(authorizationPolicyKind, inputs.policies, trimObject, true);
   feed(peerAuthenticationKind, inputs.peers, trimObject, true);
@@ -207,6 +208,7 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
   return {
     index,
     pods,
+    serviceEntries,
     object: ({ kind, ...key }) => feeds.get(kind)?.informer.get(key),
     conditionsOf(name) {
       const fault = feeds.get(name.kind)?.intake.invalid.get(keyOf(name));
