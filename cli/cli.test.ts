@@ -116,6 +116,7 @@ test('the status says why a pod does not run, and that a daemon is dead', () => 
   const text = formatStatus({
     name: 'demo',
     daemon: undefined,
+    kubeconfig: '/k',
     programs: [{ name: 'istiod', host: 'cp', pid: undefined }],
     pods: [pod],
     deployments: [],

@@ -94,6 +94,7 @@ async function describeLab(lab: LabApi): Promise<string> {
   return formatStatus({
     name: lab.name,
     daemon: await lab.daemon(),
+    kubeconfig: lab.kubeconfig,
     programs: lab.mesh
       ? await Promise.all(
           hosts.map(async ({ program, host }) => ({ name: program, host, pid: await pidOrNone(lab, program, host) })),

@@ -7,6 +7,8 @@ export interface LabStatus {
   readonly name: string;
   /** Process of the lab's daemon; undefined when it is dead. */
   readonly daemon: number | undefined;
+  /** Path, for kubectl. */
+  readonly kubeconfig: string;
   readonly programs: readonly { readonly name: string; readonly host: string; readonly pid: number | undefined }[];
   readonly pods: readonly Pod[];
   readonly deployments: readonly Deployment[];
@@ -22,7 +24,7 @@ export function formatStatus(s: LabStatus): string {
     return failure ? [`Deployment ${d.metadata.namespace}/${d.metadata.name}: ${failure.message}`] : [];
   });
   return [
-    `lab ${s.name}, ${daemon}`,
+    `lab ${s.name}, ${daemon}; KUBECONFIG=${s.kubeconfig}`,
     ...(s.programs.length > 0 ? [programTable(s)] : []),
     s.pods.length > 0 ? podTable(s) : 'no pods; try: aquifer lab apply -f FILE',
     ...(s.services.length > 0 ? [serviceTable(s)] : []),

@@ -115,12 +115,11 @@ export class PodManager {
     }
   }
 
-  /** Of a pod that a manifest defines, the manifest's removal is the end. */
+  /** At once: nothing holds it any more. */
   async #deleteObject(pod: Pod): Promise<void> {
     const key = { namespace: pod.metadata.namespace ?? 'default', name: pod.metadata.name };
     const now = this.#runtime.cluster.pods.get(key);
     if (now === undefined || now.metadata.uid !== pod.metadata.uid) return;
-    // Its processes have ended: nothing else holds it.
     const options = { gracePeriodSeconds: 0, uid: pod.metadata.uid };
     await this.#runtime.cluster.source.delete(podKind, key, options).catch((e: unknown) => {
       // Another one of this name is there already.
