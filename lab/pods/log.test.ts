@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PassThrough } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { after, before, test } from 'node:test';
 import { FakeClock } from '../../common/testing/fake-clock.ts';
 import { ContainerLog, readLog, readRuns } from './log.ts';
@@ -81,4 +81,36 @@ test('following shows what comes, from the tail on, and ends with the container 
   const waiting = readLog(other.file, other, { ...all, follow: true }, gone.signal).next();
   gone.abort();
   assert.equal((await waiting).done, true);
+});
+
+test('a full file is put aside: who follows misses nothing, who comes later reads the newest', async () => {
+  const folderOf = join(folder, 'c');
+  const file = join(folderOf, '0.log');
+  const log = new ContainerLog(file, new FakeClock(), 200);
+  const [out, err] = [new PassThrough(), new PassThrough()];
+  log.follow(out, err);
+  err.end();
+  const following = text(readLog(file, log, { ...all, follow: true }, never));
+  const lines = Array.from({ length: 18 }, (_, i) => `line ${i}\n`);
+  for (const line of lines) {
+    const more = log.more;
+    out.write(line);
+    await more;
+  }
+  out.end();
+  assert.equal(await following, lines.join(''));
+  const newest = await text(readLog(file, log, all, never));
+  assert.ok(newest.length < 200 && lines.join('').endsWith(newest));
+  assert.equal((await readdir(folderOf)).length, 4);
+  const many = new ContainerLog(join(folderOf, '1.log'), new FakeClock(), 10);
+  const flood = new PassThrough();
+  many.follow(flood, Readable.from([]));
+  for (let i = 0; i < 20; i++) {
+    const more = many.more;
+    flood.write(`line ${i}\n`);
+    await more;
+  }
+  flood.end();
+  await many.over;
+  assert.equal((await readdir(folderOf)).length, 5);
 });

@@ -2,8 +2,8 @@
  * What a container writes, kept as container runtimes do (CRI): each line behind its time, its stream and `F`, or `P` where it goes
  * on in the next. One file a run of the container.
  */
-import { closeSync, mkdirSync, openSync, readdirSync, rmSync, statSync, writeSync } from 'node:fs';
-import { open, readFile } from 'node:fs/promises';
+import { closeSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
@@ -12,8 +12,10 @@ import type { LogOptions } from '../../common/kube/kubelet/requests.ts';
 
 export type OutputStream = 'stdout' | 'stderr';
 
-/** Runs of a container whose files stay. */
+/** Files of a container that stay, of its last runs. */
 const keptRuns = 5;
+/** Bytes of a file, which is then put aside: as with kubelet, the logs of a run are those of its newest file. */
+const fullFile = 10 * 1024 * 1024;
 /** Bytes of a line that is written in one piece. */
 const longestLine = 16 * 1024;
 const readSize = 64 * 1024;
@@ -21,20 +23,22 @@ const readSize = 64 * 1024;
 /** The log of one run, while it is written. */
 export class ContainerLog {
   readonly file: string;
-  readonly #fd: number;
   readonly #clock: Clock;
+  readonly #full: number;
   readonly #listeners = new Set<(stream: OutputStream, bytes: Buffer) => void>();
   readonly #over = Promise.withResolvers<void>();
   #waiting = Promise.withResolvers<void>();
   #open = true;
+  #fd: number;
+  #size = 0;
+  #rotations = 0;
 
-  constructor(file: string, clock: Clock) {
-    const folder = dirname(file);
-    mkdirSync(folder, { recursive: true });
-    for (const old of runs(folder).slice(0, 1 - keptRuns)) rmSync(old, { force: true });
+  constructor(file: string, clock: Clock, full = fullFile) {
+    mkdirSync(dirname(file), { recursive: true });
     this.file = file;
     this.#clock = clock;
-    this.#fd = openSync(file, 'a');
+    this.#full = full;
+    this.#fd = this.#begin();
   }
 
   /** Reads both until they end: some process may have them open for longer than the first one lives. */
@@ -60,6 +64,11 @@ export class ContainerLog {
   /** Resolves when something was written, or the log is over. */
   get more(): Promise<void> {
     return this.#waiting.promise;
+  }
+
+  /** How often a full file was put aside. */
+  get rotations(): number {
+    return this.#rotations;
   }
 
   /** The end of what was written, once all is. */
@@ -106,9 +115,22 @@ export class ContainerLog {
     return `${new Date(this.#clock.wall()).toISOString().replace('Z', '000000Z')} ${stream} ${tag} ${text}\n`;
   }
 
+  /** A file of its own; the oldest of others go. */
+  #begin(): number {
+    for (const old of runs(dirname(this.file)).slice(0, 1 - keptRuns)) rmSync(old, { force: true });
+    this.#size = 0;
+    return openSync(this.file, 'a');
+  }
+
   #write(text: string): void {
     if (text === '') return;
-    writeSync(this.#fd, text);
+    this.#size += writeSync(this.#fd, text);
+    if (this.#size >= this.#full) {
+      closeSync(this.#fd);
+      this.#rotations += 1;
+      renameSync(this.file, `${this.file}.${this.#rotations}`);
+      this.#fd = this.#begin();
+    }
     this.#waiting.resolve();
     this.#waiting = Promise.withResolvers();
   }
@@ -156,6 +178,24 @@ function output({ time, whole, text }: LogRecord, timestamps: boolean): string {
   return `${timestamps ? `${time} ` : ''}${text}${whole ? '\n' : ''}`;
 }
 
+/** The file after the one with that number, or the newest when others are gone. */
+async function openAfter(live: ContainerLog, number: number): Promise<[FileHandle, number]> {
+  for (let next = number + 1; next < live.rotations; next++) {
+    const aside = await open(`${live.file}.${next + 1}`, 'r').catch(() => undefined);
+    if (aside !== undefined) return [aside, next];
+  }
+  for (;;) {
+    const newest = live.rotations;
+    const [result] = await Promise.allSettled([open(live.file, 'r')]);
+    if (newest === live.rotations) {
+      if (result.status === 'rejected') throw result.reason;
+      return [result.value, newest];
+    }
+    // It was put aside at this moment.
+    if (result.status === 'fulfilled') await result.value.close();
+  }
+}
+
 /** `live`: the same log while it is written; it is followed to its end. */
 export async function* readLog(
   file: string,
@@ -173,7 +213,7 @@ export async function* readLog(
   const wanted = (record: LogRecord) =>
     (options.stream === 'All' || options.stream.toLowerCase() === record.stream) &&
     (options.since === undefined || Date.parse(record.time) >= options.since);
-  const handle = await open(file, 'r');
+  let [handle, rotations] = live === undefined ? [await open(file, 'r'), 0] : await openAfter(live, live.rotations);
   try {
     const decoder = new StringDecoder('utf8');
     const buffer = Buffer.alloc(readSize);
@@ -183,6 +223,7 @@ export async function* readLog(
     while (left > 0 && !signal.aborted) {
       const more = live?.more;
       const wasOpen = live?.open ?? false;
+      const turned = live?.rotations;
       const { bytesRead } = await handle.read(buffer, 0, readSize);
       const lines = (rest + decoder.write(buffer.subarray(0, bytesRead))).split('\n');
       rest = lines.pop() ?? '';
@@ -194,6 +235,12 @@ export async function* readLog(
         tail = [...tail, ...texts].slice(options.tail === 0 ? Number.POSITIVE_INFINITY : -options.tail!);
       else if (texts.length > 0) yield cut(texts.join(''));
       if (bytesRead > 0) continue;
+      if (live !== undefined && turned !== rotations) {
+        // This file was full before it was read to its end.
+        await handle.close();
+        [handle, rotations] = await openAfter(live, rotations);
+        continue;
+      }
       if (tail !== undefined && tail.length > 0) yield cut(tail.join(''));
       tail = undefined;
       if (!options.follow || !wasOpen) return;
