@@ -7,13 +7,13 @@ import type { Logger } from '../../common/core/log.ts';
 import { namespaceKind, serviceKind } from '../../common/kube/kinds/core.ts';
 import { endpointSliceKind } from '../../common/kube/kinds/discovery.ts';
 import type { KubeSource } from '../../common/kube/types.ts';
-import { clusterDns, serviceAddress } from '../addresses.ts';
+import { clusterDns } from '../addresses.ts';
 import type { Zone } from '../dns/zone.ts';
 import { startNodeKubelet } from '../kubelet/node-kubelet.ts';
 import { cgroupName, labPaths } from '../names.ts';
 import { PodManager } from '../pods/manager.ts';
 import { ProberClient } from '../prober/client.ts';
-import { apiPort, startApiServer } from '../programs/api-server.ts';
+import { startApiServer } from '../programs/api-server.ts';
 import { controlPlaneService, nodePrograms, systemNamespace } from '../programs/mesh.ts';
 import { startNodeProgram } from '../programs/node-program.ts';
 import { Supervised } from '../programs/supervised.ts';
@@ -72,15 +72,11 @@ async function makeSystemObjects(source: KubeSource, mesh: boolean): Promise<voi
     { name: 'https-dns', port: 15_012, protocol: 'TCP' },
     { name: 'http-monitoring', port: 15_014, protocol: 'TCP' },
   ] as const;
-  const apiPorts = [{ name: 'https', port: 443, protocol: 'TCP', target: apiPort }] as const;
-  const systemServices = [
-    controlPlaneService('default', 'kubernetes', ['IPv4'], apiPorts, serviceAddress(1)),
-    controlPlaneService('kube-system', 'kube-dns', ['IPv4', 'IPv6'], dnsPorts, clusterDns),
-  ];
+  const systemServices = [controlPlaneService('kube-system', 'kube-dns', dnsPorts, clusterDns)];
   if (mesh) {
     const metadata = { name: systemNamespace };
     await source.create(namespaceKind, { apiVersion: 'v1', kind: 'Namespace', metadata });
-    systemServices.push(controlPlaneService(systemNamespace, 'istiod', ['IPv4', 'IPv6'], istiodPorts, undefined));
+    systemServices.push(controlPlaneService(systemNamespace, 'istiod', istiodPorts, undefined));
   }
   for (const { service, slices } of systemServices) {
     await source.create(serviceKind, service);

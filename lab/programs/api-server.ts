@@ -16,7 +16,7 @@ import type { ProgramContext } from './context.ts';
 import { type ExtraEnv, istiodSpec } from './mesh.ts';
 import { Supervised } from './supervised.ts';
 
-export const apiPort = 6443;
+const apiPort = 6443;
 
 /** Its first objects come one after another; this is the last. */
 const lastNamespace = 'kube-node-lease';

@@ -156,24 +156,22 @@ export function programPod(node: LabNode, program: NodeProgram, name: string): N
   };
 }
 
-/** `target`: where it is not the port itself. */
 interface ControlPlanePort {
   readonly name: string;
   readonly port: number;
   readonly protocol: 'TCP' | 'UDP';
-  readonly target?: number;
 }
+
+const families = ['IPv4', 'IPv6'] as const;
 
 /** A Service whose endpoint is the control-plane host, which no selector finds. `address`: the one it must have. */
 export function controlPlaneService(
   namespace: string,
   name: string,
-  families: readonly ('IPv4' | 'IPv6')[],
   ports: readonly ControlPlanePort[],
   address: Addresses | undefined,
 ): { readonly service: NewObject; readonly slices: readonly NewObject[] } {
-  const of = (family: 'IPv4' | 'IPv6', { v4, v6 }: Addresses) => (family === 'IPv4' ? v4 : v6);
-  const clusterIPs = address && families.map((family) => of(family, address));
+  const clusterIPs = address && [address.v4, address.v6];
   return {
     service: {
       apiVersion: 'v1',
@@ -182,8 +180,8 @@ export function controlPlaneService(
       spec: {
         ...(clusterIPs === undefined ? {} : { clusterIP: clusterIPs[0], clusterIPs }),
         ipFamilies: families,
-        ipFamilyPolicy: families.length > 1 ? 'RequireDualStack' : 'SingleStack',
-        ports: ports.map(({ target, ...port }) => ({ ...port, targetPort: target ?? port.port })),
+        ipFamilyPolicy: 'RequireDualStack',
+        ports,
       },
     },
     slices: families.map((family) => ({
@@ -195,8 +193,8 @@ export function controlPlaneService(
         labels: { [serviceNameLabel]: name, 'endpointslice.kubernetes.io/managed-by': 'lab.aquifer.dev' },
       },
       addressType: family,
-      endpoints: [{ addresses: [of(family, controlPlane)], conditions: { ready: true } }],
-      ports: ports.map(({ target, ...port }) => ({ ...port, port: target ?? port.port })),
+      endpoints: [{ addresses: [family === 'IPv4' ? controlPlane.v4 : controlPlane.v6], conditions: { ready: true } }],
+      ports,
     })),
   };
 }
