@@ -90,15 +90,19 @@ test('a full file is put aside: who follows misses nothing, who comes later read
   const [out, err] = [new PassThrough(), new PassThrough()];
   log.follow(out, err);
   err.end();
-  const following = text(readLog(file, log, { ...all, follow: true }, never));
+  const reader = readLog(file, log, { ...all, follow: true }, never);
   const lines = Array.from({ length: 18 }, (_, i) => `line ${i}\n`);
-  for (const line of lines) {
+  const [first = '', ...others] = lines;
+  out.write(first);
+  assert.equal(String((await reader.next()).value), first);
+  const following = text(reader);
+  for (const line of others) {
     const more = log.more;
     out.write(line);
     await more;
   }
   out.end();
-  assert.equal(await following, lines.join(''));
+  assert.equal(await following, others.join(''));
   const newest = await text(readLog(file, log, all, never));
   assert.ok(newest.length < 200 && lines.join('').endsWith(newest));
   assert.equal((await readdir(folderOf)).length, 4);
