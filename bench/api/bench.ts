@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { type ClientHttp2Session, connect } from 'node:http2';
-import { tmpdir } from 'node:os';
+import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Kubeconfig, readKubeconfig } from '../../istiod/apiserver/testing/client.ts';
 import { usageOf } from '../process-tree.ts';
@@ -21,16 +21,27 @@ export interface ApiBenchOptions {
 const writers = 32;
 const watchers = 100;
 const changes = 100;
+const listings = 5;
 const root = join(import.meta.dirname, '../..');
 
-interface Figures {
+/** Ms of CPU that our server takes: a busy machine changes them less than anything else. */
+interface CpuFigures {
+  readonly create: number;
+  readonly list: number;
+  /** Of a change, for all watchers together. */
+  readonly change: number;
+}
+
+interface Load {
   readonly createsPerSecond: number;
-  /** CPU of the server a pod, which a busy machine does not change. */
-  readonly createCpuMs?: number;
   readonly getP50: number;
   readonly listMs: number;
   readonly watchP50: number;
   readonly watchP99: number;
+  readonly cpu: CpuFigures | undefined;
+}
+
+interface Figures extends Load {
   readonly rssMb?: number;
   readonly startMs?: number;
   readonly restartMs?: number;
@@ -38,6 +49,7 @@ interface Figures {
 
 export async function benchApi({ pods, peer }: ApiBenchOptions): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), 'aquifer-bench-api-'));
+  const busy = loadavg()[0]!;
   try {
     const first = await startApi(dir);
     const ours = await load(first.kubeconfig, pods, first.pid);
@@ -48,6 +60,8 @@ export async function benchApi({ pods, peer }: ApiBenchOptions): Promise<void> {
     const all: Figures[] = [{ ...ours, rssMb, startMs: first.ms, restartMs: second.ms }];
     if (peer !== undefined) all.push(await load(await readKubeconfig(peer), pods));
     print(all, pods);
+    const [before, after] = [busy, loadavg()[0]!].map((n) => n.toFixed(1));
+    process.stdout.write(`\nLoad of the machine (${cpus().length} cores): ${before} before, ${after} at the end.\n`);
   } finally {
     await rm(dir, { recursive: true });
   }
@@ -62,11 +76,13 @@ function print(all: readonly Figures[], pods: number): void {
   });
   printTable(['ours', 'peer'].slice(0, all.length), [
     row(`${pods} pods made by ${writers} writers (goal: at least 1000)`, '1/s', 0, (f) => f.createsPerSecond),
-    row('CPU of the server a pod made', 'ms', 2, (f) => f.createCpuMs),
+    row('CPU of the server a pod made', 'ms', 2, (f) => f.cpu?.create),
     row('get, p50 (goal: at most 1)', 'ms', 2, (f) => f.getP50),
     row(`list of ${pods} (goal: at most 150 of 10000)`, 'ms', 0, (f) => f.listMs),
+    row('CPU of the server a list', 'ms', 0, (f) => f.cpu?.list),
     row(`change seen by ${watchers} watchers, p50`, 'ms', 1, (f) => f.watchP50),
     row(`change seen by ${watchers} watchers, p99 (goal: at most 10)`, 'ms', 1, (f) => f.watchP99),
+    row(`CPU of the server a change with ${watchers} watchers`, 'ms', 1, (f) => f.cpu?.change),
     row('resident memory after it (goal: at most 250)', 'MB', 0, (f) => f.rssMb),
     row('start to ready (goal: at most 1000)', 'ms', 0, (f) => f.startMs),
     row(`start with ${pods} pods (goal: at most 2000)`, 'ms', 0, (f) => f.restartMs),
@@ -98,7 +114,7 @@ export async function startApi(
   };
 }
 
-async function load(config: Kubeconfig, pods: number, pid?: number): Promise<Figures> {
+async function load(config: Kubeconfig, pods: number, pid?: number): Promise<Load> {
   const cpu = () => (pid === undefined ? 0 : usageOf([pid]).cpuSeconds);
   const namespace = `bench-${Date.now()}`;
   const path = `/api/v1/namespaces/${namespace}/pods`;
@@ -118,22 +134,26 @@ async function load(config: Kubeconfig, pods: number, pid?: number): Promise<Fig
       }),
     );
     const createsPerSecond = (pods / (performance.now() - began)) * 1000;
-    const createCpuMs = ((cpu() - cpuBefore) / pods) * 1000;
+    const create = ((cpu() - cpuBefore) / pods) * 1000;
     const gets: number[] = [];
     for (let i = 0; i < 500; i++)
       gets.push(await timed(() => ask(one, config, 'GET', `${path}/pod-${(i * 7) % pods}`)));
     const lists: number[] = [];
-    for (let i = 0; i < 5; i++) lists.push(await timed(() => read(one, config, path)));
-    const delays = await watchDelays(one, config, path);
+    const cpuOfLists = cpu();
+    for (let i = 0; i < listings; i++) lists.push(await timed(() => read(one, config, path)));
+    const list = ((cpu() - cpuOfLists) / listings) * 1000;
+    const { delays, cpuMs: change } = await watchDelays(one, config, path, cpu);
     return {
       createsPerSecond,
-      ...(pid === undefined ? {} : { createCpuMs }),
       getP50: median(gets),
       listMs: median(lists),
       watchP50: percentile(delays, 50),
       watchP99: percentile(delays, 99),
+      cpu: pid === undefined ? undefined : { create, list, change },
     };
   } finally {
+    // What is left of ours goes with its folder.
+    if (pid === undefined) await ask(one, config, 'DELETE', `/api/v1/namespaces/${namespace}`);
     for (const session of sessions) session.destroy();
   }
 }
@@ -146,7 +166,12 @@ function open({ server, ca }: Kubeconfig): ClientHttp2Session {
 }
 
 /** Ms from sending a patch to each watcher's receipt of the event. */
-async function watchDelays(session: ClientHttp2Session, config: Kubeconfig, path: string): Promise<readonly number[]> {
+async function watchDelays(
+  session: ClientHttp2Session,
+  config: Kubeconfig,
+  path: string,
+  cpu: () => number,
+): Promise<{ readonly delays: readonly number[]; readonly cpuMs: number }> {
   const { resourceVersion } = (
     JSON.parse(await ask(session, config, 'GET', `${path}?limit=1`)) as { metadata: { resourceVersion: string } }
   ).metadata;
@@ -162,6 +187,7 @@ async function watchDelays(session: ClientHttp2Session, config: Kubeconfig, path
   // As clients do, each on a connection of its own.
   const opened: Watcher[] = [];
   for (let i = 0; i < watchers; i++) opened.push(await Watcher.open(config, watch, received));
+  const cpuBefore = cpu();
   for (let i = 0; i < changes; i++) {
     missing = watchers;
     const seen = new Promise<void>((resolve) => {
@@ -172,8 +198,9 @@ async function watchDelays(session: ClientHttp2Session, config: Kubeconfig, path
     await ask(session, config, 'PATCH', `${path}/pod-${i}`, patch, 'application/merge-patch+json');
     await seen;
   }
+  const cpuMs = ((cpu() - cpuBefore) / changes) * 1000;
   for (const each of opened) each.close();
-  return delays;
+  return { delays, cpuMs };
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {

@@ -38,6 +38,19 @@ function assertStatus(answer: { code: number; json: Json }, code: number, reason
   );
 }
 
+test('HEAD of a list has its head alone, over HTTP/2 too', async () => {
+  const session = connect(client.config.server, { ca: client.config.ca });
+  const stream = session.request({
+    ':method': 'HEAD',
+    ':path': configMaps,
+    authorization: `Bearer ${client.config.token}`,
+  });
+  const [head] = (await once(stream, 'response')) as [Record<string, unknown>];
+  assert.deepEqual([head[':status'], head['content-type']], [200, 'application/json']);
+  assert.equal((await stream.toArray()).length, 0);
+  session.destroy();
+});
+
 test('metrics count requests and objects, and no names that clients made up', async () => {
   await make('counted');
   await client.ask('/apis/made.up/v1/nothing');

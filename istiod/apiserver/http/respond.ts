@@ -1,7 +1,7 @@
 /** Writes replies: in the form that the client accepts, compressed where it asks, no faster than it reads. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
-import { Readable } from 'node:stream';
+import { Readable, type Writable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
 import { constants, createGzip } from 'node:zlib';
 import type { Clock } from '../../../common/core/clock.ts';
@@ -18,6 +18,7 @@ import type { IncludeObject } from '../tables/render.ts';
 import type { Reply } from './api-request.ts';
 import type { Limits } from './limits.ts';
 import { streamWatch } from './watch-stream.ts';
+import { writeInBlocks } from './write-in-blocks.ts';
 
 export interface Outgoing {
   readonly request: IncomingMessage | Http2ServerRequest;
@@ -32,8 +33,6 @@ export interface Outgoing {
 
 /** Compressing less costs more than it saves. */
 const compressFrom = 128 * 1024;
-/** Bytes of a list that are encoded between two looks at the client. */
-const pieceSize = 256 * 1024;
 
 /** Resolves when all is written or the client is gone. ApiError 406 before anything is. */
 export async function respond(out: Outgoing, reply: Exclude<Reply, { kind: 'upgrade' }>): Promise<void> {
@@ -137,29 +136,19 @@ async function sendPieces(
   pieces: Iterable<string | Buffer>,
   code = 200,
 ): Promise<void> {
-  const blocks = Readable.from(inBlocks(pieces), { objectMode: true, highWaterMark: 2 });
+  const response = out.response as NodeJS.WritableStream & Writable;
+  if (out.request.method === 'HEAD') {
+    head(out, code, contentType, {});
+    response.end();
+    return;
+  }
   if (!wantsGzip(out)) {
     head(out, code, contentType, {});
-    return pipeline(blocks, out.response as NodeJS.WritableStream);
+    return writeInBlocks(response, pieces);
   }
   head(out, code, contentType, { 'content-encoding': 'gzip', vary: 'Accept-Encoding' });
-  return pipeline(blocks, createGzip({ level: constants.Z_BEST_SPEED }), out.response as NodeJS.WritableStream);
-}
-
-function* inBlocks(pieces: Iterable<string | Buffer>): Generator<Buffer> {
-  let waiting: Buffer[] = [];
-  let size = 0;
-  for (const piece of pieces) {
-    const bytes = typeof piece === 'string' ? Buffer.from(piece) : piece;
-    if (size > 0 && size + bytes.length > pieceSize) {
-      yield Buffer.concat(waiting, size);
-      waiting = [];
-      size = 0;
-    }
-    waiting.push(bytes);
-    size += bytes.length;
-  }
-  if (size > 0) yield Buffer.concat(waiting, size);
+  const gzip = createGzip({ level: constants.Z_BEST_SPEED });
+  await Promise.all([writeInBlocks(gzip, pieces), pipeline(gzip, response)]);
 }
 
 function wantsGzip({ request }: Outgoing): boolean {
