@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describeError, MeshError } from '../../core/errors.ts';
+import type { ExecPlugin } from './exec/exec-credentials.ts';
 
 export interface ApiAccess {
   /** `https://10.96.0.1:443`, perhaps with a path; `http:` only where somebody wrote so. */
@@ -12,6 +13,8 @@ export interface ApiAccess {
   readonly insecure: boolean;
   /** The name in the server's certificate where it is not the one in `server`. */
   readonly serverName: string | undefined;
+  /** Through which the server is reached: `http://` or `https://`. */
+  readonly proxy: URL | undefined;
   readonly credentials: Credentials;
   /** Where objects without a namespace go. */
   readonly namespace: string;
@@ -22,6 +25,8 @@ export type Credentials =
   | { readonly kind: 'token'; readonly token: string }
   /** Read again from time to time: who wrote it replaces it before it expires. */
   | { readonly kind: 'tokenFile'; readonly path: string }
+  /** A program is asked, again when what it gave expires or is refused. */
+  | { readonly kind: 'exec'; readonly plugin: ExecPlugin }
   /** PEM. */
   | { readonly kind: 'certificate'; readonly certificate: string; readonly key: string };
 
@@ -43,6 +48,7 @@ export function inClusterAccess({ host, port, folder = serviceAccountFolder }: I
     ca: readText(join(folder, 'ca.crt'), "the API server's CA"),
     insecure: false,
     serverName: undefined,
+    proxy: undefined,
     credentials: { kind: 'tokenFile', path },
     namespace: readText(join(folder, 'namespace'), "the pod's namespace").trim(),
   };

@@ -49,6 +49,7 @@ test('the current context, or the one that is asked for', () => {
     ca: pem('CERTIFICATE'),
     insecure: false,
     serverName: undefined,
+    proxy: undefined,
     credentials: { kind: 'token', token: 't' },
     namespace: 'shop',
   });
@@ -88,8 +89,18 @@ test('what is wrong is named', () => {
   refused(put('l', config({ 'certificate-authority-data': '!' })), /certificate-authority-data is not PEM in base64/);
   refused(put('m', config({ 'certificate-authority': 'missing.pem' })), /certificate-authority of .*ENOENT/);
   refused(put('n', config({}, { 'client-certificate-data': base64(pem('X')) })), /client-key belong together/);
-  refused(put('o', config({}, { exec: { command: 'aws' } })), /user "u": exec is not supported; use a token/);
-  refused(put('p', config({ 'proxy-url': 'http://p' })), /proxy-url is not supported/);
+  const exec = (more: object) =>
+    config({}, { exec: { apiVersion: 'client.authentication.k8s.io/v1', command: 'x', ...more } });
+  refused(
+    put('o', exec({ apiVersion: 'client.authentication.k8s.io/v1alpha1' })),
+    /user "u": exec: apiVersion is .*v1alpha1/,
+  );
+  refused(put('o', exec({ command: '' })), /exec: command is not set/);
+  refused(put('o', exec({ args: 'x' })), /exec: args is not a list of texts/);
+  refused(put('o', exec({ env: [{ name: 'A' }] })), /exec: env is not a list of names and values/);
+  refused(put('o', exec({ interactiveMode: 'Always' })), /interactiveMode is Always/);
+  refused(put('o', config({}, { exec: 'x' })), /exec is not a mapping/);
+  refused(put('p', config({ 'proxy-url': 'socks5://p' })), /proxy-url is not an http:\/\/ or https:\/\/ URL/);
   refused(put('q', config({}, { token: 7 })), /token is not a text/);
   refused('', /not named/);
 });

@@ -7,6 +7,7 @@ import { parse } from 'yaml';
 import { describeError, MeshError } from '../../core/errors.ts';
 import { isObject } from '../schema/validate.ts';
 import { type ApiAccess, type Credentials, readText } from './access.ts';
+import { type ExecPlugin, execVersions } from './exec/exec-credentials.ts';
 
 export interface KubeconfigChoice {
   /** Default: current-context of the first file that has one. */
@@ -46,21 +47,25 @@ function accessOf(paths: string, files: readonly ConfigFile[], { context: asked 
   const cluster = entryOf(paths, files, 'clusters', 'cluster', context.required('cluster'));
   const userName = context.text('user');
   const user = userName === undefined ? undefined : entryOf(paths, files, 'users', 'user', userName);
-  cluster.refuse('proxy-url');
   const server = URL.parse(cluster.required('server'));
   if (server === null || !/^https?:$/.test(server.protocol)) throw cluster.mistake('server', 'is not an https:// URL');
+  const proxyUrl = cluster.text('proxy-url');
+  const proxy = proxyUrl === undefined ? undefined : URL.parse(proxyUrl);
+  if (proxy === null || (proxy && !/^https?:$/.test(proxy.protocol)))
+    throw cluster.mistake('proxy-url', 'is not an http:// or https:// URL');
   return {
     server,
+    proxy,
     ca: cluster.data('certificate-authority'),
     insecure: cluster.flag('insecure-skip-tls-verify'),
     serverName: cluster.text('tls-server-name'),
-    credentials: user === undefined ? { kind: 'none' } : credentialsOf(user),
+    credentials: user === undefined ? { kind: 'none' } : credentialsOf(user, cluster),
     namespace: context.text('namespace') ?? 'default',
   };
 }
 
-function credentialsOf(user: Entry): Credentials {
-  user.refuse('exec', 'auth-provider', 'username', 'password', 'as', 'as-uid', 'as-groups', 'as-user-extra');
+function credentialsOf(user: Entry, cluster: Entry): Credentials {
+  user.refuse('auth-provider', 'username', 'password', 'as', 'as-uid', 'as-groups', 'as-user-extra');
   const token = user.text('token');
   const tokenFile = user.text('tokenFile');
   const certificate = user.data('client-certificate');
@@ -69,11 +74,40 @@ function credentialsOf(user: Entry): Credentials {
   if (tokenFile !== undefined) return { kind: 'tokenFile', path: resolve(user.folder, tokenFile) };
   if (token !== undefined) return { kind: 'token', token };
   if (certificate !== undefined && key !== undefined) return { kind: 'certificate', certificate, key };
-  if (certificate === undefined && key === undefined) return { kind: 'none' };
+  if (certificate === undefined && key === undefined) {
+    const exec = user.section('exec');
+    return exec ? { kind: 'exec', plugin: pluginOf(exec, cluster) } : { kind: 'none' };
+  }
   throw user.mistake('client-certificate', 'and client-key belong together');
 }
 
-/** One named cluster, user or context. */
+function pluginOf(exec: Entry, cluster: Entry): ExecPlugin {
+  const apiVersion = exec.required('apiVersion');
+  if (!execVersions.includes(apiVersion))
+    throw exec.mistake('apiVersion', `is ${JSON.stringify(apiVersion)}, expected ${execVersions.join(' or ')}`);
+  if (exec.text('interactiveMode') === 'Always')
+    throw exec.mistake('interactiveMode', 'is Always, and nobody sits here to answer; use IfAvailable or Never');
+  const command = exec.required('command');
+  const ca = cluster.data('certificate-authority');
+  const told = {
+    server: cluster.required('server'),
+    ...(cluster.text('tls-server-name') && { 'tls-server-name': cluster.text('tls-server-name') }),
+    ...(cluster.flag('insecure-skip-tls-verify') && { 'insecure-skip-tls-verify': true }),
+    ...(ca !== undefined && { 'certificate-authority-data': Buffer.from(ca).toString('base64') }),
+    ...(cluster.text('proxy-url') && { 'proxy-url': cluster.text('proxy-url') }),
+  };
+  return {
+    apiVersion,
+    // A name is found in PATH.
+    command: command.includes('/') ? resolve(exec.folder, command) : command,
+    args: exec.texts('args'),
+    env: exec.pairs('env'),
+    installHint: exec.text('installHint'),
+    cluster: exec.flag('provideClusterInfo') ? told : undefined,
+  };
+}
+
+/** One named cluster, user or context, or a part of one. */
 class Entry {
   readonly folder: string;
   readonly #place: string;
@@ -101,6 +135,28 @@ class Entry {
     const value = this.text(field);
     if (value === undefined) throw this.mistake(field, 'is not set');
     return value;
+  }
+
+  texts(field: string): readonly string[] {
+    const value = this.#fields[field] ?? [];
+    if (!Array.isArray(value) || !value.every((v) => typeof v === 'string'))
+      throw this.mistake(field, 'is not a list of texts');
+    return value as readonly string[];
+  }
+
+  /** A list of mappings with name and value. */
+  pairs(field: string): Readonly<Record<string, string>> {
+    const value = this.#fields[field] ?? [];
+    const isPair = (v: unknown) => isObject(v) && typeof v['name'] === 'string' && typeof v['value'] === 'string';
+    if (!Array.isArray(value) || !value.every(isPair)) throw this.mistake(field, 'is not a list of names and values');
+    return Object.fromEntries(value.map((v: { name: string; value: string }) => [v.name, v.value]));
+  }
+
+  section(field: string): Entry | undefined {
+    const value = this.#fields[field];
+    if (value === undefined || value === null) return undefined;
+    if (!isObject(value)) throw this.mistake(field, 'is not a mapping');
+    return new Entry(`${this.#place}: ${field}`, this.folder, value);
   }
 
   flag(field: string): boolean {

@@ -8,6 +8,7 @@ import type { Clock } from '../../core/clock.ts';
 import { describeError, type ErrorCode, MeshError } from '../../core/errors.ts';
 import { isObject } from '../schema/validate.ts';
 import { type ApiAccess, readText } from './access.ts';
+import { type ExecCredential, ExecCredentials } from './exec/exec-credentials.ts';
 
 export interface ApiCall {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
@@ -28,24 +29,18 @@ const tokenAge = 10_000;
 export class Transport {
   readonly #access: ApiAccess;
   readonly #clock: Clock;
-  readonly #agent: http.Agent;
+  readonly #exec: ExecCredentials | undefined;
+  #agent: http.Agent;
+  /** That of a plugin which the agent shows. */
+  #certificate: string | undefined;
   #token: { readonly text: string; readonly readAt: number } | undefined;
 
   constructor(access: ApiAccess, clock: Clock) {
     this.#access = access;
     this.#clock = clock;
-    const { ca, insecure, serverName, credentials } = access;
-    const pooled = { keepAlive: true, scheduling: 'lifo' } as const;
-    this.#agent =
-      access.server.protocol === 'http:'
-        ? new http.Agent(pooled)
-        : new https.Agent({
-            ...pooled,
-            ...(ca === undefined ? {} : { ca }),
-            ...(serverName === undefined ? {} : { servername: serverName }),
-            ...(credentials.kind === 'certificate' ? { cert: credentials.certificate, key: credentials.key } : {}),
-            rejectUnauthorized: !insecure,
-          });
+    const { credentials } = access;
+    this.#exec = credentials.kind === 'exec' ? new ExecCredentials(credentials.plugin, clock) : undefined;
+    this.#agent = agentFor(access, credentials.kind === 'certificate' ? credentials : undefined);
   }
 
   /** Ends idle connections; calls that run go on. */
@@ -77,18 +72,21 @@ export class Transport {
   }
 
   async #send(call: ApiCall, signal: AbortSignal): Promise<IncomingMessage> {
-    const response = await this.#request(call, signal);
+    const credential = await this.#exec?.get();
+    const response = await this.#request(call, signal, credential);
     const code = response.statusCode ?? 0;
+    if (code === 401 && credential) this.#exec?.refused(credential);
     if (code >= 200 && code < 300) return response;
     throw refusal(call, code, await this.#text(call, response, signal));
   }
 
-  #request(call: ApiCall, signal: AbortSignal): Promise<IncomingMessage> {
+  #request(call: ApiCall, signal: AbortSignal, credential?: ExecCredential): Promise<IncomingMessage> {
     const { server } = this.#access;
     const url = new URL(server);
     url.pathname = `${server.pathname.replace(/\/$/, '')}${call.path}`;
     url.search = new URLSearchParams(call.query).toString();
-    const token = this.#bearer();
+    const token = credential?.token ?? this.#bearer();
+    this.#show(credential);
     const headers = {
       accept: 'application/json',
       'user-agent': 'aquifer',
@@ -104,11 +102,24 @@ export class Transport {
       request.on('response', resolve);
       request.on('error', (e) => {
         // The server closed a connection that was idle just as it was used; nothing that only reads is harmed by asking again.
-        if (call.method === 'GET' && request.reusedSocket && !signal.aborted) resolve(this.#request(call, signal));
+        if (call.method === 'GET' && request.reusedSocket && !signal.aborted)
+          resolve(this.#request(call, signal, credential));
         else reject(unavailable(call, e, signal));
       });
       request.end(call.body?.text);
     });
+  }
+
+  /** A new certificate needs new connections; those under way end as they are. */
+  #show(credential: ExecCredential | undefined): void {
+    const { certificate, key } = credential ?? {};
+    if (certificate === this.#certificate) return;
+    this.#certificate = certificate;
+    this.#agent.destroy();
+    this.#agent = agentFor(
+      this.#access,
+      certificate === undefined || key === undefined ? undefined : { certificate, key },
+    );
   }
 
   #bearer(): string | undefined {
@@ -130,6 +141,22 @@ export class Transport {
       throw unavailable(call, e, signal);
     }
   }
+}
+
+function agentFor(
+  { server, ca, insecure, serverName, proxy }: ApiAccess,
+  own: { readonly certificate: string; readonly key: string } | undefined,
+): http.Agent {
+  const through = proxy && { HTTP_PROXY: proxy.href, HTTPS_PROXY: proxy.href };
+  const pooled = { keepAlive: true, scheduling: 'lifo', ...(through && { proxyEnv: through }) } as const;
+  if (server.protocol === 'http:') return new http.Agent(pooled);
+  return new https.Agent({
+    ...pooled,
+    ...(ca === undefined ? {} : { ca }),
+    ...(serverName === undefined ? {} : { servername: serverName }),
+    ...(own && { cert: own.certificate, key: own.key }),
+    rejectUnauthorized: !insecure,
+  });
 }
 
 /** `GET /api/v1/pods: ...` */

@@ -45,6 +45,7 @@ export async function startFaultProxy(to: TestClient): Promise<FaultProxy> {
       ca: undefined,
       insecure: false,
       serverName: undefined,
+      proxy: undefined,
       credentials: { kind: 'none' },
       namespace: 'default',
     },
