@@ -4,6 +4,7 @@ import { type Duplex, duplexPair } from 'node:stream';
 import { describe, test } from 'node:test';
 import { constants, createDeflate } from 'node:zlib';
 import fc from 'fast-check';
+import { until } from '../../../../common/testing/until.ts';
 import { dictionary } from './dictionary.ts';
 import { encodeData, encodePing, type Frame, FrameReader, SpdyError } from './frames.ts';
 import { EmptyHeaders, HeaderUnpacker, parseBlock } from './headers.ts';
@@ -224,7 +225,8 @@ describe('a session', () => {
       if (client.out.writableNeedDrain) break;
     }
     assert.ok(taken < 100, `${taken} frames of 16 KiB were taken`);
-    opened[0]!.channel.destroy();
+    const { channel } = await until('the stream is open', () => opened[0]);
+    channel.destroy();
     server.destroy();
   });
 });
