@@ -10,8 +10,8 @@ import { levels, type MessageLevel, sorts } from '../../istiod/analysis/codes.ts
 import type { Message } from '../../istiod/analysis/world.ts';
 import { apiAccess } from '../api-access.ts';
 import { oneOf, readArguments, UsageError } from '../arguments.ts';
+import { readCluster } from '../cluster.ts';
 import { readManifests } from '../manifests.ts';
-import { readCluster } from './cluster.ts';
 import { parseSuppressions, type Suppression, suppresses } from './suppressions.ts';
 
 export const help = `aquifer analyze: find mistakes that only show between objects

@@ -4,10 +4,13 @@ import { type SettingsReader, splitList } from './reader.ts';
 
 /** None by default. */
 export function readCompat(r: SettingsReader): Compat {
-  return r.parsed('AQUIFER_COMPAT', parse, `istio, or a list of ${compatCases.join(', ')}`) ?? new Set<CompatCase>();
+  return (
+    r.parsed('AQUIFER_COMPAT', parseCompat, `istio, or a list of ${compatCases.join(', ')}`) ?? new Set<CompatCase>()
+  );
 }
 
-function parse(text: string): Compat | undefined {
+/** undefined where it is neither. */
+export function parseCompat(text: string): Compat | undefined {
   if (text === 'istio') return new Set(compatCases);
   const chosen = new Set<CompatCase>();
   for (const part of splitList(text)) {

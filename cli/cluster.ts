@@ -1,10 +1,10 @@
-/** The objects of a cluster that analysis looks at. */
-import { describeError, MeshError } from '../../common/core/errors.ts';
-import { deploymentKind } from '../../common/kube/kinds/apps.ts';
-import { namespaceKind, podKind, secretKind, serviceKind } from '../../common/kube/kinds/core.ts';
-import { kindName } from '../../common/kube/names.ts';
-import { customKinds } from '../../common/kube/schema/table.ts';
-import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
+/** The objects of a cluster, as commands look at them. */
+import { describeError, MeshError } from '../common/core/errors.ts';
+import { deploymentKind } from '../common/kube/kinds/apps.ts';
+import { namespaceKind, podKind, secretKind, serviceKind } from '../common/kube/kinds/core.ts';
+import { kindName } from '../common/kube/names.ts';
+import { customKinds } from '../common/kube/schema/table.ts';
+import type { Kind, KubeObject, KubeSource } from '../common/kube/types.ts';
 
 export interface ClusterObjects {
   readonly objects: readonly KubeObject[];
@@ -14,7 +14,7 @@ export interface ClusterObjects {
   readonly problems: readonly string[];
 }
 
-const kinds: readonly Kind[] = [
+const analyzed: readonly Kind[] = [
   namespaceKind,
   podKind,
   serviceKind,
@@ -24,7 +24,10 @@ const kinds: readonly Kind[] = [
 ];
 
 /** A kind that the server does not have has no objects. MeshError where the server is not reached. */
-export async function readCluster(source: Pick<KubeSource, 'list'>): Promise<ClusterObjects> {
+export async function readCluster(
+  source: Pick<KubeSource, 'list'>,
+  kinds: readonly Kind[] = analyzed,
+): Promise<ClusterObjects> {
   const { signal } = new AbortController();
   const complete = new Set<string>();
   const problems: string[] = [];

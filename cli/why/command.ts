@@ -1,0 +1,140 @@
+/** `aquifer why`. */
+
+import { parseCompat } from '../../common/config/compat.ts';
+import { systemClock } from '../../common/core/clock.ts';
+import { compatCases } from '../../common/core/compat.ts';
+import { createKubeClient } from '../../common/kube/client/client.ts';
+import { deploymentKind } from '../../common/kube/kinds/apps.ts';
+import { configMapKind, namespaceKind, nodeKind, podKind, serviceKind } from '../../common/kube/kinds/core.ts';
+import { endpointSliceKind } from '../../common/kube/kinds/discovery.ts';
+import { formatProblem } from '../../common/kube/manifests/problem.ts';
+import { customKinds } from '../../common/kube/schema/table.ts';
+import type { KubeObject } from '../../common/kube/types.ts';
+import { workloadName } from '../../common/mesh/address.ts';
+import type { ObjectRef } from '../../istiod/model/resource.ts';
+import { apiAccess } from '../api-access.ts';
+import { oneOf, readArguments, UsageError } from '../arguments.ts';
+import { readCluster } from '../cluster.ts';
+import { readManifests } from '../manifests.ts';
+import { decideWhy, type Side, type Verdict } from './decide.ts';
+import { meshOf, type WhyMesh } from './mesh.ts';
+import { findTarget, findWorkload } from './places.ts';
+import { simulate } from './simulate.ts';
+
+export const help = `aquifer why: whether a connection would be, at L4, and who decides it
+
+  aquifer why SOURCE DESTINATION:PORT [-f FILE|DIRECTORY|-]...
+
+  SOURCE       NAMESPACE/POD, deploy/NAMESPACE/NAME, or an address
+  DESTINATION  the same, svc/NAMESPACE/NAME, or a name as the source calls it (web, web.shop, web.example.com)
+
+By the functions that enforce: what istiod makes of the objects, where the source's proxy sends the connection, which
+policies the destination's proxy asks. With -f the files alone, as a cluster would run them: pods without an address get
+one, and pods of namespaces in the mesh have a proxy.
+
+  -f, --filename PATH   in place of a cluster; may be given several times
+  --kubeconfig FILE     the cluster; default: KUBECONFIG, or the one whose pod this is
+  --istio-namespace NS  where istiod is; default istio-system
+  --compat CASES        AQUIFER_COMPAT of istiod and proxies, such as istio or l7-deny
+  -o, --output FORMAT   text or json; default text
+  -h, --help            this text
+
+Exit code 0: it would be. 3: it would be refused. 1: it cannot be told. 2: the arguments are not understood.
+`;
+
+const options = {
+  filename: { type: 'string', short: 'f', multiple: true },
+  kubeconfig: { type: 'string' },
+  'istio-namespace': { type: 'string', default: 'istio-system' },
+  compat: { type: 'string' },
+  output: { type: 'string', short: 'o', default: 'text' },
+} as const;
+
+const refusedCode = 3;
+
+export async function run(args: readonly string[]): Promise<number> {
+  const { values, positionals } = readArguments('why', args, options);
+  const format = oneOf('--output', values.output, 'text', 'json');
+  const [from, to, ...more] = positionals;
+  if (from === undefined || to === undefined || more.length > 0) {
+    throw new UsageError('aquifer why: a source and a destination are expected; see aquifer why --help');
+  }
+  const compat = values.compat === undefined ? new Set<never>() : parseCompat(values.compat);
+  if (compat === undefined) throw new UsageError(`--compat: expected istio, or a list of ${compatCases.join(', ')}`);
+  const objects =
+    values.filename === undefined ? await ofCluster(values.kubeconfig) : simulate(await ofFiles(values.filename));
+  const mesh = meshOf(objects, values['istio-namespace'], compat);
+  const places = { store: mesh.store, objects, domain: 'cluster.local' };
+  const source = findWorkload(places, from);
+  const target = findTarget(places, to, source);
+  const verdict = decideWhy(mesh.store, { source, target, compat });
+  if (format === 'json') print(JSON.stringify(jsonOf(verdict, mesh), undefined, 2));
+  else for (const line of linesOf(verdict, mesh, to)) print(line);
+  return verdict.allowed ? 0 : refusedCode;
+}
+
+async function ofCluster(kubeconfig: string | undefined): Promise<readonly KubeObject[]> {
+  const source = createKubeClient({ access: apiAccess(kubeconfig, process.env), clock: systemClock });
+  const kinds = [namespaceKind, nodeKind, podKind, serviceKind, endpointSliceKind, deploymentKind, configMapKind];
+  try {
+    const { objects, problems } = await readCluster(source, [...kinds, ...customKinds.map((c) => c.kind)]);
+    for (const problem of problems) process.stderr.write(`${problem}\n`);
+    return objects;
+  } finally {
+    source.close();
+  }
+}
+
+async function ofFiles(paths: readonly string[]): Promise<readonly KubeObject[]> {
+  const files = await readManifests(paths);
+  for (const problem of files.flatMap((f) => f.problems)) process.stderr.write(`${formatProblem(problem)}\n`);
+  const scoped = new Set(['Namespace', 'Node', 'GatewayClass']);
+  return files.flatMap((f) =>
+    f.objects.map(({ object }) => {
+      const namespace = scoped.has(object.kind) ? {} : { namespace: object.metadata.namespace ?? 'default' };
+      const { name } = object.metadata;
+      return { ...object, metadata: { uid: name, resourceVersion: '', ...object.metadata, ...namespace } };
+    }),
+  );
+}
+
+function linesOf(verdict: Verdict, mesh: WhyMesh, to: string): readonly string[] {
+  const side = (title: string, { workload, lines, policies }: Side) => [
+    `${title}${workload === undefined ? '' : `: ${workloadName(workload)}, ${describe(mesh.inputsOf(workload.uid))}`}`,
+    ...lines.map((line) => `  ${line}`),
+    ...policies.map((name) => `  policy ${name} is of ${describe(mesh.inputsOf(name)) || 'nothing that is known'}`),
+  ];
+  return [
+    `${verdict.allowed ? 'ALLOWED' : 'REFUSED'} by ${verdict.by}`,
+    '',
+    ...side('source', verdict.source),
+    '',
+    ...side(`destination ${to}`, verdict.destination),
+    ...verdict.open.map((text) => `left open: ${text}`),
+    ...mesh.leftOut.map((text) => `left out by istiod: ${text}`),
+  ];
+}
+
+/** `Pod shop/web-1 (generation 1), Service shop/web`. */
+function describe(inputs: readonly ObjectRef[]): string {
+  return inputs
+    .map(({ kind, namespace, name, generation }) => {
+      const text = `${kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`;
+      return generation === 0 ? text : `${text} (generation ${generation})`;
+    })
+    .join(', ');
+}
+
+function jsonOf({ source, destination, ...rest }: Verdict, mesh: WhyMesh): object {
+  const side = ({ workload, lines, policies }: Side) => ({
+    workload: workload?.uid,
+    objects: workload === undefined ? [] : mesh.inputsOf(workload.uid),
+    lines,
+    policies: policies.map((name) => ({ name, objects: mesh.inputsOf(name) })),
+  });
+  return { ...rest, source: side(source), destination: side(destination), leftOut: mesh.leftOut };
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

@@ -1,0 +1,90 @@
+/** Objects of Kubernetes as node proxies know them: by the code of istiod, and the store of the proxy. Pure. */
+import { addressTypeUrl, decodeAddress, decodeAuthorization } from '../../common/api/index.ts';
+import type { Compat } from '../../common/core/compat.ts';
+import { keyOf } from '../../common/kube/informer.ts';
+import { configMapKind } from '../../common/kube/kinds/core.ts';
+import type { KubeObject } from '../../common/kube/types.ts';
+import { type MeshReader, MeshStore } from '../../common/mesh/store.ts';
+import type { AuthorizationPolicy, MeshAddress } from '../../common/mesh/types.ts';
+import type { MeshInputs } from '../../istiod/model/ambient/context.ts';
+import { AmbientIndex } from '../../istiod/model/ambient-index.ts';
+import type { Table } from '../../istiod/model/graph/table.ts';
+import { defaultMeshConfig, parseMeshConfig } from '../../istiod/model/mesh-config.ts';
+import type { ObjectRef } from '../../istiod/model/resource.ts';
+import { defaultSettings } from '../../istiod/model/settings.ts';
+import { faultOf } from '../../istiod/validation/fault.ts';
+
+export interface WhyMesh {
+  readonly store: MeshReader;
+  /** Objects that a workload (by uid), a service or a policy (`namespace/name`) was made of. */
+  inputsOf(name: string): readonly ObjectRef[];
+  /** Objects that istiod would leave out, and why. */
+  readonly leftOut: readonly string[];
+}
+
+const tables: Readonly<Record<string, keyof MeshInputs>> = {
+  Namespace: 'namespaces',
+  Node: 'nodes',
+  Pod: 'pods',
+  Service: 'services',
+  EndpointSlice: 'slices',
+  ServiceEntry: 'serviceEntries',
+  WorkloadEntry: 'workloadEntries',
+  AuthorizationPolicy: 'policies',
+  PeerAuthentication: 'peers',
+  Gateway: 'gateways',
+  GatewayClass: 'gatewayClasses',
+};
+
+/** `compat`: AQUIFER_COMPAT of istiod. */
+export function meshOf(objects: readonly KubeObject[], systemNamespace: string, compat: Compat): WhyMesh {
+  const config = configOf(objects, systemNamespace);
+  const leftOut: string[] = [];
+  const index = new AmbientIndex({
+    settings: {
+      ...defaultSettings,
+      ...config.settings,
+      systemNamespace,
+      compat,
+      trustDomain: config.trustDomain ?? defaultSettings.trustDomain,
+      rootNamespace: config.rootNamespace ?? systemNamespace,
+    },
+    onFailure: ({ what, key }) => leftOut.push(`${what} ${key}: computing it failed`),
+  });
+  for (const object of objects) {
+    const { kind, metadata } = object;
+    // Two groups have a Gateway.
+    if (kind === 'Gateway' && !object.apiVersion.startsWith('gateway.')) continue;
+    const table = Object.hasOwn(tables, kind) ? tables[kind] : undefined;
+    if (table === undefined) continue;
+    const fault = object.apiVersion.includes('.io/') ? faultOf(object) : undefined;
+    if (fault !== undefined) leftOut.push(`${kind} ${keyOf(metadata)}: ${fault}`);
+    else (index.inputs[table] as unknown as Table<KubeObject>).set(keyOf(metadata), object);
+  }
+  index.flush();
+  const store = new MeshStore();
+  const addresses: MeshAddress[] = [];
+  for (const { bytes } of index.addresses.values()) {
+    const decoded = decodeAddress(bytes);
+    if (decoded.kind === 'ok') addresses.push(decoded.value);
+  }
+  const policies: AuthorizationPolicy[] = [];
+  for (const { bytes } of index.authorizations.values()) {
+    const decoded = decodeAuthorization(bytes);
+    if (decoded.kind === 'ok') policies.push(decoded.value);
+  }
+  store.apply({ addresses, policies });
+  const inputsOf = (name: string) =>
+    (index.catalog.resources(addressTypeUrl).get(name) ?? index.authorizations.get(name))?.inputs ?? [];
+  return { store, inputsOf, leftOut };
+}
+
+/** The ConfigMap `istio` of istiod's namespace; one that cannot be read counts as absent, as istiod keeps the last good one. */
+function configOf(objects: readonly KubeObject[], namespace: string) {
+  const map = objects.find(
+    (o) => o.kind === configMapKind.kind && o.metadata.namespace === namespace && o.metadata.name === 'istio',
+  );
+  const text = (map?.['data'] as Readonly<Record<string, string>> | undefined)?.['mesh'];
+  const parsed = text === undefined ? undefined : parseMeshConfig([text]);
+  return parsed?.kind === 'ok' ? parsed.config : defaultMeshConfig;
+}

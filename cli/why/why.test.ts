@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { systemClock } from '../../common/core/clock.ts';
+import { compatCases } from '../../common/core/compat.ts';
+import { MeshError } from '../../common/core/errors.ts';
+import { createLogger, LogLevels } from '../../common/core/log.ts';
+import { createKubeClient } from '../../common/kube/client/client.ts';
+import { loadKubeconfig } from '../../common/kube/client/kubeconfig.ts';
+import { namespaceKind, podKind } from '../../common/kube/kinds/core.ts';
+import { authorizationPolicyKind } from '../../common/kube/kinds/security.ts';
+import { parseDocuments } from '../../common/kube/manifests/documents.ts';
+import type { KubeObject } from '../../common/kube/types.ts';
+import { startTestServer } from '../../istiod/apiserver/testing/client.ts';
+import { installDefinitions } from '../../istiod/crds/install.ts';
+import { decideWhy } from './decide.ts';
+import { meshOf } from './mesh.ts';
+import { findTarget, findWorkload } from './places.ts';
+import { simulate } from './simulate.ts';
+
+const deployment = (name: string) =>
+  `---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: ${name}, namespace: shop}\nspec: {selector: {matchLabels: {app: ${name}}}, template: {metadata: {labels: {app: ${name}}}, spec: {serviceAccountName: ${name}, containers: [{name: c, image: i}]}}}\n`;
+const base = `apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {istio.io/dataplane-mode: ambient}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080}]}
+${deployment('web')}${deployment('client')}---
+apiVersion: v1
+kind: Pod
+metadata: {name: stranger, namespace: out}
+spec: {containers: [{name: c, image: i}]}
+`;
+const policy = (spec: string, kind = 'AuthorizationPolicy', name = 'p') =>
+  `---\napiVersion: security.istio.io/v1\nkind: ${kind}\nmetadata: {name: ${name}, namespace: shop}\nspec: ${spec}\n`;
+
+function ask(from: string, to: string, more = '', compat: ReadonlySet<(typeof compatCases)[number]> = new Set()) {
+  const { objects: read } = parseDocuments('a.yaml', base + more);
+  const objects = simulate(
+    read.map(
+      ({ object }) => ({ ...object, metadata: { uid: '', resourceVersion: '', ...object.metadata } }) as KubeObject,
+    ),
+  );
+  const mesh = meshOf(objects, 'istio-system', compat);
+  const places = { store: mesh.store, objects, domain: 'cluster.local' };
+  const source = findWorkload(places, from);
+  const verdict = decideWhy(mesh.store, { source, target: findTarget(places, to, source), compat });
+  return { ...verdict, mesh };
+}
+
+test('the policy and rule that let a call pass, with the objects that made them', () => {
+  const more = policy(
+    '{rules: [{from: [{source: {principals: [cluster.local/ns/shop/sa/client]}}], to: [{operation: {ports: ["8080"]}}]}]}',
+  );
+  const yes = ask('deploy/shop/client', 'web:80', more);
+  assert.deepEqual([yes.allowed, yes.by], [true, 'the proxy of the destination: policy shop/p, rule 0']);
+  assert.match(
+    yes.source.lines[0]!,
+    /^HBONE to workload shop\/web-0 at .*:15008, for .*:8080, as spiffe:\/\/cluster\.local\/ns\/shop\/sa\/client$/,
+  );
+  assert.deepEqual(
+    yes.mesh.inputsOf('shop/p').map((i) => i.kind),
+    ['AuthorizationPolicy'],
+  );
+  const no = ask('out/stranger', 'svc/shop/web:80', more);
+  assert.equal(no.allowed, false);
+  assert.match(no.by, /plain text from .*: no rule of ALLOW policy shop\/p holds/);
+  assert.ok(no.destination.lines.some((line) => line.endsWith('principals does not hold')));
+});
+
+test('STRICT refuses plain text, and nobody decides where there is no proxy', () => {
+  const strict = policy('{mtls: {mode: STRICT}}', 'PeerAuthentication');
+  assert.equal(ask('out/stranger', 'web.shop:80', strict).allowed, false);
+  assert.equal(ask('deploy/shop/client', 'web.shop.svc.cluster.local:80', strict).allowed, true);
+  assert.match(ask('deploy/shop/client', 'out/stranger:1').by, /^nobody: the destination has no proxy/);
+  assert.match(ask('deploy/shop/client', '192.0.2.1:1').by, /^nobody: the mesh does not know/);
+});
+
+test('the source refuses what it cannot reach as it should', () => {
+  assert.match(ask('deploy/shop/client', 'web:81').by, /^the proxy of the source: service .* has no port 81/);
+  const named =
+    '---\napiVersion: v1\nkind: Service\nmetadata: {name: behind, namespace: shop, labels: {istio.io/use-waypoint: nobody}}\nspec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080}]}\n';
+  assert.match(ask('deploy/shop/client', 'behind:80', named).by, /behind waypoint .*which the mesh does not know/);
+});
+
+test('cases in which Istio is laxer', () => {
+  const l7 = policy('{action: DENY, rules: [{to: [{operation: {methods: [GET]}}]}]}');
+  assert.equal(ask('deploy/shop/client', 'web:80', l7).allowed, false);
+  assert.equal(ask('deploy/shop/client', 'web:80', l7, new Set(compatCases)).allowed, true);
+});
+
+test('what istiod would leave out is said', () => {
+  const { allowed, mesh } = ask('deploy/shop/client', 'web:80', policy('{action: DENY, rules: []}'));
+  assert.equal(allowed, true);
+  assert.match(mesh.leftOut.join(), /AuthorizationPolicy shop\/p: spec\.rules: without rules/);
+});
+
+test('names that lead nowhere', () => {
+  const notFound = (f: () => unknown) =>
+    assert.throws(f, (e: unknown) => e instanceof MeshError && (e.code === 'NOT_FOUND' || e.code === 'CONFIG'));
+  notFound(() => ask('shop/nobody', 'web:80'));
+  notFound(() => ask('deploy/shop/client', 'nobody:80'));
+  notFound(() => ask('deploy/shop/client', 'web'));
+  notFound(() => ask('what/is/this/here', 'web:80'));
+});
+
+const aquifer = (args: readonly string[]) =>
+  new Promise<{ code: number; out: string }>((resolve) => {
+    const { KUBECONFIG: _, ...env } = process.env;
+    execFile(process.execPath, [join(import.meta.dirname, '../main.ts'), 'why', ...args], { env }, (error, out) =>
+      resolve({ code: error === null ? 0 : Number(error.code), out }),
+    );
+  });
+
+test('a cluster: the generation of the policy that decided', async () => {
+  await using server = await startTestServer();
+  const { kubeconfig } = server.server;
+  const client = createKubeClient({ access: loadKubeconfig(kubeconfig) });
+  const sink = { levels: new LogLevels('off'), format: 'plain' as const, write: () => undefined };
+  await installDefinitions(client, systemClock, createLogger(sink, 'test'));
+  const labels = { 'istio.io/dataplane-mode': 'ambient' };
+  await client.create(namespaceKind, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop', labels } });
+  const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' } };
+  await server.client.ask('/api/v1/namespaces/shop/serviceaccounts', { method: 'POST', body: account });
+  for (const [name, ip] of [
+    ['a', '10.0.0.1'],
+    ['b', '10.0.0.2'],
+  ] as const) {
+    const annotations = { 'ambient.istio.io/redirection': 'enabled' };
+    const key = { namespace: 'shop', name };
+    const spec = { nodeName: 'n', containers: [{ name: 'c', image: 'i' }] };
+    await client.create(podKind, { apiVersion: 'v1', kind: 'Pod', metadata: { ...key, annotations }, spec });
+    const status = { phase: 'Running', podIP: ip, podIPs: [{ ip }], conditions: [{ type: 'Ready', status: 'True' }] };
+    await client.patch(podKind, key, { status }, { subresource: 'status' });
+  }
+  const key = { namespace: 'shop', name: 'none' };
+  const spec = { rules: [] as object[], action: 'ALLOW' };
+  await client.create(authorizationPolicyKind, {
+    apiVersion: 'security.istio.io/v1',
+    kind: 'AuthorizationPolicy',
+    metadata: key,
+    spec,
+  });
+  await client.patch(authorizationPolicyKind, key, {
+    spec: { rules: [{ from: [{ source: { namespaces: ['b'] } }] }] },
+  });
+  client.close();
+  const { code, out } = await aquifer(['shop/a', 'shop/b:80', '--kubeconfig', kubeconfig]);
+  assert.equal(code, 3, out);
+  assert.match(out, /^REFUSED by the proxy of the destination: .*no rule of ALLOW policy shop\/none holds$/m);
+  assert.match(out, /policy shop\/none is of AuthorizationPolicy shop\/none \(generation 2\)/);
+});
