@@ -8,6 +8,7 @@ import { endpointsController } from './endpoints/controller.ts';
 import { eventExpiry } from './events/expiry.ts';
 import { garbageCollector } from './garbage/controller.ts';
 import { jobController } from './jobs/controller.ts';
+import { limits } from './limits/controller.ts';
 import { namespaceAdmission } from './namespaces/admission.ts';
 import { namespaceController } from './namespaces/controller.ts';
 import { finalizeEndpoint } from './namespaces/finalize.ts';
@@ -52,7 +53,12 @@ export const controllersPart: PartMaker = ({ rest, registry, clock, log, certifi
   );
   const serviceRanges = networks.services.map((cidr) => new AddressRange(cidr));
   return {
-    admission: [namespaceAdmission(cluster.namespaces), serviceAllocation(cluster, serviceRanges), defaultTolerations],
+    admission: [
+      namespaceAdmission(cluster.namespaces),
+      serviceAllocation(cluster, serviceRanges),
+      defaultTolerations,
+      ...limits(cluster),
+    ],
     endpoints: [finalizeEndpoint(rest), bindingEndpoint(rest), ephemeralEndpoint(rest), evictionEndpoint(cluster)],
     async start(signal) {
       cluster.start(signal);

@@ -17,7 +17,7 @@ const least: Readonly<Record<string, Json>> = {
   },
   persistentvolumeclaims: { spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } } },
   limitranges: { spec: { limits: [{ type: 'Container', max: { cpu: 2 }, default: { memory: '0.5Gi' } }] } },
-  resourcequotas: { spec: { hard: { pods: '10', 'limits.cpu': '2000m' } } },
+  resourcequotas: { spec: { hard: { pods: '10', 'limits.cpu': '20000m' } } },
   podtemplates: { template },
   replicationcontrollers: { spec: { template } },
   'horizontalpodautoscalers.autoscaling': {

@@ -2,8 +2,6 @@
 import type { PartMaker } from '../part.ts';
 
 const why: ReadonlyMap<string, string> = new Map([
-  ['limitranges', 'LimitRange is stored, but no limit or default of it is applied here'],
-  ['resourcequotas', 'ResourceQuota is stored, but nothing is counted or refused by it here'],
   [
     'replicationcontrollers',
     'ReplicationController is stored, but no controller makes its pods here; use a Deployment',
