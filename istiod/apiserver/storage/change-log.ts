@@ -14,6 +14,7 @@ export class ChangeLog {
   readonly #limits: LogLimits;
   readonly #all = new Queue();
   readonly #byResource = new Map<string, Queue>();
+  readonly #forgotten = new Map<string, number>();
   #bytes = 0;
   #compacted: number;
 
@@ -24,6 +25,11 @@ export class ChangeLog {
 
   get compacted(): number {
     return this.#compacted;
+  }
+
+  /** Newest revision of the resource that was forgotten; who has seen it lacks nothing, however old its own place in the log is. */
+  forgotten(resource: string): number {
+    return this.#forgotten.get(resource) ?? 0;
   }
 
   /** Returns the revisions that nobody can ask for any more. The newest change always stays. */
@@ -52,6 +58,7 @@ export class ChangeLog {
   #forget(): number[] {
     const change = this.#all.shift();
     this.#byResource.get(change.current.key.resource)?.shift();
+    this.#forgotten.set(change.current.key.resource, change.revision);
     this.#bytes -= heldBy(change);
     this.#compacted = change.revision;
     const gone = change.previous === undefined ? [] : [change.previous.revision];

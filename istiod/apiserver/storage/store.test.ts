@@ -153,6 +153,23 @@ for (const [name, opener] of Object.entries(journals)) {
       await second.close();
     });
 
+    test('who watches a resource that rests loses nothing to the writes of others', async () => {
+      const o = await opener();
+      const store = await openStore(await o.open(), { changes: 4, bytes: 1_000_000 });
+      await store.write(create(key('quiet', 'a', 'nodes.core')));
+      const quiet = store.watch('nodes.core', store.revision);
+      const busy = store.watch('pods.core', store.revision);
+      let { revision } = await store.write(create(key('a')));
+      for (let i = 0; i < 20; i++) revision = (await store.write(update(key('a'), revision, i))).revision;
+      await store.write(create(key('late', 'a', 'nodes.core')));
+      assert.equal(quiet.take(100).length, 1);
+      assert.throws(
+        () => busy.take(100),
+        (e: StoreError) => e.failure.kind === 'compacted',
+      );
+      await store.close();
+    });
+
     test('random writers, restarts and readers agree with a model', async () => {
       const resources = ['pods.core', 'nodes.core'];
       const step = fc.record({

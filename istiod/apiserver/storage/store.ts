@@ -214,7 +214,7 @@ class LogCursor implements Cursor {
   }
 
   take(limit: number): readonly Change[] {
-    if (this.#revision < this.#log.compacted) throw new StoreError({ kind: 'compacted' });
+    if (this.#revision < this.#log.forgotten(this.#resource)) throw new StoreError({ kind: 'compacted' });
     const changes = this.#log.after(this.#resource, this.#revision, limit);
     this.#revision = changes.length < limit ? this.#store.revision : changes[changes.length - 1]!.revision;
     return changes;
