@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import { describeError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
+import { timestamp } from './timestamp.ts';
 import type { KubeObject, ObjectKey } from './types.ts';
 
 export interface Happening {
@@ -107,7 +108,7 @@ export class EventRecorder {
     const { uid, name: objectName, resourceVersion, namespace = 'default' } = about.metadata;
     const id = `${uid}/${type}/${reason}/${fieldPath}/${message}`;
     const seen = this.#recent.get(id);
-    const at = new Date(now).toISOString().replace(/\.\d+Z$/, 'Z');
+    const at = timestamp(now);
     if (seen !== undefined && now - seen.at < forgotten) {
       const { name } = seen;
       const count = seen.count + 1;

@@ -4,6 +4,7 @@ import { sleep } from '../../common/core/clock.ts';
 import { assertNever, describeError, MeshError } from '../../common/core/errors.ts';
 import type { Happening } from '../../common/kube/event-recorder.ts';
 import type { Pod } from '../../common/kube/kinds/core.ts';
+import { timestamp } from '../../common/kube/timestamp.ts';
 import type { Runtime } from '../daemon/runtime.ts';
 import type { ContainerView } from '../kubelet/containers.ts';
 import type { ContainerList, ContainerPlan } from '../manifest/container-plan.ts';
@@ -301,7 +302,7 @@ export class ContainerRunner {
   }
 
   #time(): string {
-    return new Date(this.#host.runtime.clock.wall()).toISOString().replace(/\.\d+Z$/, 'Z');
+    return timestamp(this.#host.runtime.clock.wall());
   }
 
   #record(type: Happening['type'], reason: string, message: string): void {

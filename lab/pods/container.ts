@@ -14,7 +14,6 @@ import { readPipe } from '../kubelet/process.ts';
 import type { ContainerPlan } from '../manifest/container-plan.ts';
 import { expand, resolveEnv, serviceEnv } from '../manifest/env.ts';
 import type { PodPlan } from '../manifest/pod-plan.ts';
-import type { Privileges } from '../manifest/security.ts';
 import { isInnerPath, type VolumeMountPlan } from '../manifest/volume.ts';
 import { podLogFolder } from '../names.ts';
 import { killCgroup, makeCgroup } from '../system/cgroup.ts';
@@ -24,6 +23,7 @@ import { systemPath } from '../system/run.ts';
 import { containerArgv, type Namespaces } from './launch.ts';
 import { ContainerLog } from './log.ts';
 import { type BindMount, prepareRootfs } from './rootfs.ts';
+import type { ContainerProcess } from './state-file.ts';
 import { accountPath, accountVolume, type PodVolumes, type VolumeContext } from './volumes.ts';
 
 export interface ContainerContext extends VolumeContext {
@@ -57,13 +57,7 @@ export interface ContainerInput {
   readonly terminal: Terminal | undefined;
 }
 
-export interface RunningContainer {
-  readonly pid: number;
-  readonly cgroup: string;
-  readonly cgroups: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-  readonly workingDir: string;
-  readonly privileges: Privileges;
+export interface RunningContainer extends ContainerProcess {
   readonly log: ContainerLog;
   readonly input: ContainerInput | undefined;
   /** Limits that the machine does not keep. */

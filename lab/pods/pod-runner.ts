@@ -6,6 +6,7 @@ import { sleep } from '../../common/core/clock.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
 import type { EventRecorder, Happening } from '../../common/kube/event-recorder.ts';
 import type { Container, Pod, PodStatus } from '../../common/kube/kinds/core.ts';
+import { timestamp } from '../../common/kube/timestamp.ts';
 import type { Addresses } from '../addresses.ts';
 import { cniFolders } from '../cni/network.ts';
 import type { LabNode, Runtime } from '../daemon/runtime.ts';
@@ -71,7 +72,7 @@ export class PodRunner implements PodView {
   constructor(options: PodRunnerOptions) {
     this.#o = options;
     const { plan, prober, runtime, pod, addresses, node } = options;
-    this.#startTime = new Date(runtime.clock.wall()).toISOString().replace(/\.\d+Z$/, 'Z');
+    this.#startTime = timestamp(runtime.clock.wall());
     const host: ContainerHost = {
       runtime,
       prober,
@@ -373,7 +374,7 @@ export class PodRunner implements PodView {
 
   #statusOf(pod: Pod): PodStatus {
     const { plan, node, runtime, addresses } = this.#o;
-    const now = new Date(runtime.clock.wall()).toISOString().replace(/\.\d+Z$/, 'Z');
+    const now = timestamp(runtime.clock.wall());
     const state = {
       restartPolicy: plan.restartPolicy,
       addresses: this.#sandbox === undefined ? undefined : (addresses ?? node.address),

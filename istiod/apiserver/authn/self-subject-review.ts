@@ -1,6 +1,6 @@
 /** SelfSubjectReview (authentication.k8s.io/v1): a caller asks who it is. `kubectl auth whoami`. */
+import { timestamp } from '../../../common/kube/timestamp.ts';
 import type { PartMaker } from '../part.ts';
-import { timestamp } from '../rest/lifecycle.ts';
 import { readReview } from '../rest/review.ts';
 import { userInfo } from './user-info.ts';
 

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Condition } from '../../../common/kube/kinds/core.ts';
 import type { CustomResourceDefinition, DefinitionStatus } from '../../../common/kube/kinds/extension.ts';
-import { timestamp } from '../rest/lifecycle.ts';
+import { timestamp } from '../../../common/kube/timestamp.ts';
 import { isTrue } from './definition.ts';
 import type { Decision } from './names.ts';
 

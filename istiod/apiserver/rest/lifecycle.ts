@@ -1,6 +1,7 @@
 /** What the server itself decides about an object's metadata, when it is made, changed and deleted. Pure. */
 import { randomInt } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
+import { timestamp } from '../../../common/kube/timestamp.ts';
 import type { ApiMeta, ApiObject } from '../objects.ts';
 import type { Resource } from '../resources/resource.ts';
 import type { DeleteOptions } from './options.ts';
@@ -8,20 +9,6 @@ import type { DeleteOptions } from './options.ts';
 /** Kubernetes' alphabet for names: no vowels, which could spell something. */
 const letters = 'bcdfghjklmnpqrstvwxz2456789';
 const longestBase = 58;
-
-/** RFC 3339 in whole seconds, as metadata has it. */
-export function timestamp(ms: number): string {
-  const second = Math.floor(ms / 1000);
-  if (second !== lastSecond) {
-    lastSecond = second;
-    lastText = `${new Date(second * 1000).toISOString().slice(0, -'.000Z'.length)}Z`;
-  }
-  return lastText;
-}
-
-/** Thousands of writes ask in the same second. */
-let lastSecond = Number.NaN;
-let lastText = '';
 
 export function generateName(base: string): string {
   const suffix = Array.from({ length: 5 }, () => letters[randomInt(letters.length)]).join('');

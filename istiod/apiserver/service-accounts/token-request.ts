@@ -5,12 +5,12 @@ import { nodeKind, podKind, secretKind } from '../../../common/kube/kinds/core.t
 import { kindName } from '../../../common/kube/names.ts';
 import { tokenRequestSpec } from '../../../common/kube/schema/access.ts';
 import { object } from '../../../common/kube/schema/types.ts';
+import { timestamp } from '../../../common/kube/timestamp.ts';
 import type { Kind } from '../../../common/kube/types.ts';
 import { resourcesOf } from '../kinds/built-in.ts';
 import { type ApiObject, fromJson } from '../objects.ts';
 import type { Part, PartMaker } from '../part.ts';
 import type { Resource } from '../resources/resource.ts';
-import { timestamp } from '../rest/lifecycle.ts';
 import { readReview } from '../rest/review.ts';
 import { badRequest, type Cause, conflict, invalid, methodNotAllowed, notFound } from '../status.ts';
 import type { Store } from '../storage/types.ts';

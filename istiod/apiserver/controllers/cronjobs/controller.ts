@@ -1,8 +1,8 @@
 /** CronJobs: Jobs at their times. */
 import { cronJobKind, jobKind } from '../../../../common/kube/schema/workloads.ts';
+import { timestamp } from '../../../../common/kube/timestamp.ts';
 import type { Kind } from '../../../../common/kube/types.ts';
 import { parseSchedule } from '../../kinds/schedule.ts';
-import { timestamp } from '../../rest/lifecycle.ts';
 import { controllerRef } from '../replicas/claim.ts';
 import { type Cluster, controllerOf } from '../runtime/cluster.ts';
 import { keyOf, keyOfObject, splitKey } from '../runtime/collection.ts';

@@ -1,6 +1,6 @@
 /** What a CronJob does next. Pure. */
+import { timestamp } from '../../../../common/kube/timestamp.ts';
 import { nextTime, type Schedule } from '../../kinds/schedule.ts';
-import { timestamp } from '../../rest/lifecycle.ts';
 import { isTrue } from '../runtime/conditions.ts';
 import type { CronJob, Job } from '../types.ts';
 

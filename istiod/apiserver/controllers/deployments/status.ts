@@ -1,7 +1,7 @@
 /** The status of a Deployment, as kubectl rollout status reads it. Pure. */
 import type { Deployment } from '../../../../common/kube/kinds/apps.ts';
 import type { Condition } from '../../../../common/kube/kinds/core.ts';
-import { timestamp } from '../../rest/lifecycle.ts';
+import { timestamp } from '../../../../common/kube/timestamp.ts';
 import { conditionOf, dropCondition } from '../runtime/conditions.ts';
 import type { ReplicaSet } from '../types.ts';
 import { boundsOf } from './rollout.ts';

@@ -1,6 +1,6 @@
 /** What a Job does next. Pure. */
 import type { Condition, Pod } from '../../../../common/kube/kinds/core.ts';
-import { timestamp } from '../../rest/lifecycle.ts';
+import { timestamp } from '../../../../common/kube/timestamp.ts';
 import { isTrue, setCondition } from '../runtime/conditions.ts';
 import { isActive, isDeleting, isReady } from '../runtime/pod-state.ts';
 import { completionIndex } from '../runtime/slim.ts';

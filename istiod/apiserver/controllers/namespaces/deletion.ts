@@ -1,6 +1,6 @@
 /** What a namespace's status says while its content goes. Pure. */
 import type { Condition } from '../../../../common/kube/kinds/core.ts';
-import { timestamp } from '../../rest/lifecycle.ts';
+import { timestamp } from '../../../../common/kube/timestamp.ts';
 import { setCondition } from '../runtime/conditions.ts';
 
 export interface Remaining {

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type Node, nodeKind, type Pod, podKind } from '../../../../common/kube/kinds/core.ts';
 import { kindName } from '../../../../common/kube/names.ts';
 import { leaseKind } from '../../../../common/kube/schema/cluster.ts';
-import { timestamp } from '../../rest/lifecycle.ts';
+import { timestamp } from '../../../../common/kube/timestamp.ts';
 import type { Cluster } from '../runtime/cluster.ts';
 import { conditionOf, setCondition } from '../runtime/conditions.ts';
 import { forEachFew } from '../runtime/every-resource.ts';

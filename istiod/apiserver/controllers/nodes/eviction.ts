@@ -1,8 +1,8 @@
 /** Deletes pods that do not tolerate, or not any longer, a taint of the effect NoExecute on their node. */
 import { type Pod, podKind } from '../../../../common/kube/kinds/core.ts';
+import { timestamp } from '../../../../common/kube/timestamp.ts';
 import type { AdmissionPlugin } from '../../admission/admission.ts';
 import type { ApiObject } from '../../objects.ts';
-import { timestamp } from '../../rest/lifecycle.ts';
 import type { Cluster } from '../runtime/cluster.ts';
 import { keyOfObject, splitKey } from '../runtime/collection.ts';
 import { setCondition } from '../runtime/conditions.ts';

@@ -1,12 +1,12 @@
 /** `pods/NAME/binding`, by which a scheduler says on which node a pod runs. */
 import type { Condition } from '../../../../common/kube/kinds/core.ts';
 import { isObject } from '../../../../common/kube/schema/validate.ts';
+import { timestamp } from '../../../../common/kube/timestamp.ts';
 import { at, textAt } from '../../kinds/columns.ts';
 import type { ApiObject } from '../../objects.ts';
 import type { SpecialEndpoint } from '../../part.ts';
 import { decodeBody } from '../../rest/decode.ts';
 import { contextOf } from '../../rest/endpoints.ts';
-import { timestamp } from '../../rest/lifecycle.ts';
 import type { Rest } from '../../rest/rest.ts';
 import { badRequest, conflict, invalid, methodNotAllowed, success } from '../../status.ts';
 import { dropCondition, setCondition } from '../runtime/conditions.ts';

@@ -1,7 +1,7 @@
 /** The status of PodDisruptionBudgets. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Condition, Pod } from '../../../../common/kube/kinds/core.ts';
-import { timestamp } from '../../rest/lifecycle.ts';
+import { timestamp } from '../../../../common/kube/timestamp.ts';
 import { matchesSelector } from '../../selectors/objects.ts';
 import { budgetKind, type Cluster } from '../runtime/cluster.ts';
 import { keyOfObject, splitKey } from '../runtime/collection.ts';

@@ -1,5 +1,6 @@
 /** The status of a ReplicaSet. Pure. */
 import type { Condition, Pod } from '../../../../common/kube/kinds/core.ts';
+import { timestamp } from '../../../../common/kube/timestamp.ts';
 import { dropCondition, setCondition } from '../runtime/conditions.ts';
 import { isActive, isAvailable, isReady } from '../runtime/pod-state.ts';
 import type { ReplicaSet } from '../types.ts';
@@ -23,7 +24,7 @@ export function replicaSetStatus(
   const active = pods.filter(isActive);
   const wanted = Object.entries(spec.template?.metadata?.labels ?? {});
   const old = status?.conditions ?? [];
-  const time = new Date(now).toISOString().replace(/\.\d+Z$/, 'Z');
+  const time = timestamp(now);
   const conditions =
     failure === undefined
       ? dropCondition(old, 'ReplicaFailure')

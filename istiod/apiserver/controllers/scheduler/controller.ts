@@ -1,8 +1,8 @@
 /** The scheduler: a node for each pod that has none. */
 import { isDeepStrictEqual } from 'node:util';
 import { type Condition, type Node, type Pod, podKind } from '../../../../common/kube/kinds/core.ts';
+import { timestamp } from '../../../../common/kube/timestamp.ts';
 import type { ApiObject } from '../../objects.ts';
-import { timestamp } from '../../rest/lifecycle.ts';
 import { bind } from '../pods/binding.ts';
 import type { Cluster } from '../runtime/cluster.ts';
 import { keyOfObject, splitKey } from '../runtime/collection.ts';

@@ -2,9 +2,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Schema } from '../../../../common/kube/schema/types.ts';
 import { isObject } from '../../../../common/kube/schema/validate.ts';
+import { timestamp } from '../../../../common/kube/timestamp.ts';
 import type { ApiObject } from '../../objects.ts';
 import { apiVersionOf, type Resource } from '../../resources/resource.ts';
-import { timestamp } from '../../rest/lifecycle.ts';
 import { applyConflict, type Cause } from '../../status.ts';
 import { appliedFields, compare, type Difference, isSame } from './compare.ts';
 import { createdFields } from './created.ts';
