@@ -18,8 +18,8 @@ import { Supervised } from './supervised.ts';
 
 const apiPort = 6443;
 
-/** Its first objects come one after another; this is the last. */
-const lastNamespace = 'kube-node-lease';
+/** What the lab puts its own objects into. */
+const firstNamespaces = ['default', 'kube-system', 'kube-node-lease'];
 
 export interface LabApiServer {
   readonly source: KubeClient;
@@ -28,7 +28,7 @@ export interface LabApiServer {
 }
 
 /**
- * Resolves when it answers and has its first objects. The sockets stay open in this process: whoever calls while the server is started
+ * Resolves when it answers and has its first namespaces. The sockets stay open in this process: whoever calls while the server is started
  * anew waits.
  */
 export async function startApiServer(
@@ -59,15 +59,16 @@ export async function startApiServer(
   await replaceFile(paths.kubeconfig, config.toString(), { mode: 0o600 });
   const access = loadKubeconfig(paths.kubeconfig);
   const source = createKubeClient({ access });
-  await firstObjects(source, signal);
+  await namespacesAreThere(source, signal);
   return { source, certificateAuthority: access.ca! };
 }
 
-async function firstObjects(source: KubeClient, signal: AbortSignal): Promise<void> {
+async function namespacesAreThere(source: KubeClient, signal: AbortSignal): Promise<void> {
   for (;;) {
     signal.throwIfAborted();
     try {
-      if ((await source.get(namespaceKind, { name: lastNamespace })) !== undefined) return;
+      const names = (await source.list(namespaceKind, signal)).items.map((n) => n.metadata.name);
+      if (firstNamespaces.every((n) => names.includes(n))) return;
     } catch (e) {
       if (!(e instanceof MeshError) || e.code !== 'API_UNAVAILABLE') throw new MeshError('CONFIG', describeError(e));
     }
