@@ -1,6 +1,7 @@
 /** `aquifer crds`. */
 import { stringify } from 'yaml';
 import { meshDefinitions } from '../istiod/crds/definitions.ts';
+import { webhookConfiguration } from '../istiod/validation/webhook-configuration.ts';
 import { oneOf, readArguments, UsageError } from './arguments.ts';
 
 export const help = `aquifer crds: print the mesh's CustomResourceDefinitions
@@ -10,11 +11,18 @@ export const help = `aquifer crds: print the mesh's CustomResourceDefinitions
 Those of Istio and of the Gateway API (channel experimental), each with its schema, rules and columns.
 
   NAME                  one of them, such as virtualservices.networking.istio.io, or all of a group
+  --webhook NAMESPACE   also the ValidatingWebhookConfiguration that asks the istiod of this namespace; istiod fills in its
+                        root, and nothing else of it ever changes by itself
+  --service NAME        the Service of that istiod; default istiod
   -o, --output FORMAT   yaml, json or name; default yaml
   -h, --help            this text
 `;
 
-const options = { output: { type: 'string', short: 'o', default: 'yaml' } } as const;
+const options = {
+  output: { type: 'string', short: 'o', default: 'yaml' },
+  webhook: { type: 'string' },
+  service: { type: 'string', default: 'istiod' },
+} as const;
 
 export async function run(args: readonly string[]): Promise<number> {
   const { values, positionals } = readArguments('crds', args, options);
@@ -25,9 +33,11 @@ export async function run(args: readonly string[]): Promise<number> {
   if (unknown !== undefined) {
     throw new UsageError(`aquifer crds: there is no ${JSON.stringify(unknown)}; aquifer crds -o name lists them`);
   }
-  const chosen = all.filter(
+  const definitions = all.filter(
     ({ metadata }) => positionals.length === 0 || positionals.some((wanted) => isWanted(metadata.name, wanted)),
   );
+  const { webhook: namespace, service } = values;
+  const chosen = [...definitions, ...(namespace === undefined ? [] : [webhookConfiguration({ namespace, service })])];
   switch (format) {
     case 'name':
       for (const { metadata } of chosen) process.stdout.write(`${metadata.name}\n`);
@@ -36,8 +46,8 @@ export async function run(args: readonly string[]): Promise<number> {
       process.stdout.write(`${JSON.stringify({ apiVersion: 'v1', kind: 'List', items: chosen }, undefined, 2)}\n`);
       return 0;
     case 'yaml':
-      for (const definition of chosen) {
-        process.stdout.write(`---\n${stringify(definition, { aliasDuplicateObjects: false, lineWidth: 0 })}`);
+      for (const object of chosen) {
+        process.stdout.write(`---\n${stringify(object, { aliasDuplicateObjects: false, lineWidth: 0 })}`);
       }
       return 0;
   }

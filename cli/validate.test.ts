@@ -66,6 +66,18 @@ test('arguments that are not understood', () => {
   assert.match(aquifer(['validate', '--help']).out, /^aquifer validate: /);
 });
 
+test('crds prints the webhook too, complete but for the root that istiod fills in', () => {
+  const { out } = aquifer(['crds', 'telemetry.istio.io', '--webhook', 'mesh', '-o', 'json']);
+  const { items } = JSON.parse(out) as { items: { kind: string; webhooks?: Record<string, unknown>[] }[] };
+  assert.deepEqual(
+    items.map((i) => i.kind),
+    ['CustomResourceDefinition', 'ValidatingWebhookConfiguration'],
+  );
+  const { failurePolicy, clientConfig } = items[1]!.webhooks![0]!;
+  const service = { name: 'istiod', namespace: 'mesh', path: '/validate', port: 443 };
+  assert.deepEqual([failurePolicy, clientConfig], ['Fail', { service }]);
+});
+
 test('crds prints definitions that the API server takes for such', () => {
   const { code, out } = aquifer(['crds', 'gateway.networking.k8s.io']);
   assert.equal(code, 0);

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { parseDocuments } from '../../common/kube/manifests/documents.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import { examples } from '../validation/testing/examples.ts';
+import { mutate, mutations } from '../validation/testing/mutants.ts';
 import { analyze } from './analyze.ts';
 import { sorts } from './codes.ts';
 
@@ -281,5 +283,19 @@ test('examples of all kinds together are analyzed', () => {
   assert.deepEqual(
     messages.filter((m) => m.sort === 'SchemaValidationError'),
     [],
+  );
+});
+
+test('mutants among valid objects: no crash, and only they are told to be invalid', () => {
+  const picked = fc.nat(examples.length - 1);
+  fc.assert(
+    fc.property(picked, mutations, (i, changes) => {
+      const mutant = changes.reduce<unknown>((object, change) => mutate(object, change), examples[i]);
+      const read = parseDocuments('a.json', JSON.stringify(mutant)).objects.map((o) => o.object);
+      const objects = [...examples.filter((_, j) => j !== i), ...read] as unknown as KubeObject[];
+      const invalid = analyze(objects, { complete: every }).filter((m) => m.sort === 'SchemaValidationError');
+      assert.ok(invalid.every((m) => m.object === objects.at(-1)));
+    }),
+    { numRuns: 40 },
   );
 });

@@ -6,6 +6,7 @@ import { customKinds, findKind } from '../../common/kube/schema/table.ts';
 import { formatPath } from '../../common/kube/schema/validate.ts';
 import type { Finding } from './finding.ts';
 import { examples } from './testing/examples.ts';
+import { mutate, mutations } from './testing/mutants.ts';
 import { validateObject } from './validate-object.ts';
 
 const said = (findings: readonly Finding[] | undefined) =>
@@ -263,66 +264,6 @@ test(`${runs} mutants of each kind: no crash, and each refusal names a field`, (
     );
   }
 });
-
-type Change = readonly [where: number, how: 'drop' | 'replace' | 'repeat' | 'rename', value: unknown];
-const odd = fc.oneof(
-  fc.jsonValue({ maxDepth: 2 }),
-  fc.constantFrom(
-    null,
-    '',
-    '*',
-    '.',
-    '/',
-    '(',
-    '-1s',
-    '0',
-    'a'.repeat(300),
-    'unix://',
-    '{*}',
-    -1,
-    0,
-    1.5,
-    2 ** 53,
-    [],
-    {},
-    [null],
-    '\u0000',
-    'ſ',
-    '__proto__',
-  ),
-);
-const mutations = fc.array(
-  fc.tuple(fc.nat(), fc.constantFrom('drop', 'replace', 'repeat', 'rename'), odd) as fc.Arbitrary<Change>,
-  { minLength: 1, maxLength: 3 },
-);
-
-/** Changes one place of the object, whichever `where` picks. */
-function mutate(object: unknown, [where, how, value]: Change): unknown {
-  const copy = structuredClone(object);
-  const places: { readonly holder: Record<string, unknown> | unknown[]; readonly key: string }[] = [];
-  const visit = (node: unknown) => {
-    if (typeof node !== 'object' || node === null) return;
-    for (const key of Object.keys(node)) {
-      places.push({ holder: node as Record<string, unknown>, key });
-      visit((node as Record<string, unknown>)[key]);
-    }
-  };
-  visit(copy);
-  const place = places[where % Math.max(1, places.length)];
-  if (place === undefined) return value;
-  const { holder, key } = place;
-  if (Array.isArray(holder)) {
-    const i = Number(key);
-    if (how === 'drop') holder.splice(i, 1);
-    else if (how === 'repeat') holder.push(structuredClone(holder[i]));
-    else holder[i] = value;
-  } else if (how === 'drop') delete holder[key];
-  else if (how === 'rename') {
-    holder[`${key}x`] = holder[key];
-    delete holder[key];
-  } else holder[key] = value;
-  return copy;
-}
 
 function exampleOf(kind: string): unknown {
   return examples.findLast((e) => e.kind === kind);

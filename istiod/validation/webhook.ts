@@ -8,6 +8,8 @@ import { answerReview } from './admission-review.ts';
 
 /** Bytes of a question: two objects of at most 1.5 MiB each as etcd takes them, and what is around them. */
 const bodyLimit = 4 * 1024 * 1024;
+/** API servers keep a few connections; strangers get no more. */
+const mostConnections = 256;
 /** Ms for a whole request, from its first byte. */
 const requestTimeout = 30_000;
 
@@ -27,6 +29,7 @@ export function createWebhook(context: SecureContextOptions, log: Logger, metric
       },
     );
   });
+  server.maxConnections = mostConnections;
   // A handshake that fails is the client's matter.
   server.on('tlsClientError', (e) => log.debug('a handshake with the webhook failed', { error: describeError(e) }));
   return server;

@@ -1,12 +1,18 @@
 /**
- * Compares our CustomResourceDefinitions with those of others: fields, types, required fields, sets of values, versions, names and
- * columns. `scripts/pinned-node test/peers/definitions.ts FILE|DIR...` prints every difference; exit code 1 where there are any that
- * are not known.
+ * Compares our CustomResourceDefinitions with those of others (fields, types, bounds, required fields, sets of values, versions, names,
+ * columns), and validates all other objects that it finds, such as samples, which have to be valid:
+ *
+ *   scripts/pinned-node test/peers/definitions.ts FILE|DIR...
+ *
+ * Prints every difference and every refusal; exit code 1 where there are differences that are not known, or refusals.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseAllDocuments } from 'yaml';
+import { type ManifestObject, parseDocuments } from '../../common/kube/manifests/documents.ts';
+import { formatProblem } from '../../common/kube/manifests/problem.ts';
+import { formatPath } from '../../common/kube/schema/validate.ts';
 import { meshDefinitions } from '../../istiod/crds/definitions.ts';
+import { validateObject } from '../../istiod/validation/validate-object.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 interface Definition {
@@ -43,12 +49,10 @@ function filesOf(path: string): readonly string[] {
     .map((f) => join(path, f));
 }
 
-function definitionsIn(paths: readonly string[]): readonly Definition[] {
-  return paths
-    .flatMap(filesOf)
-    .flatMap((file) => parseAllDocuments(readFileSync(file, 'utf8')).map((d) => d.toJS() as Json | null))
-    .filter((d) => d?.['kind'] === 'CustomResourceDefinition') as unknown as Definition[];
-}
+const manifests = process.argv
+  .slice(2)
+  .flatMap(filesOf)
+  .flatMap((file) => parseDocuments(file, readFileSync(file, 'utf8')).objects);
 
 /** Path of a field -> what of its schema counts. */
 function fieldsOf(schema: Json, path: string, into: Map<string, string>): Map<string, string> {
@@ -93,13 +97,16 @@ function factsOf({ spec }: Definition): Map<string, string> {
   return facts;
 }
 
-const theirs = definitionsIn(process.argv.slice(2));
+const isDefinition = (m: ManifestObject) => m.object.kind === 'CustomResourceDefinition';
+const theirs = manifests.filter(isDefinition).map((m) => m.object as unknown as Definition);
 const ours = new Map(meshDefinitions().map((d) => [d.metadata.name, d as unknown as Definition]));
 let unknown = 0;
 for (const definition of theirs) {
   const { name } = definition.metadata;
   const mine = ours.get(name);
   if (mine === undefined) {
+    // Kinds of others, such as those of a certificate manager among samples.
+    if (![...ours.keys()].some((known) => known.endsWith(name.slice(name.indexOf('.'))))) continue;
     console.log(`${name}: we have no such kind`);
     unknown++;
     continue;
@@ -114,5 +121,16 @@ for (const definition of theirs) {
     if (reason === undefined) unknown++;
   }
 }
+let [judged, refused] = [0, 0];
+for (const manifest of manifests) {
+  const findings = isDefinition(manifest) ? undefined : validateObject(manifest.object);
+  if (findings === undefined) continue;
+  judged++;
+  const errors = findings.filter((f) => f.level === 'error');
+  if (errors.length > 0) refused++;
+  for (const { path, at, reason } of errors)
+    console.log(formatProblem(manifest.problemAt(formatPath(path), reason, at)));
+}
 console.log(`${theirs.length} definitions compared, ${unknown} differences that are not known`);
-process.exit(unknown === 0 && theirs.length > 0 ? 0 : 1);
+console.log(`${judged} objects validated, ${refused} refused`);
+process.exit(unknown + refused === 0 && theirs.length + judged > 0 ? 0 : 1);
