@@ -5,7 +5,7 @@ import { type ListenAddress, parseListenAddress } from '../common/config/listen-
 import { type ConfigResult, type Settings, SettingsReader, splitList } from '../common/config/reader.ts';
 import { type Millis, millis } from '../common/core/brand.ts';
 import { kubeconfigFlag, readSourcePlace, type SourcePlace, sourcePlaceMissing } from '../common/kube/open-source.ts';
-import { type CaSettings, caVariables, readCaSettings } from './ca/config.ts';
+import { type CaSettings, caFlags, caVariables, readCaSettings } from './ca/config.ts';
 import { type ModelConfig, modelVariables, readModelConfig, revisionFlag } from './model/config.ts';
 
 export interface IstiodConfig {
@@ -71,6 +71,7 @@ export const discoveryFlags = [
   '--httpsAddr',
   '--keepaliveMaxServerConnectionAge',
   '--log_output_level',
+  ...caFlags,
   ...switches,
 ] as const;
 

@@ -120,11 +120,12 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     // Before all else: whoever asks is told what the start waits for.
     if (config.monitoring) ports.monitoring = await serveWeb(config.monitoring, '--monitoringAddr');
     if (config.http) ports.http = await serveWeb(config.http, '--httpAddr');
-    const { namespace } = config;
+    const { namespace, clusterId } = config;
     const { registry } = metrics;
     const options = {
       settings: config.ca,
       namespace,
+      clusterId,
       source,
       leadership,
       registry,

@@ -43,12 +43,17 @@ export function createCaClient(options: CaClientOptions): CertificateAuthority {
           metadata: structFromJson({ ImpersonatedIdentity: formatSpiffe(identity) }),
         }),
       };
-      return readResponse(identity, privateKey, await call(connection, request, signal));
+      return readResponse(identity, privateKey, await requestCertificate(connection, request, signal));
     },
   };
 }
 
-function call(connection: Connection, request: Request, signal: AbortSignal): Promise<PbCertificateResponse> {
+/** One CreateCertificate on a connection of its own. MeshError IDENTITY_UNAVAILABLE, or the signal's reason. */
+export function requestCertificate(
+  connection: Connection,
+  request: Request,
+  signal: AbortSignal,
+): Promise<PbCertificateResponse> {
   const client = new Client(connection.target, connection.credentials, connection.options);
   return new Promise<PbCertificateResponse>((resolve, reject) => {
     const onAbort = () => {

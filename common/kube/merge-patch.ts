@@ -17,7 +17,7 @@ export function applyMergePatch(target: unknown, patch: unknown): unknown {
 /** What KubeSource.patch sends for these options: the status, or everything else, and the version that must still be there. */
 export function patchToSend(patch: object, { subresource, resourceVersion }: PatchOptions): object {
   const { status, ...rest } = patch as { readonly status?: unknown; readonly metadata?: object };
-  const wanted = subresource === 'status' ? { status } : rest;
+  const wanted = subresource === undefined ? rest : { status };
   if (resourceVersion === undefined) return wanted;
   return { ...wanted, metadata: { ...('metadata' in wanted ? wanted.metadata : {}), resourceVersion } };
 }

@@ -62,8 +62,8 @@ export interface ListResult<T extends KubeObject> {
 }
 
 export interface PatchOptions {
-  /** `status` leaves everything but .status alone; absent leaves .status alone. */
-  readonly subresource?: 'status';
+  /** `status` leaves everything but .status alone; absent leaves .status alone. `approval` is of CertificateSigningRequests. */
+  readonly subresource?: 'status' | 'approval';
   /** Fails with MeshError CONFLICT unless the object still has this version. */
   readonly resourceVersion?: string;
 }

@@ -5,11 +5,13 @@ import { formatSpiffe } from '../../common/identity/spiffe.ts';
 import type { Pod } from '../../common/kube/kinds/core.ts';
 import { gaugeOf } from '../../common/telemetry/program.ts';
 import type { Backend, BackendOptions } from './backends/backend.ts';
+import { externalBackend } from './backends/external.ts';
 import { pluggedBackend } from './backends/plugged.ts';
 import { selfSignedBackend } from './backends/self-signed.ts';
 import type { Issued } from './certificate-service.ts';
 import { type NamespacePublisher, publishInNamespaces, revocationMap, rootsMap } from './publish/namespaces.ts';
 import { type Ledger, openLedger } from './rotation/ledger.ts';
+import { withServingFiles } from './signers/serving-files.ts';
 import type { Signer } from './signers/signer.ts';
 import { bundleOf } from './trust.ts';
 
@@ -48,7 +50,13 @@ export async function startCa(options: CaOptions): Promise<Ca> {
 }
 
 async function openBackend(options: BackendOptions): Promise<Backend> {
-  return (await pluggedBackend(options)) ?? (await selfSignedBackend(options));
+  const { external, serving } = options.settings;
+  const backend =
+    external === undefined
+      ? ((await pluggedBackend(options)) ?? (await selfSignedBackend(options)))
+      : await externalBackend(external, options);
+  if (serving === undefined) return backend;
+  return { ...backend, signer: await withServingFiles(backend.signer, serving, options) };
 }
 
 function publishTexts({ source, leadership, clock, log }: CaOptions, { signer, revoked }: Backend): void {

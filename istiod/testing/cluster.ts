@@ -1,5 +1,5 @@
 /** An API server in the test's own process, istiods on it, and a wire between them that breaks when told to. Only for tests. */
-import { credentials as grpcCredentials } from '@grpc/grpc-js';
+import { type ChannelCredentials, credentials as grpcCredentials } from '@grpc/grpc-js';
 import { systemClock } from '../../common/core/clock.ts';
 import { LogLevels } from '../../common/core/log.ts';
 import { createKubeClient, type KubeClient } from '../../common/kube/client/client.ts';
@@ -15,7 +15,9 @@ export interface Replica {
   readonly istiod: Istiod;
   readonly lines: readonly string[];
   readonly proxy: FaultProxy;
-  tls(): ReturnType<typeof grpcCredentials.createSsl>;
+  tls(): ChannelCredentials;
+  /** Trusting this certificate. */
+  tlsOf(pem: string): ChannelCredentials;
   onEnd(end: () => void): void;
   stop(): Promise<void>;
 }
@@ -25,7 +27,11 @@ export interface Cluster {
   readonly kube: KubeClient;
   /** Breaks every way to the API server, or mends it. */
   away(is: boolean): void;
-  start(env?: Readonly<Record<string, string>>, more?: Partial<IstiodConfig>): Promise<Replica>;
+  start(
+    env?: Readonly<Record<string, string>>,
+    more?: Partial<IstiodConfig>,
+    flags?: readonly string[],
+  ): Promise<Replica>;
   namespace(name: string): Promise<void>;
   /** Running on the node; returns its uid. */
   pod(name: string, account: string, node: string, more?: { ip?: string; captured?: boolean }): Promise<string>;
@@ -45,7 +51,7 @@ export async function withCluster(body: (c: Cluster) => Promise<void>): Promise<
       isAway = is;
       if (is) for (const r of replicas) r.proxy.cutAll();
     },
-    async start(env = {}, more = {}) {
+    async start(env = {}, more = {}, flags = []) {
       const proxy = await startFaultProxy(api.client);
       proxy.fault = () => (isAway ? { kind: 'cut', after: 0 } : undefined);
       const client = createKubeClient({ access: proxy.access });
@@ -55,7 +61,7 @@ export async function withCluster(body: (c: Cluster) => Promise<void>): Promise<
         format: 'plain' as const,
         write: (l: string) => void lines.push(l),
       };
-      const config = { ...configOf({ KUBECONFIG: '/unused', ...env }), ...more };
+      const config = { ...configOf({ KUBECONFIG: '/unused', ...env }, flags), ...more };
       const ends: (() => void)[] = [];
       const istiod = await startIstiod(config, {
         clock: systemClock,
@@ -69,6 +75,8 @@ export async function withCluster(body: (c: Cluster) => Promise<void>): Promise<
         lines,
         proxy,
         tls: () => grpcCredentials.createSsl(Buffer.from(istiod.rootCertificate)),
+        tlsOf: (pem) =>
+          grpcCredentials.createSsl(Buffer.from(pem), null, null, { checkServerIdentity: () => undefined }),
         onEnd: (end) => void ends.push(end),
         async stop() {
           if (!replicas.delete(replica)) return;

@@ -194,12 +194,12 @@ function at(port: number | undefined): ListenAddress | undefined {
   return port === undefined ? undefined : parseListenAddress(`127.0.0.1:${port}`);
 }
 
-export function configOf(env: Readonly<Record<string, string>>): IstiodConfig {
+export function configOf(env: Readonly<Record<string, string>>, more: readonly string[] = []): IstiodConfig {
   const flags = ['grpcAddr', 'secureGRPCAddr', 'monitoringAddr', 'httpAddr', 'httpsAddr'].flatMap((f) => [
     `--${f}`,
     loopback,
   ]);
-  const parsed = parseConfig(['discovery', ...flags], env);
+  const parsed = parseConfig(['discovery', ...flags, ...more], env);
   if (parsed.kind !== 'ok') throw new Error(JSON.stringify(parsed));
   return parsed.config;
 }

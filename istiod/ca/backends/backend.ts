@@ -13,6 +13,7 @@ export interface BackendOptions {
   /** Where istiod runs. */
   readonly namespace: string;
   readonly trustDomain: string;
+  readonly clusterId: string;
   readonly source: KubeSource;
   readonly leadership: Leadership;
   readonly ledger: Ledger;

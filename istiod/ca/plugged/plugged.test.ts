@@ -56,6 +56,7 @@ async function rig(env: Record<string, string> = {}) {
         settings,
         namespace,
         trustDomain: 'cluster.local',
+        clusterId: 'Kubernetes',
         source,
         leadership: { leads: true, whileLeading: (work) => work(stop.signal), release: async () => undefined },
         registry: new Registry(),
