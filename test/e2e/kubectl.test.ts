@@ -153,6 +153,18 @@ describe('kubectl and the pods of a lab', { skip: needed }, () => {
     assert.equal(list.kind, 'PodList');
   });
 
+  test('an API server that is killed comes back with all that it had, and pods run on', async () => {
+    const facts = ['get', 'pod', 'talker', '-o', 'jsonpath={.metadata.uid} {.status.containerStatuses[0].containerID}'];
+    const before = await kubectl.ok(facts);
+    const old = await lab.pid('istiod');
+    await lab.kill('istiod');
+    await until('another server', async () => (await lab.pid('istiod').catch(() => old)) !== old, 20_000);
+    await until('an answer', async () => (await kubectl.run(facts)).stdout === before, 60_000);
+    await kubectl.ok(['scale', 'deployment/web', '--replicas=3']);
+    await kubectl.ok(['rollout', 'status', 'deployment/web', '--timeout=60s']);
+    assert.equal((await lab.podsOf('shop/web')).length, 3);
+  });
+
   test('delete: pods end, and a namespace goes with all that it has', async () => {
     await kubectl.ok(['delete', 'pod', 'talker', '--timeout=30s']);
     assert.match((await kubectl.run(['get', 'pod', 'talker'])).stderr, /NotFound/);
