@@ -27,8 +27,10 @@ async function version2(name: string, has: string, passes: string): Promise<{ h:
 
 test('version 2: controllers are passed on to the pod, and the limits stand in the cgroup itself', async () => {
   const { h, cgroup } = await version2('two', 'cpu memory pids\n', 'cpu memory\n');
+  await writeFile(join(cgroup, 'memory.swap.max'), 'max');
   const group = limitGroup(cgroup, both, h);
   assert.deepEqual([group.cgroups, group.unmet], [[], []]);
+  assert.equal(await readFile(join(cgroup, 'memory.swap.max'), 'utf8'), '0');
   assert.equal(await readFile(join(cgroup, 'memory.max'), 'utf8'), '1001');
   assert.equal(await readFile(join(cgroup, 'cpu.max'), 'utf8'), '50000 100000');
   for (const at of ['aquifer-x', 'aquifer-x/node', 'aquifer-x/node/pod'])

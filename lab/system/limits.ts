@@ -68,6 +68,7 @@ export function limitGroup(cgroup: string, limits: Limits, h: Hierarchies = hier
       cgroups.push(folder);
       if (limit === 'memory') {
         write(folder, 'memory.limit_in_bytes', Math.ceil(amount));
+        writeIfThere(folder, 'memory.memsw.limit_in_bytes', Math.ceil(amount));
         kills = () => count(folder, 'memory.oom_control', 'oom_kill');
       } else {
         write(folder, 'cpu.cfs_period_us', period);
@@ -80,6 +81,7 @@ export function limitGroup(cgroup: string, limits: Limits, h: Hierarchies = hier
     else if (limit === 'cpu') write(cgroup, 'cpu.max', `${Math.ceil(amount * period)} ${period}`);
     else {
       write(cgroup, 'memory.max', Math.ceil(amount));
+      writeIfThere(cgroup, 'memory.swap.max', 0);
       kills = () => count(cgroup, 'memory.events', 'oom_kill');
     }
   }
@@ -136,4 +138,9 @@ function count(folder: string, file: string, key: string): number {
 
 function write(folder: string, file: string, value: number | string): void {
   writeFileSync(join(folder, file), `${value}`);
+}
+
+/** Where the kernel swaps: as with kubelet, who has a limit does not. */
+function writeIfThere(folder: string, file: string, value: number): void {
+  if (existsSync(join(folder, file))) write(folder, file, value);
 }
