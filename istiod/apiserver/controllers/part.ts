@@ -25,6 +25,7 @@ import { Cluster } from './runtime/cluster.ts';
 import { scheduler } from './scheduler/controller.ts';
 import { serviceAllocation } from './services/allocation.ts';
 import { statefulSetController } from './statefulsets/controller.ts';
+import { claimController } from './volumes/claims.ts';
 
 const controllers: readonly ((cluster: Cluster) => void)[] = [
   namespaceController,
@@ -41,6 +42,7 @@ const controllers: readonly ((cluster: Cluster) => void)[] = [
   nodeController,
   taintEviction,
   eventExpiry,
+  claimController,
 ];
 
 export const controllersPart: PartMaker = ({ rest, registry, clock, log, certificateAuthority, networks }): Part => {

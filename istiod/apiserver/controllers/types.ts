@@ -34,6 +34,15 @@ export interface DaemonSet extends KubeObject {
   readonly status?: { readonly collisionCount?: number; readonly [field: string]: unknown };
 }
 
+export interface ClaimTemplate {
+  readonly metadata: {
+    readonly name: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+  readonly spec: object;
+}
+
 export interface StatefulSet extends KubeObject {
   readonly spec: {
     readonly replicas?: number;
@@ -48,7 +57,7 @@ export interface StatefulSet extends KubeObject {
     readonly revisionHistoryLimit?: number;
     readonly minReadySeconds?: number;
     readonly ordinals?: { readonly start?: number };
-    readonly volumeClaimTemplates?: readonly unknown[];
+    readonly volumeClaimTemplates?: readonly ClaimTemplate[];
   };
   readonly status?: { readonly currentRevision?: string; readonly [field: string]: unknown };
 }

@@ -6,9 +6,9 @@ import type { Cause } from '../status.ts';
 import { at, listAt, textAt } from './columns.ts';
 import { duplicate, forbidden, invalidValue, required } from './rules.ts';
 
-/** `field`: `spec`, `spec.template.spec`. Types are right already. */
-export function checkPodSpec(spec: unknown, field: string): readonly Cause[] {
-  const volumes = new Set(listAt(spec, 'volumes').map((v) => textAt(v, 'name')));
+/** `field`: `spec`, `spec.template.spec`. `claimed`: volumes that come with each pod. Types are right already. */
+export function checkPodSpec(spec: unknown, field: string, claimed: readonly string[] = []): readonly Cause[] {
+  const volumes = new Set([...listAt(spec, 'volumes').map((v) => textAt(v, 'name')), ...claimed]);
   const names = new Set<string>();
   const causes: Cause[] = [];
   listAt(spec, 'volumes').forEach((volume, i) => {

@@ -35,7 +35,8 @@ const templated: Strategy = {
 /** Pods of these start again whatever happens. */
 function checkTemplate(object: ApiObject): readonly Cause[] {
   const policy = textAt(object, 'spec', 'template', 'spec', 'restartPolicy');
-  const causes = checkPodSpec(at(object, 'spec', 'template', 'spec'), 'spec.template.spec');
+  const claimed = listAt(object, 'spec', 'volumeClaimTemplates').map((t) => textAt(t, 'metadata', 'name'));
+  const causes = checkPodSpec(at(object, 'spec', 'template', 'spec'), 'spec.template.spec', claimed);
   if (policy === 'Always') return causes;
   return [
     ...causes,

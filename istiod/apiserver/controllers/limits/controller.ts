@@ -6,7 +6,7 @@ import type { AdmissionPlugin, AdmissionRequest } from '../../admission/admissio
 import type { ApiObject } from '../../objects.ts';
 import type { Resource } from '../../resources/resource.ts';
 import { forbidden } from '../../status.ts';
-import type { Cluster } from '../runtime/cluster.ts';
+import { type Cluster, claimKind } from '../runtime/cluster.ts';
 import { keyOfObject, splitKey } from '../runtime/collection.ts';
 import { isFinished } from '../runtime/pod-state.ts';
 import { writeStatus } from '../runtime/status-writer.ts';
@@ -29,7 +29,6 @@ import { claimProblems, type LimitRange, podProblems, type Resources, withDefaul
 const core = { group: '', version: 'v1', namespaced: true } as const;
 const limitRangeKind: Kind<LimitRange> = { ...core, kind: 'LimitRange', plural: 'limitranges' };
 const quotaKind: Kind<ResourceQuota> = { ...core, kind: 'ResourceQuota', plural: 'resourcequotas' };
-const claimKind: Kind<KubeObject> = { ...core, kind: 'PersistentVolumeClaim', plural: 'persistentvolumeclaims' };
 
 /** Ms that an object which was let in is counted for before it is seen: one that is refused later is forgotten then. */
 const reservation = 5_000;

@@ -35,6 +35,14 @@ export const budgetKind: Kind<PodDisruptionBudget> = {
   namespaced: true,
 };
 
+export const claimKind: Kind = {
+  group: '',
+  version: 'v1',
+  kind: 'PersistentVolumeClaim',
+  plural: 'persistentvolumeclaims',
+  namespaced: true,
+};
+
 export interface ClusterOptions {
   readonly rest: Rest;
   readonly registry: Registry;

@@ -7,12 +7,13 @@ import { carryOut } from '../replicas/adopt.ts';
 import { claims } from '../replicas/claim.ts';
 import { podOf } from '../replicas/pods.ts';
 import { revisionLabel, revisionsOf } from '../revisions/revisions.ts';
-import type { Cluster } from '../runtime/cluster.ts';
+import { type Cluster, claimKind } from '../runtime/cluster.ts';
 import { keyOf, keyOfObject, splitKey } from '../runtime/collection.ts';
 import { availableIn, isActive, isAvailable, isReady } from '../runtime/pod-state.ts';
 import { writeStatus } from '../runtime/status-writer.ts';
-import { isCode, isTerminatingNamespace } from '../runtime/writer.ts';
+import { type Draft, isCode, isTerminatingNamespace } from '../runtime/writer.ts';
 import type { StatefulSet } from '../types.ts';
+import { claimsOf, withClaims } from './claims.ts';
 import { ordinalOf, planStateful } from './plan.ts';
 
 export function statefulSetController(cluster: Cluster): void {
@@ -28,12 +29,6 @@ export function statefulSetController(cluster: Cluster): void {
     const named = cluster.orphanPods(namespace).filter((p) => ordinalOf(name, p.metadata.name) !== undefined);
     await carryOut(writer, podKind, set, claims(set, cluster.podsOfOwner(uid), named));
     if (set.metadata.deletionTimestamp !== undefined) return;
-    if ((set.spec.volumeClaimTemplates ?? []).length > 0) {
-      const message =
-        'spec.volumeClaimTemplates is not supported, as there are no volumes to claim: use emptyDir or hostPath volumes in the template';
-      events.record(set, { type: 'Warning', reason: 'FailedCreate', message });
-      return;
-    }
     try {
       const update = await revisions.present(set);
       await act(set, update);
@@ -78,7 +73,9 @@ export function statefulSetController(cluster: Cluster): void {
         [revisionLabel]: hash,
       };
       try {
-        await writer.create(podKind, podOf(set, withIdentity(template, name, spec.serviceName), { name, labels }));
+        for (const claim of claimsOf(set, name)) await ensureClaim(set, claim, name);
+        const own = withIdentity(withClaims(template, set, name), name, spec.serviceName);
+        await writer.create(podKind, podOf(set, own, { name, labels }));
         tell(set, 'SuccessfulCreate', `create Pod ${name} in StatefulSet ${metadata.name} successful`);
       } catch (e) {
         if (isTerminatingNamespace(e)) throw e;
@@ -89,6 +86,17 @@ export function statefulSetController(cluster: Cluster): void {
         throw e;
       }
     }
+  }
+
+  async function ensureClaim(set: StatefulSet, claim: Draft, pod: string): Promise<void> {
+    try {
+      await writer.create(claimKind, claim);
+    } catch (e) {
+      if (isCode(e, 409)) return;
+      throw e;
+    }
+    const text = `create Claim ${claim.metadata.name} Pod ${pod} in StatefulSet ${set.metadata.name} success`;
+    tell(set, 'SuccessfulCreate', text);
   }
 
   const tell = (set: StatefulSet, reason: string, message: string) =>
