@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Server as WebServer } from 'node:http';
 import type { Server as SecureWebServer } from 'node:https';
 import { Metadata, ServerCredentials } from '@grpc/grpc-js';
-import { certificateService } from '../common/api/index.ts';
+import { addressTypeUrl, certificateService } from '../common/api/index.ts';
 import type { ListenAddress } from '../common/config/listen-address.ts';
 import type { Clock } from '../common/core/clock.ts';
 import { MeshError } from '../common/core/errors.ts';
@@ -77,7 +77,13 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   const stop = new AbortController();
   const { signal } = stop;
   let problems: () => readonly MeshProblem[] = () => [];
-  const metrics = createMetrics(() => deps.problems().length + problems().length);
+  let services = () => 0;
+  const began = clock.now();
+  const metrics = createMetrics({
+    problems: () => deps.problems().length + problems().length,
+    services: () => services(),
+    uptime: () => (clock.now() - began) / 1000,
+  });
   let notReady: string | undefined = 'the mesh is not computed yet';
   const pages = {
     registry: metrics.registry,
@@ -189,6 +195,9 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     entries: () => mesh.serviceEntries.objects,
   });
   problems = () => mesh.problems();
+  // A workload's name has two slashes at least, a service's is namespace/hostname.
+  services = () =>
+    [...mesh.index.catalog.resources(addressTypeUrl).keys()].filter((n) => n.split('/').length === 2).length;
   const xds = new XdsServer({
     catalog: mesh.index.catalog,
     clock,

@@ -1,6 +1,7 @@
 /** istiod's metrics, under Istio's names; the CA's are in istiod/ca/metrics.ts. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { gaugeOf } from '../common/telemetry/program.ts';
+import { version } from '../common/core/version.ts';
+import { gaugeOf, registerBuild } from '../common/telemetry/program.ts';
 
 export interface XdsMetrics {
   readonly clients: Gauge;
@@ -14,6 +15,12 @@ export interface XdsMetrics {
   readonly configSize: Histogram<'type'>;
   /** Seconds from a write to its end in the kernel. */
   readonly sendTime: Histogram;
+  /** Seconds that making and writing a response took. */
+  readonly pushTime: Histogram<'type'>;
+  /** Changes of the mesh: `endpoint` for addresses, `config` for policies. */
+  readonly triggers: Counter<'type'>;
+  /** Seconds that a client waited for its turn. */
+  readonly queueTime: Histogram;
   /** Seconds from a change of the mesh to its push. */
   readonly convergence: Histogram;
 }
@@ -25,12 +32,27 @@ export interface Metrics {
   readonly validation: { readonly passed: Counter; readonly failed: Counter };
 }
 
-/** `problems` counts at the time of each scrape. */
-export function createMetrics(problems: () => number): Metrics {
+/** What is counted at the time of each scrape. */
+export interface Counted {
+  readonly problems: () => number;
+  readonly services: () => number;
+  /** Seconds since the start. */
+  readonly uptime: () => number;
+}
+
+export function createMetrics({ problems, services, uptime }: Counted): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
   const counter = (name: string, help: string) => new Counter({ name, help, registers });
+  const seconds = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 3, 5, 10, 20, 30];
+  gaugeOf(registry, 'pilot_services', 'Services that are announced.', services);
+  gaugeOf(registry, 'istiod_uptime_seconds', 'Seconds since the start.', uptime);
+  new Gauge({ name: 'pilot_info', help: 'Which version runs.', labelNames: ['version'], registers }).set(
+    { version },
+    1,
+  );
+  registerBuild(registry, 'pilot', version);
   gaugeOf(registry, 'aquifer_kube_problems', 'Faults in the folder of manifests at this moment.', problems);
   return {
     registry,
@@ -65,6 +87,25 @@ export function createMetrics(problems: () => number): Metrics {
         name: 'pilot_xds_send_time',
         help: 'Seconds that responses took to leave.',
         buckets: [0.01, 0.1, 1, 3, 5, 10, 20, 30],
+        registers,
+      }),
+      pushTime: new Histogram({
+        name: 'pilot_xds_push_time',
+        help: 'Seconds that making and writing a response took.',
+        labelNames: ['type'],
+        buckets: seconds,
+        registers,
+      }),
+      triggers: new Counter({
+        name: 'pilot_push_triggers',
+        help: 'Changes of the mesh that made pushes.',
+        labelNames: ['type'],
+        registers,
+      }),
+      queueTime: new Histogram({
+        name: 'pilot_proxy_queue_time',
+        help: 'Seconds that a client waited for its turn.',
+        buckets: seconds,
         registers,
       }),
       convergence: new Histogram({

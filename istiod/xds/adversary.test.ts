@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { test } from 'node:test';
-import { Client, type ClientDuplexStream, credentials, Metadata, ServerCredentials, status } from '@grpc/grpc-js';
+import { Client, type ClientDuplexStream, credentials, Metadata, status } from '@grpc/grpc-js';
 import {
   addressTypeUrl,
   deltaAdsService,
@@ -13,17 +13,11 @@ import {
   type PbDeltaRequest,
   type PbDeltaResponse,
 } from '../../common/api/index.ts';
-import { parseListenAddress } from '../../common/config/listen-address.ts';
 import { millis } from '../../common/core/brand.ts';
-import { systemClock } from '../../common/core/clock.ts';
-import { silentLogger } from '../../common/core/log.ts';
 import { until } from '../../common/testing/until.ts';
-import { Unauthenticated } from '../caller.ts';
-import { createMetrics } from '../metrics.ts';
-import { ResourceCatalog } from '../model/catalog.ts';
-import { type GrpcPort, openGrpcPort } from '../ports/grpc-port.ts';
-import { strangerLimits } from '../ports/strangers.ts';
-import { XdsServer, xdsService } from './xds-server.ts';
+import type { GrpcPort } from '../ports/grpc-port.ts';
+import { startXdsBed } from '../testing/xds-bed.ts';
+import type { XdsServer } from './xds-server.ts';
 
 const method = deltaAdsService.DeltaAggregatedResources;
 const node = { id: 'ztunnel~10.0.0.1~zt.istio-system~x' };
@@ -42,35 +36,12 @@ async function withBed(
   body: (bed: Bed) => Promise<void>,
   { authenticated = false, ackTimeout = 400 }: { readonly authenticated?: boolean; readonly ackTimeout?: number } = {},
 ): Promise<void> {
-  const stop = new AbortController();
-  const catalog = new ResourceCatalog();
-  const xds = new XdsServer({
-    catalog,
-    clock: systemClock,
-    log: silentLogger,
-    metrics: createMetrics(() => 0).xds,
-    controlPlane: '{}',
-    ackTimeout: millis(ackTimeout),
-    debug: () => ({ kind: 'refused', code: status.NOT_FOUND, reason: 'none' }),
-    onProgress: () => undefined,
-    signal: stop.signal,
+  const istiod = await startXdsBed({
+    authenticated,
+    ackTimeout,
+    limits: { connections: 20, time: millis(500) },
   });
-  const authenticate = authenticated
-    ? async (metadata: Metadata) => {
-        if (metadata.get('authorization')[0] !== 'Bearer good') throw new Unauthenticated('no');
-        return { namespace: 'istio-system', serviceAccount: 'ztunnel' };
-      }
-    : undefined;
-  const port = await openGrpcPort({
-    at: parseListenAddress('127.0.0.1:0')!,
-    credentials: ServerCredentials.createInsecure(),
-    flag: '--grpcAddr',
-    clock: systemClock,
-    log: silentLogger,
-    maxAge: undefined,
-    limits: { ...strangerLimits, connections: 20, time: millis(500) },
-    services: (server, peers) => server.addService(xdsService, xds.handlers({ ...peers, authenticate })),
-  });
+  const { port, xds } = istiod;
   const ends: (() => void)[] = [];
   let version = 0;
   const bed: Bed = {
@@ -79,7 +50,7 @@ async function withBed(
     change(name, size) {
       const bytes = Buffer.alloc(size, ++version & 255);
       bytes[0] = 0x12;
-      catalog.set({
+      istiod.set({
         type: addressTypeUrl,
         name,
         version: String(version),
@@ -89,7 +60,6 @@ async function withBed(
         services: [],
         inputs: [],
       });
-      xds.changed({ addresses: new Set([name]), authorizations: new Set() });
     },
     async good() {
       const client = new Client(`127.0.0.1:${port.port}`, credentials.createInsecure(), {
@@ -140,8 +110,7 @@ async function withBed(
     await body(bed);
   } finally {
     for (const end of ends) end();
-    stop.abort();
-    port.close();
+    istiod.stop();
   }
 }
 

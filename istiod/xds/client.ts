@@ -196,6 +196,8 @@ export class Client {
    */
   push(): void {
     if (this.#closed) return;
+    const { clock, metrics } = this.#options;
+    if (this.#changedAt !== undefined) metrics.queueTime.observe((clock.now() - this.#changedAt) / 1000);
     const policies = this.#subscriptions.get(authorizationTypeUrl);
     const others = [addressTypeUrl, workloadTypeUrl].flatMap((t) => this.#subscriptions.get(t as FeedType) ?? []);
     if (policies !== undefined) {
@@ -205,7 +207,7 @@ export class Client {
     const policiesHeldBack = policies?.isWaiting && policies.hasPendingUpdates;
     if (!policiesHeldBack) for (const s of others) this.#send(s, 'all');
     if (this.#changedAt !== undefined) {
-      this.#options.metrics.convergence.observe((this.#options.clock.now() - this.#changedAt) / 1000);
+      metrics.convergence.observe((clock.now() - this.#changedAt) / 1000);
       this.#changedAt = undefined;
     }
   }
@@ -216,12 +218,12 @@ export class Client {
 
   #send(subscription: Subscription, part: Part): void {
     if (!subscription.hasPending) return;
+    const { clock, metrics, log, writing } = this.#options;
+    const began = clock.now();
     const message = subscription.next(part);
     if (message === undefined) return;
-    const { clock, metrics, log, writing } = this.#options;
     const { type } = subscription.feed;
     const label = { type: typeLabel(type) };
-    const began = clock.now();
     this.#waitingSince ??= began;
     this.#sentAt.set(type, clock.wall());
     const written = writing(message.bytes.length);
@@ -230,6 +232,7 @@ export class Client {
       written();
     });
     metrics.pushes.inc(label);
+    metrics.pushTime.observe(label, (clock.now() - began) / 1000);
     metrics.configSize.observe(label, message.bytes.length);
     if (!log.enabled('debug')) return;
     log.debug('xDS push', {

@@ -102,6 +102,9 @@ export class XdsServer {
   /** Returns the generation that the change has got. */
   changed(change: MeshChange): number {
     this.#generation++;
+    const { triggers } = this.#options.metrics;
+    if (change.addresses.size > 0) triggers.inc({ type: 'endpoint' });
+    if (change.authorizations.size > 0) triggers.inc({ type: 'config' });
     this.#addresses.note(this.#generation, change.addresses);
     this.#authorizations.note(this.#generation, change.authorizations);
     for (const client of this.#clients) client.changed(change);
