@@ -104,6 +104,9 @@ function appender(db: DatabaseSync): (batch: ToWorker & { kind: 'append' }) => v
       if (db.isTransaction) db.exec('ROLLBACK');
       if (codeOf(e) !== full) broken = `${reasonFor(e)}; no more writes until a restart`;
       send({ kind: 'failed', reason: broken ?? reasonFor(e) });
+    } finally {
+      // Of this thread alone; the collector would let tens of megabytes come together.
+      for (const [, , , , , json] of batch.rows) json.buffer.transfer(0);
     }
   };
 }
