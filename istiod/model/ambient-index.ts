@@ -36,6 +36,8 @@ export class AmbientIndex {
   readonly #graph: Graph;
   readonly #catalog = new ResourceCatalog();
   readonly #staged: (readonly [readonly Resource[], readonly Resource[]])[] = [];
+  /** Policies that go when the rest is published. */
+  readonly #gone: Resource[] = [];
   readonly #conditionsOf: ReadonlyMap<string, (key: string) => Conditions | undefined>;
   readonly #judged = new Map<string, ObjectName>();
   #settings: MeshSettings;
@@ -119,17 +121,30 @@ export class AmbientIndex {
     return this.#graph.run();
   }
 
-  publish(): MeshChange | undefined {
+  /** Of what was computed at most so many objects' results; undefined when clients see no difference in them. */
+  publish(most = Number.POSITIVE_INFINITY): MeshChange | undefined {
     const changed = { addresses: new Set<string>(), authorizations: new Set<string>() };
     const note = ({ type, name }: Resource) =>
       (type === addressTypeUrl ? changed.addresses : changed.authorizations).add(name);
-    for (const [before, after] of this.#staged) {
+    const remove = (old: Resource) => this.#catalog.delete(old) && note(old);
+    const batch = this.#staged.splice(0, most);
+    for (const [before, after] of batch) {
       const kept = new Set(after.map((r) => r.name));
-      for (const old of before) if (!kept.has(old.name) && this.#catalog.delete(old)) note(old);
+      for (const old of before) {
+        if (kept.has(old.name)) continue;
+        // Workloads that list a policy stop to do so first: a policy that is named and unknown refuses everything.
+        if (old.type === authorizationTypeUrl && this.#staged.length > 0) this.#gone.push(old);
+        else remove(old);
+      }
       for (const r of after) if (this.#catalog.set(r)) note(r);
     }
-    this.#staged.length = 0;
+    if (this.#staged.length === 0) for (const old of this.#gone.splice(0)) remove(old);
     return changed.addresses.size + changed.authorizations.size === 0 ? undefined : changed;
+  }
+
+  /** There is more to publish. */
+  get isStaged(): boolean {
+    return this.#staged.length > 0;
   }
 
   #announce(table: Changing<Output>): void {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { decodeAddress } from '../../common/api/index.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import { AmbientIndex } from './ambient-index.ts';
 import { defaultSettings, type MeshSettings } from './settings.ts';
@@ -150,7 +151,8 @@ type Step =
   | { readonly kind: 'settings'; readonly settings: Partial<MeshSettings> }
   /** Computes so many strides, so that what follows comes in between. */
   | { readonly kind: 'compute'; readonly strides: number }
-  | { readonly kind: 'flush' };
+  /** Publishes so many results at a time. */
+  | { readonly kind: 'flush'; readonly batch: number };
 
 let version = 0;
 const objectOf = (kind: string): fc.Arbitrary<KubeObject> => {
@@ -192,7 +194,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 1, arbitrary: setting.map((settings) => ({ kind: 'settings' as const, settings })) },
   { weight: 2, arbitrary: fc.nat(4).map((strides) => ({ kind: 'compute' as const, strides })) },
-  { weight: 4, arbitrary: fc.constant({ kind: 'flush' as const }) },
+  { weight: 4, arbitrary: fc.integer({ min: 1, max: 4 }).map((batch) => ({ kind: 'flush' as const, batch })) },
 );
 
 function newIndex(settings: Partial<MeshSettings>): AmbientIndex {
@@ -232,6 +234,16 @@ function stateOf(index: AmbientIndex) {
   };
 }
 
+/** A workload that lists a policy which nobody has refuses everything. */
+function noneUnknown(index: AmbientIndex): void {
+  for (const { name: n, bytes } of index.addresses.values()) {
+    const found = decodeAddress(bytes);
+    assert.ok(found.kind === 'ok', n);
+    const policies = found.value.kind === 'workload' ? found.value.authorizationPolicies : [];
+    for (const p of policies) assert.ok(index.authorizations.has(p), `${n} lists ${p}`);
+  }
+}
+
 test('after any changes the mesh is what it would be made from scratch, and every difference was announced', () => {
   fc.assert(
     fc.property(fc.array(step, { minLength: 5, maxLength: 60 }), (steps) => {
@@ -245,6 +257,13 @@ test('after any changes the mesh is what it would be made from scratch, and ever
           else told.delete(n);
         }
       };
+      const flush = (rest: Generator<void>, batch: number) => {
+        for (const _ of rest);
+        do {
+          tell(index.publish(batch));
+          noneUnknown(index);
+        } while (index.isStaged);
+      };
       let work: Generator<void> | undefined;
       for (const s of steps) {
         if (s.kind === 'set') put(index, s.object);
@@ -256,14 +275,12 @@ test('after any changes the mesh is what it would be made from scratch, and ever
           work ??= index.compute();
           for (let i = 0; i < s.strides && !work.next().done; i++);
         } else {
-          for (const _ of work ?? []);
+          flush(work ?? index.compute(), s.batch);
           work = undefined;
-          tell(index.flush());
         }
       }
-      for (const _ of work ?? []);
-      while (index.isDirty) tell(index.flush());
-      tell(index.publish());
+      if (work) flush(work, 2);
+      while (index.isDirty) flush(index.compute(), 2);
 
       const fresh = newIndex(settings);
       for (const kind of kinds) for (const object of tableOf(index, kind).values.values()) put(fresh, object);

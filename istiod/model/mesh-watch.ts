@@ -57,6 +57,8 @@ export interface MeshProblem extends ObjectName {
 
 /** Ms of computing before others have a turn. */
 const longestTurn = 8;
+/** Objects whose results are announced in one turn. */
+const largestBatch = 500;
 /** Of objects that are not valid. */
 const accepted = 'Accepted';
 
@@ -138,20 +140,28 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
       setImmediate(() => turn(work));
       return;
     }
-    scheduled = false;
     publish();
-    first.resolve();
-    if (index.isDirty) schedule();
   }
 
   function publish(): void {
-    const change = index.publish();
-    if (change !== undefined) options.onChange(change);
+    if (signal.aborted) return;
+    try {
+      const change = index.publish(largestBatch);
+      if (change !== undefined) options.onChange(change);
+    } catch (e) {
+      log.error('announcing the mesh failed', { error: describeError(e) });
+    }
+    if (index.isStaged) {
+      setImmediate(publish);
+      return;
+    }
     for (const name of changed.splice(0)) options.onGeneration(name);
     for (const name of index.takeJudged()) judged.set(objectKey(name), name);
-    if (judged.size === 0) return;
-    options.onJudged([...judged.values()]);
+    if (judged.size > 0) options.onJudged([...judged.values()]);
     judged.clear();
+    scheduled = false;
+    first.resolve();
+    if (index.isDirty) schedule();
   }
 
   function feed<T extends KubeObject>(
@@ -171,7 +181,16 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
     });
     const put = (object: T, previous?: T) => {
       const { name, namespace, generation } = object.metadata;
-      intake.put(keyOf(object.metadata), object);
+      try {
+        intake.put(keyOf(object.metadata), object);
+      } catch (e) {
+        // Of a built-in kind, which the API server has checked; the others go on.
+        log.error('an object is not understood', {
+          kind: kind.kind,
+          object: keyOf(object.metadata),
+          error: describeError(e),
+        });
+      }
       if (kind.kind === namespaceKind.kind) discover(name);
       if (kind.group.endsWith('istio.io') && generation !== previous?.metadata.generation)
         changed.push({ kind: kind.kind, ...(namespace !== undefined && { namespace }), name });
