@@ -17,7 +17,7 @@ import { watchMeshConfig } from './mesh-config-watch.ts';
 import { type ObjectName, objectKey } from './resource.ts';
 import { selectsLabels } from './selector.ts';
 import type { MeshSettings } from './settings.ts';
-import { trimNode, trimObject, trimPod, trimSlice } from './trim.ts';
+import { trimNode, trimObject, trimPod, trimService, trimSlice } from './trim.ts';
 
 export interface MeshWatchOptions {
   readonly source: KubeSource;
@@ -216,7 +216,7 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
   const pods = feed(podKind, inputs.pods, trimPod, false);
   const namespaces = feed(namespaceKind, inputs.namespaces, trimObject, false);
   feed(nodeKind, inputs.nodes, trimNode, false);
-  feed(serviceKind, inputs.services, trimObject, false);
+  feed(serviceKind, inputs.services, trimService, false);
   feed(endpointSliceKind, inputs.slices, trimSlice, false);
   const serviceEntries = feed(serviceEntryKind, inputs.serviceEntries, trimObject, true);
   feed(workloadEntryKind, inputs.workloadEntries, trimObject, true);

@@ -10,6 +10,7 @@ const strict = new Set(['AuthorizationPolicy', 'PeerAuthentication']);
 export function faultOf(object: KubeObject): string | undefined {
   const { metadata, apiVersion, kind, spec } = object;
   const { name, namespace } = metadata;
+  if (spec === undefined && !strict.has(kind)) return 'spec: required field is missing';
   const findings = validateObject({
     apiVersion,
     kind,

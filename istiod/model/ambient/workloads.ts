@@ -84,7 +84,12 @@ function derivePods(c: Context, parts: Parts): Derived<Output> {
     const around = surroundings(place, place, podNetwork(pod, settings()), selecting, c, parts);
     const node = inputs.nodes.get(pod.spec.nodeName ?? '');
     const workload = podWorkload(pod, { ...around.inputs, node, slices }, settings());
-    return outputOf(workload && [workload], pod, [node, ...slices.map((s) => s.slice), ...around.from], c);
+    return outputOf(
+      workload && [workload],
+      pod,
+      [node, ...slices.flatMap((s) => [s.slice, s.service.object]), ...around.from],
+      c,
+    );
   }
   return derived;
 }
