@@ -244,6 +244,21 @@ test('a disk that refuses changes nothing, and writes go on when it takes them a
   assert.equal((await store.write(update(key('a'), 1, 'again'))).revision, 2);
 });
 
+test('who hears of a change in its turn is spared the parsing; later there are only the bytes', async () => {
+  const store = await openStore(new MemoryJournal());
+  const cursor = store.watch('pods.core', 0);
+  const heard: unknown[] = [];
+  cursor.onChange = () => {
+    for (const { current } of cursor.take(10)) heard.push([current.made, fromJson(current.json)]);
+  };
+  const written = await store.write(create(key('a'), 1));
+  await store.write(update(key('a'), written.revision, 2));
+  for (const [made, read] of heard as [unknown, unknown][]) assert.deepStrictEqual(made, read);
+  assert.equal(heard.length, 2);
+  assert.equal(written.made, undefined);
+  assert.equal(store.get(key('a'))?.made, undefined);
+});
+
 test('writers share syncs', async () => {
   const journal = new MemoryJournal();
   const store = await openStore(journal);
