@@ -1,15 +1,25 @@
 /**
- * Lets a real istioctl read what our admin server dumps:
+ * Lets a real istioctl read what our admin server dumps, and ask our istiod:
  *
  *   scripts/pinned-node test/peers/istioctl.ts [PATH_OF_ISTIOCTL]
  *
  * Without a path the one on PATH. Needs root, for two proxies that carry a connection meanwhile; no Kubernetes: the dump is given as
- * a file. Prints a line a command; exits with 1 when one failed.
+ * a file, and istiod runs with an API server of its own. Prints a line a command; exits with 1 when one failed.
  */
-import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { execFile, execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { systemClock } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
+import { LogLevels, silentLogger } from '../../common/core/log.ts';
+import { MeshStore } from '../../common/mesh/store.ts';
+import { controlPlaneConnection } from '../../common/xds/connect.ts';
+import { startDeltaClient } from '../../common/xds/delta-client.ts';
+import { ztunnelNode } from '../../common/xds/node.ts';
+import { parseStandaloneConfig } from '../../istiod/standalone/config.ts';
+import { startStandalone } from '../../istiod/standalone/standalone.ts';
 import { address, FileMeshBed, redirectByMark, vip } from '../ztunnel/file-mesh-bed.ts';
 
 const istioctl = process.argv[2] ?? 'istioctl';
@@ -54,4 +64,66 @@ try {
 } finally {
   await bed.remove();
 }
+
+const istiodCommands: readonly { readonly words: readonly string[]; readonly shows: readonly RegExp[] }[] = [
+  { words: ['proxy-status'], shows: [/zt-1\.istio-system +Kubernetes .*WADS,WDS/] },
+  { words: ['proxy-status', '-v', '1', '-n', 'istio-system'], shows: [/SYNCED/] },
+  { words: ['x', 'version'], shows: [/control plane version: \d/, /1 proxies/] },
+  { words: ['x', 'internal-debug', 'adsz'], shows: [/"totalClients": 1/] },
+];
+
+const dir = mkdtempSync(join(tmpdir(), 'aq-istioctl-'));
+const loopback = ['grpcAddr', 'secureGRPCAddr', 'monitoringAddr', 'httpAddr', 'httpsAddr'].map(
+  (f) => `--${f}=127.0.0.1:0`,
+);
+const parsed = parseStandaloneConfig(['--standalone', '--data-dir', dir, '--listen=127.0.0.1:0', ...loopback], {});
+if (parsed.kind !== 'ok') throw new Error(JSON.stringify(parsed));
+const sink = {
+  levels: new LogLevels('warn'),
+  format: 'plain' as const,
+  write: (l: string) => void process.stderr.write(l),
+};
+const standalone = await startStandalone(parsed.config, { clock: systemClock, sink });
+const stop = new AbortController();
+const plain = `127.0.0.1:${standalone.discovery.ports.grpc}`;
+const proxy = startDeltaClient({
+  connect: () =>
+    controlPlaneConnection({
+      address: `http://${plain}`,
+      roots: { kind: 'system' },
+      token: undefined,
+      clusterId: 'Kubernetes',
+    }),
+  node: ztunnelNode({
+    podName: 'zt-1',
+    podNamespace: 'istio-system',
+    instanceIp: '10.0.0.1',
+    nodeName: 'node-1',
+    metadata: { CLUSTER_ID: 'Kubernetes' },
+  }),
+  store: new MeshStore(),
+  clock: systemClock,
+  log: silentLogger,
+  metrics: { message: () => undefined, terminated: () => undefined },
+  signal: stop.signal,
+});
+await proxy.ready;
+for (const { words, shows } of istiodCommands) {
+  const line = `istioctl ${words.join(' ')}`;
+  try {
+    const { stdout } = await promisify(execFile)(istioctl, [...words, '--xds-address', plain, '--plaintext'], {
+      env: { ...process.env, KUBECONFIG: standalone.apiServer.kubeconfig },
+      timeout: 60_000,
+    });
+    const missing = shows.filter((pattern) => !pattern.test(stdout));
+    if (missing.length > 0) throw new Error(`does not show ${missing.join(', ')}:\n${stdout}`);
+    console.log(`ok    ${line}`);
+  } catch (e) {
+    failed = true;
+    console.log(`fails ${line}: ${describeError(e)}`);
+  }
+}
+stop.abort();
+await standalone.stop();
+rmSync(dir, { recursive: true });
 process.exit(failed ? 1 : 0);
