@@ -53,6 +53,7 @@ describe('helm', { skip: skipWithoutHelm() || skipWithoutKubectl() }, () => {
     assert.equal(await field(['deploy', 'shop-web', ...space], '.status.readyReplicas'), '2');
     assert.equal(await field(['job', 'shop-migrate', ...space], '.status.succeeded'), '1');
     assert.equal(await field(['cm', 'shop-settings', ...space], '.data.knowsJobs'), 'true');
+    assert.equal(await field(['pvc', 'data-shop-db-0', ...space], '.status.phase'), 'Pending');
     const key = await field(['secret', 'shop-key', ...space], '.data.key');
     assert.match(await helm.ok(['list', '-A']), /^shop\s+shop\s+1\s.*deployed\s+shop-1\.0\.0/m);
     assert.match(await helm.ok(['test', 'shop', ...space]), /^Phase:\s+Succeeded$/m);
