@@ -35,6 +35,9 @@ describe('faults of the name server', {
   let world: World;
   before(async () => {
     world = await World.up('fltdns');
+    // Both ends have their certificates then, for which the proxies look up istiod's name.
+    const [client, { v4 }] = [await world.ref('client'), await world.vips()];
+    await until('a call', async () => (await world.burst(client, v4, 1)).ok === 1, 60_000);
   });
   after(() => world?.down());
 
