@@ -77,7 +77,7 @@ export async function run(args: readonly string[]): Promise<number> {
     ? await fromCluster(values.kubeconfig)
     : { objects: [], complete: new Set<string>(), problems: [] };
   const all = [...places.keys(), ...cluster.objects.filter((o) => !last.has(idOf(o)))];
-  const remarks = analyze(all, { complete: cluster.complete })
+  const remarks = analyze(all, { complete: cluster.complete, stored: new Set(cluster.objects) })
     .filter(({ object }) => only === undefined || (object.metadata.namespace ?? object.metadata.name) === only)
     .filter((m) => !isSuppressed(m, suppressions))
     .map((m) => remarkOf(m, places.get(m.object)))

@@ -278,6 +278,14 @@ test('what cannot be told is not: without all Services a host may be anywhere', 
   assert.deepEqual(analyze(objects, { complete: new Set() }), []);
 });
 
+test('what an API server took of its own kinds is not judged again', () => {
+  const [pod] = objectsOf(
+    'apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {fieldOfNextYear: 1, containers: [{name: c, image: i}]}\n',
+  );
+  assert.equal(analyze([pod!], { complete: new Set() })[0]?.sort, 'SchemaValidationError');
+  assert.deepEqual(analyze([pod!], { complete: new Set(), stored: new Set([pod!]) }), []);
+});
+
 test('examples of all kinds together are analyzed', () => {
   const messages = analyze(examples as unknown as KubeObject[], { complete: every });
   assert.deepEqual(

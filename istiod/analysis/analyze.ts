@@ -1,6 +1,6 @@
 /** All analyzers over one world. Pure. */
+import { customKinds } from '../../common/kube/schema/table.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
-import { validateObject } from '../validation/validate-object.ts';
 import {
   analyzeAnnotations,
   analyzeConditions,
@@ -43,13 +43,24 @@ export const analyzers: Readonly<Record<string, Analyzer>> = {
 export interface AnalyzeOptions {
   /** Names of kinds (common/kube/names.ts) of which every object is among those given. */
   readonly complete: ReadonlySet<string>;
+  /** Objects that an API server took: those of its own kinds it knows better than our table. Default none. */
+  readonly stored?: ReadonlySet<KubeObject>;
   readonly domain?: string;
   readonly rootNamespace?: string;
 }
 
+const meshGroups = new Set(customKinds.map((c) => c.kind.group));
+
 /** Objects that are invalid by themselves are told, and left out of the rest: their fields are not what they say. */
 export function analyze(objects: readonly KubeObject[], options: AnalyzeOptions): readonly Message[] {
-  const isValid = (object: KubeObject) => !(validateObject(object) ?? []).some((f) => f.level === 'error');
-  const world = new World(objects.filter(isValid), options.complete, options);
-  return [...analyzeSchema(objects), ...Object.values(analyzers).flatMap((run) => run(world))];
+  const { stored = new Set<KubeObject>() } = options;
+  const own = objects.filter((o) => !stored.has(o) || meshGroups.has(o.apiVersion.split('/')[0]!));
+  const messages = analyzeSchema(own);
+  const invalid = new Set(messages.filter((m) => m.sort === 'SchemaValidationError').map((m) => m.object));
+  const world = new World(
+    objects.filter((o) => !invalid.has(o)),
+    options.complete,
+    options,
+  );
+  return [...messages, ...Object.values(analyzers).flatMap((run) => run(world))];
 }
