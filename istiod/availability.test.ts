@@ -8,6 +8,7 @@ import { status } from '@grpc/grpc-js';
 import { parseListenAddress } from '../common/config/listen-address.ts';
 import { configMapKind } from '../common/kube/kinds/core.ts';
 import { until } from '../common/testing/until.ts';
+import { trustBundleKind, trustBundleName } from './ca/publish/trust-bundle.ts';
 import { type Cluster, type Replica, withCluster } from './testing/cluster.ts';
 import { bearer, sign, XdsClient } from './testing/world.ts';
 
@@ -44,6 +45,8 @@ test('replicas share one root; what one does goes on when it is gone, and its cl
       new X509Certificate(a.istiod.rootCertificate).checkIssued(new X509Certificate(b.istiod.rootCertificate)),
       true,
     );
+    const bundle = () => c.kube.get(trustBundleKind('v1'), { name: trustBundleName });
+    await until('the bundle', async () => (await bundle())?.spec?.trustBundle === a.istiod.rootCertificate);
     await c.namespace('shop');
     await until('the root', async () => (await rootIn(c, 'shop')) === a.istiod.rootCertificate);
     const { token } = await ztunnel(c);

@@ -9,7 +9,8 @@ import { externalBackend } from './backends/external.ts';
 import { pluggedBackend } from './backends/plugged.ts';
 import { selfSignedBackend } from './backends/self-signed.ts';
 import type { Issued } from './certificate-service.ts';
-import { type NamespacePublisher, publishInNamespaces, revocationMap, rootsMap } from './publish/namespaces.ts';
+import { publishInNamespaces, revocationMap, rootsMap } from './publish/namespaces.ts';
+import { publishTrustBundle } from './publish/trust-bundle.ts';
 import { type Ledger, openLedger } from './rotation/ledger.ts';
 import { withServingFiles } from './signers/serving-files.ts';
 import type { Signer } from './signers/signer.ts';
@@ -64,10 +65,14 @@ function publishTexts({ source, leadership, clock, log }: CaOptions, { signer, r
     { ...rootsMap, text: () => bundleOf(signer.roots()) },
     { ...revocationMap, text: revoked },
   ];
-  let publisher: NamespacePublisher | undefined;
-  signer.onChange(() => publisher?.republish());
+  let publish: readonly (() => void)[] = [];
+  signer.onChange(() => {
+    for (const again of publish) again();
+  });
   leadership.whileLeading((signal) => {
-    publisher = publishInNamespaces({ source, texts, clock, log, signal });
+    const { republish } = publishInNamespaces({ source, texts, clock, log, signal });
+    const text = () => bundleOf(signer.roots());
+    publish = [republish, publishTrustBundle({ source, text, clock, log, signal })];
   });
 }
 

@@ -124,6 +124,29 @@ describe('built-in kinds', () => {
     assert.equal((await of('priorityclasses.scheduling.k8s.io')).preemptionPolicy, 'PreemptLowerPriority');
   });
 
+  test("a bundle of a signer's roots has its name, and keeps its signer", async () => {
+    const id = 'clustertrustbundles.certificates.k8s.io';
+    const trustBundle = '-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n';
+    const bundle = (name: string, spec: object) =>
+      server.client.ask(pathOf(id), {
+        method: 'POST',
+        body: { apiVersion: 'certificates.k8s.io/v1', kind: 'ClusterTrustBundle', metadata: { name }, spec },
+      });
+    const signerName = 'example.com/mesh';
+    assert.equal((await bundle('example.com:mesh:roots', { signerName, trustBundle })).code, 201);
+    assert.equal((await bundle('plain', { trustBundle })).code, 201);
+    for (const [name, spec] of [
+      ['example.com:other:roots', { signerName, trustBundle }],
+      ['example.com:mesh:none', { signerName, trustBundle: 'x' }],
+      ['example.com:mesh:unsigned', { trustBundle }],
+    ] as const)
+      assert.equal((await bundle(name, spec)).code, 422, name);
+    const path = `${pathOf(id)}/example.com:mesh:roots`;
+    const body = { spec: { signerName: 'example.com/other' } };
+    const type = 'application/merge-patch+json';
+    assert.equal((await server.client.ask(path, { method: 'PATCH', type, body })).code, 422);
+  });
+
   test('an autoscaler has one state in two versions', async () => {
     const id = 'horizontalpodautoscalers.autoscaling';
     const v2 = await server.client.ask(`${pathOf(id, 'v2')}/least`);
@@ -304,7 +327,6 @@ const notServed = new Set([
   'Scale',
   'Eviction',
   'TokenRequest',
-  'ClusterTrustBundle',
   'PodCertificateRequest',
   'ValidatingAdmissionPolicy',
   'ValidatingAdmissionPolicyBinding',

@@ -1,6 +1,7 @@
 /** Limits, classes and templates: the rest of the core group, scheduling.k8s.io, node.k8s.io, certificates, webhooks. */
 import { isObject } from '../../../common/kube/schema/validate.ts';
 import type { ApiObject } from '../objects.ts';
+import type { Cause } from '../status.ts';
 import { checkWebhooks } from '../webhooks/configuration.ts';
 import { type BuiltInKind, shaped } from './built-in.ts';
 import { age, at, listAt, number, numberAt, orNone, text, textAt, wide } from './columns.ts';
@@ -8,6 +9,26 @@ import { fillPodSpec } from './pods.ts';
 import { forbidden, invalidValue, sameFields } from './rules.ts';
 
 const core = { group: '', version: 'v1' } as const;
+/** Bundles of a signer have its name before their own, so that nobody passes for it. */
+function trustBundleFaults(object: ApiObject): readonly Cause[] {
+  const signer = textAt(object, 'spec', 'signerName');
+  const { name = '' } = object.metadata;
+  const prefix = `${signer.replaceAll('/', ':')}:`;
+  const bundle = textAt(object, 'spec', 'trustBundle');
+  const faults: Cause[] = [];
+  if (signer === '' ? name.includes(':') : !name.startsWith(prefix))
+    faults.push(
+      invalidValue(
+        'metadata.name',
+        name,
+        signer === '' ? 'must have no colon without a signerName' : `must begin with ${prefix}`,
+      ),
+    );
+  if (!bundle.includes('-----BEGIN CERTIFICATE-----'))
+    faults.push(invalidValue('spec.trustBundle', bundle, 'must hold a certificate in PEM'));
+  return faults;
+}
+
 const webhooks = { group: 'admissionregistration.k8s.io', version: 'v1', namespaced: false } as const;
 
 const created = text('Created At', 'When it was made', (o) => o.metadata.creationTimestamp ?? '');
@@ -215,6 +236,24 @@ export const policyResources: readonly BuiltInKind[] = [
         object['status'] = {};
       },
       validate: (object, old) => (old === undefined ? [] : sameFields(object, old, ['spec'], [], 'is immutable')),
+    },
+  },
+  {
+    entry: shaped({
+      group: 'certificates.k8s.io',
+      version: 'v1',
+      kind: 'ClusterTrustBundle',
+      plural: 'clustertrustbundles',
+      namespaced: false,
+      nameRule: 'path',
+    }),
+    selectableFields: ['spec.signerName'],
+    columns: [text('SignerName', 'Whose roots they are', (o) => textAt(o, 'spec', 'signerName')), age],
+    strategy: {
+      validate: (object, old) => [
+        ...(old === undefined ? [] : sameFields(object, old, ['spec'], ['trustBundle'], 'signerName is immutable')),
+        ...trustBundleFaults(object),
+      ],
     },
   },
   {
