@@ -229,6 +229,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     log: createLogger(sink, 'istiod::status'),
   });
   await mesh.synced;
+  await xds.warmUp();
   ca.watch(mesh.pods.objects);
   // What changed while another one led, it may not have written.
   leadership.whileLeading((term) => {

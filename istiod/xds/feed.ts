@@ -37,6 +37,9 @@ export class Message {
 /** Whether removals go along. They are kept back for the order between types. */
 export type Part = 'all' | 'without-removals';
 
+/** Resources that are encoded in a few ms, also by code that never ran. */
+const aPart = 500;
+
 export interface FeedOptions {
   readonly type: FeedType;
   readonly catalog: Catalog;
@@ -68,6 +71,12 @@ export class Feed {
   /** Everything. */
   all(): Message {
     return this.#shared('all', () => this.#delta([...this.catalog.resources(this.kept).values()], []))!;
+  }
+
+  /** Everything, some at a time. */
+  *parts(): Generator<Message> {
+    const all = [...this.catalog.resources(this.kept).values()];
+    for (let i = 0; i < all.length; i += aPart) yield this.#delta(all.slice(i, i + aPart), []);
   }
 
   /** What a client lacks that was told everything up to one generation and removals up to another; undefined: nothing. */
