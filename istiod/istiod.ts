@@ -32,7 +32,6 @@ import { joinElection, type Leadership } from './leader/leader.ts';
 import { createMetrics } from './metrics.ts';
 import { meshConfigNames, readMeshConfig } from './model/mesh-config-watch.ts';
 import { type MeshProblem, watchMesh } from './model/mesh-watch.ts';
-import { warnOfIgnored } from './model/not-honoured.ts';
 import { defaultSettings } from './model/settings.ts';
 import { StatusWriter } from './model/status-writer.ts';
 import { createMonitoring } from './monitoring.ts';
@@ -306,7 +305,6 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     throw e;
   }
   notReady = undefined;
-  warnOfIgnored(source, log, signal);
   log.info('serving', {
     grpc: ports.grpc,
     secure_grpc: ports.secureGrpc,
