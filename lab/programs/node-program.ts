@@ -28,7 +28,7 @@ import { Supervised } from './supervised.ts';
 /** As the chart of Istio asks for: 12 h, for istiod's CA. */
 const tokenSeconds = 43_200;
 const tokenAudience = 'istio-ca';
-/** ztunnel's default AQUIFER_WORKER_UID. */
+/** ztunnel's default AQUIFER_WORKER_UID, and the group of each worker. */
 const workerUid = 1337;
 /** Milliseconds between readiness probes. */
 const probePeriod = 500;
@@ -151,7 +151,7 @@ async function keepToken(
 ): Promise<void> {
   const issue = async () => {
     const text = await token({ runtime, serviceAccount, pod: () => pod }, tokenSeconds, tokenAudience);
-    // For ztunnel's workers, which are a user of their own, and for root's group: a worker that stays uid 0 has no capability.
+    // For ztunnel's workers, which are a user of their own, and for their group: a worker that stays uid 0 has it, and no capability.
     await replaceFile(tokenFile(runtime, node.name, pod.metadata.name), text, { mode: 0o640, uid: workerUid });
   };
   await issue();
