@@ -9,6 +9,7 @@ import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { childProcesses } from '../test/harness/children.ts';
 import { leftovers, settledLeftovers } from '../test/harness/leftovers.ts';
+import { Overdue } from '../test/harness/overdue.ts';
 
 const root = join(import.meta.dirname, '..');
 const unitFolders = ['common', 'native', 'ztunnel', 'istiod', 'cni', 'lab', 'cli', 'scripts', 'demo', 'bench'];
@@ -48,6 +49,8 @@ const namePattern = only !== undefined && byPath.length === 0 ? only : undefined
 const before = leftovers();
 const total: Counts = { tests: 0, pass: 0, fail: 0, skipped: 0 };
 const skips: string[] = [];
+/** How processes of files ended that did not end well. */
+const ends: string[] = [];
 const started = performance.now();
 for (const phase of selected) {
   if (phase.files.length === 0) continue;
@@ -91,6 +94,7 @@ async function runPhase({ files, concurrency, timeout }: Phase): Promise<void> {
     ...(namePattern === undefined ? {} : { testNamePatterns: namePattern }),
   });
   stream.on('test:pass', (data) => noteSkip(data));
+  stream.on('test:fail', (data) => noteEnd(data));
   stream.on('test:summary', (data) => {
     if (data.file !== undefined) return;
     total.tests += data.counts.tests;
@@ -112,14 +116,20 @@ async function runPhase({ files, concurrency, timeout }: Phase): Promise<void> {
  * there a while later is ended here, which the runner reports as a failure of that file.
  */
 function endHungFiles(timeout: number): NodeJS.Timeout {
-  const firstSeen = new Map<number, number>();
+  const overdue = new Overdue(timeout + minute / 2);
   return setInterval(() => {
-    for (const pid of childProcesses(process.pid)) {
-      const since = firstSeen.get(pid) ?? performance.now();
-      firstSeen.set(pid, since);
-      if (performance.now() - since > timeout + minute / 2) process.kill(pid, 'SIGKILL');
+    for (const pid of overdue.of(childProcesses(process.pid), performance.now())) {
+      ends.push(`process ${pid} was ended: its file took longer than ${timeout / minute} minutes`);
+      process.kill(pid, 'SIGKILL');
     }
   }, 1_000);
+}
+
+/** How the process of a file ended that failed as a whole: the runner says "test failed" alone. */
+function noteEnd({ file, details }: EventData.TestFail): void {
+  const { exitCode, signal } = details.error as { exitCode?: number | null; signal?: string | null };
+  if (file === undefined || (exitCode === undefined && signal === undefined)) return;
+  ends.push(`${relative(root, file).split(sep).join('/')}: ended with ${signal ?? `code ${exitCode}`}`);
 }
 
 function isTotal({ type, data }: { type: string; data: { nesting?: number; message?: string } }): boolean {
@@ -140,6 +150,10 @@ function summarise(): number {
   if (skips.length > 0) {
     out(strict ? '\nREQUIRE_ALL=1, and these were skipped:' : '\nskipped:');
     for (const skip of skips) out(`  ${skip}`);
+  }
+  if (ends.length > 0) {
+    out('\nfiles whose process failed:');
+    for (const end of ends) out(`  ${end}`);
   }
   if (left.length > 0) {
     out('\nleft behind by the tests:');
