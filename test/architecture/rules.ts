@@ -5,6 +5,7 @@ export const arrows: Readonly<Record<string, { readonly may: readonly string[]; 
   common: { may: [], reason: 'what two programs share knows neither of them' },
   native: { may: ['common'], reason: 'the addon offers the kernel, not decisions' },
   ztunnel: { may: ['common', 'native'], reason: 'the proxy can be swapped with the original, alone' },
+  waypoint: { may: ['common', 'native'], reason: 'the waypoint can be swapped with Envoy, alone' },
   cni: { may: ['common', 'native'], reason: 'the agent can be swapped with the original, alone' },
   lab: { may: ['common', 'native'], reason: 'the lab starts programs as a node does and shares nothing with them' },
   istiod: { may: ['common'], reason: 'the control plane runs where no addon is built' },
@@ -43,4 +44,4 @@ export const unreachable: readonly { readonly from: string; readonly target: str
 export const environmentReaders = /(^|\/)config\.ts$|^cli\/|^scripts\/|\/main\.ts$|^ztunnel\/worker\.ts$/;
 
 /** Folders of production code: these may not import test code. */
-export const production = ['common', 'native', 'ztunnel', 'cni', 'lab', 'istiod', 'cli'];
+export const production = ['common', 'native', 'ztunnel', 'waypoint', 'cni', 'lab', 'istiod', 'cli'];
