@@ -1,0 +1,178 @@
+/**
+ * What generators of Envoy's configuration see of the mesh. Plain values and lookups: generators are functions of a `MeshView`, and
+ * whoever calls them notes what they looked up, so that a change makes only those resources anew that had looked at what changed.
+ */
+import type { Ip } from '../../common/core/net.ts';
+import type { GrpcRoute } from '../../common/kube/kinds/gateway-api/grpc-route.ts';
+import type { HttpRoute } from '../../common/kube/kinds/gateway-api/http-route.ts';
+import type { ReferenceGrant } from '../../common/kube/kinds/gateway-api/reference-grant.ts';
+import type { StreamRoute, TlsRoute } from '../../common/kube/kinds/gateway-api/stream-routes.ts';
+import type { DestinationRule } from '../../common/kube/kinds/istio/destination-rule.ts';
+import type { VirtualService } from '../../common/kube/kinds/istio/virtual-service.ts';
+import type { AuthorizationPolicy } from '../../common/kube/kinds/security.ts';
+import type { KubeObject } from '../../common/kube/types.ts';
+import type { AppProtocol, LoadBalancing, Locality, NetworkAddress } from '../../common/mesh/types.ts';
+
+/** A port of a service. */
+export interface MeshPort {
+  /** That clients connect to. */
+  readonly number: number;
+  readonly name: string;
+  /** undefined: a proxy has to find out by the first bytes. */
+  readonly protocol: AppProtocol | undefined;
+}
+
+/**
+ * How endpoints are found. `endpoints`: istiod knows them. `dns` and `dns-round-robin`: proxies look up the names that stand for
+ * addresses. `original`: the connection goes where the client wanted. `dynamic-dns`: the name that the client gave is looked up.
+ */
+export type Resolution = 'endpoints' | 'dns' | 'dns-round-robin' | 'original' | 'dynamic-dns';
+
+/** A Service, or one host of a ServiceEntry. */
+export interface MeshService {
+  /** `namespace/hostname`, unique. */
+  readonly key: string;
+  readonly kind: 'Service' | 'ServiceEntry';
+  /** Of the object. */
+  readonly name: string;
+  readonly namespace: string;
+  /** In full, lower case; of a ServiceEntry perhaps with a wildcard in front. */
+  readonly hostname: string;
+  /** Virtual addresses; none for headless ones. */
+  readonly addresses: readonly NetworkAddress[];
+  readonly ports: readonly MeshPort[];
+  readonly resolution: Resolution;
+  /** Its endpoints are outside of the mesh. */
+  readonly isExternal: boolean;
+  readonly subjectAltNames: readonly string[];
+  readonly balancing: LoadBalancing | undefined;
+  /** `namespace/name` of the Gateway that it is behind. */
+  readonly waypoint: string | undefined;
+  readonly object: KubeObject;
+}
+
+/** One that serves a service. */
+export interface MeshEndpoint {
+  /** Unique, and the same while it lives. */
+  readonly uid: string;
+  /** An IP address, or a DNS name where the service is of names. */
+  readonly address: { readonly kind: 'ip'; readonly ip: Ip } | { readonly kind: 'name'; readonly name: string };
+  /** Port of the service -> port at the endpoint; a port that is missing is not served. */
+  readonly ports: ReadonlyMap<number, number>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly locality: Locality;
+  readonly node: string;
+  readonly network: string;
+  readonly cluster: string;
+  /** 0: never. Default 1. */
+  readonly weight: number;
+  readonly isHealthy: boolean;
+  /** It takes HBONE at port 15008. */
+  readonly isHbone: boolean;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  readonly trustDomain: string;
+  readonly workload: string;
+}
+
+/** What of MeshConfig and istiod's settings counts for Envoys. */
+export interface MeshFacts {
+  readonly trustDomain: string;
+  readonly trustDomainAliases: readonly string[];
+  /** Suffix of service hostnames, default `cluster.local`. */
+  readonly domain: string;
+  readonly rootNamespace: string;
+  readonly clusterId: string;
+  /** The cluster's own. */
+  readonly network: string;
+  /** Go's form of a duration, as Istio takes it. Default `10s`. */
+  readonly connectTimeout: string;
+  /** Of tunnels without streams. Default `1h`. */
+  readonly hboneIdleTimeout: string;
+  /** What happens to destinations that nobody knows. Default ALLOW_ANY. */
+  readonly outboundTrafficPolicy: 'ALLOW_ANY' | 'REGISTRY_ONLY';
+  /** Default BASE, as Istio's DEFAULT. */
+  readonly pathNormalization: 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES';
+  /** exportTo of objects that say nothing. Default `*`. */
+  readonly virtualServiceExportTo: readonly string[];
+  readonly destinationRuleExportTo: readonly string[];
+  /** File of the access log; undefined: none. Default none. */
+  readonly accessLogFile: string | undefined;
+  readonly accessLogFormat: string | undefined;
+  readonly accessLogEncoding: 'TEXT' | 'JSON';
+  /** HTTPRetry as in a VirtualService; undefined: Istio's two retries. */
+  readonly defaultRetries: object | undefined;
+  /** LocalityLoadBalancerSetting for services whose DestinationRule says none. */
+  readonly localityLb: object | undefined;
+}
+
+/** Routes of the Gateway API by what their parentRefs may name. */
+export type RouteParent =
+  | `Service/${string}/${string}`
+  | `ServiceEntry/${string}/${string}`
+  | `Gateway/${string}/${string}`;
+
+/** What an AuthorizationPolicy's targetRefs may name. */
+export type PolicyTarget = RouteParent | `GatewayClass/${string}`;
+
+/** Lists are in the order in which objects count: oldest first, then by name. */
+export interface MeshView {
+  readonly facts: MeshFacts;
+  /** By `namespace/hostname`. */
+  service(key: string): MeshService | undefined;
+  /** All services of that host name, of whichever namespace; a Service before ServiceEntries. */
+  named(hostname: string): readonly MeshService[];
+  /**
+   * What a host name means to an object or client of that namespace: its own namespace's service first, else the one that counts for
+   * the mesh. A short name is completed with namespace and domain, as in VirtualService and DestinationRule. Also finds the
+   * ServiceEntry with the longest wildcard that matches.
+   */
+  resolve(host: string, namespace: string): MeshService | undefined;
+  /** By Kubernetes' name of a Service, or of a ServiceEntry (its first host). */
+  ofObject(kind: 'Service' | 'ServiceEntry', namespace: string, name: string): MeshService | undefined;
+  /** Services behind the waypoint `namespace/name`, by key. */
+  behind(waypoint: string): readonly MeshService[];
+  endpoints(service: MeshService): readonly MeshEndpoint[];
+  /** Those with a host that is this one, or a wildcard that matches it; whether they are seen and bound is not looked at. */
+  virtualServices(hostname: string): readonly VirtualService[];
+  /** By `namespace/name`, for delegates. */
+  virtualService(key: string): VirtualService | undefined;
+  /** Those whose host is this one, or a wildcard that matches it. */
+  destinationRules(hostname: string): readonly DestinationRule[];
+  httpRoutes(parent: RouteParent): readonly HttpRoute[];
+  grpcRoutes(parent: RouteParent): readonly GrpcRoute[];
+  tcpRoutes(parent: RouteParent): readonly StreamRoute[];
+  tlsRoutes(parent: RouteParent): readonly TlsRoute[];
+  /** Of the namespace that is referred to. */
+  referenceGrants(namespace: string): readonly ReferenceGrant[];
+  policies(target: PolicyTarget): readonly AuthorizationPolicy[];
+  /** undefined: there is no such namespace. */
+  namespaceLabels(namespace: string): Readonly<Record<string, string>> | undefined;
+}
+
+/** What a route sends to. */
+export interface RouteTarget {
+  readonly service: MeshService;
+  /** Of the service. */
+  readonly port: number;
+  /** Of its DestinationRule; empty: the whole service. */
+  readonly subset: string;
+}
+
+/**
+ * What routes (istiod/envoy/routes) are made for: one port of one service, as a waypoint before it sees it (`gateway` set), or as a
+ * client of it sees it (plain Envoy, gRPC without a proxy).
+ */
+export interface RouteContext {
+  readonly view: MeshView;
+  readonly service: MeshService;
+  readonly port: MeshPort;
+  /** `namespace/name` of the waypoint. */
+  readonly gateway: string | undefined;
+  /** Of the waypoint, or of the client. */
+  readonly namespace: string;
+  /** Labels of a client; a waypoint stands for clients of all sorts and has none. */
+  readonly clientLabels: Readonly<Record<string, string>> | undefined;
+  /** Name of the cluster that leads there. What is asked for becomes a cluster of this proxy. */
+  readonly cluster: (target: RouteTarget) => string;
+}

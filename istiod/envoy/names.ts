@@ -1,0 +1,38 @@
+/** Names of clusters, chains and routes, as Istio gives them (ambient-wire 10): its tools and metrics read them apart. */
+
+/** Listeners and clusters of a waypoint that are always there. */
+export const connectTerminate = 'connect_terminate';
+export const mainInternal = 'main_internal';
+export const connectOriginate = 'connect_originate';
+export const encap = 'encap';
+
+/** Towards a service behind the waypoint itself; `kind` is how its endpoints are spoken to. */
+export function inboundCluster(hostname: string, port: number, kind: 'tcp' | 'http', subset = ''): string {
+  return `inbound-vip|${port}|${subset === '' ? kind : `${kind}/${subset}`}|${hostname}`;
+}
+
+/** Towards any other service of the mesh, and what proxyless clients ask for. */
+export function outboundCluster(hostname: string, port: number, subset = ''): string {
+  return `outbound|${port}|${subset}|${hostname}`;
+}
+
+export interface ClusterName {
+  readonly direction: 'inbound-vip' | 'outbound';
+  readonly port: number;
+  /** Of inbound ones. */
+  readonly kind: 'tcp' | 'http' | undefined;
+  /** Empty: the whole service. */
+  readonly subset: string;
+  readonly hostname: string;
+}
+
+/** undefined: a name of another form. */
+export function parseCluster(name: string): ClusterName | undefined {
+  const [direction, port, subset, hostname, ...more] = name.split('|');
+  if (hostname === undefined || hostname === '' || more.length > 0 || !/^[1-9]\d{0,4}$/.test(port!)) return undefined;
+  if (direction === 'outbound') return { direction, port: Number(port), kind: undefined, subset: subset!, hostname };
+  if (direction !== 'inbound-vip') return undefined;
+  const [, kind, , part = ''] = /^(tcp|http)(\/(.+))?$/.exec(subset!) ?? [];
+  if (kind === undefined) return undefined;
+  return { direction, port: Number(port), kind: kind as 'tcp' | 'http', subset: part, hostname };
+}
