@@ -8,6 +8,7 @@ import type { HttpRoute } from '../../common/kube/kinds/gateway-api/http-route.t
 import type { ReferenceGrant } from '../../common/kube/kinds/gateway-api/reference-grant.ts';
 import type { StreamRoute, TlsRoute } from '../../common/kube/kinds/gateway-api/stream-routes.ts';
 import type { DestinationRule } from '../../common/kube/kinds/istio/destination-rule.ts';
+import type { ConsistentHash } from '../../common/kube/kinds/istio/traffic-policy.ts';
 import type { VirtualService } from '../../common/kube/kinds/istio/virtual-service.ts';
 import type { AuthorizationPolicy } from '../../common/kube/kinds/security.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
@@ -175,4 +176,6 @@ export interface RouteContext {
   readonly clientLabels: Readonly<Record<string, string>> | undefined;
   /** Name of the cluster that leads there. What is asked for becomes a cluster of this proxy. */
   readonly cluster: (target: RouteTarget) => string;
+  /** By what its DestinationRule keeps requests at one endpoint; undefined: it does not. */
+  readonly hash: (target: RouteTarget) => ConsistentHash | undefined;
 }

@@ -11,6 +11,7 @@ import {
   oneOf,
   orNull,
   string,
+  type TypeOf,
   where,
 } from '../../schema/types.ts';
 import { anyDuration, duration, uint32 } from './common.ts';
@@ -88,6 +89,7 @@ const consistentHash = object(
     ],
   },
 );
+export type ConsistentHash = TypeOf<typeof consistentHash>;
 
 const loadBalancer = about(
   'Which endpoint a connection or request goes to.',
