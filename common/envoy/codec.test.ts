@@ -41,6 +41,16 @@ describe("Envoy's resources", () => {
     assert.deepEqual(decodeEnvoy(listenerType, encodeEnvoy(listener)), { kind: 'ok', value: listener });
   });
 
+  test('numbers of 64 bits are numbers', () => {
+    const cluster = {
+      '@type': typeUrl('envoy.config.cluster.v3.Cluster'),
+      name: 'web',
+      connect_timeout: { seconds: 3 },
+      maglev_lb_config: { table_size: { value: 65_537 } },
+    };
+    assert.deepEqual(decodeEnvoy(cluster['@type'], encodeEnvoy(cluster)), { kind: 'ok', value: cluster });
+  });
+
   test('a field that the type has not is not left out silently, however deep', () => {
     assert.throws(
       () => encodeEnvoy({ ...listener, nmae: 'x' } as Typed),

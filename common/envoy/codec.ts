@@ -85,6 +85,8 @@ function plain(type: protobuf.Type, message: Fields & WithUnknowns, path: string
     const one = (value: unknown, at: string): unknown => {
       if (resolvedType instanceof protobuf.Enum) return resolvedType.valuesById[value as number] ?? value;
       if (resolvedType) return nested(resolvedType, value as Fields, at, depth + 1);
+      // Exact up to 2^53, which no duration or size of Envoy's comes near.
+      if (isLong(value)) return value.toNumber();
       return value instanceof Uint8Array ? Buffer.from(value) : value;
     };
     const value = message[name];
@@ -103,6 +105,10 @@ function nested(type: protobuf.Type, message: Fields & WithUnknowns, path: strin
   const held = url === undefined ? undefined : messageOf(url);
   if (!held) return { '@type': url ?? '', value: Buffer.from(value ?? []) };
   return { '@type': url, ...plain(held, decode(held, value ?? new Uint8Array()), path, depth) };
+}
+
+function isLong(value: unknown): value is { toNumber(): number } {
+  return typeof value === 'object' && value !== null && '__isLong__' in value;
 }
 
 function isEmpty(value: unknown): boolean {

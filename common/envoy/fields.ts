@@ -1,0 +1,247 @@
+/**
+ * Reads a decoded message of Envoy's field by field, and remembers what nobody asked for: a field that is not honoured must be named
+ * in a NACK, never ignored. What is wrong is remembered too, so that all mistakes are told together.
+ */
+import { type Millis, millis } from '../core/brand.ts';
+
+/** A google.protobuf.Value as JSON. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+export type Struct = { readonly [key: string]: Json };
+
+type Plain = Readonly<Record<string, unknown>>;
+
+/**
+ * One message. Fields that are absent read as protobuf's default (`undefined` for messages and wrappers); a value of another type
+ * than the method's is a mistake.
+ */
+export class Fields {
+  readonly path: string;
+  readonly #message: Plain;
+  readonly #mistakes: string[];
+  readonly #read = new Set<string>(['@type']);
+  readonly #inner: Fields[] = [];
+
+  /** `path` begins every mistake, `Cluster`. */
+  constructor(message: object, path: string, mistakes: string[] = []) {
+    this.#message = message as Plain;
+    this.path = path;
+    this.#mistakes = mistakes;
+  }
+
+  /** Everything wrong so far, fields that nobody read included. Empty: the message is understood in full. */
+  finish(): readonly string[] {
+    this.#unread();
+    return this.#mistakes;
+  }
+
+  /** The type URL of an Any; empty for other messages. */
+  get type(): string {
+    return typeof this.#message['@type'] === 'string' ? this.#message['@type'] : '';
+  }
+
+  has(name: string): boolean {
+    return !isAbsent(this.#message[name]);
+  }
+
+  mistake(name: string, text: string): void {
+    this.#read.add(name);
+    this.#mistakes.push(`${this.path}.${name}: ${text}`);
+  }
+
+  /** Fields that change nothing here, each for a reason that the caller writes down. */
+  harmless(...names: readonly string[]): void {
+    for (const name of names) this.#read.add(name);
+  }
+
+  text(name: string): string {
+    return this.#value(name, 'string', '') as string;
+  }
+
+  flag(name: string): boolean {
+    return this.#value(name, 'boolean', false) as boolean;
+  }
+
+  number(name: string, min = 0, max = Number.MAX_SAFE_INTEGER): number {
+    const value = this.#value(name, 'number', 0) as number;
+    if (this.has(name)) this.#bounded(name, value, min, max);
+    return value;
+  }
+
+  /** A UInt32Value and the like; undefined: absent. Both ends are allowed. */
+  wrapped(name: string, min = 0, max = Number.MAX_SAFE_INTEGER): number | undefined {
+    const value = this.#wrapper(name, 'number', 0) as number | undefined;
+    if (value !== undefined) this.#bounded(name, value, min, max);
+    return value;
+  }
+
+  wrappedFlag(name: string): boolean | undefined {
+    return this.#wrapper(name, 'boolean', false) as boolean | undefined;
+  }
+
+  /** A google.protobuf.Duration. `min` and `max` in ms. */
+  duration(name: string, min = 0, max = Number.MAX_SAFE_INTEGER): Millis | undefined {
+    const value = this.#object(name) as { readonly seconds?: unknown; readonly nanos?: unknown } | undefined;
+    if (!value) return undefined;
+    const ms = Number(value.seconds ?? 0) * 1_000 + Number(value.nanos ?? 0) / 1_000_000;
+    if (Number.isNaN(ms)) {
+      this.mistake(name, 'is no duration');
+      return undefined;
+    }
+    if (ms < min || ms > max) this.mistake(name, `${ms} ms is not within ${min} ms and ${max} ms`);
+    return millis(ms);
+  }
+
+  /** A type.v3.Percent; undefined: absent. */
+  percent(name: string): number | undefined {
+    const inner = this.message(name);
+    return inner?.number('value', 0, 100);
+  }
+
+  /** An enum by its names; what `values` has not is a mistake. `absent` is the name of number 0. */
+  choice<T>(name: string, absent: string, values: Readonly<Record<string, T>>): T | undefined {
+    this.#read.add(name);
+    const raw = this.#message[name];
+    const key = isAbsent(raw) || raw === 0 ? absent : String(raw);
+    if (Object.hasOwn(values, key)) return values[key];
+    this.mistake(name, `${key} is not supported`);
+    return undefined;
+  }
+
+  message(name: string): Fields | undefined {
+    const value = this.#object(name);
+    return value && this.#nested(value, `${this.path}.${name}`);
+  }
+
+  list(name: string): readonly Fields[] {
+    const values = this.#list(name);
+    return values.flatMap((value, i) => {
+      if (typeof value === 'object' && value !== null) return [this.#nested(value, `${this.path}.${name}[${i}]`)];
+      this.mistake(name, `[${i}] is no message`);
+      return [];
+    });
+  }
+
+  texts(name: string): readonly string[] {
+    return this.#list(name).map(String);
+  }
+
+  /** The bytes of a field; absent: none. */
+  bytes(name: string): Buffer {
+    this.#read.add(name);
+    const value = this.#message[name];
+    if (isAbsent(value)) return Buffer.alloc(0);
+    if (value instanceof Uint8Array) return Buffer.from(value);
+    // JSON's form.
+    if (typeof value === 'string') return Buffer.from(value, 'base64');
+    this.mistake(name, 'is no bytes');
+    return Buffer.alloc(0);
+  }
+
+  /** Entries of a map of messages. */
+  map(name: string): readonly (readonly [string, Fields])[] {
+    const value = this.#object(name);
+    return Object.entries(value ?? {}).map(([key, inner]) => [
+      key,
+      this.#nested(inner as object, `${this.path}.${name}[${key}]`),
+    ]);
+  }
+
+  /** A google.protobuf.Struct; absent: undefined. */
+  struct(name: string): Struct | undefined {
+    const value = this.#object(name);
+    return value && structToJson(value as PbStruct);
+  }
+
+  #unread(): void {
+    for (const [name, value] of Object.entries(this.#message)) {
+      if (!this.#read.has(name) && !isAbsent(value)) this.mistake(name, 'is not supported');
+    }
+    for (const inner of this.#inner) inner.#unread();
+  }
+
+  #nested(value: object, path: string): Fields {
+    const inner = new Fields(value, path, this.#mistakes);
+    this.#inner.push(inner);
+    return inner;
+  }
+
+  #value(name: string, type: 'string' | 'number' | 'boolean', absent: unknown): unknown {
+    this.#read.add(name);
+    const value = this.#message[name];
+    if (value === undefined || value === null) return absent;
+    if (typeof value === type) return value;
+    this.mistake(name, `is no ${type}`);
+    return absent;
+  }
+
+  #wrapper(name: string, type: 'number' | 'boolean', absent: unknown): unknown {
+    const inner = this.#object(name);
+    if (!inner) return undefined;
+    const value = (inner as { readonly value?: unknown }).value ?? absent;
+    if (typeof value === type) return value;
+    this.mistake(name, `is no ${type}`);
+    return absent;
+  }
+
+  #bounded(name: string, value: number, min: number, max: number): void {
+    if (!(value >= min && value <= max)) this.mistake(name, `${value} is not within ${min} and ${max}`);
+  }
+
+  #object(name: string): object | undefined {
+    this.#read.add(name);
+    const value = this.#message[name];
+    if (value === undefined || value === null) return undefined;
+    if (typeof value === 'object') return value;
+    this.mistake(name, 'is no message');
+    return undefined;
+  }
+
+  #list(name: string): readonly unknown[] {
+    this.#read.add(name);
+    const value = this.#message[name];
+    if (value === undefined || value === null) return [];
+    if (Array.isArray(value)) return value;
+    this.mistake(name, 'is no list');
+    return [];
+  }
+}
+
+/** A message says no more by such a value than without the field; an empty message says something. */
+function isAbsent(value: unknown): boolean {
+  return (
+    value === undefined ||
+    value === null ||
+    value === false ||
+    value === 0 ||
+    value === '' ||
+    (Array.isArray(value) && value.length === 0)
+  );
+}
+
+interface PbStruct {
+  readonly fields?: Readonly<Record<string, PbValue>>;
+}
+
+/** Names as protobufjs has them, which knows google.protobuf by itself. */
+interface PbValue {
+  readonly nullValue?: unknown;
+  readonly numberValue?: number;
+  readonly stringValue?: string;
+  readonly boolValue?: boolean;
+  readonly structValue?: PbStruct;
+  readonly listValue?: { readonly values?: readonly PbValue[] };
+}
+
+/** A google.protobuf.Struct, as the codec decodes it. */
+export function structToJson(struct: PbStruct): Struct {
+  return Object.fromEntries(Object.entries(struct.fields ?? {}).map(([key, value]) => [key, valueToJson(value)]));
+}
+
+function valueToJson(value: PbValue): Json {
+  if (value.stringValue !== undefined) return value.stringValue;
+  if (value.numberValue !== undefined) return value.numberValue;
+  if (value.boolValue !== undefined) return value.boolValue;
+  if (value.structValue) return structToJson(value.structValue);
+  if (value.listValue) return (value.listValue.values ?? []).map(valueToJson);
+  return null;
+}
