@@ -11,6 +11,7 @@ import { deriveServices } from './ambient/services.ts';
 import { deriveWaypoints } from './ambient/waypoints.ts';
 import { deriveWorkloads } from './ambient/workloads.ts';
 import { type Catalog, ResourceCatalog } from './catalog.ts';
+import { EnvoyMesh } from './envoy/mesh-view.ts';
 import { type Failure, Graph } from './graph/graph.ts';
 import type { Changing } from './graph/table.ts';
 import { networkLabel } from './network.ts';
@@ -21,6 +22,8 @@ import type { MeshSettings } from './settings.ts';
 export interface MeshChange {
   readonly addresses: ReadonlySet<string>;
   readonly authorizations: ReadonlySet<string>;
+  /** Lookups of Envoys' configuration that find something else now; see `EnvoyMesh`. */
+  readonly lookups: ReadonlySet<string>;
 }
 
 export interface AmbientOptions {
@@ -41,6 +44,8 @@ export class AmbientIndex {
   readonly #conditionsOf: ReadonlyMap<string, (key: string) => Conditions | undefined>;
   readonly #judged = new Map<string, ObjectName>();
   #settings: MeshSettings;
+  /** What Envoys' configuration is made of. */
+  readonly envoy: EnvoyMesh;
 
   constructor({ settings, onFailure = () => undefined }: AmbientOptions) {
     this.#settings = settings;
@@ -50,6 +55,8 @@ export class AmbientIndex {
     const waypoints = deriveWaypoints(c);
     const services = deriveServices(c, waypoints);
     const policies = derivePolicies(c, waypoints, services);
+    const settingsNow = () => this.#settings;
+    this.envoy = new EnvoyMesh({ inputs, services, catalog: this.#catalog, settings: settingsNow });
     const networks = deriveNetworks(c);
     const workloads = deriveWorkloads(c, { waypoints, services, policies, networks });
     const announced = deriveFar(c, services, networks, workloads);
@@ -87,6 +94,7 @@ export class AmbientIndex {
   configure(settings: MeshSettings): void {
     this.#settings = { ...settings, network: this.#settings.network };
     this.#graph.markAll();
+    this.envoy.configured();
   }
 
   /** What its status shall say, by type; undefined for objects that are not judged. */
@@ -123,10 +131,20 @@ export class AmbientIndex {
 
   /** Of what was computed at most so many objects' results; undefined when clients see no difference in them. */
   publish(most = Number.POSITIVE_INFINITY): MeshChange | undefined {
-    const changed = { addresses: new Set<string>(), authorizations: new Set<string>() };
+    const changed = { addresses: new Set<string>(), authorizations: new Set<string>(), lookups: new Set<string>() };
     const note = ({ type, name }: Resource) =>
       (type === addressTypeUrl ? changed.addresses : changed.authorizations).add(name);
-    const remove = (old: Resource) => this.#catalog.delete(old) && note(old);
+    const remove = (old: Resource) => {
+      if (!this.#catalog.delete(old)) return;
+      note(old);
+      this.envoy.workloadChanged(old, undefined);
+    };
+    const put = (r: Resource) => {
+      const before = this.#catalog.resources(r.type).get(r.name);
+      const differs = this.#catalog.set(r);
+      if (differs) note(r);
+      if (differs || labelsOf(before) !== labelsOf(r)) this.envoy.workloadChanged(before, r);
+    };
     const batch = this.#staged.splice(0, most);
     for (const [before, after] of batch) {
       const kept = new Set(after.map((r) => r.name));
@@ -136,10 +154,14 @@ export class AmbientIndex {
         if (old.type === authorizationTypeUrl && this.#staged.length > 0) this.#gone.push(old);
         else remove(old);
       }
-      for (const r of after) if (this.#catalog.set(r)) note(r);
+      for (const r of after) put(r);
     }
-    if (this.#staged.length === 0) for (const old of this.#gone.splice(0)) remove(old);
-    return changed.addresses.size + changed.authorizations.size === 0 ? undefined : changed;
+    if (this.#staged.length === 0) {
+      for (const old of this.#gone.splice(0)) remove(old);
+      changed.lookups = new Set(this.envoy.takeTouched());
+    }
+    const isEmpty = changed.addresses.size + changed.authorizations.size + changed.lookups.size === 0;
+    return isEmpty ? undefined : changed;
   }
 
   /** There is more to publish. */
@@ -169,4 +191,8 @@ export class AmbientIndex {
     this.#settings = { ...this.#settings, network };
     return network !== before;
   }
+}
+
+function labelsOf(r: Resource | undefined): string {
+  return JSON.stringify(r?.labels);
 }

@@ -9,6 +9,7 @@ import { didYouMean } from '../../common/kube/schema/nearest.ts';
 import { isObject } from '../../common/kube/schema/validate.ts';
 import {
   defaultSettings,
+  type EnvoySettings,
   type MeshSettings,
   type ServiceScope,
   type Visibility,
@@ -20,7 +21,7 @@ export interface MeshConfig {
   readonly rootNamespace: string | undefined;
   /** Namespaces that one of them selects are discovered; none: all are. */
   readonly discoverySelectors: readonly LabelSelector[];
-  readonly settings: Pick<MeshSettings, 'serviceScopes' | 'serviceEntryVisibility' | 'exportTo'>;
+  readonly settings: Pick<MeshSettings, 'serviceScopes' | 'serviceEntryVisibility' | 'exportTo' | 'envoy'>;
 }
 
 export const defaultMeshConfig: MeshConfig = {
@@ -31,6 +32,7 @@ export const defaultMeshConfig: MeshConfig = {
     serviceScopes: defaultSettings.serviceScopes,
     serviceEntryVisibility: defaultSettings.serviceEntryVisibility,
     exportTo: defaultSettings.exportTo,
+    envoy: defaultSettings.envoy,
   },
 };
 
@@ -61,12 +63,46 @@ export function parseMeshConfig(texts: readonly string[]): ParsedMeshConfig {
       serviceScopes: scopesOf(read, merged['serviceScopeConfigs']),
       serviceEntryVisibility: visibilityOf(read, merged['serviceEntryVisibility']),
       exportTo: read.texts('defaultServiceExportTo') ?? defaultSettings.exportTo,
+      envoy: envoyOf(read, merged),
     },
   };
   if (read.errors.length > 0) return { kind: 'invalid', reason: read.errors.join('; ') };
   const unknown = Object.keys(merged).filter((key) => !keys.has(key));
   const warnings = unknown.map((key) => `${key} is no key of MeshConfig${didYouMean(key, [...keys])}`);
   return { kind: 'ok', config, warnings };
+}
+
+function envoyOf(read: Reader, merged: Readonly<Record<string, unknown>>): EnvoySettings {
+  const { envoy: d } = defaultSettings;
+  const part = (key: string) => (merged[key] === undefined ? {} : (read.objects(key, [merged[key]])[0] ?? {}));
+  const orUndefined = (key: string) => (merged[key] === undefined ? undefined : part(key));
+  const one = <T extends string>(path: string, value: unknown, allowed: readonly T[], fallback: T): T =>
+    value === undefined || value === null ? fallback : read.oneOf(path, value, allowed);
+  const normalization = one(
+    'pathNormalization.normalization',
+    part('pathNormalization')['normalization'],
+    ['DEFAULT', 'NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES'],
+    'DEFAULT',
+  );
+  return {
+    trustDomainAliases: read.texts('trustDomainAliases') ?? d.trustDomainAliases,
+    connectTimeout: read.duration('connectTimeout') ?? d.connectTimeout,
+    hboneIdleTimeout: read.duration('hboneIdleTimeout') ?? d.hboneIdleTimeout,
+    outboundTrafficPolicy: one(
+      'outboundTrafficPolicy.mode',
+      part('outboundTrafficPolicy')['mode'],
+      ['ALLOW_ANY', 'REGISTRY_ONLY'],
+      d.outboundTrafficPolicy,
+    ),
+    pathNormalization: normalization === 'DEFAULT' ? 'BASE' : normalization,
+    virtualServiceExportTo: read.texts('defaultVirtualServiceExportTo') ?? d.virtualServiceExportTo,
+    destinationRuleExportTo: read.texts('defaultDestinationRuleExportTo') ?? d.destinationRuleExportTo,
+    accessLogFile: read.text('accessLogFile'),
+    accessLogFormat: read.text('accessLogFormat'),
+    accessLogEncoding: one('accessLogEncoding', merged['accessLogEncoding'], ['TEXT', 'JSON'], 'TEXT'),
+    defaultRetries: orUndefined('defaultHttpRetryPolicy'),
+    localityLb: orUndefined('localityLbSetting'),
+  };
 }
 
 function scopesOf(read: Reader, value: unknown): readonly ServiceScope[] {
@@ -129,6 +165,14 @@ class Reader {
     if (value === undefined) return undefined;
     if (Array.isArray(value) && value.every((v) => typeof v === 'string')) return value as readonly string[];
     this.#wrong(key, 'a list of texts');
+    return undefined;
+  }
+
+  /** As Go writes it. */
+  duration(key: string): string | undefined {
+    const text = this.text(key);
+    if (text === undefined || /^(\d+(\.\d+)?(ns|us|ms|s|m|h))+$/.test(text)) return text;
+    this.#wrong(key, 'a duration such as 10s');
     return undefined;
   }
 

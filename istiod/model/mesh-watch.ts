@@ -6,7 +6,13 @@ import { namespaceKind, nodeKind, type Pod, podKind, serviceKind } from '../../c
 import { endpointSliceKind } from '../../common/kube/kinds/discovery.ts';
 import { gatewayKind } from '../../common/kube/kinds/gateway-api/gateway.ts';
 import { gatewayClassKind } from '../../common/kube/kinds/gateway-api/gateway-class.ts';
+import { grpcRouteKind } from '../../common/kube/kinds/gateway-api/grpc-route.ts';
+import { httpRouteKind } from '../../common/kube/kinds/gateway-api/http-route.ts';
+import { referenceGrantKind } from '../../common/kube/kinds/gateway-api/reference-grant.ts';
+import { tcpRouteKind, tlsRouteKind } from '../../common/kube/kinds/gateway-api/stream-routes.ts';
+import { destinationRuleKind } from '../../common/kube/kinds/istio/destination-rule.ts';
 import { type ServiceEntry, serviceEntryKind } from '../../common/kube/kinds/istio/service-entry.ts';
+import { virtualServiceKind } from '../../common/kube/kinds/istio/virtual-service.ts';
 import { workloadEntryKind } from '../../common/kube/kinds/istio/workload-entry.ts';
 import { authorizationPolicyKind, peerAuthenticationKind } from '../../common/kube/kinds/security.ts';
 import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
@@ -224,6 +230,13 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
   feed(peerAuthenticationKind, inputs.peers, trimObject, true);
   feed(gatewayKind, inputs.gateways, trimObject, true);
   feed(gatewayClassKind, inputs.gatewayClasses, trimObject, true);
+  feed(virtualServiceKind, inputs.virtualServices, trimObject, true);
+  feed(destinationRuleKind, inputs.destinationRules, trimObject, true);
+  feed(httpRouteKind, inputs.httpRoutes, trimObject, true);
+  feed(grpcRouteKind, inputs.grpcRoutes, trimObject, true);
+  feed(tcpRouteKind, inputs.tcpRoutes, trimObject, true);
+  feed(tlsRouteKind, inputs.tlsRoutes, trimObject, true);
+  feed(referenceGrantKind, inputs.referenceGrants, trimObject, true);
   return {
     index,
     pods,

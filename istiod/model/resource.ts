@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { addressTypeUrl, authorizationTypeUrl, encodeAddress, encodeAuthorization } from '../../common/api/index.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import type { MeshAddress, AuthorizationPolicy as MeshPolicy } from '../../common/mesh/types.ts';
+import type { Labels } from './selector.ts';
 
 export type TypeUrl = typeof addressTypeUrl | typeof authorizationTypeUrl;
 
@@ -30,11 +31,17 @@ export interface Resource {
   /** What on-demand clients subscribe by. */
   readonly node: string;
   readonly services: readonly string[];
+  /** Of what a workload is made of: DestinationRules choose by them. Not on the wire. */
+  readonly labels?: Labels | undefined;
   /** What it was made of; first the object that it stands for, where there is one. */
   readonly inputs: readonly ObjectRef[];
 }
 
-export function resourceOfAddress(address: MeshAddress, inputs: readonly (KubeObject | undefined)[]): Resource {
+export function resourceOfAddress(
+  address: MeshAddress,
+  inputs: readonly (KubeObject | undefined)[],
+  labels?: Labels,
+): Resource {
   const bytes = encodeAddress(address);
   const isWorkload = address.kind === 'workload';
   return {
@@ -45,6 +52,7 @@ export function resourceOfAddress(address: MeshAddress, inputs: readonly (KubeOb
     bytes,
     node: isWorkload ? address.node : '',
     services: isWorkload ? [...address.services.keys()] : [],
+    ...(labels && { labels }),
     inputs: refs(inputs),
   };
 }
@@ -84,7 +92,8 @@ function refs(objects: readonly (KubeObject | undefined)[]): readonly ObjectRef[
   return [...new Set(objects)].flatMap((o) => (o === undefined ? [] : refOf(o)));
 }
 
-function refOf(object: KubeObject): ObjectRef {
+/** As the object is now. */
+export function refOf(object: KubeObject): ObjectRef {
   const found = known.get(object);
   if (found !== undefined) return found;
   const { name, namespace, resourceVersion, generation = 0 } = object.metadata;

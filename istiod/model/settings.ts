@@ -1,6 +1,7 @@
 /** What of the mesh's configuration the model needs. */
 import type { Compat } from '../../common/core/compat.ts';
 import type { LabelSelector } from '../../common/kube/kinds/apps.ts';
+import type { MeshFacts } from '../envoy/inputs.ts';
 
 export interface MeshSettings {
   /** `CLUSTER_ID`, default `Kubernetes`. */
@@ -28,7 +29,11 @@ export interface MeshSettings {
   readonly serviceEntryVisibility: VisibilityRules | undefined;
   /** exportTo of Services and ServiceEntries that say nothing. */
   readonly exportTo: readonly string[];
+  /** What counts for Envoys alone. */
+  readonly envoy: EnvoySettings;
 }
+
+export type EnvoySettings = Omit<MeshFacts, 'trustDomain' | 'domain' | 'rootNamespace' | 'clusterId' | 'network'>;
 
 export interface ServiceScope {
   /** undefined or empty: all. */
@@ -63,4 +68,18 @@ export const defaultSettings: MeshSettings = {
   serviceScopes: [{ namespaces: undefined, services: { matchLabels: { 'istio.io/global': 'true' } }, scope: 'GLOBAL' }],
   serviceEntryVisibility: undefined,
   exportTo: ['*'],
+  envoy: {
+    trustDomainAliases: [],
+    connectTimeout: '10s',
+    hboneIdleTimeout: '1h',
+    outboundTrafficPolicy: 'ALLOW_ANY',
+    pathNormalization: 'BASE',
+    virtualServiceExportTo: ['*'],
+    destinationRuleExportTo: ['*'],
+    accessLogFile: undefined,
+    accessLogFormat: undefined,
+    accessLogEncoding: 'TEXT',
+    defaultRetries: undefined,
+    localityLb: undefined,
+  },
 };

@@ -66,7 +66,11 @@ export async function startXdsBed(o: XdsBedOptions = {}): Promise<XdsBed> {
       catalog.set(resource);
       const names = new Set([resource.name]);
       const isAddress = resource.type === addressTypeUrl;
-      xds.changed({ addresses: isAddress ? names : new Set(), authorizations: isAddress ? new Set() : names });
+      xds.changed({
+        addresses: isAddress ? names : new Set(),
+        authorizations: isAddress ? new Set() : names,
+        lookups: new Set(),
+      });
     },
     stop() {
       stop.abort();

@@ -3,7 +3,13 @@ import type { Namespace, Node, Pod, Service } from '../../../common/kube/kinds/c
 import type { EndpointSlice } from '../../../common/kube/kinds/discovery.ts';
 import type { Gateway } from '../../../common/kube/kinds/gateway-api/gateway.ts';
 import type { GatewayClass } from '../../../common/kube/kinds/gateway-api/gateway-class.ts';
+import type { GrpcRoute } from '../../../common/kube/kinds/gateway-api/grpc-route.ts';
+import type { HttpRoute } from '../../../common/kube/kinds/gateway-api/http-route.ts';
+import type { ReferenceGrant } from '../../../common/kube/kinds/gateway-api/reference-grant.ts';
+import type { StreamRoute, TlsRoute } from '../../../common/kube/kinds/gateway-api/stream-routes.ts';
+import type { DestinationRule } from '../../../common/kube/kinds/istio/destination-rule.ts';
 import type { ServiceEntry } from '../../../common/kube/kinds/istio/service-entry.ts';
+import type { VirtualService } from '../../../common/kube/kinds/istio/virtual-service.ts';
 import type { WorkloadEntry } from '../../../common/kube/kinds/istio/workload-entry.ts';
 import type { AuthorizationPolicy, PeerAuthentication } from '../../../common/kube/kinds/security.ts';
 import type { KubeObject } from '../../../common/kube/types.ts';
@@ -29,6 +35,13 @@ export class MeshInputs {
   readonly peers = new Table<PeerAuthentication>();
   readonly gateways = new Table<Gateway>();
   readonly gatewayClasses = new Table<GatewayClass>();
+  readonly virtualServices = new Table<VirtualService>();
+  readonly destinationRules = new Table<DestinationRule>();
+  readonly httpRoutes = new Table<HttpRoute>();
+  readonly grpcRoutes = new Table<GrpcRoute>();
+  readonly tcpRoutes = new Table<StreamRoute>();
+  readonly tlsRoutes = new Table<TlsRoute>();
+  readonly referenceGrants = new Table<ReferenceGrant>();
 }
 
 export interface Context {

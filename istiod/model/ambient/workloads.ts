@@ -8,6 +8,7 @@ import type { Labelled, Place } from '../graph/labelled.ts';
 import type { Table } from '../graph/table.ts';
 import { farEndpoint, networkLabel, podNetwork, referenceOf } from '../network.ts';
 import { resourceOfAddress } from '../resource.ts';
+import type { Labels } from '../selector.ts';
 import { hostnameOf } from '../service.ts';
 import { entryEndpoints } from '../service-entry.ts';
 import type { ServiceInfo } from '../service-info.ts';
@@ -89,6 +90,7 @@ function derivePods(c: Context, parts: Parts): Derived<Output> {
       pod,
       [node, ...slices.flatMap((s) => [s.slice, s.service.object]), ...around.from],
       c,
+      () => place.labels,
     );
   }
   return derived;
@@ -116,7 +118,10 @@ function deriveEntries(c: Context, parts: Parts): Derived<Output> {
     const network = networkOfEntry(entry.spec, settings());
     const around = surroundings(place, place, network, services.selecting(place), c, parts);
     const workload = entryWorkload(entry, around.inputs, settings());
-    const output = outputOf(workload && [workload], entry, around.from, c) ?? { resources: [], far: [] };
+    const output = outputOf(workload && [workload], entry, around.from, c, () => place.labels) ?? {
+      resources: [],
+      far: [],
+    };
     return { ...output, conditions: new Map([[waypointBound, around.binding.condition]]) };
   }
   return derived;
@@ -166,7 +171,8 @@ function deriveEndpoints(c: Context, parts: Parts): Derived<Output> {
       from.push(...around.from);
       return inlineWorkload(spec, entry, around.inputs, settings());
     });
-    return outputOf(workloads, entry, from, c);
+    const labels = new Map((entry.spec.endpoints ?? []).map((e) => [e.address ?? '', e.labels]));
+    return outputOf(workloads, entry, from, c, (w) => labels.get(w.addresses[0] ?? w.hostname));
   }
   return derived;
 }
@@ -249,12 +255,13 @@ function outputOf(
   object: KubeObject,
   from: readonly (KubeObject | undefined)[],
   { settings }: Context,
+  labelsOf: (workload: Workload) => Labels | undefined = () => undefined,
 ): Output | undefined {
   if (workloads === undefined || workloads.length === 0) return undefined;
   const { network, multiNetwork } = settings();
   const told = multiNetwork ? workloads.filter((w) => w.network === network) : workloads;
   return {
-    resources: told.map((w) => resourceOfAddress(w, [object, ...from])),
+    resources: told.map((w) => resourceOfAddress(w, [object, ...from], labelsOf(w))),
     far: workloads.flatMap((w) => farEndpoint(w, object, settings()) ?? []),
   };
 }

@@ -22,6 +22,13 @@ const tables: Readonly<Record<string, keyof MeshInputs>> = {
   PeerAuthentication: 'peers',
   Gateway: 'gateways',
   GatewayClass: 'gatewayClasses',
+  VirtualService: 'virtualServices',
+  DestinationRule: 'destinationRules',
+  HTTPRoute: 'httpRoutes',
+  GRPCRoute: 'grpcRoutes',
+  TCPRoute: 'tcpRoutes',
+  TLSRoute: 'tlsRoutes',
+  ReferenceGrant: 'referenceGrants',
 };
 const clusterScoped = new Set(['Namespace', 'Node', 'GatewayClass']);
 let version = 0;

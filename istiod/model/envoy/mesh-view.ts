@@ -1,0 +1,373 @@
+/** The mesh as generators of Envoy's configuration look at it, which notes what they looked at. */
+import { addressTypeUrl as addressType, decodeAddress } from '../../../common/api/index.ts';
+import type { ServiceEntry } from '../../../common/kube/kinds/istio/service-entry.ts';
+import type { KubeObject } from '../../../common/kube/types.ts';
+import type { Workload } from '../../../common/mesh/types.ts';
+import type {
+  MeshEndpoint,
+  MeshFacts,
+  MeshService,
+  MeshView,
+  PolicyTarget,
+  Resolution,
+  RouteParent,
+} from '../../envoy/inputs.ts';
+import { type MeshInputs, namespaceOf } from '../ambient/context.ts';
+import type { Services } from '../ambient/services.ts';
+import type { Catalog } from '../catalog.ts';
+import type { Index, Table } from '../graph/table.ts';
+import { type ObjectRef, objectKey, type Resource, refOf } from '../resource.ts';
+import { hostnameOf } from '../service.ts';
+import type { ServiceInfo } from '../service-info.ts';
+import type { MeshSettings } from '../settings.ts';
+import { targetKeys } from '../waypoint-policy.ts';
+
+/** What was looked up while something was made, and what of it was found. */
+export interface Traced<T> {
+  readonly value: T;
+  /** Names of lookups; `onTouched` tells which of them would find something else now. */
+  readonly reads: ReadonlySet<string>;
+  readonly objects: readonly ObjectRef[];
+}
+
+/** Where a proxy runs, as istiod knows it of its pod. */
+export interface ProxyPlace {
+  readonly workload: Workload;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface MeshViewOptions {
+  readonly inputs: MeshInputs;
+  readonly services: Services;
+  readonly catalog: Catalog;
+  readonly settings: () => MeshSettings;
+}
+
+const factsRead = 'facts';
+
+export class EnvoyMesh {
+  readonly #o: MeshViewOptions;
+  readonly #touched = new Set<string>();
+  readonly #byHost: Index<ServiceInfo>;
+  readonly #byWaypoint: Index<ServiceInfo>;
+  readonly #byObject: Index<ServiceInfo>;
+  readonly #lists: ReadonlyMap<ListName, Index<KubeObject>>;
+  readonly #known = new WeakMap<ServiceInfo, MeshService>();
+  readonly #decoded = new WeakMap<Resource, Workload>();
+
+  /** Make it while the tables are empty. */
+  constructor(options: MeshViewOptions) {
+    this.#o = options;
+    const { inputs, services } = options;
+    this.#byHost = services.table.index((s) => [s.service.hostname]);
+    this.#byWaypoint = services.table.index((s) => (s.binding.waypointId === undefined ? [] : [s.binding.waypointId]));
+    this.#byObject = services.table.index((s) => [objectPath(s)]);
+    services.table.onChange((before, after) => {
+      for (const s of [before, after]) {
+        if (s === undefined) continue;
+        this.#touch(`service ${s.key}`, `host ${s.service.hostname}`, `object ${objectPath(s)}`);
+        if (s.binding.waypointId !== undefined) this.#touch(`behind ${s.binding.waypointId}`);
+      }
+    });
+    inputs.namespaces.onChange((_, __, name) => this.#touch(`namespace ${name}`));
+    inputs.virtualServices.onChange((_, __, key) => this.#touch(`virtual service ${key}`));
+    const list = <T extends KubeObject>(name: ListName, table: Table<T>, under: (object: T) => readonly string[]) => {
+      const index = table.index(under);
+      table.onChange((before, after) => {
+        for (const object of [before, after]) {
+          if (object) for (const at of under(object)) this.#touch(`${name} ${at}`);
+        }
+      });
+      return [name, index as unknown as Index<KubeObject>] as const;
+    };
+    const domain = () => options.settings();
+    this.#lists = new Map([
+      list('virtual services', inputs.virtualServices, (v) =>
+        [...new Set(v.spec.hosts ?? [])].map((h) => fullName(h, namespaceOf(v), domain())),
+      ),
+      list('destination rules', inputs.destinationRules, (d) => [fullName(d.spec.host, namespaceOf(d), domain())]),
+      list('HTTPRoutes', inputs.httpRoutes, parentsOf),
+      list('GRPCRoutes', inputs.grpcRoutes, parentsOf),
+      list('TCPRoutes', inputs.tcpRoutes, parentsOf),
+      list('TLSRoutes', inputs.tlsRoutes, parentsOf),
+      list('reference grants', inputs.referenceGrants, (g) => [namespaceOf(g)]),
+      list('policies', inputs.policies, targetKeys),
+    ]);
+  }
+
+  /** MeshConfig or settings changed. */
+  configured(): void {
+    this.#touch(factsRead);
+  }
+
+  /** A workload is announced, changed or gone. */
+  workloadChanged(before: Resource | undefined, after: Resource | undefined): void {
+    for (const r of [before, after]) {
+      if (r === undefined) continue;
+      for (const service of r.services) this.#touch(`endpoints ${service}`);
+      this.#touch(`workload ${r.name}`);
+    }
+  }
+
+  /** Lookups that find something else since it was asked last. */
+  takeTouched(): ReadonlySet<string> {
+    const touched = new Set(this.#touched);
+    this.#touched.clear();
+    return touched;
+  }
+
+  /** The pod of a proxy; undefined while it is not announced. */
+  place(namespace: string, pod: string): ProxyPlace | undefined {
+    const { catalog, settings } = this.#o;
+    const name = `${settings().clusterId}//Pod/${namespace}/${pod}`;
+    const resource = catalog.find(addressType, name);
+    return resource && { workload: this.#decode(resource), labels: resource.labels ?? {} };
+  }
+
+  trace<T>(make: (view: MeshView) => T): Traced<T> {
+    const reads = new Set<string>();
+    const objects = new Map<string, ObjectRef>();
+    const value = make(
+      this.#view((name, found) => {
+        reads.add(name);
+        for (const object of found) {
+          const ref = refOf(object);
+          objects.set(objectKey(ref), ref);
+        }
+      }),
+    );
+    return { value, reads, objects: [...objects.values()] };
+  }
+
+  #touch(...names: readonly string[]): void {
+    for (const name of names) this.#touched.add(name);
+  }
+
+  #view(read: (name: string, found: readonly KubeObject[]) => void): MeshView {
+    const { inputs, services, catalog, settings } = this.#o;
+    const of = (infos: readonly ServiceInfo[]) => infos.map((i) => this.#serviceOf(i));
+    const objectsOf = (infos: readonly ServiceInfo[]) => infos.map((i) => i.object);
+    const list = <T extends KubeObject>(name: ListName, keys: readonly string[]): readonly T[] => {
+      const index = this.#lists.get(name)!;
+      const found = new Set<KubeObject>();
+      for (const key of keys) {
+        const values = index.values(key);
+        read(`${name} ${key}`, values);
+        for (const value of values) found.add(value);
+      }
+      return [...found].sort(byAge) as unknown as readonly T[];
+    };
+    const named = (hostname: string): readonly ServiceInfo[] => {
+      const infos = [...this.#byHost.values(hostname)].sort(byKindAndAge);
+      read(`host ${hostname}`, objectsOf(infos));
+      return infos;
+    };
+    const service = (key: string): ServiceInfo | undefined => {
+      const info = services.table.get(key);
+      read(`service ${key}`, info ? [info.object] : []);
+      return info;
+    };
+    const seenFrom = (hostname: string, namespace: string): ServiceInfo | undefined => {
+      const infos = named(hostname);
+      const own = infos.find((i) => i.service.namespace === namespace);
+      if (own) return own;
+      const open = infos.filter((i) => i.service.visibility === 'PUBLIC');
+      return open.find((i) => i.service.canonical) ?? open[0];
+    };
+    return {
+      get facts() {
+        read(factsRead, []);
+        return factsOf(settings());
+      },
+      service: (key) => {
+        const info = service(key);
+        return info && this.#serviceOf(info);
+      },
+      named: (hostname) => of(named(hostname)),
+      resolve: (host, namespace) => {
+        for (const name of [
+          fullName(host, namespace, settings()),
+          ...wildcardsOf(fullName(host, namespace, settings())),
+        ]) {
+          const info = seenFrom(name, namespace);
+          if (info) return this.#serviceOf(info);
+        }
+        return undefined;
+      },
+      ofObject: (kind, namespace, name) => {
+        const path = `${kind}/${namespace}/${name}`;
+        const infos = this.#byObject.values(path);
+        read(`object ${path}`, objectsOf(infos));
+        const first = kind === 'ServiceEntry' ? firstHost(infos) : infos[0];
+        return first && this.#serviceOf(first);
+      },
+      behind: (waypoint) => {
+        const infos = [...this.#byWaypoint.values(waypoint)].sort((a, b) => (a.key < b.key ? -1 : 1));
+        read(`behind ${waypoint}`, objectsOf(infos));
+        return of(infos);
+      },
+      endpoints: ({ key }) => {
+        read(`endpoints ${key}`, []);
+        return catalog.workloadsOf(key).flatMap((r) => this.#endpointOf(r, key));
+      },
+      virtualServices: (hostname) => list('virtual services', [hostname, ...wildcardsOf(hostname)]),
+      virtualService: (key) => {
+        const found = inputs.virtualServices.get(key);
+        read(`virtual service ${key}`, found ? [found] : []);
+        return found;
+      },
+      destinationRules: (hostname) => list('destination rules', [hostname, ...wildcardsOf(hostname)]),
+      httpRoutes: (parent) => list('HTTPRoutes', [parent]),
+      grpcRoutes: (parent) => list('GRPCRoutes', [parent]),
+      tcpRoutes: (parent) => list('TCPRoutes', [parent]),
+      tlsRoutes: (parent) => list('TLSRoutes', [parent]),
+      referenceGrants: (namespace) => list('reference grants', [namespace]),
+      policies: (target: PolicyTarget) => list('policies', [target]),
+      namespaceLabels: (namespace) => {
+        const found = inputs.namespaces.get(namespace);
+        read(`namespace ${namespace}`, []);
+        return found && (found.metadata.labels ?? {});
+      },
+    };
+  }
+
+  #serviceOf(info: ServiceInfo): MeshService {
+    const known = this.#known.get(info);
+    if (known) return known;
+    const { service, object } = info;
+    const made: MeshService = {
+      key: info.key,
+      kind: info.kind,
+      name: service.name,
+      namespace: service.namespace,
+      hostname: service.hostname,
+      addresses: service.addresses,
+      ports: info.ports.map((p) => ({ number: p.servicePort, name: p.name, protocol: p.appProtocol })),
+      resolution: info.kind === 'Service' ? 'endpoints' : resolutionOf(object as ServiceEntry),
+      isExternal: info.kind === 'ServiceEntry' && (object as ServiceEntry).spec.location !== 'MESH_INTERNAL',
+      subjectAltNames: service.subjectAltNames,
+      balancing: service.loadBalancing,
+      waypoint: info.binding.waypointId,
+      object,
+    };
+    this.#known.set(info, made);
+    return made;
+  }
+
+  #endpointOf(r: Resource, service: string): readonly MeshEndpoint[] {
+    const w = this.#decode(r);
+    const [ip] = w.addresses;
+    if (ip === undefined && w.hostname === '') return [];
+    return [
+      {
+        uid: w.uid,
+        address: ip === undefined ? { kind: 'name', name: w.hostname } : { kind: 'ip', ip },
+        ports: new Map((w.services.get(service) ?? []).map((p) => [p.servicePort, p.targetPort])),
+        labels: r.labels ?? {},
+        locality: w.locality,
+        node: w.node,
+        network: w.network,
+        cluster: w.clusterId,
+        weight: w.capacity,
+        isHealthy: w.status === 'HEALTHY',
+        isHbone: w.tunnelProtocol === 'HBONE',
+        namespace: w.namespace,
+        serviceAccount: w.serviceAccount,
+        trustDomain: w.trustDomain,
+        workload: w.workloadName,
+      },
+    ];
+  }
+
+  #decode(r: Resource): Workload {
+    const known = this.#decoded.get(r);
+    if (known) return known;
+    const decoded = decodeAddress(r.bytes);
+    if (decoded.kind === 'rejected') throw new Error(`${r.name}: ${decoded.reason}`);
+    if (decoded.value.kind !== 'workload') throw new Error(`${r.name} is no workload`);
+    this.#decoded.set(r, decoded.value);
+    return decoded.value;
+  }
+}
+
+type ListName =
+  | 'virtual services'
+  | 'destination rules'
+  | 'HTTPRoutes'
+  | 'GRPCRoutes'
+  | 'TCPRoutes'
+  | 'TLSRoutes'
+  | 'reference grants'
+  | 'policies';
+
+function factsOf(s: MeshSettings): MeshFacts {
+  const { trustDomain, domain, rootNamespace, clusterId, network } = s;
+  return { ...s.envoy, trustDomain, domain, rootNamespace, clusterId, network };
+}
+
+/** As VirtualServices and DestinationRules write hosts: one label is a Service of the object's namespace. */
+function fullName(host: string, namespace: string, settings: MeshSettings): string {
+  const lower = host.toLowerCase();
+  return lower.includes('.') || lower === '*' ? lower : hostnameOf(lower, namespace, settings);
+}
+
+/** `*.b.c`, `*.c` and `*` of `a.b.c`. */
+function wildcardsOf(hostname: string): readonly string[] {
+  const labels = hostname.split('.');
+  return hostname === '*'
+    ? []
+    : [...labels.slice(1).map((_, i) => `*.${labels.slice(i + 1).join('.')}`), '*'].filter((w) => w !== hostname);
+}
+
+function objectPath({ kind, object }: ServiceInfo): string {
+  return `${kind}/${namespaceOf(object)}/${object.metadata.name}`;
+}
+
+function firstHost(infos: readonly ServiceInfo[]): ServiceInfo | undefined {
+  const [host] = (infos[0]?.object as ServiceEntry | undefined)?.spec.hosts ?? [];
+  return infos.find((i) => i.service.hostname === host) ?? infos[0];
+}
+
+interface WithParents extends KubeObject {
+  readonly spec: {
+    readonly parentRefs?: readonly {
+      readonly group?: string;
+      readonly kind?: string;
+      readonly namespace?: string;
+      readonly name: string;
+    }[];
+  };
+}
+
+function parentsOf(route: WithParents): readonly RouteParent[] {
+  const parents = (route.spec.parentRefs ?? []).flatMap((p): readonly RouteParent[] => {
+    const kind = p.kind ?? 'Gateway';
+    if (kind !== 'Service' && kind !== 'ServiceEntry' && kind !== 'Gateway') return [];
+    return [`${kind}/${p.namespace ?? namespaceOf(route)}/${p.name}`];
+  });
+  return [...new Set(parents)];
+}
+
+function resolutionOf({ spec }: ServiceEntry): Resolution {
+  switch (spec.resolution) {
+    case 'STATIC':
+      return 'endpoints';
+    case 'DNS':
+      return 'dns';
+    case 'DNS_ROUND_ROBIN':
+      return 'dns-round-robin';
+    case 'DYNAMIC_DNS':
+      return 'dynamic-dns';
+    default:
+      return 'original';
+  }
+}
+
+function byAge(a: KubeObject, b: KubeObject): number {
+  const order = ({ metadata: m }: KubeObject) => `${m.creationTimestamp ?? ''} ${m.namespace}/${m.name}`;
+  return order(a) < order(b) ? -1 : 1;
+}
+
+function byKindAndAge(a: ServiceInfo, b: ServiceInfo): number {
+  return a.kind === b.kind ? byAge(a.object, b.object) : a.kind === 'Service' ? -1 : 1;
+}
