@@ -74,7 +74,7 @@ async function run<T extends KubeObject>(
     try {
       if (resume === undefined) {
         const list = await source.list(kind, signal, { within, trim });
-        const items = list.items.filter((o) => isWithin(o, within)).map(trim);
+        const items = list.items.filter((o) => isWithin(o, within));
         await replaceAll(objects, items, handlers);
         [missing, resume] = [false, list.resourceVersion];
         onSynced();

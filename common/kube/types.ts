@@ -76,7 +76,7 @@ export interface Within {
 
 export interface ListOptions<T extends KubeObject> {
   readonly within?: Within;
-  /** Leaves out of each object what is not wanted, as soon as a source may: whole objects take memory. A source may give them whole. */
+  /** What is kept of each object, as soon as it is read: whole ones take memory. */
   readonly trim?: (object: T) => T;
 }
 

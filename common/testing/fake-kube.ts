@@ -6,6 +6,7 @@ import type {
   Kind,
   KubeObject,
   KubeSource,
+  ListOptions,
   ListResult,
   NewObject,
   ObjectKey,
@@ -40,8 +41,13 @@ export class FakeKube implements KubeSource {
     this.#wake();
   }
 
-  async list<T extends KubeObject>(kind: Kind<T>): Promise<ListResult<T>> {
-    return { items: [...this.#of(kind).values()] as T[], resourceVersion: String(this.#version) };
+  async list<T extends KubeObject>(
+    kind: Kind<T>,
+    _signal?: AbortSignal,
+    { trim = (object: T) => object }: ListOptions<T> = {},
+  ): Promise<ListResult<T>> {
+    const items = [...this.#of(kind).values()] as T[];
+    return { items: items.map((o) => trim(o)), resourceVersion: String(this.#version) };
   }
 
   async *watch<T extends KubeObject>(

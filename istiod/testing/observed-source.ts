@@ -18,8 +18,8 @@ export function observe(source: KubeSource): ObservedSource {
     create: (kind, object) => source.create(kind, object),
     patch: (kind, key, patch, options) => source.patch(kind, key, patch, options),
     delete: (kind, key, options) => source.delete(kind, key, options),
-    async list(kind, signal) {
-      const list = await source.list(kind, signal);
+    async list(kind, signal, options) {
+      const list = await source.list(kind, signal, options);
       kinds.add(kind.kind);
       // The reader goes on first.
       setImmediate(() => list.items.forEach(saw));

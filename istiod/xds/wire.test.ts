@@ -7,7 +7,7 @@ import {
   discoveryResponseMessage,
   workloadTypeUrl,
 } from '../../common/api/index.ts';
-import { encodeDelta, encodeState, workloadOf } from './wire.ts';
+import { encodeDelta, encodeResource, encodeState, workloadOf } from './wire.ts';
 
 const value = fc.uint8Array({ maxLength: 300 });
 const text = fc.string({ unit: 'grapheme', maxLength: 200 });
@@ -22,7 +22,9 @@ test('delta responses decode to what was encoded', () => {
   });
   fc.assert(
     fc.property(delta, (d) => {
-      const back = deltaResponseMessage.decode(encodeDelta(d));
+      const back = deltaResponseMessage.decode(
+        encodeDelta({ ...d, resources: d.resources.map((r) => encodeResource(r, d.typeUrl)) }),
+      );
       assert.equal(back.typeUrl, d.typeUrl);
       assert.equal(back.nonce, d.nonce);
       assert.deepEqual(back.removedResources, d.removed);
@@ -40,7 +42,7 @@ test('a resource of any size keeps its length', () => {
     const bytes = encodeDelta({
       typeUrl: 't',
       nonce: 'n',
-      resources: [{ name: 'a', version: 'v', aliases: [], value: Buffer.alloc(size, 1) }],
+      resources: [encodeResource({ name: 'a', version: 'v', aliases: [], value: Buffer.alloc(size, 1) }, 't')],
       removed: [],
     });
     assert.equal(deltaResponseMessage.decode(bytes).resources[0]?.resource?.value.length, size);

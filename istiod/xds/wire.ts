@@ -12,24 +12,18 @@ export interface WireResource {
 export interface WireDelta {
   readonly typeUrl: string;
   readonly nonce: string;
-  readonly resources: readonly WireResource[];
+  /** As `encodeResource` gives them. */
+  readonly resources: readonly Uint8Array[];
   readonly removed: readonly string[];
-  /** Of the values, where it differs from the response's. */
-  readonly valueType?: string;
 }
 
 /** A DeltaDiscoveryResponse. */
-export function encodeDelta({ typeUrl, nonce, resources, removed, valueType }: WireDelta): Buffer {
-  const type = Buffer.from(valueType ?? typeUrl);
-  const bodies = resources.map((r) => resourceSize(r, type.length));
+export function encodeDelta({ typeUrl, nonce, resources, removed }: WireDelta): Buffer {
   let size = stringSize(typeUrl) + stringSize(nonce);
-  for (const body of bodies) size += 1 + lengthSize(body) + body;
+  for (const r of resources) size += bytesSize(r.length);
   for (const name of removed) size += stringSize(name);
-  const out = new Out(size);
-  for (let i = 0; i < resources.length; i++) {
-    out.head(2, bodies[i]!);
-    writeResource(out, resources[i]!, type);
-  }
+  const out = new Out(Buffer.allocUnsafeSlow(size));
+  for (const r of resources) out.raw(2, r);
   out.string(4, typeUrl);
   out.string(5, nonce);
   for (const name of removed) out.string(6, name);
@@ -54,7 +48,7 @@ export function encodeState({ typeUrl, nonce, versionInfo, values, controlPlane,
   const plane = stringSize(controlPlane);
   let size = stringSize(typeUrl) + stringSize(nonce) + stringSize(versionInfo) + 1 + lengthSize(plane) + plane;
   for (const body of bodies) size += 1 + lengthSize(body) + body;
-  const out = new Out(size);
+  const out = new Out(Buffer.allocUnsafeSlow(size));
   out.string(1, versionInfo);
   for (let i = 0; i < values.length; i++) {
     out.head(2, bodies[i]!);
@@ -68,20 +62,19 @@ export function encodeState({ typeUrl, nonce, versionInfo, values, controlPlane,
   return out.bytes;
 }
 
-function resourceSize({ name, version, aliases, value }: WireResource, type: number): number {
-  const any = bytesSize(type) + bytesSize(value.length);
+/** A Resource inside of a DeltaDiscoveryResponse, with its value as an Any of that type. */
+export function encodeResource({ name, version, aliases, value }: WireResource, type: string): Uint8Array {
+  const any = stringSize(type) + bytesSize(value.length);
   let size = stringSize(version) + 1 + lengthSize(any) + any + stringSize(name);
   for (const alias of aliases) size += stringSize(alias);
-  return size;
-}
-
-function writeResource(out: Out, { name, version, aliases, value }: WireResource, type: Buffer): void {
+  const out = new Out(Buffer.allocUnsafe(size));
   out.string(1, version);
-  out.head(2, bytesSize(type.length) + bytesSize(value.length));
-  out.raw(1, type);
+  out.head(2, any);
+  out.string(1, type);
   out.raw(2, value);
   out.string(3, name);
   for (const alias of aliases) out.string(4, alias);
+  return out.bytes;
 }
 
 function stringSize(text: string): number {
@@ -104,8 +97,8 @@ class Out {
   readonly bytes: Buffer;
   #at = 0;
 
-  constructor(size: number) {
-    this.bytes = Buffer.allocUnsafeSlow(size);
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
   }
 
   head(field: number, length: number): void {

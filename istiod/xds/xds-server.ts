@@ -27,7 +27,7 @@ import { Feed, type FeedType } from './feed.ts';
 import { Journal } from './journal.ts';
 import { Rounds } from './rounds.ts';
 import type { Ask } from './subscription.ts';
-import { encodeDelta, encodeState } from './wire.ts';
+import { encodeDelta, encodeResource, encodeState } from './wire.ts';
 
 export interface XdsServerOptions {
   readonly catalog: Catalog;
@@ -113,12 +113,12 @@ export class XdsServer {
     return this.#generation;
   }
 
-  /**
-   * Makes responses with all there is, in parts, and throws them away: code that never ran makes the first client wait five times as
-   * long, and the event loop stand still.
-   */
+  /** Encodes what there is, in parts, before somebody waits for it. What only older clients ask for is left for them. */
   async warmUp(): Promise<void> {
-    for (const feed of this.#feeds.values()) for (const _ of feed.parts()) await new Promise(setImmediate);
+    for (const [type, feed] of this.#feeds) {
+      if (type === workloadTypeUrl) continue;
+      for (const _ of feed.prepare()) await new Promise(setImmediate);
+    }
   }
 
   get clients(): ReadonlySet<Client> {
@@ -245,14 +245,10 @@ export class XdsServer {
         : encodeDelta({
             typeUrl,
             nonce: own,
-            valueType,
             removed: [],
-            resources: values.map((value, i) => ({
-              name: names.subscribe[i] ?? typeUrl,
-              version: own,
-              aliases: [],
-              value,
-            })),
+            resources: values.map((value, i) =>
+              encodeResource({ name: names.subscribe[i] ?? typeUrl, version: own, aliases: [], value }, valueType),
+            ),
           }),
     );
     return own;

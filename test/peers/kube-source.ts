@@ -34,7 +34,8 @@ function behind(source: KubeSource, prefix: string): KubeSource {
   return {
     async list(kind, signal, options) {
       const { items, resourceVersion } = await source.list(kind, signal, { within: within(options?.within) });
-      return { items: items.filter(isOurs).map(here), resourceVersion };
+      const trim = options?.trim ?? ((o) => o);
+      return { items: items.filter(isOurs).map((o) => trim(here(o))), resourceVersion };
     },
     async *watch(kind, version, signal, of) {
       for await (const event of source.watch(kind, version, signal, within(of))) {
