@@ -1,7 +1,8 @@
 /** Ports 15014 and 8080: metrics and readiness for all, and what istiod knows for its own machine and for accounts of its namespace. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Registry } from 'prom-client';
 import { describeError } from '../common/core/errors.ts';
+import { createServer } from '../common/core/node-http.ts';
 import { NoSuchProxy, type Page, toJson } from './debug/pages.ts';
 import { isLoopback } from './ports/loopback.ts';
 

@@ -56,6 +56,16 @@ describe('dependency arrows', () => {
     );
   });
 
+  it('only common/core/node-http.ts loads node:http', () => {
+    const value = /^import (?!type )[^;]* from 'node:http'/m;
+    // Workloads of a lab stand on their own, as anybody's programs.
+    const wrong = productionFiles.filter((f) => !f.path.startsWith('lab/workloads/') && value.test(f.text));
+    assert.deepEqual(
+      wrong.map((f) => f.path),
+      [],
+    );
+  });
+
   it('only configuration files read the environment', () => {
     const wrong = productionFiles.filter((f) => !environmentReaders.test(f.path) && /\bprocess\.env\b/.test(f.text));
     assert.deepEqual(

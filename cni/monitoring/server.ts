@@ -1,7 +1,8 @@
 /** `GET /metrics`, `GET /readyz` and `GET /healthz` on the monitoring port, as Istio's agent has them. */
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import type { Registry } from 'prom-client';
 import type { Port } from '../../common/core/net.ts';
+import { createServer } from '../../common/core/node-http.ts';
 
 export interface MonitoringOptions {
   readonly port: Port;

@@ -1,9 +1,10 @@
 /** The unix socket on which the CNI plugin tells the agent of pods that start, end or are to be checked. HTTP, as Istio's agent has it. */
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { describeError, MeshError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
+import { createServer } from '../../common/core/node-http.ts';
 import { type PluginEvent, parseEvent } from './event.ts';
 
 export interface PluginHandlers {

@@ -1,7 +1,7 @@
 /** One attempt of a network probe. */
-import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
+import { request as httpRequest } from '../../common/core/node-http.ts';
 import { attemptGrpc } from './grpc.ts';
 
 export type NetworkProbe =

@@ -1,11 +1,12 @@
 /** Requests to an API server over HTTP/1.1 with connections kept open, and its refusals as errors of ours. */
-import http, { type IncomingMessage } from 'node:http';
+import type { Agent as HttpAgent, IncomingMessage } from 'node:http';
 import https from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { millis } from '../../core/brand.ts';
 import type { Clock } from '../../core/clock.ts';
 import { describeError, type ErrorCode, MeshError } from '../../core/errors.ts';
+import { Agent, request as requestHttp } from '../../core/node-http.ts';
 import { isObject } from '../schema/validate.ts';
 import { type ApiAccess, readText } from './access.ts';
 import { type ExecCredential, ExecCredentials } from './exec/exec-credentials.ts';
@@ -30,7 +31,7 @@ export class Transport {
   readonly #access: ApiAccess;
   readonly #clock: Clock;
   readonly #exec: ExecCredentials | undefined;
-  #agent: http.Agent;
+  #agent: HttpAgent;
   /** That of a plugin which the agent shows. */
   #certificate: string | undefined;
   #token: { readonly text: string; readonly readAt: number } | undefined;
@@ -96,7 +97,7 @@ export class Transport {
         : { 'content-type': call.body.type, 'content-length': Buffer.byteLength(call.body.text) }),
     };
     return new Promise((resolve, reject) => {
-      const send = (server.protocol === 'http:' ? http : https).request;
+      const send = server.protocol === 'http:' ? requestHttp : https.request;
       const request = send(url, { method: call.method, agent: this.#agent, headers, signal });
       request.on('socket', (socket: Duplex) => (socket as TLSSocket).setKeepAlive(true, keepAlive));
       request.on('response', resolve);
@@ -146,10 +147,10 @@ export class Transport {
 function agentFor(
   { server, ca, insecure, serverName, proxy }: ApiAccess,
   own: { readonly certificate: string; readonly key: string } | undefined,
-): http.Agent {
+): HttpAgent {
   const through = proxy && { HTTP_PROXY: proxy.href, HTTPS_PROXY: proxy.href };
   const pooled = { keepAlive: true, scheduling: 'lifo', ...(through && { proxyEnv: through }) } as const;
-  if (server.protocol === 'http:') return new http.Agent(pooled);
+  if (server.protocol === 'http:') return new Agent(pooled);
   return new https.Agent({
     ...pooled,
     ...(ca === undefined ? {} : { ca }),
