@@ -1,0 +1,48 @@
+/** Collects bytes until a head is complete. */
+import { type HeadLimits, Malformed } from './head.ts';
+
+const LF = 10;
+const CR = 13;
+
+export class HeadCollector {
+  readonly #limits: HeadLimits;
+  /** Of the status when a head is too large. */
+  readonly #tooLarge: number;
+  #partial: Buffer | undefined;
+
+  constructor(limits: HeadLimits, tooLarge: number) {
+    this.#limits = limits;
+    this.#tooLarge = tooLarge;
+  }
+
+  /** Something of a head is there. */
+  get begun(): boolean {
+    return this.#partial !== undefined;
+  }
+
+  /** undefined: not complete yet, and what was given is kept. Throws Malformed. */
+  push(chunk: Buffer): { readonly text: string; readonly rest: Buffer | undefined } | undefined {
+    let all = this.#partial ? Buffer.concat([this.#partial, chunk]) : chunk;
+    // One empty line before a message is forgiven (RFC 9112 2.2).
+    if (all.length >= 2 && all[0] === CR && all[1] === LF) all = all.subarray(2);
+    const end = all.indexOf('\r\n\r\n', 0, 'latin1');
+    if (end >= 0 ? end + 4 > this.#limits.bytes : all.length > this.#limits.bytes) {
+      throw new Malformed(this.#tooLarge, `a head of more than ${this.#limits.bytes} bytes`);
+    }
+    if (end < 0) {
+      refuseBareLineFeeds(all);
+      this.#partial = all.length > 0 ? all : undefined;
+      return undefined;
+    }
+    this.#partial = undefined;
+    const next = end + 4;
+    return { text: all.toString('latin1', 0, end + 2), rest: all.length > next ? all.subarray(next) : undefined };
+  }
+}
+
+/** A head whose lines end with LF alone would never be complete. */
+function refuseBareLineFeeds(bytes: Buffer): void {
+  for (let at = bytes.indexOf(LF); at >= 0; at = bytes.indexOf(LF, at + 1)) {
+    if (at === 0 || bytes[at - 1] !== CR) throw new Malformed(400, 'a line that ends with LF alone');
+  }
+}

@@ -1,0 +1,177 @@
+/** The client's end of HTTP/2, by Node's. */
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../../../common/core/clock.ts';
+import { resetStream } from '../../../common/hbone/reset-stream.ts';
+import type { ClientCodec, ClientHandler } from '../client-codec.ts';
+import type { ClientExchange, HeaderList, RequestHead, ResponseReader } from '../message.ts';
+import { readFields, trailerObject, writeFields } from './fields.ts';
+import { pingRegularly } from './keepalive.ts';
+import { type Http2Settings, sessionLimits } from './limits.ts';
+
+const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR, NGHTTP2_REFUSED_STREAM } =
+  constants;
+
+export class Http2Client implements ClientCodec {
+  readonly #session: ClientHttp2Session;
+  readonly #socket: Duplex;
+  readonly #streams = new Set<ClientHttp2Stream>();
+  readonly #scheme: 'http' | 'https';
+  #error: Error | undefined;
+
+  /** `opened` is called once the peer's SETTINGS are there. */
+  constructor(
+    socket: Duplex,
+    options: Http2Settings,
+    scheme: 'http' | 'https',
+    clock: Clock,
+    opened: (streams: number) => void,
+    handler: ClientHandler,
+  ) {
+    this.#socket = socket;
+    this.#scheme = scheme;
+    socket.once('end', () => socket.destroy());
+    socket.once('close', () => {
+      for (const stream of this.#streams) stream.destroy(new Error('the connection was lost'));
+    });
+    const session = connect(`${scheme}://upstream`, {
+      createConnection: () => socket,
+      ...sessionLimits,
+      maxHeaderListPairs: options.count + 5,
+      peerMaxConcurrentStreams: options.streams,
+      settings: { enablePush: false, initialWindowSize: options.streamWindow, maxHeaderListSize: options.bytes },
+    });
+    this.#session = session;
+    session.once('connect', () => session.setLocalWindowSize(options.connectionWindow));
+    let open = false;
+    session.on('remoteSettings', ({ maxConcurrentStreams }) => {
+      const streams = Math.min(options.streams, maxConcurrentStreams ?? Number.POSITIVE_INFINITY);
+      if (open) handler.allowed(streams);
+      else opened(streams);
+      open = true;
+    });
+    session.on('goaway', () => handler.draining());
+    session.on('error', (error) => {
+      this.#error ??= error;
+    });
+    session.on('close', () => {
+      setImmediate(() => socket.destroy());
+      handler.closed(this.#error);
+    });
+    const { keepalive } = options;
+    if (keepalive) {
+      pingRegularly(session, keepalive, clock, () => this.cut(new Error('the server answers no PING')));
+    }
+  }
+
+  drain(): void {
+    this.#session.close();
+  }
+
+  cut(error: Error): void {
+    this.#error ??= error;
+    for (const stream of this.#streams) resetStream(stream, error, NGHTTP2_CANCEL);
+    this.#session.destroy(undefined, NGHTTP2_NO_ERROR);
+    setImmediate(() => this.#socket.destroy());
+  }
+
+  request(head: RequestHead, end: boolean, reader: ResponseReader): ClientExchange {
+    const { method, upgrade, authority, path } = head;
+    const pseudo =
+      upgrade !== undefined
+        ? [':method', 'CONNECT', ':protocol', upgrade, ':scheme', this.#scheme, ':authority', authority, ':path', path!]
+        : method === 'CONNECT'
+          ? [':method', method, ':authority', authority]
+          : [':method', method, ':scheme', head.scheme ?? this.#scheme, ':authority', authority, ':path', path!];
+    const fields = writeFields(pseudo, head.headers);
+    const stream = this.#session.request(fields, { endStream: end, waitForTrailers: !end });
+    this.#streams.add(stream);
+    stream.on('close', () => this.#streams.delete(stream));
+    return new Exchange(stream, upgrade !== undefined, reader);
+  }
+}
+
+class Exchange implements ClientExchange {
+  readonly #stream: ClientHttp2Stream;
+  #sent = false;
+  #over = false;
+  #trailers: HeaderList | undefined;
+  #requestTrailers: HeaderList | undefined;
+
+  constructor(stream: ClientHttp2Stream, upgrade: boolean, reader: ResponseReader) {
+    this.#stream = stream;
+    const headOf = (raw: readonly string[]) => {
+      const { pseudo, headers } = readFields(raw);
+      return { status: Number(pseudo.get(':status')), headers };
+    };
+    stream.on('headers', (_headers: unknown, _flags: unknown, raw: readonly string[] = []) => {
+      if (!this.#over) reader.informational(headOf(raw));
+    });
+    stream.on('response', (_headers: unknown, _flags: unknown, raw: readonly string[] = []) => {
+      if (this.#over) return;
+      const head = headOf(raw);
+      const end = stream.endAfterHeaders;
+      if (end) {
+        this.#over = true;
+        stream.resume();
+      }
+      reader.response(upgrade && head.status === 200 ? { ...head, status: 101 } : head, end);
+    });
+    stream.on('data', (chunk: Buffer) => {
+      if (!this.#over) reader.data(chunk);
+    });
+    stream.on('trailers', (_headers: unknown, _flags: unknown, raw: readonly string[] = []) => {
+      const { headers } = readFields(raw);
+      this.#trailers = headers.length === 0 ? undefined : headers;
+    });
+    stream.on('end', () => {
+      if (this.#over || stream.aborted || stream.rstCode !== NGHTTP2_NO_ERROR) return;
+      this.#over = true;
+      reader.end(this.#trailers);
+    });
+    stream.on('drain', () => {
+      if (!this.#over) reader.drained();
+    });
+    let failure = '';
+    stream.on('error', (error) => {
+      failure = error.message;
+    });
+    stream.on('wantTrailers', () => {
+      if (!stream.destroyed) stream.sendTrailers(trailerObject(this.#requestTrailers ?? []));
+    });
+    stream.on('close', () => {
+      if (this.#over) return;
+      this.#over = true;
+      const code = stream.rstCode;
+      if (code === NGHTTP2_REFUSED_STREAM) reader.broke({ kind: 'refused' });
+      else if (code === NGHTTP2_PROTOCOL_ERROR) reader.broke({ kind: 'protocol', detail: failure });
+      else reader.broke({ kind: 'reset', detail: failure || `the server reset the stream (${code})` });
+    });
+  }
+
+  write(chunk: Buffer): boolean {
+    return this.#sent || this.#stream.destroyed || this.#stream.write(chunk);
+  }
+
+  end(trailers?: HeaderList): void {
+    if (this.#sent || this.#stream.destroyed) return;
+    this.#sent = true;
+    this.#requestTrailers = trailers;
+    this.#stream.end();
+  }
+
+  reset(why: 'cancel' | 'internal' | 'protocol'): void {
+    this.#over = true;
+    if (this.#stream.destroyed) return;
+    const codes = { cancel: NGHTTP2_CANCEL, internal: NGHTTP2_INTERNAL_ERROR, protocol: NGHTTP2_PROTOCOL_ERROR };
+    resetStream(this.#stream, undefined, codes[why]);
+  }
+
+  pause(): void {
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    this.#stream.resume();
+  }
+}

@@ -1,0 +1,21 @@
+/** What keeps HTTP/2 peers in bounds, both roles (reliability 2). */
+import type { Millis } from '../../../common/core/brand.ts';
+import type { HeadLimits } from '../http1/head.ts';
+
+export interface Http2Settings extends HeadLimits {
+  /** SETTINGS_MAX_CONCURRENT_STREAMS that we announce, or use at most. */
+  readonly streams: number;
+  readonly streamWindow: number;
+  readonly connectionWindow: number;
+  readonly keepalive: { readonly interval: Millis; readonly timeout: Millis } | undefined;
+}
+
+export const sessionLimits = {
+  // MiB; counts every queued frame.
+  maxSessionMemory: 64,
+  maxSettings: 16,
+  maxSessionInvalidFrames: 10,
+  maxOutstandingPings: 10,
+  streamResetBurst: 1_000,
+  streamResetRate: 1_000,
+} as const;
