@@ -15,6 +15,17 @@ export interface Image {
   readonly needsCheckout: boolean;
 }
 
+/** What an image is unless it says more. */
+export const emptyImage = {
+  packages: [],
+  entrypoint: [],
+  command: [],
+  workingDir: '/',
+  env: {},
+  files: {},
+  needsCheckout: false,
+} as const;
+
 export interface DebianPackage {
   readonly name: string;
   /** A file of the package: where it exists, the package is installed on this machine. */

@@ -1,17 +1,7 @@
 /** The images a lab knows. A new one is an entry here. */
 import { join } from 'node:path';
 import { checkout } from '../config.ts';
-import { type DebianPackage, type Image, imageName } from './image.ts';
-
-const defaults = {
-  packages: [],
-  entrypoint: [],
-  command: [],
-  workingDir: '/',
-  env: {},
-  files: {},
-  needsCheckout: false,
-} as const;
+import { type DebianPackage, emptyImage, type Image, imageName } from './image.ts';
 
 const nginxPackage: DebianPackage = { name: 'nginx', file: '/usr/sbin/nginx' };
 const redisPackage: DebianPackage = { name: 'redis-server', file: '/usr/bin/redis-server' };
@@ -53,7 +43,7 @@ exec "$@"
 
 function nodeProgram(name: string, file: string): Image {
   return {
-    ...defaults,
+    ...emptyImage,
     name,
     entrypoint: [join(checkout, 'scripts/pinned-node'), join(checkout, 'lab/workloads', file)],
     needsCheckout: true,
@@ -61,12 +51,12 @@ function nodeProgram(name: string, file: string): Image {
 }
 
 function tool(name: string, debianPackage: DebianPackage): Image {
-  return { ...defaults, name, packages: [debianPackage], entrypoint: [debianPackage.name] };
+  return { ...emptyImage, name, packages: [debianPackage], entrypoint: [debianPackage.name] };
 }
 
 export const images: readonly Image[] = [
   {
-    ...defaults,
+    ...emptyImage,
     name: 'nginx',
     packages: [nginxPackage, curlPackage],
     command: ['nginx', '-g', 'daemon off;'],
@@ -77,7 +67,7 @@ export const images: readonly Image[] = [
     },
   },
   {
-    ...defaults,
+    ...emptyImage,
     name: 'redis',
     packages: [redisPackage],
     entrypoint: ['/usr/local/bin/docker-entrypoint.sh'],
@@ -88,7 +78,7 @@ export const images: readonly Image[] = [
   tool('curlimages/curl', curlPackage),
   tool('networkstatic/iperf3', iperfPackage),
   tool('williamyeh/wrk', wrkPackage),
-  { ...defaults, name: 'debian', packages: [curlPackage, redisPackage, iperfPackage, wrkPackage], command: ['bash'] },
+  { ...emptyImage, name: 'debian', packages: [curlPackage, redisPackage, iperfPackage, wrkPackage], command: ['bash'] },
   nodeProgram('aquifer/echo', 'echo.ts'),
   nodeProgram('aquifer/client', 'client.ts'),
 ];

@@ -1,6 +1,6 @@
 /** From a container's manifest to what is to be run. Pure. */
 import type { Container } from '../../common/kube/kinds/core.ts';
-import type { Image } from '../image/image.ts';
+import { emptyImage, type Image } from '../image/image.ts';
 import { findImage, unknownImage } from '../image/table.ts';
 import { type EnvPlan, planEnv } from './env.ts';
 import { containerFields, ephemeralFields } from './fields.ts';
@@ -93,16 +93,7 @@ export function planContainer(
 }
 
 /** Stands in a plan that has problems and is therefore never run. */
-const noImage: Image = {
-  name: '',
-  packages: [],
-  entrypoint: [],
-  command: [],
-  workingDir: '/',
-  env: {},
-  files: {},
-  needsCheckout: false,
-};
+const noImage: Image = { ...emptyImage, name: '' };
 
 /** Kubernetes' table: `command` replaces the entrypoint and drops the image's own arguments, `args` replaces those. */
 function commandLine(c: Container, image: Image): readonly string[] {

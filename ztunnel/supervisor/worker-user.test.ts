@@ -7,12 +7,15 @@ import { capabilityObstacle, obstacle, pathModes } from './worker-user.ts';
 
 const user = 1337;
 
-test('folders must be searchable and files readable by others, or by the user that owns them', () => {
-  const folder = (mode: number) => ({ path: '/root', mode: 0o040_000 | mode, uid: 0 });
-  const file = (mode: number, uid = 0) => ({ path: '/root/token', mode: 0o100_000 | mode, uid });
+test('folders must be searchable and files readable by others, or by the user or the group that owns them', () => {
+  const folder = (mode: number) => ({ path: '/root', mode: 0o040_000 | mode, uid: 0, gid: 0 });
+  const file = (mode: number, uid = 0, gid = 0) => ({ path: '/root/token', mode: 0o100_000 | mode, uid, gid });
   assert.equal(obstacle([folder(0o711), file(0o644)], user), undefined);
   assert.equal(obstacle([folder(0o1777), file(0o604)], user), undefined);
   assert.equal(obstacle([folder(0o711), file(0o400, user)], user), undefined);
+  // As a mounted token of a pod with fsGroup.
+  assert.equal(obstacle([folder(0o711), file(0o640, 0, user)], user), undefined);
+  assert.match(obstacle([folder(0o711), file(0o604, 0, user)], user)!, /may not read/);
   assert.match(obstacle([folder(0o711), file(0o044, user)], user)!, /may not read/);
   assert.match(obstacle([folder(0o700), file(0o600)], user)!, /may not enter the folder \/root: chmod o\+x \/root/);
   assert.match(obstacle([folder(0o744), file(0o644)], user)!, /folder \/root/);

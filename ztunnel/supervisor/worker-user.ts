@@ -12,20 +12,23 @@ export interface PathMode {
   readonly mode: number;
   /** st_uid. */
   readonly uid: number;
+  /** st_gid. */
+  readonly gid: number;
 }
 
-/** S_IFMT, S_IFDIR; rights of others, those of the owner are 6 bits higher. */
+/** S_IFMT, S_IFDIR; rights of others, those of the group are 3 bits higher, those of the owner 6. */
 const typeMask = 0o170_000;
 const folderType = 0o040_000;
 const readable = 0o004;
 const searchable = 0o001;
+const groupShift = 3;
 const ownerShift = 6;
 
-/** What keeps `user` from using these, with the remedy; undefined: nothing. Rights of groups do not count: a worker is in none. */
+/** What keeps `user`, whose only group has the same number, from using these, with the remedy; undefined: nothing. */
 export function obstacle(paths: readonly PathMode[], user: number): string | undefined {
-  for (const { path, mode, uid } of paths) {
+  for (const { path, mode, uid, gid } of paths) {
     const folder = (mode & typeMask) === folderType;
-    const rights = uid === user ? mode >> ownerShift : mode;
+    const rights = mode >> (uid === user ? ownerShift : gid === user ? groupShift : 0);
     if ((rights & (folder ? searchable : readable)) !== 0) continue;
     return folder
       ? `user ${user} may not enter the folder ${path}: chmod o+x ${path}, or move what is in it`
@@ -55,8 +58,8 @@ export function pathModes(file: string): readonly PathMode[] {
       if (path === dirname(path)) break;
     }
     return paths.map((path) => {
-      const { mode, uid } = statSync(path);
-      return { path, mode, uid };
+      const { mode, uid, gid } = statSync(path);
+      return { path, mode, uid, gid };
     });
   } catch (e) {
     if ((e as NodeJS.ErrnoException).code === 'ENOENT') return [];

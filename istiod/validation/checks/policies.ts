@@ -83,14 +83,18 @@ function checkRule({ from, to, when }: PolicyRuleSpec, action: string, field: Fi
   field.each('when', when, (condition, at) => checkCondition(condition, action, at));
 }
 
-const custom = [
+const named = [
   'principals',
   'notPrincipals',
   'requestPrincipals',
   'notRequestPrincipals',
   'namespaces',
   'notNamespaces',
+  'trustDomains',
+  'notTrustDomains',
 ] as const;
+/** Where action CUSTOM is decided, no token has been checked yet. */
+const ofTokens: readonly string[] = ['requestPrincipals', 'notRequestPrincipals'];
 
 function checkSource(source: PolicySource | undefined, action: string, field: Field): void {
   if (source === undefined || Object.values(source).every((v) => v === undefined || v.length === 0)) {
@@ -98,23 +102,9 @@ function checkSource(source: PolicySource | undefined, action: string, field: Fi
     return;
   }
   checkNotEmpty(source, field);
-  for (const name of [
-    'principals',
-    'notPrincipals',
-    'requestPrincipals',
-    'notRequestPrincipals',
-    'namespaces',
-    'notNamespaces',
-    'trustDomains',
-    'notTrustDomains',
-  ] as const) {
+  for (const name of named) {
     checkWildcards(source[name], field.at(name));
-    if (
-      action === 'CUSTOM' &&
-      (custom as readonly string[]).includes(name) &&
-      source[name] !== undefined &&
-      name.toLowerCase().includes('request')
-    ) {
+    if (action === 'CUSTOM' && ofTokens.includes(name) && source[name] !== undefined) {
       field.at(name).error('is not known where action CUSTOM is decided', 'remove it');
     }
   }
