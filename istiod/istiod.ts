@@ -6,7 +6,7 @@ import { Metadata, ServerCredentials } from '@grpc/grpc-js';
 import { addressTypeUrl, certificateService } from '../common/api/index.ts';
 import type { ListenAddress } from '../common/config/listen-address.ts';
 import type { Clock } from '../common/core/clock.ts';
-import { MeshError } from '../common/core/errors.ts';
+import { describeError, MeshError } from '../common/core/errors.ts';
 import { createLogger, type LogSink } from '../common/core/log.ts';
 import { gitRevision, version } from '../common/core/version.ts';
 import { namespaceKind, type Pod } from '../common/kube/kinds/core.ts';
@@ -42,6 +42,7 @@ import { keepCaBundles } from './validation/ca-bundle.ts';
 import { faultOf } from './validation/fault.ts';
 import { createWebhook } from './validation/webhook.ts';
 import { whenAvailable } from './wait-for-api.ts';
+import { warmUp } from './xds/warm-up.ts';
 import { XdsServer, xdsService } from './xds/xds-server.ts';
 
 export interface IstiodDependencies {
@@ -228,7 +229,10 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     log: createLogger(sink, 'istiod::status'),
   });
   await mesh.synced;
-  await xds.warmUp();
+  await xds.prepare();
+  await warmUp(clock).catch((e: unknown) =>
+    log.warn('the first clients will wait longer', { error: describeError(e) }),
+  );
   ca.watch(mesh.pods.objects);
   // What changed while another one led, it may not have written.
   leadership.whileLeading((term) => {

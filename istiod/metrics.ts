@@ -45,7 +45,6 @@ export function createMetrics({ problems, services, uptime }: Counted): Metrics 
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
   const counter = (name: string, help: string) => new Counter({ name, help, registers });
-  const seconds = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 3, 5, 10, 20, 30];
   gaugeOf(registry, 'pilot_services', 'Services that are announced.', services);
   gaugeOf(registry, 'istiod_uptime_seconds', 'Seconds since the start.', uptime);
   new Gauge({ name: 'pilot_info', help: 'Which version runs.', labelNames: ['version'], registers }).set(
@@ -60,60 +59,67 @@ export function createMetrics({ problems, services, uptime }: Counted): Metrics 
       passed: counter('galley_validation_passed', 'Objects that the webhook found valid.'),
       failed: counter('galley_validation_failed', 'Objects that the webhook refused.'),
     },
-    xds: {
-      clients: new Gauge({ name: 'pilot_xds', help: 'Clients connected by xDS.', registers }),
-      pushes: new Counter({
-        name: 'pilot_xds_pushes',
-        help: 'Responses sent by xDS.',
-        labelNames: ['type'],
-        registers,
-      }),
-      rejects: new Counter({
-        name: 'pilot_total_xds_rejects',
-        help: 'Responses that clients have NACKed.',
-        labelNames: ['type'],
-        registers,
-      }),
-      expiredNonce: counter('pilot_xds_expired_nonce', 'Answers to responses that are not the newest.'),
-      writeTimeout: counter('pilot_xds_write_timeout', 'Clients that were closed because they did not answer.'),
-      configSize: new Histogram({
-        name: 'pilot_xds_config_size_bytes',
-        help: 'Bytes of the responses sent by xDS.',
-        labelNames: ['type'],
-        buckets: [1, 10_000, 1_000_000, 4_000_000, 10_000_000, 40_000_000],
-        registers,
-      }),
-      sendTime: new Histogram({
-        name: 'pilot_xds_send_time',
-        help: 'Seconds that responses took to leave.',
-        buckets: [0.01, 0.1, 1, 3, 5, 10, 20, 30],
-        registers,
-      }),
-      pushTime: new Histogram({
-        name: 'pilot_xds_push_time',
-        help: 'Seconds that making and writing a response took.',
-        labelNames: ['type'],
-        buckets: seconds,
-        registers,
-      }),
-      triggers: new Counter({
-        name: 'pilot_push_triggers',
-        help: 'Changes of the mesh that made pushes.',
-        labelNames: ['type'],
-        registers,
-      }),
-      queueTime: new Histogram({
-        name: 'pilot_proxy_queue_time',
-        help: 'Seconds that a client waited for its turn.',
-        buckets: seconds,
-        registers,
-      }),
-      convergence: new Histogram({
-        name: 'pilot_proxy_convergence_time',
-        help: 'Seconds from a change of the mesh to its push to one client.',
-        buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 3, 5, 10],
-        registers,
-      }),
-    },
+    xds: createXdsMetrics(registry),
+  };
+}
+
+export function createXdsMetrics(registry: Registry): XdsMetrics {
+  const registers = [registry];
+  const counter = (name: string, help: string) => new Counter({ name, help, registers });
+  const seconds = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 3, 5, 10, 20, 30];
+  return {
+    clients: new Gauge({ name: 'pilot_xds', help: 'Clients connected by xDS.', registers }),
+    pushes: new Counter({
+      name: 'pilot_xds_pushes',
+      help: 'Responses sent by xDS.',
+      labelNames: ['type'],
+      registers,
+    }),
+    rejects: new Counter({
+      name: 'pilot_total_xds_rejects',
+      help: 'Responses that clients have NACKed.',
+      labelNames: ['type'],
+      registers,
+    }),
+    expiredNonce: counter('pilot_xds_expired_nonce', 'Answers to responses that are not the newest.'),
+    writeTimeout: counter('pilot_xds_write_timeout', 'Clients that were closed because they did not answer.'),
+    configSize: new Histogram({
+      name: 'pilot_xds_config_size_bytes',
+      help: 'Bytes of the responses sent by xDS.',
+      labelNames: ['type'],
+      buckets: [1, 10_000, 1_000_000, 4_000_000, 10_000_000, 40_000_000],
+      registers,
+    }),
+    sendTime: new Histogram({
+      name: 'pilot_xds_send_time',
+      help: 'Seconds that responses took to leave.',
+      buckets: [0.01, 0.1, 1, 3, 5, 10, 20, 30],
+      registers,
+    }),
+    pushTime: new Histogram({
+      name: 'pilot_xds_push_time',
+      help: 'Seconds that making and writing a response took.',
+      labelNames: ['type'],
+      buckets: seconds,
+      registers,
+    }),
+    triggers: new Counter({
+      name: 'pilot_push_triggers',
+      help: 'Changes of the mesh that made pushes.',
+      labelNames: ['type'],
+      registers,
+    }),
+    queueTime: new Histogram({
+      name: 'pilot_proxy_queue_time',
+      help: 'Seconds that a client waited for its turn.',
+      buckets: seconds,
+      registers,
+    }),
+    convergence: new Histogram({
+      name: 'pilot_proxy_convergence_time',
+      help: 'Seconds from a change of the mesh to its push to one client.',
+      buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 3, 5, 10],
+      registers,
+    }),
   };
 }

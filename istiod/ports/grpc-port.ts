@@ -72,6 +72,8 @@ export async function openGrpcPort(options: GrpcPortOptions): Promise<GrpcPort> 
     'grpc.max_receive_message_length': largestRequest,
     'grpc.max_concurrent_streams': mostStreams,
     'grpc-node.max_session_memory': sessionMemory,
+    // Records of each connection and call, which nobody reads.
+    'grpc.enable_channelz': 0,
     // Tells a client that is gone without a word from one that is idle.
     'grpc.keepalive_time_ms': 30_000,
     'grpc.keepalive_timeout_ms': 10_000,

@@ -114,7 +114,7 @@ export class XdsServer {
   }
 
   /** Encodes what there is, in parts, before somebody waits for it. What only older clients ask for is left for them. */
-  async warmUp(): Promise<void> {
+  async prepare(): Promise<void> {
     for (const [type, feed] of this.#feeds) {
       if (type === workloadTypeUrl) continue;
       for (const _ of feed.prepare()) await new Promise(setImmediate);
