@@ -15,6 +15,8 @@ const programs = [
   { name: 'istiod', args: ['--help'], code: 0, says: /istiod discovery/ },
   { name: 'istiod', args: ['--no-such-flag'], code: 2, says: /^istiod: .*--no-such-flag/ },
   { name: 'ztunnel', args: ['--help'], code: 2, says: /^usage: ztunnel/ },
+  { name: 'waypoint', args: ['--help'], code: 0, says: /usage: waypoint/ },
+  { name: 'waypoint', args: ['--envoy', '/x'], code: 2, says: /waypoint: POD_NAME/ },
   { name: 'cni-agent', args: ['--help'], code: 2, says: /usage: cni-agent/ },
 ] as const;
 

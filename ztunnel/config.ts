@@ -3,6 +3,8 @@
  * Every mistake is reported at once; a value that would be ignored is a mistake.
  */
 import { readCompat } from '../common/config/compat.ts';
+import { type Metadata, parseMetadata } from '../common/config/metadata.ts';
+import { parseProxyConfig } from '../common/config/proxy-config.ts';
 import { type ConfigResult, type Settings, SettingsReader } from '../common/config/reader.ts';
 import { type Millis, millis } from '../common/core/brand.ts';
 import type { Compat } from '../common/core/compat.ts';
@@ -12,9 +14,8 @@ import type { TlsPolicy } from '../common/tls/policy.ts';
 import type { WorkloadInfo } from '../common/zds/types.ts';
 import type { KeepAlive } from '../native/index.ts';
 import { type ControlPlaneSettings, parseControlPlane } from './config/control-plane.ts';
-import { type DnsAddress, dnsAddress, dnsCapture, type Metadata, parseMetadata } from './config/metadata.ts';
+import { type DnsAddress, dnsAddress, dnsCapture } from './config/dns.ts';
 import { type ProxyMode, parseMode } from './config/mode.ts';
-import { parseProxyConfig } from './config/proxy-config.ts';
 import { workerCount } from './config/worker-count.ts';
 import { parseTraceFilter, type TraceFilter } from './proxy/trace-filter.ts';
 

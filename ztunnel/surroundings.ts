@@ -1,7 +1,7 @@
 /** What a process is told about itself besides its environment. */
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { meshConfigPath } from './config/proxy-config.ts';
+import { meshConfigPath } from '../common/config/proxy-config.ts';
 import type { Surroundings } from './config.ts';
 
 export function surroundings(): Surroundings {

@@ -26,6 +26,8 @@ export interface CertificateStoreOptions {
   readonly log: Logger;
   /** 0 to 1, for jitter. Default Math.random. */
   readonly random?: () => number;
+  /** Told of each certificate, also of renewed ones. */
+  readonly onIssued?: (certificate: WorkloadCertificate) => void;
 }
 
 interface Waiter {
@@ -109,6 +111,7 @@ export function createCertificateStore(options: CertificateStoreOptions): Certif
     awaitRenewal(entry, certificate.notBefore + life * (0.5 + jitter(renewalJitter)), firstBackoff);
     for (const waiter of entry.waiters) waiter.resolve(certificate);
     entry.waiters.clear();
+    options.onIssued?.(certificate);
   }
 
   function fail(entry: Entry, error: unknown): void {

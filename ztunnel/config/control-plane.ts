@@ -1,7 +1,8 @@
 /** How istiod and the CA are reached (ambient-wire 3.7, 6.7). */
+import { parseAddress, parseHeaders, parseRoots, parseToken } from '../../common/config/control-plane.ts';
+import type { ProxyConfig } from '../../common/config/proxy-config.ts';
 import type { Settings, SettingsReader } from '../../common/config/reader.ts';
-import type { ControlPlane, Roots, Token } from '../../common/xds/connect.ts';
-import type { ProxyConfig } from './proxy-config.ts';
+import type { ControlPlane, Token } from '../../common/xds/connect.ts';
 
 export type CaSource =
   | { readonly kind: 'istiod'; readonly plane: ControlPlane }
@@ -26,9 +27,6 @@ export interface ControlPlaneFacts {
   /** Whether a file is there. */
   readonly exists: (path: string) => boolean;
 }
-
-const defaultRoots = './var/run/secrets/istio/root-cert.pem';
-const defaultToken = './var/run/secrets/tokens/istio-token';
 
 export function parseControlPlane(r: SettingsReader, facts: ControlPlaneFacts): ControlPlaneSettings {
   const token = parseToken(r, facts.exists);
@@ -72,7 +70,7 @@ function plane(r: SettingsReader, prefix: 'XDS' | 'CA', token: Token, facts: Con
     alternativeName: r.text(`ALT_${prefix}_HOSTNAME`),
     token,
     clusterId: facts.clusterId,
-    headers: headers(r, `${prefix}_HEADER_`, facts.env),
+    headers: parseHeaders(r, `${prefix}_HEADER_`, facts.env),
   };
 }
 
@@ -83,45 +81,4 @@ function discovered(r: SettingsReader, prefix: 'XDS' | 'CA', { proxyConfig }: Co
   const address = parseAddress(text, prefix);
   if (address === undefined) r.mistake(`discoveryAddress: ${JSON.stringify(text)}: expected host:port`);
   return address;
-}
-
-/** Keys and certificates never travel without TLS; the plain port of istiod has no CA. */
-function parseAddress(text: string, prefix: 'XDS' | 'CA'): string | undefined {
-  const address = text.includes('://') ? text : `https://${text}`;
-  const form = new RegExp(`^${prefix === 'XDS' ? 'https?' : 'https'}://([^/:[\\]]+|\\[[^\\]]+\\]):\\d{1,5}$`);
-  return form.test(address) ? address : undefined;
-}
-
-function parseRoots(r: SettingsReader, name: string): Roots {
-  const text = r.text(name) ?? defaultRoots;
-  if (text === 'SYSTEM') return { kind: 'system' };
-  return text.includes('-----BEGIN') ? { kind: 'pem', pem: text } : { kind: 'file', path: text };
-}
-
-function parseToken(r: SettingsReader, exists: (path: string) => boolean): Token {
-  const text = r.text('AUTH_TOKEN');
-  if (text === undefined) return { kind: 'optionalFile', path: defaultToken };
-  // No token has a slash; a file that is not there yet is still meant as one.
-  if (text.includes('/') || exists(text)) return { kind: 'file', path: text };
-  // The value is a secret and not shown.
-  if (!isHeaderValue(text))
-    r.mistake('AUTH_TOKEN=...: expected the path of a file, or a token without spaces around it');
-  return { kind: 'literal', token: text };
-}
-
-function headers(r: SettingsReader, prefix: string, env: Settings): Readonly<Record<string, string>> {
-  const found: Record<string, string> = {};
-  for (const [variable, value] of Object.entries(env)) {
-    if (!variable.startsWith(prefix) || value === undefined) continue;
-    const name = variable.slice(prefix.length).toLowerCase();
-    // Values may be secrets and are not shown.
-    if (!/^[a-z0-9_.-]+$/.test(name) || name.endsWith('-bin')) r.mistake(`${variable}=...: names no text header`);
-    else if (!isHeaderValue(value)) r.mistake(`${variable}=...: expected printable ASCII without spaces around it`);
-    else found[name] = value;
-  }
-  return found;
-}
-
-function isHeaderValue(text: string): boolean {
-  return /^[ -~]*$/.test(text) && text.trim() === text;
 }

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { silentLogger } from '../../common/core/log.ts';
+import { createHttpServer, listen, type Routes } from '../../common/http/small-server.ts';
 import { adminRoutes, type EndpointSources, metricsRoutes, readinessRoutes } from './endpoints.ts';
-import { createHttpServer, listen, type Routes } from './http.ts';
 
 function sources(over: Partial<EndpointSources> = {}): EndpointSources {
   return {

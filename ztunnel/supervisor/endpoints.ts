@@ -1,5 +1,5 @@
 /** What the admin, metrics and readiness servers answer. */
-import type { Answer, Routes } from './http.ts';
+import type { Answer, Routes } from '../../common/http/small-server.ts';
 
 export interface EndpointSources {
   /** What the proxy waits for; empty: ready. */

@@ -2,7 +2,7 @@
 import { MeshError } from '../../common/core/errors.ts';
 import { type Ip, isIpv6, type Port, type SocketAddr } from '../../common/core/net.ts';
 import { type KeepAlive, podRouting, type SocketSpec } from '../../native/index.ts';
-import type { DnsAddress } from '../config/metadata.ts';
+import type { DnsAddress } from '../config/dns.ts';
 import type { ListenerRole, SocketKind } from '../control/messages.ts';
 
 /**

@@ -1,8 +1,8 @@
-/** The node proxy's three small HTTP servers (ambient-wire 7.3, 7.4): a table of routes each. */
+/** The small HTTP servers of our proxies: admin, metrics, readiness (ambient-wire 7.3, 7.4). A table of routes each. */
 import type { IncomingMessage, Server } from 'node:http';
-import { describeError } from '../../common/core/errors.ts';
-import type { Logger } from '../../common/core/log.ts';
-import { createServer } from '../../common/core/node-http.ts';
+import { describeError } from '../core/errors.ts';
+import type { Logger } from '../core/log.ts';
+import { createServer } from '../core/node-http.ts';
 
 export interface Answer {
   readonly status: number;

@@ -1,10 +1,11 @@
 /**
- * `PROXY_CONFIG` and the file ./etc/istio/config/mesh: Istio's ProxyConfig in YAML, of which a node proxy reads five fields; the
+ * `PROXY_CONFIG` and the file ./etc/istio/config/mesh: Istio's ProxyConfig in YAML, of which our proxies read six fields; the
  * others are for Istio's other programs. The variable wins over the file's `defaultConfig`.
  */
 import { createRequire } from 'node:module';
-import type { SettingsReader } from '../../common/config/reader.ts';
-import { describeError } from '../../common/core/errors.ts';
+import { describeError } from '../core/errors.ts';
+import { parseDuration } from './duration.ts';
+import type { SettingsReader } from './reader.ts';
 
 export interface ProxyConfig {
   readonly discoveryAddress?: string;
@@ -12,6 +13,8 @@ export interface ProxyConfig {
   readonly statsPort?: number;
   /** 0: every CPU. */
   readonly concurrency?: number;
+  /** A duration: how long a waypoint that ends lets open connections go on. */
+  readonly terminationDrainDuration?: string;
   readonly proxyMetadata: Readonly<Record<string, string>>;
 }
 
@@ -51,11 +54,13 @@ function read(r: SettingsReader, where: string, text: string, pick: (document: F
   const proxyAdminPort = field('proxyAdminPort', isUint16, 'a port');
   const statsPort = field('statsPort', isUint16, 'a port');
   const concurrency = field('concurrency', isUint16, 'a whole number from 0 to 65535');
+  const terminationDrainDuration = field('terminationDrainDuration', isDuration, 'a duration such as 5s');
   return {
     ...(discoveryAddress !== undefined && { discoveryAddress }),
     ...(proxyAdminPort !== undefined && { proxyAdminPort }),
     ...(statsPort !== undefined && { statsPort }),
     ...(concurrency !== undefined && { concurrency }),
+    ...(terminationDrainDuration !== undefined && { terminationDrainDuration }),
     proxyMetadata: field('proxyMetadata', isTexts, 'texts by name') ?? {},
   };
 }
@@ -71,6 +76,10 @@ function isFields(value: unknown): value is Fields {
 
 function isText(value: unknown): value is string {
   return typeof value === 'string';
+}
+
+function isDuration(value: unknown): value is string {
+  return isText(value) && parseDuration(value) !== undefined;
 }
 
 function isUint16(value: unknown): value is number {

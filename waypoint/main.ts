@@ -1,0 +1,67 @@
+/** `bin/waypoint`: a waypoint, until a signal. Exit codes: 0 ended by a signal, 1 failed, 2 wrong use. */
+import { readFileSync } from 'node:fs';
+import { reportMistakes } from '../common/config/reader.ts';
+import { systemClock } from '../common/core/clock.ts';
+import { describeError, MeshError } from '../common/core/errors.ts';
+import { isCode } from '../common/core/files.ts';
+import { createLogger } from '../common/core/log.ts';
+import { help, parseCommand } from './command.ts';
+import { parseWaypointConfig } from './config.ts';
+
+async function main(args: readonly string[]): Promise<number> {
+  const command = parseCommand(args);
+  if (command.kind === 'help') {
+    process.stdout.write(`${help}\n`);
+    return 0;
+  }
+  if (command.kind === 'invalid') {
+    reportMistakes('waypoint', command.errors);
+    return 2;
+  }
+  if (command.kind === 'runtime') {
+    reportMistakes('waypoint', ['--envoy is not set: the path of an Envoy that is the waypoint']);
+    return 2;
+  }
+  const parsed = parseWaypointConfig(process.env, command.flags, { file: readIfThere });
+  if (parsed.kind === 'invalid') {
+    reportMistakes('waypoint', parsed.errors);
+    return 2;
+  }
+  const { config, sink } = parsed;
+  const { startAgent } = await import('./agent/agent.ts');
+  const agent = await startAgent({ config, flags: command.flags, envoy: command.envoy, clock: systemClock, sink });
+  const signalled = new Promise<'signal'>((resolve) => {
+    for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve('signal'));
+  });
+  try {
+    const first = await Promise.race([signalled, agent.ended]);
+    if (first === 'signal') {
+      await agent.stop();
+      return 0;
+    }
+    createLogger(sink, 'agent').error('Envoy ended', {
+      ...(first.code !== null && { code: first.code }),
+      ...(first.signal !== null && { signal: first.signal }),
+    });
+    return 1;
+  } finally {
+    agent.close();
+  }
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (e) {
+    if (isCode(e, 'ENOENT')) return undefined;
+    throw new MeshError('CONFIG', describeError(e), { cause: e });
+  }
+}
+
+main(process.argv.slice(2)).then(
+  (code) => process.exit(code),
+  (e: unknown) => {
+    process.stderr.write(`waypoint: ${describeError(e)}\n`);
+    process.exit(1);
+  },
+);
