@@ -19,7 +19,7 @@ export class Fields {
   readonly #message: Plain;
   readonly #mistakes: string[];
   readonly #read = new Set<string>(['@type']);
-  readonly #inner: Fields[] = [];
+  readonly #inner = new Map<string, Fields>();
 
   /** `path` begins every mistake, `Cluster`. */
   constructor(message: object, path: string, mistakes: string[] = []) {
@@ -51,6 +51,12 @@ export class Fields {
   /** Fields that change nothing here, each for a reason that the caller writes down. */
   harmless(...names: readonly string[]): void {
     for (const name of names) this.#read.add(name);
+  }
+
+  /** Nothing of this message, nor within, will be read, and that is right. */
+  skip(): void {
+    this.harmless(...Object.keys(this.#message));
+    this.#inner.clear();
   }
 
   text(name: string): string {
@@ -101,12 +107,13 @@ export class Fields {
   choice<T>(name: string, absent: string, values: Readonly<Record<string, T>>): T | undefined {
     this.#read.add(name);
     const raw = this.#message[name];
-    const key = isAbsent(raw) || raw === 0 ? absent : String(raw);
+    const key = isAbsent(raw) ? absent : typeof raw === 'string' || typeof raw === 'number' ? String(raw) : typeof raw;
     if (Object.hasOwn(values, key)) return values[key];
     this.mistake(name, `${key} is not supported`);
     return undefined;
   }
 
+  /** The same reader each time. */
   message(name: string): Fields | undefined {
     const value = this.#object(name);
     return value && this.#nested(value, `${this.path}.${name}`);
@@ -115,14 +122,17 @@ export class Fields {
   list(name: string): readonly Fields[] {
     const values = this.#list(name);
     return values.flatMap((value, i) => {
-      if (typeof value === 'object' && value !== null) return [this.#nested(value, `${this.path}.${name}[${i}]`)];
+      if (isObject(value)) return [this.#nested(value, `${this.path}.${name}[${i}]`)];
       this.mistake(name, `[${i}] is no message`);
       return [];
     });
   }
 
   texts(name: string): readonly string[] {
-    return this.#list(name).map(String);
+    const values = this.#list(name);
+    if (values.every((value) => typeof value === 'string')) return values;
+    this.mistake(name, 'is no list of strings');
+    return [];
   }
 
   /** The bytes of a field; absent: none. */
@@ -140,10 +150,11 @@ export class Fields {
   /** Entries of a map of messages. */
   map(name: string): readonly (readonly [string, Fields])[] {
     const value = this.#object(name);
-    return Object.entries(value ?? {}).map(([key, inner]) => [
-      key,
-      this.#nested(inner as object, `${this.path}.${name}[${key}]`),
-    ]);
+    return Object.entries(value ?? {}).flatMap(([key, inner]) => {
+      if (isObject(inner)) return [[key, this.#nested(inner, `${this.path}.${name}[${key}]`)] as const];
+      this.mistake(name, `[${key}] is no message`);
+      return [];
+    });
   }
 
   /** A google.protobuf.Struct; absent: undefined. */
@@ -152,16 +163,25 @@ export class Fields {
     return value && structToJson(value as PbStruct);
   }
 
+  /** The message itself as a map of structs: `filter_metadata`. */
+  structs(): Readonly<Record<string, Struct>> {
+    const entries = Object.entries(this.#message);
+    for (const [name] of entries) this.#read.add(name);
+    return Object.fromEntries(entries.map(([name, value]) => [name, structToJson(value as PbStruct)]));
+  }
+
   #unread(): void {
     for (const [name, value] of Object.entries(this.#message)) {
       if (!this.#read.has(name) && !isAbsent(value)) this.mistake(name, 'is not supported');
     }
-    for (const inner of this.#inner) inner.#unread();
+    for (const inner of this.#inner.values()) inner.#unread();
   }
 
   #nested(value: object, path: string): Fields {
+    const known = this.#inner.get(path);
+    if (known) return known;
     const inner = new Fields(value, path, this.#mistakes);
-    this.#inner.push(inner);
+    this.#inner.set(path, inner);
     return inner;
   }
 
@@ -233,11 +253,16 @@ interface PbValue {
 }
 
 /** A google.protobuf.Struct, as the codec decodes it. */
-export function structToJson(struct: PbStruct): Struct {
-  return Object.fromEntries(Object.entries(struct.fields ?? {}).map(([key, value]) => [key, valueToJson(value)]));
+export function structToJson(struct: PbStruct | null): Struct {
+  return Object.fromEntries(Object.entries(struct?.fields ?? {}).map(([key, value]) => [key, valueToJson(value)]));
 }
 
-function valueToJson(value: PbValue): Json {
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
+
+function valueToJson(value: PbValue | null): Json {
+  if (!value) return null;
   if (value.stringValue !== undefined) return value.stringValue;
   if (value.numberValue !== undefined) return value.numberValue;
   if (value.boolValue !== undefined) return value.boolValue;

@@ -23,6 +23,7 @@ export interface AssignedLocality {
 
 export interface AssignedEndpoint {
   readonly address: HostAddress;
+  readonly alternatives: readonly HostAddress[];
   readonly hostname: string;
   readonly health: EdsHealth;
   readonly metadata: Metadata;

@@ -1,6 +1,6 @@
 /** A cluster as it was checked: each default is filled in, nothing is left to interpret. Made by compile/cluster.ts. */
 import type { Millis } from '../../common/core/brand.ts';
-import type { Assignment } from './assignment.ts';
+import type { AssignedEndpoint, Assignment } from './assignment.ts';
 import type { Transport } from './transport.ts';
 import type { Metadata, RoutingPriority, Struct } from './types.ts';
 
@@ -54,8 +54,8 @@ export type Discovery =
       readonly failureRefresh: { readonly base: Millis; readonly max: Millis };
       readonly respectTtl: boolean;
       readonly family: DnsFamily;
-      readonly overprovisioning: number;
-      readonly weightedPriorityHealth: boolean;
+      /** Without endpoints: those come of `names`. */
+      readonly assignment: Assignment;
     }
   | {
       readonly kind: 'original-dst';
@@ -74,11 +74,13 @@ export interface DnsName {
   readonly host: string;
   readonly port: number;
   /** What its addresses inherit. */
-  readonly endpoint: Assignment['endpoints'][number];
+  readonly endpoint: AssignedEndpoint;
 }
 
 export interface Balancing {
   readonly policy: Policy;
+  /** New hosts are not used, nor counted, until their first active health check. */
+  readonly ignoreNewHosts: boolean;
   /** Percent of healthy hosts below which all hosts are used; 0: never. Default 50. */
   readonly panicThreshold: number;
   readonly locality:
@@ -141,6 +143,8 @@ export interface Subsets {
   readonly listAsAny: boolean;
   /** The subset that a request asks for has no host, and none is healthy anywhere: any host. */
   readonly panicAny: boolean;
+  /** Of a request's match only the keys of the first selector that it covers count. */
+  readonly redundantKeys: boolean;
   /** Requests may carry `fallback_list` of further matches. */
   readonly fallbackList: boolean;
 }

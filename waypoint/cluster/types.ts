@@ -3,14 +3,15 @@
  * and the runtime share. Values only; a cluster that runs is in upstream.ts.
  */
 
+import type { Json, Struct } from '../../common/envoy/fields.ts';
+
+export type { Json, Struct };
+
 /** [0, 1). The only source of chance in a decision. */
 export interface Dice {
   random(): number;
 }
 
-/** A google.protobuf.Value as JSON. */
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
-export type Struct = { readonly [key: string]: Json };
 /** filter_metadata: by the namespace of the filter that reads it, such as `envoy.lb`. */
 export type Metadata = Readonly<Record<string, Struct>>;
 
@@ -44,6 +45,8 @@ export interface Host {
   /** As Envoy writes the address: `10.0.0.1:80`, `[fd00::1]:80`, `/path`, `envoy://listener/endpoint-id`. */
   readonly key: string;
   readonly address: HostAddress;
+  /** Further addresses of the same host (two families): to be tried after `address`. */
+  readonly alternatives: readonly HostAddress[];
   /** Empty where the assignment has none; in clusters that ask DNS the name that was asked. */
   readonly hostname: string;
   readonly metadata: Metadata;
