@@ -20,6 +20,7 @@ const files = [
   'envoy/config/endpoint/v3/endpoint.proto',
   'envoy/extensions/access_loggers/file/v3/file.proto',
   'envoy/extensions/access_loggers/stream/v3/stream.proto',
+  'envoy/extensions/bootstrap/internal_listener/v3/internal_listener.proto',
   'envoy/extensions/filters/http/cors/v3/cors.proto',
   'envoy/extensions/filters/http/fault/v3/fault.proto',
   'envoy/extensions/filters/http/grpc_stats/v3/config.proto',

@@ -1,0 +1,169 @@
+/** xds.type.matcher.v3.Matcher over what is known of a connection, as filter_chain_matcher uses it: its action is a chain's name. */
+
+import { matchesCidr } from '../../common/authz/matchers.ts';
+import { type Cidr, ipToBytes, parseIp } from '../../common/core/net.ts';
+import type { Fields } from '../../common/envoy/fields.ts';
+import { readRanges } from './chain-match.ts';
+import type { ConnectionFacts } from './facts.ts';
+
+/** undefined: no chain. */
+export type Matcher = (facts: ConnectionFacts) => string | undefined;
+type Input = (facts: ConnectionFacts) => string | undefined;
+
+const no: Matcher = () => undefined;
+
+export function readMatcher(fields: Fields): Matcher {
+  const tree = fields.message('matcher_tree');
+  const list = fields.message('matcher_list');
+  if (list) list.mistake('matchers', 'lists of matchers are not supported, trees are');
+  else if (!tree) fields.mistake('matcher_tree', 'is missing');
+  const first = tree ? readTree(tree) : no;
+  const otherwise = fields.message('on_no_match');
+  if (!otherwise) return first;
+  const second = readOnMatch(otherwise);
+  return (facts) => first(facts) ?? second(facts);
+}
+
+function readOnMatch(fields: Fields): Matcher {
+  const matcher = fields.message('matcher');
+  if (matcher) return readMatcher(matcher);
+  const action = fields.message('action');
+  if (!action) {
+    fields.mistake('on_match', 'is missing');
+    return no;
+  }
+  action.harmless('name');
+  const config = action.message('typed_config');
+  if (!config?.type.endsWith('/google.protobuf.StringValue')) {
+    action.mistake('typed_config', 'is no google.protobuf.StringValue with the name of a chain');
+    return no;
+  }
+  const chain = config.text('value');
+  return () => chain;
+}
+
+function readTree(tree: Fields): Matcher {
+  const input = readInput(tree);
+  const exact = tree.message('exact_match_map');
+  if (exact) {
+    const map = new Map(exact.map('map').map(([key, onMatch]) => [key, readOnMatch(onMatch)]));
+    return (facts) => {
+      const value = input(facts);
+      return value === undefined ? undefined : map.get(value)?.(facts);
+    };
+  }
+  const prefix = tree.message('prefix_match_map');
+  if (prefix) {
+    const entries = prefix.map('map').map(([key, onMatch]) => [key, readOnMatch(onMatch)] as const);
+    entries.sort(([a], [b]) => b.length - a.length);
+    return (facts) => {
+      const value = input(facts);
+      return value === undefined ? undefined : entries.find(([key]) => value.startsWith(key))?.[1](facts);
+    };
+  }
+  const custom = tree.message('custom_match');
+  custom?.harmless('name');
+  const config = custom?.message('typed_config');
+  if (config?.type.endsWith('/xds.type.matcher.v3.IPMatcher')) return readIpMatcher(config, input);
+  tree.mistake('custom_match', `${config?.type ?? 'nothing'} is not supported`);
+  return no;
+}
+
+function readIpMatcher(config: Fields, input: Input): Matcher {
+  const ranges: { readonly range: Cidr; readonly exclusive: boolean; readonly onMatch: Matcher }[] = [];
+  for (const one of config.list('range_matchers')) {
+    const onMatch = one.message('on_match');
+    const exclusive = one.flag('exclusive');
+    const inner = onMatch ? readOnMatch(onMatch) : no;
+    for (const range of readRanges(one, 'ranges')) ranges.push({ range, exclusive, onMatch: inner });
+  }
+  // The longest first; of equal ones the first that was given.
+  ranges.sort((a, b) => b.range.length - a.range.length);
+  const exact = new Map(
+    ranges
+      .filter((r) => isWhole(r.range))
+      .map((r) => [r.range.ip as string, r] as const)
+      .reverse(),
+  );
+  const wider = ranges.filter((r) => !isWhole(r.range));
+  return (facts) => {
+    const text = parseIp(input(facts) ?? '');
+    if (text === undefined) return undefined;
+    const one = exact.get(text);
+    const found = one?.onMatch(facts);
+    if (found !== undefined || one?.exclusive) return found;
+    const ip = ipToBytes(text);
+    for (const { range, exclusive, onMatch } of wider) {
+      if (!matchesCidr(range, ip)) continue;
+      const chain = onMatch(facts);
+      if (chain !== undefined || exclusive) return chain;
+    }
+    return undefined;
+  };
+}
+
+function isWhole({ ip, length }: Cidr): boolean {
+  return length === (ip.includes(':') ? 128 : 32);
+}
+
+const network = 'envoy.extensions.matching.common_inputs.network.v3.';
+
+function readInput(tree: Fields): Input {
+  const input = tree.message('input');
+  input?.harmless('name');
+  const config = input?.message('typed_config');
+  const type = config?.type.slice(config.type.indexOf('/') + 1) ?? '';
+  switch (type.startsWith(network) ? type.slice(network.length) : '') {
+    case 'DestinationIPInput':
+      return (facts) => facts.local.address;
+    case 'DestinationPortInput':
+      return (facts) => String(facts.local.port);
+    case 'SourceIPInput':
+      return (facts) => facts.remote.address;
+    case 'SourcePortInput':
+      return (facts) => String(facts.remote.port);
+    case 'DirectSourceIPInput':
+      return (facts) => facts.directRemote.address;
+    case 'SourceTypeInput':
+      return ({ remote, local }) => (remote.address === local.address ? 'local' : undefined);
+    case 'ServerNameInput':
+      return (facts) => facts.sni;
+    case 'TransportProtocolInput':
+      return (facts) => facts.transport;
+    case 'ApplicationProtocolInput':
+      return ({ applicationProtocols: list }) => (list.length === 0 ? undefined : list.map((p) => `'${p}'`).join(','));
+    case 'FilterStateInput': {
+      const key = config!.text('key');
+      return (facts) => facts.filterState.get(key);
+    }
+  }
+  tree.mistake('input', `${type || 'nothing'} is not supported`);
+  return () => undefined;
+}
+
+/** listener.v3.ListenerFilterChainMatchPredicate: where a listener filter is disabled. */
+export function readPredicate(fields: Fields): (facts: ConnectionFacts) => boolean {
+  const or = fields.message('or_match');
+  if (or) {
+    const rules = or.list('rules').map(readPredicate);
+    return (facts) => rules.some((rule) => rule(facts));
+  }
+  const and = fields.message('and_match');
+  if (and) {
+    const rules = and.list('rules').map(readPredicate);
+    return (facts) => rules.every((rule) => rule(facts));
+  }
+  const not = fields.message('not_match');
+  if (not) {
+    const rule = readPredicate(not);
+    return (facts) => !rule(facts);
+  }
+  const port = fields.message('destination_port_range');
+  if (port) {
+    const start = port.number('start');
+    const end = port.number('end');
+    return ({ local }) => local.port >= start && local.port < end;
+  }
+  if (!fields.flag('any_match')) fields.mistake('rule', 'is missing');
+  return () => true;
+}
