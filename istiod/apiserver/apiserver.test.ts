@@ -84,8 +84,9 @@ describe('bodies', () => {
     assertStatus(await ask('{'), 400, 'BadRequest');
     assertStatus(await ask('a: &a [*a, *a]', 'application/yaml'), 400, 'BadRequest');
     assertStatus(await ask('{"__proto__":{}}'), 400, 'BadRequest');
-    const flow = '{apiVersion: v1, kind: ConfigMap, metadata: {name: flow}}';
-    assert.equal((await ask(flow, 'application/yaml')).code, 201);
+    const flow = '{apiVersion: v1, kind: ConfigMap, metadata: {name: flow}, immutable: yes}';
+    const made = await ask(flow, 'application/yaml');
+    assert.deepEqual([made.code, made.json.immutable], [201, true]);
     assertStatus(await ask('x', 'text/html'), 415, 'UnsupportedMediaType');
   });
 });

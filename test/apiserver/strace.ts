@@ -79,7 +79,8 @@ function atStart(call: string, folder: string): FileEvent | undefined {
 
 /** A sync counts from its end. */
 function atEnd(call: string, folder: string): FileEvent | undefined {
-  const sync = /^f(?:data)?sync\(\d+<([^>]*)>\) += 0/.exec(call);
+  // Where another thread's call came in between, a blank is left before the bracket.
+  const sync = /^f(?:data)?sync\(\d+<([^>]*)> ?\) += 0/.exec(call);
   if (sync !== null) {
     const file = inFolder(textOf(sync[1]!), folder);
     return file === undefined ? undefined : { kind: 'sync', file };

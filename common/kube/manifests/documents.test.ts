@@ -18,12 +18,6 @@ test('several documents, empty ones and lists', () => {
   assert.equal(formatProblem(objects[1]!.problemAt(undefined, 'no')), 'x.yaml:10:3: Secret shop/b: no');
 });
 
-test('numbers that begin with 0 are octal, as for kubectl', () => {
-  const text = `${configMap('a')}mode: 0644\ntext: "0644"\nnone: 0\nnine: 0689\nyes: yes\n`;
-  const { mode, text: quoted, none, nine, yes } = parseDocuments('x.yaml', text).objects[0]!.object;
-  assert.deepEqual([mode, quoted, none, nine, yes], [0o644, '0644', 0, 689, 'yes']);
-});
-
 test('a document that cannot be read leaves the others', () => {
   const text = `${configMap('a')}---\nkind: ConfigMap\n---\nmetadata: {}\napiVersion: v1\nkind: X\n---\n- 1\n---\n{ no: [yaml\n`;
   const { objects, problems, isWhole } = parseDocuments('x.yaml', text);

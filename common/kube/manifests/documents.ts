@@ -3,7 +3,7 @@ import { type Document, LineCounter, parseAllDocuments } from 'yaml';
 import { describeError } from '../../core/errors.ts';
 import { type Issue, isObject } from '../schema/validate.ts';
 import type { NewObject } from '../types.ts';
-import { octalNumbers } from './octal.ts';
+import { goYaml } from './go-yaml.ts';
 import { placeOf } from './place.ts';
 import type { Problem } from './problem.ts';
 
@@ -27,9 +27,7 @@ export function parseDocuments(file: string, text: string): Documents {
   const documents = parseAllDocuments(text, {
     lineCounter: lines,
     prettyErrors: false,
-    stringKeys: true,
-    merge: true,
-    customTags: (tags) => [octalNumbers, ...tags],
+    ...goYaml,
   });
   const objects: ManifestObject[] = [];
   const problems: Problem[] = [];

@@ -1,6 +1,7 @@
 /** Bodies to values: JSON and YAML; protobuf of built-in kinds (codec/protobuf). */
 import { createRequire } from 'node:module';
 import { describeError } from '../../../common/core/errors.ts';
+import { goYaml } from '../../../common/kube/manifests/go-yaml.ts';
 import { decodeProtobuf } from '../codec/protobuf/decode.ts';
 import { protobufType } from '../codec/protobuf/wire.ts';
 import { badRequest, unsupportedMediaType } from '../status.ts';
@@ -64,7 +65,7 @@ export function decodeYaml(body: Buffer, onDuplicate?: OnDuplicate): unknown {
   let value: unknown;
   let json: string;
   try {
-    const document = yaml().parseDocument(text, { maxAliasCount: 100, version: '1.2' } as object);
+    const document = yaml().parseDocument(text, goYaml);
     if (document.errors.length > 0) throw document.errors[0];
     value = document.toJS({ maxAliasCount: 100 });
     // Anchors can make a small text deep, or endless, which has no JSON.
