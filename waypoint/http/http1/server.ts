@@ -1,5 +1,5 @@
 /** The server's end of an HTTP/1 connection: one request after the other, the next one only when the last was answered. */
-import { STATUS_CODES } from 'node:http';
+import { STATUS_CODES } from '../../../common/core/node-http.ts';
 import type { ByteReader, ByteStream } from '../../net/byte-stream.ts';
 import type { BodyReader, Break, HeaderList, RequestHead, ResponseHead, ServerExchange } from '../message.ts';
 import type { ServerCodec, ServerHandler } from '../server-codec.ts';
