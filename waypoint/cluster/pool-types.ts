@@ -56,8 +56,8 @@ export interface PoolKey {
 
 export interface PoolRequest {
   readonly priority: RoutingPriority;
-  /** Of the downstream request, for use_downstream_protocol_config. */
-  readonly downstream: 'http1' | 'http2';
+  /** Of the downstream request, for use_downstream_protocol_config. `tcp`: the connection itself is wanted, never a shared one. */
+  readonly downstream: 'http1' | 'http2' | 'tcp';
   readonly key?: PoolKey;
 }
 
