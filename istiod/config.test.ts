@@ -68,13 +68,22 @@ test("a start line of Istio's charts works", () => {
   assert.ok(parsed.kind === 'ok', JSON.stringify(parsed));
   const { config, sink } = parsed;
   assert.deepEqual([config.domain, config.maxConnectionAge, config.namespace], ['x.y', 30 * 60_000, 'mesh']);
-  assert.ok(sink.format === 'json' && sink.levels.enabled('xds', 'debug') && !sink.levels.enabled('model', 'debug'));
+  assert.equal(sink.format, 'json');
+  assert.ok(sink.levels.enabled('istiod::xds', 'debug') && !sink.levels.enabled('istiod::model', 'debug'));
+});
+
+test("scopes of Istio's log are ours, with what is inside of them", () => {
+  const parsed = parseConfig(['discovery', '--log_output_level=ca:debug,ads:none'], env);
+  assert.ok(parsed.kind === 'ok', JSON.stringify(parsed));
+  const { levels } = parsed.sink;
+  assert.ok(levels.enabled('istiod::ca', 'debug') && levels.enabled('istiod::ca::audit', 'debug'));
+  assert.ok(!levels.enabled('istiod::xds', 'error') && levels.enabled('istiod::model', 'info'));
 });
 
 test('flags of the log are checked', () => {
   const parsed = parseConfig(['discovery', '--log_output_level=envoy:debug,xds:loud', '--log_as_json=1'], env);
   assert.ok(parsed.kind === 'invalid');
-  for (const part of [/"envoy" is not a scope/, /RUST_LOG=xds=loud/, /--log_as_json=1: expected/])
+  for (const part of [/"envoy" is not a scope/, /RUST_LOG=istiod::xds=loud/, /--log_as_json=1: expected/])
     assert.match(parsed.errors.join('\n'), part);
 });
 

@@ -134,15 +134,21 @@ export function parseConfig(args: readonly string[], env: Settings): Invocation 
 
 /** Scopes of Istio's log, and targets of ours. */
 const scopes: Readonly<Record<string, string>> = {
-  ads: 'xds',
-  delta: 'xds',
-  xds: 'xds',
-  ca: 'ca',
-  serverca: 'ca',
-  ambient: 'model',
-  krt: 'model',
-  model: 'model',
-  kube: 'kube',
+  addresses: 'istiod::addresses',
+  ads: 'istiod::xds',
+  ambient: 'istiod::model',
+  ca: 'istiod::ca',
+  delta: 'istiod::xds',
+  krt: 'istiod::model',
+  kube: 'istiod::model',
+  leader: 'istiod::leader',
+  model: 'istiod::model',
+  pkica: 'istiod::ca',
+  serverca: 'istiod::ca',
+  status: 'istiod::status',
+  validation: 'istiod::validation',
+  validationServer: 'istiod::validation',
+  xds: 'istiod::xds',
 };
 
 /** RUST_LOG and LOG_FORMAT from Istio's flags. */

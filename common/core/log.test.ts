@@ -11,6 +11,14 @@ test('targets have levels of their own; names of the crate before them are taken
   assert.equal(new LogLevels('error,ztunnel=debug').enabled('dns', 'debug'), true);
 });
 
+test('a target has the level of the one around it', () => {
+  const levels = new LogLevels('warn,istiod::ca=debug');
+  assert.ok(levels.enabled('istiod::ca::audit', 'debug') && !levels.enabled('istiod::xds', 'info'));
+  levels.apply('istiod=info,istiod::ca::audit=off');
+  assert.ok(levels.enabled('istiod::xds', 'info') && levels.enabled('istiod::ca', 'debug'));
+  assert.ok(!levels.enabled('istiod::ca::audit', 'error'));
+});
+
 test('levels change while the program runs, and go back to the first ones', () => {
   const levels = new LogLevels('info,dns=off');
   levels.apply('debug,access=error');

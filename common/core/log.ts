@@ -23,6 +23,8 @@ type Threshold = keyof typeof order;
 export class LogLevels {
   #default: Threshold;
   readonly #targets = new Map<string, Threshold>();
+  /** Of targets that were asked for. */
+  readonly #known = new Map<string, Threshold>();
   readonly #initial: string;
 
   /** Throws on a level that does not exist, naming it. */
@@ -33,6 +35,7 @@ export class LogLevels {
   }
 
   apply(directives: string): void {
+    this.#known.clear();
     for (const part of directives.split(',').map((s) => s.trim())) {
       if (part === '') continue;
       const eq = part.lastIndexOf('=');
@@ -52,8 +55,21 @@ export class LogLevels {
     this.apply(this.#initial);
   }
 
+  /** A target without a level of its own has that of the one around it: `a::b` that of `a`. */
   enabled(target: string, level: LogLevel): boolean {
-    return order[level] >= order[this.#targets.get(target) ?? this.#default];
+    let threshold = this.#known.get(target);
+    if (threshold === undefined) {
+      threshold = this.#thresholdOf(target);
+      this.#known.set(target, threshold);
+    }
+    return order[level] >= order[threshold];
+  }
+
+  #thresholdOf(target: string): Threshold {
+    const found = this.#targets.get(target);
+    if (found !== undefined) return found;
+    const end = target.lastIndexOf('::');
+    return end < 0 ? this.#default : this.#thresholdOf(target.slice(0, end));
   }
 
   toString(): string {
