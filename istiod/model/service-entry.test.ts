@@ -79,7 +79,6 @@ const rows: readonly [string, string, Partial<Service>, Partial<MeshSettings>?][
   ],
   ['for its namespace', entry(`${dns}, exportTo: ["."]`), { visibility: 'NAMESPACE', canonical: false }],
   ['for its namespace by name', entry(`${dns}, exportTo: [shop]`), { visibility: 'NAMESPACE' }],
-  ['for others, which node proxies cannot be told', entry(`${dns}, exportTo: [other]`), { visibility: 'PUBLIC' }],
 ];
 for (const [name, yaml, expected, settings] of rows) {
   test(`ServiceEntry: ${name}`, () => {
@@ -234,9 +233,25 @@ test("who sees it: its own exportTo and the mesh's rules, the narrower of both; 
   assert.deepEqual(see('closed'), [undefined, 'True None']);
   assert.deepEqual(see('other'), ['NAMESPACE', 'True Namespace']);
   assert.deepEqual(see('open', ', exportTo: ["."]'), ['NAMESPACE', 'True Namespace']);
-  assert.deepEqual(see('open', ', exportTo: [elsewhere]'), ['PUBLIC', 'False Public']);
+  assert.deepEqual(see('open', ', exportTo: [elsewhere]'), [undefined, 'True Namespaces']);
+  assert.deepEqual(see('other', ', exportTo: [elsewhere]'), [undefined, 'True None']);
   const silent = new TestMesh(entry(dns));
   assert.equal(silent.conditions('ServiceEntry', 'se')['istio.io/VisibilityApplied'], undefined);
+});
+
+test('for some namespaces it is a service of each of them, with the same endpoints; what such a namespace has itself comes first', () => {
+  const mesh = new TestMesh(entry(`${dns}, exportTo: [".", a, b, "~"], endpoints: [{address: 192.0.2.1}]`));
+  for (const namespace of ['shop', 'a', 'b']) {
+    const seen = mesh.service(`${namespace}/a.example.com`);
+    assert.deepEqual([seen?.namespace, seen?.visibility, seen?.name], [namespace, 'NAMESPACE', 'se']);
+  }
+  const of = () => [...mesh.workload('c/networking.istio.io/ServiceEntry/shop/se/192.0.2.1')!.services.keys()];
+  assert.deepEqual(of(), ['a/a.example.com', 'b/a.example.com', 'shop/a.example.com']);
+  mesh.apply(`{kind: ServiceEntry, metadata: {name: own, namespace: a}, spec: {${dns}}}`);
+  assert.equal(mesh.service('a/a.example.com')?.name, 'own');
+  mesh.apply(entry(`${dns}, exportTo: [b], endpoints: [{address: 192.0.2.1}]`));
+  assert.equal(mesh.service('shop/a.example.com'), undefined);
+  assert.deepEqual(of(), ['b/a.example.com']);
 });
 
 test('a waypoint: bound, missing where one is needed, and never one of another namespace for what is for its own alone', () => {

@@ -8,14 +8,15 @@ import { appProtocolOf } from './app-protocol.ts';
 import type { WantedCondition } from './condition.ts';
 import { selectsLabels } from './selector.ts';
 import {
+  exported,
   loadBalancing,
   type NamedPort,
   networkAddress,
   portMappings,
   preferenceOf,
+  type Reach,
+  reachOf,
   type ServiceInfo,
-  serviceInfo,
-  visibilityOf,
 } from './service-info.ts';
 import type { MeshSettings, Visibility } from './settings.ts';
 import { bindService, ingressUsesWaypoint, type WaypointScope } from './waypoint.ts';
@@ -25,18 +26,18 @@ import { isReachable } from './workload-entry.ts';
 const autoAllocateLabel = 'networking.istio.io/enable-autoallocate-ip';
 const strategyAnnotation = 'istio.io/connect-strategy';
 
-/** None for those that nobody sees. */
+/** One for each host, and for each namespace where it is for some alone. */
 export function entryServices(entry: ServiceEntry, scope: WaypointScope): readonly ServiceInfo[] {
   const { settings, namespace } = scope;
   const { spec, metadata } = entry;
-  const visibility = entryVisibility(entry, namespace, settings);
-  if (visibility === 'NONE') return [];
-  const binding = bindService(entry, scope, visibility === 'NAMESPACE');
+  const reach = entryReach(entry, namespace, settings);
+  if (reach.length === 0) return [];
+  const binding = bindService(entry, scope, reach !== 'all');
   const addresses = (spec.addresses ?? []).flatMap((text) => networkAddress(text, settings.network) ?? []);
   const ports = (spec.ports ?? []).filter((p) => p.protocol?.toUpperCase() !== 'UDP').map(portOf);
   const balancing = balancingOf(entry, namespace);
-  return [...new Set(spec.hosts)].map((hostname) => {
-    const service: Service = {
+  return [...new Set(spec.hosts)].flatMap((hostname) => {
+    const service: Omit<Service, 'visibility'> = {
       kind: 'service',
       name: metadata.name,
       namespace: metadata.namespace ?? 'default',
@@ -49,19 +50,14 @@ export function entryServices(entry: ServiceEntry, scope: WaypointScope): readon
       ...(balancing && { loadBalancing: balancing }),
       ipFamilies: 'AUTOMATIC',
       canonical: false,
-      visibility,
       ...(binding.waypoint && ingressUsesWaypoint(entry, namespace) && { ingressUseWaypoint: true }),
     };
-    return serviceInfo({
-      kind: 'ServiceEntry',
-      service,
-      object: entry,
-      selector: spec.workloadSelector?.labels ?? {},
-      ports,
-      isGlobal: false,
-      binding,
-      inputs: [entry, namespace, ...binding.from],
-    });
+    const inputs = [entry, namespace, ...binding.from];
+    const selector = spec.workloadSelector?.labels ?? {};
+    return exported(
+      { kind: 'ServiceEntry', service, object: entry, selector, ports, isGlobal: false, binding, inputs },
+      reach,
+    );
   });
 }
 
@@ -126,11 +122,18 @@ function balancingOf(entry: ServiceEntry, namespace: Namespace | undefined): Loa
   return loadBalancing(preferenceOf(undefined, entry, namespace), 'ONLY_HEALTHY');
 }
 
-/** The narrower of what it says itself and what the mesh says of its namespace. */
-function entryVisibility(entry: ServiceEntry, namespace: Namespace | undefined, settings: MeshSettings): Visibility {
-  const own = visibilityOf(entry.spec.exportTo, entry.metadata.namespace ?? 'default', settings);
-  const ofMesh = meshVisibility(namespace, settings);
-  return (['NONE', 'NAMESPACE'] as const).find((v) => v === own || v === ofMesh) ?? 'PUBLIC';
+/** What it says itself, as far as the mesh lets its namespace. */
+function entryReach(entry: ServiceEntry, namespace: Namespace | undefined, settings: MeshSettings): Reach {
+  const own = entry.metadata.namespace ?? 'default';
+  const reach = reachOf(entry.spec.exportTo, own, settings);
+  switch (meshVisibility(namespace, settings)) {
+    case 'NONE':
+      return [];
+    case 'NAMESPACE':
+      return reach === 'all' || reach.includes(own) ? [own] : [];
+    default:
+      return reach;
+  }
 }
 
 function meshVisibility(namespace: Namespace | undefined, { serviceEntryVisibility: rules }: MeshSettings): Visibility {
@@ -167,20 +170,11 @@ function visibilityApplied(
   namespace: Namespace | undefined,
   settings: MeshSettings,
 ): WantedCondition | undefined {
-  const visibility = entryVisibility(entry, namespace, settings);
   if (settings.serviceEntryVisibility === undefined && entry.spec.exportTo === undefined) return undefined;
-  switch (visibility) {
-    case 'NONE':
-      return { status: 'True', reason: 'None', message: 'nobody sees it' };
-    case 'NAMESPACE':
-      return { status: 'True', reason: 'Namespace', message: 'workloads of its own namespace see it' };
-    default: {
-      const listed = (entry.spec.exportTo ?? []).filter((n) => n !== '*' && n !== '.' && n !== '~');
-      const isWider = listed.length > 0 && !entry.spec.exportTo?.includes('*');
-      const message = isWider
-        ? `the whole mesh sees it: node proxies know "own namespace" and "all", no list such as exportTo ${listed.join(', ')}`
-        : 'the whole mesh sees it';
-      return { status: isWider ? 'False' : 'True', reason: 'Public', message };
-    }
-  }
+  const reach = entryReach(entry, namespace, settings);
+  if (reach === 'all') return { status: 'True', reason: 'Public', message: 'the whole mesh sees it' };
+  if (reach.length === 0) return { status: 'True', reason: 'None', message: 'nobody sees it' };
+  if (reach.length === 1 && reach[0] === (entry.metadata.namespace ?? 'default'))
+    return { status: 'True', reason: 'Namespace', message: 'workloads of its own namespace see it' };
+  return { status: 'True', reason: 'Namespaces', message: `workloads of ${reach.join(', ')} see it` };
 }

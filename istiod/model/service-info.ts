@@ -11,7 +11,7 @@ import type {
   Service,
 } from '../../common/mesh/types.ts';
 import { type Labels, selectsLabels } from './selector.ts';
-import type { MeshSettings, Visibility } from './settings.ts';
+import type { MeshSettings } from './settings.ts';
 import type { Binding } from './waypoint.ts';
 
 export const trafficDistributionAnnotation = 'networking.istio.io/traffic-distribution';
@@ -29,6 +29,8 @@ export interface ServiceInfo {
   /** Other networks may reach it. */
   readonly isGlobal: boolean;
   readonly binding: Binding;
+  /** The same one is there for another namespace, too. */
+  readonly isCopy: boolean;
   readonly inputs: readonly (KubeObject | undefined)[];
   /** Equal texts: workloads see no difference. */
   readonly view: string;
@@ -44,7 +46,7 @@ export interface NamedPort {
   readonly appProtocol?: AppProtocol;
 }
 
-export function serviceInfo(given: Omit<ServiceInfo, 'key' | 'view'>): ServiceInfo {
+function serviceInfo(given: Omit<ServiceInfo, 'key' | 'view'>): ServiceInfo {
   const { service, selector, ports, binding, isGlobal } = given;
   const key = `${service.namespace}/${service.hostname}`;
   // Who asks how far a ServiceEntry has got looks at its workloads, too.
@@ -107,15 +109,32 @@ export function networkAddress(text: string, network: string): NetworkAddress | 
   return { network, ip: first, ...(length < (isIpv6(first) ? 128 : 32) && { length }) };
 }
 
-/** Whom exportTo lets see it. A list of other namespaces cannot be said to node proxies: then the whole mesh sees it. */
-export function visibilityOf(
-  exportTo: readonly string[] | undefined,
-  ownNamespace: string,
-  settings: MeshSettings,
-): Visibility {
+/** Namespaces whose workloads see a service. */
+export type Reach = 'all' | readonly string[];
+
+/** Whom exportTo lets see it; its own namespace first, where that is among them. */
+export function reachOf(exportTo: readonly string[] | undefined, own: string, settings: MeshSettings): Reach {
   const names = exportTo === undefined || exportTo.length === 0 ? settings.exportTo : exportTo;
-  if (names.every((n) => n === '~')) return 'NONE';
-  return names.every((n) => n === '.' || n === ownNamespace || n === '~') ? 'NAMESPACE' : 'PUBLIC';
+  if (names.includes('*')) return 'all';
+  const listed = new Set(names.flatMap((n) => (n === '~' ? [] : [n === '.' ? own : n])));
+  return listed.has(own) ? [...new Set([own, ...listed])] : [...listed];
+}
+
+/**
+ * The service as those see it. Node proxies know two sorts, one for all and one for the service's own namespace: what is for several
+ * namespaces is a service of each of them, with the same addresses.
+ */
+export function exported(
+  given: Omit<ServiceInfo, 'key' | 'view' | 'isCopy' | 'service'> & { readonly service: Omit<Service, 'visibility'> },
+  reach: Reach,
+): readonly ServiceInfo[] {
+  const { service } = given;
+  if (reach === 'all') return [serviceInfo({ ...given, isCopy: false, service: { ...service, visibility: 'PUBLIC' } })];
+  return reach.map((namespace, i) => {
+    const canonical = service.canonical && namespace === service.namespace;
+    const seen: Service = { ...service, namespace, canonical, visibility: 'NAMESPACE' };
+    return serviceInfo({ ...given, isCopy: i > 0, service: seen });
+  });
 }
 
 /** Whether Services of these labels are for other networks, too. */

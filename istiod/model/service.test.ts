@@ -191,3 +191,31 @@ ${gateway.replace('istio-waypoint', 'ours')}
   mesh.remove('GatewayClass', 'ours');
   assert.equal(mesh.workload('wp-1')?.applicationTunnel, undefined);
 });
+
+test('exported to some namespaces it is a service of each of them; pods and endpoints without a selector belong to all', () => {
+  const annotations = 'annotations: {networking.istio.io/exportTo: "a, ., b"}';
+  const mesh = new TestMesh(`${service(`${plain}, selector: {app: web}`, annotations)}
+---
+{kind: Pod, metadata: {name: p, labels: {app: web}}, spec: {}, status: {podIP: 10.0.0.1, phase: Running}}`);
+  const host = 'web.shop.svc.cluster.local';
+  const seen = ['a', 'b', 'shop'].map((n) => mesh.service(`${n}/${host}`));
+  assert.deepEqual(
+    seen.map((s) => [s?.namespace, s?.visibility, s?.canonical]),
+    [
+      ['a', 'NAMESPACE', false],
+      ['b', 'NAMESPACE', false],
+      ['shop', 'NAMESPACE', true],
+    ],
+  );
+  assert.deepEqual([...mesh.workload('p')!.services.keys()], [`a/${host}`, `b/${host}`, `shop/${host}`]);
+  mesh.apply(service(plain, annotations));
+  mesh.apply(`
+kind: EndpointSlice
+metadata: {name: s, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+ports: [{name: http, port: 8080}]
+endpoints: [{addresses: [192.0.2.1]}, {addresses: [10.0.0.1], targetRef: {kind: Pod, name: p}}]`);
+  const keys = [`a/${host}`, `b/${host}`, `shop/${host}`];
+  assert.deepEqual([...mesh.workload('p')!.services.keys()], keys);
+  assert.deepEqual([...mesh.workload('c/discovery.k8s.io/EndpointSlice/shop/s/192.0.2.1')!.services.keys()], keys);
+});

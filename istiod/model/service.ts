@@ -4,14 +4,14 @@ import type { Service as KubeService, Namespace, ServicePort } from '../../commo
 import type { LoadBalancing, Service } from '../../common/mesh/types.ts';
 import { appProtocolOf } from './app-protocol.ts';
 import {
+  exported,
   isGlobal,
   loadBalancing,
   type NamedPort,
   portMappings,
   preferenceOf,
+  reachOf,
   type ServiceInfo,
-  serviceInfo,
-  visibilityOf,
 } from './service-info.ts';
 import type { MeshSettings } from './settings.ts';
 import { bindService, ingressUsesWaypoint, type WaypointScope } from './waypoint.ts';
@@ -22,16 +22,16 @@ export function hostnameOf(name: string, namespace: string, { domain }: MeshSett
   return `${name}.${namespace}.svc.${domain}`;
 }
 
-/** undefined for those that the mesh does not carry: aliases in DNS, and what is exported to nobody. */
-export function serviceOf(service: KubeService, scope: WaypointScope): ServiceInfo | undefined {
+/** One for each namespace where it is for some alone; none of those that the mesh does not carry: aliases in DNS. */
+export function servicesOf(service: KubeService, scope: WaypointScope): readonly ServiceInfo[] {
   const { settings, namespace } = scope;
   const { name, namespace: ns = 'default', annotations } = service.metadata;
-  const visibility = visibilityOf(listOf(annotations?.[exportToAnnotation]), ns, settings);
-  if (service.spec.type === 'ExternalName' || visibility === 'NONE') return undefined;
-  const binding = bindService(service, scope, visibility === 'NAMESPACE');
+  const reach = reachOf(listOf(annotations?.[exportToAnnotation]), ns, settings);
+  if (service.spec.type === 'ExternalName') return [];
+  const binding = bindService(service, scope, reach !== 'all');
   const ports = (service.spec.ports ?? []).filter((p) => (p.protocol ?? 'TCP') === 'TCP').map(portOf);
   const balancing = balancingOf(service, namespace);
-  const mesh: Service = {
+  const mesh: Omit<Service, 'visibility'> = {
     kind: 'service',
     name,
     namespace: ns,
@@ -47,19 +47,21 @@ export function serviceOf(service: KubeService, scope: WaypointScope): ServiceIn
     ...(balancing && { loadBalancing: balancing }),
     ipFamilies: familiesOf(service),
     canonical: true,
-    visibility,
     ...(binding.waypoint && ingressUsesWaypoint(service, namespace) && { ingressUseWaypoint: true }),
   };
-  return serviceInfo({
-    kind: 'Service',
-    service: mesh,
-    object: service,
-    selector: service.spec.selector ?? {},
-    ports,
-    isGlobal: isGlobal(service, namespace, settings),
-    binding,
-    inputs: [service, namespace, ...binding.from],
-  });
+  return exported(
+    {
+      kind: 'Service',
+      service: mesh,
+      object: service,
+      selector: service.spec.selector ?? {},
+      ports,
+      isGlobal: isGlobal(service, namespace, settings),
+      binding,
+      inputs: [service, namespace, ...binding.from],
+    },
+    reach,
+  );
 }
 
 function listOf(text: string | undefined): readonly string[] | undefined {

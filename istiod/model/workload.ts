@@ -219,12 +219,13 @@ export function localityOf(text = ''): Locality {
 /** Endpoints of a Service that are no pods: reachable in plain text, without identity and policies. */
 export function sliceWorkloads(
   slice: EndpointSlice,
-  service: ServiceInfo | undefined,
+  behind: readonly ServiceInfo[],
   settings: MeshSettings,
 ): readonly Workload[] {
-  if (slice.addressType === 'FQDN' || service === undefined) return [];
+  const [first] = behind;
+  if (slice.addressType === 'FQDN' || first === undefined) return [];
   const { name, namespace = 'default' } = slice.metadata;
-  const services = new Map([[service.key, slicePorts(slice, service)]]);
+  const services = sorted(new Map(behind.map((s) => [s.key, slicePorts(slice, s)])));
   const seen = new Set<Ip>();
   return (slice.endpoints ?? []).flatMap((e): readonly Workload[] => {
     const ip = parseIp(e.addresses[0] ?? '');
@@ -244,7 +245,7 @@ export function sliceWorkloads(
         trustDomain: settings.trustDomain,
         serviceAccount: '',
         node: e.nodeName ?? '',
-        canonicalName: service.service.name,
+        canonicalName: first.service.name,
         canonicalRevision: 'latest',
         workloadType: 'pod',
         workloadName: name,

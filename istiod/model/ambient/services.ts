@@ -2,7 +2,7 @@
 import { waypointBound } from '../condition.ts';
 import type { Derived } from '../graph/graph.ts';
 import { type Place, selecting, selectorKey } from '../graph/labelled.ts';
-import { serviceOf } from '../service.ts';
+import { servicesOf } from '../service.ts';
 import { entryConditions, entryServices } from '../service-entry.ts';
 import type { ServiceInfo } from '../service-info.ts';
 import { bindService, namespaceDiffers } from '../waypoint.ts';
@@ -22,8 +22,8 @@ export interface Services {
   readonly table: Derived<ServiceInfo>;
   /** Those whose selector matches; an empty selector matches nothing. */
   selecting(place: Place): readonly ServiceInfo[];
-  /** Those of a ServiceEntry that count. */
-  ofEntry(key: string): readonly ServiceInfo[];
+  /** Those of the object with that `namespace/name` that count. */
+  ofObject(kind: ServiceInfo['kind'], key: string): readonly ServiceInfo[];
 }
 
 export function deriveServices(c: Context, waypoints: Waypoints): Services {
@@ -59,17 +59,15 @@ export function deriveServices(c: Context, waypoints: Waypoints): Services {
     .derive('service of a namespace', (key) => choose(key, hostOf(key)))
     .after(offers, (o) => o.services.flatMap((s) => keysOf(s.service.hostname, s)));
   const bySelector = table.index((s) =>
-    Object.keys(s.selector).length === 0 ? [] : [selectorKey(s.service.namespace, s.selector)],
+    Object.keys(s.selector).length === 0 ? [] : [selectorKey(namespaceOf(s.object), s.selector)],
   );
-  const byEntry = table.index((s) =>
-    s.kind === 'ServiceEntry' ? [`${namespaceOf(s.object)}/${s.object.metadata.name}`] : [],
-  );
+  const byObject = table.index((s) => [`${s.kind}/${namespaceOf(s.object)}/${s.object.metadata.name}`]);
 
   function offerOf(key: string): Offer | undefined {
     const object = inputs.services.get(key.slice('Service/'.length));
     if (!object) return undefined;
-    const info = serviceOf(object, waypoints.scopeOf(namespaceOf(object)));
-    return { services: info ? [info] : [], conditions: new Map([[waypointBound, info?.binding.condition]]) };
+    const services = servicesOf(object, waypoints.scopeOf(namespaceOf(object)));
+    return { services, conditions: new Map([[waypointBound, services[0]?.binding.condition]]) };
   }
 
   function entryOffer(key: string): Offer | undefined {
@@ -105,7 +103,7 @@ export function deriveServices(c: Context, waypoints: Waypoints): Services {
     offers,
     table,
     selecting: (place) => selecting(bySelector, place, (s) => s.selector),
-    ofEntry: (key) => [...byEntry.values(key)].sort((a, b) => (a.key < b.key ? -1 : 1)),
+    ofObject: (kind, key) => [...byObject.values(`${kind}/${key}`)].sort((a, b) => (a.key < b.key ? -1 : 1)),
   };
 }
 
@@ -113,10 +111,10 @@ function hostOf(key: string): string {
   return key.slice(key.indexOf('/') + 1);
 }
 
-/** A Service, else the oldest; by name where the ages are equal, so that all istiods choose alike. */
+/** One of the namespace itself, of them a Service, else the oldest; by name where the ages are equal, so that all istiods choose alike. */
 function best(candidates: readonly ServiceInfo[]): ServiceInfo | undefined {
-  const order = ({ kind, object: { metadata: m } }: ServiceInfo) =>
-    `${kind === 'Service' ? 0 : 1} ${m.creationTimestamp ?? ''} ${m.namespace}/${m.name}`;
+  const order = ({ kind, service, object: { metadata: m } }: ServiceInfo) =>
+    `${service.namespace === m.namespace ? 0 : 1}${kind === 'Service' ? 0 : 1} ${m.creationTimestamp ?? ''} ${m.namespace}/${m.name}`;
   let found: ServiceInfo | undefined;
   for (const s of candidates) if (found === undefined || order(s) < order(found)) found = s;
   return found;

@@ -9,7 +9,6 @@ import type { Table } from '../graph/table.ts';
 import { farEndpoint, networkLabel, podNetwork, referenceOf } from '../network.ts';
 import { resourceOfAddress } from '../resource.ts';
 import type { Labels } from '../selector.ts';
-import { hostnameOf } from '../service.ts';
 import { entryEndpoints } from '../service-entry.ts';
 import type { ServiceInfo } from '../service-info.ts';
 import {
@@ -58,13 +57,13 @@ function derivePods(c: Context, parts: Parts): Derived<Output> {
     .derive('Pod', compute)
     .after(inputs.pods, (_, key) => [key])
     .after(inputs.nodes, (_, name) => byNode.keys(name), nodeDiffers)
-    .after(inputs.slices, (s) => (hasSelector(serviceOfSlice(s, c, services)) ? [] : podsOf(s)))
+    .after(inputs.slices, (s) => (servicesOfSlice(s, services).some(hasSelector) ? [] : podsOf(s)))
     .after(
       services.table,
       (s) => {
-        if (hasSelector(s)) return c.pods.matching(s.service.namespace, s.selector);
+        if (hasSelector(s)) return c.pods.matching(namespaceOf(s.object), s.selector);
         return s.kind === 'Service'
-          ? slicesByService.values(`${s.service.namespace}/${s.service.name}`).flatMap(podsOf)
+          ? slicesByService.values(`${namespaceOf(s.object)}/${s.service.name}`).flatMap(podsOf)
           : [];
       },
       viewDiffers,
@@ -77,11 +76,12 @@ function derivePods(c: Context, parts: Parts): Derived<Output> {
     if (!pod) return undefined;
     const place = placeOf(pod);
     const selecting = services.selecting(place);
-    const slices = slicesByPod.values(key).flatMap((slice) => {
-      const service = serviceOfSlice(slice, c, services);
-      // What the slices of a Service with a selector say of pods, the selector says.
-      return service === undefined || hasSelector(service) ? [] : [{ slice, service }];
-    });
+    // What the slices of a Service with a selector say of pods, the selector says.
+    const slices = slicesByPod
+      .values(key)
+      .flatMap((slice) =>
+        servicesOfSlice(slice, services).flatMap((service) => (hasSelector(service) ? [] : [{ slice, service }])),
+      );
     const around = surroundings(place, place, podNetwork(pod, settings()), selecting, c, parts);
     const node = inputs.nodes.get(pod.spec.nodeName ?? '');
     const workload = podWorkload(pod, { ...around.inputs, node, slices }, settings());
@@ -105,7 +105,7 @@ function deriveEntries(c: Context, parts: Parts): Derived<Output> {
     .after(inputs.workloadEntries, (_, key) => [key])
     .after(
       services.table,
-      (s) => (hasSelector(s) ? c.workloadEntries.matching(s.service.namespace, s.selector) : []),
+      (s) => (hasSelector(s) ? c.workloadEntries.matching(namespaceOf(s.object), s.selector) : []),
       viewDiffers,
     );
   follow(derived, inputs.workloadEntries, c.workloadEntries, c, parts);
@@ -158,19 +158,21 @@ function deriveEndpoints(c: Context, parts: Parts): Derived<Output> {
     if (!entry) return undefined;
     const place = placeOf(entry);
     const from: (KubeObject | undefined)[] = [];
-    const workloads = entryEndpoints(entry, services.ofEntry(key)).map(({ spec, services: behind, isImplied }) => {
-      const endpoint = { namespace: place.namespace, labels: isImplied ? {} : (spec.labels ?? {}) };
-      const around = surroundings(
-        place,
-        isImplied ? undefined : endpoint,
-        networkOfEntry(spec, settings()),
-        behind,
-        c,
-        parts,
-      );
-      from.push(...around.from);
-      return inlineWorkload(spec, entry, around.inputs, settings());
-    });
+    const workloads = entryEndpoints(entry, services.ofObject('ServiceEntry', key)).map(
+      ({ spec, services: behind, isImplied }) => {
+        const endpoint = { namespace: place.namespace, labels: isImplied ? {} : (spec.labels ?? {}) };
+        const around = surroundings(
+          place,
+          isImplied ? undefined : endpoint,
+          networkOfEntry(spec, settings()),
+          behind,
+          c,
+          parts,
+        );
+        from.push(...around.from);
+        return inlineWorkload(spec, entry, around.inputs, settings());
+      },
+    );
     const labels = new Map((entry.spec.endpoints ?? []).map((e) => [e.address ?? '', e.labels]));
     return outputOf(workloads, entry, from, c, (w) => labels.get(w.addresses[0] ?? w.hostname));
   }
@@ -185,13 +187,13 @@ function deriveSlices(c: Context, { services }: Parts): Derived<Output> {
     .derive('EndpointSlice', (key) => {
       const slice = inputs.slices.get(key);
       if (!slice?.endpoints?.some((e) => !isPodEndpoint(e))) return undefined;
-      const service = serviceOfSlice(slice, c, services);
-      return outputOf(sliceWorkloads(slice, service, settings()), slice, [service?.object], c);
+      const behind = servicesOfSlice(slice, services);
+      return outputOf(sliceWorkloads(slice, behind, settings()), slice, [behind[0]?.object], c);
     })
     .after(inputs.slices, (_, key) => [key])
     .after(
       services.table,
-      (s) => (s.kind === 'Service' ? byService.keys(`${s.service.namespace}/${s.service.name}`) : []),
+      (s) => (s.kind === 'Service' ? byService.keys(`${namespaceOf(s.object)}/${s.service.name}`) : []),
       viewDiffers,
     );
 }
@@ -274,8 +276,8 @@ function some(value: string | undefined): readonly string[] {
   return value === undefined ? [] : [value];
 }
 
-function hasSelector(service: ServiceInfo | undefined): boolean {
-  return service !== undefined && Object.keys(service.selector).length > 0;
+function hasSelector(service: ServiceInfo): boolean {
+  return Object.keys(service.selector).length > 0;
 }
 
 function viewDiffers(a: ServiceInfo, b: ServiceInfo): boolean {
@@ -288,12 +290,9 @@ function serviceNameOf(slice: EndpointSlice): string | undefined {
   return name === undefined ? undefined : `${namespaceOf(slice)}/${name}`;
 }
 
-function serviceOfSlice(slice: EndpointSlice, { settings }: Context, services: Services): ServiceInfo | undefined {
-  const name = slice.metadata.labels?.[serviceNameLabel];
-  const namespace = namespaceOf(slice);
-  const found =
-    name === undefined ? undefined : services.table.get(`${namespace}/${hostnameOf(name, namespace, settings())}`);
-  return found?.kind === 'Service' ? found : undefined;
+function servicesOfSlice(slice: EndpointSlice, services: Services): readonly ServiceInfo[] {
+  const name = serviceNameOf(slice);
+  return name === undefined ? [] : services.ofObject('Service', name);
 }
 
 /** Keys of the pods that it names. */

@@ -60,7 +60,9 @@ export class EnvoyMesh {
     this.#o = options;
     const { inputs, services } = options;
     this.#byHost = services.table.index((s) => [s.service.hostname]);
-    this.#byWaypoint = services.table.index((s) => (s.binding.waypointId === undefined ? [] : [s.binding.waypointId]));
+    this.#byWaypoint = services.table.index((s) =>
+      s.isCopy || s.binding.waypointId === undefined ? [] : [s.binding.waypointId],
+    );
     this.#byObject = services.table.index((s) => [objectPath(s)]);
     services.table.onChange((before, after) => {
       for (const s of [before, after]) {
@@ -196,7 +198,7 @@ export class EnvoyMesh {
       },
       ofObject: (kind, namespace, name) => {
         const path = `${kind}/${namespace}/${name}`;
-        const infos = this.#byObject.values(path);
+        const infos = this.#byObject.values(path).filter((i) => !i.isCopy);
         read(`object ${path}`, objectsOf(infos));
         const first = kind === 'ServiceEntry' ? firstHost(infos) : infos[0];
         return first && this.#serviceOf(first);
@@ -369,5 +371,6 @@ function byAge(a: KubeObject, b: KubeObject): number {
 }
 
 function byKindAndAge(a: ServiceInfo, b: ServiceInfo): number {
+  if (a.object === b.object) return a.isCopy ? 1 : -1;
   return a.kind === b.kind ? byAge(a.object, b.object) : a.kind === 'Service' ? -1 : 1;
 }
