@@ -47,14 +47,28 @@ const files = [
   'envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality.proto',
   'envoy/extensions/matching/common_inputs/network/v3/network_inputs.proto',
   'envoy/extensions/matching/input_matchers/ip/v3/ip.proto',
+  'envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto',
+  'envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config.proto',
   'envoy/extensions/transport_sockets/internal_upstream/v3/internal_upstream.proto',
   'envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.proto',
   'envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.proto',
   'envoy/extensions/transport_sockets/tls/v3/tls.proto',
   'envoy/extensions/upstreams/http/v3/http_protocol_options.proto',
+  'envoy/type/matcher/v3/filter_state.proto',
   'xds/type/matcher/v3/ip.proto',
   'xds/type/v3/typed_struct.proto',
 ];
+
+/** Fields of Envoy 1.40 that the package's copy of its API does not have yet; numbers from the descriptors within its binary. */
+const newer = [
+  {
+    message: 'envoy.config.route.v3.RouteMatch',
+    field: 'filter_state',
+    number: 16,
+    type: 'envoy.type.matcher.v3.FilterStateMatcher',
+    rule: 'repeated',
+  },
+] as const;
 
 let loaded: protobuf.Root | undefined;
 
@@ -82,7 +96,11 @@ function load(): protobuf.Root {
     if (target in protobuf.common) return target;
     throw new Error(`${target} is in none of ${folders.join(', ')}`);
   };
-  root.loadSync(files, { keepCase: true }).resolveAll();
+  root.loadSync(files, { keepCase: true });
+  for (const { message, field, number, type, rule } of newer) {
+    root.lookupType(message).add(new protobuf.Field(field, number, type, rule));
+  }
+  root.resolveAll();
   return root;
 }
 

@@ -1,0 +1,76 @@
+/** The tls and tcp sections of a VirtualService. */
+import { assertNever } from '../../../../common/core/errors.ts';
+import type { VirtualService } from '../../../../common/kube/kinds/istio/virtual-service.ts';
+import type { RouteContext } from '../../inputs.ts';
+import { findDestination } from '../destinations.ts';
+import type { RouteProblem, StreamRoute } from '../results.ts';
+import { routeObject } from '../values.ts';
+import { namespaceOf, reachOf } from './select.ts';
+
+type TlsRule = NonNullable<VirtualService['spec']['tls']>[number];
+type TcpRule = NonNullable<VirtualService['spec']['tcp']>[number];
+type StreamMatch = TlsRule['match'][number] | NonNullable<TcpRule['match']>[number];
+
+/** In the order in which they are written. */
+export function virtualServiceStreams(
+  context: RouteContext,
+  vs: VirtualService,
+  section: 'tls' | 'tcp',
+  problems: RouteProblem[],
+): readonly StreamRoute[] {
+  const object = routeObject(vs);
+  return (vs.spec[section] ?? []).flatMap((rule: TlsRule | TcpRule, i): readonly StreamRoute[] => {
+    const field = `spec.${section}[${i}]`;
+    const matches: readonly (StreamMatch | undefined)[] = (rule.match?.length ?? 0) === 0 ? [undefined] : rule.match!;
+    const reached = matches.filter((match, j) => {
+      if (match === undefined) return true;
+      const reach = reachOf(context, match);
+      switch (reach.kind) {
+        case 'elsewhere':
+          return false;
+        case 'here': {
+          if (reach.callers.length === 0) return true;
+          const message = 'connections are not told apart by their callers at a waypoint: nothing matches';
+          problems.push({ kind: 'ineffective', object, field: `${field}.match[${j}].sourceNamespace`, message });
+          return false;
+        }
+        case 'unknown': {
+          const message = 'connections are not told apart by their callers at a waypoint: nothing matches';
+          problems.push({ kind: 'ineffective', object, field: `${field}.match[${j}].sourceLabels`, message });
+          return false;
+        }
+        default:
+          return assertNever(reach);
+      }
+    });
+    if (reached.length === 0) return [];
+    const clusters = clustersOf(context, vs, rule, field, problems);
+    return reached.map((match, j) => ({
+      name: `${namespaceOf(vs)}.${vs.metadata.name}.${section}.${i}${reached.length === 1 ? '' : `.${j}`}`,
+      sni: match !== undefined && 'sniHosts' in match ? match.sniHosts : [],
+      destinations: match?.destinationSubnets ?? [],
+      clusters,
+      object,
+    }));
+  });
+}
+
+/** One alone gets everything, whatever its weight. */
+function clustersOf(
+  context: RouteContext,
+  vs: VirtualService,
+  { route = [] }: TlsRule | TcpRule,
+  field: string,
+  problems: RouteProblem[],
+): StreamRoute['clusters'] {
+  return route.flatMap(({ destination, weight = 0 }, i) => {
+    if (route.length > 1 && weight === 0) return [];
+    const found = findDestination(context, destination, namespaceOf(vs));
+    if (found.kind === 'missing') {
+      const { message } = found;
+      const at = `${field}.route[${i}].destination.${found.field}`;
+      problems.push({ kind: 'unresolved', reason: 'BackendNotFound', object: routeObject(vs), field: at, message });
+    }
+    return [{ name: found.cluster, weight: Math.max(weight, 1) }];
+  });
+}
