@@ -18,12 +18,20 @@ const rounds = longOr(40, 10_000);
 /** So many go on side by side. */
 const addresses = 4;
 
-describe('an address that goes from one identity to the next', {
-  skip: skipUnless('ebpf', 'plugin', 'program:ip', 'program:nft'),
-}, () => {
+for (const capture of ['ebpf', 'nft'] as const) {
+  describe(
+    `an address that goes from one identity to the next, captured by ${capture}`,
+    {
+      skip: skipUnless('ebpf', 'plugin', 'program:ip', 'program:nft'),
+    },
+    () => suite(capture),
+  );
+}
+
+function suite(capture: 'ebpf' | 'nft'): void {
   let world: World;
   before(async () => {
-    world = await World.up('e2ereuse');
+    world = await World.up(`heir${capture}`, capture);
   });
   after(() => world?.down());
 
@@ -74,7 +82,7 @@ describe('an address that goes from one identity to the next', {
     const pids = folders.flatMap(cgroupProcesses);
     return pids.flatMap((pid) => links(`/proc/${pid}/fd`)).filter((to) => to.startsWith('net:[')).length;
   }
-});
+}
 
 function tree(folder: string): string[] {
   const below = readdirSync(folder, { withFileTypes: true }).filter((e) => e.isDirectory());

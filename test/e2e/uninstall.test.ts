@@ -1,14 +1,16 @@
 /** A pod that leaves the mesh, and a node from which the mesh is uninstalled, are as they were before; what was altered is healed. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
+import { nodeTable } from '../../cni/capture/nft/node-table.ts';
 import { withoutPlugin } from '../../cni/install/conflist.ts';
 import { namespaceKind, type Pod, podKind } from '../../common/kube/kinds/core.ts';
 import { until } from '../../common/testing/until.ts';
 import { cniFolders, labConfig, labConfigFile } from '../../lab/cni/network.ts';
+import type { LabApi } from '../../lab/index.ts';
 import { cgroupName, netnsName, netnsPath, podHash } from '../../lab/names.ts';
 import { cgroupRoot } from '../../lab/system/cgroup.ts';
 import { skipUnless } from '../harness/require.ts';
@@ -19,12 +21,16 @@ const checkout = join(import.meta.dirname, '../..');
 /** ztunnel lets connections of a pod that leaves drain for 5 s, and their routes stay for 6. */
 const drained = 20_000;
 
-describe('leaving the mesh', {
-  skip: skipUnless('ebpf', 'plugin', 'program:ip', 'program:nft', 'program:ss', 'program:bpftool'),
-}, () => {
+const requirements = ['ebpf', 'plugin', 'program:ip', 'program:nft', 'program:ss', 'program:bpftool'] as const;
+
+for (const capture of ['ebpf', 'nft'] as const) {
+  describe(`leaving the mesh, captured by ${capture}`, { skip: skipUnless(...requirements) }, () => suite(capture));
+}
+
+function suite(capture: 'ebpf' | 'nft'): void {
   let world: World;
   before(async () => {
-    world = await World.up('e2eleave');
+    world = await World.up(`left${capture}`, capture);
   });
   after(() => world?.down());
 
@@ -37,7 +43,8 @@ describe('leaving the mesh', {
     const { v4 } = await world.ips('server');
     assert.deepEqual(await world.burst(await world.ref('outsider', plainNamespace), v4, 3), { ok: 3, failed: {} });
     const inside = contents(netnsOf(world, pod));
-    assert.notEqual(inside['rules of IPv4'], beforehand['rules of IPv4'], 'the comparison sees what capture does');
+    const altered = capture === 'ebpf' ? 'rules of IPv4' : 'nftables';
+    assert.notEqual(inside[altered], beforehand[altered], 'the comparison sees what capture does');
     assert.notEqual(inside['listening sockets'], beforehand['listening sockets']);
     await label(null);
     await world.lab.waitEnrolled();
@@ -50,16 +57,18 @@ describe('leaving the mesh', {
     const { lab } = world;
     const netns = netnsOf(world, await world.pod('client'));
     const folders = cniFolders(join(lab.dir, 'node-1'));
-    const rules = contents(netns)['rules of IPv4'];
-    const pins = () => readdirSync(join(lab.dir, 'node-1/bpf/aquifer')).length;
-    const pinned = pins();
+    const capturing = () => kernelState(capture, netns);
+    const whole = capturing();
+    const kept = () => keptForPods(capture, lab);
+    const before = kept();
     const gone = await HandPod.start({ lab, name: 'gone', account: 'client', address: handAddress(0) });
     await gone.publish();
-    assert.ok(pins() > pinned);
+    assert.notEqual(kept(), before);
     await lab.kill('cni-agent', 'node-1', 'SIGSTOP');
     await gone.stop();
-    execFileSync('nsenter', [`--net=${netns}`, 'ip', 'rule', 'del', 'pref', '32764']);
-    assert.notEqual(contents(netns)['rules of IPv4'], rules);
+    const alter = capture === 'ebpf' ? ['ip', 'rule', 'del', 'pref', '32764'] : ['nft', 'flush', 'ruleset'];
+    execFileSync('nsenter', [`--net=${netns}`, ...alter]);
+    assert.notEqual(capturing(), whole);
     const config = join(folders.netDir, labConfigFile);
     const without = withoutPlugin(readFileSync(config, 'utf8'), 'aquifer-cni');
     assert.ok(without.kind === 'changed');
@@ -68,8 +77,8 @@ describe('leaving the mesh', {
     const old = await lab.pid('cni-agent', 'node-1');
     await lab.kill('cni-agent', 'node-1', 'SIGKILL');
     await until('another agent runs', async () => (await lab.pid('cni-agent', 'node-1')) !== old, 20_000);
-    await until('the rule is back', () => contents(netns)['rules of IPv4'] === rules, 20_000);
-    await until('what was pinned for the pod is gone', () => pins() === pinned, 20_000);
+    await until('what was altered is back', () => capturing() === whole, 20_000);
+    await until('what was kept for the pod is gone', () => kept() === before, 20_000);
     await until('the plugin is back', () => /aquifer-cni/.test(readFileSync(config, 'utf8')), 20_000);
     assert.ok(readdirSync(folders.binDir).includes('aquifer-cni'));
     const { v4 } = await world.ips('server');
@@ -82,7 +91,7 @@ describe('leaving the mesh', {
     const folders = cniFolders(join(lab.dir, 'node-1'));
     const outside = contents(netnsOf(world, await world.pod('outsider', plainNamespace)));
     const bpf = join(lab.dir, 'node-1/bpf');
-    assert.ok(readdirSync(join(bpf, 'aquifer')).length > 0);
+    assert.notEqual(keptForPods(capture, lab), '');
     assert.deepEqual(readdirSync(folders.binDir), ['aquifer-cni']);
     // The lab would start it again.
     await lab.kill('cni-agent', 'node-1', 'SIGSTOP');
@@ -104,6 +113,7 @@ describe('leaving the mesh', {
         assert.equal(found[part], outside[part], `${part} of ${pod.metadata.name}`);
       }
     }
+    assert.equal(keptForPods(capture, lab), '');
     assert.deepEqual(
       readdirSync(bpf).filter((name) => !name.endsWith('.debug')),
       [],
@@ -120,7 +130,28 @@ describe('leaving the mesh', {
     const patch = { metadata: { labels: { 'istio.io/dataplane-mode': mode } } };
     return world.lab.kube.patch(namespaceKind, { name: plainNamespace }, patch);
   }
-});
+}
+
+/** What captures a pod in its own namespace. */
+function kernelState(capture: 'ebpf' | 'nft', netns: string): string {
+  const { nftables, 'rules of IPv4': rules } = contents(netns);
+  // Counters go on.
+  return capture === 'ebpf' ? rules : nftables.replace(/ packets \d+ bytes \d+/g, '');
+}
+
+/** What the agent of node-1 keeps on the node for its pods: pins, or its table. Empty: nothing. */
+function keptForPods(capture: 'ebpf' | 'nft', lab: LabApi): string {
+  if (capture === 'ebpf') {
+    const pins = join(lab.dir, 'node-1/bpf/aquifer');
+    return existsSync(pins) ? readdirSync(pins).sort().join('\n') : '';
+  }
+  const onNode = (...argv: string[]) =>
+    execFileSync('nsenter', [`--net=${netnsPath(netnsName(lab.name, 'node-1'))}`, 'nft', ...argv], {
+      encoding: 'utf8',
+    });
+  const there = onNode('list', 'tables', 'inet').split('\n').includes(`table inet ${nodeTable}`);
+  return there ? onNode('list', 'table', 'inet', nodeTable) : '';
+}
 
 interface Contents {
   readonly nftables: string;
