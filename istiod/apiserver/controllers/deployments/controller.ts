@@ -10,9 +10,18 @@ import { isFinished } from '../runtime/pod-state.ts';
 import { writeStatus } from '../runtime/status-writer.ts';
 import { isCode, isTerminatingNamespace, unlessGone } from '../runtime/writer.ts';
 import type { ReplicaSet } from '../types.ts';
-import { boundsOf, planPaused, planRecreate, planRolling, type Size } from './rollout.ts';
+import { boundsOf, isScaled, planRecreate, planRolling, planScaled, type ScaledSet, type Size } from './rollout.ts';
 import { deploymentStatus } from './status.ts';
-import { annotationsFor, byAge, currentSet, newSet, revisionAnnotation, revisionOf } from './template.ts';
+import {
+  annotationsFor,
+  byAge,
+  currentSet,
+  newSet,
+  revisionAnnotation,
+  revisionOf,
+  sizingAnnotations,
+  sizingOf,
+} from './template.ts';
 
 export function deploymentController(cluster: Cluster): void {
   const { writer, events, queue } = cluster.desk('deployment-controller');
@@ -44,19 +53,21 @@ export function deploymentController(cluster: Cluster): void {
     const sorted = [...own].sort(byAge);
     const replicas = spec.replicas ?? 1;
     const bounds = boundsOf(spec);
-    if (spec['paused'] === true) {
-      const newestLast = [...sorted].sort((a, b) => revisionOf(a) - revisionOf(b));
-      return resize(deployment, own, planPaused(replicas, bounds.surge, newestLast.map(sizeOf)));
+    const scaled = sorted.map((s): ScaledSet => scaledOf(s, deployment));
+    const recreates = spec.strategy?.type === 'Recreate';
+    if (spec['paused'] === true || (!recreates && isScaled(replicas, scaled))) {
+      const name = currentSet(deployment, sorted)?.metadata.name;
+      const now = scaled.find((s) => s.name === name);
+      return resize(deployment, own, planScaled(replicas, bounds.surge, now, scaled));
     }
     const current = await present(deployment, sorted);
     // Somebody has the name: the next run makes another one.
     if (current === undefined) return;
     const old = sorted.filter((s) => s.metadata.uid !== current.metadata.uid);
     const oldSizes = old.map(sizeOf);
-    const plan =
-      spec.strategy?.type === 'Recreate'
-        ? planRecreate(replicas, sizeOf(current), oldSizes, podsOf(old))
-        : planRolling(replicas, bounds, sizeOf(current), oldSizes);
+    const plan = recreates
+      ? planRecreate(replicas, sizeOf(current), oldSizes, podsOf(old))
+      : planRolling(replicas, bounds, sizeOf(current), oldSizes);
     await resize(deployment, [...old, current], plan);
     if (plan.size === 0) await forget(deployment, current, old);
   }
@@ -121,6 +132,8 @@ export function deploymentController(cluster: Cluster): void {
   }
 
   async function resize(deployment: Deployment, sets: readonly ReplicaSet[], plan: ReadonlyMap<string, number>) {
+    const desired = deployment.spec.replicas ?? 1;
+    const sizing = sizingAnnotations(desired, desired + boundsOf(deployment.spec).surge);
     for (const set of sets) {
       const wanted = plan.get(set.metadata.name);
       if (wanted === undefined) continue;
@@ -128,7 +141,9 @@ export function deploymentController(cluster: Cluster): void {
       await writer.update(replicaSetKind, targetOf(set), (object) => {
         const spec = object['spec'] as { replicas?: number };
         before = spec.replicas ?? 1;
-        if (before === wanted) return 'unchanged';
+        const annotations = { ...object.metadata.annotations, ...sizing };
+        if (before === wanted && isDeepStrictEqual(annotations, object.metadata.annotations)) return 'unchanged';
+        object.metadata.annotations = annotations;
         object['spec'] = { ...spec, replicas: wanted };
         return 'changed';
       });
@@ -185,6 +200,11 @@ export function deploymentController(cluster: Cluster): void {
 
 function sizeOf({ metadata, spec, status }: ReplicaSet): Size {
   return { name: metadata.name, wanted: spec.replicas ?? 1, available: status?.availableReplicas ?? 0 };
+}
+
+function scaledOf(set: ReplicaSet, { status }: Deployment): ScaledSet {
+  const { desiredBefore, allowedBefore = status?.replicas } = sizingOf(set);
+  return { ...sizeOf(set), desiredBefore, allowedBefore };
 }
 
 function targetOf({ metadata }: ReplicaSet | Deployment) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { boundsOf, planPaused, planRecreate, planRolling, type Size } from './rollout.ts';
+import { boundsOf, isScaled, planRecreate, planRolling, planScaled, type ScaledSet, type Size } from './rollout.ts';
 
 const size = (name: string, wanted: number, available = wanted): Size => ({ name, wanted, available });
 
@@ -65,10 +65,56 @@ test('Recreate waits for the last old pod', () => {
   assert.deepEqual([...planRecreate(2, size('new', 0), [size('old', 0)], 0)], [['new', 2]]);
 });
 
-test('paused: the number is kept, and nothing rolls', () => {
-  assert.deepEqual([...planPaused(5, 1, [size('old', 3), size('new', 0)])], [['old', 5]]);
-  assert.deepEqual([...planPaused(4, 1, [size('old', 3), size('new', 2)])], []);
-  assert.deepEqual([...planPaused(8, 1, [size('old', 3), size('new', 2)])], [['new', 5]]);
+describe('planScaled', () => {
+  const set = (name: string, wanted: number, allowedBefore?: number, desiredBefore?: number): ScaledSet => ({
+    ...size(name, wanted),
+    desiredBefore,
+    allowedBefore,
+  });
+  const plan = (replicas: number, surge: number, sets: readonly ScaledSet[]) =>
+    Object.fromEntries(planScaled(replicas, surge, sets.at(-1), sets));
+
+  test('in the middle of a rollout all grow and shrink by their share', () => {
+    // The example of Kubernetes' documentation: 10 pods, 3 more allowed, stuck at 8 and 5, now 15.
+    assert.deepEqual(plan(15, 3, [set('old', 8, 13, 10), set('new', 5, 13, 10)]), { old: 11, new: 7 });
+    assert.deepEqual(plan(5, 3, [set('old', 8, 13, 10), set('new', 5, 13, 10)]), { old: 5, new: 3 });
+    assert.deepEqual(plan(0, 0, [set('old', 8, 13, 10), set('new', 5, 13, 10)]), { old: 0, new: 0 });
+  });
+
+  test('the only one with pods has them all, or the present one where none has any', () => {
+    assert.deepEqual(plan(5, 1, [set('old', 3), set('new', 0)]), { old: 5 });
+    assert.deepEqual(plan(5, 1, [set('old', 0), set('new', 0)]), { new: 5 });
+    assert.deepEqual(plan(5, 1, []), {});
+  });
+
+  test('once the present one has all pods, old ones go', () => {
+    assert.deepEqual(plan(5, 1, [set('old', 3, 6, 5), set('new', 5, 6, 5)]), { old: 0 });
+  });
+
+  test('together as many as are allowed, whatever the shares are', () => {
+    const sizes = fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 2, maxLength: 5 });
+    const before = fc.option(fc.integer({ min: 0, max: 60 }), { nil: undefined });
+    fc.assert(
+      fc.property(fc.nat(60), fc.nat(20), sizes, before, (replicas, surge, wanted, allowedBefore) => {
+        const all = wanted.map((n, i) => set(`s${i}`, n, allowedBefore));
+        const planned = [...planScaled(replicas, surge, undefined, all).values()];
+        const total = planned.reduce((a, b) => a + b, 0);
+        assert.ok(planned.every((n) => n >= 0));
+        if (allowedBefore === wanted.reduce((a, b) => a + b, 0))
+          assert.equal(total, replicas === 0 ? 0 : replicas + surge);
+      }),
+    );
+  });
+});
+
+test('a Deployment is scaled when a ReplicaSet with pods was sized for another number', () => {
+  const set = (wanted: number, desiredBefore?: number) => ({
+    ...size('a', wanted),
+    desiredBefore,
+    allowedBefore: undefined,
+  });
+  assert.equal(isScaled(3, [set(2, 3), set(0, 5), set(2)]), false);
+  assert.equal(isScaled(3, [set(2, 3), set(1, 5)]), true);
 });
 
 test('percentages round up for more and down for fewer', () => {

@@ -72,14 +72,53 @@ export function planRecreate(replicas: number, current: Size, old: readonly Size
   return sizes;
 }
 
-/** While it is paused nothing rolls, but the number of pods is kept: by the only one that has pods, or the newest of them. */
-export function planPaused(replicas: number, surge: number, sets: readonly Size[]) {
+/** What its annotations say of the last time that it was sized. */
+export interface ScaledSet extends Size {
+  /** spec.replicas of the Deployment then. */
+  readonly desiredBefore: number | undefined;
+  /** Pods that all its ReplicaSets together might have then; undefined or 0: not known. */
+  readonly allowedBefore: number | undefined;
+}
+
+/** Whether the Deployment's number changed since its ReplicaSets got theirs. */
+export function isScaled(replicas: number, sets: readonly ScaledSet[]): boolean {
+  return sets.some((s) => s.wanted > 0 && s.desiredBefore !== undefined && s.desiredBefore !== replicas);
+}
+
+/**
+ * Another number of pods in the middle of a rollout: each ReplicaSet gets its share of what is more or fewer, so that what runs
+ * badly does not grow alone. Nothing rolls. All that were looked at, by name, also those that keep their size. `sets` has the oldest first.
+ */
+export function planScaled(
+  replicas: number,
+  surge: number,
+  current: ScaledSet | undefined,
+  sets: readonly ScaledSet[],
+): Map<string, number> {
   const active = sets.filter((s) => s.wanted > 0);
-  const newest = active.at(-1) ?? sets.at(-1);
-  if (newest === undefined) return new Map<string, number>();
-  const others = active.filter((s) => s !== newest).reduce((n, s) => n + s.wanted, 0);
-  // In the middle of a rollout there may be more than in the end.
-  const inRange = others > 0 && newest.wanted + others >= replicas && newest.wanted + others <= replicas + surge;
-  const wanted = Math.max(0, replicas - others);
-  return inRange || wanted === newest.wanted ? new Map<string, number>() : new Map([[newest.name, wanted]]);
+  const [only = current ?? sets.at(-1)] = active;
+  if (active.length <= 1) return new Map(only === undefined ? [] : [[only.name, replicas]]);
+  if (current?.desiredBefore === replicas && current.wanted === replicas && current.available === replicas)
+    return new Map(active.filter((s) => s !== current).map((s) => [s.name, 0]));
+  const allowed = replicas > 0 ? replicas + surge : 0;
+  const change = allowed - active.reduce((n, s) => n + s.wanted, 0);
+  // The largest first; of the same size the newest when there are more, the oldest when there are fewer.
+  const bySize = (change > 0 ? active.toReversed() : active).toSorted((a, b) => b.wanted - a.wanted);
+  const sizes = new Map<string, number>();
+  let left = change;
+  for (const set of bySize) {
+    const part = shareOf(set, replicas, allowed);
+    const given = change > 0 ? Math.min(part, left) : Math.max(part, left);
+    sizes.set(set.name, set.wanted + given);
+    left -= given;
+  }
+  // What rounding left goes to the largest.
+  const [largest] = bySize as [ScaledSet];
+  sizes.set(largest.name, Math.max(0, sizes.get(largest.name)! + left));
+  return sizes;
+}
+
+function shareOf({ wanted, allowedBefore = 0 }: ScaledSet, replicas: number, allowed: number): number {
+  if (replicas === 0) return -wanted;
+  return allowedBefore === 0 ? 0 : Math.round((wanted * allowed) / allowedBefore) - wanted;
 }

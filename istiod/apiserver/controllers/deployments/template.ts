@@ -5,6 +5,7 @@ import type { Deployment, PodTemplate } from '../../../../common/kube/kinds/apps
 import { controllerRef } from '../replicas/claim.ts';
 import type { Draft } from '../runtime/writer.ts';
 import type { ReplicaSet } from '../types.ts';
+import type { ScaledSet } from './rollout.ts';
 
 export const hashLabel = 'pod-template-hash';
 export const revisionAnnotation = 'deployment.kubernetes.io/revision';
@@ -85,6 +86,20 @@ export function newSet(deployment: Deployment, replicas: number, revision: numbe
   };
 }
 
+/** How it was sized last; see `planScaled`. */
+export function sizingOf({ metadata }: ReplicaSet): Pick<ScaledSet, 'desiredBefore' | 'allowedBefore'> {
+  const numberAt = (name: string) => {
+    const text = metadata.annotations?.[name];
+    return text === undefined || !/^\d+$/.test(text) ? undefined : Number(text);
+  };
+  return { desiredBefore: numberAt(desiredAnnotation), allowedBefore: numberAt(maxAnnotation) };
+}
+
+/** What `sizingOf` reads. */
+export function sizingAnnotations(desired: number, max: number): Record<string, string> {
+  return { [desiredAnnotation]: String(desired), [maxAnnotation]: String(max) };
+}
+
 /** Of the present ReplicaSet: the Deployment's, with what kubectl's history reads. */
 export function annotationsFor(
   { metadata, spec }: Deployment,
@@ -97,7 +112,6 @@ export function annotationsFor(
     ...own,
     ...Object.fromEntries(copied),
     [revisionAnnotation]: String(revision),
-    [desiredAnnotation]: String(spec.replicas ?? 1),
-    [maxAnnotation]: String(max),
+    ...sizingAnnotations(spec.replicas ?? 1, max),
   };
 }
