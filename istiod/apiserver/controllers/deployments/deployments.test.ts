@@ -41,7 +41,9 @@ test('a number that is changed in the middle of a rollout is shared, and the rol
   await comes('the first', () => sets().length === 1);
   const old = sets()[0]!.metadata.name;
   await run(old, 10);
-  await change({ template: template('two') });
+  const defaulted = rig.cluster.deployments.get('default', 'web')!.spec.template as ReturnType<typeof template>;
+  const containers = defaulted.spec.containers.map((c) => ({ ...c, image: 'two' }));
+  await change({ template: { ...defaulted, spec: { ...defaulted.spec, containers } } });
   await comes('a rollout whose new pods do not run', () => sets().length === 2 && sizes().join() === '8,5');
   await change({ replicas: 15 });
   await comes('each has its share', () => sizes().join() === '11,7');
