@@ -96,7 +96,7 @@ describe('matches', () => {
     ],
     [
       'claims of a token',
-      "{ headers: { '@request.auth.claims.group.id': { exact: x } }, withoutHeaders: { '@request.auth.claims[a.b]': { prefix: y } } }",
+      "{ headers: { '@request.auth.claims.group.id': { exact: x } }, withoutHeaders: { '@request.auth.claims[a.b]': { prefix: w } } }",
       {
         prefix: '/',
         dynamic_metadata: [
@@ -118,8 +118,8 @@ describe('matches', () => {
             value: {
               or_match: {
                 value_matchers: [
-                  { string_match: { prefix: 'y' } },
-                  { list_match: { one_of: { string_match: { prefix: 'y' } } } },
+                  { string_match: { prefix: 'w' } },
+                  { list_match: { one_of: { string_match: { prefix: 'w' } } } },
                 ],
               },
             },
@@ -229,7 +229,7 @@ const twice = {
   retry_host_predicate: [previousHosts],
   host_selection_retry_max_attempts: 5,
 };
-const oftheRoute = (route: Route) => ('route' in route ? route.route : assert.fail('forwards nothing'));
+const actionOf = (route: Route) => ('route' in route ? route.route : assert.fail('forwards nothing'));
 
 describe('what a route does', () => {
   const cases: readonly (readonly [string, string, object])[] = [
@@ -357,12 +357,12 @@ describe('what a route does', () => {
     ),
   ];
   for (const [name, http, expected] of cases) {
-    test(name, () => assert.deepEqual(oftheRoute(only(vs(`- ${http}`))), expected));
+    test(name, () => assert.deepEqual(actionOf(only(vs(`- ${http}`))), expected));
   }
 
   test('mirrors nothing where the share is 0', () => {
     const route = only(vs(`- mirror: { host: web2 }\n  mirrorPercentage: { value: 0 }\n  ${there}`));
-    assert.equal(oftheRoute(route).request_mirror_policies, undefined);
+    assert.equal(actionOf(route).request_mirror_policies, undefined);
   });
 
   test('changes headers, the host in its own way; those of its only destination come after', () => {
@@ -375,7 +375,7 @@ describe('what a route does', () => {
       vs(`- headers:
     request: { set: { b: '1', a: '%REQ(x)%', Host: h }, add: { c: '2' }, remove: [d, ':path'] }
     response: { set: { e: '3' }, add: { f: '4' }, remove: [g] }
-  route: [{ destination: { host: web }, headers: { request: { add: { z: '5' } }, response: { remove: [y] } } }]`),
+  route: [{ destination: { host: web }, headers: { request: { add: { z: '5' } }, response: { remove: [w] } } }]`),
     );
     const set = (key: string, value: string) => ({
       header: { key, value },
@@ -388,7 +388,7 @@ describe('what a route does', () => {
       request_headers_to_add: [set('a', '%REQ(x)%'), set('b', '1'), add('c', '2'), add('z', '5')],
       request_headers_to_remove: ['d'],
       response_headers_to_add: [set('e', '3'), add('f', '4')],
-      response_headers_to_remove: ['g', 'y'],
+      response_headers_to_remove: ['g', 'w'],
     });
   });
 
@@ -398,7 +398,7 @@ describe('what a route does', () => {
         httpCookie: { name: 'c', ttl: '1h', path: '/', attributes: [{ name: 'SameSite', value: 'Lax' }] },
       }),
     });
-    const route = oftheRoute(httpRoutesOf(context).routes[0]!);
+    const route = actionOf(httpRoutesOf(context).routes[0]!);
     assert.deepEqual(route.hash_policy, [
       {
         cookie: { name: 'c', ttl: { seconds: 3600 }, path: '/', attributes: [{ name: 'SameSite', value: 'Lax' }] },
@@ -414,7 +414,7 @@ describe('what a route does', () => {
   ] as const) {
     test(`hashes by ${name}, where nothing says where to go, too`, () => {
       const { routes } = httpRoutesOf(waypointContext(viewOf(services, []), web, 80, { hash: () => hash }));
-      assert.deepEqual(oftheRoute(routes[0]!).hash_policy, [expected]);
+      assert.deepEqual(actionOf(routes[0]!).hash_policy, [expected]);
     });
   }
 
@@ -498,13 +498,13 @@ describe('what a route does', () => {
     const type = { '@type': 'type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy' };
     assert.deepEqual(
       cors(
-        "{ allowOrigins: [{ exact: a }, { prefix: b }, { regex: 'c.*' }], allowMethods: [GET, PUT], allowHeaders: [x, y], exposeHeaders: [z], maxAge: 1h, allowCredentials: true, unmatchedPreflights: IGNORE }",
+        "{ allowOrigins: [{ exact: a }, { prefix: b }, { regex: 'c.*' }], allowMethods: [GET, PUT], allowHeaders: [x, w], exposeHeaders: [z], maxAge: 1h, allowCredentials: true, unmatchedPreflights: IGNORE }",
       ),
       {
         ...type,
         allow_origin_string_match: [{ exact: 'a' }, { prefix: 'b' }, { safe_regex: { regex: 'c.*' } }],
         allow_methods: 'GET,PUT',
-        allow_headers: 'x,y',
+        allow_headers: 'x,w',
         expose_headers: 'z',
         max_age: '3600',
         allow_credentials: { value: true },
@@ -522,23 +522,23 @@ describe('what a route does', () => {
 
   test('names what is missing, and sends there nevertheless: nobody answers', () => {
     const { routes, problems } = routesOf(
-      vs(
-        `- route: [{ destination: { host: gone } }]\n- route: [{ destination: { host: web, port: { number: 81 } } }]`,
-      ).replace(
-        '- route: [{ destination: { host: web, port',
-        '- match: [{ uri: { exact: /x } }]\n    route: [{ destination: { host: web, port',
-      ),
+      vs(`- match: [{ uri: { exact: /x } }]
+  route: [{ destination: { host: gone } }]
+- route: [{ destination: { host: web, port: { number: 81 } } }]`),
     );
-    assert.equal(oftheRoute(routes[0]!).cluster, 'outbound|80||gone.shop.svc.cluster.local');
+    assert.equal(actionOf(routes[0]!).cluster, 'outbound|80||gone.shop.svc.cluster.local');
     assert.deepEqual(
       problems.map((p) => [p.kind, p.field, p.message]),
-      [['unresolved', 'spec.http[0].route[0].destination.host', 'no service of the mesh has the name gone']],
+      [
+        ['unresolved', 'spec.http[0].route[0].destination.host', 'no service of the mesh has the name gone'],
+        ['unresolved', 'spec.http[1].route[0].destination.port.number', 'web.shop.svc.cluster.local has no port 81'],
+      ],
     );
   });
 
   test("the mesh's own retries hold where a route says none", () => {
     const view = viewOf(services, objects(vs(`- ${there}`)), { defaultRetries: { attempts: 5, retryOn: '5xx' } });
-    const { retry_policy } = oftheRoute(httpRoutesOf(waypointContext(view, web, 80)).routes[0]!);
+    const { retry_policy } = actionOf(httpRoutesOf(waypointContext(view, web, 80)).routes[0]!);
     assert.deepEqual([retry_policy?.num_retries.value, retry_policy?.retry_on], [5, '5xx']);
   });
 });
