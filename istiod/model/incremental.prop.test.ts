@@ -37,7 +37,7 @@ const annotations = dictionary({
   'ambient.istio.io/redirection': fc.constantFrom('enabled'),
   'istio.io/use-waypoint-canary-weight': fc.constantFrom('0', '40', 'x'),
   'ambient.istio.io/waypoint-inbound-binding': fc.constantFrom('PROXY/15088'),
-  'networking.istio.io/exportTo': fc.constantFrom('.', '~', 'b', 'a,b'),
+  'networking.istio.io/exportTo': fc.constantFrom('.', '~', 'infra', 'infra,shop'),
 });
 const address = fc.constantFrom('10.0.0.1', '10.0.0.2', 'fd00::1', 'host.example.com');
 const host = fc.constantFrom('a.shop.svc.cluster.local', 'a.example.com', '*.example.com');
@@ -93,7 +93,7 @@ const specs: Record<string, fc.Arbitrary<object>> = {
       resolution: optional(fc.constantFrom('NONE', 'STATIC', 'DNS', 'DYNAMIC_DNS')),
       endpoints: optional(fc.array(entrySpec, { maxLength: 2 })),
       workloadSelector: optional(record({ labels: selector })),
-      exportTo: optional(fc.constantFrom(['.'], ['*'], ['b'], ['a', 'b'])),
+      exportTo: optional(fc.constantFrom(['.'], ['*'], ['infra'], ['infra', 'shop'])),
       ports: fc.constant([{ name: 'http', number: 80 }]),
     }),
   }),
