@@ -6,9 +6,8 @@ import { configMapKind } from '../../common/kube/kinds/core.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import { type MeshReader, MeshStore } from '../../common/mesh/store.ts';
 import type { AuthorizationPolicy, MeshAddress } from '../../common/mesh/types.ts';
-import type { MeshInputs } from '../../istiod/model/ambient/context.ts';
+import { meshKindOf, tableOf } from '../../istiod/model/ambient/inputs.ts';
 import { AmbientIndex } from '../../istiod/model/ambient-index.ts';
-import type { Table } from '../../istiod/model/graph/table.ts';
 import { defaultMeshConfig, parseMeshConfig } from '../../istiod/model/mesh-config.ts';
 import type { ObjectRef } from '../../istiod/model/resource.ts';
 import { defaultSettings } from '../../istiod/model/settings.ts';
@@ -21,20 +20,6 @@ export interface WhyMesh {
   /** Objects that istiod would leave out, and why. */
   readonly leftOut: readonly string[];
 }
-
-const tables: Readonly<Record<string, keyof MeshInputs>> = {
-  Namespace: 'namespaces',
-  Node: 'nodes',
-  Pod: 'pods',
-  Service: 'services',
-  EndpointSlice: 'slices',
-  ServiceEntry: 'serviceEntries',
-  WorkloadEntry: 'workloadEntries',
-  AuthorizationPolicy: 'policies',
-  PeerAuthentication: 'peers',
-  Gateway: 'gateways',
-  GatewayClass: 'gatewayClasses',
-};
 
 /** `compat`: AQUIFER_COMPAT of istiod. */
 export function meshOf(objects: readonly KubeObject[], systemNamespace: string, compat: Compat): WhyMesh {
@@ -53,13 +38,11 @@ export function meshOf(objects: readonly KubeObject[], systemNamespace: string, 
   });
   for (const object of objects) {
     const { kind, metadata } = object;
-    // Two groups have a Gateway.
-    if (kind === 'Gateway' && !object.apiVersion.startsWith('gateway.')) continue;
-    const table = Object.hasOwn(tables, kind) ? tables[kind] : undefined;
-    if (table === undefined) continue;
-    const fault = object.apiVersion.includes('.io/') ? faultOf(object) : undefined;
+    const mesh = meshKindOf(object);
+    if (mesh === undefined) continue;
+    const fault = mesh.isCustom ? faultOf(object) : undefined;
     if (fault !== undefined) leftOut.push(`${kind} ${keyOf(metadata)}: ${fault}`);
-    else (index.inputs[table] as unknown as Table<KubeObject>).set(keyOf(metadata), object);
+    else tableOf(index.inputs, mesh).set(keyOf(metadata), object);
   }
   index.flush();
   const store = new MeshStore();

@@ -3,8 +3,9 @@
  * anew, and only resources whose bytes changed are announced. Every result names the objects that it was made of.
  */
 import { addressTypeUrl, authorizationTypeUrl } from '../../common/api/index.ts';
-import { type Conditions, createContext, MeshInputs, type Output } from './ambient/context.ts';
+import { type Conditions, createContext, type Output } from './ambient/context.ts';
 import { deriveFar } from './ambient/far.ts';
+import { MeshInputs } from './ambient/inputs.ts';
 import { deriveNetworks } from './ambient/networks.ts';
 import { derivePolicies } from './ambient/policies.ts';
 import { deriveServices } from './ambient/services.ts';

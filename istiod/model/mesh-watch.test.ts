@@ -105,17 +105,19 @@ test('MeshConfig is followed; what cannot be read leaves the last good one and i
 
 test('objects of another revision are left to it', async () => {
   using w = await world(['istio-blue'], 'blue');
-  const rev = (name: string) => ({ metadata: { labels: { 'istio.io/rev': name } }, spec: { ports: [{ port: 80 }] } });
-  await w.kube.create(serviceKind, object('Service', 'other', 'shop', rev('green')));
-  await w.kube.create(serviceKind, object('Service', 'web', 'shop', rev('blue')));
-  await until('ours', () => seen(w));
-  assert.equal(w.mesh.index.addresses.size, 1);
-  await w.kube.patch(
-    serviceKind,
-    { namespace: 'shop', name: 'web' },
-    { metadata: { labels: { 'istio.io/rev': 'green' } } },
-  );
-  await until('it to be theirs', () => !seen(w));
+  const kind = authorizationPolicyKind as Kind<KubeObject>;
+  const rev = (name: string) => ({ metadata: { labels: { 'istio.io/rev': name } }, spec: {} });
+  const there = () => [...w.mesh.index.authorizations.keys()].sort();
+  await w.kube.create(kind, object('AuthorizationPolicy', 'theirs', 'shop', rev('green')));
+  await w.kube.create(kind, object('AuthorizationPolicy', 'ours', 'shop', rev('blue')));
+  await w.kube.create(kind, object('AuthorizationPolicy', 'of-all', 'shop', { spec: {} }));
+  await until('ours', () => there().join() === 'shop/of-all,shop/ours');
+  const key = { namespace: 'shop', name: 'ours' };
+  await w.kube.patch(kind, key, { metadata: { labels: { 'istio.io/rev': 'green' } } });
+  await until('it to be theirs', () => there().join() === 'shop/of-all');
+  // What is no part of the mesh's configuration says by that label who injects.
+  await w.kube.create(serviceKind, { ...web, metadata: { ...web.metadata, labels: { 'istio.io/rev': 'green' } } });
+  await until('the Service', () => seen(w));
 });
 
 test('an object that is not valid is left out, one that was valid stays as it was, and its status says why', async () => {

@@ -2,28 +2,17 @@
 import { describeError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
 import { createInformer, type Informer, keyOf } from '../../common/kube/informer.ts';
-import { namespaceKind, nodeKind, type Pod, podKind, serviceKind } from '../../common/kube/kinds/core.ts';
-import { endpointSliceKind } from '../../common/kube/kinds/discovery.ts';
-import { gatewayKind } from '../../common/kube/kinds/gateway-api/gateway.ts';
-import { gatewayClassKind } from '../../common/kube/kinds/gateway-api/gateway-class.ts';
-import { grpcRouteKind } from '../../common/kube/kinds/gateway-api/grpc-route.ts';
-import { httpRouteKind } from '../../common/kube/kinds/gateway-api/http-route.ts';
-import { referenceGrantKind } from '../../common/kube/kinds/gateway-api/reference-grant.ts';
-import { tcpRouteKind, tlsRouteKind } from '../../common/kube/kinds/gateway-api/stream-routes.ts';
-import { destinationRuleKind } from '../../common/kube/kinds/istio/destination-rule.ts';
+import { namespaceKind, type Pod, podKind } from '../../common/kube/kinds/core.ts';
 import { type ServiceEntry, serviceEntryKind } from '../../common/kube/kinds/istio/service-entry.ts';
-import { virtualServiceKind } from '../../common/kube/kinds/istio/virtual-service.ts';
-import { workloadEntryKind } from '../../common/kube/kinds/istio/workload-entry.ts';
-import { authorizationPolicyKind, peerAuthenticationKind } from '../../common/kube/kinds/security.ts';
 import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
-import type { Conditions, MeshInputs } from './ambient/context.ts';
+import type { Conditions } from './ambient/context.ts';
+import { type MeshKind, meshKinds, tableOf } from './ambient/inputs.ts';
 import { AmbientIndex, type MeshChange } from './ambient-index.ts';
-import { type Gate, Intake } from './intake.ts';
+import { Intake } from './intake.ts';
 import { watchMeshConfig } from './mesh-config-watch.ts';
 import { type ObjectName, objectKey } from './resource.ts';
 import { selectsLabels } from './selector.ts';
 import type { MeshSettings } from './settings.ts';
-import { trimNode, trimObject, trimPod, trimService, trimSlice } from './trim.ts';
 
 export interface MeshWatchOptions {
   readonly source: KubeSource;
@@ -111,8 +100,6 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
       schedule();
     },
   });
-  const gate: Gate = { revision: options.revision, isDiscovered };
-
   function isDiscovered(name: string): boolean {
     const { discoverySelectors } = config.current;
     if (discoverySelectors.length === 0 || name === namespace) return true;
@@ -170,22 +157,18 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
     if (index.isDirty) schedule();
   }
 
-  function feed<T extends KubeObject>(
-    kind: Kind<T>,
-    table: MeshInputs[keyof MeshInputs],
-    trim: (object: T) => T,
-    checked: boolean,
-  ): Informer<T> {
-    const intake = new Intake<T>({
-      table: table as unknown as ConstructorParameters<typeof Intake<T>>[0]['table'],
-      gate,
-      faultOf: (object) => (checked ? options.faultOf(object) : undefined),
+  function feed(mesh: MeshKind): Informer<KubeObject> {
+    const { kind, trim, isCustom, isRevisioned } = mesh;
+    const intake = new Intake<KubeObject>({
+      table: tableOf(index.inputs, mesh),
+      gate: { isDiscovered, revision: isRevisioned ? options.revision : undefined },
+      faultOf: (object) => (isCustom ? options.faultOf(object) : undefined),
       onVerdict({ metadata: { name, namespace } }) {
         const object = { kind: kind.kind, ...(namespace !== undefined && { namespace }), name };
         judged.set(objectKey(object), object);
       },
     });
-    const put = (object: T, previous?: T) => {
+    const put = (object: KubeObject, previous?: KubeObject) => {
       const { name, namespace, generation } = object.metadata;
       try {
         intake.put(keyOf(object.metadata), object);
@@ -202,7 +185,7 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
         changed.push({ kind: kind.kind, ...(namespace !== undefined && { namespace }), name });
       schedule();
     };
-    const deleted = (object: T) => {
+    const deleted = (object: KubeObject) => {
       intake.remove(keyOf(object.metadata));
       schedule();
     };
@@ -214,33 +197,17 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
       trim,
       handlers: { added: put, modified: put, deleted },
     });
-    feeds.set(kind.kind, { informer, intake } as unknown as Feed);
+    feeds.set(kind.kind, { informer, intake });
     return informer;
   }
 
-  const { inputs } = index;
-  const pods = feed(podKind, inputs.pods, trimPod, false);
-  const namespaces = feed(namespaceKind, inputs.namespaces, trimObject, false);
-  feed(nodeKind, inputs.nodes, trimNode, false);
-  feed(serviceKind, inputs.services, trimService, false);
-  feed(endpointSliceKind, inputs.slices, trimSlice, false);
-  const serviceEntries = feed(serviceEntryKind, inputs.serviceEntries, trimObject, true);
-  feed(workloadEntryKind, inputs.workloadEntries, trimObject, true);
-  feed(authorizationPolicyKind, inputs.policies, trimObject, true);
-  feed(peerAuthenticationKind, inputs.peers, trimObject, true);
-  feed(gatewayKind, inputs.gateways, trimObject, true);
-  feed(gatewayClassKind, inputs.gatewayClasses, trimObject, true);
-  feed(virtualServiceKind, inputs.virtualServices, trimObject, true);
-  feed(destinationRuleKind, inputs.destinationRules, trimObject, true);
-  feed(httpRouteKind, inputs.httpRoutes, trimObject, true);
-  feed(grpcRouteKind, inputs.grpcRoutes, trimObject, true);
-  feed(tcpRouteKind, inputs.tcpRoutes, trimObject, true);
-  feed(tlsRouteKind, inputs.tlsRoutes, trimObject, true);
-  feed(referenceGrantKind, inputs.referenceGrants, trimObject, true);
+  for (const mesh of meshKinds) feed(mesh);
+  const informerOf = <T extends KubeObject>(kind: Kind<T>) => feeds.get(kind.kind)!.informer as unknown as Informer<T>;
+  const namespaces = informerOf(namespaceKind);
   return {
     index,
-    pods,
-    serviceEntries,
+    pods: informerOf(podKind),
+    serviceEntries: informerOf(serviceEntryKind),
     object: ({ kind, ...key }) => feeds.get(kind)?.informer.get(key),
     conditionsOf(name) {
       const fault = feeds.get(name.kind)?.intake.invalid.get(keyOf(name));

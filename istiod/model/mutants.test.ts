@@ -4,11 +4,11 @@ import fc from 'fast-check';
 import { keyOf } from '../../common/kube/informer.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import { faultOf } from '../validation/fault.ts';
+import { meshKinds, tableOf } from './ambient/inputs.ts';
 import { AmbientIndex } from './ambient-index.ts';
 import { Intake } from './intake.ts';
 import { defaultSettings } from './settings.ts';
-import { objectsOf, tableOf } from './testing/test-mesh.ts';
-import { trimNode, trimObject, trimPod, trimService, trimSlice } from './trim.ts';
+import { objectsOf } from './testing/test-mesh.ts';
 
 const mesh = objectsOf(`
 {kind: Namespace, metadata: {name: shop, labels: {team: a}}}
@@ -64,30 +64,7 @@ kind: GatewayClass
 metadata: {name: istio-waypoint, labels: {istio.io/waypoint-for: all}}
 spec: {controllerName: istio.io/mesh-controller}
 `);
-/** API servers check the others themselves. */
-const checked = new Set([
-  'ServiceEntry',
-  'WorkloadEntry',
-  'AuthorizationPolicy',
-  'PeerAuthentication',
-  'Gateway',
-  'GatewayClass',
-]);
-
-function trim(object: KubeObject): KubeObject {
-  switch (object.kind) {
-    case 'Pod':
-      return trimPod(object as never);
-    case 'Node':
-      return trimNode(object);
-    case 'Service':
-      return trimService(object as never);
-    case 'EndpointSlice':
-      return trimSlice(object as never);
-    default:
-      return trimObject(object);
-  }
-}
+const meshKind = (name: string) => meshKinds.find((k) => k.kind.kind === name)!;
 
 interface World {
   readonly index: AmbientIndex;
@@ -104,13 +81,13 @@ function world(): World {
   const gate = { isDiscovered: () => true, revision: 'default' };
   const intakes = new Map<string, Intake<KubeObject>>();
   const put = (object: KubeObject) => {
-    const { kind } = object;
-    const fault = (o: KubeObject) => (checked.has(kind) ? faultOf(o) : undefined);
+    const kind = meshKind(object.kind);
+    const fault = (o: KubeObject) => (kind.isCustom ? faultOf(o) : undefined);
     const intake =
-      intakes.get(kind) ??
-      new Intake({ table: tableOf(index, kind), gate, faultOf: fault, onVerdict: () => undefined });
-    intakes.set(kind, intake);
-    intake.put(keyOf(object.metadata), trim(object));
+      intakes.get(object.kind) ??
+      new Intake({ table: tableOf(index.inputs, kind), gate, faultOf: fault, onVerdict: () => undefined });
+    intakes.set(object.kind, intake);
+    intake.put(keyOf(object.metadata), kind.trim(object));
   };
   for (const object of mesh) put(object);
   index.flush();
@@ -178,7 +155,7 @@ for (const object of mesh.filter((o) => placesOf(o).some(([p]) => parts.includes
     const before = state(w.index);
     fc.assert(
       fc.property(mutants(object), (mutant) => {
-        const isInvalid = checked.has(kind) && faultOf(mutant) !== undefined;
+        const isInvalid = meshKind(object.kind).isCustom && faultOf(mutant) !== undefined;
         w.put(mutant);
         w.index.flush();
         const after = state(w.index);

@@ -12,7 +12,8 @@ import type {
   Resolution,
   RouteParent,
 } from '../../envoy/inputs.ts';
-import { type MeshInputs, namespaceOf } from '../ambient/context.ts';
+import { namespaceOf } from '../ambient/context.ts';
+import type { MeshInputs } from '../ambient/inputs.ts';
 import type { Services } from '../ambient/services.ts';
 import type { Catalog } from '../catalog.ts';
 import type { Index, Table } from '../graph/table.ts';

@@ -5,31 +5,11 @@ import { decodeAddress, decodeAuthorization } from '../../../common/api/index.ts
 import { keyOf } from '../../../common/kube/informer.ts';
 import type { KubeObject } from '../../../common/kube/types.ts';
 import type { AuthorizationPolicy, Service, Workload } from '../../../common/mesh/types.ts';
-import type { MeshInputs } from '../ambient/context.ts';
+import { tableOf as inputTable, meshKinds } from '../ambient/inputs.ts';
 import { AmbientIndex, type MeshChange } from '../ambient-index.ts';
 import type { Table } from '../graph/table.ts';
 import { defaultSettings, type MeshSettings } from '../settings.ts';
 
-const tables: Readonly<Record<string, keyof MeshInputs>> = {
-  Namespace: 'namespaces',
-  Node: 'nodes',
-  Pod: 'pods',
-  Service: 'services',
-  EndpointSlice: 'slices',
-  ServiceEntry: 'serviceEntries',
-  WorkloadEntry: 'workloadEntries',
-  AuthorizationPolicy: 'policies',
-  PeerAuthentication: 'peers',
-  Gateway: 'gateways',
-  GatewayClass: 'gatewayClasses',
-  VirtualService: 'virtualServices',
-  DestinationRule: 'destinationRules',
-  HTTPRoute: 'httpRoutes',
-  GRPCRoute: 'grpcRoutes',
-  TCPRoute: 'tcpRoutes',
-  TLSRoute: 'tlsRoutes',
-  ReferenceGrant: 'referenceGrants',
-};
 const clusterScoped = new Set(['Namespace', 'Node', 'GatewayClass']);
 let version = 0;
 
@@ -104,9 +84,9 @@ export class TestMesh {
 }
 
 export function tableOf(index: AmbientIndex, kind: string): Table<KubeObject> {
-  const name = tables[kind];
-  assert.ok(name, kind);
-  return index.inputs[name] as unknown as Table<KubeObject>;
+  const mesh = meshKinds.find((k) => k.kind.kind === kind);
+  assert.ok(mesh, kind);
+  return inputTable(index.inputs, mesh);
 }
 
 export function objectsOf(yaml: string): readonly KubeObject[] {
