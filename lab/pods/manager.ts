@@ -2,16 +2,17 @@
 import { describeError, MeshError } from '../../common/core/errors.ts';
 import type { EventRecorder } from '../../common/kube/event-recorder.ts';
 import { keyOf } from '../../common/kube/informer.ts';
-import { type Pod, type PodSpec, type PodStatus, podKind } from '../../common/kube/kinds/core.ts';
+import { type Pod, podKind } from '../../common/kube/kinds/core.ts';
 import type { PodRef } from '../../common/kube/kubelet/requests.ts';
 import { NumberPool, podAddress } from '../addresses.ts';
 import type { LabNode, Runtime } from '../daemon/runtime.ts';
 import { planPod } from '../manifest/pod-plan.ts';
-import { type FieldProblem, formatFieldProblems, Problems } from '../manifest/problems.ts';
+import { Problems } from '../manifest/problems.ts';
 import type { ProberClient } from '../prober/client.ts';
 import { isEnding } from './conditions.ts';
 import { nodeEvents } from './events.ts';
 import { PodRunner } from './pod-runner.ts';
+import { Refusals } from './refusals.ts';
 
 /** Pods that the lab runs in another way: the mesh's programs on nodes. */
 export const programLabel = 'aquifer.dev/lab-program';
@@ -31,8 +32,7 @@ export class PodManager {
   readonly #pools: ReadonlyMap<string, NumberPool>;
   readonly #entries = new Map<string, Entry>();
   readonly #events: ReadonlyMap<string, EventRecorder>;
-  /** Why a pod is not run, by uid: written once. */
-  readonly #refused = new Map<string, string>();
+  readonly #refusals: Refusals;
   /** Runs before the processes of an ending pod get their signal. */
   readonly #beforeEnd: () => Promise<void>;
 
@@ -43,6 +43,7 @@ export class PodManager {
     beforeEnd: () => Promise<void>,
   ) {
     this.#runtime = runtime;
+    this.#refusals = new Refusals(runtime);
     this.#nodes = nodes;
     this.#probers = probers;
     this.#beforeEnd = beforeEnd;
@@ -60,6 +61,7 @@ export class PodManager {
       if (pod !== undefined) entry.runner.update(pod);
       if (pod === undefined || isEnding(pod)) entry.ending ??= this.#end(uid, entry);
     }
+    this.#refusals.keep(byUid);
     for (const pod of pods) {
       if (this.#entries.has(pod.metadata.uid)) continue;
       if (isEnding(pod)) await this.#deleteObject(pod);
@@ -87,7 +89,7 @@ export class PodManager {
   async #start(pod: Pod, node: LabNode): Promise<void> {
     const problems = new Problems();
     const plan = planPod(pod.spec, 'spec', problems);
-    if (problems.found.length > 0) return this.#refuse(pod, node, problems.found);
+    if (problems.found.length > 0) return this.#refusals.tell(pod, this.#events.get(node.name)!, problems.found);
     const host = plan.hostNetwork ? undefined : this.#pools.get(node.name)!.take();
     const runner = new PodRunner({
       runtime: this.#runtime,
@@ -98,7 +100,7 @@ export class PodManager {
       plan,
       addresses: host === undefined ? undefined : podAddress(node.index, host),
     });
-    this.#refused.delete(pod.metadata.uid);
+    this.#refusals.forget(pod.metadata.uid);
     this.#entries.set(pod.metadata.uid, { runner, node, pod, host, ending: undefined });
   }
 
@@ -126,53 +128,4 @@ export class PodManager {
       if (!(e instanceof MeshError) || e.code !== 'CONFLICT') throw e;
     });
   }
-
-  /** Of what its manifest asks for the lab cannot do everything: its containers wait, and say why. */
-  async #refuse(pod: Pod, node: LabNode, problems: readonly FieldProblem[]): Promise<void> {
-    const reason = formatFieldProblems(`Pod ${keyOf(pod.metadata)}`, problems);
-    if (this.#refused.get(pod.metadata.uid) === reason) return;
-    this.#refused.set(pod.metadata.uid, reason);
-    this.#runtime.log.warn('a pod is not run', { pod: keyOf(pod.metadata), reason });
-    for (const { field, message } of problems) {
-      const image = /^spec\.(?:init)?[cC]ontainers\[\d+\]\.image$/.test(field);
-      const what = image ? `Failed to pull image: ${message}` : `Error: ${field}: ${message}`;
-      this.#events.get(node.name)?.record(pod, { type: 'Warning', reason: 'Failed', message: what });
-    }
-    const key = { namespace: pod.metadata.namespace ?? 'default', name: pod.metadata.name };
-    const status = { phase: 'Pending', ...unhonoured(pod.spec, problems) };
-    try {
-      await this.#runtime.cluster.source.patch(podKind, key, { status }, { subresource: 'status' });
-    } catch (e) {
-      if (!(e instanceof MeshError) || e.code !== 'NOT_FOUND') throw e;
-    }
-  }
-}
-
-/** As kubelet says it of images that no registry has, and of containers that cannot be created. */
-function unhonoured(spec: PodSpec, problems: readonly FieldProblem[]): Partial<PodStatus> {
-  const text = (found: readonly FieldProblem[]) => found.map((p) => `${p.field}: ${p.message}`).join('; ');
-  const ofPod = problems.filter((p) => !/^spec\.(?:containers|initContainers)\[/.test(p.field));
-  const waiting = (at: string) => {
-    const own = problems.filter((p) => p.field.startsWith(`${at}.`));
-    const image = own.find((p) => p.field === `${at}.image`);
-    if (image !== undefined) return { reason: 'ErrImagePull', message: image.message };
-    const found = [...ofPod, ...own];
-    return found.length === 0
-      ? { reason: 'ContainerCreating' }
-      : { reason: 'CreateContainerConfigError', message: text(found) };
-  };
-  const status = (list: 'containers' | 'initContainers') =>
-    (spec[list] ?? []).map((c, i) => ({
-      name: c.name,
-      image: c.image ?? '',
-      imageID: '',
-      ready: false,
-      restartCount: 0,
-      state: { waiting: waiting(`spec.${list}[${i}]`) },
-    }));
-  return {
-    conditions: [{ type: 'PodScheduled', status: 'True' }],
-    containerStatuses: status('containers'),
-    ...(spec.initContainers === undefined ? {} : { initContainerStatuses: status('initContainers') }),
-  };
 }

@@ -334,11 +334,13 @@ describe('kubelets of a lab', { skip: needed }, () => {
       metadata: { name: 'imageless', namespace },
       spec: { containers: [{ name: 'main', image: 'no/such:image' }] },
     });
-    await until('the reason', async () => {
+    const waitingFor = async () => {
       const pod = await lab.kube.get(podKind, { namespace, name: 'imageless' });
       const state = pod?.status?.containerStatuses?.[0]?.state as { waiting?: { reason?: string } } | undefined;
-      return state?.waiting?.reason === 'ErrImagePull';
-    });
+      return state?.waiting?.reason;
+    };
+    await until('the reason', async () => (await waitingFor()) === 'ErrImagePull');
+    await until('that it will be tried again', async () => (await waitingFor()) === 'ImagePullBackOff');
   });
 
   test("a port of the pod's loopback, and one where nobody listens", async () => {
