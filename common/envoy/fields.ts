@@ -3,12 +3,31 @@
  * in a NACK, never ignored. What is wrong is remembered too, so that all mistakes are told together.
  */
 import { type Millis, millis } from '../core/brand.ts';
+import { describeError, MeshError } from '../core/errors.ts';
+import { type Cidr, parseIp } from '../core/net.ts';
 
 /** A google.protobuf.Value as JSON. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 export type Struct = { readonly [key: string]: Json };
 
 type Plain = Readonly<Record<string, unknown>>;
+
+export type Checked<T> =
+  | { readonly kind: 'ok'; readonly value: T }
+  | { readonly kind: 'rejected'; readonly reason: string };
+
+/** Reads a whole message: rejected with every mistake, or with what `read` threw (`refusal`), which stops it. */
+export function checkFields<T>(message: object, path: string, read: (fields: Fields) => T): Checked<T> {
+  const fields = new Fields(message, path);
+  try {
+    const value = read(fields);
+    const mistakes = fields.finish();
+    return mistakes.length === 0 ? { kind: 'ok', value } : { kind: 'rejected', reason: mistakes.join('; ') };
+  } catch (e) {
+    if (!(e instanceof MeshError)) throw e;
+    return { kind: 'rejected', reason: describeError(e) };
+  }
+}
 
 /**
  * One message. Fields that are absent read as protobuf's default (`undefined` for messages and wrappers); a value of another type
@@ -46,6 +65,20 @@ export class Fields {
   mistake(name: string, text: string): void {
     this.#read.add(name);
     this.#mistakes.push(`${this.path}.${name}: ${text}`);
+  }
+
+  /** A mistake after which nothing of the message can be made: to be thrown, within `checkFields`. */
+  refusal(name: string, text: string): MeshError {
+    return new MeshError('CONFIG', `${this.path}.${name}: ${text}`);
+  }
+
+  unsupported(name: string): MeshError {
+    return this.refusal(name, 'is not supported');
+  }
+
+  /** The member of a oneof that is set: an empty text counts, as it does on the wire. */
+  which<N extends string>(...names: readonly N[]): N | undefined {
+    return names.find((name) => this.#message[name] !== undefined && this.#message[name] !== null);
   }
 
   /** Fields that change nothing here, each for a reason that the caller writes down. */
@@ -126,6 +159,35 @@ export class Fields {
       this.mistake(name, `[${i}] is no message`);
       return [];
     });
+  }
+
+  /** `message` and `read` in one. */
+  read<T>(name: string, read: (fields: Fields) => T): T | undefined {
+    const inner = this.message(name);
+    return inner && read(inner);
+  }
+
+  /** As `read`, of a field that must be there. */
+  required<T>(name: string, read: (fields: Fields) => T): T {
+    const inner = this.message(name);
+    if (!inner) throw this.refusal(name, 'is missing');
+    return read(inner);
+  }
+
+  readAll<T>(name: string, read: (fields: Fields) => T): readonly T[] {
+    return this.list(name).map(read);
+  }
+
+  /** An envoy.config.core.v3.CidrRange; a length beyond the address stands for all of it, as in Envoy. */
+  cidr(name: string): Cidr | undefined {
+    return this.read(name, readCidr);
+  }
+
+  numbers(name: string): readonly number[] {
+    const values = this.#list(name);
+    if (values.every((value) => typeof value === 'number')) return values;
+    this.mistake(name, 'is no list of numbers');
+    return [];
   }
 
   texts(name: string): readonly string[] {
@@ -224,6 +286,14 @@ export class Fields {
     this.mistake(name, 'is no list');
     return [];
   }
+}
+
+/** An envoy.config.core.v3.CidrRange. */
+export function readCidr(fields: Fields): Cidr {
+  const text = fields.text('address_prefix');
+  const ip = parseIp(text);
+  if (ip === undefined) throw fields.refusal('address_prefix', `${JSON.stringify(text)} is no IP address`);
+  return { ip, length: Math.min(fields.wrapped('prefix_len') ?? 0, ip.includes(':') ? 128 : 32) };
 }
 
 /** A message says no more by such a value than without the field; an empty message says something. */

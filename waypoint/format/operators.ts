@@ -1,0 +1,130 @@
+/** Envoy's command operators by name. */
+import { formatSocketAddr, type Ip, type Port } from '../../common/core/net.ts';
+import type { Address } from '../request/view.ts';
+import { headerOf } from '../request/view.ts';
+import type { FormatContext, Operator } from './format.ts';
+import { compileTime } from './time.ts';
+
+/** Throws Error for a name or argument that has no meaning here. `args`: what stands in parentheses. */
+export function readOperator(name: string, args: string | undefined): Operator {
+  const plain = Object.hasOwn(withoutArguments, name) ? withoutArguments[name] : undefined;
+  if (plain) {
+    if (args !== undefined) throw new Error(`%${name}% takes no argument`);
+    return plain;
+  }
+  const made = Object.hasOwn(withArguments, name) ? withArguments[name] : undefined;
+  if (!made) throw new Error(`%${name}% is not supported`);
+  return made(args ?? '');
+}
+
+const text = (value: number | undefined) => (value === undefined ? undefined : String(value));
+
+const withoutArguments: Readonly<Record<string, Operator>> = {
+  PROTOCOL: ({ request }) => (request.protocol === 'http2' ? 'HTTP/2' : 'HTTP/1.1'),
+  DOWNSTREAM_REMOTE_ADDRESS: ({ request }) => address(request.connection.remote),
+  DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: ({ request }) => host(request.connection.remote),
+  DOWNSTREAM_REMOTE_PORT: ({ request }) => text(request.connection.remote.port),
+  DOWNSTREAM_DIRECT_REMOTE_ADDRESS: ({ request }) => address(request.connection.directRemote),
+  DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT: ({ request }) => host(request.connection.directRemote),
+  DOWNSTREAM_DIRECT_REMOTE_PORT: ({ request }) => text(request.connection.directRemote.port),
+  DOWNSTREAM_LOCAL_ADDRESS: ({ request }) => address(request.connection.local),
+  DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: ({ request }) => host(request.connection.local),
+  DOWNSTREAM_LOCAL_PORT: ({ request }) => text(request.connection.local.port),
+  DOWNSTREAM_PEER_URI_SAN: ({ request }) => request.connection.principal,
+  DOWNSTREAM_PEER_DNS_SAN: ({ request }) => request.connection.dnsNames?.join(','),
+  DOWNSTREAM_PEER_SUBJECT: ({ request }) => request.connection.subject,
+  REQUESTED_SERVER_NAME: ({ request }) => request.connection.sni,
+  CONNECTION_ID: ({ facts }) => text(facts.connectionId),
+  CONNECTION_TERMINATION_DETAILS: ({ facts }) => facts.connectionTerminationDetails,
+  STREAM_ID: ({ facts }) => facts.requestId,
+  HOSTNAME: ({ facts }) => facts.hostname,
+  ROUTE_NAME: ({ facts }) => facts.routeName,
+  VIRTUAL_HOST_NAME: ({ facts }) => facts.virtualHost,
+  // There are no virtual clusters here.
+  VIRTUAL_CLUSTER_NAME: () => undefined,
+  UPSTREAM_CLUSTER: ({ facts }) => facts.cluster,
+  UPSTREAM_CLUSTER_RAW: ({ facts }) => facts.cluster,
+  UPSTREAM_HOST: ({ facts }) => address(facts.upstreamHost),
+  UPSTREAM_REMOTE_ADDRESS: ({ facts }) => address(facts.upstreamHost),
+  UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: ({ facts }) => host(facts.upstreamHost),
+  UPSTREAM_REMOTE_PORT: ({ facts }) => text(facts.upstreamHost?.port),
+  UPSTREAM_LOCAL_ADDRESS: ({ facts }) => address(facts.upstreamLocal),
+  UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: ({ facts }) => host(facts.upstreamLocal),
+  UPSTREAM_LOCAL_PORT: ({ facts }) => text(facts.upstreamLocal?.port),
+  UPSTREAM_TRANSPORT_FAILURE_REASON: ({ facts }) => facts.upstreamFailureReason,
+  UPSTREAM_REQUEST_ATTEMPT_COUNT: ({ facts }) => text(facts.attempts ?? 0),
+  RESPONSE_CODE: ({ response }) => text(response?.status ?? 0),
+  RESPONSE_CODE_DETAILS: ({ facts }) => facts.responseCodeDetails,
+  RESPONSE_FLAGS: ({ facts }) => facts.responseFlags,
+  DURATION: ({ facts }) => text(facts.duration),
+  RESPONSE_DURATION: ({ facts }) => text(facts.responseDuration),
+  BYTES_RECEIVED: ({ facts }) => text(facts.bytesReceived ?? 0),
+  BYTES_SENT: ({ facts }) => text(facts.bytesSent ?? 0),
+  LOCAL_REPLY_BODY: ({ facts }) => facts.localReplyBody,
+};
+
+type Maker = (args: string) => Operator;
+
+const withArguments: Readonly<Record<string, Maker>> = {
+  REQ: (args) => either(args, ({ request }, name) => headerOf(request, name)),
+  RESP: (args) =>
+    either(args, ({ response }, name) => (name === ':status' ? text(response?.status) : response?.headers.get(name))),
+  TRAILER: (args) => either(args, ({ trailers }, name) => trailers?.get(name)),
+  REQ_WITHOUT_QUERY: (args) => either(args, ({ request }, name) => headerOf(request, name)?.replace(/\?.*/s, '')),
+  START_TIME: (args) => {
+    const format = compileTime(args);
+    return ({ facts }) => format(facts.startTime);
+  },
+  DYNAMIC_METADATA: (args) => {
+    const [namespace, ...path] = keys('DYNAMIC_METADATA', args);
+    return ({ request }) => found(request.metadata.get(namespace!), path);
+  },
+  METADATA: (args) => {
+    const [source, namespace, ...path] = keys('METADATA', args);
+    if (source === 'DYNAMIC') return ({ request }) => found(request.metadata.get(namespace ?? ''), path);
+    if (source === 'ROUTE') return ({ facts }) => found(facts.routeMetadata?.[namespace ?? ''], path);
+    throw new Error(`%METADATA(${args})%: of DYNAMIC and ROUTE only`);
+  },
+  FILTER_STATE: (args) => {
+    const [key = '', kind = 'TYPED'] = args.split(':');
+    if (key === '' || !['PLAIN', 'TYPED'].includes(kind))
+      throw new Error(`%FILTER_STATE(${args})%: KEY:PLAIN is expected`);
+    const quote = kind === 'TYPED';
+    return ({ request }) => {
+      const value = request.connection.filterState.get(key);
+      return value !== undefined && quote ? JSON.stringify(value) : value;
+    };
+  },
+};
+
+function either(args: string, read: (context: FormatContext, name: string) => string | undefined): Operator {
+  const [first = '', second] = args.split('?').map((name) => name.trim().toLowerCase());
+  if (first === '') throw new Error('a name of a header is expected in the parentheses');
+  if (second === undefined) return (context) => read(context, first);
+  return (context) => read(context, first) ?? read(context, second);
+}
+
+function keys(operator: string, args: string): readonly string[] {
+  const names = args.split(':');
+  if (names[0] === '') throw new Error(`%${operator}(${args})%: NAMESPACE:KEY:KEY is expected`);
+  return names;
+}
+
+function found(root: unknown, path: readonly string[]): string | undefined {
+  let value = root;
+  for (const key of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;
+    value = (value as Readonly<Record<string, unknown>>)[key];
+  }
+  if (value === undefined || value === null) return undefined;
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+function address(a: Address | undefined): string | undefined {
+  if (a === undefined || a.address === '') return undefined;
+  return formatSocketAddr({ ip: a.address as Ip, port: a.port as Port });
+}
+
+function host(a: Address | undefined): string | undefined {
+  return a === undefined || a.address === '' ? undefined : a.address;
+}

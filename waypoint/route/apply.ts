@@ -1,0 +1,60 @@
+/** What a route does to the request on its way out, and to the response on its way back; Envoy's order. */
+import type { FormatContext } from '../format/format.ts';
+import { applyHeaderOps } from '../format/header-ops.ts';
+import { withoutQuery } from '../request/path.ts';
+import { headerOf, type RequestView, type ResponseView } from '../request/view.ts';
+import { rewritePath } from './rewrite.ts';
+import type { Decided, Forward, HostRewrite } from './types.ts';
+
+export interface RequestChange {
+  /** Whether the upstream is told by x-envoy-original-path and x-envoy-original-host what it was: the router's suppress_envoy_headers. */
+  readonly tellsOriginal: boolean;
+  /** The name of the host that was chosen, for `auto_host_rewrite`. */
+  readonly upstreamName: string | undefined;
+}
+
+/** Changes the view that it is given. */
+export function applyToRequest(
+  decision: Decided & Forward,
+  view: RequestView,
+  context: FormatContext,
+  { tellsOriginal, upstreamName }: RequestChange,
+): void {
+  for (const ops of decision.requestOps) applyHeaderOps(ops, view.headers, context);
+  const { route, hostRewrite } = decision;
+  const host = hostRewrite && newHost(hostRewrite, view, upstreamName);
+  if (host !== undefined && host !== '') {
+    if (route.appendForwardedHost) appendForwardedHost(view);
+    if (tellsOriginal && !view.headers.has('x-envoy-original-host'))
+      view.headers.set('x-envoy-original-host', view.authority);
+    view.authority = host;
+  }
+  const { pathRewrite, match } = route;
+  if (pathRewrite === undefined || view.path === '') return;
+  const original = view.path;
+  view.path = rewritePath(original, pathRewrite, match);
+  if (tellsOriginal) view.headers.set('x-envoy-original-path', original);
+}
+
+function newHost(rewrite: HostRewrite, view: RequestView, upstreamName: string | undefined): string | undefined {
+  switch (rewrite.kind) {
+    case 'literal':
+      return rewrite.host;
+    case 'upstream':
+      return upstreamName;
+    case 'header':
+      return rewrite.name.startsWith(':') ? headerOf(view, rewrite.name) : view.headers.first(rewrite.name);
+    case 'path':
+      return rewrite.substitute(withoutQuery(view.path));
+  }
+}
+
+function appendForwardedHost(view: RequestView): void {
+  const before = view.headers.get('x-forwarded-host');
+  view.headers.set('x-forwarded-host', before === undefined ? view.authority : `${before},${view.authority}`);
+}
+
+/** Also for answers of our own by `direct` and `redirect`. */
+export function applyToResponse(decision: Decided, response: ResponseView, context: FormatContext): void {
+  for (const ops of decision.responseOps) applyHeaderOps(ops, response.headers, context);
+}
