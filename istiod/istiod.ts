@@ -200,6 +200,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     [...mesh.index.catalog.resources(addressTypeUrl).keys()].filter((n) => n.split('/').length === 2).length;
   const xds = new XdsServer({
     catalog: mesh.index.catalog,
+    envoy: { mesh: mesh.index.envoy, network: () => mesh.index.settings.network },
     clock,
     log: createLogger(sink, 'istiod::xds'),
     metrics: metrics.xds,

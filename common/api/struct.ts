@@ -14,6 +14,17 @@ export function stringField(struct: PbStruct | null, name: string): string | und
   return value.kind === 'stringValue' ? value.stringValue! : undefined;
 }
 
+/** The texts in a field that is a struct of them, as node metadata have LABELS and ANNOTATIONS. */
+export function textsField(struct: PbStruct | null, name: string): Readonly<Record<string, string>> {
+  if (!struct || !Object.hasOwn(struct.fields, name)) return {};
+  const value = struct.fields[name]!;
+  const inner = value.kind === 'structValue' ? (value.structValue ?? null) : null;
+  const names = Object.keys(inner?.fields ?? {});
+  return Object.fromEntries(
+    names.flatMap((n) => [[n, stringField(inner, n)]]).filter(([, text]) => text !== undefined),
+  );
+}
+
 function valueFromJson(value: JsonValue): Encodable<PbValue> {
   if (value === null) return { nullValue: 0 };
   if (typeof value === 'string') return { stringValue: value };

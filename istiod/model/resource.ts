@@ -1,11 +1,12 @@
-/** One resource of the workload API as node proxies get it, with what it was made of. */
+/** One resource as proxies get it, of the workload API or of Envoy's, with what it was made of. */
 import { createHash } from 'node:crypto';
 import { addressTypeUrl, authorizationTypeUrl, encodeAddress, encodeAuthorization } from '../../common/api/index.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import type { MeshAddress, AuthorizationPolicy as MeshPolicy } from '../../common/mesh/types.ts';
+import type { EnvoyType } from '../envoy/types.ts';
 import type { Labels } from './selector.ts';
 
-export type TypeUrl = typeof addressTypeUrl | typeof authorizationTypeUrl;
+export type TypeUrl = typeof addressTypeUrl | typeof authorizationTypeUrl | EnvoyType;
 
 /** An object of Kubernetes as it was when a result was made of it. */
 export interface ObjectRef extends ObjectName {
@@ -69,6 +70,15 @@ export function resourceOfPolicy(policy: MeshPolicy, inputs: readonly KubeObject
     services: [],
     inputs: refs(inputs),
   };
+}
+
+export function resourceOfEnvoy(
+  type: EnvoyType,
+  name: string,
+  bytes: Uint8Array,
+  inputs: readonly ObjectRef[],
+): Resource {
+  return { type, name, aliases: [], version: hash(bytes), bytes, node: '', services: [], inputs };
 }
 
 /** A key by which objects are told apart here. */

@@ -9,6 +9,7 @@ import type { Authenticator } from '../authenticator.ts';
 import { Unauthenticated } from '../caller.ts';
 import { createMetrics } from '../metrics.ts';
 import { ResourceCatalog } from '../model/catalog.ts';
+import type { EnvoyMesh } from '../model/envoy/mesh-view.ts';
 import type { Resource } from '../model/resource.ts';
 import { type GrpcPort, openGrpcPort } from '../ports/grpc-port.ts';
 import { type StrangerLimits, strangerLimits } from '../ports/strangers.ts';
@@ -17,6 +18,8 @@ import { XdsServer, xdsService } from '../xds/xds-server.ts';
 export interface XdsBedOptions {
   /** Of an istiod before this one, or beside it. */
   readonly catalog?: ResourceCatalog;
+  /** Serves Envoys of that mesh. */
+  readonly envoy?: EnvoyMesh;
   /** Bearers of the token `good` alone are let in. */
   readonly authenticated?: boolean;
   /** Ms. */
@@ -38,6 +41,7 @@ export async function startXdsBed(o: XdsBedOptions = {}): Promise<XdsBed> {
   const catalog = o.catalog ?? new ResourceCatalog();
   const xds = new XdsServer({
     catalog,
+    envoy: o.envoy && { mesh: o.envoy, network: () => '' },
     clock: systemClock,
     log: silentLogger,
     metrics: createMetrics({ problems: () => 0, services: () => 0, uptime: () => 0 }).xds,

@@ -13,8 +13,11 @@ import type { Logger } from '../../common/core/log.ts';
 import type { Caller } from '../caller.ts';
 import type { XdsMetrics } from '../metrics.ts';
 import type { MeshChange } from '../model/ambient-index.ts';
-import type { Feed, FeedType, Part } from './feed.ts';
+import type { GroupChange } from './envoy/group.ts';
+import type { Feed, FeedType, Message, Part } from './feed.ts';
+import { type Identity, identify } from './identity.ts';
 import { typeLabel } from './labels.ts';
+import type { Order } from './order.ts';
 import { type Ask, Subscription, type SubscriptionStatus } from './subscription.ts';
 
 /** The stream below a client. */
@@ -27,7 +30,8 @@ export interface Wire {
 }
 
 export interface ClientOptions {
-  readonly feeds: ReadonlyMap<string, Feed>;
+  /** What a client of that identity is served. */
+  readonly welcome: (identity: Exclude<Identity, { kind: 'refused' }>) => Welcome;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: XdsMetrics;
@@ -36,6 +40,10 @@ export interface ClientOptions {
   /** Such bytes are on their way to the kernel. */
   readonly writing: (bytes: number) => () => void;
 }
+
+export type Welcome =
+  | { readonly kind: 'refused'; readonly code: status; readonly reason: string }
+  | { readonly kind: 'ok'; readonly feeds: ReadonlyMap<string, Feed>; readonly order: Order };
 
 export interface ClientStatus {
   readonly id: string;
@@ -48,9 +56,6 @@ export interface ClientStatus {
   readonly types: ReadonlyMap<FeedType, SubscriptionStatus & { readonly sentAt: number; readonly isWaiting: boolean }>;
 }
 
-/** Ms that a client has for its second subscription, before the first is answered: addresses come with their policies then. */
-const secondRequest = 10;
-
 export class Client {
   readonly connectionId: string;
   readonly #wire: Wire;
@@ -62,6 +67,7 @@ export class Client {
   /** When the oldest response that is not answered yet was written; before the first request, when the stream came. */
   #waitingSince: number | undefined;
   #id = '';
+  #served: Extract<Welcome, { kind: 'ok' }> | undefined;
   /** NODE_NAME of the client. */
   #node = '';
   #metadata: PbStruct | null = null;
@@ -146,6 +152,16 @@ export class Client {
     this.#subscriptions.get(addressTypeUrl)?.changed(change.addresses);
     this.#subscriptions.get(workloadTypeUrl)?.changed(change.addresses);
     this.#subscriptions.get(authorizationTypeUrl)?.changed(change.authorizations);
+    this.#dueByChange();
+  }
+
+  /** Of the resources of its group. */
+  groupChanged(change: GroupChange): void {
+    for (const [type, names] of change) this.#subscriptions.get(type)?.changed(names);
+    this.#dueByChange();
+  }
+
+  #dueByChange(): void {
     if (!this.#isDue()) return;
     this.#changedAt ??= this.#options.clock.now();
     this.#options.due(this, 0);
@@ -164,8 +180,8 @@ export class Client {
       this.#waitingSince = undefined;
       this.#options.log.info('xDS client connected', { node: this.#id, peer: this.#wire.peer });
     }
-    const feed = this.#options.feeds.get(ask.typeUrl);
-    if (feed === undefined) {
+    const feed = this.#served?.feeds.get(ask.typeUrl);
+    if (feed === undefined || this.#served === undefined) {
       this.fail(status.INVALID_ARGUMENT, `type ${JSON.stringify(ask.typeUrl.slice(0, 200))} is not served`);
       return;
     }
@@ -185,27 +201,20 @@ export class Client {
     if (![...this.#subscriptions.values()].some((s) => s.isWaiting)) this.#waitingSince = undefined;
     // An answer may also have been what another type waits for.
     if (!this.#isDue()) return;
-    const alone =
-      known === undefined && feed.type !== authorizationTypeUrl && !this.#subscriptions.has(authorizationTypeUrl);
-    this.#options.due(this, alone ? secondRequest : 0);
+    const alone = known === undefined && this.#subscriptions.size === 1;
+    this.#options.due(this, alone ? this.#served.order.waitsFor(feed.type) : 0);
   }
 
-  /**
-   * Policies that are new go before the addresses that may refer to them, policies that are gone after the addresses that
-   * referred to them. Without this order a client would know a reference without its policy for a moment.
-   */
   push(): void {
     if (this.#closed) return;
     const { clock, metrics } = this.#options;
     if (this.#changedAt !== undefined) metrics.queueTime.observe((clock.now() - this.#changedAt) / 1000);
-    const policies = this.#subscriptions.get(authorizationTypeUrl);
-    const others = [addressTypeUrl, workloadTypeUrl].flatMap((t) => this.#subscriptions.get(t as FeedType) ?? []);
-    if (policies !== undefined) {
-      const kept = others.some((s) => s.hasPending || s.isWaiting);
-      this.#send(policies, kept ? 'without-removals' : 'all');
-    }
-    const policiesHeldBack = policies?.isWaiting && policies.hasPendingUpdates;
-    if (!policiesHeldBack) for (const s of others) this.#send(s, 'all');
+    const sender = {
+      subscription: (type: FeedType) => this.#subscriptions.get(type),
+      send: (subscription: Subscription, part: Part) => this.#send(subscription, part),
+    };
+    const again = this.#served?.order.push(sender, clock.now());
+    if (again !== undefined) this.#options.due(this, again);
     if (this.#changedAt !== undefined) {
       metrics.convergence.observe((clock.now() - this.#changedAt) / 1000);
       this.#changedAt = undefined;
@@ -216,12 +225,12 @@ export class Client {
     return [...this.#subscriptions.values()].some((s) => s.hasPending && !s.isWaiting);
   }
 
-  #send(subscription: Subscription, part: Part): void {
-    if (!subscription.hasPending) return;
+  #send(subscription: Subscription, part: Part): Message | undefined {
+    if (!subscription.hasPending) return undefined;
     const { clock, metrics, log, writing } = this.#options;
     const began = clock.now();
     const message = subscription.next(part);
-    if (message === undefined) return;
+    if (message === undefined) return undefined;
     const { type } = subscription.feed;
     const label = { type: typeLabel(type) };
     this.#waitingSince ??= began;
@@ -234,36 +243,22 @@ export class Client {
     metrics.pushes.inc(label);
     metrics.pushTime.observe(label, (clock.now() - began) / 1000);
     metrics.configSize.observe(label, message.bytes.length);
-    if (!log.enabled('debug')) return;
-    log.debug('xDS push', {
-      node: this.#id,
-      ...label,
-      resources: message.resources.length,
-      removed: message.removed.length,
-    });
+    if (log.enabled('debug')) {
+      const [resources, removed] = [message.resources.length, message.removed.length];
+      log.debug('xDS push', { node: this.#id, ...label, resources, removed });
+    }
+    return message;
   }
 
-  /** ambient-wire 3.8. */
   #identify(node: PbNode | null): { readonly code: status; readonly reason: string } | undefined {
-    const id = node?.id ?? '';
-    const parts = id.split('~');
-    if (parts.length !== 4 || parts[0] !== 'ztunnel') {
-      const shown = JSON.stringify(id.slice(0, 200));
-      return { code: status.INVALID_ARGUMENT, reason: `node id ${shown} is not that of a ztunnel` };
-    }
-    const metadata = node?.metadata ?? null;
-    const caller = this.#caller;
-    if (caller !== undefined) {
-      const account = stringField(metadata, 'SERVICE_ACCOUNT') ?? '';
-      const sameNamespace = stringField(metadata, 'NAMESPACE') === caller.namespace;
-      if (!sameNamespace || (account !== '' && account !== caller.serviceAccount)) {
-        const who = `${caller.namespace}/${caller.serviceAccount}`;
-        return { code: status.PERMISSION_DENIED, reason: `node ${id} does not belong to ${who}` };
-      }
-    }
-    this.#id = id;
-    this.#metadata = metadata;
-    this.#node = stringField(metadata, 'NODE_NAME') ?? '';
+    const identity = identify(node, this.#caller);
+    if (identity.kind === 'refused') return identity;
+    const welcome = this.#options.welcome(identity);
+    if (welcome.kind === 'refused') return welcome;
+    this.#served = welcome;
+    this.#id = identity.id;
+    this.#metadata = identity.metadata;
+    this.#node = identity.kind === 'ztunnel' ? (stringField(identity.metadata, 'NODE_NAME') ?? '') : '';
     return undefined;
   }
 }

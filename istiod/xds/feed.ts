@@ -1,12 +1,12 @@
 /** Responses of one type, each encoded once and its bytes shared by all clients that are to get the same. */
-import { addressTypeUrl, authorizationTypeUrl, workloadTypeUrl } from '../../common/api/index.ts';
+import { addressTypeUrl, workloadTypeUrl } from '../../common/api/index.ts';
 import type { Catalog } from '../model/catalog.ts';
-import type { Resource } from '../model/resource.ts';
+import type { Resource, TypeUrl } from '../model/resource.ts';
 import type { Journal } from './journal.ts';
 import { encodeDelta, encodeResource, encodeState, workloadOf } from './wire.ts';
 
 /** What clients may subscribe to. */
-export type FeedType = typeof addressTypeUrl | typeof workloadTypeUrl | typeof authorizationTypeUrl;
+export type FeedType = typeof workloadTypeUrl | TypeUrl;
 
 /** A response, ready to be written to any number of clients. */
 export class Message {
@@ -54,7 +54,7 @@ export class Feed {
   readonly journal: Journal;
   readonly catalog: Catalog;
   /** The type under which the catalog has it. */
-  readonly kept: typeof addressTypeUrl | typeof authorizationTypeUrl;
+  readonly kept: TypeUrl;
   readonly #options: FeedOptions;
   /** A response with all there is holds up everything else for a tenth of the time when its resources are bytes already. */
   readonly #encoded = new WeakMap<Resource, Uint8Array>();
@@ -67,7 +67,7 @@ export class Feed {
     this.type = options.type;
     this.journal = options.journal;
     this.catalog = options.catalog;
-    this.kept = options.type === authorizationTypeUrl ? authorizationTypeUrl : addressTypeUrl;
+    this.kept = options.type === workloadTypeUrl ? addressTypeUrl : options.type;
   }
 
   /** Everything. */

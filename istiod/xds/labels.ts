@@ -1,5 +1,6 @@
 import { addressTypeUrl, authorizationTypeUrl, workloadTypeUrl } from '../../common/api/index.ts';
 import { assertNever } from '../../common/core/errors.ts';
+import { clusterTypeUrl, endpointTypeUrl, listenerTypeUrl, routeTypeUrl } from '../envoy/types.ts';
 import type { FeedType } from './feed.ts';
 
 /** Istio's short names of the types. */
@@ -11,6 +12,14 @@ export function typeLabel(type: FeedType): string {
       return 'workload';
     case authorizationTypeUrl:
       return 'wads';
+    case clusterTypeUrl:
+      return 'cds';
+    case endpointTypeUrl:
+      return 'eds';
+    case listenerTypeUrl:
+      return 'lds';
+    case routeTypeUrl:
+      return 'rds';
     default:
       return assertNever(type);
   }

@@ -32,6 +32,7 @@ export async function warmUp(clock: Clock): Promise<void> {
   const stop = new AbortController();
   const xds = new XdsServer({
     catalog: madeUp(),
+    envoy: undefined,
     clock,
     log: silentLogger,
     metrics: createXdsMetrics(new Registry()),

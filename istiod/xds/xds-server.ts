@@ -20,17 +20,23 @@ import { type Asker, type DebugAnswer, isDebugType } from '../debug/xds-debug.ts
 import type { XdsMetrics } from '../metrics.ts';
 import type { MeshChange } from '../model/ambient-index.ts';
 import type { Catalog } from '../model/catalog.ts';
+import type { EnvoyMesh } from '../model/envoy/mesh-view.ts';
 import type { PeerControl } from '../ports/grpc-port.ts';
 import { isLoopback } from '../ports/loopback.ts';
-import { Client, type ClientStatus } from './client.ts';
+import { Client, type ClientStatus, type Welcome } from './client.ts';
+import { EnvoyGroups } from './envoy/groups.ts';
 import { Feed, type FeedType } from './feed.ts';
+import type { Identity } from './identity.ts';
 import { Journal } from './journal.ts';
+import { WorkloadOrder } from './order.ts';
 import { Rounds } from './rounds.ts';
 import type { Ask } from './subscription.ts';
 import { encodeDelta, encodeResource, encodeState } from './wire.ts';
 
 export interface XdsServerOptions {
   readonly catalog: Catalog;
+  /** What Envoys' configuration is made of; undefined: none are served. */
+  readonly envoy: { readonly mesh: EnvoyMesh; readonly network: () => string } | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: XdsMetrics;
@@ -69,6 +75,7 @@ export class XdsServer {
   readonly #addresses = new Journal();
   readonly #authorizations = new Journal();
   readonly #feeds: ReadonlyMap<FeedType, Feed>;
+  readonly #groups: EnvoyGroups | undefined;
   readonly #rounds: Rounds<Client>;
   #generation = 0;
   #nonces = 0;
@@ -84,8 +91,11 @@ export class XdsServer {
       feed(addressTypeUrl, this.#addresses),
       feed(workloadTypeUrl, this.#addresses),
     ]);
+    const { log, envoy } = options;
+    this.#groups = envoy && new EnvoyGroups({ ...envoy, log, controlPlane, nonce: () => String(++this.#nonces) });
     this.#rounds = new Rounds(clock, () => {
       for (const f of this.#feeds.values()) f.release();
+      this.#groups?.release();
     });
     signal.addEventListener('abort', () => this.#rounds.close(), { once: true });
     this.#watchDeadlines();
@@ -108,6 +118,7 @@ export class XdsServer {
     this.#addresses.note(this.#generation, change.addresses);
     this.#authorizations.note(this.#generation, change.authorizations);
     for (const client of this.#clients) client.changed(change);
+    this.#groups?.changed(change.lookups, this.#generation);
     this.#forget(this.#addresses, [addressTypeUrl, workloadTypeUrl]);
     this.#forget(this.#authorizations, [authorizationTypeUrl]);
     return this.#generation;
@@ -181,8 +192,8 @@ export class XdsServer {
         });
       },
     };
-    const client = new Client(wire, caller, `${peer}-${++this.#connections}`, {
-      feeds: this.#feeds,
+    const client: Client = new Client(wire, caller, `${peer}-${++this.#connections}`, {
+      welcome: (identity) => this.#welcome(client, identity),
       clock,
       log,
       metrics,
@@ -200,6 +211,7 @@ export class XdsServer {
       client.close();
       this.#rounds.delete(client);
       this.#clients.delete(client);
+      this.#groups?.left(client);
       metrics.clients.set(this.#clients.size);
       onProgress();
     };
@@ -227,6 +239,12 @@ export class XdsServer {
       if (client.id !== '' && entrance.authenticate === undefined) entrance.admitted(peer);
       onProgress();
     });
+  }
+
+  #welcome(client: Client, identity: Exclude<Identity, { kind: 'refused' }>): Welcome {
+    if (identity.kind === 'ztunnel') return { kind: 'ok', feeds: this.#feeds, order: new WorkloadOrder() };
+    if (this.#groups !== undefined) return this.#groups.joined(client, identity, this.#generation);
+    return { kind: 'refused', code: status.UNIMPLEMENTED, reason: 'only ztunnels are served here' };
   }
 
   /** The nonce of the answer; undefined: refused. */

@@ -37,7 +37,9 @@ spec: {parentRefs: [{group: "", kind: Service, name: web}], rules: []}
 const web = 'web.shop.svc.cluster.local';
 
 function look<T>(m: TestMesh, make: (view: MeshView) => T) {
-  return m.index.envoy.trace(make);
+  const { outcome, ...rest } = m.index.envoy.trace(make);
+  assert.ok(outcome.kind === 'made');
+  return { value: outcome.value, ...rest };
 }
 
 test('services, endpoints with their labels, and routes of a mesh', () => {

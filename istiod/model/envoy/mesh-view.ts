@@ -25,7 +25,7 @@ import { targetKeys } from '../waypoint-policy.ts';
 
 /** What was looked up while something was made, and what of it was found. */
 export interface Traced<T> {
-  readonly value: T;
+  readonly outcome: { readonly kind: 'made'; readonly value: T } | { readonly kind: 'failed'; readonly error: unknown };
   /** Names of lookups; `onTouched` tells which of them would find something else now. */
   readonly reads: ReadonlySet<string>;
   readonly objects: readonly ObjectRef[];
@@ -130,16 +130,20 @@ export class EnvoyMesh {
   trace<T>(make: (view: MeshView) => T): Traced<T> {
     const reads = new Set<string>();
     const objects = new Map<string, ObjectRef>();
-    const value = make(
-      this.#view((name, found) => {
-        reads.add(name);
-        for (const object of found) {
-          const ref = refOf(object);
-          objects.set(objectKey(ref), ref);
-        }
-      }),
-    );
-    return { value, reads, objects: [...objects.values()] };
+    const view = this.#view((name, found) => {
+      reads.add(name);
+      for (const object of found) {
+        const ref = refOf(object);
+        objects.set(objectKey(ref), ref);
+      }
+    });
+    let outcome: Traced<T>['outcome'];
+    try {
+      outcome = { kind: 'made', value: make(view) };
+    } catch (error) {
+      outcome = { kind: 'failed', error };
+    }
+    return { outcome, reads, objects: [...objects.values()] };
   }
 
   #touch(...names: readonly string[]): void {

@@ -1,0 +1,52 @@
+/** The HTTP connection manager of a service's port. */
+import { accessLog } from '../access-log.ts';
+import type { MeshFacts, MeshPort } from '../inputs.ts';
+import { ads, extension, type Message, none } from '../values.ts';
+
+const manager = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
+const router = extension('envoy.filters.http.router', 'envoy.extensions.filters.http.router.v3.Router');
+const cors = extension('envoy.filters.http.cors', 'envoy.extensions.filters.http.cors.v3.Cors');
+const fault = extension('envoy.filters.http.fault', 'envoy.extensions.filters.http.fault.v3.HTTPFault');
+
+/** `routes`: name of its RDS, or the routes themselves. `filters` come before those of routes. */
+export function httpManager(
+  facts: MeshFacts,
+  name: string,
+  port: Pick<MeshPort, 'protocol'>,
+  routes: string | Message,
+  filters: readonly Message[],
+): Message {
+  return extension('envoy.filters.network.http_connection_manager', manager, {
+    stat_prefix: name,
+    ...(typeof routes === 'string'
+      ? { rds: { config_source: ads, route_config_name: routes } }
+      : { route_config: routes }),
+    // Routes and policies see one form of a path, and the service the same.
+    ...paths(facts.pathNormalization),
+    strip_trailing_host_dot: true,
+    server_header_transformation: 'PASS_THROUGH',
+    use_remote_address: { value: false },
+    stream_idle_timeout: none,
+    upgrade_configs: [{ upgrade_type: 'websocket' }],
+    ...(port.protocol === 'HTTP2' || port.protocol === 'GRPC' ? { http2_protocol_options: {} } : {}),
+    access_log: accessLog(facts),
+    http_filters: [...filters, cors, fault, router],
+  });
+}
+
+function paths(mode: MeshFacts['pathNormalization']): Message {
+  switch (mode) {
+    case 'NONE':
+      return {};
+    case 'BASE':
+      return { normalize_path: { value: true } };
+    case 'MERGE_SLASHES':
+      return { normalize_path: { value: true }, merge_slashes: true };
+    case 'DECODE_AND_MERGE_SLASHES':
+      return {
+        normalize_path: { value: true },
+        merge_slashes: true,
+        path_with_escaped_slashes_action: 'UNESCAPE_AND_FORWARD',
+      };
+  }
+}

@@ -1,0 +1,23 @@
+/** Connections that are passed on as they are. */
+import { accessLog } from '../access-log.ts';
+import type { MeshFacts } from '../inputs.ts';
+import { extension, type Message } from '../values.ts';
+
+export interface Share {
+  readonly name: string;
+  readonly weight: number;
+}
+
+/** To one cluster, or to several by weight. */
+export function tcpProxy(facts: MeshFacts, name: string, clusters: readonly Share[]): Message {
+  const [first] = clusters;
+  const to =
+    clusters.length === 1 && first !== undefined
+      ? { cluster: first.name }
+      : { weighted_clusters: { clusters: clusters.map((c) => ({ name: c.name, weight: c.weight })) } };
+  return extension('envoy.filters.network.tcp_proxy', 'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', {
+    stat_prefix: name,
+    ...to,
+    access_log: accessLog(facts),
+  });
+}

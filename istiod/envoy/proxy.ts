@@ -1,0 +1,30 @@
+/** Who gets Envoy's configuration: proxies of which all of this is equal get the same, made once. */
+import type { Locality } from '../../common/mesh/types.ts';
+
+interface Common {
+  /** Of the proxy itself. */
+  readonly namespace: string;
+  readonly locality: Locality;
+  readonly node: string;
+  readonly network: string;
+  /** Has addresses of these families. */
+  readonly families: 'ipv4' | 'ipv6' | 'both';
+  /** Built with Istio's own extensions, as its metadata declare. */
+  readonly hasIstioExtensions: boolean;
+}
+
+export interface WaypointProxy extends Common {
+  readonly kind: 'waypoint';
+  /** `namespace/name` of its Gateway. */
+  readonly gateway: string;
+}
+
+/** A plain Envoy, or gRPC without a proxy: asks for what it needs by name. */
+export interface ClientProxy extends Common {
+  readonly kind: 'client';
+  readonly labels: Readonly<Record<string, string>>;
+  /** gRPC understands fewer messages than Envoy. */
+  readonly isGrpc: boolean;
+}
+
+export type EnvoyProxy = WaypointProxy | ClientProxy;

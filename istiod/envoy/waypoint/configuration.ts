@@ -1,0 +1,90 @@
+/** Everything that a waypoint is told, made anew only where something changed. */
+import { assignment } from '../endpoints/assignment.ts';
+import { connectOriginate, connectTerminate, encap, mainInternal } from '../names.ts';
+import type { WaypointProxy } from '../proxy.ts';
+import type { MadeResource, Remember } from '../remember.ts';
+import { clusterTypeUrl, endpointTypeUrl, listenerTypeUrl, routeTypeUrl } from '../types.ts';
+import { mainInternalListener } from './main-internal.ts';
+import { type WaypointService, waypointService } from './service.ts';
+import {
+  encapCluster,
+  mainInternalCluster,
+  originateCluster,
+  originateListener,
+  terminateListener,
+} from './tunnels.ts';
+
+interface Known {
+  readonly id: string;
+  readonly value: WaypointService;
+}
+
+export class WaypointConfiguration {
+  readonly #proxy: WaypointProxy;
+  readonly #remember: Remember;
+  #services: readonly Known[] = [];
+  #mainInternal: MadeResource | undefined;
+
+  constructor(proxy: WaypointProxy, remember: Remember) {
+    this.#proxy = proxy;
+    this.#remember = remember;
+  }
+
+  resources(): readonly MadeResource[] {
+    const [proxy, remember] = [this.#proxy, this.#remember];
+    const behind = remember('services', (view) => view.behind(proxy.gateway).map((s) => s.key));
+    const services = (behind.value ?? []).flatMap((key): readonly Known[] => {
+      const { id, value } = remember(`service ${key}`, (view) => {
+        const service = view.service(key);
+        return service && waypointService(view, proxy, service);
+      });
+      return value === undefined ? [] : [{ id, value }];
+    });
+    return [...this.#tunnels(), this.#main(services), ...services.flatMap((s) => this.#of(s))];
+  }
+
+  /** What is of one service alone. */
+  #of({ value, id }: Known): readonly MadeResource[] {
+    const [proxy, remember] = [this.#proxy, this.#remember];
+    return [
+      ...value.clusters.flatMap(({ cluster, assignment: plan }): readonly MadeResource[] => {
+        const made: MadeResource = { type: clusterTypeUrl, name: cluster.name, message: cluster, from: [id] };
+        if (plan === undefined) return [made];
+        const endpoints = remember(`endpoints ${plan.name}`, (view) => assignment(view, proxy, plan));
+        if (endpoints.value === undefined) return [made];
+        return [made, { type: endpointTypeUrl, name: plan.name, message: endpoints.value, from: [endpoints.id, id] }];
+      }),
+      ...value.routes.map((r) => ({ type: routeTypeUrl, name: r.name, message: r, from: [id] })),
+    ];
+  }
+
+  #tunnels(): readonly MadeResource[] {
+    const { value, id } = this.#remember('tunnels', ({ facts }) => ({
+      terminate: terminateListener(this.#proxy, facts),
+      originate: originateListener(facts),
+      mainInternal: mainInternalCluster(),
+      encap: encapCluster(),
+      outward: originateCluster(facts),
+    }));
+    if (value === undefined) return [];
+    const from = [id];
+    return [
+      { type: clusterTypeUrl, name: mainInternal, message: value.mainInternal, from },
+      { type: clusterTypeUrl, name: encap, message: value.encap, from },
+      { type: clusterTypeUrl, name: connectOriginate, message: value.outward, from },
+      { type: listenerTypeUrl, name: connectTerminate, message: value.terminate, from },
+      { type: listenerTypeUrl, name: connectOriginate, message: value.originate, from },
+    ];
+  }
+
+  /** One listener has the chains of all services. */
+  #main(services: readonly Known[]): MadeResource {
+    const before = this.#services;
+    const same = services.length === before.length && services.every((s, i) => s.value === before[i]!.value);
+    if (this.#mainInternal !== undefined && same) return this.#mainInternal;
+    this.#services = services;
+    const message = mainInternalListener(services.map((s) => s.value));
+    this.#mainInternal = { type: listenerTypeUrl, name: mainInternal, message, from: services.map((s) => s.id) };
+    return this.#mainInternal;
+  }
+}

@@ -1,0 +1,64 @@
+/** The listener that looks at what is inside of tunnels, and finds the service by the address that the client wanted. */
+import type { Typed } from '../../../common/envoy/codec.ts';
+import { byDestination, byPort, toMatcher } from '../listeners/matchers.ts';
+import { mainInternal } from '../names.ts';
+import { extension, type Message, typed } from '../values.ts';
+import type { PortMatch, WaypointService } from './service.ts';
+import { originalDst } from './tunnels.ts';
+
+/** How long the first bytes may take until a connection counts as one where the server speaks first. */
+const detection = { seconds: 5 };
+/** Envoy asks for a chain at least; a waypoint of no services refuses everything. */
+const nothing = { name: 'nothing', filters: [] };
+
+export function mainInternalListener(services: readonly WaypointService[]): Typed {
+  const reachable = services.filter((s) => s.ranges.length > 0 && s.ports.size > 0);
+  const chains = reachable.flatMap((s) => s.chains);
+  const ports = reachable.flatMap((s) => [...s.ports]);
+  const ranges = reachable.map((s) => ({
+    ranges: s.ranges,
+    on: toMatcher(byPort(new Map([...s.ports].map(([port, { on }]) => [port, on])))),
+  }));
+  return typed('envoy.config.listener.v3.Listener', {
+    name: mainInternal,
+    internal_listener: {},
+    traffic_direction: 'INBOUND',
+    listener_filters: [originalDst, ...inspectors(ports)],
+    listener_filters_timeout: detection,
+    continue_on_listener_filters_timeout: true,
+    filter_chains: chains.length === 0 ? [nothing] : chains,
+    ...(ranges.length > 0 && { filter_chain_matcher: byDestination(ranges) }),
+  });
+}
+
+/** Inspectors wait for the client's first bytes: ports where nothing hangs on those are left out. */
+function inspectors(ports: readonly (readonly [number, PortMatch])[]): readonly Message[] {
+  const all = [...new Set(ports.map(([port]) => port))].sort((a, b) => a - b);
+  const speaks = (port: number) => new Set(ports.filter(([p]) => p === port).map(([, { speaks }]) => speaks));
+  const http = inspector(
+    extension(
+      'envoy.filters.listener.http_inspector',
+      'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector',
+    ),
+    all.filter((p) => speaks(p).has('unknown')),
+    all,
+  );
+  const tls = inspector(
+    extension(
+      'envoy.filters.listener.tls_inspector',
+      'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector',
+    ),
+    all.filter((p) => speaks(p).has('tls')),
+    all,
+  );
+  return [...http, ...tls];
+}
+
+function inspector(filter: Message, wanted: readonly number[], all: readonly number[]): readonly Message[] {
+  if (wanted.length === 0) return [];
+  const rules = all
+    .filter((port) => !wanted.includes(port))
+    .map((port) => ({ destination_port_range: { start: port, end: port + 1 } }));
+  if (rules.length === 0) return [filter];
+  return [{ ...filter, filter_disabled: rules.length === 1 ? rules[0] : { or_match: { rules } } }];
+}

@@ -1,0 +1,131 @@
+/** Proxies that are told the same: their resources, made and encoded once for all of them. */
+import { encodeEnvoy, type Typed } from '../../../common/envoy/codec.ts';
+import type { EnvoyProxy } from '../../envoy/proxy.ts';
+import type { MadeResource } from '../../envoy/remember.ts';
+import { type EnvoyType, envoyTypes } from '../../envoy/types.ts';
+import { WaypointConfiguration } from '../../envoy/waypoint/configuration.ts';
+import type { Catalog } from '../../model/catalog.ts';
+import { Memo } from '../../model/envoy/memo.ts';
+import type { EnvoyMesh } from '../../model/envoy/mesh-view.ts';
+import { MultiMap } from '../../model/graph/multi-map.ts';
+import { type ObjectName, objectKey, type Resource, resourceOfEnvoy } from '../../model/resource.ts';
+import { Feed } from '../feed.ts';
+import { Journal } from '../journal.ts';
+
+export interface GroupOptions {
+  readonly proxy: EnvoyProxy;
+  readonly mesh: EnvoyMesh;
+  readonly nonce: () => string;
+  /** JSON. */
+  readonly controlPlane: string;
+  /** Told of what could not be made: what was made before is served on. */
+  readonly onFailure: (what: string, error: unknown) => void;
+}
+
+/** Names of resources that appeared, changed or vanished, by type. */
+export type GroupChange = ReadonlyMap<EnvoyType, ReadonlySet<string>>;
+
+interface Encoded {
+  readonly message: Typed;
+  readonly resource: Resource;
+}
+
+export class EnvoyGroup implements Catalog {
+  readonly feeds: ReadonlyMap<EnvoyType, Feed>;
+  readonly #options: GroupOptions;
+  readonly #memo: Memo;
+  readonly #configuration: { resources(): readonly MadeResource[] };
+  readonly #resources = new Map<EnvoyType, Map<string, Resource>>(envoyTypes.map((t) => [t, new Map()]));
+  readonly #encoded = new Map<EnvoyType, Map<string, Encoded>>(envoyTypes.map((t) => [t, new Map()]));
+  #byObject = new MultiMap<Resource>();
+
+  constructor(options: GroupOptions, generation: number) {
+    this.#options = options;
+    const { proxy, mesh, nonce, controlPlane, onFailure } = options;
+    this.#memo = new Memo({ mesh, onFailure });
+    this.#configuration = configurationOf(proxy, this.#memo);
+    this.feeds = new Map(
+      envoyTypes.map((type) => [type, new Feed({ type, catalog: this, journal: new Journal(), controlPlane, nonce })]),
+    );
+    this.#make(generation);
+  }
+
+  resources(type: string): ReadonlyMap<string, Resource> {
+    return this.#resources.get(type as EnvoyType) ?? new Map();
+  }
+
+  find(type: string, name: string): Resource | undefined {
+    return this.resources(type).get(name);
+  }
+
+  onNode(): readonly Resource[] {
+    return [];
+  }
+
+  workloadsOf(): readonly Resource[] {
+    return [];
+  }
+
+  madeOf(object: ObjectName): readonly Resource[] {
+    return this.#byObject.get(objectKey(object));
+  }
+
+  /** `lookups` find something else now; undefined: no resource of the group is another one by that. */
+  changed(lookups: ReadonlySet<string>, generation: number): GroupChange | undefined {
+    return this.#memo.touch(lookups) ? this.#make(generation) : undefined;
+  }
+
+  #make(generation: number): GroupChange | undefined {
+    const changes = new Map<EnvoyType, Set<string>>(envoyTypes.map((t) => [t, new Set()]));
+    const kept = new Map<EnvoyType, Set<string>>(envoyTypes.map((t) => [t, new Set()]));
+    const byObject = new MultiMap<Resource>();
+    for (const made of this.#configuration.resources()) {
+      const resource = this.#encode(made);
+      if (resource === undefined) continue;
+      const all = this.#resources.get(made.type)!;
+      kept.get(made.type)!.add(made.name);
+      if (all.get(made.name)?.version !== resource.version) changes.get(made.type)!.add(made.name);
+      all.set(made.name, resource);
+      for (const input of resource.inputs) byObject.add(objectKey(input), resource);
+    }
+    this.#byObject = byObject;
+    for (const [type, all] of this.#resources) {
+      for (const name of [...all.keys()].filter((n) => !kept.get(type)!.has(n))) {
+        all.delete(name);
+        this.#encoded.get(type)!.delete(name);
+        changes.get(type)!.add(name);
+      }
+    }
+    this.#memo.sweep();
+    let any = false;
+    for (const [type, names] of changes) {
+      if (names.size === 0) continue;
+      any = true;
+      this.feeds.get(type)!.journal.note(generation, names);
+    }
+    return any ? changes : undefined;
+  }
+
+  /** The newest that could be encoded. */
+  #encode({ type, name, message, from }: MadeResource): Resource | undefined {
+    const known = this.#encoded.get(type)!;
+    const before = known.get(name);
+    const inputs = this.#memo.objectsOf(from);
+    try {
+      const same = before?.message === message;
+      const bytes = same ? before.resource.bytes : encodeEnvoy(message);
+      const resource =
+        same && before.resource.inputs === inputs ? before.resource : resourceOfEnvoy(type, name, bytes, inputs);
+      known.set(name, { message, resource });
+      return resource;
+    } catch (e) {
+      this.#options.onFailure(name, e);
+      return before?.resource;
+    }
+  }
+}
+
+function configurationOf(proxy: EnvoyProxy, memo: Memo): { resources(): readonly MadeResource[] } {
+  if (proxy.kind === 'waypoint') return new WaypointConfiguration(proxy, memo.remember);
+  return { resources: () => [] };
+}

@@ -1,0 +1,119 @@
+/** What a waypoint is served, and what of it is served again when something changes. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { until } from '../../../common/testing/until.ts';
+import { clusterTypeUrl, endpointTypeUrl, listenerTypeUrl, routeTypeUrl } from '../../envoy/types.ts';
+import { EnvoyClient, startEnvoyBed, waypointNode } from '../../testing/envoy-bed.ts';
+
+const gateway = (name: string) => `
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: ${name}}
+spec: {gatewayClassName: istio-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}
+status: {addresses: [{type: Hostname, value: ${name}.shop.svc.cluster.local}]}
+`;
+const service = (name: string, ip: number, waypoint: string, port = '{name: http, port: 80, targetPort: 8080}') => `
+kind: Service
+metadata: {name: ${name}, labels: {istio.io/use-waypoint: ${waypoint}}}
+spec: {clusterIP: 10.96.0.${ip}, selector: {app: ${name}}, ports: [${port}]}
+`;
+const pod = (name: string, app: string, ip: number, captured = true) => `
+kind: Pod
+metadata: {name: ${name}, labels: {app: ${app}}, annotations: {ambient.istio.io/redirection: ${captured ? 'enabled' : 'none'}}}
+spec: {nodeName: node-1, serviceAccountName: ${app}}
+status: {phase: Running, podIP: 10.244.1.${ip}, conditions: [{type: Ready, status: "True"}]}
+`;
+const mesh = [
+  gateway('waypoint'),
+  gateway('other'),
+  service('web', 1, 'waypoint'),
+  service('far', 2, 'other'),
+  service('mixed', 3, 'waypoint', '{name: any, port: 7000}'),
+  pod('web-1', 'web', 1),
+  pod('web-2', 'web', 2, false),
+  pod('far-1', 'far', 3),
+].join('---');
+
+const web = 'inbound-vip|80|http|web.shop.svc.cluster.local';
+
+test('a waypoint is told of the services behind it, and of no others', async () => {
+  using bed = await startEnvoyBed(mesh);
+  using client = await new EnvoyClient(bed.port).settled();
+  assert.deepEqual(client.names(listenerTypeUrl), ['connect_originate', 'connect_terminate', 'main_internal']);
+  const mixed = (kind: string) => `inbound-vip|7000|${kind}|mixed.shop.svc.cluster.local`;
+  assert.deepEqual(client.names(clusterTypeUrl), [
+    'connect_originate',
+    'encap',
+    mixed('http'),
+    mixed('tcp'),
+    web,
+    'main_internal',
+  ]);
+  assert.deepEqual(client.names(endpointTypeUrl), [mixed('http'), mixed('tcp'), web]);
+  assert.deepEqual(client.names(routeTypeUrl), [mixed('http'), web]);
+});
+
+test('an endpoint that takes HBONE is behind the internal listener, any other is dialled plainly', async () => {
+  using bed = await startEnvoyBed(mesh);
+  using client = await new EnvoyClient(bed.port).settled();
+  const { endpoints } = client.get(endpointTypeUrl, web) as unknown as {
+    readonly endpoints: readonly {
+      readonly lb_endpoints: readonly { readonly endpoint: { readonly address: object } }[];
+    }[];
+  };
+  assert.deepEqual(
+    endpoints[0]?.lb_endpoints.map((e) => e.endpoint.address),
+    [
+      { envoy_internal_address: { server_listener_name: 'connect_originate', endpoint_id: '10.244.1.1:8080' } },
+      { socket_address: { address: '10.244.1.2', port_value: 8080 } },
+    ],
+  );
+});
+
+test('a changed endpoint is one resource, and one that is behind another waypoint is none', async () => {
+  using bed = await startEnvoyBed(mesh);
+  using client = await new EnvoyClient(bed.port).settled();
+  const before = client.responses.length;
+  bed.apply(pod('far-2', 'far', 8));
+  bed.apply(pod('web-3', 'web', 9));
+  await until('the endpoint', () => JSON.stringify(client.get(endpointTypeUrl, web)).includes('10.244.1.9'));
+  const after = client.responses.slice(before);
+  assert.deepEqual(
+    after.map((r) => [r.typeUrl, r.resources.map((x) => x.name)]),
+    [[endpointTypeUrl, [web]]],
+  );
+});
+
+test('a service that comes brings its cluster before the listener; one that goes takes it after', async () => {
+  using bed = await startEnvoyBed(mesh);
+  using client = await new EnvoyClient(bed.port).settled();
+  const late = 'inbound-vip|80|http|late.shop.svc.cluster.local';
+  const types = (from: number) => client.responses.slice(from).map((r) => r.typeUrl);
+  let before = client.responses.length;
+  bed.apply(service('late', 9, 'waypoint'));
+  await until('its routes', () => client.get(routeTypeUrl, late) !== undefined);
+  assert.deepEqual(types(before), [clusterTypeUrl, endpointTypeUrl, listenerTypeUrl, routeTypeUrl]);
+  before = client.responses.length;
+  bed.remove('Service', 'shop/late');
+  await until('its cluster is gone', () => client.get(clusterTypeUrl, late) === undefined);
+  const order = types(before);
+  assert.ok(order.indexOf(listenerTypeUrl) < order.indexOf(clusterTypeUrl), order.join());
+});
+
+test('equal proxies share what is made; another waypoint has its own', async () => {
+  using bed = await startEnvoyBed(mesh);
+  using a = await new EnvoyClient(bed.port).settled();
+  using b = await new EnvoyClient(bed.port).settled();
+  using other = await new EnvoyClient(bed.port, waypointNode('other')).settled();
+  const nonces = (c: EnvoyClient) => c.responses.filter((r) => r.typeUrl === listenerTypeUrl).map((r) => r.nonce);
+  bed.apply(service('late', 9, 'waypoint'));
+  await until('both have it', () => [a, b].every((c) => c.names(routeTypeUrl).length === 3));
+  assert.equal(nonces(a).at(-1), nonces(b).at(-1));
+  assert.deepEqual(other.names(routeTypeUrl), ['inbound-vip|80|http|far.shop.svc.cluster.local']);
+});
+
+test('a waypoint that does not say which one it is gets nothing', async () => {
+  using bed = await startEnvoyBed(mesh);
+  using _ = new EnvoyClient(bed.port, waypointNode('waypoint', { LABELS: {} }));
+  await until('it is refused', () => bed.xds.clients.size === 0);
+});
