@@ -26,6 +26,7 @@ export async function runDiscovery(args: readonly string[], env: Settings): Prom
       sink,
       source,
       problems: () => [],
+      apply: (object, how) => source.apply(object, how),
       document: (path) => source.document(path),
     });
     const signal = await endingSignal();

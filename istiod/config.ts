@@ -6,6 +6,7 @@ import { type ConfigResult, type Settings, SettingsReader, splitList } from '../
 import { type Millis, millis } from '../common/core/brand.ts';
 import { kubeconfigFlag, readSourcePlace, type SourcePlace, sourcePlaceMissing } from '../common/kube/open-source.ts';
 import { type CaSettings, caFlags, caVariables, readCaSettings } from './ca/config.ts';
+import { type DeployConfig, deployVariables, readDeployConfig } from './deploy/config.ts';
 import { type ModelConfig, modelVariables, readModelConfig, revisionFlag } from './model/config.ts';
 
 export interface IstiodConfig {
@@ -29,6 +30,7 @@ export interface IstiodConfig {
   readonly namespace: string;
   readonly ca: CaSettings;
   readonly model: ModelConfig;
+  readonly deploy: DeployConfig;
   readonly objects: SourcePlace;
   /** undefined: tokens are refused. */
   readonly tokens: { readonly jwksFile: string; readonly issuer: string } | undefined;
@@ -79,6 +81,7 @@ export const discoveryFlags = [
 export const discoveryVariables = [
   ...caVariables,
   ...modelVariables,
+  ...deployVariables,
   'AQUIFER_JWKS',
   'AQUIFER_TOKEN_ISSUER',
   'AQUIFER_XDS_ACK_TIMEOUT',
@@ -127,6 +130,7 @@ export function parseConfig(args: readonly string[], env: Settings): Invocation 
     namespace: r.text('--namespace') ?? r.text('POD_NAMESPACE') ?? 'istio-system',
     ca: readCaSettings(r),
     model: readModelConfig(r),
+    deploy: readDeployConfig(r),
     objects: objects!,
     tokens: jwksFile === undefined || issuer === undefined ? undefined : { jwksFile, issuer },
   });

@@ -9,6 +9,7 @@ import type { Clock } from '../common/core/clock.ts';
 import { describeError, MeshError } from '../common/core/errors.ts';
 import { createLogger, type LogSink } from '../common/core/log.ts';
 import { gitRevision, version } from '../common/core/version.ts';
+import type { KubeClient } from '../common/kube/client/client.ts';
 import { namespaceKind, type Pod } from '../common/kube/kinds/core.ts';
 import { serviceEntryKind } from '../common/kube/kinds/istio/service-entry.ts';
 import { formatProblem, type Problem } from '../common/kube/manifests/problem.ts';
@@ -28,6 +29,8 @@ import { bundleOf } from './ca/trust.ts';
 import type { IstiodConfig } from './config.ts';
 import { debugPages, type Page } from './debug/pages.ts';
 import { answerDebug } from './debug/xds-debug.ts';
+import { gatewayApply } from './deploy/config.ts';
+import { DeployController } from './deploy/controller.ts';
 import { joinElection, type Leadership } from './leader/leader.ts';
 import { createMetrics } from './metrics.ts';
 import { meshConfigNames, readMeshConfig } from './model/mesh-config-watch.ts';
@@ -51,6 +54,8 @@ export interface IstiodDependencies {
   readonly source: KubeSource;
   /** What is wrong with the source's objects at this moment. */
   readonly problems: () => readonly Problem[];
+  /** Server-side apply. */
+  readonly apply: KubeClient['apply'];
   /** GET of any path of the API server. */
   readonly document: (path: string) => Promise<unknown>;
 }
@@ -174,6 +179,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     signal,
     onChange: (change) => statuses.changed(change, xds.changed(change)),
     onGeneration: (object) => statuses.touched(object),
+    onObject: (object) => deployments.touched(object),
     onJudged(objects) {
       conditions.mark(objects);
       if (objects.some((o) => o.kind === serviceEntryKind.kind)) addresses.mark();
@@ -193,6 +199,15 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     clock,
     log: createLogger(sink, 'istiod::addresses'),
     entries: () => mesh.serviceEntries.objects,
+  });
+  const deployments = new DeployController({
+    source,
+    apply: (object) => deps.apply(object, gatewayApply),
+    clock,
+    log: createLogger(sink, 'istiod::deploy'),
+    settings: () => ({ ...mesh.index.settings, image: config.deploy.waypointImage, revision: config.model.revision }),
+    objectsOf: (kind) => mesh.objectsOf(kind),
+    deploys: config.deploy.deploys,
   });
   problems = () => mesh.problems();
   // A workload's name has two slashes at least, a service's is namespace/hostname.
@@ -240,6 +255,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     conditions.resume();
     if (config.model.allocatesAddresses) void addresses.run(term);
     if (config.model.writesStatus) void statuses.run(term);
+    void deployments.run(term);
   });
 
   const portOptions = { clock, log, maxAge: config.maxConnectionAge };

@@ -76,7 +76,7 @@ export async function writeConditions<T extends WithConditions>(
   const { name, namespace = 'default', resourceVersion } = object.metadata;
   try {
     const options = { subresource: 'status', resourceVersion } as const;
-    await source.patch(kind, { namespace, name }, { status: { conditions } }, options);
+    await source.patch(kind, kind.namespaced ? { namespace, name } : { name }, { status: { conditions } }, options);
     return 'written';
   } catch (e) {
     if (e instanceof MeshError && (e.code === 'CONFLICT' || e.code === 'NOT_FOUND')) return 'met';

@@ -32,6 +32,7 @@ async function world(configNames: readonly string[] = ['istio'], revision = 'def
     log: silentLogger,
     signal: stop.signal,
     onChange: () => undefined,
+    onObject: () => undefined,
     onGeneration: () => undefined,
     onJudged(objects) {
       for (const o of objects) judged.add(objectKey(o));

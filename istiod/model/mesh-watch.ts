@@ -28,6 +28,8 @@ export interface MeshWatchOptions {
   readonly onChange: (change: MeshChange) => void;
   /** An object of the mesh's own kinds has another generation, which may have changed no resource. */
   readonly onGeneration: (object: ObjectName) => void;
+  /** An object of any kind that is watched came, changed or went. */
+  readonly onObject: (object: KubeObject) => void;
   /** What `conditionsOf` says of these may be new. */
   readonly onJudged: (objects: readonly ObjectName[]) => void;
 }
@@ -38,6 +40,8 @@ export interface MeshWatch {
   readonly serviceEntries: Informer<ServiceEntry>;
   /** The object as it is, valid or not; undefined when there is none. */
   object(name: ObjectName): KubeObject | undefined;
+  /** All of a kind that is watched, by `namespace/name`. */
+  objectsOf<T extends KubeObject>(kind: Kind<T>): ReadonlyMap<string, T>;
   /** What its status shall say. */
   conditionsOf(name: ObjectName): Conditions;
   /** Objects that are left out, or of which an older version is served, and why. */
@@ -183,10 +187,12 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
       if (kind.kind === namespaceKind.kind) discover(name);
       if (kind.group.endsWith('istio.io') && generation !== previous?.metadata.generation)
         changed.push({ kind: kind.kind, ...(namespace !== undefined && { namespace }), name });
+      options.onObject(object);
       schedule();
     };
     const deleted = (object: KubeObject) => {
       intake.remove(keyOf(object.metadata));
+      options.onObject(object);
       schedule();
     };
     const informer = createInformer({
@@ -209,6 +215,7 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
     pods: informerOf(podKind),
     serviceEntries: informerOf(serviceEntryKind),
     object: ({ kind, ...key }) => feeds.get(kind)?.informer.get(key),
+    objectsOf: <T extends KubeObject>({ kind }: Kind<T>) => feeds.get(kind)!.informer.objects as ReadonlyMap<string, T>,
     conditionsOf(name) {
       const fault = feeds.get(name.kind)?.intake.invalid.get(keyOf(name));
       // The controller of Gateways judges those itself.

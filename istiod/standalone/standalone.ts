@@ -74,6 +74,7 @@ export async function startStandalone(
       sink,
       source: client,
       problems,
+      apply: (object, how) => client.apply(object, how),
       document: (path) => client.document(path),
     });
     return {

@@ -68,6 +68,7 @@ export async function withCluster(body: (c: Cluster) => Promise<void>): Promise<
         sink,
         source: client,
         problems: () => [],
+        apply: (object, how) => client.apply(object, how),
         document: (path) => client.document(path),
       });
       const replica: Replica = {

@@ -116,6 +116,7 @@ export async function withWorld(body: (w: World) => Promise<void>): Promise<void
       sink,
       source: observed,
       problems: () => world.problems,
+      apply: (object, how) => source.apply(object, how),
       document: (path) => source.document(path),
     });
   const files = new Map<string, readonly NewObject[]>();

@@ -11,6 +11,8 @@ export interface Image {
   readonly env: Readonly<Record<string, string>>;
   /** Absolute path -> content. Executable when it starts with `#!`. */
   readonly files: Readonly<Record<string, string>>;
+  /** Absolute path -> file below the cache folder that the set-up has fetched; it stands alone and is run as it is. */
+  readonly programs: Readonly<Record<string, string>>;
   /** The container sees this checkout, to run one of its programs. */
   readonly needsCheckout: boolean;
 }
@@ -23,6 +25,7 @@ export const emptyImage = {
   workingDir: '/',
   env: {},
   files: {},
+  programs: {},
   needsCheckout: false,
 } as const;
 

@@ -1,6 +1,7 @@
 /** The images a lab knows. A new one is an entry here. */
 import { join } from 'node:path';
 import { checkout } from '../config.ts';
+import { envoyFile } from './envoy.ts';
 import { type DebianPackage, emptyImage, type Image, imageName } from './image.ts';
 
 const nginxPackage: DebianPackage = { name: 'nginx', file: '/usr/sbin/nginx' };
@@ -50,6 +51,13 @@ function nodeProgram(name: string, file: string): Image {
   };
 }
 
+/** A program of ours, by its name in bin/. */
+function ownProgram(name: string, program: string, ...args: readonly string[]): Image {
+  return { ...emptyImage, name, entrypoint: [join(checkout, 'bin', program), ...args], needsCheckout: true };
+}
+
+const envoyPath = '/usr/local/bin/envoy';
+
 function tool(name: string, debianPackage: DebianPackage): Image {
   return { ...emptyImage, name, packages: [debianPackage], entrypoint: [debianPackage.name] };
 }
@@ -81,6 +89,9 @@ export const images: readonly Image[] = [
   { ...emptyImage, name: 'debian', packages: [curlPackage, redisPackage, iperfPackage, wrkPackage], command: ['bash'] },
   nodeProgram('aquifer/echo', 'echo.ts'),
   nodeProgram('aquifer/client', 'client.ts'),
+  ownProgram('aquifer/waypoint', 'waypoint'),
+  // As Istio's image: an Envoy beside an agent, which is ours here.
+  { ...ownProgram('istio/proxyv2', 'waypoint', '--envoy', envoyPath), programs: { [envoyPath]: envoyFile } },
 ];
 
 export function findImage(reference: string): Image | undefined {

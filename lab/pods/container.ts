@@ -1,6 +1,7 @@
 /** Runs one container of a pod: makes its file system, starts its process, waits for the end. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
@@ -92,6 +93,7 @@ export async function startContainer(
     mounts: [
       ...(await volumeMounts(c, plan, env)),
       ...checkoutMount(plan),
+      ...programMounts(c, plan),
       { source: message, target: plan.termination.path, readOnly: false, file: true },
     ],
     workingDir: plan.workingDir,
@@ -282,4 +284,18 @@ function accountMount(c: ContainerContext, plan: ContainerPlan): VolumeMountPlan
 
 function checkoutMount(plan: ContainerPlan): BindMount[] {
   return plan.image.needsCheckout ? [{ source: checkout, target: checkout, readOnly: true, file: false }] : [];
+}
+
+function programMounts(
+  { runtime: { cache } }: ContainerContext,
+  { image, imageReference }: ContainerPlan,
+): BindMount[] {
+  return Object.entries(image.programs).map(([target, file]) => {
+    const source = join(cache, file);
+    if (!existsSync(source)) {
+      const remedy = 'scripts/pinned-node scripts/unpack-wheels.ts puts it there';
+      throw new MeshError('CONFIG', `${source} of image ${imageReference} is missing; ${remedy}`);
+    }
+    return { source, target, readOnly: true, file: true };
+  });
 }

