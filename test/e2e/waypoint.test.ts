@@ -1,0 +1,210 @@
+/**
+ * A waypoint from its Gateway to its end, run by each engine: istiod makes it, node proxies send through it, routes and L7 policy hold at it,
+ * and what identities it tells apart are those of the callers.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { until } from '../../common/testing/until.ts';
+import { Lab, type LabApi } from '../../lab/index.ts';
+import { skipWithoutEnvoy } from '../harness/envoy.ts';
+import { Kubectl, skipWithoutKubectl } from '../harness/kubectl.ts';
+import { labName } from '../harness/lab-name.ts';
+import { skipUnless } from '../harness/require.ts';
+
+/** What runs as the waypoint. */
+const engines = [{ name: 'a stock Envoy', lab: 'wpenvoy', image: 'istio/proxyv2', skip: skipWithoutEnvoy() }] as const;
+
+const patience = 60_000;
+
+for (const engine of engines) {
+  const skip = engine.skip || skipWithoutKubectl() || skipUnless('ebpf', 'program:ip', 'program:nft');
+  describe(`a waypoint run by ${engine.name}`, { skip }, () => {
+    let shop: Shop;
+    before(async () => {
+      shop = await Shop.open(engine.lab, engine.image);
+    });
+    after(() => shop?.close());
+
+    test('kubectl makes it, and its status says when it serves', async () => {
+      await shop.kubectl(['wait', '--for=condition=Programmed', 'gtw/waypoint', '--timeout=60s']);
+      const path = 'jsonpath={.status.addresses[*].value}';
+      const addresses = await shop.kubectl(['get', 'gtw', 'waypoint', '-o', path]);
+      assert.match(addresses, /^10\.\S+ fd\S+ waypoint\.shop\.svc\.cluster\.local$/);
+      await shop.kubectl(['wait', '--for=condition=istio.io/WaypointBound', 'service/web', '--timeout=60s']);
+    });
+
+    test('calls go through it', async () => {
+      const answer = await shop.until('the call goes through the waypoint', 'client', ['http://web/a?b=1'], (a) =>
+        a.through(shop.waypointIps),
+      );
+      assert.deepEqual([answer.status, answer.echo?.method, answer.echo?.url], [200, 'GET', '/a?b=1']);
+      assert.equal(answer.echo?.headers['host'], 'web');
+    });
+  });
+}
+
+interface Echo {
+  readonly pod: string;
+  readonly peer: { readonly address: string };
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+class Answer {
+  /** 0: none came. */
+  readonly status: number;
+  readonly text: string;
+  readonly echo: Echo | undefined;
+
+  constructor(output: string) {
+    const [, text = '', status = '0'] = /^([\s\S]*)\n(\d{3})$/.exec(output) ?? [];
+    this.status = Number(status);
+    this.text = text;
+    this.echo = text.startsWith('{"pod"') ? (JSON.parse(text) as Echo) : undefined;
+  }
+
+  /** Its server was called by one of these addresses. */
+  through(addresses: readonly string[]): boolean {
+    return this.echo !== undefined && addresses.includes(this.echo.peer.address);
+  }
+}
+
+/** Two versions of a service behind a waypoint, and callers with accounts of their own. */
+class Shop {
+  readonly lab: LabApi;
+  readonly #kubectl: Kubectl;
+  waypointIps: readonly string[] = [];
+
+  private constructor(lab: LabApi) {
+    this.lab = lab;
+    this.#kubectl = new Kubectl(lab.kubeconfig);
+  }
+
+  static async open(name: string, image: string): Promise<Shop> {
+    const lab = await Lab.up({ name: labName(name), nodes: 2 });
+    const shop = new Shop(lab);
+    try {
+      await shop.apply(objects(image));
+      await lab.waitReady(patience);
+      await lab.waitEnrolled(patience);
+      await until(
+        'the waypoint is ready',
+        async () => {
+          const pods = await lab.podsOf('shop/waypoint').catch(() => []);
+          const ready = pods.filter((p) =>
+            p.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True'),
+          );
+          shop.waypointIps = ready.flatMap((p) => p.status?.podIPs?.map(({ ip }) => ip) ?? []);
+          return ready.length > 0 || undefined;
+        },
+        patience,
+      );
+      return shop;
+    } catch (e) {
+      await shop.close();
+      throw e;
+    }
+  }
+
+  /** What it prints; fails with what it says otherwise. */
+  async kubectl(args: readonly string[], input = ''): Promise<string> {
+    const { code, stdout, stderr } = await this.#kubectl.run(['-n', 'shop', ...args], input);
+    assert.equal(code, 0, stderr);
+    return stdout;
+  }
+
+  async apply(yaml: string): Promise<void> {
+    await this.kubectl(['apply', '-f', '-'], yaml);
+  }
+
+  async delete(yaml: string): Promise<void> {
+    await this.kubectl(['delete', '-f', '-'], yaml);
+  }
+
+  async curl(from: string, args: readonly string[]): Promise<Answer> {
+    const [pod] = await this.lab.podsOf(`shop/${from}`);
+    assert.ok(pod, from);
+    const ref = { namespace: 'shop', name: pod.metadata.name };
+    const { stdout } = await this.lab.exec(ref, ['curl', '-s', '-m', '10', '-w', '\n%{http_code}', ...args]);
+    return new Answer(stdout);
+  }
+
+  /** Configuration takes its time to arrive. */
+  async until(
+    what: string,
+    from: string,
+    args: readonly string[],
+    holds: (answer: Answer) => boolean,
+  ): Promise<Answer> {
+    let last: Answer | undefined;
+    try {
+      return await until(
+        what,
+        async () => {
+          last = await this.curl(from, args);
+          return holds(last) ? last : undefined;
+        },
+        patience,
+      );
+    } catch (e) {
+      throw new Error(`${(e as Error).message}; the last answer was ${last?.status} ${last?.text}`, { cause: e });
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.lab.down();
+  }
+}
+
+function objects(image: string): string {
+  const account = (name: string) => `
+apiVersion: v1
+kind: ServiceAccount
+metadata: { name: ${name}, namespace: shop }
+`;
+  const deployment = (name: string, labels: string, container: string) => `
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: ${name}, namespace: shop }
+spec:
+  selector: { matchLabels: { name: ${name} } }
+  template:
+    metadata: { labels: { name: ${name}, ${labels} } }
+    spec:
+      serviceAccountName: ${name}
+      terminationGracePeriodSeconds: 1
+      containers: [${container}]
+`;
+  const service = (name: string, selector: string) => `
+apiVersion: v1
+kind: Service
+metadata: { name: ${name}, namespace: shop }
+spec: { selector: { ${selector} }, ports: [{ name: http, port: 80, targetPort: 8080 }] }
+`;
+  const echo = '{ name: echo, image: aquifer/echo, readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 } }';
+  const idle = '{ name: main, image: curlimages/curl, command: [sleep, infinity] }';
+  return [
+    `
+apiVersion: v1
+kind: Namespace
+metadata: { name: shop, labels: { istio.io/dataplane-mode: ambient, istio.io/use-waypoint: waypoint } }
+`,
+    `
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: waypoint, namespace: shop, annotations: { sidecar.istio.io/proxyImage: ${image} } }
+spec:
+  gatewayClassName: istio-waypoint
+  listeners: [{ name: mesh, port: 15008, protocol: HBONE }]
+`,
+    ...['web-v1', 'web-v2', 'client', 'stranger'].map(account),
+    deployment('web-v1', 'app: web, version: v1', echo),
+    deployment('web-v2', 'app: web, version: v2', echo),
+    deployment('client', 'role: caller', idle),
+    deployment('stranger', 'role: caller', idle),
+    service('web', 'app: web'),
+    service('web-v1', 'version: v1'),
+    service('web-v2', 'version: v2'),
+  ].join('---');
+}
