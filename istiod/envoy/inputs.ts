@@ -174,6 +174,8 @@ export interface RouteContext {
   readonly namespace: string;
   /** Labels of a client; a waypoint stands for clients of all sorts and has none. */
   readonly clientLabels: Readonly<Record<string, string>> | undefined;
+  /** Whose: a gRPC program that reads xDS itself has timeouts of its own. */
+  readonly dialect: 'envoy' | 'grpc';
   /** Name of the cluster that leads there. What is asked for becomes a cluster of this proxy. */
   readonly cluster: (target: RouteTarget) => string;
   /** By what its DestinationRule keeps requests at one endpoint; undefined: it does not. */

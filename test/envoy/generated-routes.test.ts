@@ -27,16 +27,17 @@ const contexts: readonly ((view: ReturnType<typeof viewOf>) => RouteContext)[] =
   (view) => waypointContext(view, web, 80),
   (view) => waypointContext(view, web, 80, { hash }),
   (view) => clientContext(view, web, 80, 'pay', { a: 'b' }),
+  (view) => ({ ...clientContext(view, web, 80, 'shop', {}), dialect: 'grpc' }),
 ];
 
 /** The same ones each time, of which it is known that they have every part, and others. */
 const samples = [
-  ...fc.sample(routeObjects, { seed: 1, numRuns: 150 }),
+  ...fc.sample(routeObjects, { seed: 1, numRuns: 100 }),
   ...fc.sample(routeObjects, process.env['TEST_LONG'] === '1' ? 2_000 : 20),
 ];
-const random = samples.map((objects, i) => {
-  const context = contexts[i % contexts.length]!(viewOf(services, objects));
-  return { objects, routes: httpRoutesOf(context).routes };
+const random = samples.flatMap((objects) => {
+  const view = viewOf(services, objects);
+  return contexts.map((context) => ({ objects, routes: httpRoutesOf(context(view)).routes }));
 });
 
 function configuration(routes: readonly Route[], name: string) {
@@ -133,6 +134,7 @@ const parts = [
     [
       'host_rewrite_literal',
       'timeout',
+      'max_grpc_timeout',
       'max_stream_duration',
       'retry_policy',
       'request_mirror_policies',

@@ -27,6 +27,12 @@ export interface RouteMatch {
   readonly presented: boolean | undefined;
   readonly validated: boolean | undefined;
   readonly metadata: readonly MetadataTest[];
+  readonly filterState: readonly FilterStateTest[];
+}
+
+interface FilterStateTest {
+  readonly key: string;
+  readonly test: StringTest;
 }
 
 interface QueryTest {
@@ -48,6 +54,7 @@ export function readMatch(fields: Fields): RouteMatch {
     presented: tls?.presented,
     validated: tls?.validated,
     metadata: fields.readAll('dynamic_metadata', readMetadata),
+    filterState: fields.readAll('filter_state', readFilterState),
   };
 }
 
@@ -84,6 +91,12 @@ function readPath(fields: Fields): PathMatch {
     case undefined:
       throw fields.refusal('path_specifier', 'is missing');
   }
+}
+
+function readFilterState(fields: Fields): FilterStateTest {
+  const key = fields.text('key');
+  if (key === '') throw fields.refusal('key', 'is empty');
+  return { key, test: fields.required('string_match', readString) };
 }
 
 function readQuery(fields: Fields): QueryTest {
@@ -124,7 +137,11 @@ export function matchesRest(match: RouteMatch, view: RequestView): boolean {
   const { presented, validated } = match;
   if (presented !== undefined && presented !== (view.connection.peerCertificate !== undefined)) return false;
   if (validated !== undefined && validated !== (view.connection.peerCertificate === 'verified')) return false;
-  return match.metadata.every((test) => test(view.metadata));
+  if (!match.metadata.every((test) => test(view.metadata))) return false;
+  return match.filterState.every(({ key, test }) => {
+    const value = view.connection.filterState.get(key);
+    return value !== undefined && test(value);
+  });
 }
 
 function matchesQuery(tests: readonly QueryTest[], path: string): boolean {

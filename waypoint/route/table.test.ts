@@ -68,6 +68,19 @@ describe('virtual hosts', () => {
 });
 
 describe('routes of a virtual host', () => {
+  it('tells callers apart by filter state', () => {
+    const key = 'io.istio.peer_principal';
+    const filter_state = [{ key, string_match: { safe_regex: { regex: 'spiffe://[^/]+/ns/pay/sa/[^/]+' } } }];
+    const routes = all(to('pay', { prefix: '/', filter_state }), to('rest', { prefix: '/' }));
+    const from = (principal: string) => ({ connection: { filterState: new Map([[key, principal]]) } });
+    assert.equal(chosen(routes, from('spiffe://td/ns/pay/sa/a')), 'pay');
+    assert.equal(chosen(routes, from('spiffe://td/ns/shop/sa/pay')), 'rest');
+    assert.equal(chosen(routes, {}), 'rest');
+    const keyless = [{ string_match: { exact: 'x' } }];
+    const config = { virtual_hosts: [host(['*'], to('x', { prefix: '/', filter_state: keyless }))] };
+    assert.match(refusal(config), /filter_state\[0\]\.key: is empty/);
+  });
+
   it('takes the first that matches, whatever kind of path it has', () => {
     const routes = all(
       to('exact', { path: '/a/b' }),

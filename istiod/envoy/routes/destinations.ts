@@ -76,7 +76,10 @@ export interface Forward {
 }
 
 /** The action, and changes of headers that the route makes for its only target. */
-export function forwardTo({ targets, ...rest }: Forward): {
+export function forwardTo(
+  dialect: RouteContext['dialect'],
+  { targets, ...rest }: Forward,
+): {
   readonly route: RouteAction;
   readonly changes: HeaderChanges;
 } {
@@ -84,14 +87,17 @@ export function forwardTo({ targets, ...rest }: Forward): {
   const [first] = targets;
   const alone = targets.length === 1 ? first : undefined;
   const host = rest.host ?? alone?.host;
+  const { timeout = never } = rest;
   const retry_policy = rest.retries(alone?.hash !== undefined);
   const route: RouteAction = {
     ...(alone === undefined
       ? { weighted_clusters: { clusters: targets.map(clusterWeight) } }
       : { cluster: alone.cluster }),
     ...(rest.missing === 500 ? { cluster_not_found_response_code: 'INTERNAL_SERVER_ERROR' as const } : {}),
-    timeout: rest.timeout ?? never,
-    max_stream_duration: { grpc_timeout_header_max: rest.timeout ?? never },
+    timeout,
+    ...(dialect === 'envoy'
+      ? { max_grpc_timeout: timeout }
+      : { max_stream_duration: { grpc_timeout_header_max: timeout } }),
     ...rest.rewrite,
     ...(host === undefined ? {} : { host_rewrite_literal: host }),
     ...(retry_policy === undefined ? {} : { retry_policy }),

@@ -138,8 +138,10 @@ export interface RouteAction {
   readonly host_rewrite_literal?: string;
   /** 0: none. */
   readonly timeout: Duration;
-  /** The longest that a client's grpc-timeout may ask for; 0: as long as it wants. */
-  readonly max_stream_duration: { readonly grpc_timeout_header_max: Duration };
+  /** Envoy: the longest that a client's grpc-timeout may ask for; 0: as long as it wants. */
+  readonly max_grpc_timeout?: Duration;
+  /** gRPC: the same. Not for Envoy, to which it takes the place of `timeout`. */
+  readonly max_stream_duration?: { readonly grpc_timeout_header_max: Duration };
   readonly retry_policy?: RetryPolicy;
   readonly request_mirror_policies?: readonly MirrorPolicy[];
   readonly hash_policy?: readonly HashPolicy[];

@@ -63,7 +63,7 @@ function ordered(routes: readonly Route[]): readonly Route[] {
 
 function defaultRoute(context: RouteContext): Route {
   const target = { service: context.service, port: context.port.number, subset: '' };
-  const { route } = forwardTo({
+  const { route } = forwardTo(context.dialect, {
     targets: [
       { cluster: context.cluster(target), weight: 1, changes: {}, host: undefined, hash: context.hash(target) },
     ],

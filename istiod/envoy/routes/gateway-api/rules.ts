@@ -223,7 +223,7 @@ function forwardRule(
     if (deep?.redirect !== undefined)
       return { action: { redirect: deep.redirect(match) }, changes: joinChanges(filters.changes, deep.changes), cors };
     const triable = retryPolicy(retries, false) !== undefined;
-    const { route, changes } = forwardTo({
+    const { route, changes } = forwardTo(context.dialect, {
       targets: weighted,
       // Where nothing is tried again, a try is the whole request.
       timeout: triable ? request : shorter(request, perTry),

@@ -154,6 +154,7 @@ export function waypointContext(
     gateway: `${of.namespace}/waypoint`,
     namespace: of.namespace,
     clientLabels: undefined,
+    dialect: 'envoy',
     cluster: ({ service: to, port: number, subset }) => inboundCluster(to.hostname, number, 'http', subset),
     hash: () => undefined,
     ...rest,

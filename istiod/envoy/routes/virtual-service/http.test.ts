@@ -215,7 +215,7 @@ describe('matches', () => {
 /** What all forwarding routes have. */
 const usual = {
   timeout: { seconds: 0 },
-  max_stream_duration: { grpc_timeout_header_max: { seconds: 0 } },
+  max_grpc_timeout: { seconds: 0 },
 };
 const previousHosts = {
   name: 'envoy.retry_host_predicates.previous_hosts',
@@ -271,7 +271,7 @@ describe('what a route does', () => {
       {
         cluster,
         timeout: { seconds: 1, nanos: 500_000_000 },
-        max_stream_duration: { grpc_timeout_header_max: { seconds: 1, nanos: 500_000_000 } },
+        max_grpc_timeout: { seconds: 1, nanos: 500_000_000 },
         retry_policy: twice,
       },
     ],
@@ -359,6 +359,13 @@ describe('what a route does', () => {
   for (const [name, http, expected] of cases) {
     test(name, () => assert.deepEqual(actionOf(only(vs(`- ${http}`))), expected));
   }
+
+  test("has it in gRPC's words for a program that reads xDS itself", () => {
+    const view = viewOf(services, objects(vs(`- timeout: 1s\n  ${there}`)));
+    const { routes } = httpRoutesOf({ ...clientContext(view, web, 80, 'shop', {}), dialect: 'grpc' });
+    const { max_grpc_timeout, max_stream_duration } = actionOf(routes[0]!);
+    assert.deepEqual([max_grpc_timeout, max_stream_duration], [undefined, { grpc_timeout_header_max: { seconds: 1 } }]);
+  });
 
   test('mirrors nothing where the share is 0', () => {
     const route = only(vs(`- mirror: { host: web2 }\n  mirrorPercentage: { value: 0 }\n  ${there}`));

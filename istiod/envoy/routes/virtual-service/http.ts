@@ -158,7 +158,7 @@ function actionOf(context: RouteContext, owned: OwnedRoute, problems: RouteProbl
   }
   const targets = targetsOf(context, owned, problems);
   const rewrite = rewriteOf(route.rewrite);
-  const made = forwardTo({
+  const made = forwardTo(context.dialect, {
     targets,
     timeout: durationOf(route.timeout),
     retries: (hashed) =>
