@@ -9,9 +9,7 @@ import {
   podKind,
   type Secret,
   type Service,
-  type ServiceAccount,
   secretKind,
-  serviceAccountKind,
   serviceKind,
 } from '../../common/kube/kinds/core.ts';
 import { type EndpointSlice, endpointSliceKind } from '../../common/kube/kinds/discovery.ts';
@@ -19,7 +17,6 @@ import type { Kind, KubeObject } from '../../common/kube/types.ts';
 
 export interface Cluster {
   readonly source: KubeClient;
-  readonly serviceAccounts: Informer<ServiceAccount>;
   readonly pods: Informer<Pod>;
   readonly services: Informer<Service>;
   readonly endpointSlices: Informer<EndpointSlice>;
@@ -42,7 +39,6 @@ export async function openCluster(source: KubeClient, log: Logger, signal: Abort
     return createInformer({ source, kind, log, signal, handlers });
   };
   const informers = {
-    serviceAccounts: collection(serviceAccountKind),
     pods: collection(podKind),
     services: collection(serviceKind),
     endpointSlices: collection(endpointSliceKind),

@@ -40,7 +40,7 @@ export const podFields: FieldRules = {
   dnsConfig: honoured,
   serviceAccountName: honoured,
   serviceAccount: moot('serviceAccountName says the same'),
-  automountServiceAccountToken: honoured,
+  automountServiceAccountToken: moot('the API server adds the volume, or does not'),
   enableServiceLinks: honoured,
   volumes: honoured,
   securityContext: honoured,

@@ -18,8 +18,6 @@ export interface PodPlan {
   /** Milliseconds; undefined: as long as it likes. */
   readonly activeDeadline: number | undefined;
   readonly serviceAccount: string;
-  /** undefined: as the ServiceAccount says. */
-  readonly mountToken: boolean | undefined;
   /** Containers get variables for the Services of their namespace. */
   readonly serviceLinks: boolean;
   readonly volumes: readonly VolumePlan[];
@@ -58,7 +56,6 @@ export function planPod(spec: PodSpec, field: string, problems: Problems): PodPl
     grace: (spec.terminationGracePeriodSeconds ?? 30) * 1000,
     activeDeadline: activeDeadlineSeconds === undefined ? undefined : activeDeadlineSeconds * 1000,
     serviceAccount: spec.serviceAccountName || 'default',
-    mountToken: spec.automountServiceAccountToken,
     serviceLinks: spec['enableServiceLinks'] !== false,
     volumes,
     fsGroup: security.fsGroup,

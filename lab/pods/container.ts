@@ -25,7 +25,7 @@ import { containerArgv, type Namespaces } from './launch.ts';
 import { ContainerLog } from './log.ts';
 import { type BindMount, prepareRootfs } from './rootfs.ts';
 import type { ContainerProcess } from './state-file.ts';
-import { accountPath, accountVolume, type PodVolumes, type VolumeContext } from './volumes.ts';
+import type { PodVolumes, VolumeContext } from './volumes.ts';
 
 export interface ContainerContext extends VolumeContext {
   readonly plan: PodPlan;
@@ -33,7 +33,6 @@ export interface ContainerContext extends VolumeContext {
   readonly namespaces: Namespaces;
   readonly podCgroup: string;
   readonly hostname: string;
-  readonly mountToken: boolean;
   /** Absolute path in a container -> content. */
   networkFiles(): Readonly<Record<string, string>>;
   /** MeshError when a CNI plugin says that the pod's network is not as it should be. */
@@ -255,7 +254,7 @@ async function volumeMounts(
   env: Readonly<Record<string, string>>,
 ): Promise<BindMount[]> {
   const mounts: BindMount[] = [];
-  for (const m of [...plan.mounts, ...accountMount(c, plan)]) {
+  for (const m of plan.mounts) {
     const source = await c.files.source(m.volume, subPathOf(m, env));
     mounts.push({
       source: source.path,
@@ -274,12 +273,6 @@ function subPathOf(m: VolumeMountPlan, env: Readonly<Record<string, string>>): s
   if (unknown !== undefined) throw new MeshError('CONFIG', `failed to prepare subPath: no variable "${unknown}"`);
   if (!isInnerPath(path)) throw new MeshError('CONFIG', `failed to prepare subPath: "${path}" leads out of the volume`);
   return path;
-}
-
-function accountMount(c: ContainerContext, plan: ContainerPlan): VolumeMountPlan[] {
-  if (!c.mountToken || plan.mounts.some((m) => m.mountPath === accountPath)) return [];
-  const whole = { subPath: undefined, subPathExpr: undefined };
-  return [{ volume: accountVolume.name, mountPath: accountPath, readOnly: true, ...whole }];
 }
 
 function checkoutMount(plan: ContainerPlan): BindMount[] {

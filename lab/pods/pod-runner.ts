@@ -25,7 +25,7 @@ import { makeSandbox, type Sandbox } from './sandbox.ts';
 import { writeProcesses } from './state-file.ts';
 import { podStatus } from './status.ts';
 import { StatusWriter } from './status-writer.ts';
-import { accountVolume, PodVolumes } from './volumes.ts';
+import { PodVolumes } from './volumes.ts';
 
 /** Milliseconds; kubelet's go from 500 to two minutes. */
 const firstSandboxBackOff = 100;
@@ -315,16 +315,13 @@ export class PodRunner implements PodView {
 
   #context(sandbox: Sandbox): ContainerContext {
     const { runtime, node, plan } = this.#o;
-    const { namespace = 'default' } = this.#pod.metadata;
-    const account = runtime.cluster.serviceAccounts.get({ namespace, name: plan.serviceAccount });
-    const mountToken = plan.mountToken ?? account?.automountServiceAccountToken ?? true;
     const own = {
       runtime,
       node,
       dir: this.#dir,
       serviceAccount: plan.serviceAccount,
       plan,
-      volumes: [...plan.volumes, ...(mountToken ? [accountVolume] : [])],
+      volumes: plan.volumes,
       pod: () => this.#pod,
       resource: (ref: Parameters<typeof resourceValue>[0]) => {
         const container = this.#all.find((c) => c.plan.name === ref.container)?.plan;
@@ -338,7 +335,6 @@ export class PodRunner implements PodView {
       namespaces: sandbox.namespaces,
       podCgroup: sandbox.cgroup,
       hostname: this.#hostname,
-      mountToken,
       networkFiles: () => networkFiles(plan.names, this.#pod, this.#hostname),
       checkNetwork: () => sandbox.checkNetwork(this.#work.signal),
     };

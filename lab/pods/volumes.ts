@@ -33,24 +33,6 @@ export interface VolumeContext extends TokenContext {
   readonly signal: AbortSignal;
 }
 
-/** The volume that Kubernetes adds for the ServiceAccount. */
-export const accountVolume: VolumePlan = {
-  name: 'kube-api-access',
-  source: {
-    kind: 'files',
-    mode: 0o644,
-    sources: [
-      { kind: 'token', path: 'token', audience: undefined, expirationSeconds: 3607 },
-      {
-        kind: 'downwardAPI',
-        items: [{ kind: 'field', path: 'namespace', mode: undefined, fieldPath: 'metadata.namespace' }],
-      },
-      { kind: 'configMap', name: 'kube-root-ca.crt', optional: false, items: undefined },
-    ],
-  },
-};
-export const accountPath = '/var/run/secrets/kubernetes.io/serviceaccount';
-
 /** Where a volume, or a part of it, is found when a container mounts it. */
 export interface MountSource {
   readonly path: string;

@@ -5,6 +5,7 @@ import type { PathHandler } from '../discovery/paths.ts';
 import type { PartMaker } from '../part.ts';
 import { noSuchPath } from '../status.ts';
 import { issuer } from './claims.ts';
+import { podTokens } from './pod-tokens.ts';
 import { secretTokens } from './secret-tokens.ts';
 import { algorithm, loadOrCreateSigningKey } from './signing-key.ts';
 import { tokenRequestEndpoints } from './token-request.ts';
@@ -25,7 +26,7 @@ export const serviceAccountsPart: PartMaker = async (core) => {
   };
   return {
     authenticators: [own],
-    admission: [secretTokens(rest.store, tokens, certificateAuthority.pem)],
+    admission: [podTokens(rest.store), secretTokens(rest.store, tokens, certificateAuthority.pem)],
     endpoints: [...tokenRequestEndpoints(core, tokens), ...tokenReviewEndpoints(authenticator, tokens)],
     paths: new Map([
       ['/openid/v1/jwks', document('application/jwk-set+json', () => ({ keys: [key.publicJwk] }))],

@@ -146,6 +146,51 @@ describe('TokenRequest', () => {
   });
 });
 
+describe('a new pod', () => {
+  const mountPath = '/var/run/secrets/kubernetes.io/serviceaccount';
+  let made = 0;
+  const mounts = async (spec: object, mount?: object) => {
+    const container = { name: 'c', image: 'i', ...(mount && { volumeMounts: [mount] }) };
+    const init = [{ name: 'i', image: 'i' }];
+    const body = {
+      metadata: { name: `mounts-${++made}` },
+      spec: { initContainers: init, containers: [container], ...spec },
+    };
+    const { spec: got } = await post(pods, { apiVersion: 'v1', kind: 'Pod', ...body });
+    const of = (list: Json[]) => list.map((c) => (c.volumeMounts ?? []).map((m: Json) => `${m.name} ${m.mountPath}`));
+    return {
+      account: got.serviceAccountName,
+      volumes: got.volumes ?? [],
+      mounts: [...of(got.initContainers), ...of(got.containers)],
+    };
+  };
+
+  test("shows its account's token in its spec", async () => {
+    const { account, volumes, mounts: where } = await mounts({});
+    assert.equal(account, 'default');
+    const [{ name, projected }] = volumes;
+    assert.match(name, /^kube-api-access-[a-z0-9]{5}$/);
+    assert.deepEqual(where, [[`${name} ${mountPath}`], [`${name} ${mountPath}`]]);
+    assert.deepEqual(
+      projected.sources.map((s: Json) => Object.keys(s)[0]),
+      ['serviceAccountToken', 'configMap', 'downwardAPI'],
+    );
+  });
+
+  test('has none where it, or its account, says so, nor over what is mounted there', async () => {
+    const none = { account: 'default', volumes: [], mounts: [[], []] };
+    assert.deepEqual(await mounts({ automountServiceAccountToken: false }), none);
+    await post(accounts, { ...account('shy'), automountServiceAccountToken: false });
+    assert.deepEqual(await mounts({ serviceAccountName: 'shy' }), { ...none, account: 'shy' });
+    assert.equal((await mounts({ serviceAccountName: 'shy', automountServiceAccountToken: true })).volumes.length, 1);
+    const own = await mounts(
+      { initContainers: [], volumes: [{ name: 'own', emptyDir: {} }] },
+      { name: 'own', mountPath },
+    );
+    assert.deepEqual([own.volumes.length, own.mounts], [1, [[`own ${mountPath}`]]]);
+  });
+});
+
 describe('TokenReview', () => {
   test('says who it is, with the pod and the node', async () => {
     const made = await post(pods, pod('reviewed'));
