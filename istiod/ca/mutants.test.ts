@@ -47,7 +47,7 @@ test(`${count} mutated requests bring no certificate with a name that its caller
   withService(async (s) => {
     s.pod('zt', 'istio-system/ztunnel', 'node-1', { uid: 'uid-1' });
     s.pod('web', 'shop/web', 'node-1');
-    const token = await s.token();
+    const token = await s.token({ expiresIn: 86_400 });
     const keys = await Promise.all([1, 2, 3].map(() => generateKeys('p256')));
     const seen = { issued: 0, refused: 0 };
     const check = async (csr: string, what: string) => {
