@@ -18,6 +18,7 @@ export const commands: Readonly<Record<string, Command>> = {
     summary: 'find mistakes between objects, of files and of a cluster',
     load: () => import('./analyze/command.ts'),
   },
+  ca: { summary: "replace the root of the mesh's certificates", load: () => import('./ca.ts') },
   crds: { summary: "print the mesh's CustomResourceDefinitions", load: () => import('./crds.ts') },
   lab: { summary: 'a cluster of network namespaces on this machine', load: () => import('./lab-command.ts') },
   validate: { summary: 'check files of Kubernetes YAML, field by field', load: () => import('./validate.ts') },

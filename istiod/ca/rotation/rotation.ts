@@ -11,7 +11,7 @@ import { makeRoot } from '../self-signed.ts';
 import { rootsIn } from '../trust.ts';
 import type { Ledger } from './ledger.ts';
 import type { MeshView } from './outstanding.ts';
-import { nextStep, type Step, type Wish } from './steps.ts';
+import { nextStep, rotationMap, type Step, type Wish } from './steps.ts';
 
 export interface RotationOptions {
   readonly vault: RootVault;
@@ -36,7 +36,7 @@ export interface RotationOptions {
   readonly waiting: (certificates: number) => void;
 }
 
-const name = 'istio-ca-root-rotation';
+const name = rotationMap;
 /** Ms between two prunings of the ledger. */
 const pruneInterval = 600_000;
 /** Certificates that a status names. */

@@ -1,0 +1,83 @@
+/** `aquifer ca`: asks istiod to replace a self-signed root, takes that back, tells how far it is. */
+import { type Clock, systemClock } from '../common/core/clock.ts';
+import { MeshError } from '../common/core/errors.ts';
+import { createKubeClient } from '../common/kube/client/client.ts';
+import { type ConfigMap, configMapKind } from '../common/kube/kinds/core.ts';
+import type { KubeSource } from '../common/kube/types.ts';
+import { rotationMap } from '../istiod/ca/rotation/steps.ts';
+import { apiAccess } from './api-access.ts';
+import { oneOf, readArguments, UsageError } from './arguments.ts';
+
+export const help = `aquifer ca: replace the root of the mesh's certificates, where istiod made it itself
+
+  aquifer ca status   how far a replacement is, and what it waits for
+  aquifer ca rotate   begin one: the new root is trusted beside the old one, signs once every proxy trusts it, and the
+                      old one goes once nothing that it signed is in use; that takes longer than certificates live
+  aquifer ca abort    take it back, as long as the new root does not sign
+
+  -n NAMESPACE        where istiod runs, default istio-system
+  --kubeconfig FILE   default: KUBECONFIG, or the API server whose pod this is
+`;
+
+export async function run(args: readonly string[]): Promise<number> {
+  const { values, positionals } = readArguments('ca', args, {
+    namespace: { type: 'string', short: 'n', default: 'istio-system' },
+    kubeconfig: { type: 'string' },
+  });
+  const [word, ...surplus] = positionals;
+  if (word === undefined || surplus.length > 0)
+    throw new UsageError('aquifer ca takes one word; see aquifer ca --help');
+  const action = oneOf('aquifer ca', word, 'status', 'rotate', 'abort');
+  const source = createKubeClient({ access: apiAccess(values.kubeconfig, process.env) });
+  try {
+    process.stdout.write(`${await rotate(action, source, values.namespace, systemClock)}\n`);
+    return 0;
+  } finally {
+    source.close();
+  }
+}
+
+/** What was done, for people. MeshError CONFLICT where it cannot be. */
+export async function rotate(
+  action: 'status' | 'rotate' | 'abort',
+  source: Pick<KubeSource, 'get' | 'create' | 'patch'>,
+  namespace: string,
+  clock: Pick<Clock, 'wall'>,
+): Promise<string> {
+  const key = { namespace, name: rotationMap };
+  const found = await source.get<ConfigMap>(configMapKind, key);
+  const { rotate: asked, abort, 'status.phase': phase = 'none', ...status } = found?.data ?? {};
+  const isHeard = asked === undefined || asked === abort || asked === status['status.request'];
+  switch (action) {
+    case 'status':
+      return tell(phase, status, isHeard);
+    case 'rotate': {
+      if (phase !== 'none' || !isHeard)
+        throw new MeshError('CONFLICT', 'a replacement is under way already; see aquifer ca status');
+      const data = { rotate: new Date(clock.wall()).toISOString() };
+      if (found) await source.patch(configMapKind, key, { data });
+      else await source.create(configMapKind, { apiVersion: 'v1', kind: 'ConfigMap', metadata: key, data });
+      return 'asked for; aquifer ca status tells how far it is';
+    }
+    case 'abort':
+      if (asked === undefined || (phase === 'none' && isHeard))
+        throw new MeshError('CONFLICT', 'no replacement is under way that somebody asked for');
+      if (phase === 'retiring')
+        throw new MeshError(
+          'CONFLICT',
+          'the new root signs already: what is left is to wait, or another replacement after it',
+        );
+      await source.patch(configMapKind, key, { data: { abort: asked } });
+      return 'taken back; aquifer ca status tells when it is done';
+  }
+}
+
+function tell(phase: string, status: Readonly<Record<string, string>>, isHeard: boolean): string {
+  const row = (title: string, text: string | undefined) => (text ? [`${title}: ${text}`] : []);
+  return [
+    isHeard ? `phase: ${phase}` : `phase: ${phase}; istiod has not heard of the newest request yet`,
+    ...row('signs', status['status.signs']),
+    ...row('trusted', status['status.trusted']),
+    ...row('waits for', status['status.waiting']?.replaceAll('\n', '\n  ')),
+  ].join('\n');
+}
