@@ -1,5 +1,6 @@
 /** Who is at the other end of a call on the TLS port: a bearer token, or a client certificate of our own CA. */
 import type { Metadata, ServerUnaryCall } from '@grpc/grpc-js';
+import type { Clock } from '../common/core/clock.ts';
 import { parseSpiffe } from '../common/identity/spiffe.ts';
 import type { TokenReviewer } from './ca/tokens/reviewer.ts';
 import { type Caller, Unauthenticated } from './caller.ts';
@@ -8,6 +9,7 @@ export interface AuthenticatorOptions {
   readonly reviewer: TokenReviewer;
   readonly clusterId: string;
   readonly trustDomain: string;
+  readonly clock: Pick<Clock, 'wall'>;
 }
 
 /** grpc-js does not export this type by name. */
@@ -16,7 +18,7 @@ type AuthContext = ReturnType<ServerUnaryCall<unknown, unknown>['getAuthContext'
 /** Rejects with Unauthenticated. */
 export type Authenticator = (metadata: Metadata, peer: AuthContext) => Promise<Caller>;
 
-export function createAuthenticator({ reviewer, clusterId, trustDomain }: AuthenticatorOptions): Authenticator {
+export function createAuthenticator({ reviewer, clusterId, trustDomain, clock }: AuthenticatorOptions): Authenticator {
   return async (metadata, peer) => {
     const cluster = single(metadata, 'clusterid');
     if (cluster !== undefined && cluster !== '' && cluster !== clusterId) {
@@ -31,6 +33,9 @@ export function createAuthenticator({ reviewer, clusterId, trustDomain }: Authen
     // grpc-js hands out only certificates that chain to our root.
     const names = peer.sslPeerCertificate?.subjectaltname;
     if (names === undefined) throw new Unauthenticated('neither a token nor a client certificate was presented');
+    // A connection outlives what was shown at its begin.
+    const end = Date.parse(peer.sslPeerCertificate?.valid_to ?? '');
+    if (!(end > clock.wall())) throw new Unauthenticated('the client certificate has ended');
     return fromCertificate(names, trustDomain);
   };
 }

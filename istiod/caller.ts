@@ -4,7 +4,7 @@ import { type ServerErrorResponse, status } from '@grpc/grpc-js';
 export interface Caller {
   readonly namespace: string;
   readonly serviceAccount: string;
-  /** The pod that the token is bound to; absent for client certificates, which count for xDS only. */
+  /** The pod that the token is bound to; absent where a client certificate of ours was shown instead. */
   readonly pod?: { readonly name: string; readonly uid: string };
 }
 

@@ -269,18 +269,20 @@ test('lifetime and key of a request are bounded', () =>
     await w.put('ns.yaml', namespaces('istio-system'));
     const uid = await w.pod({ name: 'zt', namespace: 'istio-system', serviceAccount: 'ztunnel' });
     const metadata = bearer(await w.token({ pod: { name: 'zt', uid } }));
+    const own = await until('the pod to be known, and its certificate', async () => {
+      const answer = await sign(w, { metadata, seconds: 60 });
+      return !(answer instanceof Error) && answer;
+    });
+    assert.equal(new X509Certificate(own[0]!).subjectAltName, 'URI:spiffe://cluster.local/ns/istio-system/sa/ztunnel');
     const { csr } = await createCsr({ trustDomain: 'a', namespace: 'b', serviceAccount: 'c' });
     const tampered = `${csr.slice(0, 200)}${csr[200] === 'A' ? 'B' : 'A'}${csr.slice(201)}`;
     for (const request of [{ seconds: 2161 * 3600 }, { csr: 'nonsense' }, { csr: tampered }]) {
       const answer = await sign(w, { metadata, ...request });
       assert.ok(answer instanceof Error && answer.code === status.INVALID_ARGUMENT, JSON.stringify(request));
     }
-    const own = await sign(w, { metadata, seconds: 60 });
-    assert.ok(!(own instanceof Error));
-    assert.equal(new X509Certificate(own[0]!).subjectAltName, 'URI:spiffe://cluster.local/ns/istio-system/sa/ztunnel');
   }));
 
-test('a client certificate of our CA opens a stream of the mesh, and gets no certificate', () =>
+test('a client certificate of our CA opens a stream of the mesh, and gets another one for a machine alone', () =>
   withWorld(async (w) => {
     await w.put('ns.yaml', namespaces('istio-system'));
     const uid = await w.pod({ name: 'zt', namespace: 'istio-system', serviceAccount: 'ztunnel' });
@@ -305,6 +307,15 @@ test('a client certificate of our CA opens a stream of the mesh, and gets no cer
         JSON.stringify(Object.keys(refused)),
       );
     }
+    await w.put(
+      'vm.yaml',
+      `apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: vm, namespace: istio-system}
+spec: {address: 192.0.2.1, serviceAccount: ztunnel}`,
+    );
+    const renewed = await sign(w, { metadata: empty, credentials });
+    assert.ok(Array.isArray(renewed), String(renewed));
   }));
 
 test('the root is published in every namespace, also in those that come later, and repaired', () =>

@@ -262,7 +262,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   try {
     if (config.secureGrpc !== undefined) {
       const reviewer = reviewerFor(config, deps, mesh.pods.objects, signal);
-      const authenticate = createAuthenticator({ ...config, trustDomain, reviewer });
+      const authenticate = createAuthenticator({ ...config, trustDomain, reviewer, clock });
       pages.admits = (authorization) => isOperator(authenticate, authorization, config.namespace);
       const credentials = await createServingCredentials({
         ...config,
@@ -277,6 +277,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
         trustDomain,
         trustedAccounts: config.ca.trustedNodeAccounts,
         pods: mesh.pods.objects,
+        entries: mesh.workloadEntries.objects,
         defaultTtl: config.ca.defaultCertTtl,
         maxTtl: config.ca.maxCertTtl,
         log: createLogger(sink, 'istiod::ca::audit'),

@@ -77,10 +77,11 @@ function publishTexts({ source, leadership, clock, log }: CaOptions, { signer, r
 }
 
 function record(ledger: Ledger, { caller, identity, impersonated, leaf, signed }: Issued, clock: Clock): void {
-  if (caller.pod === undefined) return;
+  const { pod, namespace, serviceAccount } = caller;
   ledger.record({
-    pod: `${caller.namespace}/${caller.pod.name}`,
-    uid: caller.pod.uid,
+    ...(pod === undefined
+      ? { pod: `${namespace}/${serviceAccount}`, uid: leaf.serialNumber, machine: true }
+      : { pod: `${namespace}/${pod.name}`, uid: pod.uid }),
     identity: formatSpiffe(identity),
     own: !impersonated,
     roots: signed.roots.map((r) => r.id),

@@ -11,6 +11,7 @@ import { describeError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
 import { formatSpiffe, parseSpiffe } from '../../common/identity/spiffe.ts';
 import type { Pod } from '../../common/kube/kinds/core.ts';
+import type { WorkloadEntry } from '../../common/kube/kinds/istio/workload-entry.ts';
 import type { Identity } from '../../common/mesh/types.ts';
 import { readLeaf } from '../../common/tls/verify.ts';
 import type { Authenticator } from '../authenticator.ts';
@@ -18,7 +19,7 @@ import { type Caller, opaqueRefusal, Unauthenticated } from '../caller.ts';
 import { type Asked, auditFailed, auditIssued, auditRefused } from './audit.ts';
 import { BadRequest, type VerifiedCsr, verifyCsr } from './authority.ts';
 import type { CaMetrics } from './metrics.ts';
-import { authorizeImpersonation, boundPod } from './node-authorization.ts';
+import { authorizeImpersonation, boundPod, isMachine } from './node-authorization.ts';
 import type { Signed, Signer } from './signers/signer.ts';
 import { bundleOf } from './trust.ts';
 
@@ -37,6 +38,8 @@ export interface CertificateServiceOptions {
   readonly trustedAccounts: ReadonlySet<string>;
   /** By `namespace/name`. */
   readonly pods: ReadonlyMap<string, Pod>;
+  /** Machines that are no pods, by `namespace/name`. */
+  readonly entries: ReadonlyMap<string, WorkloadEntry>;
   /** Ms. */
   readonly defaultTtl: number;
   /** Ms; a request for more is an error. */
@@ -116,12 +119,16 @@ function checkedLeaf({ chain }: Signed, identity: Identity, key: VerifiedCsr): X
 }
 
 function identityFor(options: CertificateServiceOptions, caller: Caller, impersonated: string | undefined): Identity {
-  const { pods, trustDomain, trustedAccounts, metrics } = options;
+  const { pods, entries, trustDomain, trustedAccounts, metrics } = options;
   const own = `${caller.namespace}/${caller.serviceAccount}`;
   if (impersonated === undefined) {
-    // A certificate alone is not enough: it could be renewed with itself for ever, long after its pod and node are gone.
-    const bound = boundPod(caller, pods);
-    if (bound.kind === 'refuse') throw new Unauthenticated(`${own}: ${bound.reason}`);
+    if (caller.pod === undefined) {
+      const reason = 'a certificate was shown, and no WorkloadEntry has its service account';
+      if (!isMachine(caller, entries)) throw new Unauthenticated(`${own}: ${reason}`);
+    } else {
+      const bound = boundPod(caller, pods);
+      if (bound.kind === 'refuse') throw new Unauthenticated(`${own}: ${bound.reason}`);
+    }
     const identity = { trustDomain, namespace: caller.namespace, serviceAccount: caller.serviceAccount };
     if (parseSpiffe(formatSpiffe(identity)) === undefined) throw unreadable(metrics, own, formatSpiffe(identity));
     return identity;

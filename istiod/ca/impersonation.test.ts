@@ -49,6 +49,13 @@ test('a pod gets its own certificate only', () =>
 type Case = readonly [string, (s: TestService) => Promise<Partial<Asking>>, RegExp];
 
 const tokenOf = (o: Parameters<TestService['token']>[0]) => async (s: TestService) => ({ token: await s.token(o) });
+const machine = (namespace: string, serviceAccount: string) => ({
+  apiVersion: 'networking.istio.io/v1',
+  kind: 'WorkloadEntry',
+  metadata: { name: 'vm', namespace, uid: 'u', resourceVersion: '1' },
+  spec: { address: '192.0.2.1', serviceAccount },
+});
+
 const cases: readonly Case[] = [
   ['no token', async () => ({ token: undefined }), /neither a token nor a client certificate/],
   ['an empty token', async () => ({ token: '' }), /no bearer token/],
@@ -134,7 +141,32 @@ const cases: readonly Case[] = [
   [
     'a client certificate for itself',
     async () => ({ token: undefined, impersonate: undefined, clientNames: `URI:${web}` }),
-    /no token that is bound to a pod/,
+    /no WorkloadEntry has its service account/,
+  ],
+  [
+    'a client certificate of a machine in another namespace',
+    async (s) => {
+      s.entries.set('far/vm', machine('far', 'web'));
+      return { token: undefined, impersonate: undefined, clientNames: `URI:${web}` };
+    },
+    /no WorkloadEntry has its service account/,
+  ],
+  [
+    "a machine's certificate impersonating, its own account too",
+    async (s) => {
+      s.entries.set('shop/vm', machine('shop', 'web'));
+      return { token: undefined, clientNames: `URI:${web}` };
+    },
+    /CA_TRUSTED_NODE_ACCOUNTS/,
+  ],
+  [
+    "a machine's certificate that has ended meanwhile",
+    async (s) => {
+      s.entries.set('shop/vm', machine('shop', 'web'));
+      const clientUntil = 'Jan  1 00:00:00 2020 GMT';
+      return { token: undefined, impersonate: undefined, clientNames: `URI:${web}`, clientUntil };
+    },
+    /has ended/,
   ],
   [
     'another cluster',
@@ -163,4 +195,13 @@ test('an impersonated identity that is no text is as none: the caller gets its o
     const chain = await s.ask({ token: await s.token({ pod: zt }), csr: await csrFor(), impersonate: odd });
     assert.ok(Array.isArray(chain));
     assert.match(new X509Certificate(chain[0]).subjectAltName ?? '', /sa\/ztunnel$/);
+  }));
+
+test('a machine renews its certificate with the one that it has, for its own account', () =>
+  withNodes(async (s) => {
+    s.entries.set('shop/vm', machine('shop', 'web'));
+    const answer = await s.ask({ csr: await csrFor(), clientNames: `URI:${web}` });
+    assert.ok(Array.isArray(answer), JSON.stringify(answer));
+    assert.equal(new X509Certificate(answer[0]).subjectAltName, `URI:${web}`);
+    assert.deepEqual([s.issued[0]?.impersonated, s.issued[0]?.caller.pod], [false, undefined]);
   }));

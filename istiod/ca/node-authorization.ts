@@ -3,6 +3,7 @@
  * cannot become a workload that does not run there.
  */
 import type { Pod } from '../../common/kube/kinds/core.ts';
+import type { WorkloadEntry } from '../../common/kube/kinds/istio/workload-entry.ts';
 import type { Identity } from '../../common/mesh/types.ts';
 import type { Caller } from '../caller.ts';
 
@@ -51,6 +52,16 @@ export function boundPod(
   if (pod.metadata.uid !== caller.pod.uid) return refuse(`pod ${key} is another one than the token was made for`);
   if (!runsAs(pod, caller)) return refuse(`pod ${key} does not run as the token's service account`);
   return { kind: 'pod', pod };
+}
+
+/**
+ * Whether a machine that is no pod has that account. A certificate renews itself only for such: any other could be renewed with itself
+ * for ever, long after its pod and node are gone.
+ */
+export function isMachine({ namespace, serviceAccount }: Caller, entries: ReadonlyMap<string, WorkloadEntry>): boolean {
+  for (const { metadata, spec } of entries.values())
+    if (metadata.namespace === namespace && spec.serviceAccount === serviceAccount) return true;
+  return false;
 }
 
 function isAlive(pod: Pod): boolean {

@@ -4,6 +4,7 @@ import type { Logger } from '../../common/core/log.ts';
 import { createInformer, type Informer, keyOf } from '../../common/kube/informer.ts';
 import { namespaceKind, type Pod, podKind } from '../../common/kube/kinds/core.ts';
 import { type ServiceEntry, serviceEntryKind } from '../../common/kube/kinds/istio/service-entry.ts';
+import { type WorkloadEntry, workloadEntryKind } from '../../common/kube/kinds/istio/workload-entry.ts';
 import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
 import type { Conditions } from './ambient/context.ts';
 import { type MeshKind, meshKinds, tableOf } from './ambient/inputs.ts';
@@ -38,6 +39,7 @@ export interface MeshWatch {
   readonly index: AmbientIndex;
   readonly pods: Informer<Pod>;
   readonly serviceEntries: Informer<ServiceEntry>;
+  readonly workloadEntries: Informer<WorkloadEntry>;
   /** The object as it is, valid or not; undefined when there is none. */
   object(name: ObjectName): KubeObject | undefined;
   /** All of a kind that is watched, by `namespace/name`. */
@@ -214,6 +216,7 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
     index,
     pods: informerOf(podKind),
     serviceEntries: informerOf(serviceEntryKind),
+    workloadEntries: informerOf(workloadEntryKind),
     object: ({ kind, ...key }) => feeds.get(kind)?.informer.get(key),
     objectsOf: <T extends KubeObject>({ kind }: Kind<T>) => feeds.get(kind)!.informer.objects as ReadonlyMap<string, T>,
     conditionsOf(name) {

@@ -7,6 +7,8 @@ export interface Holding {
   readonly identity: string;
   /** The pod asked for itself, not for another one of its node. */
   readonly own: boolean;
+  /** Of a machine that is no pod, which showed the certificate before: nobody can tell one of an account from another, so each counts until it ends. */
+  readonly machine?: true;
   /** Ids of the roots that came with it. */
   readonly roots: readonly string[];
   /** Id of the root that it leads to. */

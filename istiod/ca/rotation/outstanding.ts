@@ -52,7 +52,8 @@ export function outstanding(
   }
   for (const h of held.values()) {
     const pod = pods.get(h.pod);
-    if (h.own && pod?.metadata.uid === h.uid && lives(pod)) look(h.pod, h.identity, h);
+    if (h.machine) look(h.pod, h.identity, h);
+    else if (h.own && pod?.metadata.uid === h.uid && lives(pod)) look(h.pod, h.identity, h);
   }
   return missing;
 }

@@ -90,6 +90,17 @@ test('pods that asked for themselves count as long as they are there', () => {
   );
 });
 
+test('certificates of machines count until they end: nobody can tell which one took the place of which', () => {
+  const old = holding('vm', 'spiffe://td/ns/shop/sa/vm', { uid: '01', own: true, machine: true });
+  const fresh = { ...old, uid: '02', roots: ['a', 'b'] };
+  const trusts = (h: Holding) => h.roots.includes('b');
+  assert.deepEqual(
+    outstanding([old, fresh], view(), trusts).map((m) => m.why),
+    ['has one from before'],
+  );
+  assert.deepEqual(outstanding([{ ...old, notAfter: 0 }, fresh], view(), trusts), []);
+});
+
 const inputs = (more: Partial<StepInputs>): StepInputs => ({
   content: { current: pem },
   ids: { current: 'a', next: undefined, previous: undefined },

@@ -10,6 +10,7 @@ import type { PbCertificateRequest } from '../../../common/api/index.ts';
 import { systemClock } from '../../../common/core/clock.ts';
 import { createLogger, LogLevels } from '../../../common/core/log.ts';
 import type { Pod } from '../../../common/kube/kinds/core.ts';
+import type { WorkloadEntry } from '../../../common/kube/kinds/istio/workload-entry.ts';
 import { createAuthenticator } from '../../authenticator.ts';
 import { createCertificateHandler, type Issued } from '../certificate-service.ts';
 import { readIssuer } from '../issuer.ts';
@@ -40,10 +41,13 @@ export interface Asking {
   readonly headers?: Readonly<Record<string, string>>;
   /** As grpc-js tells them: of a certificate that chains to a root of ours. */
   readonly clientNames?: string;
+  /** Until when that certificate holds; default: long. */
+  readonly clientUntil?: string;
 }
 
 export interface TestService {
   readonly pods: Map<string, Pod>;
+  readonly entries: Map<string, WorkloadEntry>;
   readonly lines: string[];
   readonly issued: Issued[];
   readonly registry: Registry;
@@ -66,6 +70,7 @@ export async function withService(body: (s: TestService) => Promise<void>, exter
   const own = await readIssuer({ ...authority, chain: '', roots: authority.certificate }, Date.now());
   const signer = external ?? createLocalSigner(unchanging({ issuer: own, roots: [own.root] }), systemClock);
   const pods = new Map<string, Pod>();
+  const entries = new Map<string, WorkloadEntry>();
   const lines: string[] = [];
   const issued: Issued[] = [];
   const registry = new Registry();
@@ -76,10 +81,16 @@ export async function withService(body: (s: TestService) => Promise<void>, exter
   });
   const handler = createCertificateHandler({
     signer,
-    authenticate: createAuthenticator({ reviewer, clusterId: 'Kubernetes', trustDomain: 'cluster.local' }),
+    authenticate: createAuthenticator({
+      reviewer,
+      clusterId: 'Kubernetes',
+      trustDomain: 'cluster.local',
+      clock: systemClock,
+    }),
     trustDomain: 'cluster.local',
     trustedAccounts: new Set(['istio-system/ztunnel']),
     pods,
+    entries,
     defaultTtl: 86_400_000,
     maxTtl: 90 * 86_400_000,
     log: createLogger({ levels: new LogLevels('info'), format: 'json', write: (l) => void lines.push(l) }, 'audit'),
@@ -89,6 +100,7 @@ export async function withService(body: (s: TestService) => Promise<void>, exter
   let uids = 0;
   const service: TestService = {
     pods,
+    entries,
     lines,
     issued,
     registry,
@@ -111,14 +123,14 @@ export async function withService(body: (s: TestService) => Promise<void>, exter
         .setExpirationTime(Math.floor(Date.now() / 1000) + (o.expiresIn ?? 600))
         .sign(o.key ?? privateKey);
     },
-    ask({ token, csr, impersonate, seconds = 0, headers = {}, clientNames }) {
+    ask({ token, csr, impersonate, seconds = 0, headers = {}, clientNames, clientUntil = 'Jan  1 00:00:00 2100 GMT' }) {
       const metadata = new Metadata();
       if (token !== undefined) metadata.set('authorization', `Bearer ${token}`);
       for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
       const value = typeof impersonate === 'string' ? { kind: 'stringValue', stringValue: impersonate } : impersonate;
       const fields = impersonate === undefined ? null : { fields: { ImpersonatedIdentity: value } };
       const request = { csr, validityDuration: String(seconds), metadata: fields } as unknown as PbCertificateRequest;
-      const certificate = clientNames === undefined ? {} : { subjectaltname: clientNames };
+      const certificate = clientNames === undefined ? {} : { subjectaltname: clientNames, valid_to: clientUntil };
       const call = {
         metadata,
         request,
