@@ -1,10 +1,10 @@
 /** `aquifer ca`: asks istiod to replace a self-signed root, takes that back, tells how far it is. */
 import { type Clock, systemClock } from '../common/core/clock.ts';
 import { MeshError } from '../common/core/errors.ts';
+import { rotationMap } from '../common/identity/root-rotation.ts';
 import { createKubeClient } from '../common/kube/client/client.ts';
 import { type ConfigMap, configMapKind } from '../common/kube/kinds/core.ts';
 import type { KubeSource } from '../common/kube/types.ts';
-import { rotationMap } from '../istiod/ca/rotation/steps.ts';
 import { apiAccess } from './api-access.ts';
 import { oneOf, readArguments, UsageError } from './arguments.ts';
 

@@ -3,6 +3,7 @@ import type { Millis } from '../../../common/core/brand.ts';
 import { type Clock, sleep } from '../../../common/core/clock.ts';
 import { assertNever, describeError, MeshError } from '../../../common/core/errors.ts';
 import type { Logger } from '../../../common/core/log.ts';
+import { rotationMap } from '../../../common/identity/root-rotation.ts';
 import { type ConfigMap, configMapKind } from '../../../common/kube/kinds/core.ts';
 import type { KubeSource } from '../../../common/kube/types.ts';
 import type { SelfSignedCa } from '../roots/self-signed-ca.ts';
@@ -11,7 +12,7 @@ import { makeRoot } from '../self-signed.ts';
 import { rootsIn } from '../trust.ts';
 import type { Ledger } from './ledger.ts';
 import type { MeshView } from './outstanding.ts';
-import { nextStep, rotationMap, type Step, type Wish } from './steps.ts';
+import { nextStep, type Step, type Wish } from './steps.ts';
 
 export interface RotationOptions {
   readonly vault: RootVault;

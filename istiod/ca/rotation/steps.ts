@@ -6,10 +6,7 @@ import type { VaultContent } from '../roots/vault.ts';
 import type { Holding } from './holding.ts';
 import { type MeshView, type Outstanding, outstanding } from './outstanding.ts';
 
-/** ConfigMap in istiod's namespace by which a rotation is asked for, and followed under `status.*`. */
-export const rotationMap = 'istio-ca-root-rotation';
-
-/** What people write into it. Any text; a new one is a new request. */
+/** What people write into the ConfigMap of rotations. Any text; a new one is a new request. */
 export interface Wish {
   readonly rotate: string | undefined;
   /** The request that is taken back; only until the new root signs. */
