@@ -1,0 +1,168 @@
+/** One connection of a pool: how many requests it has, had and may have, and when it ends. */
+import type { Millis } from '../../../common/core/brand.ts';
+import { millis } from '../../../common/core/brand.ts';
+import type { Clock, Timer } from '../../../common/core/clock.ts';
+import type { UpstreamProtocol } from '../config.ts';
+import type { ConnectionEvents, PoolFailure, WireProtocol } from '../pool-types.ts';
+
+export interface ConnectionOptions {
+  readonly protocol: WireProtocol;
+  readonly settings: UpstreamProtocol;
+  readonly clock: Clock;
+  readonly connectTimeout: Millis;
+  readonly close: (graceful: boolean) => void;
+  /** It can take a request, or a further one. */
+  readonly freed: () => void;
+  /** Called once. With a failure where it never came to be. */
+  readonly gone: (failure: PoolFailure | undefined) => void;
+}
+
+type State<C> =
+  | { readonly kind: 'connecting'; readonly timer: Timer }
+  | { readonly kind: 'open'; readonly codec: C; readonly protocol: 'http1' | 'http2' | 'tcp' }
+  | { readonly kind: 'closed' };
+
+export class PooledConnection<C> {
+  readonly #options: ConnectionOptions;
+  #state: State<C>;
+  /** How many at a time, by our configuration and the peer's word. */
+  #streams: number;
+  #active = 0;
+  #begun = 0;
+  /** No further requests: closed when the last one ends. */
+  #draining = false;
+  #timedOut = false;
+  #idleSince = 0;
+  #idleTimer: Timer | undefined;
+  #ageTimer: Timer | undefined;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    const { protocol, settings, clock, connectTimeout } = options;
+    // What ALPN will say is not known: Envoy too counts on one at a time until then.
+    this.#streams = protocol === 'http2' ? settings.http2.streams : 1;
+    const timer = clock.after(connectTimeout, () => {
+      this.#timedOut = true;
+      this.close(false);
+    });
+    this.#state = { kind: 'connecting', timer };
+  }
+
+  get connecting(): boolean {
+    return this.#state.kind === 'connecting';
+  }
+
+  /** How many requests it will take once it is open. */
+  get expected(): number {
+    return Math.min(this.#streams, this.#left);
+  }
+
+  /** How many requests it can take now. */
+  get free(): number {
+    if (this.#state.kind !== 'open' || this.#draining) return 0;
+    return Math.min(this.#streams - this.#active, this.#left);
+  }
+
+  get codec(): C {
+    return this.#open.codec;
+  }
+
+  get protocol(): 'http1' | 'http2' | 'tcp' {
+    return this.#open.protocol;
+  }
+
+  /** A request begins; returns how many there were before. */
+  begin(): number {
+    this.#active++;
+    return this.#begun++;
+  }
+
+  end(reusable: boolean): void {
+    this.#active--;
+    if (!reusable && this.protocolOrNone !== 'http2') this.#draining = true;
+    if (this.#left === 0) this.#draining = true;
+    if (this.#active > 0) return;
+    if (this.#draining) this.close(true);
+    else this.#rest();
+  }
+
+  drain(): void {
+    this.#draining = true;
+    if (this.#active === 0) this.close(true);
+  }
+
+  close(graceful: boolean): void {
+    this.#draining = true;
+    if (this.#state.kind !== 'closed') this.#options.close(graceful);
+  }
+
+  readonly events: ConnectionEvents<C> = {
+    opened: (codec, protocol, streams) => {
+      if (this.#state.kind !== 'connecting') return;
+      this.#state.timer.cancel();
+      this.#state = { kind: 'open', codec, protocol };
+      this.#limit(streams);
+      const { maxAge } = this.#options.settings;
+      if (maxAge !== undefined) this.#ageTimer = this.#options.clock.after(maxAge, () => this.drain());
+      if (this.#draining) this.close(true);
+      else {
+        this.#rest();
+        this.#options.freed();
+      }
+    },
+    allowed: (streams) => {
+      this.#limit(streams);
+      if (this.free > 0) this.#options.freed();
+    },
+    draining: () => this.drain(),
+    closed: (detail, tls) => {
+      const state = this.#state;
+      if (state.kind === 'closed') return;
+      this.#state = { kind: 'closed' };
+      if (state.kind === 'connecting') state.timer.cancel();
+      this.#idleTimer?.cancel();
+      this.#ageTimer?.cancel();
+      this.#options.gone(
+        state.kind === 'connecting' && (!this.#draining || this.#timedOut) ? this.#failure(detail, tls) : undefined,
+      );
+    },
+  };
+
+  get protocolOrNone(): 'http1' | 'http2' | 'tcp' | undefined {
+    return this.#state.kind === 'open' ? this.#state.protocol : undefined;
+  }
+
+  get #open() {
+    if (this.#state.kind !== 'open') throw new Error('the connection is not open');
+    return this.#state;
+  }
+
+  get #left(): number {
+    return (this.#options.settings.maxRequests ?? Number.POSITIVE_INFINITY) - this.#begun;
+  }
+
+  #limit(streams: number): void {
+    const http2 = this.protocolOrNone === 'http2';
+    this.#streams = http2 ? Math.min(streams, this.#options.settings.http2.streams) : 1;
+  }
+
+  #failure(detail: string, tls = false): PoolFailure {
+    return { kind: 'connect', failure: this.#timedOut ? { kind: 'timeout' } : { kind: 'refused', detail, tls } };
+  }
+
+  /** Nothing is on it. One timer looks now and then: most requests come before it. */
+  #rest(): void {
+    const { settings, clock } = this.#options;
+    if (settings.idle === undefined || this.#state.kind !== 'open') return;
+    this.#idleSince = clock.now();
+    this.#idleTimer ??= clock.after(settings.idle, () => this.#checkIdle(settings.idle!));
+  }
+
+  #checkIdle(idle: Millis): void {
+    this.#idleTimer = undefined;
+    if (this.#active > 0) return;
+    const rest = this.#idleSince + idle - this.#options.clock.now();
+    if (rest <= 0) this.close(true);
+    else this.#idleTimer = this.#options.clock.after(millis(rest), () => this.#checkIdle(idle));
+  }
+}

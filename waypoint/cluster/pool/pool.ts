@@ -1,0 +1,208 @@
+/**
+ * Connections to one host that are alike: which request goes on which, when another is made, when one has had enough. Knows no
+ * sockets: those are the connector's. The limits are those of Envoy's pools, so that the same requests wait, overflow or go on.
+ */
+import type { Millis } from '../../../common/core/brand.ts';
+import type { Clock } from '../../../common/core/clock.ts';
+import type { BreakerAccount } from '../admission.ts';
+import type { CheckedCluster } from '../config.ts';
+import type {
+  Connecting,
+  Connector,
+  Lease,
+  PoolFailure,
+  PoolKey,
+  Ticket,
+  Waiter,
+  WireProtocol,
+} from '../pool-types.ts';
+import type { Transport } from '../transport.ts';
+import type { Host, HostEvents, RoutingPriority } from '../types.ts';
+import { PooledConnection } from './connection.ts';
+
+export interface PoolOptions<C> {
+  readonly cluster: CheckedCluster;
+  readonly host: Host;
+  readonly transport: Transport;
+  readonly protocol: WireProtocol;
+  readonly priority: RoutingPriority;
+  readonly key: PoolKey;
+  readonly connector: Connector<C>;
+  readonly admission: BreakerAccount;
+  readonly events: HostEvents;
+  readonly clock: Clock;
+  /** The pool has no connection and nobody waits. */
+  readonly emptied: () => void;
+}
+
+interface Waiting<C> {
+  readonly waiter: Waiter<C>;
+}
+
+export class Pool<C> {
+  readonly #options: PoolOptions<C>;
+  readonly #connections = new Set<PooledConnection<C>>();
+  readonly #waiting = new Set<Waiting<C>>();
+  #closing = false;
+
+  constructor(options: PoolOptions<C>) {
+    this.#options = options;
+  }
+
+  acquire(waiter: Waiter<C>): Ticket {
+    const none: Ticket = { cancel: () => undefined };
+    const ready = this.#ready();
+    if (ready) {
+      this.#attach(ready, waiter);
+      return none;
+    }
+    const { admission, priority } = this.#options;
+    if (!admission.take('pending', priority)) {
+      waiter.failed({ kind: 'overflow', breaker: 'max_pending_requests' });
+      return none;
+    }
+    const waiting = { waiter };
+    this.#waiting.add(waiting);
+    this.#connect();
+    return {
+      cancel: () => {
+        if (this.#stopWaiting(waiting)) this.#settle();
+      },
+    };
+  }
+
+  /** No new requests: what is open goes on, who waits is told that the host is gone. */
+  drain(): void {
+    this.#closing = true;
+    this.#failAll({ kind: 'gone' });
+    for (const connection of [...this.#connections]) connection.drain();
+    this.#settle();
+  }
+
+  /** Ends everything now, as for a host whose health failed. */
+  cut(): void {
+    this.#closing = true;
+    this.#failAll({ kind: 'gone' });
+    for (const connection of [...this.#connections]) connection.close(false);
+    this.#settle();
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** A connection that can take a request. One that is busy already wins: fewer are kept awake. */
+  #ready(): PooledConnection<C> | undefined {
+    for (const connection of this.#connections) if (connection.free > 0) return connection;
+    return undefined;
+  }
+
+  #attach(connection: PooledConnection<C>, waiter: Waiter<C>): void {
+    const { admission, priority, host, events, protocol } = this.#options;
+    const counted = protocol !== 'tcp';
+    if (counted && !admission.take('requests', priority)) {
+      waiter.failed({ kind: 'overflow', breaker: 'max_requests' });
+      return;
+    }
+    host.load.requests++;
+    events.connected(host);
+    const earlier = connection.begin();
+    let open = true;
+    const lease: Lease<C> = {
+      codec: connection.codec,
+      host,
+      protocol: connection.protocol,
+      earlier,
+      release: (reusable) => {
+        if (!open) throw new Error('a lease is released once');
+        open = false;
+        host.load.requests--;
+        if (counted) admission.give('requests', priority);
+        connection.end(reusable && counted);
+        this.#serve();
+      },
+    };
+    waiter.ready(lease);
+  }
+
+  /** As many connections as those who wait need, as far as the breakers let. */
+  #connect(): void {
+    const { admission, priority, host, cluster } = this.#options;
+    while (!this.#closing && this.#waiting.size > this.#coming()) {
+      const first = this.#connections.size === 0;
+      const room = host.load.connections < cluster.hostConnections && admission.take('connections', priority);
+      if (!room) {
+        // Other hosts have them all: one connection is always let, or this host would never be reached.
+        if (!first) return;
+        admission.force('connections', priority);
+      }
+      host.load.connections++;
+      this.#open();
+    }
+  }
+
+  /** How many requests the connections that are being made will take. */
+  #coming(): number {
+    let sum = 0;
+    for (const connection of this.#connections) if (connection.connecting) sum += connection.expected;
+    return sum;
+  }
+
+  #open(): void {
+    const { connector, host, transport, protocol, key, cluster, clock } = this.#options;
+    let handle: Connecting | undefined;
+    const connection = new PooledConnection<C>({
+      protocol,
+      settings: cluster.protocol,
+      clock,
+      connectTimeout: cluster.connectTimeout as Millis,
+      close: (graceful) => handle?.close(graceful),
+      freed: () => this.#serve(),
+      gone: (failure) => this.#gone(connection, failure),
+    });
+    this.#connections.add(connection);
+    handle = connector.connect({ host, transport, protocol, key }, connection.events);
+  }
+
+  #gone(connection: PooledConnection<C>, failure: PoolFailure | undefined): void {
+    const { admission, priority, host, events } = this.#options;
+    if (!this.#connections.delete(connection)) return;
+    admission.give('connections', priority);
+    host.load.connections--;
+    if (failure) {
+      // Envoy too lets all fail that wait here: a retry finds another host sooner than the next attempt would end.
+      for (let i = this.#waiting.size; i > 0; i--) events.failed(host, 'connect-failed');
+      this.#failAll(failure);
+    } else this.#connect();
+    this.#settle();
+  }
+
+  #serve(): void {
+    for (const waiting of this.#waiting) {
+      const connection = this.#ready();
+      if (!connection) break;
+      this.#stopWaiting(waiting);
+      this.#attach(connection, waiting.waiter);
+    }
+    this.#connect();
+    this.#settle();
+  }
+
+  #stopWaiting(waiting: Waiting<C>): boolean {
+    if (!this.#waiting.delete(waiting)) return false;
+    this.#options.admission.give('pending', this.#options.priority);
+    return true;
+  }
+
+  #failAll(failure: PoolFailure): void {
+    for (const waiting of [...this.#waiting]) if (this.#stopWaiting(waiting)) waiting.waiter.failed(failure);
+  }
+
+  #settle(): void {
+    if (this.#connections.size === 0 && this.#waiting.size === 0) this.#options.emptied();
+  }
+}
