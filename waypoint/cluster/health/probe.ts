@@ -1,7 +1,8 @@
 /** The probes of active health checks over connections that the runtime dials. */
-import { request as httpRequest, type OutgoingHttpHeaders } from 'node:http';
+import type { OutgoingHttpHeaders } from 'node:http';
 import { connect as http2Connect } from 'node:http2';
 import type { Duplex } from 'node:stream';
+import { request as httpRequest } from '../../../common/core/node-http.ts';
 import type { HealthCheck, HealthProbe } from '../config.ts';
 import type { LiveHost } from '../hosts/host.ts';
 import type { HostAddress } from '../types.ts';
