@@ -23,6 +23,7 @@ export const commands: Readonly<Record<string, Command>> = {
   lab: { summary: 'a cluster of network namespaces on this machine', load: () => import('./lab-command.ts') },
   validate: { summary: 'check files of Kubernetes YAML, field by field', load: () => import('./validate.ts') },
   why: { summary: 'tell whether a connection would be, and who decides it', load: () => import('./why/command.ts') },
+  waypoint: { summary: 'make, list and remove waypoints', load: () => import('./waypoint/command.ts') },
   wait: { summary: 'wait until node proxies have confirmed an object', load: () => import('./wait.ts') },
 };
 
