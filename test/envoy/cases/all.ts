@@ -1,0 +1,6 @@
+/** Every case. */
+import type { RouteCase } from './case.ts';
+import { gatewayApiCases } from './gateway-api.ts';
+import { virtualServiceCases } from './virtual-service.ts';
+
+export const routeCases: readonly RouteCase[] = [...virtualServiceCases, ...gatewayApiCases];
