@@ -29,6 +29,8 @@ async function end(code: number): Promise<never> {
 
 // The reader of a pipe went away (`| head`): nobody is left to tell.
 process.stdout.on('error', () => process.exit(1));
+// Timers of the clock keep no process alive: one that only waits, as `aquifer wait` does between two looks, would end.
+setInterval(() => undefined, 2 ** 30);
 try {
   await end(await main(process.argv.slice(2)));
 } catch (e) {

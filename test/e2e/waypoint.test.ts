@@ -3,9 +3,13 @@
  * and what identities it tells apart are those of the callers.
  */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
+import { gatewayKind } from '../../common/kube/kinds/gateway-api/gateway.ts';
 import { until } from '../../common/testing/until.ts';
 import { Lab, type LabApi } from '../../lab/index.ts';
+import { ClientProgram } from '../harness/client-program.ts';
 import { skipWithoutEnvoy } from '../harness/envoy.ts';
 import { Kubectl, skipWithoutKubectl } from '../harness/kubectl.ts';
 import { labName } from '../harness/lab-name.ts';
@@ -15,6 +19,7 @@ import { skipUnless } from '../harness/require.ts';
 const engines = [{ name: 'a stock Envoy', lab: 'wpenvoy', image: 'istio/proxyv2', skip: skipWithoutEnvoy() }] as const;
 
 const patience = 60_000;
+const checkout = join(import.meta.dirname, '../..');
 
 for (const engine of engines) {
   const skip = engine.skip || skipWithoutKubectl() || skipUnless('ebpf', 'program:ip', 'program:nft');
@@ -25,8 +30,7 @@ for (const engine of engines) {
     });
     after(() => shop?.close());
 
-    test('kubectl makes it, and its status says when it serves', async () => {
-      await shop.kubectl(['wait', '--for=condition=Programmed', 'gtw/waypoint', '--timeout=60s']);
+    test('its status says when it serves', async () => {
       const path = 'jsonpath={.status.addresses[*].value}';
       const addresses = await shop.kubectl(['get', 'gtw', 'waypoint', '-o', path]);
       assert.match(addresses, /^10\.\S+ fd\S+ waypoint\.shop\.svc\.cluster\.local$/);
@@ -34,11 +38,26 @@ for (const engine of engines) {
     });
 
     test('calls go through it', async () => {
+      const waypoint = await shop.ipsOf('waypoint');
       const answer = await shop.until('the call goes through the waypoint', 'client', ['http://web/a?b=1'], (a) =>
-        a.through(shop.waypointIps),
+        a.through(waypoint),
       );
       assert.deepEqual([answer.status, answer.echo?.method, answer.echo?.url], [200, 'GET', '/a?b=1']);
       assert.equal(answer.echo?.headers['host'], 'web');
+    });
+
+    test('while it is replaced no call is lost', async () => {
+      const replace = async () => {
+        await shop.kubectl(['rollout', 'restart', 'deploy/waypoint']);
+        await shop.kubectl(['rollout', 'status', 'deploy/waypoint', '--timeout=60s']);
+        await until(
+          'the old one is gone',
+          async () => (await shop.ipsOf('waypoint')).length === 2 || undefined,
+          patience,
+        );
+      };
+      const statuses = await shop.during(replace, 'client', 'http://web/');
+      assert.deepEqual([...new Set(statuses)], [200]);
     });
   });
 }
@@ -74,32 +93,23 @@ class Answer {
 class Shop {
   readonly lab: LabApi;
   readonly #kubectl: Kubectl;
-  waypointIps: readonly string[] = [];
+  readonly #aquifer: ClientProgram;
 
   private constructor(lab: LabApi) {
     this.lab = lab;
     this.#kubectl = new Kubectl(lab.kubeconfig);
+    this.#aquifer = new ClientProgram(join(checkout, 'bin/aquifer'), lab.kubeconfig);
   }
 
   static async open(name: string, image: string): Promise<Shop> {
     const lab = await Lab.up({ name: labName(name), nodes: 2 });
     const shop = new Shop(lab);
     try {
-      await shop.apply(objects(image));
+      await shop.apply(objects);
+      await lab.kube.create(gatewayKind, waypoint(image));
       await lab.waitReady(patience);
       await lab.waitEnrolled(patience);
-      await until(
-        'the waypoint is ready',
-        async () => {
-          const pods = await lab.podsOf('shop/waypoint').catch(() => []);
-          const ready = pods.filter((p) =>
-            p.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True'),
-          );
-          shop.waypointIps = ready.flatMap((p) => p.status?.podIPs?.map(({ ip }) => ip) ?? []);
-          return ready.length > 0 || undefined;
-        },
-        patience,
-      );
+      await shop.aquifer('waypoint', 'apply', '-n', 'shop', '--wait');
       return shop;
     } catch (e) {
       await shop.close();
@@ -130,6 +140,36 @@ class Shop {
     return new Answer(stdout);
   }
 
+  async ipsOf(deployment: string): Promise<readonly string[]> {
+    const pods = await this.lab.podsOf(`shop/${deployment}`);
+    return pods.flatMap((p) => p.status?.podIPs?.map(({ ip }) => ip) ?? []);
+  }
+
+  /** `bin/aquifer`; what it prints. */
+  async aquifer(...args: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.#aquifer.run(args);
+    assert.equal(code, 0, `${stdout}${stderr}`);
+    return stdout;
+  }
+
+  /** Calls one after the other until `work` is done; their statuses. */
+  async during(work: () => Promise<unknown>, from: string, url: string): Promise<readonly number[]> {
+    const [pod] = await this.lab.podsOf(`shop/${from}`);
+    const loop = `while :; do curl -s -o /dev/null -m 10 -w '%{http_code}\n' ${url}; sleep 0.05; done`;
+    const ref = { namespace: 'shop', name: pod!.metadata.name };
+    const calls = await this.lab.spawn(ref, ['sh', '-c', loop]);
+    const statuses: number[] = [];
+    createInterface({ input: calls.stdout }).on('line', (line) => statuses.push(Number(line)));
+    calls.stderr.resume();
+    await until('calls are made', () => statuses.length > 5 || undefined, patience);
+    await work();
+    const done = statuses.length;
+    await until('calls are made afterwards', () => statuses.length > done + 5 || undefined, patience);
+    calls.kill('SIGKILL');
+    await calls.exited;
+    return statuses;
+  }
+
   /** Configuration takes its time to arrive. */
   async until(
     what: string,
@@ -157,7 +197,17 @@ class Shop {
   }
 }
 
-function objects(image: string): string {
+/** `aquifer waypoint apply` leaves its annotation alone. */
+const waypoint = (image: string) => ({
+  apiVersion: 'gateway.networking.k8s.io/v1',
+  kind: 'Gateway',
+  metadata: { name: 'waypoint', namespace: 'shop', annotations: { 'sidecar.istio.io/proxyImage': image } },
+  spec: { gatewayClassName: 'istio-waypoint', listeners: [{ name: 'mesh', port: 15_008, protocol: 'HBONE' }] },
+});
+
+const objects = manifests();
+
+function manifests(): string {
   const account = (name: string) => `
 apiVersion: v1
 kind: ServiceAccount
@@ -189,14 +239,6 @@ spec: { selector: { ${selector} }, ports: [{ name: http, port: 80, targetPort: 8
 apiVersion: v1
 kind: Namespace
 metadata: { name: shop, labels: { istio.io/dataplane-mode: ambient, istio.io/use-waypoint: waypoint } }
-`,
-    `
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: waypoint, namespace: shop, annotations: { sidecar.istio.io/proxyImage: ${image} } }
-spec:
-  gatewayClassName: istio-waypoint
-  listeners: [{ name: mesh, port: 15008, protocol: HBONE }]
 `,
     ...['web-v1', 'web-v2', 'client', 'stranger'].map(account),
     deployment('web-v1', 'app: web, version: v1', echo),
