@@ -32,6 +32,8 @@ import { answerDebug } from './debug/xds-debug.ts';
 import { gatewayApply } from './deploy/config.ts';
 import { DeployController } from './deploy/controller.ts';
 import { joinElection, type Leadership } from './leader/leader.ts';
+import { Guests } from './machines/guests.ts';
+import { Registrar } from './machines/registrar.ts';
 import { createMetrics } from './metrics.ts';
 import { meshConfigNames, readMeshConfig } from './model/mesh-config-watch.ts';
 import { type MeshProblem, watchMesh } from './model/mesh-watch.ts';
@@ -113,7 +115,9 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     webServers.push(server);
     return listenAt(server, at, flag);
   };
-  const leadership = electionOf(config, deps, signal);
+  // The name alone would make one process of two on a machine.
+  const instance = `${config.podName}_${randomUUID()}`;
+  const leadership = electionOf(config, deps, instance, signal);
   const shutDown = async () => {
     stop.abort();
     await leadership.release();
@@ -213,6 +217,18 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   // A workload's name has two slashes at least, a service's is namespace/hostname.
   services = () =>
     [...mesh.index.catalog.resources(addressTypeUrl).keys()].filter((n) => n.split('/').length === 2).length;
+  const registrar =
+    config.model.machineGrace === undefined
+      ? undefined
+      : new Registrar({
+          source,
+          instance,
+          grace: config.model.machineGrace,
+          entries: () => mesh.workloadEntries.objects,
+          clock,
+          log: createLogger(sink, 'istiod::machines'),
+          signal,
+        });
   const xds = new XdsServer({
     catalog: mesh.index.catalog,
     envoy: { mesh: mesh.index.envoy, network: () => mesh.index.settings.network },
@@ -229,6 +245,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
         asker,
       ),
     onProgress: () => statuses.progress(),
+    guests: registrar && new Guests(registrar),
     signal,
   });
   pages.debug = debugPages({
@@ -255,6 +272,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     conditions.resume();
     if (config.model.allocatesAddresses) void addresses.run(term);
     if (config.model.writesStatus) void statuses.run(term);
+    void registrar?.clean(term);
     void deployments.run(term);
   });
 
@@ -352,11 +370,9 @@ async function ensureNamespace(source: KubeSource, name: string): Promise<void> 
     });
 }
 
-function electionOf(config: IstiodConfig, deps: IstiodDependencies, signal: AbortSignal): Leadership {
+function electionOf(config: IstiodConfig, deps: IstiodDependencies, identity: string, signal: AbortSignal): Leadership {
   const { source, clock, sink } = deps;
   const { namespace } = config;
-  // The name alone would make one process of two on a machine.
-  const identity = `${config.podName}_${randomUUID()}`;
   const log = createLogger(sink, 'istiod::leader');
   return joinElection({ source, namespace, name: 'aquifer-istiod-leader', identity, clock, log, signal });
 }

@@ -1,6 +1,7 @@
 /** Settings of the model, under Istio's names where it has one. */
 import { readCompat } from '../../common/config/compat.ts';
 import type { SettingsReader } from '../../common/config/reader.ts';
+import { type Millis, millis } from '../../common/core/brand.ts';
 import type { MeshSettings } from './settings.ts';
 
 export interface ModelConfig {
@@ -11,6 +12,8 @@ export interface ModelConfig {
   readonly writesStatus: boolean;
   /** ServiceEntries without addresses are given some. */
   readonly allocatesAddresses: boolean;
+  /** Machines that name a WorkloadGroup get a WorkloadEntry; undefined: not. Ms that it stays after them. */
+  readonly machineGrace: Millis | undefined;
   /** Name of a second ConfigMap with MeshConfig, beneath the first. */
   readonly sharedMeshConfig: string | undefined;
 }
@@ -23,6 +26,8 @@ export const modelVariables = [
   'AQUIFER_COMPAT',
   'PILOT_AUTO_ALLOW_WAYPOINT_POLICY',
   'PILOT_ENABLE_IP_AUTOALLOCATE',
+  'PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION',
+  'PILOT_WORKLOAD_ENTRY_GRACE_PERIOD',
   'REVISION',
   'SHARED_MESH_CONFIG',
 ] as const;
@@ -30,6 +35,8 @@ export const modelVariables = [
 export const revisionFlag = '--revision';
 
 export function readModelConfig(r: SettingsReader): ModelConfig {
+  const registers = r.boolean('PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION') ?? true;
+  const grace = r.duration('PILOT_WORKLOAD_ENTRY_GRACE_PERIOD', 100) ?? millis(10_000);
   return {
     settings: {
       multiNetwork: r.boolean('AMBIENT_ENABLE_MULTI_NETWORK') ?? false,
@@ -40,6 +47,7 @@ export function readModelConfig(r: SettingsReader): ModelConfig {
     revision: r.text(revisionFlag) ?? r.text('REVISION') ?? 'default',
     writesStatus: r.boolean('AMBIENT_ENABLE_STATUS') ?? true,
     allocatesAddresses: r.boolean('PILOT_ENABLE_IP_AUTOALLOCATE') ?? true,
+    machineGrace: registers ? grace : undefined,
     sharedMeshConfig: r.text('SHARED_MESH_CONFIG'),
   };
 }

@@ -3,6 +3,7 @@ import { parseIp } from '../../common/core/net.ts';
 import type { WorkloadEntry, WorkloadEntrySpec } from '../../common/kube/kinds/istio/workload-entry.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import type { PortMapping, Workload } from '../../common/mesh/types.ts';
+import { isUnhealthy } from '../machines/entry.ts';
 import type { Labels } from './selector.ts';
 import type { NamedPort, ServiceInfo } from './service-info.ts';
 import type { MeshSettings } from './settings.ts';
@@ -30,6 +31,7 @@ export function entryWorkload(
     annotations['istio.io/autoRegistrationGroup'] ?? labels['service.istio.io/workload-name'] ?? name;
   return {
     ...endpoint(entry.spec, inputs, settings),
+    status: isUnhealthy(entry) ? 'UNHEALTHY' : 'HEALTHY',
     uid: `${settings.clusterId}/networking.istio.io/WorkloadEntry/${namespace}/${name}`,
     name,
     namespace,

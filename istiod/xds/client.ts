@@ -88,6 +88,11 @@ export class Client {
     return this.#id;
   }
 
+  /** What the node says of itself. */
+  get metadata(): PbStruct | null {
+    return this.#metadata;
+  }
+
   get peer(): string {
     return this.#wire.peer;
   }

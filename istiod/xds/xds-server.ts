@@ -17,6 +17,7 @@ import type { Logger } from '../../common/core/log.ts';
 import type { Authenticator } from '../authenticator.ts';
 import { type Caller, opaqueRefusal, Unauthenticated } from '../caller.ts';
 import { type Asker, type DebugAnswer, isDebugType } from '../debug/xds-debug.ts';
+import type { Guests } from '../machines/guests.ts';
 import type { XdsMetrics } from '../metrics.ts';
 import type { MeshChange } from '../model/ambient-index.ts';
 import type { Catalog } from '../model/catalog.ts';
@@ -46,6 +47,8 @@ export interface XdsServerOptions {
   readonly ackTimeout: Millis;
   /** Answers types that istioctl asks for. */
   readonly debug: (typeUrl: string, names: readonly string[], asker: Asker) => DebugAnswer;
+  /** Told of clients that have said who they are, and what their agents say of their health. */
+  readonly guests?: Pick<Guests, 'came' | 'went' | 'health'> | undefined;
   /** Somebody came, went or answered. */
   readonly onProgress: () => void;
   readonly signal: AbortSignal;
@@ -56,6 +59,9 @@ export interface Entrance extends Pick<PeerControl, 'admitted' | 'cut'> {
   /** undefined: everybody is served. */
   readonly authenticate: Authenticator | undefined;
 }
+
+/** What agents beside a proxy say of its health: no error, or why it is none. Nobody answers. */
+const healthTypeUrl = 'type.googleapis.com/istio.v1.HealthInformation';
 
 type Stream<Request> = ServerDuplexStream<Request, Buffer>;
 
@@ -212,6 +218,7 @@ export class XdsServer {
       this.#rounds.delete(client);
       this.#clients.delete(client);
       this.#groups?.left(client);
+      this.#options.guests?.went(client);
       metrics.clients.set(this.#clients.size);
       onProgress();
     };
@@ -234,7 +241,13 @@ export class XdsServer {
         told.add(nonce);
         return;
       }
+      if (asked.typeUrl === healthTypeUrl) {
+        this.#options.guests?.health(client, asked.error);
+        return;
+      }
+      const isNew = client.id === '';
       client.request(asked, request.node);
+      if (isNew && client.id !== '' && !client.isClosed) this.#options.guests?.came(client);
       // On a plain port a peer is admitted by a request that makes sense.
       if (client.id !== '' && entrance.authenticate === undefined) entrance.admitted(peer);
       onProgress();
