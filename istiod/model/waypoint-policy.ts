@@ -3,6 +3,7 @@ import { formatSpiffe } from '../../common/identity/spiffe.ts';
 import type { AuthorizationPolicy as KubePolicy, PolicyTargetReference } from '../../common/kube/kinds/security.ts';
 import { emptyMatch } from '../../common/mesh/policy-match.ts';
 import type { AuthorizationPolicy } from '../../common/mesh/types.ts';
+import { unenforced } from '../envoy/rbac/filters.ts';
 import type { WantedCondition } from './condition.ts';
 import type { MeshSettings } from './settings.ts';
 import { type Waypoint, type WaypointClass, waypointController } from './waypoint.ts';
@@ -35,6 +36,14 @@ export function waypointAcceptance(
   lookup: TargetLookup,
   settings: MeshSettings,
 ): WantedCondition | undefined {
+  const bound = boundTargets(policy, lookup, settings);
+  if (bound?.status !== 'True') return bound;
+  const missing = unenforced(policy, { ...settings.envoy, trustDomain: settings.trustDomain });
+  if (missing.length === 0) return bound;
+  return { status: 'True', reason: 'PartiallyInvalid', message: [bound.message, ...missing].join('; ') };
+}
+
+function boundTargets(policy: KubePolicy, lookup: TargetLookup, settings: MeshSettings): WantedCondition | undefined {
   const verdicts = targetsOf(policy).map((target) =>
     judge(target, policy.metadata.namespace ?? 'default', lookup, settings),
   );

@@ -1,6 +1,7 @@
 /** A real Envoy that follows a mesh of YAML by ADS: it says whether it takes what istiod generates. Only for tests. */
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { silentLogger } from '../../common/core/log.ts';
+import type { WorkloadCertificate } from '../../common/identity/types.ts';
 import { createFakeCa } from '../../common/testing/fake-ca.ts';
 import { until } from '../../common/testing/until.ts';
 import { type EnvoyBed, waypointNode } from '../../istiod/testing/envoy-bed.ts';
@@ -59,13 +60,16 @@ function h2Cluster(name: string, port: number) {
 
 export interface Follower extends AsyncDisposable {
   readonly envoy: Envoy;
+  /** Of the mesh's CA. */
+  issue(serviceAccount: string): Promise<WorkloadCertificate>;
 }
 
 /** Envoy follows the bed, with secrets from a server of its own; live once all listeners are. */
 export async function followBed(bed: EnvoyBed, node = waypointNode()): Promise<Follower> {
   const secrets = new SecretServer(silentLogger);
   const identity = { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'waypoint' };
-  secrets.put(await (await createFakeCa()).issue(identity));
+  const ca = await createFakeCa();
+  secrets.put(await ca.issue(identity));
   const server = new Server();
   server.addService(secretsService, secrets.handlers);
   const port = await new Promise<number>((resolve, reject) =>
@@ -74,6 +78,7 @@ export async function followBed(bed: EnvoyBed, node = waypointNode()): Promise<F
   const envoy = await Envoy.start(bootstrapOf(bed.port, port, node));
   return {
     envoy,
+    issue: (serviceAccount) => ca.issue({ ...identity, serviceAccount }),
     async [Symbol.asyncDispose]() {
       await envoy.stop();
       server.forceShutdown();

@@ -1,28 +1,67 @@
-/** Which HTTP endpoints are spoken to in. */
+/** How endpoints are spoken to in HTTP: the version, and what connections may be used for. */
 import type { AppProtocol } from '../../../common/mesh/types.ts';
-import { type Message, typed } from '../values.ts';
+import { durationOf, type Message, typed } from '../values.ts';
+import type { PortPolicy } from './rules.ts';
 
 const name = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 
-export interface ProtocolChoices {
-  /** Speak HTTP/2 whatever the port's name says, HTTP/1.1, or what the client speaks. */
-  readonly force?: 'http2' | 'http1' | 'client' | undefined;
-  readonly common?: Message | undefined;
-  readonly http2?: Message | undefined;
+/** What of TLS the options of HTTP say. */
+export interface ServerName {
+  /** The request's host is asked for by SNI. */
+  readonly isRequested: boolean;
+  /** The certificate has to be of that host. */
+  readonly isChecked: boolean;
 }
 
 /**
  * Of the message `HttpProtocolOptions`, under its name. A port that says HTTP/2 gets it; any other what its client speaks: that is
  * what it would get without a proxy between them.
  */
-export function protocolOptions(protocol: AppProtocol | undefined, choices: ProtocolChoices = {}): Message {
-  const { common, http2 = {} } = choices;
-  const force = choices.force ?? (protocol === 'HTTP2' || protocol === 'GRPC' ? 'http2' : 'client');
-  const config =
-    force === 'http2'
-      ? { explicit_http_config: { http2_protocol_options: http2 } }
-      : force === 'http1'
-        ? { explicit_http_config: { http_protocol_options: {} } }
-        : { use_downstream_protocol_config: { http_protocol_options: {}, http2_protocol_options: http2 } };
-  return { [name]: typed(name, { ...(common && { common_http_protocol_options: common }), ...config }) };
+export function protocolOptions(
+  protocol: AppProtocol | undefined,
+  policy: PortPolicy,
+  serverName?: ServerName,
+): Message {
+  const { tcp, http = {} } = policy.connectionPool ?? {};
+  const common = {
+    ...(http.idleTimeout !== undefined && { idle_timeout: durationOf(http.idleTimeout) }),
+    ...(tcp?.maxConnectionDuration !== undefined && {
+      max_connection_duration: durationOf(tcp.maxConnectionDuration),
+    }),
+    ...(http.maxRequestsPerConnection && { max_requests_per_connection: { value: http.maxRequestsPerConnection } }),
+  };
+  const { interval, timeout } = http.http2KeepAlive ?? {};
+  const http2 = {
+    ...(http.maxConcurrentStreams && { max_concurrent_streams: { value: http.maxConcurrentStreams } }),
+    // Envoy wants both.
+    ...(http.http2KeepAlive && {
+      connection_keepalive: {
+        interval: durationOf(interval ?? '') ?? { seconds: 30 },
+        timeout: durationOf(timeout ?? '') ?? { seconds: 20 },
+      },
+    }),
+  };
+  return {
+    [name]: typed(name, {
+      ...(Object.keys(common).length > 0 && { common_http_protocol_options: common }),
+      ...(serverName &&
+        (serverName.isRequested || serverName.isChecked) && {
+          upstream_http_protocol_options: {
+            auto_sni: serverName.isRequested,
+            auto_san_validation: serverName.isChecked,
+          },
+        }),
+      ...version(protocol, http, http2),
+    }),
+  };
+}
+
+type HttpPool = NonNullable<NonNullable<PortPolicy['connectionPool']>['http']>;
+
+function version(protocol: AppProtocol | undefined, http: HttpPool, http2: Message): Message {
+  const isHttp2 = protocol === 'HTTP2' || protocol === 'GRPC';
+  if (isHttp2 || http.h2UpgradePolicy === 'UPGRADE') return { explicit_http_config: { http2_protocol_options: http2 } };
+  if (http.h2UpgradePolicy === 'DO_NOT_UPGRADE' && http.useClientProtocol !== true)
+    return { explicit_http_config: { http_protocol_options: {} } };
+  return { use_downstream_protocol_config: { http_protocol_options: {}, http2_protocol_options: http2 } };
 }

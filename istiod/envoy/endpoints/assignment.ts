@@ -1,9 +1,9 @@
 /** The endpoints of a cluster: EDS. */
-import type { Typed } from '../../../common/envoy/codec.ts';
+import { type Typed, typeUrl } from '../../../common/envoy/codec.ts';
 import type { MeshEndpoint, MeshService, MeshView } from '../inputs.ts';
 import { connectOriginate } from '../names.ts';
 import type { EnvoyProxy } from '../proxy.ts';
-import { hostPort, internalAddress, type Message, socketAddress, struct, typed } from '../values.ts';
+import { hostPort, internalAddress, type Message, socketAddress, struct } from '../values.ts';
 import { type Balancing, balanced } from './balance.ts';
 
 /** Whose endpoints, and which of them. */
@@ -17,15 +17,25 @@ export interface AssignmentPlan {
   readonly balancing: Balancing;
 }
 
+/** The whole resource, for EDS. */
 export function assignment(view: MeshView, proxy: EnvoyProxy, plan: AssignmentPlan): Typed {
+  return { '@type': typeUrl('envoy.config.endpoint.v3.ClusterLoadAssignment'), ...assignmentNow(view, proxy, plan) };
+}
+
+/** The same as part of a cluster, whose endpoints may be names. */
+export function assignmentNow(view: MeshView, proxy: EnvoyProxy, plan: AssignmentPlan): Message {
   const { service, port, labels } = plan;
+  const isByName = service.resolution !== 'endpoints';
   const allowsUnhealthy = service.balancing?.healthPolicy === 'ALLOW_ALL';
   const fitting = view
     .endpoints(service)
-    .filter((e) => e.address.kind === 'ip' && (e.ports.get(port) ?? 0) > 0 && e.weight > 0 && hasLabels(e, labels))
+    .filter(
+      (e) =>
+        (isByName || e.address.kind === 'ip') && (e.ports.get(port) ?? 0) > 0 && e.weight > 0 && hasLabels(e, labels),
+    )
     .filter((e) => e.isHealthy || allowsUnhealthy)
     .filter((e) => e.network === '' || proxy.network === '' || e.network === proxy.network);
-  return typed('envoy.config.endpoint.v3.ClusterLoadAssignment', {
+  return {
     cluster_name: plan.name,
     endpoints: balanced(fitting, proxy, plan.balancing).map(({ locality, priority, weight, endpoints }) => ({
       ...(locality.region !== '' && {
@@ -35,7 +45,7 @@ export function assignment(view: MeshView, proxy: EnvoyProxy, plan: AssignmentPl
       load_balancing_weight: { value: weight },
       lb_endpoints: endpoints.map((e) => endpoint(e, proxy, port)),
     })),
-  });
+  };
 }
 
 function hasLabels({ labels }: MeshEndpoint, wanted: Readonly<Record<string, string>>): boolean {

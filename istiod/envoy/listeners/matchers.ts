@@ -1,5 +1,6 @@
 /** Matchers of listeners: which chain of filters a connection gets. */
 import { typeUrl } from '../../../common/envoy/codec.ts';
+import { range } from '../rbac/matchers.ts';
 import { type Message, typed } from '../values.ts';
 
 const inputs = 'envoy.extensions.matching.common_inputs.network.v3';
@@ -42,9 +43,51 @@ export function byProtocol(http: OnMatch, other: OnMatch): Message {
   );
 }
 
-/** By the name that a client asks for in the hello of TLS. */
-export function byServerName(names: ReadonlyMap<string, OnMatch>, otherwise: OnMatch): Message {
-  return exact('ServerNameInput', names, otherwise);
+/** One way of a port: names that clients ask for in the hello of TLS, and where they connected to. Empty lists: all. */
+export interface StreamCase {
+  readonly sni: readonly string[];
+  readonly destinations: readonly string[];
+  readonly on: OnMatch;
+}
+
+/** The first that fits; the last one takes what is left. */
+export function byStream(cases: readonly StreamCase[]): OnMatch {
+  const last = cases.at(-1)!;
+  const matchers = cases.slice(0, -1).flatMap(({ sni, destinations, on }) => {
+    const terms = [
+      ...(sni.length > 0 ? [anyOf(sni.map(serverName))] : []),
+      ...(destinations.length > 0 ? [destination(destinations)] : []),
+    ];
+    if (terms.length === 0) return [];
+    return [{ predicate: terms.length === 1 ? terms[0]! : { and_matcher: { predicate: terms } }, on_match: on }];
+  });
+  return matchers.length === 0 ? last.on : toMatcher({ matcher_list: { matchers }, on_no_match: last.on });
+}
+
+function anyOf(predicates: readonly Message[]): Message {
+  return predicates.length === 1 ? predicates[0]! : { or_matcher: { predicate: predicates } };
+}
+
+function input(name: string): Message {
+  return { name, typed_config: typed(`${inputs}.${name}`, {}) };
+}
+
+function serverName(name: string): Message {
+  const match = name.startsWith('*') ? { suffix: name.slice(1) } : { exact: name };
+  return { single_predicate: { input: input('ServerNameInput'), value_match: match } };
+}
+
+function destination(ranges: readonly string[]): Message {
+  const config = typed('envoy.extensions.matching.input_matchers.ip.v3.Ip', {
+    cidr_ranges: ranges.flatMap((r) => range(r) ?? []),
+    stat_prefix: 'destination',
+  });
+  return {
+    single_predicate: {
+      input: input('DestinationIPInput'),
+      custom_match: { name: 'envoy.matching.matchers.ip', typed_config: config },
+    },
+  };
 }
 
 export interface Ranges {

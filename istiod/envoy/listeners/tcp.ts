@@ -1,7 +1,7 @@
 /** Connections that are passed on as they are. */
 import { accessLog } from '../access-log.ts';
 import type { MeshFacts } from '../inputs.ts';
-import { extension, type Message } from '../values.ts';
+import { durationOf, extension, type Message } from '../values.ts';
 
 export interface Share {
   readonly name: string;
@@ -9,7 +9,7 @@ export interface Share {
 }
 
 /** To one cluster, or to several by weight. */
-export function tcpProxy(facts: MeshFacts, name: string, clusters: readonly Share[]): Message {
+export function tcpProxy(facts: MeshFacts, name: string, clusters: readonly Share[], idleTimeout?: string): Message {
   const [first] = clusters;
   const to =
     clusters.length === 1 && first !== undefined
@@ -18,6 +18,7 @@ export function tcpProxy(facts: MeshFacts, name: string, clusters: readonly Shar
   return extension('envoy.filters.network.tcp_proxy', 'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', {
     stat_prefix: name,
     ...to,
+    ...(idleTimeout !== undefined && { idle_timeout: durationOf(idleTimeout) }),
     access_log: accessLog(facts),
   });
 }

@@ -1,11 +1,13 @@
 /** Everything that a waypoint is told, made anew only where something changed. */
+import { type MadeCluster, makeCluster } from '../clusters/cluster.ts';
+import { policyOf, rulesFor } from '../clusters/rules.ts';
 import { assignment } from '../endpoints/assignment.ts';
 import { connectOriginate, connectTerminate, encap, mainInternal } from '../names.ts';
 import type { WaypointProxy } from '../proxy.ts';
 import type { MadeResource, Remember } from '../remember.ts';
 import { clusterTypeUrl, endpointTypeUrl, listenerTypeUrl, routeTypeUrl } from '../types.ts';
 import { mainInternalListener } from './main-internal.ts';
-import { type WaypointService, waypointService } from './service.ts';
+import { type FarTarget, type WaypointService, waypointService } from './service.ts';
 import {
   encapCluster,
   mainInternalCluster,
@@ -40,22 +42,56 @@ export class WaypointConfiguration {
       });
       return value === undefined ? [] : [{ id, value }];
     });
-    return [...this.#tunnels(), this.#main(services), ...services.flatMap((s) => this.#of(s))];
+    return [...this.#tunnels(), this.#main(services), ...services.flatMap((s) => this.#of(s)), ...this.#far(services)];
+  }
+
+  /** Clusters of services that others are before, each once. */
+  #far(services: readonly Known[]): readonly MadeResource[] {
+    const targets = new Map<string, FarTarget>();
+    for (const { value } of services) {
+      for (const [name, target] of value.targets) {
+        if (targets.get(name)?.kind !== 'http') targets.set(name, target);
+      }
+    }
+    return [...targets.values()].flatMap((target) => {
+      const { id, value } = this.#remember(`target ${target.kind} ${target.name}`, (view) => {
+        const service = view.service(target.service);
+        const port = service?.ports.find((p) => p.number === target.port);
+        if (service === undefined || port === undefined) return undefined;
+        const rules = rulesFor(view, service, this.#proxy.namespace, undefined);
+        const subset = rules.subsets.find((s) => s.name === target.subset);
+        // A subset that nobody defines has no endpoints.
+        if (target.subset !== '' && subset === undefined) return undefined;
+        const { name, kind } = target;
+        return makeCluster(view, this.#proxy, {
+          name,
+          service,
+          port,
+          kind,
+          subset,
+          policy: policyOf(rules, port.number, subset),
+        });
+      });
+      return value === undefined ? [] : this.#cluster(value, id);
+    });
   }
 
   /** What is of one service alone. */
   #of({ value, id }: Known): readonly MadeResource[] {
-    const [proxy, remember] = [this.#proxy, this.#remember];
     return [
-      ...value.clusters.flatMap(({ cluster, assignment: plan }): readonly MadeResource[] => {
-        const made: MadeResource = { type: clusterTypeUrl, name: cluster.name, message: cluster, from: [id] };
-        if (plan === undefined) return [made];
-        const endpoints = remember(`endpoints ${plan.name}`, (view) => assignment(view, proxy, plan));
-        if (endpoints.value === undefined) return [made];
-        return [made, { type: endpointTypeUrl, name: plan.name, message: endpoints.value, from: [endpoints.id, id] }];
-      }),
+      ...value.clusters.flatMap((c) => this.#cluster(c, id)),
       ...value.routes.map((r) => ({ type: routeTypeUrl, name: r.name, message: r, from: [id] })),
     ];
+  }
+
+  #cluster({ cluster, assignment: plan }: MadeCluster, id: string): readonly MadeResource[] {
+    const made: MadeResource = { type: clusterTypeUrl, name: cluster.name, message: cluster, from: [id] };
+    if (plan === undefined) return [made];
+    // Other labels or another order are other work, whatever the mesh says.
+    const what = JSON.stringify([plan.labels, plan.balancing, plan.service.balancing]);
+    const endpoints = this.#remember(`endpoints ${plan.name} ${what}`, (view) => assignment(view, this.#proxy, plan));
+    if (endpoints.value === undefined) return [made];
+    return [made, { type: endpointTypeUrl, name: plan.name, message: endpoints.value, from: [endpoints.id, id] }];
   }
 
   #tunnels(): readonly MadeResource[] {

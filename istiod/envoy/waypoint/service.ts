@@ -1,15 +1,21 @@
 /** What one service behind a waypoint comes to: chains of filters, routes, clusters and endpoints. */
 
 import { isIpv6 } from '../../../common/core/net.ts';
-import { type Typed, typeUrl } from '../../../common/envoy/codec.ts';
+import { encodeEnvoy, type Typed, typeUrl } from '../../../common/envoy/codec.ts';
+import type { AuthorizationPolicy } from '../../../common/kube/kinds/security.ts';
 import { type MadeCluster, makeCluster } from '../clusters/cluster.ts';
-import type { MeshPort, MeshService, MeshView, RouteTarget } from '../inputs.ts';
+import { policyOf, rulesFor, type ServiceRules } from '../clusters/rules.ts';
+import type { MeshPort, MeshService, MeshView, RouteContext } from '../inputs.ts';
+import { dynamicHttp, dynamicTls } from '../listeners/dynamic-dns.ts';
 import { httpManager } from '../listeners/http.ts';
-import { byProtocol, type OnMatch, toChain, toMatcher } from '../listeners/matchers.ts';
+import { byProtocol, byStream, type OnMatch, toChain, toMatcher } from '../listeners/matchers.ts';
 import { tcpProxy } from '../listeners/tcp.ts';
-import { inboundCluster } from '../names.ts';
+import { inboundCluster, outboundCluster } from '../names.ts';
 import type { WaypointProxy } from '../proxy.ts';
-import { cidr, type Message, none } from '../values.ts';
+import { policiesFor, rbacFilters } from '../rbac/filters.ts';
+import { httpRoutesOf } from '../routes/http.ts';
+import { tcpRoutesOf } from '../routes/stream.ts';
+import { cidr, type Message } from '../values.ts';
 
 /** A chain of main_internal. */
 export interface Chain extends Message {
@@ -24,12 +30,22 @@ export interface WaypointService {
   readonly ranges: readonly Message[];
   readonly routes: readonly RouteConfig[];
   readonly clusters: readonly MadeCluster[];
-  /** Services that are not behind this waypoint, to which routes send. */
-  readonly targets: readonly RouteTarget[];
+  /** Services that are not behind this waypoint, to which routes send, by the cluster's name. */
+  readonly targets: ReadonlyMap<string, FarTarget>;
 }
 
 export interface RouteConfig extends Typed {
   readonly name: string;
+}
+
+/** Where routes send that this waypoint is not before. */
+export interface FarTarget {
+  readonly name: string;
+  /** `namespace/hostname`. */
+  readonly service: string;
+  readonly port: number;
+  readonly subset: string;
+  readonly kind: 'tcp' | 'http';
 }
 
 export interface PortMatch {
@@ -39,15 +55,32 @@ export interface PortMatch {
 }
 
 export function waypointService(view: MeshView, proxy: WaypointProxy, service: MeshService): WaypointService {
-  const parts = service.ports.map((port) => portOf(view, proxy, service, port));
+  const scope: Scope = {
+    view,
+    proxy,
+    service,
+    rules: rulesFor(view, service, proxy.namespace, undefined),
+    policies: policiesFor(view, proxy, service),
+    targets: new Map(),
+  };
+  const parts = service.ports.map((port) => portOf(scope, port));
   return {
     chains: parts.flatMap((p) => p.chains),
     ports: new Map(parts.map((p) => [p.port.number, p.match])),
     ranges: service.addresses.map((a) => cidr(a.ip, a.length ?? (isIpv6(a.ip) ? 128 : 32))),
     routes: parts.flatMap((p) => p.routes),
     clusters: parts.flatMap((p) => p.clusters),
-    targets: [],
+    targets: scope.targets,
   };
+}
+
+interface Scope {
+  readonly view: MeshView;
+  readonly proxy: WaypointProxy;
+  readonly service: MeshService;
+  readonly rules: ServiceRules;
+  readonly policies: readonly AuthorizationPolicy[];
+  readonly targets: Map<string, FarTarget>;
 }
 
 interface Part {
@@ -58,25 +91,28 @@ interface Part {
   readonly clusters: readonly MadeCluster[];
 }
 
-function portOf(view: MeshView, proxy: WaypointProxy, service: MeshService, port: MeshPort): Part {
+function portOf(scope: Scope, port: MeshPort): Part {
+  const { view, proxy, service, rules } = scope;
   const speaks = speaksOf(port);
-  const http = speaks === 'http' || speaks === 'unknown' ? httpChain(view, service, port) : undefined;
-  const tcp = speaks === 'http' ? undefined : tcpChain(view, service, port);
+  const http = speaks === 'http' || speaks === 'unknown' ? httpChain(scope, port) : undefined;
+  const tcp = speaks === 'http' ? undefined : tcpChains(scope, port);
   const made = [http, tcp].filter((c) => c !== undefined);
-  const on =
-    http && tcp
-      ? toMatcher(byProtocol(toChain(http.chain.name), toChain(tcp.chain.name)))
-      : toChain(made[0]!.chain.name);
   return {
     port,
-    chains: made.map((c) => c.chain),
-    match: { on, speaks },
+    chains: made.flatMap((c) => c.chains),
+    match: { on: http && tcp ? toMatcher(byProtocol(http.on, tcp.on)) : made[0]!.on, speaks },
     routes: made.flatMap((c) => c.routes),
-    clusters: made.map(({ kind, chain }) => makeCluster(view.facts, proxy, { name: chain.name, service, port, kind })),
+    clusters: made.flatMap(({ kind }) =>
+      [undefined, ...rules.subsets].map((subset) => {
+        const name = inboundCluster(service.hostname, port.number, kind, subset?.name);
+        const policy = policyOf(rules, port.number, subset);
+        return makeCluster(view, proxy, { name, service, port, kind, subset, policy });
+      }),
+    ),
   };
 }
 
-function speaksOf({ protocol }: MeshPort): PortMatch['speaks'] {
+export function speaksOf({ protocol }: MeshPort): PortMatch['speaks'] {
   switch (protocol) {
     case 'HTTP11':
     case 'HTTP2':
@@ -91,30 +127,95 @@ function speaksOf({ protocol }: MeshPort): PortMatch['speaks'] {
   }
 }
 
-interface MadeChain {
+interface MadeChains {
   readonly kind: 'tcp' | 'http';
-  readonly chain: Chain;
+  readonly chains: readonly Chain[];
+  readonly on: OnMatch;
   readonly routes: readonly RouteConfig[];
 }
 
-function httpChain({ facts }: MeshView, service: MeshService, port: MeshPort): MadeChain {
+function httpChain(scope: Scope, port: MeshPort): MadeChains {
+  const { view, service, policies, proxy } = scope;
+  const { facts } = view;
   const name = inboundCluster(service.hostname, port.number, 'http');
-  const routes = [{ name: 'default', match: { prefix: '/' }, route: { cluster: name, timeout: none } }];
+  const { routes } = httpRoutesOf(contextOf(scope, port, 'http'));
+  const dynamic = service.resolution === 'dynamic-dns' ? [dynamicHttp(proxy)] : [];
+  const filters = [...rbacFilters(policies, 'http', facts, name), ...dynamic];
   return {
     kind: 'http',
-    chain: { name, filters: [httpManager(facts, name, port, name, [])] },
+    chains: [frozen({ name, filters: [httpManager(facts, name, port, name, filters)] })],
+    on: toChain(name),
     routes: [
       {
         '@type': typeUrl('envoy.config.route.v3.RouteConfiguration'),
         name,
-        virtual_hosts: [{ name: 'default', domains: ['*'], routes }],
+        virtual_hosts: [{ name, domains: ['*'], routes }],
         validate_clusters: { value: false },
       } as RouteConfig,
     ],
   };
 }
 
-function tcpChain({ facts }: MeshView, service: MeshService, port: MeshPort): MadeChain {
+function tcpChains(scope: Scope, port: MeshPort): MadeChains {
+  const { view, service, policies, proxy, rules } = scope;
+  const { facts } = view;
   const name = inboundCluster(service.hostname, port.number, 'tcp');
-  return { kind: 'tcp', chain: { name, filters: [tcpProxy(facts, name, [{ name, weight: 1 }])] }, routes: [] };
+  const { routes } = tcpRoutesOf(contextOf(scope, port, 'tcp'));
+  const idle = policyOf(rules, port.number).connectionPool?.tcp?.idleTimeout;
+  const before = [
+    ...rbacFilters(policies, 'tcp', facts, name),
+    ...(service.resolution === 'dynamic-dns' && port.protocol === 'TLS' ? [dynamicTls(proxy, port.number)] : []),
+  ];
+  const chains = routes.map(({ clusters }, i) =>
+    frozen({
+      name: i === 0 ? name : `${name}|${i}`,
+      filters: [...before, tcpProxy(facts, name, clusters.length > 0 ? clusters : [nowhere], idle)],
+    }),
+  );
+  const cases = routes.map(({ sni, destinations }, i) => ({ sni, destinations, on: toChain(chains[i]!.name) }));
+  return { kind: 'tcp', chains, on: byStream(cases), routes: [] };
+}
+
+/** No cluster has this name: connections are closed. */
+const nowhere = { name: 'BlackHoleCluster', weight: 1 };
+
+function contextOf({ view, proxy, service, targets }: Scope, port: MeshPort, kind: 'http' | 'tcp'): RouteContext {
+  return {
+    view,
+    service,
+    port,
+    gateway: proxy.gateway,
+    namespace: proxy.namespace,
+    clientLabels: undefined,
+    dialect: 'envoy',
+    cluster(target) {
+      const { service: to, subset } = target;
+      const found = to.ports.find((p) => p.number === target.port);
+      const speaks = found && speaksOf(found);
+      const isOurs = to.waypoint === proxy.gateway && speaks !== undefined;
+      // Its own chains speak to it in one way at least.
+      const fits = speaks === 'unknown' || (speaks === 'http') === (kind === 'http');
+      if (isOurs && fits) return inboundCluster(to.hostname, target.port, kind, subset);
+      const name = outboundCluster(to.hostname, target.port, subset);
+      const isHttp = kind === 'http' || targets.get(name)?.kind === 'http';
+      targets.set(name, { name, service: to.key, port: target.port, subset, kind: isHttp ? 'http' : 'tcp' });
+      return name;
+    },
+    hash({ service: to, port: number, subset }) {
+      const theirs = rulesFor(view, to, proxy.namespace, undefined);
+      const chosen = subset === '' ? undefined : theirs.subsets.find((s) => s.name === subset);
+      return policyOf(theirs, number, chosen).loadBalancer?.consistentHash;
+    },
+  };
+}
+
+/** Filters as bytes already: the listener has those of all services, and most of them stay as they are. */
+function frozen(chain: { readonly name: string; readonly filters: readonly Message[] }): Chain {
+  return {
+    name: chain.name,
+    filters: chain.filters.map(({ name, typed_config }) => {
+      const config = typed_config as Typed;
+      return { name, typed_config: { type_url: config['@type'], value: encodeEnvoy(config) } };
+    }),
+  };
 }

@@ -1,0 +1,132 @@
+/** The filters that enforce AuthorizationPolicies at a service's port. */
+import { assertNever } from '../../../common/core/errors.ts';
+import type { AuthorizationPolicy } from '../../../common/kube/kinds/security.ts';
+import type { MeshFacts, MeshService, MeshView } from '../inputs.ts';
+import type { WaypointProxy } from '../proxy.ts';
+import { extension, type Message } from '../values.ts';
+import { convertRule, type Level } from './rules.ts';
+
+const filters = {
+  http: { name: 'envoy.filters.http.rbac', message: 'envoy.extensions.filters.http.rbac.v3.RBAC' },
+  tcp: { name: 'envoy.filters.network.rbac', message: 'envoy.extensions.filters.network.rbac.v3.RBAC' },
+} as const;
+
+/** Of Istio: its tools read these names in metrics and logs. */
+const dryRunAnnotation = 'istio.io/dry-run';
+const waypointClass = 'istio-waypoint';
+
+type Action = 'ALLOW' | 'DENY' | 'AUDIT' | 'CUSTOM';
+
+/** Policies with the service, its waypoint or the class of waypoints as target. */
+export function policiesFor(
+  view: MeshView,
+  proxy: WaypointProxy,
+  service: MeshService,
+): readonly AuthorizationPolicy[] {
+  const own = view.policies(`${service.kind}/${service.namespace}/${service.name}`);
+  const ofGateway = view.policies(`Gateway/${proxy.gateway as `${string}/${string}`}`);
+  const ofClass = view
+    .policies(`GatewayClass/${waypointClass}`)
+    .filter((p) => p.metadata.namespace === view.facts.rootNamespace);
+  return [...new Set([...ofClass, ...ofGateway, ...own])];
+}
+
+/**
+ * In the order in which they decide: what is refused, then what is allowed. CUSTOM asks a server of the user's, which nothing does yet:
+ * what it is about is refused.
+ */
+export function rbacFilters(
+  policies: readonly AuthorizationPolicy[],
+  level: Level,
+  facts: MeshFacts,
+  statPrefix: string,
+): readonly Message[] {
+  const of = (...actions: readonly Action[]) => policies.filter((p) => actions.includes(p.spec?.action ?? 'ALLOW'));
+  return [
+    ...filter(of('CUSTOM', 'DENY'), 'DENY', level, facts, statPrefix),
+    ...filter(of('ALLOW'), 'ALLOW', level, facts, statPrefix),
+    ...filter(of('AUDIT'), 'LOG', level, facts, statPrefix),
+  ];
+}
+
+function filter(
+  policies: readonly AuthorizationPolicy[],
+  action: 'ALLOW' | 'DENY' | 'LOG',
+  level: Level,
+  facts: MeshFacts,
+  statPrefix: string,
+): readonly Message[] {
+  const onTrial = (p: AuthorizationPolicy) => p.metadata.annotations?.[dryRunAnnotation] === 'true';
+  const rules = rbac(
+    policies.filter((p) => !onTrial(p)),
+    action,
+    level,
+    facts,
+  );
+  const shadow = rbac(policies.filter(onTrial), action, level, facts);
+  if (rules === undefined && shadow === undefined) return [];
+  const { name, message } = filters[level];
+  return [
+    extension(name, message, {
+      ...(rules && { rules }),
+      ...(shadow && { shadow_rules: shadow, shadow_rules_stat_prefix: `istio_dry_run_${action.toLowerCase()}_` }),
+      ...(level === 'tcp' && { stat_prefix: statPrefix }),
+    }),
+  ];
+}
+
+function rbac(
+  policies: readonly AuthorizationPolicy[],
+  action: 'ALLOW' | 'DENY' | 'LOG',
+  level: Level,
+  facts: MeshFacts,
+): Message | undefined {
+  if (policies.length === 0) return undefined;
+  const trustDomains = [facts.trustDomain, ...facts.trustDomainAliases];
+  const made = policies.flatMap(({ metadata, spec }) => {
+    const namespace = metadata.namespace ?? 'default';
+    return (spec?.rules ?? []).flatMap((rule, i) => {
+      const scope = { level, namespace, trustDomains };
+      const { policy } = convertRule(rule, action === 'ALLOW', `rules[${i}]`, scope);
+      return policy === undefined ? [] : [[`ns[${namespace}]-policy[${metadata.name}]-rule[${i}]`, policy] as const];
+    });
+  });
+  // Without a rule ALLOW allows nothing, and the others match nothing.
+  if (made.length === 0 && action !== 'ALLOW') return undefined;
+  return { action, policies: Object.fromEntries(made) };
+}
+
+/** Why a policy is not enforced as it says, by its fields; empty: it is. */
+export function unenforced(
+  policy: AuthorizationPolicy,
+  facts: Pick<MeshFacts, 'trustDomain' | 'trustDomainAliases'>,
+): readonly string[] {
+  const action: Action = policy.spec?.action ?? 'ALLOW';
+  const scope = {
+    level: 'http',
+    namespace: policy.metadata.namespace ?? 'default',
+    trustDomains: [facts.trustDomain, ...facts.trustDomainAliases],
+  } as const;
+  const fields = (policy.spec?.rules ?? []).flatMap(
+    (rule, i) => convertRule(rule, action === 'ALLOW', `rules[${i}]`, scope).unsupported,
+  );
+  const effect = effectOf(action);
+  return [
+    ...(action === 'CUSTOM' ? ['action CUSTOM asks nobody yet: what its rules match is refused'] : []),
+    ...(fields.length > 0 ? [`waypoints cannot check ${fields.join(', ')} yet: ${effect}`] : []),
+  ];
+}
+
+function effectOf(action: Action): string {
+  switch (action) {
+    case 'ALLOW':
+      return 'rules that use them allow nothing';
+    case 'DENY':
+    case 'CUSTOM':
+      return 'these parts are left out, so their rules refuse more than they say';
+    case 'AUDIT':
+      return 'these parts are left out, so more is logged';
+    default:
+      return assertNever(action);
+  }
+}
