@@ -1,7 +1,7 @@
 /** Envoy's command operators by name. */
 import { formatSocketAddr, type Ip, type Port } from '../../common/core/net.ts';
 import type { Address } from '../request/view.ts';
-import { headerOf } from '../request/view.ts';
+import { firstHeaderOf } from '../request/view.ts';
 import type { FormatContext, Operator } from './format.ts';
 import { compileTime } from './time.ts';
 
@@ -66,11 +66,11 @@ const withoutArguments: Readonly<Record<string, Operator>> = {
 type Maker = (args: string) => Operator;
 
 const withArguments: Readonly<Record<string, Maker>> = {
-  REQ: (args) => either(args, ({ request }, name) => headerOf(request, name)),
+  REQ: (args) => either(args, ({ request }, name) => firstHeaderOf(request, name)),
   RESP: (args) =>
-    either(args, ({ response }, name) => (name === ':status' ? text(response?.status) : response?.headers.get(name))),
-  TRAILER: (args) => either(args, ({ trailers }, name) => trailers?.get(name)),
-  REQ_WITHOUT_QUERY: (args) => either(args, ({ request }, name) => headerOf(request, name)?.replace(/\?.*/s, '')),
+    either(args, ({ response }, name) => (name === ':status' ? text(response?.status) : response?.headers.first(name))),
+  TRAILER: (args) => either(args, ({ trailers }, name) => trailers?.first(name)),
+  REQ_WITHOUT_QUERY: (args) => either(args, ({ request }, name) => firstHeaderOf(request, name)?.replace(/\?.*/s, '')),
   START_TIME: (args) => {
     const format = compileTime(args);
     return ({ facts }) => format(facts.startTime);

@@ -3,6 +3,8 @@ import type { Fields } from '../../common/envoy/fields.ts';
 import { readRegex } from './regex.ts';
 import { readString, type StringTest } from './string.ts';
 
+const lowest = Number.MIN_SAFE_INTEGER;
+
 /** Reads one header by name in lower case: `headerOf` of a request, or `get` of a response's headers. */
 export type HeaderSource = (name: string) => string | undefined;
 
@@ -73,7 +75,7 @@ function readValueTest(
       return { test: (value) => regex.matches(value) };
     }
     case 'range_match': {
-      const range = fields.required(which, (f) => ({ start: f.number('start'), end: f.number('end') }));
+      const range = fields.required(which, (f) => ({ start: f.number('start', lowest), end: f.number('end', lowest) }));
       return { test: (value) => isWithin(value, range) };
     }
     case 'string_match':

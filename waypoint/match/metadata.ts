@@ -3,6 +3,8 @@ import type { Fields } from '../../common/envoy/fields.ts';
 import type { Metadata } from '../request/view.ts';
 import { readString } from './string.ts';
 
+const lowest = -Number.MAX_VALUE;
+
 export type MetadataTest = (metadata: Metadata) => boolean;
 
 export function readMetadata(fields: Fields): MetadataTest {
@@ -71,9 +73,12 @@ function readValue(fields: Fields): ValueTest {
 
 function readDouble(fields: Fields): (value: number) => boolean {
   if (fields.which('range', 'exact') === 'range') {
-    const { start, end } = fields.required('range', (f) => ({ start: f.number('start'), end: f.number('end') }));
+    const { start, end } = fields.required('range', (f) => ({
+      start: f.number('start', lowest),
+      end: f.number('end', lowest),
+    }));
     return (value) => value >= start && value < end;
   }
-  const exact = fields.number('exact');
+  const exact = fields.number('exact', lowest);
   return (value) => value === exact;
 }

@@ -62,6 +62,19 @@ export interface ResponseView {
 
 /** Any header by name in lower case, as matchers and formatters of Envoy see the map: pseudo-headers too, `host` is `:authority`. */
 export function headerOf(view: RequestView, name: string): string | undefined {
+  return isSpecial(name) ? special(view, name) : view.headers.get(name);
+}
+
+/** As `headerOf`, of a repeated header the first value: what formatters see. */
+export function firstHeaderOf(view: RequestView, name: string): string | undefined {
+  return isSpecial(name) ? special(view, name) : view.headers.first(name);
+}
+
+function isSpecial(name: string): boolean {
+  return name.startsWith(':') || name === 'host';
+}
+
+function special(view: RequestView, name: string): string | undefined {
   switch (name) {
     case ':method':
       return view.method;
@@ -75,6 +88,6 @@ export function headerOf(view: RequestView, name: string): string | undefined {
     case ':protocol':
       return view.protocol === 'http2' ? view.upgrade : undefined;
     default:
-      return view.headers.get(name);
+      return undefined;
   }
 }

@@ -2,7 +2,7 @@
 import type { FormatContext } from '../format/format.ts';
 import { applyHeaderOps } from '../format/header-ops.ts';
 import { withoutQuery } from '../request/path.ts';
-import { headerOf, type RequestView, type ResponseView } from '../request/view.ts';
+import { firstHeaderOf, type RequestView, type ResponseView } from '../request/view.ts';
 import { rewritePath } from './rewrite.ts';
 import type { Decided, Forward, HostRewrite } from './types.ts';
 
@@ -20,8 +20,9 @@ export function applyToRequest(
   context: FormatContext,
   { tellsOriginal, upstreamName }: RequestChange,
 ): void {
+  const { route, hostRewrite, entryHost } = decision;
+  if (entryHost !== undefined) view.authority = entryHost;
   for (const ops of decision.requestOps) applyHeaderOps(ops, view.headers, context);
-  const { route, hostRewrite } = decision;
   const host = hostRewrite && newHost(hostRewrite, view, upstreamName);
   if (host !== undefined && host !== '') {
     if (route.appendForwardedHost) appendForwardedHost(view);
@@ -32,7 +33,9 @@ export function applyToRequest(
   const { pathRewrite, match } = route;
   if (pathRewrite === undefined || view.path === '') return;
   const original = view.path;
-  view.path = rewritePath(original, pathRewrite, match);
+  const rewritten = rewritePath(original, pathRewrite, match);
+  if (rewritten === undefined) return;
+  view.path = rewritten;
   if (tellsOriginal) view.headers.set('x-envoy-original-path', original);
 }
 
@@ -43,7 +46,7 @@ function newHost(rewrite: HostRewrite, view: RequestView, upstreamName: string |
     case 'upstream':
       return upstreamName;
     case 'header':
-      return rewrite.name.startsWith(':') ? headerOf(view, rewrite.name) : view.headers.first(rewrite.name);
+      return firstHeaderOf(view, rewrite.name);
     case 'path':
       return rewrite.substitute(withoutQuery(view.path));
   }

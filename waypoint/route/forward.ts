@@ -2,7 +2,7 @@
 import type { Fields } from '../../common/envoy/fields.ts';
 import { type HeaderOps, readHeaderOps } from '../format/header-ops.ts';
 import { readSubstitution } from '../match/regex.ts';
-import { headerOf, type RequestView } from '../request/view.ts';
+import { firstHeaderOf, type RequestView } from '../request/view.ts';
 import { readHashPolicy } from './hash.ts';
 import { type PathMatch, readRuntimeFraction } from './match.ts';
 import type { PerFilterReader } from './per-filter.ts';
@@ -19,6 +19,7 @@ export interface ForwardAction {
 export interface ClusterChoice {
   readonly cluster: string;
   readonly hostRewrite: HostRewrite | undefined;
+  readonly entryHost: string | undefined;
   readonly metadataMatch: Readonly<Record<string, unknown>> | undefined;
   readonly requestOps: HeaderOps | undefined;
   readonly responseOps: HeaderOps | undefined;
@@ -71,7 +72,7 @@ export function readForward(
 type FromRoute = Pick<ClusterChoice, 'hostRewrite' | 'metadataMatch'>;
 
 function readClusters(fields: Fields, fromRoute: FromRoute, perFilter: PerFilterReader): ForwardAction['choose'] {
-  const rest = { requestOps: undefined, responseOps: undefined, perFilter: new Map() };
+  const rest = { entryHost: undefined, requestOps: undefined, responseOps: undefined, perFilter: new Map() };
   const which = fields.which(
     'cluster',
     'cluster_header',
@@ -89,7 +90,7 @@ function readClusters(fields: Fields, fromRoute: FromRoute, perFilter: PerFilter
     case 'cluster_header': {
       const name = fields.text(which).toLowerCase();
       if (name === '') throw fields.refusal(which, 'is empty');
-      return (view) => ({ cluster: firstValue(view, name), ...fromRoute, ...rest });
+      return (view) => ({ cluster: firstHeaderOf(view, name) ?? '', ...fromRoute, ...rest });
     }
     case 'weighted_clusters':
       return fields.required(which, (f) => readWeighted(f, fromRoute, perFilter));
@@ -98,10 +99,6 @@ function readClusters(fields: Fields, fromRoute: FromRoute, perFilter: PerFilter
     default:
       throw fields.unsupported(which);
   }
-}
-
-function firstValue(view: RequestView, name: string): string {
-  return name.startsWith(':') || name === 'host' ? (headerOf(view, name) ?? '') : (view.headers.first(name) ?? '');
 }
 
 function readWeighted(fields: Fields, fromRoute: FromRoute, perFilter: PerFilterReader): ForwardAction['choose'] {
@@ -119,7 +116,8 @@ function readWeighted(fields: Fields, fromRoute: FromRoute, perFilter: PerFilter
       throw f.refusal('name', 'or cluster_header, and not both, must be there');
     const choice: ClusterChoice = {
       cluster: name,
-      hostRewrite: literal === '' ? fromRoute.hostRewrite : { kind: 'literal', host: literal },
+      hostRewrite: fromRoute.hostRewrite,
+      entryHost: literal === '' ? undefined : literal,
       metadataMatch: mergeMatches(fromRoute.metadataMatch, metadataMatch),
       requestOps: readHeaderOps(f, 'request_headers_to_add', 'request_headers_to_remove'),
       responseOps: readHeaderOps(f, 'response_headers_to_add', 'response_headers_to_remove'),
@@ -136,7 +134,7 @@ function readWeighted(fields: Fields, fromRoute: FromRoute, perFilter: PerFilter
         ? Number(BigInt(given) % BigInt(total))
         : Math.floor(random() * total);
     const { clusterHeader, choice } = entries.find(({ upTo }) => value < upTo)!;
-    return clusterHeader === '' ? choice : { ...choice, cluster: firstValue(view, clusterHeader) };
+    return clusterHeader === '' ? choice : { ...choice, cluster: firstHeaderOf(view, clusterHeader) ?? '' };
   };
 }
 

@@ -26,12 +26,14 @@ export function readRedirect(fields: Fields, match: PathMatch): Redirect {
   const port = fields.number('port_redirect');
   const path = fields.text('path_redirect');
   const rewrite = readRedirectRewrite(fields);
+  if (rewrite?.kind === 'prefix' && match.kind === 'template')
+    throw fields.refusal('prefix_rewrite', 'has a match without prefix');
   const stripsQuery = fields.flag('strip_query');
   const newPath = (view: RequestView): string => {
     const query = view.path.slice(withoutQuery(view.path).length);
     // A query of its own takes the place of the request's.
     if (path !== '') return path.includes('?') || stripsQuery ? path : path + query;
-    const rewritten = rewrite ? rewritePath(view.path, rewrite, match) : view.path;
+    const rewritten = (rewrite && rewritePath(view.path, rewrite, match)) ?? view.path;
     return stripsQuery ? withoutQuery(rewritten) : rewritten;
   };
   const location = (view: RequestView): string => {

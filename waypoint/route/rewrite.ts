@@ -51,6 +51,7 @@ export function bindRewrite(
   match: PathMatch,
   refuse: (why: string) => Error,
 ): PathRewrite | undefined {
+  if (rewrite?.kind === 'prefix' && match.kind === 'template') throw refuse('has no prefix that could be rewritten');
   if (rewrite?.kind !== 'template') return rewrite;
   if (match.kind !== 'template') throw refuse('needs a match by path_match_policy');
   const { template } = match;
@@ -61,10 +62,11 @@ export function bindRewrite(
   return { kind: 'template', from: template, to: rewrite.to };
 }
 
-/** `path` with query, which stays; `match` is the route's. */
-export function rewritePath(path: string, rewrite: PathRewrite, match: PathMatch): string {
+/** `path` with query, which stays; `match` is the route's. undefined: nothing would be left of it, so it stays. */
+export function rewritePath(path: string, rewrite: PathRewrite, match: PathMatch): string | undefined {
   const plain = withoutQuery(path);
-  return rewritePlain(plain, rewrite, match) + path.slice(plain.length);
+  const made = rewritePlain(plain, rewrite, match);
+  return made === '' ? undefined : made + path.slice(plain.length);
 }
 
 function rewritePlain(path: string, rewrite: PathRewrite, match: PathMatch): string {

@@ -102,13 +102,20 @@ export class RouteTable {
   #act(host: VirtualHost, route: Route, routeIndex: number, view: RequestView, dice: Dice): RouteDecision {
     const { action } = route;
     const decided = (choice?: Level): Decided => {
-      const levels = [...(choice ? [choice] : []), route, host, this.#level];
+      const outer = [route, host, this.#level];
+      const levels = choice ? [choice, ...outer] : outer;
       return {
         virtualHost: host.name,
         routeName: route.name,
         routeIndex,
-        requestOps: this.#inOrder(levels.map((level) => level.requestOps)),
-        responseOps: this.#inOrder(levels.map((level) => level.responseOps)),
+        requestOps: this.#inOrder(
+          choice?.requestOps,
+          outer.map((level) => level.requestOps),
+        ),
+        responseOps: this.#inOrder(
+          choice?.responseOps,
+          outer.map((level) => level.responseOps),
+        ),
         perFilter: (name) => levels.flatMap((level) => level.perFilter.get(name) ?? []),
         metadata: route.metadata,
       };
@@ -116,12 +123,13 @@ export class RouteTable {
     switch (action.kind) {
       case 'forward': {
         const choice = action.forward.choose(view, () => dice.random());
-        const { cluster, hostRewrite, metadataMatch } = choice;
+        const { cluster, hostRewrite, entryHost, metadataMatch } = choice;
         return {
           kind: 'forward',
           ...decided(choice),
           cluster,
           hostRewrite,
+          entryHost,
           metadataMatch,
           route: action.forward.route,
         };
@@ -137,20 +145,20 @@ export class RouteTable {
     }
   }
 
-  /** Levels come from the most specific to the least: whoever is applied last wins. */
-  #inOrder(ops: readonly (HeaderOps | undefined)[]): readonly HeaderOps[] {
-    const there = ops.filter((o) => o !== undefined);
-    return this.#mostSpecificWins ? there.reverse() : there;
+  /** Whoever is applied last wins; what an entry of weighted_clusters says is applied first in any case, as in Envoy. */
+  #inOrder(entry: HeaderOps | undefined, outer: readonly (HeaderOps | undefined)[]): readonly HeaderOps[] {
+    const inOrder = this.#mostSpecificWins ? outer.toReversed() : outer;
+    return [entry, ...inOrder].filter((ops) => ops !== undefined);
   }
 }
 
 function accepts(match: RouteMatch, path: string, view: RequestView, dice: Dice): boolean {
-  if (!acceptsPath(match.path, path) || !matchesRest(match, view)) return false;
+  if (!acceptsPath(match.path, path, view) || !matchesRest(match, view)) return false;
   return match.perMillion === undefined || happens(match.perMillion, dice.random());
 }
 
 /** What the index leaves open. */
-function acceptsPath(match: PathMatch, path: string): boolean {
+function acceptsPath(match: PathMatch, path: string, view: RequestView): boolean {
   switch (match.kind) {
     case 'exact':
     case 'prefix':
@@ -161,7 +169,8 @@ function acceptsPath(match: PathMatch, path: string): boolean {
     case 'regex':
       return match.regex.matches(path);
     case 'template':
-      return match.template.matches(path);
+      // Templates are always about the whole path, parameters too.
+      return match.template.matches(withoutQuery(view.path));
   }
 }
 

@@ -9,7 +9,7 @@ export type RouteDecision =
   | ({ readonly kind: 'forward' } & Decided & Forward)
   | ({ readonly kind: 'redirect'; readonly status: number; readonly location: string } & Decided)
   | ({ readonly kind: 'direct'; readonly status: number; readonly body: string } & Decided)
-  /** Passes the filters, but there is nothing to forward to: 404 where it reaches the router. */
+  /** Passes the filters, but there is nothing to forward to: 503 where it reaches the router. */
   | ({ readonly kind: 'non-forwarding' } & Decided)
   /** No virtual host, or none of its routes: 404. */
   | { readonly kind: 'none'; readonly virtualHost: string | undefined };
@@ -37,6 +37,8 @@ export interface Forward {
   readonly cluster: string;
   readonly route: ForwardRoute;
   readonly hostRewrite: HostRewrite | undefined;
+  /** The host that an entry of weighted_clusters sets, before the route rewrites it. */
+  readonly entryHost: string | undefined;
   readonly metadataMatch: Readonly<Record<string, unknown>> | undefined;
 }
 

@@ -1,0 +1,14 @@
+/**
+ * Where our waypoint differs from Envoy and shall. The tests read this table; at most 20, none in authorization, routing or status.
+ * An entry that no case meets any more is a mistake, which the tests report.
+ */
+import type { Observed, Request } from './world.ts';
+
+export interface Difference {
+  readonly what: string;
+  readonly reason: string;
+  /** Takes the difference out of a pair of observations, where the request meets it. */
+  level(request: Request, envoy: Observed, ours: Observed): readonly [Observed, Observed] | undefined;
+}
+
+export const differences: readonly Difference[] = [];

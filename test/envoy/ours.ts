@@ -1,0 +1,222 @@
+/** The same site in our tables and filters: what the waypoint decides, without its sockets. */
+
+import { decodeEnvoy, encodeEnvoy, typeUrl } from '../../common/envoy/codec.ts';
+import { checkFields } from '../../common/envoy/fields.ts';
+import type { FilterContext, HttpFilter, LocalReply, Verdict } from '../../waypoint/filters/filter.ts';
+import { filterKinds, perFilterTypes } from '../../waypoint/filters/kinds.ts';
+import { replyMessage } from '../../waypoint/filters/local-reply.ts';
+import type { FormatContext } from '../../waypoint/format/format.ts';
+import { type CanonicalOptions, canonise, type RawRequest } from '../../waypoint/request/canonical.ts';
+import { Headers } from '../../waypoint/request/headers.ts';
+import type { ConnectionView, RequestView, ResponseView } from '../../waypoint/request/view.ts';
+import { applyToRequest, applyToResponse } from '../../waypoint/route/apply.ts';
+import { compileRoutes, type RouteTable } from '../../waypoint/route/table.ts';
+import type { RouteDecision } from '../../waypoint/route/types.ts';
+import { clusters, type Observed, type Request, upstreamHeaders } from './world.ts';
+
+/** A filter of the chain: its name and its configuration as the codec has it. */
+export interface OurFilter {
+  readonly name: string;
+  readonly config: { readonly '@type': string } & object;
+}
+
+export interface OurSite {
+  readonly routes: object;
+  readonly options?: Partial<CanonicalOptions>;
+  readonly filters?: readonly OurFilter[];
+  readonly port: number;
+}
+
+const plainOptions: CanonicalOptions = {
+  normalizePath: false,
+  mergeSlashes: false,
+  escapedSlashes: 'keep',
+  stripPort: 'no',
+  stripTrailingDot: false,
+};
+
+export class Ours {
+  readonly #routes: object;
+  readonly #table: RouteTable;
+  readonly #options: CanonicalOptions;
+  readonly #filters: readonly { readonly name: string; readonly filter: HttpFilter }[];
+  readonly #port: number;
+
+  constructor({ routes, options, filters = [], port }: OurSite) {
+    this.#routes = routes;
+    this.#table = compiled(routes);
+    this.#options = { ...plainOptions, ...options };
+    this.#filters = filters.map(({ name, config }) => ({ name, filter: compiledFilter(config) }));
+    this.#port = port;
+  }
+
+  /** What decided, for a report of a difference. */
+  why(request: Request): string {
+    const made = canonise(this.#raw(request), this.#options, new Map());
+    if (made.kind !== 'ok') return made.kind;
+    const { kind, ...decision } = this.#table.decide(made.view, { random: () => 0.5 });
+    if (kind === 'none') return `no route in ${decision.virtualHost}`;
+    const { virtualHost, routeIndex } = decision as Extract<RouteDecision, { routeIndex: number }>;
+    const host = (this.#routes as { virtual_hosts: { name: string; routes: object[] }[] }).virtual_hosts.find(
+      (h) => h.name === virtualHost,
+    );
+    return `${kind} by route ${routeIndex} of ${virtualHost}: ${JSON.stringify(host?.routes[routeIndex])}`;
+  }
+
+  ask(request: Request): Observed {
+    const made = canonise(this.#raw(request), this.#options, new Map());
+    if (made.kind === 'refused') return local(made.status, {}, '');
+    if (made.kind === 'redirect') return local(made.status, { location: made.location }, '');
+    const { view } = made;
+    const decision = this.#table.decide(view, { random: () => 0.5 });
+    return this.#run(view, decision);
+  }
+
+  #raw(request: Request): RawRequest {
+    const { method, authority, path } = request;
+    const headers = Headers.of([...request.headers, ['x-forwarded-proto', 'http']]);
+    return {
+      method,
+      scheme: 'http',
+      authority,
+      path,
+      headers,
+      protocol: 'http1',
+      connection: this.#connection(request),
+    };
+  }
+
+  #connection({ headers }: Request): ConnectionView {
+    const forwarded = headers.filter(([name]) => name.toLowerCase() === 'x-forwarded-for').map(([, value]) => value);
+    const last = forwarded.join(',').split(',').at(-1)?.trim();
+    const peer = { address: '127.0.0.1', port: 1 };
+    return {
+      remote: last ? { address: last, port: 0 } : peer,
+      directRemote: peer,
+      local: { address: '127.0.0.1', port: this.#port },
+      tls: false,
+      filterState: new Map(),
+    };
+  }
+
+  #run(view: RequestView, decision: RouteDecision): Observed {
+    const format: FormatContext = { request: view, facts: { startTime: Date.now() } };
+    const passed: { filter: HttpFilter; context: FilterContext }[] = [];
+    for (const { name, filter } of this.#filters) {
+      const context = contextOf(name, view, decision, format);
+      passed.unshift({ filter, context });
+      const verdict = settled(filter.onRequest(view, context));
+      if (verdict.kind === 'reply') return this.#reply(view, decision, verdict, passed, format);
+    }
+    if (decision.kind === 'forward') return this.#forward(view, decision, passed, format);
+    return this.#reply(view, decision, ownReply(decision), passed, format);
+  }
+
+  #reply(
+    view: RequestView,
+    decision: RouteDecision,
+    reply: LocalReply,
+    passed: readonly { filter: HttpFilter; context: FilterContext }[],
+    format: FormatContext,
+  ): Observed {
+    const message = replyMessage(view, reply);
+    const response: ResponseView = { status: message.status, headers: message.headers };
+    if (passed.length === this.#filters.length && decision.kind !== 'none')
+      applyToResponse(decision, response, { ...format, response });
+    for (const { filter, context } of passed) filter.onResponse?.(view, response, context);
+    response.headers.remove('content-length');
+    return local(message.status, asRecord(response.headers), message.body);
+  }
+
+  #forward(
+    view: RequestView,
+    decision: RouteDecision & { kind: 'forward' },
+    passed: readonly { filter: HttpFilter; context: FilterContext }[],
+    format: FormatContext,
+  ): Observed {
+    if (!clusters.some((c) => c === decision.cluster)) {
+      const status = decision.route.clusterNotFoundStatus;
+      return this.#reply(view, decision, { kind: 'reply', status, headers: [], body: '', details: '' }, passed, format);
+    }
+    applyToRequest(decision, view, format, { tellsOriginal: true, upstreamName: '' });
+    const response: ResponseView = { status: 200, headers: Headers.of(Object.entries(upstreamHeaders)) };
+    applyToResponse(decision, response, { ...format, response });
+    for (const { filter, context } of passed) filter.onResponse?.(view, response, context);
+    const received = {
+      method: view.method,
+      authority: view.authority,
+      path: view.path,
+      headers: asRecord(view.headers),
+    };
+    return { status: 200, cluster: decision.cluster, received, headers: asRecord(response.headers), body: undefined };
+  }
+}
+
+/** What our parser gets is what came over the wire. */
+function compiled(routes: object): RouteTable {
+  const type = typeUrl('envoy.config.route.v3.RouteConfiguration');
+  const decoded = decodeEnvoy(type, encodeEnvoy({ '@type': type, ...routes }));
+  if (decoded.kind !== 'ok') throw new Error(decoded.reason);
+  const made = compileRoutes(decoded.value, perFilterTypes);
+  if (made.kind !== 'ok') throw new Error(`we refuse a route table: ${made.reason}`);
+  return made.value;
+}
+
+function compiledFilter(config: OurFilter['config']): HttpFilter {
+  const decoded = decodeEnvoy(config['@type'], encodeEnvoy(config));
+  if (decoded.kind !== 'ok') throw new Error(decoded.reason);
+  const kind = filterKinds.get(config['@type']);
+  if (!kind) throw new Error(`${config['@type']} is none of ours`);
+  const made = checkFields(decoded.value, 'filter', (fields) => kind.read(fields));
+  if (made.kind !== 'ok') throw new Error(made.reason);
+  return made.value;
+}
+
+function contextOf(name: string, view: RequestView, decision: RouteDecision, format: FormatContext): FilterContext {
+  const kept: { value?: unknown } = {};
+  return {
+    cluster: decision.kind === 'forward' ? decision.cluster : undefined,
+    perRoute: decision.kind === 'none' ? [] : decision.perFilter(name),
+    format,
+    dice: { random: () => 0.5 },
+    setMetadata: (namespace, values) => {
+      const all = view.metadata as Map<string, Readonly<Record<string, unknown>>>;
+      all.set(namespace, { ...all.get(namespace), ...values });
+    },
+    setFilterState: ({ key, value }) => {
+      (view.connection.filterState as Map<string, string>).set(key, value);
+    },
+    remember: (value) => {
+      kept.value = value;
+    },
+    recall: () => kept.value,
+  };
+}
+
+function settled(verdict: Verdict): Exclude<Verdict, { kind: 'wait' }> {
+  return verdict.kind === 'wait' ? settled(verdict.then()) : verdict;
+}
+
+function ownReply(decision: Exclude<RouteDecision, { kind: 'forward' }>): LocalReply {
+  const of = (status: number, body = '', headers: LocalReply['headers'] = []): LocalReply => {
+    return { kind: 'reply', status, headers, body, details: '' };
+  };
+  switch (decision.kind) {
+    case 'direct':
+      return of(decision.status, decision.body);
+    case 'redirect':
+      return of(decision.status, '', [['location', decision.location]]);
+    case 'none':
+      return of(404);
+    case 'non-forwarding':
+      return of(503);
+  }
+}
+
+function local(status: number, headers: Readonly<Record<string, string>>, body: string): Observed {
+  return { status, cluster: undefined, received: undefined, headers, body };
+}
+
+function asRecord(headers: Headers): Readonly<Record<string, string>> {
+  return Object.fromEntries([...headers].map(([name]) => [name, headers.get(name) ?? '']));
+}

@@ -1,0 +1,69 @@
+/** What an HTTP filter is: pure over views. The runtime asks it, and does what it answers. */
+import type { Fields } from '../../common/envoy/fields.ts';
+import type { FormatContext } from '../format/format.ts';
+import type { RequestView, ResponseView } from '../request/view.ts';
+import type { Dice } from '../route/table.ts';
+import type { PerFilter } from '../route/types.ts';
+
+export type Verdict =
+  | { readonly kind: 'continue' }
+  | LocalReply
+  /** After so many milliseconds `then` holds. */
+  | { readonly kind: 'wait'; readonly millis: number; readonly flag: 'DI'; readonly then: () => Verdict };
+
+/** An answer that comes from here and not from an upstream. */
+export interface LocalReply {
+  readonly kind: 'reply';
+  readonly status: number;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly body: string;
+  /** For gRPC requests, which get status 200 and this in trailers; absent: by `status`. */
+  readonly grpcStatus?: number;
+  /** Response code details and response flag, as Envoy's. */
+  readonly details: string;
+  readonly flag?: 'FI' | 'UAEX';
+}
+
+export const goOn: Verdict = { kind: 'continue' };
+
+/** One request on its way through the filters. */
+export interface FilterContext {
+  /** The cluster that routing chose; undefined: none. */
+  readonly cluster: string | undefined;
+  /** This filter's configuration at the levels of the route, the most specific first. */
+  readonly perRoute: readonly PerFilter[];
+  readonly format: FormatContext;
+  readonly dice: Dice;
+  /** Dynamic metadata of the request: adds to what is there. */
+  setMetadata(namespace: string, values: Readonly<Record<string, unknown>>): void;
+  setFilterState(state: FilterState): void;
+  /** Keeps something for `onResponse` of the same filter and request. */
+  remember(value: unknown): void;
+  recall(): unknown;
+}
+
+export interface FilterState {
+  readonly key: string;
+  readonly value: string;
+  /** How far it goes with the connection to the upstream. */
+  readonly shared: 'none' | 'once' | 'transitive';
+}
+
+export interface HttpFilter {
+  onRequest(view: RequestView, context: FilterContext): Verdict;
+  onResponse?(view: RequestView, response: ResponseView, context: FilterContext): void;
+}
+
+/** How a filter is made of configuration. Readers throw what `Fields.refusal` makes, or note mistakes. */
+export interface FilterKind {
+  readonly type: string;
+  read(fields: Fields): HttpFilter;
+  /** What a route may say to it. */
+  readonly perRoute?: { readonly type: string; read(fields: Fields): unknown };
+}
+
+/** The most specific level that says anything. */
+export function mostSpecific<T>(context: FilterContext): T | undefined {
+  const first = context.perRoute[0];
+  return first?.kind === 'config' ? (first.config as T) : undefined;
+}

@@ -1,0 +1,18 @@
+/** The filters that there are; the router, which ends each chain, is the runtime's. */
+import type { PerFilterTypes } from '../route/per-filter.ts';
+import { corsFilter } from './cors.ts';
+import { faultFilter } from './fault.ts';
+import type { FilterKind } from './filter.ts';
+import { headerMutationFilter } from './header-mutation.ts';
+import { rbacFilter } from './rbac/filter.ts';
+import { setFilterStateFilter } from './set-filter-state.ts';
+
+const all: readonly FilterKind[] = [rbacFilter, faultFilter, corsFilter, headerMutationFilter, setFilterStateFilter];
+
+/** By the type URL of their configuration. */
+export const filterKinds: ReadonlyMap<string, FilterKind> = new Map(all.map((kind) => [kind.type, kind]));
+
+/** What routes may say to them. */
+export const perFilterTypes: PerFilterTypes = new Map(
+  all.flatMap(({ perRoute }) => (perRoute ? [[perRoute.type, perRoute.read] as const] : [])),
+);

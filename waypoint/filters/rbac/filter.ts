@@ -1,0 +1,63 @@
+/** envoy.extensions.filters.http.rbac.v3.RBAC. */
+import type { Fields } from '../../../common/envoy/fields.ts';
+import { type FilterContext, type FilterKind, goOn, type HttpFilter, mostSpecific, type Verdict } from '../filter.ts';
+import { judge, type Rules, readRules } from './rules.ts';
+
+const name = 'envoy.filters.http.rbac';
+
+export interface RbacConfig {
+  readonly rules: Rules | undefined;
+  /** Judged and told, without effect: dry run. */
+  readonly shadow: Rules | undefined;
+  /** Before the keys of dynamic metadata that tell of shadow rules. */
+  readonly shadowPrefix: string;
+}
+
+const perRouteType = 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute';
+
+export const rbacFilter: FilterKind = {
+  type: 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC',
+  read(fields) {
+    const config = readRbac(fields);
+    const filter: HttpFilter = {
+      onRequest(view, context) {
+        const { rules, shadow, shadowPrefix } = mostSpecific<RbacConfig>(context) ?? config;
+        if (shadow) tellShadow(judge(shadow, view), shadowPrefix, context);
+        if (!rules) return goOn;
+        const verdict = judge(rules, view);
+        if (rules.action === 'log') {
+          context.setMetadata('envoy.common', { access_log_hint: verdict.policy !== undefined });
+        }
+        return verdict.allowed ? goOn : denied(verdict.policy);
+      },
+    };
+    return filter;
+  },
+  perRoute: {
+    type: perRouteType,
+    // Without rules of its own the route is free of those of the listener.
+    read: (fields) => fields.read('rbac', readRbac) ?? { rules: undefined, shadow: undefined, shadowPrefix: '' },
+  },
+};
+
+function readRbac(fields: Fields): RbacConfig {
+  // Prefixes of statistics that are not kept apart here.
+  fields.harmless('rules_stat_prefix', 'track_per_rule_stats');
+  return {
+    rules: fields.read('rules', readRules),
+    shadow: fields.read('shadow_rules', readRules),
+    shadowPrefix: fields.text('shadow_rules_stat_prefix'),
+  };
+}
+
+function tellShadow(verdict: ReturnType<typeof judge>, prefix: string, context: FilterContext): void {
+  context.setMetadata(name, {
+    ...(verdict.policy === undefined ? {} : { [`${prefix}shadow_effective_policy_id`]: verdict.policy }),
+    [`${prefix}shadow_engine_result`]: verdict.allowed ? 'allowed' : 'denied',
+  });
+}
+
+function denied(policy: string | undefined): Verdict {
+  const details = `rbac_access_denied_matched_policy[${(policy ?? 'none').replace(/\s/g, '_')}]`;
+  return { kind: 'reply', status: 403, headers: [], body: 'RBAC: access denied', details };
+}

@@ -1,0 +1,28 @@
+/** envoy.config.rbac.v3.RBAC: policies by name and what it means that one matches. Networks and HTTP alike. */
+import type { Fields } from '../../../common/envoy/fields.ts';
+import type { RequestView } from '../../request/view.ts';
+import { type RequestTest, readPolicy } from './policy.ts';
+
+export interface Rules {
+  readonly action: 'allow' | 'deny' | 'log';
+  /** In Envoy's order, that of their names: the first that matches is the one that is told. */
+  readonly policies: readonly { readonly name: string; readonly matches: RequestTest }[];
+}
+
+export interface RulesVerdict {
+  readonly allowed: boolean;
+  /** The policy that matched; undefined: none. */
+  readonly policy: string | undefined;
+}
+
+export function readRules(fields: Fields): Rules {
+  const action = fields.choice('action', 'ALLOW', { ALLOW: 'allow', DENY: 'deny', LOG: 'log' } as const) ?? 'deny';
+  const policies = fields.map('policies').map(([name, f]) => ({ name, matches: readPolicy(f) }));
+  return { action, policies: policies.sort((a, b) => (a.name < b.name ? -1 : 1)) };
+}
+
+export function judge({ action, policies }: Rules, view: RequestView): RulesVerdict {
+  const policy = policies.find(({ matches }) => matches(view))?.name;
+  const matched = policy !== undefined;
+  return { allowed: action === 'log' || matched === (action === 'allow'), policy };
+}
