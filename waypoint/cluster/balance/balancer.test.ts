@@ -342,8 +342,8 @@ describe('subsets', () => {
     assert.deepEqual(hosts(subsets(byDefault)), ['10.0.0.3:80']);
     const keys = {
       subset_selectors: [
-        { keys: ['stage', 'version'], fallback_policy: 'KEYS_SUBSET', fallback_keys_subset: ['stage'] },
         { keys: ['stage'], fallback_policy: 'NO_FALLBACK' },
+        { keys: ['stage', 'version'], fallback_policy: 'KEYS_SUBSET', fallback_keys_subset: ['stage'] },
       ],
       fallback_policy: 'ANY_ENDPOINT',
     };

@@ -13,6 +13,13 @@ interface Group {
   balancer: Balancer | undefined;
 }
 
+interface Known {
+  readonly fallback: SubsetSelector['fallback'];
+  readonly groups: Map<string, Group>;
+}
+
+const inherited = { kind: 'inherited' } as const;
+
 type Chosen = { readonly kind: 'chosen'; readonly pick: Pick } | { readonly kind: 'unmatched' };
 
 export function makeSubsets(
@@ -22,11 +29,13 @@ export function makeSubsets(
   options: BalancerOptions,
 ): Balancer {
   const hosts = view.priorities.flatMap(({ all }) => all);
-  const selectors = new Map<string, { readonly selector: SubsetSelector; readonly groups: Map<string, Group> }>();
-  for (const selector of subsets.selectors) {
+  const selectors = new Map<string, Known>();
+  for (const [index, selector] of subsets.selectors.entries()) {
     const keys = selector.keys.join('\0');
-    // As in Envoy the first selector with these keys decides on fallback.
-    if (!selectors.has(keys)) selectors.set(keys, { selector, groups: groupBy(hosts, selector, subsets.listAsAny) });
+    // As in Envoy the first selector with these keys decides.
+    if (selectors.has(keys)) continue;
+    const fallback = isPrefix(selector.keys, subsets.selectors.slice(0, index)) ? inherited : selector.fallback;
+    selectors.set(keys, { fallback, groups: groupBy(hosts, selector, subsets.listAsAny) });
   }
   const make = (members: (host: LiveHost) => boolean, name: string) =>
     makeBalancer(narrow(view, members, subsets.localityWeights), balancing, { ...options, subset: name });
@@ -63,7 +72,7 @@ export function makeSubsets(
     const wanted = subsets.redundantKeys ? covered(asked, subsets.selectors) : asked;
     const chosen = pickGroup(wanted, context);
     if (chosen.kind === 'chosen') return chosen.pick;
-    const own = wanted && selectors.get(keysOf(wanted))?.selector.fallback;
+    const own = wanted && selectors.get(keysOf(wanted))?.fallback;
     if (own && own.kind !== 'inherited') {
       return own.kind === 'keys' ? pickFor(only(wanted, own.keys), context) : fallback(own.kind, wanted, context);
     }
@@ -79,6 +88,11 @@ export function makeSubsets(
       return pickFromList(asked, (wanted) => pickFor(wanted, context));
     },
   };
+}
+
+/** The keys begin those of an earlier selector: Envoy (1.40) does not see the own fallback of such a selector. */
+function isPrefix(keys: readonly string[], earlier: readonly SubsetSelector[]): boolean {
+  return earlier.some((other) => keys.every((key, i) => other.keys[i] === key));
 }
 
 /** `fallback_list`: further matches, each over the others' keys, until one gives a host. */

@@ -32,12 +32,17 @@ function readCluster(fields: Fields): CheckedCluster {
   options?.harmless('set_local_interface_name_on_upstream_connections');
   const keepalive = options?.message('tcp_keepalive');
   const discovery = readDiscovery(fields);
+  const balancing = readBalancing(fields, discovery.kind === 'original-dst');
+  const { policy } = balancing.balancing;
+  if ('keys' in policy && policy.keys.useHostname && !(discovery.kind === 'dns' && discovery.mode === 'strict')) {
+    fields.mistake('common_lb_config', 'use_hostname_for_hashing goes with type STRICT_DNS only');
+  }
   return {
     name,
     statName: fields.text('alt_stat_name') || name,
     discovery,
     connectTimeout: fields.duration('connect_timeout', 0.001) ?? millis(5_000),
-    ...readBalancing(fields, discovery.kind === 'original-dst'),
+    ...balancing,
     ...readBreakers(fields),
     outliers: readOutliers(fields),
     healthChecks: readHealthChecks(fields),
