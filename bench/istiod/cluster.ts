@@ -2,6 +2,7 @@
 import { type ClientHttp2Session, connect } from 'node:http2';
 import type { Kubeconfig } from '../../istiod/apiserver/testing/client.ts';
 import { ask } from '../api/bench.ts';
+import { benchPod } from '../pod.ts';
 
 const writers = 16;
 
@@ -101,31 +102,11 @@ export function object(apiVersion: string, kind: string, metadata: { name: strin
   return { apiVersion, kind, metadata };
 }
 
-/** Some 2 kB, as pods of a mesh have. */
 function pod(i: number, service: number): object {
-  const env = Array.from({ length: 10 }, (_, n) => ({ name: `VARIABLE_${n}`, value: `value-${n}` }));
-  return {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: {
-      name: `pod-${i}`,
-      labels: { app: `svc-${service}`, 'pod-template-hash': 'abcdef', version: 'v1' },
-      annotations: { 'ambient.istio.io/redirection': 'enabled', note: 'x'.repeat(100) },
-    },
-    spec: {
-      nodeName: `node-${i % 100}`,
-      containers: [
-        {
-          name: 'main',
-          image: 'registry.example/team/app:v1.2.3',
-          ports: [{ containerPort: 8080, name: 'http' }],
-          env,
-          readinessProbe: { httpGet: { path: '/ready', port: 8080 } },
-          resources: { requests: { cpu: '100m', memory: '128Mi' } },
-          volumeMounts: [{ name: 'config', mountPath: '/etc/app' }],
-        },
-      ],
-      volumes: [{ name: 'config', configMap: { name: 'app' } }],
-    },
-  };
+  return benchPod({
+    name: `pod-${i}`,
+    app: `svc-${service}`,
+    annotations: { 'ambient.istio.io/redirection': 'enabled' },
+    placement: { nodeName: `node-${i % 100}` },
+  });
 }

@@ -1,7 +1,7 @@
 /** Files whose absence is no error, and writes that survive a power cut. Other errors of the system pass through. */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { link, open, readdir, readFile, unlink } from 'node:fs/promises';
+import { chown, link, open, readdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 /** Whether it is an error of the system with this code, such as `ENOENT`. */
@@ -43,6 +43,27 @@ export async function createDurably(path: string, text: string): Promise<boolean
       await unlinkIfPresent(join(dirname(path), name));
   }
   return created;
+}
+
+/** Readers see the old content or the new one, also after a power cut. One process at a time; readable for its owner alone. */
+export async function replaceDurably(path: string, text: string): Promise<void> {
+  const temporary = `${path}.tmp`;
+  await unlinkIfPresent(temporary);
+  await writeDurably(temporary, text);
+  await rename(temporary, path);
+  await syncFolder(dirname(path));
+}
+
+/** Readers see the old content or the new one; for what is made anew after a power cut. `uid`: of the group too. */
+export async function replaceFile(
+  path: string,
+  content: string | Uint8Array,
+  { mode = 0o644, uid }: { readonly mode?: number; readonly uid?: number } = {},
+): Promise<void> {
+  const temporary = `${path}.new`;
+  await writeFile(temporary, content, { mode });
+  if (uid !== undefined) await chown(temporary, uid, uid);
+  await rename(temporary, path);
 }
 
 /** Makes a new directory entry survive a power cut. */

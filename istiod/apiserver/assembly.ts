@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Clock } from '../../common/core/clock.ts';
+import { replaceDurably } from '../../common/core/files.ts';
 import { createLogger, type LogSink } from '../../common/core/log.ts';
 import { Admission, type AdmissionPlugin } from './admission/admission.ts';
 import type { ApiServer } from './apiserver.ts';
@@ -31,7 +32,6 @@ import { createLocalSource } from './local-source.ts';
 import type { Core, PartMaker, SpecialEndpoint } from './part.ts';
 import type { Credentials } from './pki/credentials.ts';
 import { kubeconfig, kubeconfigFile } from './pki/kubeconfig.ts';
-import { replaceFile } from './pki/replace-file.ts';
 import { Registry } from './resources/registry.ts';
 import type { Resource } from './resources/resource.ts';
 import { createEndpoints } from './rest/endpoints.ts';
@@ -143,7 +143,7 @@ export async function assemble(config: ApiServerConfig, foundations: Foundations
   const running = server;
   const stop = new AbortController();
   try {
-    await Promise.all([replaceFile(path, text, dataDir), ...parts.map((p) => p.start?.(stop.signal))]);
+    await Promise.all([replaceDurably(path, text), ...parts.map((p) => p.start?.(stop.signal))]);
   } catch (e) {
     stop.abort();
     await running.stop();

@@ -1,8 +1,6 @@
 /** What was applied from which file, on disk, so that a file that goes while nobody looks takes its objects along too. */
-import { rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { MeshError } from '../../common/core/errors.ts';
-import { readIfPresent, syncFolder, unlinkIfPresent, writeDurably } from '../../common/core/files.ts';
+import { readIfPresent, replaceDurably } from '../../common/core/files.ts';
 import { isObject } from '../../common/kube/schema/validate.ts';
 
 /** What is needed to delete it. */
@@ -31,9 +29,5 @@ export async function readApplied(path: string): Promise<Map<string, AppliedObje
 
 /** The old content or the new one, also after a power cut. */
 export async function writeApplied(path: string, applied: Applied): Promise<void> {
-  const temporary = `${path}.tmp`;
-  await unlinkIfPresent(temporary);
-  await writeDurably(temporary, JSON.stringify(Object.fromEntries(applied)));
-  await rename(temporary, path);
-  await syncFolder(dirname(path));
+  await replaceDurably(path, JSON.stringify(Object.fromEntries(applied)));
 }

@@ -1,8 +1,8 @@
 /** What `exec` needs to know of a pod: written by the daemon, read by any process. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { replaceFile } from '../../common/core/files.ts';
 import type { Privileges } from '../manifest/security.ts';
-import { replaceFile } from '../system/files.ts';
 
 export interface ContainerProcess {
   readonly pid: number;

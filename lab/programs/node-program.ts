@@ -4,6 +4,7 @@ import { rm } from 'node:fs/promises';
 import { millis } from '../../common/core/brand.ts';
 import { sleep } from '../../common/core/clock.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
+import { replaceFile } from '../../common/core/files.ts';
 import { type Pod, type PodStatus, podKind, serviceAccountKind } from '../../common/kube/kinds/core.ts';
 import type { KubeSource } from '../../common/kube/types.ts';
 import type { LabNode, Runtime } from '../daemon/runtime.ts';
@@ -12,7 +13,6 @@ import type { ContainerState } from '../pods/status.ts';
 import { podStatus } from '../pods/status.ts';
 import { token } from '../pods/volumes.ts';
 import type { ProberClient } from '../prober/client.ts';
-import { replaceFile } from '../system/files.ts';
 import {
   type ExtraEnv,
   type NodeProgram,

@@ -6,12 +6,11 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../../common/core/clock.ts';
 import { MeshError } from '../../../common/core/errors.ts';
-import { readIfPresent } from '../../../common/core/files.ts';
+import { readIfPresent, replaceDurably } from '../../../common/core/files.ts';
 import type { Logger } from '../../../common/core/log.ts';
 import type { Issuer } from '../../ca/issuer.ts';
 import { type Serving, stillGood } from './kept.ts';
 import type { Made, Making } from './make-worker.ts';
-import { replaceFile } from './replace-file.ts';
 
 export interface CertificateAuthority {
   /** PEM. */
@@ -55,7 +54,7 @@ export async function loadCredentials({ dataDir, addresses, clock, log }: Creden
   const [root, serving, adminToken] = await Promise.all([
     readIfPresent(join(folder, 'ca.pem')),
     readIfPresent(join(folder, servingFile)),
-    tokenIn(join(folder, 'admin-token'), folder),
+    tokenIn(join(folder, 'admin-token')),
   ]);
   const { authority, key, certificate } =
     stillGood({ root, serving }, wanted) ?? (await make({ folder, servingFile, trustDomain, ...wanted }, log));
@@ -87,10 +86,10 @@ async function make(making: Making, log: Logger): Promise<Serving> {
   return made.serving;
 }
 
-async function tokenIn(path: string, folder: string): Promise<string> {
+async function tokenIn(path: string): Promise<string> {
   const present = (await readIfPresent(path))?.trim();
   if (present !== undefined && present !== '') return present;
   const token = randomBytes(32).toString('base64url');
-  await replaceFile(path, token, folder);
+  await replaceDurably(path, token);
   return token;
 }

@@ -5,11 +5,11 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { type Millis, millis } from '../../../common/core/brand.ts';
 import { type Clock, systemClock } from '../../../common/core/clock.ts';
 import { describeError } from '../../../common/core/errors.ts';
+import { replaceDurably } from '../../../common/core/files.ts';
 import { type LogFields, type Logger, silentLogger } from '../../../common/core/log.ts';
 import { signServing } from '../../ca/authority.ts';
 import { loadOrCreateRoot } from '../../ca/root-store.ts';
 import type { Serving } from './kept.ts';
-import { replaceFile } from './replace-file.ts';
 
 export interface Making {
   /** Where the CA's files are. */
@@ -41,7 +41,7 @@ async function make({ folder, servingFile, trustDomain, names, ips, now }: Makin
   const keys = await webcrypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify']);
   const key = KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' }) as string;
   const certificate = await signServing(root, keys.publicKey, names, ips, lifetime, clock);
-  await replaceFile(join(folder, servingFile), `${key}${certificate}`, folder);
+  await replaceDurably(join(folder, servingFile), `${key}${certificate}`);
   return { kind: 'made', serving: { authority: root.pem, key, certificate }, said };
 }
 
