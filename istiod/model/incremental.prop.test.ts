@@ -37,6 +37,7 @@ const annotations = dictionary({
   'ambient.istio.io/redirection': fc.constantFrom('enabled'),
   'istio.io/use-waypoint-canary-weight': fc.constantFrom('0', '40', 'x'),
   'ambient.istio.io/waypoint-inbound-binding': fc.constantFrom('PROXY/15088'),
+  'aquifer.dev/waypoint-bypass': fc.constantFrom('refuse', 'x'),
   'networking.istio.io/exportTo': fc.constantFrom('.', '~', 'infra', 'infra,shop'),
 });
 const address = fc.constantFrom('10.0.0.1', '10.0.0.2', 'fd00::1', 'host.example.com');
@@ -179,7 +180,7 @@ const kinds = Object.keys(specs);
 const setting = record<Partial<MeshSettings>>({
   multiNetwork: fc.boolean(),
   allowOnlyWaypoints: fc.boolean(),
-  compat: fc.constantFrom(new Set(), new Set(['no-waypoint'] as const)),
+  compat: fc.constantFrom(new Set(), new Set(['no-waypoint'] as const), new Set(['waypoint-bypass'] as const)),
   rootNamespace: fc.constantFrom('istio-system', 'infra'),
 });
 const step: fc.Arbitrary<Step> = fc.oneof(

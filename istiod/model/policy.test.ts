@@ -140,6 +140,16 @@ test('workloads behind a waypoint take connections from it alone, where that is 
   const all = [waypoint, bound, pod('a', 'app: web'), pod('other', '')].join('\n---\n');
   assert.deepEqual(new TestMesh(`${all}\n---\n${instance}`).workload('a')?.authorizationPolicies, []);
 
+  const annotated = (what: string) =>
+    what.replace('{name: wp}', '{name: wp, annotations: {aquifer.dev/waypoint-bypass: refuse}}');
+  const strict = new TestMesh(`${all.replace(waypoint, annotated(waypoint))}\n---\n${instance}`);
+  assert.notEqual(annotated(waypoint), waypoint);
+  assert.deepEqual(strict.workload('a')?.authorizationPolicies, ['shop/istio_allow_waypoint_shop_wp']);
+  strict.apply(waypoint);
+  assert.deepEqual(strict.workload('a')?.authorizationPolicies, []);
+  strict.apply('{kind: Namespace, metadata: {name: shop, annotations: {aquifer.dev/waypoint-bypass: refuse}}}');
+  assert.deepEqual(strict.workload('a')?.authorizationPolicies, ['shop/istio_allow_waypoint_shop_wp']);
+
   const mesh = new TestMesh(all, { allowOnlyWaypoints: true });
   assert.deepEqual(mesh.workload('a')?.authorizationPolicies, [], 'nobody would be let in');
   mesh.apply(instance);

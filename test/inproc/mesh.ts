@@ -98,6 +98,8 @@ export class InprocMesh {
   readonly certificate: (identity: Identity) => Promise<WorkloadCertificate>;
   readonly revocation: Revocation | undefined;
   readonly #targets = new Map<Fd, SocketAddr>();
+  /** Connections that came past a waypoint. */
+  readonly bypassed: string[] = [];
   readonly #pods: InprocPod[] = [];
   readonly #certificates = new Map<string, Promise<WorkloadCertificate>>();
   #nextFd = 10;
@@ -116,6 +118,7 @@ export class InprocMesh {
       random: Math.random,
       registry: this.registry,
       sink: this.sink,
+      bypassed: (what, { name }) => void this.bypassed.push(`${what} ${name}`),
       policyLog: () => undefined,
       log: silentLogger,
       trace: () => (stage, what) => void this.trace.push(`${stage}: ${what}`),

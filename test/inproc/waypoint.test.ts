@@ -210,3 +210,11 @@ test('a waypoint that is asked for by address listens where its reference says',
   hop(wpPod, echoing('at 15010:'), { port: 15_010 });
   assert.equal(await call(await app.open(addr(vip, 80)), 'x'), 'at 15010:x');
 });
+
+test('calls that come past a waypoint are let in, and counted where they arrive', async (t) => {
+  const { mesh, app } = await start(t);
+  mesh.pod(server);
+  mesh.net.listen(podIp, 8080, (socket) => void socket.on('error', () => undefined).end('direct'));
+  assert.equal(await call(await app.open(addr(podIp, 8080)), ''), 'direct');
+  assert.deepEqual(mesh.bypassed, ['service server']);
+});

@@ -6,6 +6,7 @@ import { parseAuthority, parseBaggage, parseForwarded, parseTraceparent } from '
 import type { InboundTunnel } from '../../common/hbone/types.ts';
 import { formatSpiffe, sameIdentity } from '../../common/identity/spiffe.ts';
 import { identityOf } from '../../common/mesh/address.ts';
+import { bypassed } from '../../common/mesh/bypass.ts';
 import { inboundService } from '../../common/mesh/inbound.ts';
 import type { Workload } from '../../common/mesh/types.ts';
 import { baggageHeader } from '../../common/telemetry/baggage.ts';
@@ -65,7 +66,10 @@ export async function handleTunnel(tunnel: InboundTunnel, pod: ProxiedPod, runti
     const { target, announce } = decision;
     const forwarded = request.forwarded ? parseForwarded(request.forwarded)?.host : undefined;
     const named = authority?.kind === 'hostname' ? authority.hostname : undefined;
-    account.record.service = inboundService(runtime.store, local, forwarded ?? named, target.port);
+    const service = inboundService(runtime.store, local, forwarded ?? named, target.port);
+    account.record.service = service;
+    const past = bypassed(runtime.store, local, service, peer);
+    if (past) runtime.bypassed(past, local);
     const app = announce
       ? await connectToTunnel(tunnel, pod, runtime, target, announce)
       : await connectToApp(pod, remote.ip, target, runtime.tools, tunnel.signal);

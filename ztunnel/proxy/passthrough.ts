@@ -1,6 +1,7 @@
 /** Plain text to a pod (ambient-wire 2.5): the same stages, with nobody's identity. */
 import { MeshError } from '../../common/core/errors.ts';
 import { formatSocketAddr, type SocketAddr } from '../../common/core/net.ts';
+import { bypassed } from '../../common/mesh/bypass.ts';
 import { inboundService } from '../../common/mesh/inbound.ts';
 import { type Accepted, refuse } from './accept.ts';
 import { connectToApp } from './connect.ts';
@@ -64,7 +65,10 @@ export async function handlePlaintext(accepted: Accepted, pod: ProxiedPod, runti
       return;
     }
     account.trace?.('decide', `allowed to ${formatSocketAddr(decision.target)}`);
-    account.record.service = inboundService(runtime.store, local, undefined, decision.target.port);
+    const service = inboundService(runtime.store, local, undefined, decision.target.port);
+    account.record.service = service;
+    const past = bypassed(runtime.store, local, service, undefined);
+    if (past) runtime.bypassed(past, local);
     const app = await connectToApp(pod, remote.ip, decision.target, runtime.tools, permit.signal);
     if (permit.withdrawn !== undefined) {
       app.destroy();

@@ -4,6 +4,7 @@ import type { Compat } from '../../common/core/compat.ts';
 import type { Logger } from '../../common/core/log.ts';
 import type { SocketAddr } from '../../common/core/net.ts';
 import type { MeshReader } from '../../common/mesh/store.ts';
+import type { CountBypass } from '../../common/telemetry/bypass.ts';
 import type { Demand } from '../../common/xds/demand.ts';
 import type { Engine } from '../engine.ts';
 import { Account, type ConnectionRecord, type TrafficSink } from './account.ts';
@@ -24,6 +25,8 @@ export interface ProxyRuntime {
   readonly random: () => number;
   readonly registry: ConnectionRegistry;
   readonly sink: TrafficSink;
+  /** A connection came past the waypoint of its destination, and is let in. */
+  readonly bypassed: CountBypass;
   /** Why policies decided as they did; level debug, or info with AUTHZ_POLICY_INFO_LOGGING. */
   readonly policyLog: (message: string) => void;
   readonly log: Logger;

@@ -12,6 +12,7 @@ import type { SocketAddr } from '../../common/core/net.ts';
 import type { CertificateStore } from '../../common/identity/types.ts';
 import type { MeshChanges, MeshReader } from '../../common/mesh/store.ts';
 import type { Identity } from '../../common/mesh/types.ts';
+import { bypassMetric } from '../../common/telemetry/bypass.ts';
 import { dnsMetrics } from '../../common/telemetry/dns.ts';
 import { gaugeOf } from '../../common/telemetry/program.ts';
 import { TrafficMetrics } from '../../common/telemetry/traffic.ts';
@@ -133,6 +134,7 @@ export class WorkerCore {
       random,
       registry: this.connections,
       sink: this.traffic,
+      bypassed: bypassMetric(registry),
       policyLog: (message) => policyLogger.log(config.logPolicyDecisions ? 'info' : 'debug', message),
       log,
       trace: tracer(config.trace, createLogger(sink, 'trace')),

@@ -45,6 +45,9 @@ interface PolicyOutput extends Output {
   readonly conditions: Conditions;
 }
 
+/** On a waypoint's Gateway or its namespace: `refuse` (DESIGN 12, `waypoint-bypass`). */
+const bypassAnnotation = 'aquifer.dev/waypoint-bypass';
+
 /** The one policy that all PeerAuthentications share. */
 const strictKey = 'strict';
 
@@ -66,14 +69,22 @@ export function derivePolicies(c: Context, waypoints: Waypoints, services: Servi
     .derive('PeerAuthentication', peerOf)
     .after(inputs.peers, (p, key) => [key, strictKey, ...(hasSelector(p) ? [] : inheritors(namespaceOf(p)))]);
 
+  const byNamespace = inputs.gateways.index((g) => [namespaceOf(g)]);
   const allowed = graph
     .derive('policy of a waypoint', allowOf)
     .after(waypoints.table, (_, key) => [key])
     .after(inputs.pods, (pod) => {
       const { namespace, labels } = placeOf(pod);
       const name = labels['gateway.networking.k8s.io/gateway-name'];
-      return name === undefined || !settings().allowOnlyWaypoints ? [] : [`${namespace}/${name}`];
-    });
+      return name === undefined || !isStrict(waypoints.table.get(`${namespace}/${name}`))
+        ? []
+        : [`${namespace}/${name}`];
+    })
+    .after(
+      inputs.namespaces,
+      (_, name) => byNamespace.keys(name),
+      (a, b) => a.metadata.annotations?.[bypassAnnotation] !== b.metadata.annotations?.[bypassAnnotation],
+    );
 
   function authorizationOf(key: string): PolicyOutput | undefined {
     const object = inputs.policies.get(key);
@@ -122,9 +133,16 @@ export function derivePolicies(c: Context, waypoints: Waypoints, services: Servi
 
   function allowOf(id: string): Output | undefined {
     const waypoint = waypoints.table.get(id);
-    const policy =
-      waypoint && settings().allowOnlyWaypoints && allowWaypoint(waypoint, accountsOf(waypoint), settings());
+    const policy = waypoint && isStrict(waypoint) && allowWaypoint(waypoint, accountsOf(waypoint), settings());
     return policy ? { resources: [resourceOfPolicy(policy, [waypoint.gateway])], far: [] } : undefined;
+  }
+
+  /** What is behind it takes connections from it alone. */
+  function isStrict(waypoint: Waypoint | undefined): boolean {
+    const { allowOnlyWaypoints, compat } = settings();
+    if (allowOnlyWaypoints || waypoint === undefined || compat.has('waypoint-bypass')) return allowOnlyWaypoints;
+    const marked = [waypoint.gateway, inputs.namespaces.get(waypoint.namespace)];
+    return marked.some((o) => o?.metadata.annotations?.[bypassAnnotation] === 'refuse');
   }
 
   function accountsOf(waypoint: Waypoint): readonly string[] {
