@@ -3,14 +3,11 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { systemClock } from '../common/core/clock.ts';
-import { silentLogger } from '../common/core/log.ts';
 import { createCaClient } from '../common/identity/ca-client.ts';
 import { MeshStore } from '../common/mesh/store.ts';
+import { startTestProxy } from '../common/testing/test-proxy.ts';
 import { until } from '../common/testing/until.ts';
-import { type ControlPlane, controlPlaneConnection } from '../common/xds/connect.ts';
-import { startDeltaClient } from '../common/xds/delta-client.ts';
-import { ztunnelNode } from '../common/xds/node.ts';
+import type { ControlPlane } from '../common/xds/connect.ts';
 import { withWorld } from './testing/world.ts';
 
 test('our node proxy learns the mesh, gets certificates for its pods, and comes back after a restart', () =>
@@ -30,21 +27,7 @@ test('our node proxy learns the mesh, gets certificates for its pods, and comes 
     const store = new MeshStore();
     const stop = new AbortController();
     w.onEnd(() => stop.abort());
-    const client = startDeltaClient({
-      connect: () => controlPlaneConnection(plane),
-      node: ztunnelNode({
-        podName: 'zt',
-        podNamespace: 'istio-system',
-        instanceIp: '1.1.1.1',
-        nodeName: 'node-1',
-        metadata: {},
-      }),
-      store,
-      clock: systemClock,
-      log: silentLogger,
-      metrics: { message: () => undefined, terminated: () => undefined },
-      signal: stop.signal,
-    });
+    const client = startTestProxy({ plane: () => plane, store, signal: stop.signal });
     await client.ready;
     await until('the workload', () => store.workload('Kubernetes//Pod/default/app'));
     const identity = { trustDomain: 'cluster.local', namespace: 'default', serviceAccount: 'web' };

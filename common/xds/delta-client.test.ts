@@ -4,15 +4,13 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, test } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import { addressTypeUrl, authorizationTypeUrl, stringField } from '../api/index.ts';
-import { silentLogger } from '../core/log.ts';
 import { MeshStore } from '../mesh/store.ts';
 import { ip, policy, service, workload } from '../testing/builders.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
 import { addressResponse, FakeXds, type FakeXdsStream, policyResponse, resource } from '../testing/fake-xds.ts';
+import { startTestProxy } from '../testing/test-proxy.ts';
 import { until } from '../testing/until.ts';
-import { controlPlaneConnection } from './connect.ts';
-import { type DeltaClient, startDeltaClient } from './delta-client.ts';
-import { ztunnelNode } from './node.ts';
+import type { DeltaClient } from './delta-client.ts';
 
 let fake: FakeXds;
 let store: MeshStore;
@@ -39,24 +37,11 @@ afterEach(() => {
 });
 
 function start(address = () => fake.address): DeltaClient {
-  return startDeltaClient({
-    connect: () =>
-      controlPlaneConnection({
-        address: address(),
-        roots: { kind: 'file', path: '/nonexistent' },
-        token: undefined,
-        clusterId: 'Kubernetes',
-      }),
-    node: ztunnelNode({
-      podName: 'zt-1',
-      podNamespace: 'istio-system',
-      instanceIp: '10.0.0.1',
-      nodeName: 'node-1',
-      metadata: { CLUSTER_ID: 'Kubernetes' },
-    }),
+  return startTestProxy({
+    plane: address,
+    node: { podName: 'zt-1', metadata: { CLUSTER_ID: 'Kubernetes' } },
     store,
     clock,
-    log: silentLogger,
     metrics: { message: (url) => messages.push(url), terminated: (reason) => terminations.push(reason) },
     signal: stop.signal,
   });

@@ -1,17 +1,14 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { addressTypeUrl, authorizationTypeUrl } from '../api/index.ts';
-import { silentLogger } from '../core/log.ts';
 import { MeshStore } from '../mesh/store.ts';
 import type { MeshAddress } from '../mesh/types.ts';
 import { ip, networkAddress, service, workload } from '../testing/builders.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
 import { addressResponse, FakeXds, type FakeXdsStream, policyResponse } from '../testing/fake-xds.ts';
+import { startTestProxy } from '../testing/test-proxy.ts';
 import { until } from '../testing/until.ts';
-import { controlPlaneConnection } from './connect.ts';
-import { startDeltaClient } from './delta-client.ts';
 import { OnDemand } from './demand.ts';
-import { ztunnelNode } from './node.ts';
 
 let fake: FakeXds;
 let store: MeshStore;
@@ -39,19 +36,11 @@ const svc = service({ addresses: [networkAddress('/10.96.0.1')] });
 
 function start() {
   const address = fake.address;
-  return startDeltaClient({
-    connect: () =>
-      controlPlaneConnection({
-        address,
-        roots: { kind: 'file', path: '/none' },
-        token: undefined,
-        clusterId: 'Kubernetes',
-      }),
-    node: ztunnelNode({ podName: 'z', podNamespace: 's', instanceIp: '10.0.0.1', nodeName: 'node-1', metadata: {} }),
+  return startTestProxy({
+    plane: () => address,
     store,
     demand,
     clock,
-    log: silentLogger,
     metrics: { message: () => undefined, terminated: () => void terminations++ },
     signal: stop.signal,
   });

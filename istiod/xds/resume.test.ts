@@ -2,14 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { addressTypeUrl } from '../../common/api/index.ts';
-import { silentLogger } from '../../common/core/log.ts';
 import { MeshStore } from '../../common/mesh/store.ts';
 import { policy, service, workload } from '../../common/testing/builders.ts';
 import { FakeClock } from '../../common/testing/fake-clock.ts';
+import { startTestProxy } from '../../common/testing/test-proxy.ts';
 import { until } from '../../common/testing/until.ts';
-import { controlPlaneConnection } from '../../common/xds/connect.ts';
-import { startDeltaClient } from '../../common/xds/delta-client.ts';
-import { ztunnelNode } from '../../common/xds/node.ts';
 import { resourceOfAddress, resourceOfPolicy } from '../model/resource.ts';
 import { startXdsBed } from '../testing/xds-bed.ts';
 
@@ -23,24 +20,11 @@ function follow(port: number) {
   const store = new MeshStore();
   const messages = { addresses: 0, bytes: 0 };
   const ends: string[] = [];
-  const client = startDeltaClient({
-    connect: () =>
-      controlPlaneConnection({
-        address: `http://127.0.0.1:${port}`,
-        roots: { kind: 'system' },
-        token: undefined,
-        clusterId: 'Kubernetes',
-      }),
-    node: ztunnelNode({
-      podName: 'zt-1',
-      podNamespace: 'istio-system',
-      instanceIp: '10.0.0.1',
-      nodeName: 'node-1',
-      metadata: {},
-    }),
+  const client = startTestProxy({
+    plane: () => port,
+    node: { podName: 'zt-1' },
     store,
     clock,
-    log: silentLogger,
     metrics: {
       message(url, bytes) {
         if (url === addressTypeUrl) messages.addresses++;

@@ -12,11 +12,9 @@ import { createCaClient } from '../../common/identity/ca-client.ts';
 import { createCertificateStore } from '../../common/identity/cert-store.ts';
 import { ip } from '../../common/testing/builders.ts';
 import { FakeClock } from '../../common/testing/fake-clock.ts';
+import { startTestProxy } from '../../common/testing/test-proxy.ts';
 import { until } from '../../common/testing/until.ts';
 import type { ControlPlane } from '../../common/xds/connect.ts';
-import { controlPlaneConnection } from '../../common/xds/connect.ts';
-import { startDeltaClient } from '../../common/xds/delta-client.ts';
-import { ztunnelNode } from '../../common/xds/node.ts';
 import { withCluster } from '../../istiod/testing/cluster.ts';
 import { InprocMesh } from './mesh.ts';
 
@@ -49,21 +47,7 @@ test('an hour without istiod loses no call, and then nothing is sent again but w
     });
     await using mesh = await InprocMesh.start({ clock, certificate: (id) => store.get(id, never) });
     const stop = new AbortController();
-    const client = startDeltaClient({
-      connect: () => controlPlaneConnection(plane),
-      node: ztunnelNode({
-        podName: 'zt',
-        podNamespace: 'istio-system',
-        instanceIp: '1.1.1.1',
-        nodeName: 'node-1',
-        metadata: {},
-      }),
-      store: mesh.store,
-      clock,
-      log: silentLogger,
-      metrics: { message: () => undefined, terminated: () => undefined },
-      signal: stop.signal,
-    });
+    const client = startTestProxy({ plane: () => plane, store: mesh.store, clock, signal: stop.signal });
     await client.ready;
     const known = (name: string) => mesh.store.workloadsByName('shop', name)[0];
     const workloads = await until('both pods', () => {

@@ -1,15 +1,11 @@
 /** From a label and a Gateway to the waypoint: istiod, a node proxy and a waypoint in one process. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { systemClock } from '../../common/core/clock.ts';
-import { silentLogger } from '../../common/core/log.ts';
 import { serviceKind } from '../../common/kube/kinds/core.ts';
 import { gatewayKind } from '../../common/kube/kinds/gateway-api/gateway.ts';
 import { ip, workload } from '../../common/testing/builders.ts';
+import { startTestProxy } from '../../common/testing/test-proxy.ts';
 import { until } from '../../common/testing/until.ts';
-import { controlPlaneConnection } from '../../common/xds/connect.ts';
-import { startDeltaClient } from '../../common/xds/delta-client.ts';
-import { ztunnelNode } from '../../common/xds/node.ts';
 import { withWorld } from '../../istiod/testing/world.ts';
 import { addr, call } from './calls.ts';
 import { echoing, hopServer } from './hops.ts';
@@ -54,22 +50,7 @@ test('a label puts a Service behind a waypoint: refused until that is ready, the
       stop.abort();
       await mesh[Symbol.asyncDispose]();
     });
-    const address = `http://127.0.0.1:${w.istiod.ports.grpc}`;
-    const xds = startDeltaClient({
-      connect: () =>
-        controlPlaneConnection({
-          address,
-          roots: { kind: 'file', path: '/none' },
-          token: undefined,
-          clusterId: 'Kubernetes',
-        }),
-      node: ztunnelNode({ podName: 'z', podNamespace: 's', instanceIp: '1.1.1.1', nodeName: 'node-1', metadata: {} }),
-      store: mesh.store,
-      clock: systemClock,
-      log: silentLogger,
-      metrics: { message: () => undefined, terminated: () => undefined },
-      signal: stop.signal,
-    });
+    const xds = startTestProxy({ plane: () => w.istiod.ports.grpc!, store: mesh.store, signal: stop.signal });
     await xds.ready;
     const client = mesh.pod(workload({ name: 'client', serviceAccount: 'client', addresses: [clientIp] }));
     const condition = async () => {

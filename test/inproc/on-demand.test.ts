@@ -2,14 +2,11 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { type Clock, systemClock } from '../../common/core/clock.ts';
-import { silentLogger } from '../../common/core/log.ts';
 import { ip, workload } from '../../common/testing/builders.ts';
 import { FakeClock } from '../../common/testing/fake-clock.ts';
+import { startTestProxy } from '../../common/testing/test-proxy.ts';
 import { until } from '../../common/testing/until.ts';
-import { controlPlaneConnection } from '../../common/xds/connect.ts';
-import { startDeltaClient } from '../../common/xds/delta-client.ts';
 import { OnDemand } from '../../common/xds/demand.ts';
-import { ztunnelNode } from '../../common/xds/node.ts';
 import { announced, type World, withWorld } from '../../istiod/testing/world.ts';
 import { addr, call, echo } from './calls.ts';
 import { InprocMesh } from './mesh.ts';
@@ -36,20 +33,10 @@ async function proxy(t: TestContext, w: World, clock: Clock = systemClock) {
     stop.abort();
     await mesh[Symbol.asyncDispose]();
   });
-  const xds = startDeltaClient({
-    connect: () =>
-      controlPlaneConnection({
-        address: `http://127.0.0.1:${w.istiod.ports.grpc}`,
-        roots: { kind: 'file', path: '/none' },
-        token: undefined,
-        clusterId: 'Kubernetes',
-      }),
-    node: ztunnelNode({ podName: 'z', podNamespace: 's', instanceIp: '1.1.1.1', nodeName: 'node-1', metadata: {} }),
+  const xds = startTestProxy({
+    plane: () => w.istiod.ports.grpc!,
     store: mesh.store,
     demand,
-    clock: systemClock,
-    log: silentLogger,
-    metrics: { message: () => undefined, terminated: () => undefined },
     signal: stop.signal,
   });
   await xds.ready;

@@ -13,11 +13,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { systemClock } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
-import { LogLevels, silentLogger } from '../../common/core/log.ts';
-import { MeshStore } from '../../common/mesh/store.ts';
-import { controlPlaneConnection } from '../../common/xds/connect.ts';
-import { startDeltaClient } from '../../common/xds/delta-client.ts';
-import { ztunnelNode } from '../../common/xds/node.ts';
+import { LogLevels } from '../../common/core/log.ts';
+import { startTestProxy } from '../../common/testing/test-proxy.ts';
 import { parseStandaloneConfig } from '../../istiod/standalone/config.ts';
 import { startStandalone } from '../../istiod/standalone/standalone.ts';
 import { address, FileMeshBed, redirectByMark, vip } from '../ztunnel/file-mesh-bed.ts';
@@ -86,25 +83,9 @@ const sink = {
 const standalone = await startStandalone(parsed.config, { clock: systemClock, sink });
 const stop = new AbortController();
 const plain = `127.0.0.1:${standalone.discovery.ports.grpc}`;
-const proxy = startDeltaClient({
-  connect: () =>
-    controlPlaneConnection({
-      address: `http://${plain}`,
-      roots: { kind: 'system' },
-      token: undefined,
-      clusterId: 'Kubernetes',
-    }),
-  node: ztunnelNode({
-    podName: 'zt-1',
-    podNamespace: 'istio-system',
-    instanceIp: '10.0.0.1',
-    nodeName: 'node-1',
-    metadata: { CLUSTER_ID: 'Kubernetes' },
-  }),
-  store: new MeshStore(),
-  clock: systemClock,
-  log: silentLogger,
-  metrics: { message: () => undefined, terminated: () => undefined },
+const proxy = startTestProxy({
+  plane: () => `http://${plain}`,
+  node: { podName: 'zt-1', metadata: { CLUSTER_ID: 'Kubernetes' } },
   signal: stop.signal,
 });
 await proxy.ready;
