@@ -46,6 +46,46 @@ for (const engine of engines) {
       assert.equal(answer.echo?.headers['host'], 'web');
     });
 
+    test('an HTTPRoute sends by header, splits by weight and rewrites', async () => {
+      await shop.apply(httpRoute);
+      const v2 = ['-H', 'x-version: v2', 'http://web/old/a'];
+      const moved = await shop.until('the header chooses', 'client', v2, (a) => a.isFrom('web-v2'));
+      assert.equal(moved.echo?.url, '/new/a');
+      const seen = new Set<string>();
+      for (let i = 0; i < 20; i++) seen.add((await shop.curl('client', ['http://web/'])).echo?.pod.slice(0, 6) ?? '');
+      assert.deepEqual([...seen], ['web-v1'], 'all of the weight');
+      await shop.delete(httpRoute);
+      await shop.until('without the route', 'client', v2, (a) => a.echo?.url === '/old/a');
+    });
+
+    test('a VirtualService matches, retries and answers by itself', async () => {
+      await shop.apply(virtualService);
+      const v2 = ['-H', 'end-user: jason', 'http://web/'];
+      await shop.until('the header chooses', 'client', v2, (a) => a.isFrom('web-v2'));
+      const direct = await shop.curl('client', ['http://web/teapot']);
+      assert.deepEqual([direct.status, direct.text], [418, 'short and stout']);
+      await shop.delete(virtualService);
+      await shop.until('without it', 'client', ['http://web/teapot'], (a) => a.status === 200);
+    });
+
+    test('an AuthorizationPolicy refuses by method, and by who calls', async () => {
+      await shop.apply(policies);
+      const remove = ['-X', 'DELETE', 'http://web/'];
+      const denied = await shop.until('it is refused', 'client', remove, (a) => a.status === 403);
+      assert.equal(denied.text, 'RBAC: access denied');
+      const admin = ['http://web/admin'];
+      await shop.until('a stranger is refused', 'stranger', admin, (a) => a.status === 403);
+      assert.equal((await shop.curl('client', admin)).status, 200);
+      assert.equal((await shop.curl('stranger', ['http://web/'])).status, 200);
+      // However the path is spelt.
+      for (const path of ['/x/../admin', '/%61dmin', '/./admin']) {
+        const { status } = await shop.curl('stranger', ['--path-as-is', `http://web${path}`]);
+        assert.equal(status, 403, path);
+      }
+      await shop.delete(policies);
+      await shop.until('without it', 'client', remove, (a) => a.status === 200);
+    });
+
     test('while it is replaced no call is lost', async () => {
       const replace = async () => {
         await shop.kubectl(['rollout', 'restart', 'deploy/waypoint']);
@@ -83,11 +123,63 @@ class Answer {
     this.echo = text.startsWith('{"pod"') ? (JSON.parse(text) as Echo) : undefined;
   }
 
+  isFrom(deployment: string): boolean {
+    return this.echo?.pod.startsWith(`${deployment}-`) === true;
+  }
+
   /** Its server was called by one of these addresses. */
   through(addresses: readonly string[]): boolean {
     return this.echo !== undefined && addresses.includes(this.echo.peer.address);
   }
 }
+
+const httpRoute = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: web, namespace: shop }
+spec:
+  parentRefs: [{ group: '', kind: Service, name: web, port: 80 }]
+  rules:
+    - matches: [{ headers: [{ name: x-version, value: v2 }], path: { type: PathPrefix, value: /old } }]
+      filters: [{ type: URLRewrite, urlRewrite: { path: { type: ReplacePrefixMatch, replacePrefixMatch: /new } } }]
+      backendRefs: [{ name: web-v2, port: 80 }]
+    - backendRefs: [{ name: web-v1, port: 80, weight: 1 }, { name: web-v2, port: 80, weight: 0 }]
+`;
+
+const virtualService = `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: web, namespace: shop }
+spec:
+  hosts: [web]
+  http:
+    - match: [{ uri: { exact: /teapot } }]
+      directResponse: { status: 418, body: { string: short and stout } }
+    - match: [{ headers: { end-user: { exact: jason } } }]
+      retries: { attempts: 2, perTryTimeout: 2s, retryOn: 5xx }
+      route: [{ destination: { host: web-v2 } }]
+    - route: [{ destination: { host: web-v1 } }]
+`;
+
+const policies = `
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: no-delete, namespace: shop }
+spec:
+  targetRefs: [{ group: '', kind: Service, name: web }]
+  action: DENY
+  rules: [{ to: [{ operation: { methods: [DELETE] } }] }]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: admins, namespace: shop }
+spec:
+  targetRefs: [{ group: '', kind: Service, name: web }]
+  action: DENY
+  rules:
+    - from: [{ source: { notPrincipals: [cluster.local/ns/shop/sa/client] } }]
+      to: [{ operation: { paths: [/admin] } }]
+`;
 
 /** Two versions of a service behind a waypoint, and callers with accounts of their own. */
 class Shop {
