@@ -43,6 +43,7 @@ import { createMonitoring } from './monitoring.ts';
 import { type GrpcPort, openGrpcPort } from './ports/grpc-port.ts';
 import { listenAt } from './ports/listen.ts';
 import { ProgrammedWriter } from './status/programmed-writer.ts';
+import { RouteStatuses, writeJudgement } from './status/route-statuses.ts';
 import { keepCaBundles } from './validation/ca-bundle.ts';
 import { faultOf } from './validation/fault.ts';
 import { createWebhook } from './validation/webhook.ts';
@@ -181,7 +182,10 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     faultOf,
     log: modelLog,
     signal,
-    onChange: (change) => statuses.changed(change, xds.changed(change)),
+    onChange(change) {
+      statuses.changed(change, xds.changed(change));
+      if (config.model.writesStatus) routes.changed(change.lookups);
+    },
     onGeneration: (object) => statuses.touched(object),
     onObject: (object) => deployments.touched(object),
     onJudged(objects) {
@@ -189,14 +193,21 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
       if (objects.some((o) => o.kind === serviceEntryKind.kind)) addresses.mark();
     },
   });
+  const statusLog = createLogger(sink, 'istiod::status');
+  const routes = new RouteStatuses({
+    mesh: mesh.index.envoy,
+    objectsOf: (kind) => mesh.objectsOf(kind),
+    onFailure: (object, error) =>
+      statusLog.error('the status of a route cannot be told', { object, error: describeError(error) }),
+    onJudged: (objects) => conditions.mark(objects),
+  });
   const conditions = new StatusWriter({
-    source,
     clock,
-    log: createLogger(sink, 'istiod::status'),
     signal,
     mayWrite: () => config.model.writesStatus && leadership.leads,
     object: (name) => mesh.object(name),
-    conditionsOf: (name) => mesh.conditionsOf(name),
+    write: (kind, object, name) =>
+      writeJudgement({ source, clock, log: statusLog }, kind, object, mesh.conditionsOf(name), routes.of(name)),
   });
   const addresses = new AddressAllocator({
     source,

@@ -65,23 +65,34 @@ export interface ConditionWriter {
 }
 
 /** `met`: somebody changed or removed it meanwhile; `failed`: said in the log. Either way it has to be tried again, from the object as it is then. */
+export type WriteOutcome = 'unchanged' | 'written' | 'met' | 'failed';
+
 export async function writeConditions<T extends WithConditions>(
-  { source, clock, log }: ConditionWriter,
+  writer: ConditionWriter,
   kind: Kind<T>,
   object: T,
   wanted: ReadonlyMap<string, WantedCondition | undefined>,
-): Promise<'unchanged' | 'written' | 'met' | 'failed'> {
-  const conditions = conditionsFor(object, wanted, new Date(clock.wall()).toISOString());
-  if (conditions === undefined) return 'unchanged';
+): Promise<WriteOutcome> {
+  const conditions = conditionsFor(object, wanted, new Date(writer.clock.wall()).toISOString());
+  return conditions === undefined ? 'unchanged' : writeStatus(writer, kind, object, { conditions });
+}
+
+/** These fields of the status, and no others. */
+export async function writeStatus<T extends KubeObject>(
+  { source, log }: ConditionWriter,
+  kind: Kind<T>,
+  object: T,
+  status: object,
+): Promise<WriteOutcome> {
   const { name, namespace = 'default', resourceVersion } = object.metadata;
   try {
     const options = { subresource: 'status', resourceVersion } as const;
-    await source.patch(kind, kind.namespaced ? { namespace, name } : { name }, { status: { conditions } }, options);
+    await source.patch(kind, kind.namespaced ? { namespace, name } : { name }, { status }, options);
     return 'written';
   } catch (e) {
     if (e instanceof MeshError && (e.code === 'CONFLICT' || e.code === 'NOT_FOUND')) return 'met';
     const what = `${kind.kind} ${namespace}/${name}`;
-    log.warn('cannot write conditions', { object: what, types: [...wanted.keys()].join(), error: describeError(e) });
+    log.warn('cannot write the status', { object: what, fields: Object.keys(status).join(), error: describeError(e) });
     return 'failed';
   }
 }

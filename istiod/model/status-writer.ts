@@ -1,24 +1,20 @@
-/** Writes conditions into the status of objects (ambient-wire 9.3), some at a time, and leaves those of others as they are. */
+/** Writes the status of objects, some at a time, and again where a write met another one or failed. */
 import { millis } from '../../common/core/brand.ts';
 import type { Clock } from '../../common/core/clock.ts';
-import type { Logger } from '../../common/core/log.ts';
 import { kindTable } from '../../common/kube/schema/table.ts';
-import type { KubeObject, KubeSource } from '../../common/kube/types.ts';
-import type { Conditions } from './ambient/context.ts';
-import { writeConditions } from './condition.ts';
+import type { Kind, KubeObject } from '../../common/kube/types.ts';
+import type { WriteOutcome } from './condition.ts';
 import { type ObjectName, objectKey } from './resource.ts';
 
 export interface StatusWriterOptions {
-  readonly source: KubeSource;
   readonly clock: Clock;
-  readonly log: Logger;
   readonly signal: AbortSignal;
   /** Of several replicas one writes. */
   readonly mayWrite: () => boolean;
   /** As it is; undefined when it is gone. */
   readonly object: (name: ObjectName) => KubeObject | undefined;
-  /** All that its status shall say; undefined for a type that it shall not have. */
-  readonly conditionsOf: (name: ObjectName) => Conditions;
+  /** Makes its status what it shall be. */
+  readonly write: (kind: Kind<KubeObject>, object: KubeObject, name: ObjectName) => Promise<WriteOutcome>;
 }
 
 /** Writes under way at once. */
@@ -67,7 +63,7 @@ export class StatusWriter {
     const object = this.#options.object(name);
     const kind = kindTable.find((e) => e.kind.kind === name.kind && e.kind.group !== 'apps')?.kind;
     if (!object || !kind) return;
-    const outcome = await writeConditions(this.#options, kind, object, this.#options.conditionsOf(name));
+    const outcome = await this.#options.write(kind, object, name);
     if (outcome === 'met') this.#again(name, afterConflict);
     if (outcome === 'failed') this.#again(name, afterFailure);
   }

@@ -1,0 +1,42 @@
+/** The list `status.parents` of routes of the Gateway API: our entries among those of other controllers. Pure. */
+import type { Condition } from '../../common/kube/kinds/core.ts';
+import type { KubeObject } from '../../common/kube/types.ts';
+import { type ParentRef, type ParentStatus, routeController } from '../envoy/routes/status.ts';
+import { conditionsFor, type WantedCondition } from '../model/condition.ts';
+
+interface Entry {
+  readonly parentRef: ParentRef;
+  readonly controllerName: string;
+  readonly conditions: readonly Condition[];
+}
+
+/**
+ * The list as it should be; undefined when it is so already. `fault`: why this version of the object is not served; its parents do not
+ * take it then. `now`: RFC 3339.
+ */
+export function parentsFor(
+  object: KubeObject,
+  wanted: readonly ParentStatus[],
+  fault: WantedCondition | undefined,
+  now: string,
+): readonly object[] | undefined {
+  const status = object['status'] as { readonly parents?: readonly Entry[] } | undefined;
+  const present = status?.parents ?? [];
+  const ours = present.filter((p) => p.controllerName === routeController);
+  let same = ours.length === wanted.length;
+  const made = wanted.map(({ parentRef, conditions }): Entry => {
+    const before = ours.find((p) => isSame(p.parentRef, parentRef));
+    const asked = fault === undefined ? conditions : new Map([...conditions, ['Accepted', fault] as const]);
+    const holder = { ...object, status: { conditions: before?.conditions ?? [] } };
+    const next = conditionsFor(holder, asked, now);
+    if (next !== undefined || before === undefined) same = false;
+    return { parentRef, controllerName: routeController, conditions: next ?? before?.conditions ?? [] };
+  });
+  return same ? undefined : [...present.filter((p) => p.controllerName !== routeController), ...made];
+}
+
+const fields = ['group', 'kind', 'namespace', 'name', 'sectionName', 'port'] as const;
+
+function isSame(a: ParentRef, b: ParentRef): boolean {
+  return fields.every((f) => a[f] === b[f]);
+}

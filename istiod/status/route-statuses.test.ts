@@ -1,0 +1,93 @@
+/** The status of routes, from a real istiod: as things come and go that they refer to. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Condition } from '../../common/kube/kinds/core.ts';
+import { httpRouteKind } from '../../common/kube/kinds/gateway-api/http-route.ts';
+import { virtualServiceKind } from '../../common/kube/kinds/istio/virtual-service.ts';
+import { until } from '../../common/testing/until.ts';
+import { type World, withWorld } from '../testing/world.ts';
+import { parentsFor } from './route-parents.ts';
+
+const service = (name: string) => `
+apiVersion: v1
+kind: Service
+metadata: { name: ${name}, namespace: shop }
+spec: { selector: { app: ${name} }, ports: [{ name: http, port: 80 }] }
+---`;
+const routes = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: r, namespace: shop }
+spec: { parentRefs: [{ group: '', kind: Service, name: web }], rules: [{ backendRefs: [{ name: v2, port: 80 }] }] }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: vs, namespace: shop }
+spec: { hosts: [web], http: [{ route: [{ destination: { host: v2 } }] }] }
+`;
+
+interface Parent {
+  readonly controllerName: string;
+  readonly conditions: readonly Condition[];
+}
+const named = (conditions: readonly Condition[] = []) =>
+  Object.fromEntries(conditions.map((c) => [c.type, `${c.status} ${c.reason} ${c.observedGeneration}`]));
+
+async function ofRoute(w: World): Promise<Readonly<Record<string, string>>> {
+  const found = await w.source.get(httpRouteKind, { namespace: 'shop', name: 'r' });
+  const { parents = [] } = (found?.status ?? {}) as { readonly parents?: readonly Parent[] };
+  assert.ok(parents.length <= 1);
+  return named(parents[0]?.conditions);
+}
+async function ofService(w: World): Promise<Readonly<Record<string, string>>> {
+  return named((await w.source.get(virtualServiceKind, { namespace: 'shop', name: 'vs' }))?.status?.conditions);
+}
+
+test('routes say whether parents and backends are there, as these come and go', async () => {
+  await withWorld(async (w) => {
+    const both = async (what: string, accepted: RegExp, resolved: RegExp, ofHost = resolved) =>
+      until(what, async () => {
+        const [route, vs] = [await ofRoute(w), await ofService(w)];
+        return (
+          accepted.test(route['Accepted'] ?? '') &&
+          resolved.test(route['ResolvedRefs'] ?? '') &&
+          ofHost.test(vs['ResolvedRefs'] ?? '')
+        );
+      });
+    await w.put('routes.yaml', `apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---${routes}`);
+    await both('nothing is there', /^False NoMatchingParent 1/, /^False BackendNotFound 1/, /^True/);
+    await w.put('web.yaml', service('web'));
+    await both('the parent is there', /^True Accepted 1/, /^False BackendNotFound 1/);
+    await w.put('v2.yaml', service('v2'));
+    await both('all is there', /^True Accepted 1/, /^True ResolvedRefs 1/);
+    assert.match((await ofRoute(w))['ResolvedWaypoints'] ?? '', /^False MissingUseWaypointLabel/);
+    await w.remove('v2.yaml');
+    await both('the backend is gone', /^True Accepted 1/, /^False BackendNotFound 1/);
+  });
+});
+
+test('entries of other controllers stay, and a fault of the object is said to each parent', () => {
+  const other = { parentRef: { name: 'edge' }, controllerName: 'example.com/x', conditions: [] };
+  const object = {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'HTTPRoute',
+    metadata: { name: 'r', uid: 'r', resourceVersion: '1', generation: 3 },
+    status: { parents: [other] },
+  };
+  const parentRef = { group: '', kind: 'Service', name: 'web' };
+  const accepted = { status: 'True', reason: 'Accepted', message: 'm' } as const;
+  const wanted = [{ parentRef, conditions: new Map([['Accepted', accepted]]) }];
+  const now = '2026-01-01T00:00:00.000Z';
+  const made = parentsFor(object, wanted, undefined, now);
+  const condition = { type: 'Accepted', ...accepted, observedGeneration: 3, lastTransitionTime: now };
+  assert.deepEqual(made, [
+    other,
+    { parentRef, controllerName: 'istio.io/gateway-controller', conditions: [condition] },
+  ]);
+  const settled = { ...object, status: { parents: made! } };
+  assert.equal(parentsFor(settled, wanted, undefined, 'later'), undefined);
+  const fault = { status: 'False', reason: 'Invalid', message: 'f' } as const;
+  const [, ours] = parentsFor(settled, wanted, fault, 'later') as readonly Parent[];
+  assert.deepEqual(named(ours!.conditions), { Accepted: 'False Invalid 3' });
+  assert.deepEqual(parentsFor(settled, [], undefined, 'later'), [other]);
+});
