@@ -15,10 +15,12 @@ export function isPassthrough({ loadBalancer }: PortPolicy): boolean {
 }
 
 /** `lb_policy` of a cluster and its settings. */
-export function balancer({ loadBalancer = {} }: PortPolicy): Message {
+export function balancer({ loadBalancer = {} }: PortPolicy, isGrpc: boolean): Message {
   const { simple, consistentHash: hash, backendUtilization: load } = loadBalancer;
   const slow = slowStart(loadBalancer);
   if (load !== undefined) return byLoad(load);
+  // gRPC programs know these two, not all of them more.
+  if (isGrpc && (hash === undefined || hash.maglev !== undefined)) return { lb_policy: 'ROUND_ROBIN' };
   if (hash?.maglev !== undefined) {
     const { tableSize } = hash.maglev;
     return { lb_policy: 'MAGLEV', ...(tableSize && { maglev_lb_config: { table_size: { value: tableSize } } }) };

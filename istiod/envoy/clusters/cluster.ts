@@ -82,10 +82,14 @@ const nowhere: Discovery = { fields: { type: 'STATIC', lb_policy: 'ROUND_ROBIN' 
 
 function discovery(view: MeshView, proxy: EnvoyProxy, plan: AssignmentPlan, policy: PortPolicy): Discovery {
   const { resolution } = plan.service;
+  const isGrpc = proxy.kind === 'client' && proxy.isGrpc;
   if (isPassthrough(policy) || resolution === 'original') return { fields: passthrough, byEds: false };
   switch (resolution) {
     case 'endpoints':
-      return { fields: { type: 'EDS', eds_cluster_config: { eds_config: ads }, ...balancer(policy) }, byEds: true };
+      return {
+        fields: { type: 'EDS', eds_cluster_config: { eds_config: ads }, ...balancer(policy, isGrpc) },
+        byEds: true,
+      };
     case 'dns':
     case 'dns-round-robin':
       return {
@@ -95,7 +99,7 @@ function discovery(view: MeshView, proxy: EnvoyProxy, plan: AssignmentPlan, poli
           dns_refresh_rate: { seconds: 60 },
           respect_dns_ttl: true,
           load_assignment: assignmentNow(view, proxy, plan),
-          ...balancer(policy),
+          ...balancer(policy, isGrpc),
         },
         byEds: false,
       };

@@ -38,9 +38,8 @@ export function assignmentNow(view: MeshView, proxy: EnvoyProxy, plan: Assignmen
   return {
     cluster_name: plan.name,
     endpoints: balanced(fitting, proxy, plan.balancing).map(({ locality, priority, weight, endpoints }) => ({
-      ...(locality.region !== '' && {
-        locality: { region: locality.region, zone: locality.zone, sub_zone: locality.subzone },
-      }),
+      // gRPC programs want one, also where nobody knows it.
+      locality: { region: locality.region, zone: locality.zone, sub_zone: locality.subzone },
       priority,
       load_balancing_weight: { value: weight },
       lb_endpoints: endpoints.map((e) => endpoint(e, proxy, port)),

@@ -1,5 +1,6 @@
 /** Proxies that are told the same: their resources, made and encoded once for all of them. */
 import { encodeEnvoy, type Typed } from '../../../common/envoy/codec.ts';
+import { ClientConfiguration } from '../../envoy/client/configuration.ts';
 import type { EnvoyProxy } from '../../envoy/proxy.ts';
 import type { MadeResource } from '../../envoy/remember.ts';
 import { type EnvoyType, envoyTypes } from '../../envoy/types.ts';
@@ -34,7 +35,7 @@ export class EnvoyGroup implements Catalog {
   readonly feeds: ReadonlyMap<EnvoyType, Feed>;
   readonly #options: GroupOptions;
   readonly #memo: Memo;
-  readonly #configuration: { resources(): readonly MadeResource[] };
+  readonly #configuration: WaypointConfiguration | ClientConfiguration;
   readonly #resources = new Map<EnvoyType, Map<string, Resource>>(envoyTypes.map((t) => [t, new Map()]));
   readonly #encoded = new Map<EnvoyType, Map<string, Encoded>>(envoyTypes.map((t) => [t, new Map()]));
   #byObject = new MultiMap<Resource>();
@@ -54,7 +55,12 @@ export class EnvoyGroup implements Catalog {
     return this.#resources.get(type as EnvoyType) ?? new Map();
   }
 
+  /** Clients ask by name, and are made what they ask for. */
   find(type: string, name: string): Resource | undefined {
+    const found = this.resources(type).get(name);
+    if (found !== undefined || !(this.#configuration instanceof ClientConfiguration)) return found;
+    this.#configuration.ask(type as EnvoyType, name);
+    this.#make(undefined);
     return this.resources(type).get(name);
   }
 
@@ -75,7 +81,8 @@ export class EnvoyGroup implements Catalog {
     return this.#memo.touch(lookups) ? this.#make(generation) : undefined;
   }
 
-  #make(generation: number): GroupChange | undefined {
+  /** `generation` undefined: what comes of it is an answer, and no change for others. */
+  #make(generation: number | undefined): GroupChange | undefined {
     const changes = new Map<EnvoyType, Set<string>>(envoyTypes.map((t) => [t, new Set()]));
     const kept = new Map<EnvoyType, Set<string>>(envoyTypes.map((t) => [t, new Set()]));
     const byObject = new MultiMap<Resource>();
@@ -101,7 +108,7 @@ export class EnvoyGroup implements Catalog {
     for (const [type, names] of changes) {
       if (names.size === 0) continue;
       any = true;
-      this.feeds.get(type)!.journal.note(generation, names);
+      if (generation !== undefined) this.feeds.get(type)!.journal.note(generation, names);
     }
     return any ? changes : undefined;
   }
@@ -125,7 +132,8 @@ export class EnvoyGroup implements Catalog {
   }
 }
 
-function configurationOf(proxy: EnvoyProxy, memo: Memo): { resources(): readonly MadeResource[] } {
-  if (proxy.kind === 'waypoint') return new WaypointConfiguration(proxy, memo.remember);
-  return { resources: () => [] };
+function configurationOf(proxy: EnvoyProxy, { remember }: Memo): WaypointConfiguration | ClientConfiguration {
+  return proxy.kind === 'waypoint'
+    ? new WaypointConfiguration(proxy, remember)
+    : new ClientConfiguration(proxy, remember);
 }

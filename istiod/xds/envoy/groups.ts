@@ -2,6 +2,7 @@
 import { status } from '@grpc/grpc-js';
 import { describeError } from '../../../common/core/errors.ts';
 import type { Logger } from '../../../common/core/log.ts';
+import { envoyProtos } from '../../../common/envoy/protos.ts';
 import type { EnvoyMesh } from '../../model/envoy/mesh-view.ts';
 import type { Client, Welcome } from '../client.ts';
 import type { Identity } from '../identity.ts';
@@ -72,6 +73,8 @@ export class EnvoyGroups {
 
   #make(proxy: ConstructorParameters<typeof EnvoyGroup>[0]['proxy'], generation: number): EnvoyGroup {
     const { mesh, nonce, controlPlane, log } = this.#options;
+    // Reading them takes a while, after which all clients would wait as long if it happened in a round of pushes.
+    envoyProtos();
     const onFailure = (what: string, error: unknown) =>
       log.error("a part of Envoys' configuration cannot be made; what was made of it before stays", {
         what,
