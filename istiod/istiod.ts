@@ -269,8 +269,12 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     catalog: mesh.index.catalog,
     clients: () => xds.clients,
     source,
+    namespace: config.namespace,
+    instance,
+    leads: () => leadership.leads,
     clock,
     log: createLogger(sink, 'istiod::status'),
+    signal,
   });
   await mesh.synced;
   await xds.prepare();
@@ -278,11 +282,12 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     log.warn('the first clients will wait longer', { error: describeError(e) }),
   );
   ca.watch(mesh.pods.objects);
+  if (config.model.writesStatus) void statuses.run();
   // What changed while another one led, it may not have written.
   leadership.whileLeading((term) => {
     conditions.resume();
     if (config.model.allocatesAddresses) void addresses.run(term);
-    if (config.model.writesStatus) void statuses.run(term);
+    statuses.lead();
     void registrar?.clean(term);
     void deployments.run(term);
   });

@@ -18,6 +18,7 @@ import { type ObjectName, type ObjectRef, objectKey, type Resource } from '../mo
 import type { Client } from '../xds/client.ts';
 import type { FeedType } from '../xds/feed.ts';
 import { conditionOf, type Made, programmed, progressOf } from './programmed.ts';
+import { markOf, Reports } from './reports.ts';
 
 /** The mesh's own kinds. Those of Kubernetes have no such condition: thousands of them would be written for each proxy that comes. */
 const kinds: Readonly<Record<string, Kind<KubeObject>>> = {
@@ -31,12 +32,19 @@ export interface ProgrammedWriterOptions {
   readonly catalog: Catalog;
   readonly clients: () => Iterable<Client>;
   readonly source: KubeSource;
+  readonly namespace: string;
+  /** Different for each process that runs at one time. */
+  readonly instance: string;
+  /** Of several replicas one writes; the others tell it of their clients. */
+  readonly leads: () => boolean;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly signal: AbortSignal;
 }
 
 interface Tracked {
   readonly ref: ObjectRef;
+  readonly mark: string;
   /** By type of resource, the generation of the newest change. */
   readonly changed: Map<typeof addressTypeUrl | typeof authorizationTypeUrl, number>;
 }
@@ -62,6 +70,8 @@ export class ProgrammedWriter {
   #moved = false;
   #wake: (() => void) | undefined;
   #clients: ReadonlySet<Client> = new Set();
+  readonly #byMark = new Map<string, string>();
+  #reports: Reports | undefined;
 
   constructor(options: ProgrammedWriterOptions) {
     this.#options = options;
@@ -96,12 +106,26 @@ export class ProgrammedWriter {
     this.#wake?.();
   }
 
-  /** Writes until the signal aborts. */
-  async run(signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.#options;
+  /** This replica leads now. */
+  lead(): void {
+    void this.#reports?.withdraw();
     this.#markAll();
     this.#written.clear();
+    this.progress();
+  }
+
+  /** Writes, or tells the one that does, until the signal aborts. */
+  async run(): Promise<void> {
+    const { clients, clock, log, leads, signal } = this.#options;
+    const reports = new Reports({
+      ...this.#options,
+      clients: () => [...clients()].filter((c) => c.id !== '').length,
+      onChange: (marks) => leads() && this.#othersSaid(marks),
+    });
+    this.#reports = reports;
     while (!signal.aborted) {
+      if (leads()) await reports.clean();
+      else reports.report();
       this.#moved = false;
       this.#markNewcomers();
       const marked = this.#dirty;
@@ -109,7 +133,7 @@ export class ProgrammedWriter {
       for (const [key, looks] of marked) {
         if (signal.aborted) return;
         try {
-          if (await this.#look(key, looks)) await sleep(clock, pace, signal);
+          if (await this.#look(key, looks, reports)) await sleep(clock, pace, signal);
         } catch (e) {
           log.warn('cannot tell how far an object has got', { object: key, error: describeError(e) });
           this.#mark(key);
@@ -119,6 +143,16 @@ export class ProgrammedWriter {
       await sleep(clock, interval, signal);
       if (this.#dirty.size === 0 && !this.#moved) await this.#progressed(signal);
     }
+  }
+
+  /** Of the objects with these marks; undefined: perhaps of all. */
+  #othersSaid(marks: ReadonlySet<string> | undefined): void {
+    if (marks === undefined) this.#markAll();
+    for (const mark of marks ?? []) {
+      const key = this.#byMark.get(mark);
+      if (key !== undefined) this.#mark(key);
+    }
+    this.progress();
   }
 
   #progressed(signal: AbortSignal): Promise<void> {
@@ -155,7 +189,9 @@ export class ProgrammedWriter {
       const key = objectKey(ref);
       const changed = this.#tracked.get(key)?.changed ?? new Map();
       changed.set(resource.type, generation);
-      this.#tracked.set(key, { ref, changed });
+      const mark = this.#tracked.get(key)?.mark ?? markOf(key);
+      this.#byMark.set(mark, key);
+      this.#tracked.set(key, { ref, mark, changed });
       if (ref === first) this.#standsFor.set(`${resource.type} ${resource.name}`, key);
       this.#mark(key);
     }
@@ -171,11 +207,11 @@ export class ProgrammedWriter {
   }
 
   /** Whether something was written. */
-  async #look(key: string, looks: number): Promise<boolean> {
+  async #look(key: string, looks: number, reports: Reports): Promise<boolean> {
     const tracked = this.#tracked.get(key);
     const kind = tracked && kinds[tracked.ref.kind];
     if (tracked === undefined || kind === undefined) return false;
-    const { catalog, source, clock, log } = this.#options;
+    const { catalog, source, clock, log, leads } = this.#options;
     const resources = catalog.madeOf(tracked.ref);
     const made = new Map<FeedType, Made>();
     for (const [type, generation] of tracked.changed) {
@@ -183,18 +219,26 @@ export class ProgrammedWriter {
       made.set(type, ofType);
       if (type === addressTypeUrl) made.set(workloadTypeUrl, ofType);
     }
-    const wanted = conditionOf(progressOf(made, this.#options.clients()));
+    const own = progressOf(made, this.#options.clients());
+    const input = resources[0]?.inputs.find((i) => objectKey(i) === key);
+    const generation = input?.generation ?? tracked.ref.generation;
+    if (!leads()) {
+      reports.say(tracked.mark, generation, input && own);
+      if (own.confirmed < own.proxies) this.#dirty.set(key, looks + 1);
+      return false;
+    }
+    const wanted = conditionOf(reports.sum(own, tracked.mark, generation));
     // Answers take a moment; who looks at the object need not see each step.
     const isOpen = wanted.status === 'False' && wanted.reason === 'Pending';
     if (isOpen) this.#dirty.set(key, looks + 1);
     if (isOpen && looks < patience) return false;
-    const input = resources[0]?.inputs.find((i) => objectKey(i) === key);
     const state = JSON.stringify([input?.generation, wanted]);
     if (this.#written.get(key) === state) return false;
     const { name, namespace = 'default' } = tracked.ref;
     const object = await source.get(kind as Kind<WithConditions>, { namespace, name });
     if (object === undefined) {
       this.#tracked.delete(key);
+      this.#byMark.delete(tracked.mark);
       this.#dirty.delete(key);
       this.#written.delete(key);
       return false;
