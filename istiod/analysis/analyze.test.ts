@@ -232,8 +232,8 @@ const cases: readonly (readonly [what: string, objects: string, expected: RegExp
   ],
   [
     'a condition that is False',
-    `${meta('HTTPRoute', 'r', 'gateway.networking.k8s.io/v1')}spec: {rules: [{}]}\nstatus: {parents: []}\n---\n${meta('ServiceEntry', 's')}spec: {hosts: [a.org], resolution: DNS}\nstatus: {conditions: [{type: Programmed, status: "False", reason: Rejected, message: no}]}\n`,
-    /^IST0171 status\.conditions Programmed is False: Rejected: no/,
+    `${meta('HTTPRoute', 'r', 'gateway.networking.k8s.io/v1')}spec: {rules: [{}]}\nstatus: {parents: []}\n---\n${meta('ServiceEntry', 's')}spec: {hosts: [a.org], resolution: DNS}\nstatus: {conditions: [{type: Programmed, status: "False", reason: Rejected, message: refused}]}\n`,
+    /^IST0171 status\.conditions Programmed is False: Rejected: refused/,
   ],
   [
     'two protocols of a port',
