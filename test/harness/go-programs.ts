@@ -1,4 +1,4 @@
-/** Programs in Go that the tests drive: helm, and ours on Kubernetes' modules. scripts/build-go.ts builds them. */
+/** Programs in Go that the tests drive: helm, and ours on Kubernetes' and gRPC's modules. scripts/build-go.ts builds them. */
 import { createHash } from 'node:crypto';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,6 +8,7 @@ import { cacheFolder } from '../../lab/config.ts';
 export const goPrograms = {
   helm: { folder: join(import.meta.dirname, '../helm'), main: 'helm.sh/helm/v3/cmd/helm' },
   'client-go': { folder: join(import.meta.dirname, '../client-go'), main: '.' },
+  'grpc-interop': { folder: join(import.meta.dirname, '../grpc-interop'), main: '.' },
   'definition-check': { folder: join(import.meta.dirname, '../definition-check'), main: '.' },
 } as const;
 
