@@ -8,13 +8,18 @@ import { Agent, createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { decodeEnvoy, encodeEnvoy, typeUrl } from '../../common/envoy/codec.ts';
+import { Fields } from '../../common/envoy/fields.ts';
 import { FakeClock } from '../../common/testing/fake-clock.ts';
 import { compileCluster } from '../../waypoint/cluster/compile/cluster.ts';
+import { connectionCookie } from '../../waypoint/cluster/hash/cookie.ts';
 import { xxHash64 } from '../../waypoint/cluster/hash/xxhash64.ts';
 import { FakeConnector, type LocalityWords, loadAssignment, seededDice } from '../../waypoint/cluster/testing/rig.ts';
 import type { PickContext, Struct } from '../../waypoint/cluster/types.ts';
 import { startUpstream } from '../../waypoint/cluster/upstream.ts';
 import type { Upstream } from '../../waypoint/cluster/upstream-types.ts';
+import { Headers } from '../../waypoint/request/headers.ts';
+import { hashRequest, readHashPolicy } from '../../waypoint/route/hash.ts';
+import { view } from '../../waypoint/testing/view.ts';
 import { Envoy, skipWithoutEnvoy } from '../harness/envoy.ts';
 import { protoJson } from './proto-json.ts';
 
@@ -29,6 +34,8 @@ interface Case {
   readonly policy?: object;
   /** The route's metadata_match. */
   readonly match?: Readonly<Record<string, string>>;
+  /** The route's hash_policy; default: header x-key. */
+  readonly hash?: readonly object[];
 }
 
 const even = (count: number, from = 0) => Array.from({ length: count }, (_, i) => ({ address: `%${from + i}` }));
@@ -223,8 +230,41 @@ const ejecting: Readonly<Record<string, { readonly failing: number; readonly con
   },
 };
 
+/** The same host for whatever of a request is hashed. */
+const sticky: Readonly<Record<string, Case>> = Object.fromEntries(
+  Object.entries({
+    'sticky-header': [{ header: { header_name: 'x-key' } }],
+    'sticky-rewrite': [
+      {
+        header: {
+          header_name: 'x-key',
+          regex_rewrite: { pattern: { regex: '^k(.).*$' }, substitution: '\\1' },
+        },
+      },
+    ],
+    'sticky-cookie': [{ cookie: { name: 'sid' } }],
+    'sticky-query': [{ query_parameter: { name: 'user' } }],
+    'sticky-address': [{ connection_properties: { source_ip: true } }, { query_parameter: { name: 'user' } }],
+    'sticky-all': [
+      { header: { header_name: 'x-key' } },
+      { cookie: { name: 'sid' } },
+      { query_parameter: { name: 'user' } },
+    ],
+    'sticky-first': [
+      { header: { header_name: 'x-absent' }, terminal: true },
+      { cookie: { name: 'sid' }, terminal: true },
+      { header: { header_name: 'x-key' } },
+    ],
+    'sticky-made': [
+      { cookie: { name: 'made', ttl: { seconds: 60 }, path: '/p', attributes: [{ name: 'SameSite', value: 'Lax' }] } },
+    ],
+    'sticky-session': [{ cookie: { name: 'made', ttl: {} } }],
+  }).map(([name, hash]) => [name, { cluster: { lb_policy: 'MAGLEV' }, localities: [{ endpoints: even(7) }], hash }]),
+);
+
 const all: Readonly<Record<string, Case>> = {
   ...hashing,
+  ...sticky,
   ...sharing,
   ...Object.fromEntries(
     Object.entries(ejecting).map(([name, { config }]) => [
@@ -267,12 +307,18 @@ describe('clusters, beside those of Envoy', { skip }, () => {
   });
 
   /** Who answers, or the status without one. */
-  const ask = (name: string, key = '', status = '200') =>
-    new Promise<string>((resolve, reject) => {
-      const headers = { 'x-key': key, 'x-status': status };
-      const sent = request({ host: '127.0.0.1', port, path: `/${name}/`, headers, agent }, (answer) => {
+  const ask = async (name: string, key = '', status = '200') =>
+    (await send(`/${name}/`, { 'x-key': key, 'x-status': status })).host;
+
+  const send = (path: string, headers: Readonly<Record<string, string | string[]>>) =>
+    new Promise<Answer>((resolve, reject) => {
+      const sent = request({ host: '127.0.0.1', port, path, headers, agent }, (answer) => {
+        const localPort = answer.socket.localPort!;
+        const cookies = answer.headers['set-cookie'] ?? [];
         answer.resume();
-        answer.on('end', () => resolve(String(answer.headers['x-host'] ?? answer.statusCode)));
+        answer.on('end', () =>
+          resolve({ host: String(answer.headers['x-host'] ?? answer.statusCode), localPort, cookies }),
+        );
         answer.on('error', reject);
       });
       sent.on('error', reject);
@@ -311,6 +357,41 @@ describe('clusters, beside those of Envoy', { skip }, () => {
       const different = keys.filter((_, i) => theirs[i] !== mine[i]);
       assert.deepEqual(different, []);
       assert.ok(new Set(theirs).size > 1);
+      upstream.close();
+    });
+  }
+
+  for (const [name, { hash }] of Object.entries(sticky)) {
+    test(`${name}: what is hashed of a request is the same, and the cookie that is made`, async () => {
+      const upstream = ours(name);
+      const dice = seededDice(5);
+      const steps = readHashPolicy(new Fields({ hash_policy: hash }, 'RouteAction'));
+      const seen = new Set<string>();
+      for (let i = 0; i < 60; i++) {
+        const headers: Record<string, string | string[]> = { 'x-key': i % 3 === 0 ? [`k${i}`, `a${i % 7}`] : `k${i}` };
+        if (i % 4 > 0) headers['cookie'] = `other=1; sid=${i % 4 === 1 ? `"s${i}"` : `s${i}`}; last=x`;
+        const path = `/${name}/${i % 5 === 0 ? '' : `?a=1&user=u${i}&user=v`}`;
+        const theirs = await send(path, headers);
+        const entries = Object.entries(headers).flatMap(([n, v]) => [v].flat().map((one) => [n, one] as const));
+        const place = (at: number) => ({ address: '127.0.0.1', port: at });
+        const [remote, local] = [place(theirs.localPort), place(port)];
+        const asked = {
+          ...view({ path, connection: { remote, directRemote: remote, local } }),
+          headers: Headers.of(entries),
+        };
+        const hashed = hashRequest(
+          steps,
+          asked,
+          (text) => xxHash64(Buffer.from(text, 'latin1')),
+          () => connectionCookie(remote, local),
+        );
+        const what = `${path} ${JSON.stringify(headers)}`;
+        assert.deepEqual(theirs.cookies, hashed.cookies, what);
+        if (hashed.hash === undefined) continue;
+        assert.equal(pick(upstream, { dice, hash: hashed.hash }), theirs.host, what);
+        seen.add(theirs.host);
+      }
+      assert.ok(seen.size > 1 || !JSON.stringify(hash).includes('user'));
       upstream.close();
     });
   }
@@ -361,6 +442,14 @@ describe('clusters, beside those of Envoy', { skip }, () => {
   }
 });
 
+interface Answer {
+  /** Who answered, or the status. */
+  readonly host: string;
+  /** Ours. */
+  readonly localPort: number;
+  readonly cookies: readonly string[];
+}
+
 function tally(answers: readonly string[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const answer of answers) counts[answer] = (counts[answer] ?? 0) + 1;
@@ -392,11 +481,12 @@ function clusterOf(name: string, { cluster, localities, policy }: Case, addresse
 function listener(): object {
   const manager = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
   const router = 'envoy.extensions.filters.http.router.v3.Router';
-  const routes = Object.entries(all).map(([name, { match }]) => ({
+  const byKey = [{ header: { header_name: 'x-key' } }];
+  const routes = Object.entries(all).map(([name, { match, hash = byKey }]) => ({
     match: { prefix: `/${name}/` },
     route: {
       cluster: name,
-      hash_policy: [{ header: { header_name: 'x-key' } }],
+      ...protoJson('envoy.config.route.v3.RouteAction', { hash_policy: hash }),
       ...(match && { metadata_match: { filter_metadata: { 'envoy.lb': match } } }),
     },
   }));

@@ -1,5 +1,6 @@
 /** Hash policies: which values of a request choose its host, as Envoy computes them. */
 import type { Fields } from '../../common/envoy/fields.ts';
+import { xxHash64 } from '../cluster/hash/xxhash64.ts';
 import { readSubstitution } from '../match/regex.ts';
 import type { RequestView } from '../request/view.ts';
 import { queryOf } from './match.ts';
@@ -89,7 +90,7 @@ function hashOf(
       if (values.length === 0) return undefined;
       const { rewrite } = step;
       const used = rewrite ? values.map(rewrite) : values;
-      return hash64([...used].sort().join(''));
+      return hashInTurn([...used].sort());
     }
     case 'cookie': {
       const value = cookieOf(view, step.name);
@@ -105,6 +106,11 @@ function hashOf(
     case 'filter-state':
       return ofText(view.connection.filterState.get(step.key));
   }
+}
+
+/** Each value's hash is the seed of the next one's: of one value it is the hash of its text. */
+function hashInTurn(values: readonly string[]): bigint {
+  return values.reduce((seed, value) => xxHash64(Buffer.from(value, 'latin1'), seed), 0n);
 }
 
 function pseudo(view: RequestView, name: string): readonly string[] | undefined {
