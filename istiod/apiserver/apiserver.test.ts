@@ -254,6 +254,18 @@ describe('objects', () => {
     assertStatus(await client.ask(`${configMaps}/held`), 404, 'NotFound');
   });
 
+  test('what is absent, or empty as protobuf has it, is refused with its field', async () => {
+    const causes = async (path: string, body: object) => {
+      const answer = await client.ask(path, { method: 'POST', body });
+      assertStatus(answer, 422, 'Invalid');
+      return answer.json.details.causes.map((c: Json) => c.field);
+    };
+    const metadata = { name: 'empty' };
+    assert.deepEqual(await causes('/api/v1/namespaces/default/pods', { metadata }), ['spec.containers']);
+    const classes = '/apis/storage.k8s.io/v1/storageclasses';
+    assert.deepEqual(await causes(classes, { metadata, provisioner: '' }), ['provisioner']);
+  });
+
   test('invalid objects are refused with every cause', async () => {
     const body = {
       ...deployment('Bad_Name'),
@@ -381,6 +393,9 @@ describe('refusals', () => {
     assertStatus(await client.ask('/nonsense'), 404, 'NotFound');
     assertStatus(await client.ask('/api/v1/%ff'), 400, 'BadRequest');
     assertStatus(await client.ask('/api/v1/namespaces', { method: 'DELETE' }), 405, 'MethodNotAllowed');
+    for (const method of ['PUT', 'PATCH', 'PROPFIND', 'OPTIONS']) {
+      assertStatus(await client.ask(configMaps, { method, body: {} }), 405, 'MethodNotAllowed');
+    }
   });
 
   test('bodies that are too large, too deep, or not what they say', async () => {

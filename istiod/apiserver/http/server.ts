@@ -16,7 +16,15 @@ import { type Authenticator, anonymous, type User } from '../authn/authenticator
 import { impersonated } from '../authn/impersonation.ts';
 import type { Action, Authorizer, PathAction } from '../authz/authorizer.ts';
 import type { ListenPlace } from '../config.ts';
-import { ApiError, badRequest, forbidden, internalError, tooManyRequests, unauthorized } from '../status.ts';
+import {
+  ApiError,
+  badRequest,
+  forbidden,
+  internalError,
+  methodNotAllowed,
+  tooManyRequests,
+  unauthorized,
+} from '../status.ts';
 import type { ApiRequest, Handler, Reply } from './api-request.ts';
 import { readBody } from './body.ts';
 import { Lifetime } from './lifetime.ts';
@@ -201,6 +209,7 @@ class Serving {
     const info = (): RequestInfo => {
       const parsed = parseRequestInfo(method, path, query);
       if (parsed === undefined) throw badRequest('the path cannot be decoded');
+      if (parsed.kind === 'resource' && !methods.has(method)) throw methodNotAllowed(parsed, method);
       return parsed;
     };
     return { request, method, path, query, info, lifetime: new Lifetime(this.#stopping), warnings: [] };
@@ -269,6 +278,8 @@ function gateOf(info: RequestInfo): 'read' | 'write' | 'watch' {
   return info.verb === 'get' || info.verb === 'list' ? 'read' : 'write';
 }
 
+/** Of requests for objects. */
+const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']);
 const longSubresources = new Set(['log', 'exec', 'attach', 'portforward', 'proxy']);
 
 function refusal(user: User, info: Action, reason: string, log: Logger): ApiError {

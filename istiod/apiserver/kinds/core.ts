@@ -89,7 +89,11 @@ export const coreResources: readonly BuiltInKind[] = [
     ],
     columns: podColumns,
     strategy: {
-      fillIn: (o) => fillPodSpec(o['spec']),
+      fillIn(o) {
+        // What is absent on the wire is empty to all that look at it before it is refused.
+        o['spec'] ??= {};
+        fillPodSpec(o['spec']);
+      },
       validate(object, old, subresource) {
         if (subresource === 'status') return [];
         const rules = checkPodSpec(object['spec'], 'spec');

@@ -6,7 +6,7 @@ import { checkWebhooks } from '../webhooks/configuration.ts';
 import { type BuiltInKind, shaped } from './built-in.ts';
 import { age, at, listAt, number, numberAt, orNone, text, textAt, wide } from './columns.ts';
 import { fillPodSpec } from './pods.ts';
-import { forbidden, invalidValue, sameFields } from './rules.ts';
+import { forbidden, invalidValue, notEmpty, sameFields } from './rules.ts';
 
 const core = { group: '', version: 'v1' } as const;
 /** Bundles of a signer have its name before their own, so that nobody passes for it. */
@@ -202,7 +202,8 @@ export const policyResources: readonly BuiltInKind[] = [
     }),
     columns: [text('Handler', 'Name for the runtime', (o) => textAt(o, 'handler')), age],
     strategy: {
-      validate: (object, old) => (old === undefined ? [] : sameFields(object, old, ['handler'], [], 'is immutable')),
+      validate: (object, old) =>
+        old === undefined ? notEmpty(object, 'handler') : sameFields(object, old, ['handler'], [], 'is immutable'),
     },
   },
   {

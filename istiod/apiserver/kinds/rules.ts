@@ -7,6 +7,10 @@ import { matchesSelector } from '../selectors/objects.ts';
 import type { Cause } from '../status.ts';
 import { at, listAt, textAt } from './columns.ts';
 
+/** Texts that must say something: protobuf and some clients send empty ones for what is absent. */
+export const notEmpty = (object: unknown, ...fields: readonly string[]): readonly Cause[] =>
+  fields.filter((field) => textAt(object, field) === '').map((field) => required(field));
+
 export const required = (field: string, message = 'Required value'): Cause => ({
   reason: 'FieldValueRequired',
   field,

@@ -4,7 +4,7 @@ import type { ApiObject } from '../objects.ts';
 import type { Cause } from '../status.ts';
 import { type BuiltInKind, shaped } from './built-in.ts';
 import { age, at, listAt, number, text, textAt, wide } from './columns.ts';
-import { forbidden, required, sameFields } from './rules.ts';
+import { forbidden, notEmpty, required, sameFields } from './rules.ts';
 
 const storage = { group: 'storage.k8s.io', version: 'v1' } as const;
 
@@ -151,7 +151,7 @@ export const storageResources: readonly BuiltInKind[] = [
     strategy: {
       validate: (object, old) =>
         old === undefined
-          ? []
+          ? notEmpty(object, 'provisioner')
           : ['provisioner', 'parameters', 'reclaimPolicy', 'volumeBindingMode'].flatMap((field) =>
               sameFields(object, old, [field], [], 'cannot change'),
             ),
@@ -189,6 +189,7 @@ export const storageResources: readonly BuiltInKind[] = [
       text('StorageClassName', 'Its class', (o) => textAt(o, 'storageClassName')),
       text('Capacity', 'What is left', (o) => textAt(o, 'capacity')),
     ],
+    strategy: { validate: (object) => notEmpty(object, 'storageClassName') },
   },
   {
     entry: shaped({ ...storage, kind: 'VolumeAttachment', plural: 'volumeattachments', namespaced: false }),
@@ -208,5 +209,6 @@ export const storageResources: readonly BuiltInKind[] = [
     entry: shaped({ ...storage, kind: 'VolumeAttributesClass', plural: 'volumeattributesclasses', namespaced: false }),
     shortNames: ['vac'],
     columns: [text('DriverName', 'The driver', (o) => textAt(o, 'driverName')), age],
+    strategy: { validate: (object) => notEmpty(object, 'driverName') },
   },
 ];

@@ -70,6 +70,7 @@ async function onObjects({ rest }: EndpointsOptions, request: ResourceApiRequest
     }
     case 'update':
     case 'patch':
+      if (name === '') throw methodNotAllowed(resource, `${verb} of a collection`);
       return write({ rest, request, resource, subresource: '' });
     case 'delete': {
       const options = deleteOptions(query, await bodyOf(request));

@@ -20,7 +20,7 @@ import {
   isFinished,
 } from './lifecycle.ts';
 import type { DeleteOptions, WriteOptions } from './options.ts';
-import { checkObject } from './validation.ts';
+import { checkObject, checkSchema } from './validation.ts';
 
 export interface RestDependencies {
   readonly store: Store;
@@ -101,7 +101,7 @@ export class Rest {
     }
     track(object, undefined);
     const request = this.#admission(context, 'CREATE', object, undefined);
-    await this.#deps.admission.mutate(request);
+    await this.#mutate(request, object);
     beforeCreate(resource, object, this.#deps.clock.wall(), this.#deps.newUid());
     checkObject(resource, object, undefined, '');
     await this.#deps.admission.validate(request);
@@ -195,7 +195,7 @@ export class Rest {
     else beforeUpdate(resource, object, old, subresource);
     track(object, old);
     const request = this.#admission(context, 'UPDATE', object, old);
-    await this.#deps.admission.mutate(request);
+    await this.#mutate(request, object);
     checkObject(resource, object, old, subresource);
     await this.#deps.admission.validate(request);
     object.metadata.resourceVersion = String(stored.revision);
@@ -211,6 +211,16 @@ export class Rest {
     return { json: (await this.#write(write)).json, created: false };
   }
 
+  /** What mutates comes before the check, since webhooks may mend: what it stumbles over is refused for what is wrong with it. */
+  async #mutate(request: AdmissionRequest, object: ApiObject): Promise<void> {
+    try {
+      await this.#deps.admission.mutate(request);
+    } catch (e) {
+      if (e instanceof TypeError) checkSchema(request.resource, object);
+      throw e;
+    }
+  }
+
   /** ApiError 404, 409. */
   async delete(context: WriteContext, name: string, options: DeleteOptions): Promise<Deleted> {
     const { resource, namespace } = context;
@@ -219,7 +229,7 @@ export class Rest {
       const object = parse(stored.json, resource);
       checkPreconditions(resource, stored, object, options);
       const request = this.#admission(context, 'DELETE', undefined, object);
-      await this.#deps.admission.mutate(request);
+      await this.#mutate(request, object);
       await this.#deps.admission.validate(request);
       const uid = object.metadata.uid ?? '';
       const deletion = decideDeletion(resource, object, options, this.#deps.clock.wall());

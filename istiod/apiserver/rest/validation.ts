@@ -28,12 +28,21 @@ export function checkObject(
   old: ApiObject | undefined,
   subresource: string,
 ): void {
-  const causes = fits(resource.schema, object) ? [] : validate(resource.schema, object).map(causeOf);
   // Rules beyond the schema may rely on its types.
-  if (causes.length === 0) {
-    causes.push(...checkMetadata(object, old), ...(resource.strategy.validate?.(object, old, subresource) ?? []));
-  }
-  if (causes.length > 0) throw invalid(resource.group, resource.kind, object.metadata.name ?? '', causes);
+  checkSchema(resource, object);
+  refuse(resource, object, [
+    ...checkMetadata(object, old),
+    ...(resource.strategy.validate?.(object, old, subresource) ?? []),
+  ]);
+}
+
+/** ApiError 422 where a member has another type than its kind says, or is missing. */
+export function checkSchema(resource: Resource, object: ApiObject): void {
+  if (!fits(resource.schema, object)) refuse(resource, object, validate(resource.schema, object).map(causeOf));
+}
+
+function refuse({ group, kind }: Resource, { metadata }: ApiObject, causes: readonly Cause[]): void {
+  if (causes.length > 0) throw invalid(group, kind, metadata.name ?? '', causes);
 }
 
 /** Bytes of all annotations together. */

@@ -56,6 +56,9 @@ describe('limits and quotas', () => {
       { limits: { cpu: '2500m' }, requests: { cpu: '1' } },
       'maximum cpu usage per Container is 2, but limit is 2500m',
     );
+    // What stands in the way of counting is refused for what it is.
+    for (const spec of [undefined, {}, { containers: [null] }, { containers: 'x' }])
+      assert.equal((await post(`${at}/pods`, { metadata: { name: 'wrong' }, spec })).code, 422);
     await refused({ requests: { memory: '1Mi' } }, 'minimum memory usage per Container is 32Mi, but request is 1Mi');
     await refused(
       { limits: { cpu: '2' }, requests: { cpu: '50m' } },
