@@ -8,7 +8,7 @@ import { replyMessage } from '../../waypoint/filters/local-reply.ts';
 import type { FormatContext } from '../../waypoint/format/format.ts';
 import { type CanonicalOptions, canonise, type RawRequest } from '../../waypoint/request/canonical.ts';
 import { Headers } from '../../waypoint/request/headers.ts';
-import type { ConnectionView, RequestView, ResponseView } from '../../waypoint/request/view.ts';
+import type { ConnectionView, Metadata, RequestView, ResponseView } from '../../waypoint/request/view.ts';
 import { applyToRequest, applyToResponse } from '../../waypoint/route/apply.ts';
 import { compileRoutes, type RouteTable } from '../../waypoint/route/table.ts';
 import type { RouteDecision } from '../../waypoint/route/types.ts';
@@ -24,6 +24,8 @@ export interface OurSite {
   readonly routes: object;
   readonly options?: Partial<CanonicalOptions>;
   readonly filters?: readonly OurFilter[];
+  /** Dynamic metadata that is there before the first filter. */
+  readonly metadata?: Metadata;
   readonly port: number;
 }
 
@@ -40,19 +42,21 @@ export class Ours {
   readonly #table: RouteTable;
   readonly #options: CanonicalOptions;
   readonly #filters: readonly { readonly name: string; readonly filter: HttpFilter }[];
+  readonly #metadata: Metadata;
   readonly #port: number;
 
-  constructor({ routes, options, filters = [], port }: OurSite) {
+  constructor({ routes, options, filters = [], metadata = new Map(), port }: OurSite) {
     this.#routes = routes;
     this.#table = compiled(routes);
     this.#options = { ...plainOptions, ...options };
     this.#filters = filters.map(({ name, config }) => ({ name, filter: compiledFilter(config) }));
+    this.#metadata = metadata;
     this.#port = port;
   }
 
   /** What decided, for a report of a difference. */
   why(request: Request): string {
-    const made = canonise(this.#raw(request), this.#options, new Map());
+    const made = canonise(this.#raw(request), this.#options, new Map(this.#metadata));
     if (made.kind !== 'ok') return made.kind;
     const { kind, ...decision } = this.#table.decide(made.view, { random: () => 0.5 });
     if (kind === 'none') return `no route in ${decision.virtualHost}`;
@@ -64,8 +68,10 @@ export class Ours {
   }
 
   ask(request: Request): Observed {
-    const made = canonise(this.#raw(request), this.#options, new Map());
-    if (made.kind === 'refused') return local(made.status, {}, '');
+    const made = canonise(this.#raw(request), this.#options, new Map(this.#metadata));
+    if (made.kind === 'refused') {
+      return local(made.status, made.body === '' ? {} : { 'content-type': 'text/plain' }, made.body);
+    }
     if (made.kind === 'redirect') return local(made.status, { location: made.location }, '');
     const { view } = made;
     const decision = this.#table.decide(view, { random: () => 0.5 });

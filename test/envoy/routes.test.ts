@@ -24,6 +24,6 @@ describe('routes as in Envoy', { skip: skipWithoutEnvoy() }, () => {
       }));
       asked += await compare(cases);
     }
-    t.diagnostic(`${asked} requests`);
+    t.diagnostic(`compared ${asked}`);
   });
 });

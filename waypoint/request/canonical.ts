@@ -37,16 +37,16 @@ export interface CanonicalOptions {
 export type Canonised =
   | { readonly kind: 'ok'; readonly view: RequestView }
   /** `reason` as Envoy's response code details. */
-  | { readonly kind: 'refused'; readonly status: 400 | 404; readonly reason: string }
+  | { readonly kind: 'refused'; readonly status: 400 | 404; readonly reason: string; readonly body: string }
   | { readonly kind: 'redirect'; readonly status: 307; readonly location: string };
 
-/** What a host may consist of: a registered name, an address, a port. */
-const authorityForm = /^[A-Za-z0-9\-._~%!$&'()*+,;=:[\]]+$/;
+/** What a host may consist of: RFC 3986's authority, which may be empty (RFC 9112 3.2). */
+const authorityForm = /^[A-Za-z0-9\-._~%!$&'()*+,;=:@[\]]*$/;
 
 export function canonise(raw: RawRequest, options: CanonicalOptions, metadata: Metadata = new Map()): Canonised {
   const { authority, path } = raw;
-  if (authority === undefined || authority === '') return refused(400, 'missing_host_header');
-  if (!authorityForm.test(authority)) return refused(400, 'invalid_authority');
+  if (authority === undefined) return refused(400, 'missing_host_header');
+  if (!authorityForm.test(authority)) return refused(400, 'invalid_authority', 'Bad Request');
   if (path === undefined || path === '') {
     if (raw.method !== 'CONNECT') return refused(404, 'missing_path_rejected');
   } else if (path[0] !== '/') return refused(404, 'absolute_path_rejected');
@@ -107,6 +107,6 @@ function canonicalHost(authority: string, options: CanonicalOptions, listenerPor
   return strips ? withoutPort(host) : host;
 }
 
-function refused(status: 400 | 404, reason: string): Canonised {
-  return { kind: 'refused', status, reason };
+function refused(status: 400 | 404, reason: string, body = ''): Canonised {
+  return { kind: 'refused', status, reason, body };
 }

@@ -14,12 +14,34 @@ export function normalizePath(path: string): string | undefined {
   if (/%00/.test(withoutParameters)) return undefined;
   const plain = withoutParameters.includes('\\') ? withoutParameters.replaceAll('\\', '/') : withoutParameters;
   const escaped = plain.replace(mustEscape, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
-  return resolveDots(escaped.includes('%') ? escaped.replace(/%[0-9A-Fa-f]{2}/g, unescapeUnreserved) : escaped);
+  return resolveDots(escaped.includes('%') ? unescapeUnreserved(escaped) : escaped);
 }
 
-function unescapeUnreserved(escaped: string): string {
-  const char = String.fromCharCode(Number.parseInt(escaped.slice(1), 16));
-  return unreserved.test(char) ? char : escaped;
+/**
+ * A `%` that begins no escape stays; where what follows it would become one by unescaping, it is escaped itself, so that nobody
+ * who decodes the result again finds more in it than was there.
+ */
+function unescapeUnreserved(path: string): string {
+  let out = '';
+  let barePercent = -1;
+  for (let i = 0; i < path.length; ) {
+    const hex = path[i] === '%' ? /^[0-9A-Fa-f]{2}/.exec(path.slice(i + 1, i + 3))?.[0] : undefined;
+    if (hex === undefined) {
+      if (path[i] === '%') barePercent = out.length;
+      out += path[i];
+      i++;
+      continue;
+    }
+    const char = String.fromCharCode(Number.parseInt(hex, 16));
+    const isPlain = unreserved.test(char);
+    out += isPlain ? char : `%${hex}`;
+    i += 3;
+    if (!isPlain || barePercent < 0) continue;
+    const after = out.slice(barePercent + 1);
+    const pair = after.length === 1 ? after + (path[i] ?? '') : after;
+    if (/^[0-9A-Fa-f]{2}$/.test(pair)) out = `${out.slice(0, barePercent)}%25${after}`;
+  }
+  return out;
 }
 
 function resolveDots(path: string): string {
@@ -40,8 +62,9 @@ function resolveDots(path: string): string {
   return out.join('/');
 }
 
-/** `//` to `/`. `path` has no query. */
+/** `//` to `/`; where there is nothing but slashes, two of them stay, as in Envoy. `path` has no query. */
 export function mergeSlashes(path: string): string {
+  if (/^\/{2,}$/.test(path)) return '//';
   return path.replace(/\/{2,}/g, '/');
 }
 

@@ -63,6 +63,7 @@ function readPermission(fields: Fields): RequestTest {
     case 'destination_port_range':
       return fields.required(which, (f) => {
         const [start, end] = [f.number('start'), f.number('end')];
+        if (start >= end) throw f.refusal('start', `${start} is not below the end, ${end}`);
         return ({ connection }) => connection.local.port >= start && connection.local.port < end;
       });
     case 'requested_server_name': {
