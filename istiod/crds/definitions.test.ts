@@ -9,6 +9,7 @@ import { formatPath } from '../../common/kube/schema/validate.ts';
 import { until } from '../../common/testing/until.ts';
 import { startTestServer } from '../apiserver/testing/client.ts';
 import { meshDefinitions } from './definitions.ts';
+import { descriptions } from './descriptions.ts';
 
 const policy = (spec: object, apiVersion = 'security.istio.io/v1') => ({
   apiVersion,
@@ -90,3 +91,35 @@ test('the API server takes and refuses by them what the table does', async () =>
   assert.deepEqual([written.status?.conditions?.length, written.metadata.generation], [1, 1]);
   client.close();
 });
+
+test('each field says what it is for, and no words are left over', () => {
+  const [silent, used]: [string[], Set<string>] = [[], new Set()];
+  const walk = (schema: Printed, around: string, path: string): void => {
+    for (const [name, s] of Object.entries(schema.properties ?? {})) {
+      const at = `${path}.${name}`;
+      if (s.description === undefined && name !== 'metadata') silent.push(at);
+      if (s.description === descriptions[`${around}.${name}`]) used.add(`${around}.${name}`);
+      walk(s, name, at);
+    }
+    for (const inner of [schema.items, schema.additionalProperties]) if (inner) walk(inner, around, path);
+  };
+  for (const definition of meshDefinitions()) {
+    const { names, versions } = definition['spec'] as {
+      readonly names: { readonly kind: string };
+      readonly versions: readonly { readonly schema: { readonly openAPIV3Schema: Printed } }[];
+    };
+    for (const { schema } of versions) walk(schema.openAPIV3Schema, '', names.kind);
+  }
+  assert.deepEqual(silent, []);
+  assert.deepEqual(
+    Object.keys(descriptions).filter((key) => !used.has(key)),
+    [],
+  );
+});
+
+interface Printed {
+  readonly description?: string;
+  readonly properties?: Readonly<Record<string, Printed>>;
+  readonly items?: Printed;
+  readonly additionalProperties?: Printed;
+}

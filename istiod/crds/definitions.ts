@@ -3,6 +3,7 @@
 import { customKinds } from '../../common/kube/schema/table.ts';
 import type { Column, CustomKind, ObjectSchema, Schema } from '../../common/kube/schema/types.ts';
 import type { NewObject } from '../../common/kube/types.ts';
+import { descriptions } from './descriptions.ts';
 
 export function meshDefinitions(): readonly NewObject[] {
   return customKinds.map(definitionOf);
@@ -65,22 +66,23 @@ function rootSchema(fields: ObjectSchema, description: string): object {
   const header = {
     apiVersion: { type: 'string', description: 'Group and version of the kind.' },
     kind: { type: 'string', description: 'Which kind of object it is.' },
+    // API servers describe it themselves, and forbid that others do.
     metadata: { type: 'object' },
   };
-  const { properties, ...rest } = printedObject(fields, false) as { readonly properties: object };
+  const { properties, ...rest } = printedObject(fields, false, '') as { readonly properties: object };
   return { description, ...rest, properties: { ...header, ...properties } };
 }
 
-/** Words of our own become those that every API server knows, or go. `repeated`: below a list or map. */
-function printed(schema: Schema, repeated: boolean): object {
+/** Words of our own become those that every API server knows, or go. `repeated`: below a list or map; `name`: of the field. */
+function printed(schema: Schema, repeated: boolean, name: string): object {
   const { 'x-kubernetes-patch-merge-key': _key, 'x-kubernetes-patch-strategy': _strategy, ...rest } = schema;
   switch (rest.type) {
     case 'object':
-      return printedObject(rest, repeated);
+      return printedObject(rest, repeated, name);
     case 'array': {
       const { mayRepeat: _mayRepeat, items, ...list } = rest;
       const isMap = list['x-kubernetes-list-map-keys'] !== undefined;
-      return { ...list, items: printed(items, true), ...(isMap ? { 'x-kubernetes-list-type': 'map' } : {}) };
+      return { ...list, items: printed(items, true, name), ...(isMap ? { 'x-kubernetes-list-type': 'map' } : {}) };
     }
     case 'string': {
       const { expects: _expects, ...text } = rest;
@@ -91,7 +93,7 @@ function printed(schema: Schema, repeated: boolean): object {
   }
 }
 
-function printedObject(schema: ObjectSchema, repeated: boolean): object {
+function printedObject(schema: ObjectSchema, repeated: boolean, around: string): object {
   const { atMostOneOf = [], properties, additionalProperties, ...rest } = schema;
   const rules = [...(rest['x-kubernetes-validations'] ?? []), ...(repeated ? [] : atMostOneOf.map(oneOrNoneRule))];
   return {
@@ -99,9 +101,16 @@ function printedObject(schema: ObjectSchema, repeated: boolean): object {
     ...(properties === undefined
       ? {}
       : {
-          properties: Object.fromEntries(Object.entries(properties).map(([name, s]) => [name, printed(s, repeated)])),
+          properties: Object.fromEntries(
+            Object.entries(properties).map(([name, s]) => {
+              const { description = descriptions[`${around}.${name}`] } = s;
+              return [name, { ...(description !== undefined && { description }), ...printed(s, repeated, name) }];
+            }),
+          ),
         }),
-    ...(additionalProperties === undefined ? {} : { additionalProperties: printed(additionalProperties, true) }),
+    ...(additionalProperties === undefined
+      ? {}
+      : { additionalProperties: printed(additionalProperties, true, around) }),
     ...(rules.length === 0 ? {} : { 'x-kubernetes-validations': rules }),
     ...(repeated && atMostOneOf.length > 0 ? { allOf: atMostOneOf.map(oneOrNone) } : {}),
   };
