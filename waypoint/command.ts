@@ -3,6 +3,8 @@ import { readCommandLine } from '../common/config/command-line.ts';
 
 export type Command =
   | { readonly kind: 'runtime'; readonly flags: WaypointFlags }
+  /** `file`: a bootstrap as Envoy's, which says all. */
+  | { readonly kind: 'bootstrap'; readonly file: string }
   /** `envoy`: path of the binary. */
   | { readonly kind: 'agent'; readonly envoy: string; readonly flags: WaypointFlags }
   | { readonly kind: 'help' }
@@ -23,6 +25,7 @@ Runs a waypoint: L7 routing and policy for services of the mesh. Settings come f
 (waypoint/SETTINGS.md).
 
   --envoy PATH                    run this Envoy as the waypoint, and be its agent: certificates, xDS, readiness, metrics, draining
+  --bootstrap FILE                run what this file says, in the form of Envoy's bootstrap (JSON or YAML), without a control plane
   --domain DOMAIN                 of the node's name; default $POD_NAMESPACE.svc.cluster.local
   --serviceCluster NAME           name of the cluster that the node tells; default SERVICE_ACCOUNT.POD_NAMESPACE
   --proxyLogLevel LEVEL           of Envoy; default warning
@@ -31,6 +34,7 @@ Runs a waypoint: L7 routing and policy for services of the mesh. Settings come f
 
 const flags = [
   '--envoy',
+  '--bootstrap',
   '--domain',
   '--serviceCluster',
   '--proxyLogLevel',
@@ -46,8 +50,10 @@ export function parseCommand(args: readonly string[]): Command {
   if (words !== '' && words !== 'proxy waypoint') {
     errors.push(`expected nothing, or Istio's words "proxy waypoint", found ${JSON.stringify(words)}`);
   }
-  const { '--envoy': envoy, ...rest } = line.flags;
+  const { '--envoy': envoy, '--bootstrap': file, ...rest } = line.flags;
   if (envoy === '') errors.push('--envoy is empty: give the path of an Envoy');
+  if (envoy !== undefined && file !== undefined) errors.push('--bootstrap and --envoy exclude each other');
   if (errors.length > 0) return { kind: 'invalid', errors };
+  if (file !== undefined) return { kind: 'bootstrap', file };
   return envoy === undefined ? { kind: 'runtime', flags: rest } : { kind: 'agent', envoy, flags: rest };
 }

@@ -4,7 +4,7 @@ import { reportMistakes } from '../common/config/reader.ts';
 import { systemClock } from '../common/core/clock.ts';
 import { describeError, MeshError } from '../common/core/errors.ts';
 import { isCode } from '../common/core/files.ts';
-import { createLogger } from '../common/core/log.ts';
+import { createLogger, LogLevels, stdoutSink } from '../common/core/log.ts';
 import { help, parseCommand } from './command.ts';
 import { parseWaypointConfig } from './config.ts';
 
@@ -18,6 +18,13 @@ async function main(args: readonly string[]): Promise<number> {
     reportMistakes('waypoint', command.errors);
     return 2;
   }
+  if (command.kind === 'bootstrap') {
+    const { runBootstrap } = await import('./runtime/run.ts');
+    const running = await runBootstrap(command.file, stdoutSink(new LogLevels(process.env['RUST_LOG'])));
+    await Promise.race([signalled(), running.quit]);
+    await running.stop();
+    return 0;
+  }
   if (command.kind === 'runtime') {
     reportMistakes('waypoint', ['--envoy is not set: the path of an Envoy that is the waypoint']);
     return 2;
@@ -30,11 +37,8 @@ async function main(args: readonly string[]): Promise<number> {
   const { config, sink } = parsed;
   const { startAgent } = await import('./agent/agent.ts');
   const agent = await startAgent({ config, flags: command.flags, envoy: command.envoy, clock: systemClock, sink });
-  const signalled = new Promise<'signal'>((resolve) => {
-    for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve('signal'));
-  });
   try {
-    const first = await Promise.race([signalled, agent.ended]);
+    const first = await Promise.race([signalled(), agent.ended]);
     if (first === 'signal') {
       await agent.stop();
       return 0;
@@ -47,6 +51,12 @@ async function main(args: readonly string[]): Promise<number> {
   } finally {
     agent.close();
   }
+}
+
+function signalled(): Promise<'signal'> {
+  return new Promise((resolve) => {
+    for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve('signal'));
+  });
 }
 
 function readIfThere(path: string): string | undefined {

@@ -96,6 +96,7 @@ function handler(
   return {
     closes,
     exchange: (exchange) => exchange.read(serve(exchange)),
+    begun: () => undefined,
     idle: () => undefined,
     ending: () => undefined,
     malformed: (status) => ({ head: { status, headers: ['content-length', '0'] }, body: '' }),

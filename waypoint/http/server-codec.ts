@@ -10,6 +10,8 @@ export interface ServerCodec {
 
 export interface ServerHandler {
   exchange(exchange: ServerExchange): void;
+  /** Some bytes of a request's head have come, and not all of it. */
+  begun(): void;
   /** No request is under way. */
   idle(): void;
   /** What the peer sent is no request: how to answer. `first`: no exchange knows of it. */

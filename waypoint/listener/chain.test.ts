@@ -30,6 +30,7 @@ function facts(some: Partial<ConnectionFacts> = {}): ConnectionFacts {
     sni: undefined,
     applicationProtocols: [],
     filterState: new Map(),
+    shared: new Map(),
     metadata: new Map(),
     ...some,
   };

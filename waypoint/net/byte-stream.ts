@@ -16,8 +16,10 @@ export interface ByteReader {
 }
 
 export interface ByteStream {
-  /** Who reads from now on; until the first call nothing is read. */
+  /** Who reads from now on, paused or not before; until the first call nothing is read. */
   attach(reader: ByteReader): void;
+  /** Gives bytes back that a reader looked at and does not take: the next reader gets them first. Before that one is attached. */
+  unread(chunk: Buffer): void;
   /** Text is latin1. False: wait for `drained`. What is written after `end` or `destroy` is dropped. */
   write(chunk: Buffer | string): boolean;
   /** Sends what was written, and then no more. */

@@ -16,6 +16,12 @@ export class DuplexStream implements ByteStream {
   #ending = false;
   #full = false;
   #error: Error | undefined;
+  readonly #onData = (chunk: Buffer) => this.#reader!.bytes(chunk);
+  readonly #onClose = () => {
+    this.#waiting = [];
+    this.#reader?.closed(this.#error);
+  };
+  readonly #onEnd = () => this.#reader!.ended();
   readonly #flush = () => {
     this.#scheduled = false;
     this.#send();
@@ -26,10 +32,7 @@ export class DuplexStream implements ByteStream {
     duplex.on('error', (error) => {
       this.#error ??= error;
     });
-    duplex.on('close', () => {
-      this.#waiting = [];
-      this.#reader?.closed(this.#error);
-    });
+    duplex.on('close', this.#onClose);
   }
 
   get destroyed(): boolean {
@@ -39,16 +42,33 @@ export class DuplexStream implements ByteStream {
   attach(reader: ByteReader): void {
     const first = this.#reader === undefined;
     this.#reader = reader;
-    if (!first) return;
     const duplex = this.#duplex;
-    duplex.on('data', (chunk: Buffer) => this.#reader!.bytes(chunk));
-    duplex.on('end', () => this.#reader!.ended());
+    if (!first) {
+      duplex.resume();
+      return;
+    }
+    duplex.on('data', this.#onData);
+    duplex.on('end', this.#onEnd);
     duplex.on('drain', () => {
       if (!this.#full) return;
       this.#full = false;
       this.#reader!.drained();
     });
     if (duplex.destroyed) process.nextTick(() => this.#reader!.closed(this.#error));
+  }
+
+  unread(chunk: Buffer): void {
+    this.#duplex.unshift(chunk);
+  }
+
+  /** The Duplex itself, for who takes it over: TLS or HTTP/2 on top of it. Nothing of this object is called afterwards. */
+  release(): Duplex {
+    const duplex = this.#duplex;
+    duplex.off('data', this.#onData);
+    duplex.off('end', this.#onEnd);
+    duplex.off('close', this.#onClose);
+    duplex.pause();
+    return duplex;
   }
 
   write(chunk: Buffer | string): boolean {

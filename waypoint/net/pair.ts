@@ -33,11 +33,15 @@ class End implements ByteStream {
   }
 
   attach(reader: ByteReader): void {
-    const first = this.#reader === undefined;
     this.#reader = reader;
-    if (!first) return;
     this.#paused = false;
     this.#schedule();
+  }
+
+  unread(chunk: Buffer): void {
+    this.#unread.unshift(chunk);
+    this.#unreadBytes += chunk.length;
+    if (!this.#paused) this.#schedule();
   }
 
   write(chunk: Buffer | string): boolean {

@@ -1,9 +1,11 @@
 /** A ByteStream as a Duplex, for Node's TLS and HTTP/2 on top of it. */
 import { Duplex } from 'node:stream';
 import type { ByteStream } from './byte-stream.ts';
+import { DuplexStream } from './duplex-stream.ts';
 
+/** The stream is the Duplex's from now on. */
 export function toDuplex(stream: ByteStream): Duplex {
-  return new StreamDuplex(stream);
+  return stream instanceof DuplexStream ? stream.release() : new StreamDuplex(stream);
 }
 
 class StreamDuplex extends Duplex {

@@ -43,6 +43,7 @@ function serve(answer: (seen: Seen) => void = ok, some: Partial<Http1ServerOptio
         });
         if (exchange.complete) answer(one);
       },
+      begun: () => undefined,
       idle: () => undefined,
       ending: () => undefined,
       malformed(status, detail) {

@@ -109,7 +109,10 @@ export class Http1Server implements ByteReader, ServerCodec {
         if (exchange) chunk = exchange.push(chunk);
         else {
           const head = this.#heads.push(chunk);
-          if (!head) break;
+          if (!head) {
+            this.#handler.begun();
+            break;
+          }
           chunk = this.#begin(parseRequest(head.text, this.#options), head.text.length + 2, head.rest);
         }
         if (this.#early) {

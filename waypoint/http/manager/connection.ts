@@ -1,0 +1,144 @@
+/** A downstream connection that speaks HTTP: its codec, its timers, its requests. */
+import type { Timer } from '../../../common/core/clock.ts';
+import { toDuplex } from '../../net/stream-duplex.ts';
+import type { Downstream, Served } from '../../network/downstream.ts';
+import type { Environment } from '../../runtime/environment.ts';
+import type { HttpStats } from '../../telemetry/http-stats.ts';
+import { Http1Server } from '../http1/server.ts';
+import { Http2Server } from '../http2/server.ts';
+import type { ResponseHead, ServerExchange } from '../message.ts';
+import type { ServerCodec, ServerHandler } from '../server-codec.ts';
+import type { HttpManagerConfig } from './config.ts';
+import { Request } from './request.ts';
+
+export class HttpConnection implements Served, ServerHandler {
+  readonly env: Environment;
+  readonly config: HttpManagerConfig;
+  readonly downstream: Downstream;
+  readonly stats: HttpStats;
+  readonly #done: () => void;
+  readonly #requests = new Set<Request>();
+  readonly #codec: ServerCodec;
+  #served = 0;
+  #idle: Timer | undefined;
+  #heading: Timer | undefined;
+  #age: Timer | undefined;
+  #closing: Timer | undefined;
+  #closed = false;
+  #draining = false;
+
+  constructor(
+    env: Environment,
+    config: HttpManagerConfig,
+    stats: HttpStats,
+    downstream: Downstream,
+    second: boolean,
+    done: () => void,
+  ) {
+    this.env = env;
+    this.config = config;
+    this.downstream = downstream;
+    this.stats = stats;
+    this.#done = done;
+    stats.connections.value++;
+    stats.activeConnections.value++;
+    (second ? stats.http2Connections : stats.http1Connections).value++;
+    this.idle();
+    const { maxConnection } = config.timeouts;
+    if (maxConnection !== undefined) this.#age = env.clock.after(maxConnection, () => this.drain());
+    this.#codec = second
+      ? new Http2Server(toDuplex(downstream.stream), config.http2, env.clock, this)
+      : new Http1Server(downstream.stream, config.http1, this);
+  }
+
+  exchange(exchange: ServerExchange): void {
+    this.#idle?.cancel();
+    this.#heading?.cancel();
+    this.#heading = undefined;
+    this.#served++;
+    const { maxRequestsPerConnection: most } = this.config;
+    if (most !== undefined && this.#served >= most) this.drain();
+    const request = new Request(this, exchange);
+    this.#requests.add(request);
+    exchange.read(request);
+    request.start();
+  }
+
+  begun(): void {
+    const { requestHeaders } = this.config.timeouts;
+    if (requestHeaders === undefined || this.#heading) return;
+    this.#heading = this.env.clock.after(requestHeaders, () =>
+      this.#codec.cut(new Error('the head of a request came too slowly')),
+    );
+  }
+
+  ended(request: Request): void {
+    this.#requests.delete(request);
+  }
+
+  idle(): void {
+    const { idle } = this.config.timeouts;
+    if (idle === undefined || this.#closed) return;
+    this.#idle?.cancel();
+    this.#idle = this.env.clock.after(idle, () => {
+      this.stats.idleTimeouts.value++;
+      this.drain();
+    });
+  }
+
+  malformed(status: number, detail: string, first: boolean): { readonly head: ResponseHead; readonly body: string } {
+    this.stats.protocolErrors.value++;
+    if (first) {
+      this.stats.total.value++;
+      this.stats.responded(status);
+    }
+    this.env.log.debug('a client sent what is no HTTP', { listener: this.downstream.listener, detail });
+    const body = reasons[status] ?? '';
+    const headers = [
+      ...(body === ''
+        ? ['content-length', '0']
+        : ['content-length', String(body.length), 'content-type', 'text/plain']),
+      'date',
+      new Date(this.env.clock.wall()).toUTCString(),
+      'server',
+      this.config.serverName,
+    ];
+    return { head: { status, headers }, body };
+  }
+
+  ending(): void {
+    const { delayedClose } = this.config.timeouts;
+    if (delayedClose === undefined || this.#closed) return;
+    this.#closing?.cancel();
+    this.#closing = this.env.clock.after(delayedClose, () => this.#codec.cut(new Error('the client did not close')));
+  }
+
+  closed(_error: Error | undefined): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#idle?.cancel();
+    this.#heading?.cancel();
+    this.#age?.cancel();
+    this.#closing?.cancel();
+    this.stats.activeConnections.value--;
+    this.#done();
+  }
+
+  drain(): void {
+    if (this.#draining || this.#closed) return;
+    this.#draining = true;
+    // Never within the constructor of the codec, nor of the exchange that was the last one.
+    setImmediate(() => this.#codec.drain());
+  }
+
+  cut(error: Error): void {
+    this.#codec.cut(error);
+  }
+}
+
+const reasons: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  426: 'Upgrade Required',
+  431: 'Request Header Fields Too Large',
+  501: 'Not Implemented',
+};

@@ -1,0 +1,496 @@
+/** One request from its head to its account: made canonical, filtered, decided, forwarded or answered, told once. */
+import { millis } from '../../../common/core/brand.ts';
+import type { Timer } from '../../../common/core/clock.ts';
+import { assertNever } from '../../../common/core/errors.ts';
+import type { FilterContext, Verdict } from '../../filters/filter.ts';
+import { replyMessage } from '../../filters/local-reply.ts';
+import type { FormatContext, StreamFacts } from '../../format/format.ts';
+import { type ConnectionFacts, viewOf } from '../../listener/facts.ts';
+import { canonise } from '../../request/canonical.ts';
+import { Headers } from '../../request/headers.ts';
+import type { ConnectionView, RequestView, ResponseView } from '../../request/view.ts';
+import { applyToResponse } from '../../route/apply.ts';
+import type { RouteDecision, Upgrade } from '../../route/types.ts';
+import type { BodyReader, Break, HeaderList, ServerExchange } from '../message.ts';
+import { type Asker, Forward, type ForwardFacts } from '../router/forward.ts';
+import type { NamedFilter } from './config.ts';
+import type { HttpConnection } from './connection.ts';
+import { fromFilter, type LocalReply, localReply, sendReply } from './local-reply.ts';
+import { mutateRequestHeaders } from './request-headers.ts';
+
+export class Request implements BodyReader {
+  readonly #connection: HttpConnection;
+  readonly #exchange: ServerExchange;
+  readonly #started: number;
+  readonly #startTime: number;
+  #view: RequestView;
+  #decision: RouteDecision | undefined;
+  #forward: Forward | undefined;
+  readonly #told: ForwardFacts = { attempts: 0, flags: new Set() };
+  #response: ResponseView | undefined;
+  #responseTrailers: Headers | undefined;
+  #details = '';
+  #received = 0;
+  #sent = 0;
+  #requestEnded: boolean;
+  /** What came of the body while a filter delayed the request. */
+  #early: Buffer[] | undefined;
+  #earlyTrailers: HeaderList | undefined;
+  #over = false;
+  #idleTimer: Timer | undefined;
+  #requestTimer: Timer | undefined;
+  #lifeTimer: Timer | undefined;
+  #delay: Timer | undefined;
+  #active = 0;
+  /** Filters that have seen the request, who see the response in turn. */
+  readonly #seen: NamedFilter[] = [];
+  /** What filters keep for the response. */
+  readonly #remembered = new Map<NamedFilter, unknown>();
+  /** The connection's, or this request's own where a filter may add to it. */
+  #facts: ConnectionFacts;
+
+  constructor(connection: HttpConnection, exchange: ServerExchange) {
+    this.#connection = connection;
+    this.#exchange = exchange;
+    const { clock } = connection.env;
+    this.#started = clock.now();
+    this.#active = this.#started;
+    this.#startTime = clock.wall();
+    this.#requestEnded = exchange.complete;
+    const { downstream } = connection;
+    this.#facts = connection.config.ownState ? ownFacts(downstream.facts) : downstream.facts;
+    this.#view = this.#rawView(downstream.view, 'http');
+    const { stats } = connection;
+    stats.total.value++;
+    stats.active.value++;
+    (exchange.request.version === 'HTTP/2' ? stats.http2 : stats.http1).value++;
+  }
+
+  #rawView(connection: ConnectionView, scheme: 'http' | 'https'): RequestView {
+    const { method, path, authority, headers, upgrade, version } = this.#exchange.request;
+    return {
+      method,
+      scheme,
+      authority,
+      path: path ?? '',
+      headers: new Headers(headers as string[]),
+      protocol: version === 'HTTP/2' ? 'http2' : 'http1',
+      ...(upgrade !== undefined && { upgrade }),
+      connection,
+      metadata: noMetadata,
+    };
+  }
+
+  start(): void {
+    const { config, downstream, env } = this.#connection;
+    const { request } = this.#exchange;
+    const { headers } = this.#view;
+    const caller = { direct: downstream.facts.remote, local: downstream.facts.local, tls: downstream.tls };
+    const origin = mutateRequestHeaders(headers, request.scheme, caller, config.requestHeaders);
+    const view = config.ownState ? viewOf(this.#facts, downstream.tls) : downstream.view;
+    const connection = origin.remote === downstream.facts.remote ? view : { ...view, remote: origin.remote };
+    this.#armTimers();
+    const canonical = canonise(
+      {
+        method: request.method,
+        scheme: origin.scheme,
+        authority: request.authority,
+        path: request.path,
+        headers,
+        protocol: this.#view.protocol,
+        ...(request.upgrade !== undefined && { upgrade: request.upgrade }),
+        connection,
+      },
+      config.canonical,
+      this.#facts.metadata,
+    );
+    switch (canonical.kind) {
+      case 'refused':
+        this.#reply(
+          localReply(canonical.status, canonical.reason, { body: canonical.status === 400 ? 'Bad Request' : '' }),
+        );
+        return;
+      case 'redirect':
+        this.#reply(
+          localReply(canonical.status, 'path_normalization_failed', { headers: [['location', canonical.location]] }),
+        );
+        return;
+      case 'ok':
+        this.#view = canonical.view;
+    }
+    const expect = headers.get('expect');
+    if (expect?.toLowerCase() === '100-continue' && !config.proxy100Continue) {
+      headers.remove('expect');
+      this.#exchange.informational({ status: 100, headers: [] });
+    }
+    const table = config.routes.kind === 'inline' ? config.routes.table : env.routes.get(config.routes.name);
+    this.#decision = table?.decide(this.#view, env.dice) ?? { kind: 'none', virtualHost: undefined };
+    this.#filter(0);
+  }
+
+  #filter(from: number): void {
+    const { filters } = this.#connection.config;
+    for (let i = from; i < filters.length; i++) {
+      const filter = filters[i]!;
+      const context = this.#filterContext(filter);
+      if (!context) continue;
+      this.#seen.push(filter);
+      if (!this.#passes(filter.filter.onRequest(this.#view, context), i)) return;
+    }
+    this.#route();
+  }
+
+  /** False: the request is answered, or goes on later. */
+  #passes(verdict: Verdict, at: number): boolean {
+    switch (verdict.kind) {
+      case 'continue':
+        return true;
+      case 'reply':
+        this.#reply(fromFilter(verdict));
+        return false;
+      case 'wait': {
+        this.#told.flags.add(verdict.flag);
+        this.#early ??= [];
+        this.#exchange.pause();
+        this.#delay = this.#connection.env.clock.after(millis(verdict.millis), () => {
+          if (!this.#over && this.#passes(verdict.then(), at)) this.#filter(at + 1);
+        });
+        return false;
+      }
+      default:
+        return assertNever(verdict);
+    }
+  }
+
+  /** undefined: the filter is disabled for this route. */
+  #filterContext(filter: NamedFilter): FilterContext | undefined {
+    const decision = this.#decision!;
+    const perRoute = decision.kind === 'none' ? [] : decision.perFilter(filter.name);
+    if (perRoute[0]?.kind === 'disabled') return undefined;
+    const facts = this.#facts;
+    return {
+      cluster: decision.kind === 'forward' ? decision.cluster : undefined,
+      dice: this.#connection.env.dice,
+      format: this.#context,
+      perRoute,
+      setMetadata: (namespace, values) => {
+        facts.metadata.set(namespace, { ...facts.metadata.get(namespace), ...values });
+      },
+      setFilterState: ({ key, value, shared }) => {
+        facts.filterState.set(key, value);
+        if (shared === 'none') facts.shared.delete(key);
+        else facts.shared.set(key, shared === 'once' ? 'once' : 'always');
+      },
+      remember: (value) => void this.#remembered.set(filter, value),
+      recall: () => this.#remembered.get(filter),
+    };
+  }
+
+  #route(): void {
+    const decision = this.#decision!;
+    const { stats } = this.#connection;
+    switch (decision.kind) {
+      case 'none':
+      case 'non-forwarding':
+        stats.noRoute.value++;
+        this.#reply(localReply(404, 'route_not_found', { flags: ['NR'] }));
+        return;
+      case 'redirect':
+        stats.redirects.value++;
+        this.#reply(localReply(decision.status, 'direct_response', { headers: [['location', decision.location]] }));
+        return;
+      case 'direct':
+        stats.direct.value++;
+        this.#reply(localReply(decision.status, 'direct_response', { body: decision.body }));
+        return;
+      case 'forward':
+        break;
+      default:
+        assertNever(decision);
+    }
+    const wanted = this.#view.method === 'CONNECT' ? 'connect' : this.#view.upgrade;
+    const allowed = wanted === undefined ? undefined : this.#upgrade(wanted, decision.route.upgrades);
+    if (wanted !== undefined && !allowed) {
+      this.#reply(localReply(403, 'upgrade_failed', { flags: ['NR'] }));
+      return;
+    }
+    stats.routed.value++;
+    const { env, config, downstream } = this.#connection;
+    this.#forward = new Forward(
+      env,
+      {
+        decision,
+        view: this.#view,
+        version: this.#exchange.request.version,
+        facts: this.#facts,
+        format: this.#context,
+        told: this.#told,
+        router: config.router,
+        connectionId: downstream.id,
+        terminates: allowed?.terminatesConnect ?? false,
+      },
+      this.#asker,
+    );
+    const early = this.#early;
+    this.#early = undefined;
+    const waiting = early !== undefined && early.length > 0;
+    this.#forward.start(this.#requestEnded && !waiting && this.#earlyTrailers === undefined);
+    if (!early) return;
+    for (const chunk of early) this.#forward.data(chunk);
+    if (this.#requestEnded && (waiting || this.#earlyTrailers)) this.#forward.end(this.#earlyTrailers);
+    this.#exchange.resume();
+  }
+
+  #upgrade(type: string, ofRoute: readonly Upgrade[]): Upgrade | undefined {
+    const own = ofRoute.find((upgrade) => upgrade.type === type);
+    if (own) return own.enabled ? own : undefined;
+    const enabled = this.#connection.config.upgrades.get(type) ?? false;
+    return enabled ? { type, enabled, terminatesConnect: false } : undefined;
+  }
+
+  // What the client sends.
+
+  data(chunk: Buffer): void {
+    this.#received += chunk.length;
+    this.#active = this.#connection.env.clock.now();
+    if (this.#early) this.#early.push(chunk);
+    else this.#forward?.data(chunk);
+  }
+
+  end(trailers: HeaderList | undefined): void {
+    this.#requestEnded = true;
+    this.#requestTimer?.cancel();
+    if (this.#early) this.#earlyTrailers = trailers;
+    else this.#forward?.end(trailers);
+  }
+
+  broke(why: Break): void {
+    if (this.#over) {
+      this.#forward?.cancel();
+      return;
+    }
+    this.#details = why.kind === 'protocol' ? 'http1.codec_error' : 'downstream_remote_disconnect';
+    this.#told.flags.add(why.kind === 'protocol' ? 'DPE' : 'DC');
+    if (why.kind === 'reset') this.#connection.stats.resets.value++;
+    this.#finish();
+    this.#forward?.cancel();
+  }
+
+  drained(): void {
+    this.#forward?.drained();
+  }
+
+  // What the router answers.
+
+  readonly #asker: Asker = {
+    informational: (head) => {
+      if (!this.#over) this.#exchange.informational(head);
+    },
+    response: (response, end) => this.#respond(response, end),
+    data: (chunk) => {
+      this.#sent += chunk.length;
+      this.#active = this.#connection.env.clock.now();
+      return this.#over || this.#exchange.write(chunk);
+    },
+    end: (trailers) => {
+      if (this.#over) return;
+      if (trailers) this.#responseTrailers = new Headers([...trailers]);
+      this.#finish();
+      this.#exchange.end(trailers);
+    },
+    reply: (reply) => this.#reply(reply),
+    broke: (details, flags) => {
+      if (this.#over) return;
+      this.#details = details;
+      for (const flag of flags) this.#told.flags.add(flag);
+      this.#finish();
+      this.#exchange.reset('internal');
+    },
+    pauseRequest: () => this.#exchange.pause(),
+    resumeRequest: () => this.#exchange.resume(),
+  };
+
+  #respond(response: ResponseView, end: boolean): void {
+    if (this.#over) return;
+    this.#details = 'via_upstream';
+    this.#prepare(response, false);
+    if (end) this.#finish();
+    this.#exchange.respond({ status: response.status, headers: response.headers.toRaw() }, end);
+  }
+
+  /** Headers of every answer, and what the route and the filters do to it. */
+  #prepare(response: ResponseView, local: boolean): void {
+    this.#response = response;
+    const { headers } = response;
+    const { config, env } = this.#connection;
+    for (let i = this.#seen.length - 1; i >= 0; i--) {
+      const filter = this.#seen[i]!;
+      const context = filter.filter.onResponse && this.#filterContext(filter);
+      if (context) filter.filter.onResponse!(this.#view, response, context);
+    }
+    const decision = this.#decision;
+    if (decision && decision.kind !== 'none' && (!local || decision.kind !== 'forward')) {
+      applyToResponse(decision, response, this.#context);
+    }
+    if (!headers.has('date')) headers.append('date', dateText(env.clock.wall()));
+    if (config.serverHeader === 'OVERWRITE' || (config.serverHeader === 'APPEND_IF_ABSENT' && !headers.has('server'))) {
+      headers.set('server', config.serverName);
+    }
+    if (config.alwaysRequestIdInResponse) {
+      const id = this.#view.headers.get('x-request-id');
+      if (id !== undefined) headers.set('x-request-id', id);
+    }
+    if (config.requestHeaders.via !== '') {
+      const before = headers.get('via');
+      headers.set('via', before === undefined ? config.requestHeaders.via : `${before}, ${config.requestHeaders.via}`);
+    }
+  }
+
+  #reply(reply: LocalReply): void {
+    if (this.#over) return;
+    this.#details = reply.details;
+    for (const flag of reply.flags) this.#told.flags.add(flag);
+    const message = replyMessage(this.#view, reply);
+    const body = Buffer.from(message.body);
+    const response: ResponseView = { status: message.status, headers: message.headers };
+    this.#prepare(response, true);
+    this.#sent += body.length;
+    this.#finish();
+    sendReply(this.#exchange, response.status, response.headers.toRaw(), body);
+    this.#exchange.resume();
+  }
+
+  #armTimers(): void {
+    const { clock } = this.#connection.env;
+    const { streamIdle, request, maxStream } = this.#connection.config.timeouts;
+    if (request !== undefined && !this.#requestEnded) {
+      this.#requestTimer = clock.after(request, () => {
+        if (!this.#response) this.#timeOut(408, 'request_overall_timeout', 'request timeout', 'UT');
+      });
+    }
+    if (maxStream !== undefined) {
+      this.#lifeTimer = clock.after(maxStream, () => {
+        if (this.#response) this.#asker.broke('max_duration_timeout', ['UMSDR']);
+        else this.#timeOut(408, 'max_duration_timeout', 'downstream duration timeout', 'UMSDR');
+      });
+    }
+    if (streamIdle !== undefined) this.#watchIdle(streamIdle);
+  }
+
+  /** Looks at the clock now and then instead of a new timer for each chunk. */
+  #watchIdle(limit: number): void {
+    const { clock } = this.#connection.env;
+    const look = () => {
+      const left = this.#active + limit - clock.now();
+      if (left > 0) this.#idleTimer = clock.after(millis(left), look);
+      else if (this.#response) this.#asker.broke('stream_idle_timeout', ['SI']);
+      else this.#timeOut(this.#requestEnded ? 504 : 408, 'stream_idle_timeout', 'stream timeout', 'SI');
+    };
+    this.#idleTimer = clock.after(millis(limit), look);
+  }
+
+  #timeOut(status: number, details: string, body: string, flag: string): void {
+    this.#forward?.cancel();
+    this.#reply(localReply(status, details, { body, flags: [flag] }));
+  }
+
+  // The account.
+
+  readonly #context: FormatContext = contextOf(this);
+
+  /** What formats see; read only when one asks. */
+  get facts(): StreamFacts {
+    const decision = this.#decision;
+    const { clock } = this.#connection.env;
+    const told = this.#told;
+    const requestId = this.#view.headers.get('x-request-id');
+    return {
+      startTime: this.#startTime,
+      connectionId: this.#connection.downstream.id,
+      ...(requestId !== undefined && { requestId }),
+      ...(decision?.virtualHost !== undefined && { virtualHost: decision.virtualHost }),
+      ...(decision && decision.kind !== 'none' && decision.routeName !== '' && { routeName: decision.routeName }),
+      ...(decision && decision.kind !== 'none' && decision.metadata && { routeMetadata: decision.metadata }),
+      ...(told.cluster !== undefined && { cluster: told.cluster }),
+      ...(told.upstreamHost && { upstreamHost: told.upstreamHost }),
+      ...(told.upstreamLocal && { upstreamLocal: told.upstreamLocal }),
+      ...(told.upstreamFailureReason !== undefined && { upstreamFailureReason: told.upstreamFailureReason }),
+      ...(told.responseDuration !== undefined && { responseDuration: Math.round(told.responseDuration) }),
+      ...(told.flags.size > 0 && { responseFlags: [...told.flags].join(',') }),
+      ...(this.#details !== '' && { responseCodeDetails: this.#details }),
+      attempts: told.attempts,
+      duration: Math.round(clock.now() - this.#started),
+      bytesReceived: this.#received,
+      bytesSent: this.#sent,
+    };
+  }
+
+  get view(): RequestView {
+    return this.#view;
+  }
+
+  get response(): ResponseView | undefined {
+    return this.#response;
+  }
+
+  get trailers(): Headers | undefined {
+    return this.#responseTrailers;
+  }
+
+  /** Exactly once. */
+  #finish(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#idleTimer?.cancel();
+    this.#requestTimer?.cancel();
+    this.#lifeTimer?.cancel();
+    this.#delay?.cancel();
+    const { stats, env, config } = this.#connection;
+    stats.active.value--;
+    stats.responded(this.#response?.status ?? 0);
+    stats.time.record(env.clock.now() - this.#started);
+    for (const log of config.accessLogs) if (log.accepts(this.#context)) env.write(log.path, log.line(this.#context));
+    this.#connection.ended(this);
+  }
+}
+
+function ownFacts(facts: ConnectionFacts): ConnectionFacts {
+  return {
+    ...facts,
+    filterState: new Map(facts.filterState),
+    shared: new Map(facts.shared),
+    metadata: new Map(facts.metadata),
+  };
+}
+
+const noMetadata: RequestView['metadata'] = new Map();
+
+function contextOf(request: Request): FormatContext {
+  return {
+    get request() {
+      return request.view;
+    },
+    get response() {
+      return request.response;
+    },
+    get trailers() {
+      return request.trailers;
+    },
+    get facts() {
+      return request.facts;
+    },
+  } as FormatContext;
+}
+
+let dateSecond = 0;
+let date = '';
+
+/** Made once a second. */
+function dateText(wall: number): string {
+  const second = Math.floor(wall / 1_000);
+  if (second !== dateSecond) {
+    dateSecond = second;
+    date = new Date(wall).toUTCString();
+  }
+  return date;
+}

@@ -1,0 +1,638 @@
+/** The router: takes a decided request to its cluster, tries again where the route says so, and hands the answer back. */
+import { randomUUID } from 'node:crypto';
+import { millis } from '../../../common/core/brand.ts';
+import type { Timer } from '../../../common/core/clock.ts';
+import { assertNever } from '../../../common/core/errors.ts';
+import { xxHash64 } from '../../cluster/hash/xxhash64.ts';
+import type { ConnectFailure, Lease, PoolFailure, PoolKey, Ticket } from '../../cluster/pool-types.ts';
+import type { Host, Struct } from '../../cluster/types.ts';
+import type { Upstream } from '../../cluster/upstream-types.ts';
+import type { FormatContext } from '../../format/format.ts';
+import type { ConnectionFacts } from '../../listener/facts.ts';
+import { Headers } from '../../request/headers.ts';
+import type { Address, RequestView, ResponseView } from '../../request/view.ts';
+import { applyToRequest } from '../../route/apply.ts';
+import { hashRequest } from '../../route/hash.ts';
+import { backOffBefore, isRetriable, type TryOutcome } from '../../route/retry.ts';
+import { type EffectiveTimeouts, effectiveTimeouts, timeoutHeaders } from '../../route/timeouts.ts';
+import type { RetryPolicy, RouteDecision } from '../../route/types.ts';
+import type { Environment } from '../../runtime/environment.ts';
+import { type ClusterStats, clusterStats } from '../../telemetry/http-stats.ts';
+import type { ConnectionKey, UpstreamConnection } from '../../upstream/connector.ts';
+import { sharedState } from '../../upstream/internal.ts';
+import type { RouterConfig } from '../manager/config.ts';
+import { httpStatusOf, type LocalReply, localReply } from '../manager/local-reply.ts';
+import type { Break, HeaderList, RequestHead, ResponseHead, Version } from '../message.ts';
+import { Attempt, type AttemptEvents } from './attempt.ts';
+import { Tunnel } from './tunnel.ts';
+
+export type ForwardDecision = Extract<RouteDecision, { readonly kind: 'forward' }>;
+
+/** What the router tells about its request; filled in while it goes on. */
+export interface ForwardFacts {
+  cluster?: string;
+  upstreamHost?: Address;
+  upstreamLocal?: Address;
+  upstreamFailureReason?: string;
+  attempts: number;
+  responseDuration?: number;
+  readonly flags: Set<string>;
+}
+
+/** Who asked: takes the answer. After `end`, `reply` or `broke` nothing follows. */
+export interface Asker {
+  informational(head: ResponseHead): void;
+  response(response: ResponseView, end: boolean): void;
+  /** False: wait, `resume` of the forward tells. */
+  data(chunk: Buffer): boolean;
+  end(trailers: HeaderList | undefined): void;
+  /** An answer of our own. */
+  reply(reply: LocalReply): void;
+  /** After the head of the answer: it will not be complete. */
+  broke(details: string, flags: readonly string[]): void;
+  /** More of the request may come, or not. */
+  pauseRequest(): void;
+  resumeRequest(): void;
+}
+
+export interface ForwardInput {
+  readonly decision: ForwardDecision;
+  readonly view: RequestView;
+  readonly version: Version;
+  readonly facts: ConnectionFacts;
+  readonly format: FormatContext;
+  readonly told: ForwardFacts;
+  readonly router: RouterConfig;
+  readonly connectionId: number;
+  /** The CONNECT ends here. */
+  readonly terminates: boolean;
+}
+
+/** Bytes of a request that are kept for another try, or until a connection is there. */
+const defaultBuffer = 1_048_576;
+const pauseAt = 65_536;
+
+export class Forward {
+  readonly #env: Environment;
+  readonly #input: ForwardInput;
+  readonly #asker: Asker;
+  readonly #retry: RetryPolicy | undefined;
+  readonly #timeouts: EffectiveTimeouts;
+  readonly #maxRetries: number;
+  #upstream: Upstream<UpstreamConnection> | undefined;
+  #stats: ClusterStats | undefined;
+  #ticket: Ticket | undefined;
+  #attempt: Attempt | Tunnel | undefined;
+  #host: Host | undefined;
+  readonly #tried = new Set<Host>();
+  #hash: bigint | undefined;
+  #cookies: readonly string[] = [];
+  /** What came of the request's body, while it may be needed; undefined: it was too much to keep. */
+  #kept: Buffer[] | undefined = [];
+  #keptBytes = 0;
+  #requestEnded = false;
+  #trailers: HeaderList | undefined;
+  #retries = 0;
+  #holdsRetry = false;
+  #committed = false;
+  #over = false;
+  #isTunnel = false;
+  /** A tunnel whose host has ended its direction, and the client has not. */
+  #halfOpen = false;
+  #paused = false;
+  #responseTimer: Timer | undefined;
+  #perTryTimer: Timer | undefined;
+  #backOff: Timer | undefined;
+  #applied = false;
+  #tryStarted = 0;
+  #active = false;
+  #requestStarted = 0;
+
+  constructor(env: Environment, input: ForwardInput, asker: Asker) {
+    this.#env = env;
+    this.#input = input;
+    this.#asker = asker;
+    const { view, decision } = input;
+    this.#retry = retryFor(decision.route.retry, view);
+    this.#maxRetries = this.#retry?.max ?? 0;
+    this.#timeouts = effectiveTimeouts(view, decision.route.timeouts, this.#retry);
+    for (const name of timeoutHeaders) view.headers.remove(name);
+  }
+
+  /** `ended`: the request has no body. */
+  start(ended: boolean): void {
+    const { decision, told, view, connectionId } = this.#input;
+    this.#requestEnded = ended;
+    const { cluster, route } = decision;
+    told.cluster = cluster;
+    const upstream = cluster === '' ? undefined : this.#env.clusters.get(cluster);
+    if (!upstream) {
+      this.#reply(localReply(route.clusterNotFoundStatus, 'cluster_not_found', { flags: ['NC'] }));
+      return;
+    }
+    this.#upstream = upstream;
+    this.#stats = clusterStats(this.#env.stats, upstream.cluster.statName);
+    this.#requestStarted = this.#env.clock.now();
+    if (route.hashPolicy.length > 0) {
+      const hashed = hashRequest(
+        route.hashPolicy,
+        view,
+        (text) => xxHash64(Buffer.from(text, 'latin1')),
+        (name) =>
+          xxHash64(Buffer.from(`${connectionId}|${name}|${randomUUID()}`))
+            .toString(16)
+            .padStart(16, '0'),
+      );
+      this.#hash = hashed.hash;
+      this.#cookies = hashed.cookies;
+    }
+    if (ended) this.#armResponse();
+    this.#try();
+  }
+
+  data(chunk: Buffer): void {
+    if (this.#over && !this.#halfOpen) return;
+    const attempt = this.#attempt;
+    if (this.#kept) {
+      this.#kept.push(chunk);
+      this.#keptBytes += chunk.length;
+      this.#forget(attempt !== undefined);
+    }
+    if (attempt) {
+      if (!attempt.write(chunk)) this.#asker.pauseRequest();
+    } else if (this.#keptBytes > pauseAt) this.#asker.pauseRequest();
+  }
+
+  end(trailers: HeaderList | undefined): void {
+    if (this.#halfOpen) {
+      this.#halfOpen = false;
+      this.#attempt?.finish(trailers);
+      return;
+    }
+    if (this.#over) return;
+    this.#requestEnded = true;
+    this.#trailers = trailers;
+    this.#armResponse();
+    this.#attempt?.finish(trailers);
+  }
+
+  /** The client went away, or the request is given up. */
+  cancel(): void {
+    if (this.#halfOpen) {
+      this.#halfOpen = false;
+      this.#attempt?.reset();
+      return;
+    }
+    if (this.#over) return;
+    this.#settle();
+    this.#attempt?.reset();
+    if (this.#attempt && this.#stats) this.#stats.ownResets.value++;
+  }
+
+  /** The asker takes more of the answer. */
+  drained(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#attempt?.resume();
+  }
+
+  #try(): void {
+    const { decision, told } = this.#input;
+    const upstream = this.#upstream!;
+    const picked = upstream.pick({
+      dice: this.#env.dice,
+      hash: this.#hash,
+      metadataMatch: decision.metadataMatch as Struct | undefined,
+      tried: this.#retry?.avoidsPreviousHosts ? this.#tried : undefined,
+      retries: this.#retry?.hostAttempts,
+      original: this.#original(),
+    });
+    if (picked.kind === 'none') {
+      this.#stats!.noHost.value++;
+      this.#reply(localReply(503, 'no_healthy_upstream', { body: 'no healthy upstream', flags: ['UH'] }));
+      return;
+    }
+    const { host } = picked;
+    this.#host = host;
+    this.#tried.add(host);
+    told.attempts++;
+    const { address } = host;
+    if (address.kind === 'ip') told.upstreamHost = { address: address.ip, port: address.port };
+    this.#apply(host);
+    this.#tryStarted = this.#env.clock.now();
+    this.#armPerTry();
+    const { version, terminates } = this.#input;
+    const downstream = terminates ? 'tcp' : version === 'HTTP/2' ? 'http2' : 'http1';
+    const key = this.#key();
+    this.#ticket = upstream.acquire(
+      host,
+      { priority: decision.route.priority, downstream, ...(key && { key }) },
+      {
+        ready: (lease) => this.#ready(lease),
+        failed: (failure) => this.#failed(failure),
+      },
+    );
+  }
+
+  #original() {
+    const { facts, view } = this.#input;
+    return {
+      restored: facts.restored ? { ip: facts.local.address, port: facts.local.port } : undefined,
+      filterState: (key: string) => facts.filterState.get(key),
+      header: (name: string) => view.headers.first(name),
+      metadata: (namespace: string) =>
+        (view.metadata.get(namespace) ?? facts.metadata.get(namespace)) as Struct | undefined,
+    };
+  }
+
+  #key(): PoolKey | undefined {
+    const { facts, view } = this.#input;
+    const { cluster } = this.#upstream!;
+    const { autoSni } = cluster.protocol;
+    const sni =
+      autoSni && hostOnly(autoSni.header === ':authority' ? view.authority : view.headers.first(autoSni.header));
+    const shares = facts.shared.size > 0 && cluster.transport.kind === 'internal';
+    const proxied = cluster.transport.kind === 'proxy-protocol';
+    if (sni === undefined && !shares && !proxied && !cluster.poolPerDownstreamConnection) return undefined;
+    const filterState = shares ? sharedState(facts) : new Map();
+    const downstream = proxied ? { remote: facts.remote, local: facts.local } : undefined;
+    const value: ConnectionKey = { filterState, sni, downstream };
+    const parts = [sni, ...[...filterState].flatMap(([name, { text }]) => [name, text])];
+    if (proxied || cluster.poolPerDownstreamConnection) parts.push(String(this.#input.connectionId));
+    return { text: JSON.stringify(parts), value };
+  }
+
+  /** Once, when the first host is known. */
+  #apply(host: Host): void {
+    const { decision, view, format, router, told } = this.#input;
+    const { attemptCount } = decision.route;
+    if (this.#applied) {
+      if (attemptCount.request) view.headers.set('x-envoy-attempt-count', String(told.attempts));
+      return;
+    }
+    this.#applied = true;
+    const tellsOriginal = !router.suppressEnvoyHeaders;
+    if (attemptCount.request) view.headers.set('x-envoy-attempt-count', String(told.attempts));
+    applyToRequest(decision, view, format, { tellsOriginal, upstreamName: host.hostname });
+    for (const name of routerHeaders) view.headers.remove(name);
+    const { response, perTry } = this.#timeouts;
+    const expected = perTry > 0 ? perTry : response;
+    if (tellsOriginal && expected > 0) view.headers.set('x-envoy-expected-rq-timeout-ms', String(Math.round(expected)));
+  }
+
+  #ready(lease: Lease<UpstreamConnection>): void {
+    this.#ticket = undefined;
+    if (this.#over) {
+      lease.release(true);
+      return;
+    }
+    const { view, told, terminates } = this.#input;
+    this.#stats!.total.value++;
+    this.#stats!.active.value++;
+    this.#active = true;
+    if (lease.codec.local) told.upstreamLocal = lease.codec.local;
+    const bodyless = this.#requestEnded && this.#keptBytes === 0 && this.#trailers === undefined;
+    let attempt: Attempt | Tunnel;
+    if (terminates) attempt = new Tunnel(lease, this.#events());
+    else {
+      const head: RequestHead = {
+        method: view.method,
+        path: view.path === '' ? undefined : view.path,
+        authority: view.authority,
+        scheme: view.scheme,
+        headers: view.headers.toRaw(),
+        upgrade: view.upgrade,
+        version: this.#input.version,
+      };
+      attempt = new Attempt(lease, head, bodyless, this.#events());
+    }
+    this.#attempt = attempt;
+    if (attempt instanceof Tunnel) attempt.open();
+    if (this.#over || this.#attempt !== attempt) return;
+    let room = true;
+    for (const chunk of this.#kept ?? []) room = attempt.write(chunk) && room;
+    this.#forget(true);
+    if (this.#requestEnded) {
+      if (!bodyless) attempt.finish(this.#trailers);
+    } else if (room) this.#asker.resumeRequest();
+  }
+
+  /** Keeps the body only while another try may need it. */
+  #forget(sent: boolean): void {
+    if (!this.#kept || !sent) return;
+    const limit = this.#input.decision.route.bufferLimit ?? defaultBuffer;
+    if (this.#committed || this.#retries >= this.#maxRetries || this.#keptBytes > limit) {
+      this.#kept = this.#committed || this.#keptBytes > 0 ? undefined : this.#kept;
+    }
+  }
+
+  #events(): AttemptEvents {
+    return {
+      informational: (head) => this.#asker.informational(head),
+      response: (head, end) => this.#onResponse(head, end),
+      data: (chunk) => {
+        if (this.#asker.data(chunk) || this.#paused) return;
+        this.#paused = true;
+        this.#attempt?.pause();
+      },
+      end: (trailers) => {
+        this.#tellOutcome(trailers);
+        this.#finished();
+        this.#halfOpen = this.#isTunnel && !this.#requestEnded;
+        this.#asker.end(trailers);
+      },
+      broke: (why) => this.#onBreak(why),
+      drained: () => this.#asker.resumeRequest(),
+    };
+  }
+
+  #status = 0;
+  #grpcInHead: string | undefined;
+
+  #onResponse(head: ResponseHead, end: boolean): void {
+    this.#perTryTimer?.cancel();
+    const headers = new Headers(head.headers as string[]);
+    const response: ResponseView = { status: head.status, headers };
+    this.#status = head.status;
+    this.#grpcInHead = headers.first('grpc-status');
+    const stats = this.#stats!;
+    if (!this.#committed && this.#mayRetry({ kind: 'response', response })) {
+      stats.responded(head.status);
+      this.#tellOutcome(undefined);
+      if (!end) this.#attempt?.reset();
+      this.#again(headers);
+      return;
+    }
+    if (this.#retries > 0 && head.status < 500) stats.retrySuccess.value++;
+    this.#giveRetry();
+    this.#committed = true;
+    this.#kept = undefined;
+    stats.responded(head.status);
+    const { told, router, decision } = this.#input;
+    told.responseDuration = this.#env.clock.now() - this.#requestStarted;
+    if (!router.suppressEnvoyHeaders) {
+      headers.set('x-envoy-upstream-service-time', String(Math.round(this.#env.clock.now() - this.#tryStarted)));
+    }
+    if (decision.route.attemptCount.response) headers.set('x-envoy-attempt-count', String(told.attempts));
+    for (const cookie of this.#cookies) headers.append('set-cookie', cookie);
+    this.#isTunnel = head.status === 101 || (this.#input.view.method === 'CONNECT' && head.status < 300);
+    if (this.#isTunnel) this.#responseTimer?.cancel();
+    if (end) {
+      this.#tellOutcome(undefined);
+      this.#finished();
+    }
+    this.#asker.response(response, end);
+  }
+
+  #onBreak(why: Break): void {
+    const stats = this.#stats!;
+    this.#inactive();
+    stats.resets.value++;
+    const host = this.#host!;
+    if (this.#committed) {
+      this.#upstream!.events.failed(host, 'reset');
+      this.#settle();
+      this.#asker.broke(`upstream_reset_after_response_started{${detailOf(why)}}`, ['UR']);
+      return;
+    }
+    this.#upstream!.events.failed(host, 'reset');
+    const outcome: TryOutcome =
+      why.kind === 'refused' ? { kind: 'refused-stream' } : { kind: 'reset', beforeRequest: false };
+    if (this.#mayRetry(outcome)) {
+      this.#again(undefined);
+      return;
+    }
+    const detail = detailOf(why);
+    const flag = why.kind === 'protocol' ? 'UPE' : why.kind === 'refused' ? 'UR' : 'UC';
+    this.#reply(
+      localReply(why.kind === 'protocol' ? 502 : 503, `upstream_reset_before_response_started{${detail}}`, {
+        body: `upstream connect error or disconnect/reset before headers. reset reason: ${wordsOf[detail] ?? detail}`,
+        flags: [flag],
+      }),
+    );
+  }
+
+  #failed(failure: PoolFailure): void {
+    this.#ticket = undefined;
+    if (this.#over) return;
+    const stats = this.#stats!;
+    switch (failure.kind) {
+      case 'overflow':
+        stats.pendingOverflow.value++;
+        this.#reply(
+          localReply(503, 'upstream_reset_before_response_started{overflow}', {
+            body: 'upstream connect error or disconnect/reset before headers. reset reason: overflow',
+            headers: this.#input.router.suppressEnvoyHeaders ? [] : [['x-envoy-overloaded', 'true']],
+            flags: ['UO'],
+          }),
+        );
+        return;
+      case 'gone':
+        this.#reply(
+          localReply(503, 'upstream_reset_before_response_started{connection_termination}', {
+            body: 'upstream connect error or disconnect/reset before headers. reset reason: connection termination',
+            flags: ['UC'],
+          }),
+        );
+        return;
+      case 'connect': {
+        stats.connectFailures.value++;
+        if (this.#mayRetry({ kind: 'connect-failure' })) {
+          this.#again(undefined);
+          return;
+        }
+        const reason = reasonOf(failure.failure);
+        this.#input.told.upstreamFailureReason = reason.transport;
+        const more = reason.transport === '' ? '' : `, transport failure reason: ${reason.transport}`;
+        this.#reply(
+          localReply(503, `upstream_reset_before_response_started{${reason.detail}}`, {
+            body: `upstream connect error or disconnect/reset before headers. reset reason: ${reason.words}${more}`,
+            flags: ['UF'],
+          }),
+        );
+        return;
+      }
+      default:
+        assertNever(failure);
+    }
+  }
+
+  #mayRetry(outcome: TryOutcome): boolean {
+    const policy = this.#retry;
+    if (!policy || this.#kept === undefined || this.#input.terminates) return false;
+    if (isRetriable(policy, outcome) === undefined) return false;
+    if (this.#retries >= this.#maxRetries) {
+      this.#stats!.retryLimit.value++;
+      this.#input.told.flags.add('URX');
+      return false;
+    }
+    if (!this.#requestEnded && this.#keptBytes > 0 && this.#kept === undefined) return false;
+    this.#giveRetry();
+    if (!this.#upstream!.admission.take('retries', this.#input.decision.route.priority)) {
+      this.#stats!.retryOverflow.value++;
+      this.#input.told.flags.add('UO');
+      return false;
+    }
+    this.#holdsRetry = true;
+    return true;
+  }
+
+  #giveRetry(): void {
+    if (!this.#holdsRetry) return;
+    this.#holdsRetry = false;
+    this.#upstream!.admission.give('retries', this.#input.decision.route.priority);
+  }
+
+  #again(_headers: Headers | undefined): void {
+    this.#attempt = undefined;
+    this.#inactive();
+    this.#perTryTimer?.cancel();
+    this.#retries++;
+    this.#stats!.retries.value++;
+    const delay = backOffBefore(this.#retry!, this.#retries, this.#env.dice.random());
+    this.#backOff = this.#env.clock.after(millis(delay), () => this.#try());
+  }
+
+  #armResponse(): void {
+    const ms = this.#timeouts.stream > 0 ? this.#timeouts.stream : this.#timeouts.response;
+    if (ms <= 0 || this.#responseTimer || this.#over) return;
+    this.#responseTimer = this.#env.clock.after(millis(ms), () => this.#onTimeout());
+  }
+
+  #armPerTry(): void {
+    const { perTry } = this.#timeouts;
+    if (perTry <= 0) return;
+    this.#perTryTimer?.cancel();
+    this.#perTryTimer = this.#env.clock.after(millis(perTry), () => this.#onPerTryTimeout());
+  }
+
+  #onTimeout(): void {
+    if (this.#over) return;
+    if (this.#stats) this.#stats.timeouts.value++;
+    this.#abandon();
+    if (this.#host) this.#upstream?.events.failed(this.#host, 'timeout');
+    if (this.#committed) {
+      this.#settle();
+      this.#asker.broke('response_timeout', ['UT']);
+      return;
+    }
+    this.#reply(localReply(504, 'response_timeout', { body: 'upstream request timeout', flags: ['UT'] }));
+  }
+
+  #onPerTryTimeout(): void {
+    if (this.#over || this.#committed) return;
+    this.#stats!.perTryTimeouts.value++;
+    this.#abandon();
+    if (this.#host) this.#upstream!.events.failed(this.#host, 'timeout');
+    if (this.#mayRetry({ kind: 'per-try-timeout' })) {
+      this.#again(undefined);
+      return;
+    }
+    this.#reply(localReply(504, 'upstream_per_try_timeout', { body: 'upstream request timeout', flags: ['UT'] }));
+  }
+
+  #abandon(): void {
+    this.#ticket?.cancel();
+    this.#ticket = undefined;
+    const attempt = this.#attempt;
+    this.#attempt = undefined;
+    attempt?.reset();
+    this.#inactive();
+  }
+
+  #reply(reply: LocalReply): void {
+    this.#settle();
+    for (const flag of reply.flags) this.#input.told.flags.add(flag);
+    this.#asker.reply(reply);
+  }
+
+  #tellOutcome(trailers: HeaderList | undefined): void {
+    let grpc = this.#grpcInHead;
+    if (trailers)
+      for (let i = 0; i < trailers.length; i += 2) if (trailers[i] === 'grpc-status') grpc = trailers[i + 1];
+    const status = grpc !== undefined && this.#status === 200 ? httpStatusOf(Number(grpc)) : this.#status;
+    this.#upstream!.events.responded(this.#host!, status);
+  }
+
+  #inactive(): void {
+    if (!this.#active) return;
+    this.#active = false;
+    this.#stats!.active.value--;
+  }
+
+  #finished(): void {
+    this.#stats!.time.record(this.#env.clock.now() - this.#requestStarted);
+    this.#settle();
+  }
+
+  /** Nothing more is told or timed. */
+  #settle(): void {
+    this.#over = true;
+    this.#inactive();
+    this.#giveRetry();
+    this.#ticket?.cancel();
+    this.#responseTimer?.cancel();
+    this.#perTryTimer?.cancel();
+    this.#backOff?.cancel();
+  }
+}
+
+/** Headers that are the router's own and go no further. */
+const routerHeaders = [
+  'x-envoy-retry-on',
+  'x-envoy-retry-grpc-on',
+  'x-envoy-max-retries',
+  'x-envoy-retriable-status-codes',
+  'x-envoy-retriable-header-names',
+  'x-envoy-upstream-alt-stat-name',
+  'x-envoy-upstream-rq-timeout-alt-response',
+  'x-envoy-hedge-on-per-try-timeout',
+];
+
+function retryFor(policy: RetryPolicy | undefined, view: RequestView): RetryPolicy | undefined {
+  if (!policy || policy.requestHeaders.length === 0) return policy;
+  const read = (name: string) =>
+    name === ':method' ? view.method : name === ':path' ? view.path : view.headers.get(name);
+  return policy.requestHeaders.some((test) => test.matches(read)) ? policy : undefined;
+}
+
+function hostOnly(authority: string | undefined): string | undefined {
+  return authority?.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
+}
+
+const wordsOf: Readonly<Record<string, string>> = {
+  connection_termination: 'connection termination',
+  remote_reset: 'remote reset',
+  remote_refused_stream_reset: 'remote refused stream reset',
+  protocol_error: 'protocol error',
+};
+
+function detailOf(why: Break): string {
+  switch (why.kind) {
+    case 'refused':
+      return 'remote_refused_stream_reset';
+    case 'protocol':
+      return 'protocol_error';
+    case 'reset':
+      return why.detail.startsWith('the server reset the stream') ? 'remote_reset' : 'connection_termination';
+  }
+}
+
+function reasonOf(failure: ConnectFailure): {
+  readonly detail: string;
+  readonly words: string;
+  readonly transport: string;
+} {
+  if (failure.kind === 'timeout') return { detail: 'connection_timeout', words: 'connection timeout', transport: '' };
+  if (failure.tls) {
+    const transport = `TLS_error: ${failure.detail}`;
+    return { detail: `connection_failure|${transport}`, words: 'connection failure', transport };
+  }
+  const refused = /ECONNREFUSED/.test(failure.detail);
+  const transport = refused ? 'delayed connect error: Connection refused' : failure.detail;
+  return {
+    detail: `remote_connection_failure|${transport.replaceAll(' ', '_')}`,
+    words: 'remote connection failure',
+    transport,
+  };
+}

@@ -1,0 +1,89 @@
+/** A bootstrap file as Envoy's: who we are, static resources, an ADS server among the static clusters. */
+import { parse } from 'yaml';
+import type { JsonValue } from '../../common/api/index.ts';
+import { MeshError } from '../../common/core/errors.ts';
+import { decodeEnvoy, encodeEnvoy, typeUrl } from '../../common/envoy/codec.ts';
+import { checkFields, type Fields } from '../../common/envoy/fields.ts';
+import { messageFromJson } from '../../common/envoy/json.ts';
+import type { Runtime } from './runtime.ts';
+
+export interface Bootstrap {
+  readonly clusters: readonly object[];
+  readonly listeners: readonly object[];
+  readonly secrets: readonly object[];
+  /** undefined: none is served. */
+  readonly admin: BootstrapAddress | undefined;
+}
+
+export type BootstrapAddress =
+  | { readonly kind: 'tcp'; readonly address: string; readonly port: number }
+  | { readonly kind: 'pipe'; readonly path: string };
+
+/** Text in JSON or YAML. MeshError CONFIG with every mistake. */
+export function readBootstrap(text: string): Bootstrap {
+  const url = typeUrl('envoy.config.bootstrap.v3.Bootstrap');
+  const message = messageFromJson(url, parse(text) as JsonValue);
+  const decoded = decodeEnvoy(url, encodeEnvoy(message));
+  if (decoded.kind === 'rejected') throw new MeshError('CONFIG', decoded.reason);
+  const checked = checkFields(decoded.value, 'Bootstrap', readFields);
+  if (checked.kind === 'rejected') throw new MeshError('CONFIG', checked.reason);
+  const resources = (decoded.value['static_resources'] ?? {}) as Readonly<
+    Record<string, readonly object[] | undefined>
+  >;
+  return {
+    clusters: resources['clusters'] ?? [],
+    listeners: resources['listeners'] ?? [],
+    secrets: resources['secrets'] ?? [],
+    admin: checked.value,
+  };
+}
+
+function readFields(fields: Fields): Bootstrap['admin'] {
+  // Who we are to a control plane, which a file alone has none of; limits, flags and statistics of Envoy's process.
+  fields.harmless(
+    'node',
+    'cluster_manager',
+    'stats_config',
+    'stats_flush_interval',
+    'overload_manager',
+    'layered_runtime',
+    'default_regex_engine',
+    'stats_sinks',
+    'enable_dispatcher_stats',
+  );
+  for (const name of ['node', 'cluster_manager', 'stats_config', 'overload_manager', 'layered_runtime']) {
+    fields.message(name)?.skip();
+  }
+  for (const extension of fields.list('bootstrap_extensions')) extension.skip();
+  // Their parts are checked one by one as they are applied.
+  fields.message('static_resources')?.skip();
+  return fields.read('admin', readAdmin);
+}
+
+function readAdmin(admin: Fields): Bootstrap['admin'] {
+  admin.harmless('profile_path', 'access_log_path', 'ignore_global_conn_limit');
+  for (const log of admin.list('access_log')) log.skip();
+  const address = admin.message('address');
+  const pipe = address?.message('pipe');
+  if (pipe) return { kind: 'pipe', path: pipe.text('path') };
+  const socket = address?.message('socket_address');
+  if (!socket) return undefined;
+  return { kind: 'tcp', address: socket.text('address'), port: socket.number('port_value', 0, 65_535) };
+}
+
+/** MeshError CONFIG with what the first bad resource is refused for: a file is good as a whole or not at all. */
+export function applyBootstrap(runtime: Runtime, { clusters, listeners, secrets }: Bootstrap): void {
+  for (const [kind, resources] of [
+    ['secret', secrets],
+    ['cluster', clusters],
+    ['listener', listeners],
+  ] as const) {
+    for (const resource of resources) {
+      const applied = runtime.apply(kind, resource);
+      if (applied.kind === 'rejected') {
+        const { name } = resource as { readonly name?: string };
+        throw new MeshError('CONFIG', `${kind} ${name ?? 'without a name'}: ${applied.reason}`);
+      }
+    }
+  }
+}

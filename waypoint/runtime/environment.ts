@@ -1,0 +1,26 @@
+/** What compiled filters use of the process around them. */
+import type { Clock } from '../../common/core/clock.ts';
+import type { Logger } from '../../common/core/log.ts';
+import type { Dice } from '../cluster/types.ts';
+import type { Upstream } from '../cluster/upstream-types.ts';
+import type { Stats } from '../telemetry/stats.ts';
+import type { SecretStore } from '../tls/secrets.ts';
+import type { UpstreamConnection } from '../upstream/connector.ts';
+import type { RouteTables } from './route-tables.ts';
+
+export interface Environment {
+  readonly clock: Clock;
+  readonly dice: Dice;
+  readonly log: Logger;
+  readonly stats: Stats;
+  readonly secrets: SecretStore;
+  readonly clusters: Clusters;
+  readonly routes: RouteTables;
+  /** Where access logs without a path of their own go. */
+  readonly write: (path: string, line: string) => void;
+}
+
+export interface Clusters {
+  /** undefined: there is none of this name (NC, 503). */
+  get(name: string): Upstream<UpstreamConnection> | undefined;
+}

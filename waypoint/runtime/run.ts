@@ -1,0 +1,67 @@
+/** `bin/waypoint --bootstrap FILE`: what one file says, until a signal. */
+import { readFileSync } from 'node:fs';
+import type { Server } from 'node:http';
+import { systemClock } from '../../common/core/clock.ts';
+import { describeError, MeshError } from '../../common/core/errors.ts';
+import { createLogger, type LogSink } from '../../common/core/log.ts';
+import { createHttpServer, listen } from '../../common/http/small-server.ts';
+import { adminRoutes } from '../admin/routes.ts';
+import { systemResolver } from '../cluster/dns/resolver.ts';
+import { logWriter } from '../telemetry/log-files.ts';
+import { applyBootstrap, type BootstrapAddress, readBootstrap } from './bootstrap.ts';
+import { Runtime } from './runtime.ts';
+
+/** Ms that open requests get at the end. */
+const drain = 5_000;
+
+export interface Running {
+  readonly runtime: Runtime;
+  /** Resolves when somebody asks the admin port for the end. */
+  readonly quit: Promise<void>;
+  stop(): Promise<void>;
+}
+
+export function createRuntime(sink: LogSink): Runtime {
+  const log = createLogger(sink, 'waypoint');
+  return new Runtime({
+    clock: systemClock,
+    dice: Math,
+    log,
+    resolver: systemResolver(),
+    write: logWriter(log),
+    drain,
+  });
+}
+
+/** MeshError CONFIG for a file that cannot be read, or is not honoured in full. */
+export async function runBootstrap(file: string, sink: LogSink): Promise<Running> {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (e) {
+    throw new MeshError('CONFIG', `bootstrap: ${describeError(e)}`, { cause: e });
+  }
+  const bootstrap = readBootstrap(text);
+  const runtime = createRuntime(sink);
+  applyBootstrap(runtime, bootstrap);
+  const quit = Promise.withResolvers<void>();
+  const routes = adminRoutes({ runtime, pending: () => runtime.pending(), quit: quit.resolve });
+  const admin = bootstrap.admin && createHttpServer(routes, '', createLogger(sink, 'admin'));
+  if (admin) await listenAt(admin, bootstrap.admin!);
+  return {
+    runtime,
+    quit: quit.promise,
+    async stop() {
+      await runtime.close(drain);
+      admin?.close();
+    },
+  };
+}
+
+function listenAt(server: Server, address: BootstrapAddress): Promise<void> {
+  if (address.kind === 'tcp') return listen(server, address.address, address.port);
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(address.path, () => resolve());
+  });
+}
