@@ -20,8 +20,9 @@ import { decideWhy, type Side, type Verdict } from './decide.ts';
 import { meshOf, type WhyMesh } from './mesh.ts';
 import { findTarget, findWorkload } from './places.ts';
 import { simulate } from './simulate.ts';
+import { type AtWaypoint, askWaypoint, type RequestQuestion } from './waypoint.ts';
 
-export const help = `aquifer why: whether a connection would be, at L4, and who decides it
+export const help = `aquifer why: whether a connection or a request would be, and who decides it
 
   aquifer why SOURCE DESTINATION:PORT [-f FILE|DIRECTORY|-]...
 
@@ -31,6 +32,13 @@ export const help = `aquifer why: whether a connection would be, at L4, and who 
 By the functions that enforce: what istiod makes of the objects, where the source's proxy sends the connection, which
 policies the destination's proxy asks. With -f the files alone, as a cluster would run them: pods without an address get
 one, and pods of namespaces in the mesh have a proxy.
+
+Where a waypoint is on the way, it is asked about one request: which route takes it, which policies and filters, to where.
+
+  --method METHOD       of that request; default GET
+  --path PATH           with its query; default /
+  --host HOST           default: the name of DESTINATION
+  --header NAME:VALUE   may be given several times
 
   -f, --filename PATH   in place of a cluster; may be given several times
   --kubeconfig FILE     the cluster; default: KUBECONFIG, or the one whose pod this is
@@ -47,6 +55,10 @@ const options = {
   kubeconfig: { type: 'string' },
   'istio-namespace': { type: 'string', default: 'istio-system' },
   compat: { type: 'string' },
+  method: { type: 'string', default: 'GET' },
+  path: { type: 'string', default: '/' },
+  host: { type: 'string' },
+  header: { type: 'string', multiple: true },
   output: { type: 'string', short: 'o', default: 'text' },
 } as const;
 
@@ -67,10 +79,29 @@ export async function run(args: readonly string[]): Promise<number> {
   const places = { store: mesh.store, objects, domain: 'cluster.local' };
   const source = findWorkload(places, from);
   const target = findTarget(places, to, source);
-  const verdict = decideWhy(mesh.store, { source, target, compat });
+  const request: RequestQuestion = {
+    method: values.method,
+    path: values.path,
+    host: values.host ?? hostOf(to),
+    headers: (values.header ?? []).map(headerOf),
+  };
+  const atWaypoint = (at: AtWaypoint) => askWaypoint(mesh.envoy, at, request);
+  const verdict = decideWhy(mesh.store, { source, target, compat, atWaypoint });
   if (format === 'json') print(JSON.stringify(jsonOf(verdict, mesh), undefined, 2));
   else for (const line of linesOf(verdict, mesh, to)) print(line);
   return verdict.allowed ? 0 : refusedCode;
+}
+
+/** As a client would call it: `svc/shop/web:80` by the first name of it. */
+function hostOf(destination: string): string {
+  const name = destination.slice(0, destination.lastIndexOf(':'));
+  return name.split('/').at(-1) ?? name;
+}
+
+function headerOf(text: string): readonly [string, string] {
+  const colon = text.indexOf(':');
+  if (colon <= 0) throw new UsageError(`--header: ${JSON.stringify(text)} is no NAME:VALUE`);
+  return [text.slice(0, colon).trim(), text.slice(colon + 1).trim()];
 }
 
 async function ofCluster(kubeconfig: string | undefined): Promise<readonly KubeObject[]> {

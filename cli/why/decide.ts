@@ -8,14 +8,17 @@ import { assertNever } from '../../common/core/errors.ts';
 import { formatSocketAddr, type Ip, parseSocketAddr, type SocketAddr } from '../../common/core/net.ts';
 import { identityOf, workloadName } from '../../common/mesh/address.ts';
 import { endpointPort, mapped } from '../../common/mesh/balance.ts';
-import { type OutboundRoute, resolveOutbound } from '../../common/mesh/outbound.ts';
+import { type HboneHop, type OutboundRoute, resolveOutbound } from '../../common/mesh/outbound.ts';
 import { type MeshReader, serviceKey } from '../../common/mesh/store.ts';
 import type { Workload } from '../../common/mesh/types.ts';
+import type { AtWaypoint, WaypointVerdict } from './waypoint.ts';
 
 export interface Question {
   readonly source: Workload;
   readonly target: SocketAddr;
   readonly compat: Compat;
+  /** What a waypoint on the way does with the request that is asked about; undefined: there is none, or it is not told. */
+  readonly atWaypoint?: (at: AtWaypoint) => WaypointVerdict | undefined;
 }
 
 /** What one side does, a line a step, and the policies that it asked (`namespace/name`). */
@@ -76,6 +79,8 @@ export function decideWhy(store: MeshReader, question: Question): Verdict {
     case 'waypoint':
     case 'gateway': {
       const what = route.kind === 'waypoint' ? 'the waypoint' : 'the gateway of its network';
+      const judged = route.kind === 'waypoint' ? throughWaypoint(store, question, route) : undefined;
+      if (judged !== undefined) return judged;
       const line = `HBONE to ${what} ${workloadName(route.workload)} at ${formatSocketAddr(route.dial)}, for ${route.authority}, ${who}`;
       const verdict = decided(store, question, side(line), route.workload, route.dial, true);
       return {
@@ -95,6 +100,49 @@ export function decideWhy(store: MeshReader, question: Question): Verdict {
       return assertNever(route);
   }
 }
+
+/** undefined: nothing of the request counts there, or nobody asks about one. */
+function throughWaypoint(
+  store: MeshReader,
+  { source, target, compat, atWaypoint }: Question,
+  hop: WaypointHop,
+): Verdict | undefined {
+  const service = store.serviceByVip(source.network, target.ip, source.namespace);
+  if (service === undefined || atWaypoint === undefined) return undefined;
+  const address = source.addresses[0] ?? '';
+  const about = { service: serviceKey(service), port: target.port, principal: principal(source), source: address };
+  const verdict = atWaypoint(about);
+  if (verdict === undefined) return undefined;
+  const name = workloadName(hop.workload);
+  const side: Side = {
+    workload: source,
+    lines: [
+      `HBONE to the waypoint ${name} at ${formatSocketAddr(hop.dial)}, for ${hop.authority}, as ${principal(source)}`,
+      ...verdict.lines.map((line) => `at the waypoint: ${line}`),
+    ],
+    policies: [],
+  };
+  const { allowed, by, to } = verdict;
+  const ends = (...open: readonly string[]): Verdict => ({
+    allowed,
+    by,
+    source: side,
+    destination: nobody(undefined),
+    open,
+  });
+  if (!allowed || to === undefined) return ends();
+  const next = store.serviceByHostname(to.hostname, source.namespace);
+  const endpoint = next && store.endpoints(next)[0];
+  const port = endpoint && endpointPort(endpoint, to.port, mapped(next.ports, to.port) ?? 0);
+  const ip = endpoint?.workload.addresses[0];
+  if (endpoint === undefined || port === undefined || ip === undefined)
+    return ends(`${to.hostname} has no endpoint that is healthy: the waypoint would answer with 503`);
+  const pod = { ip, port } as SocketAddr;
+  const last = decided(store, { source: hop.workload, target: pod, compat }, side, endpoint.workload, pod, true);
+  return last.allowed ? { ...last, by } : last;
+}
+
+type WaypointHop = Pick<HboneHop, 'workload' | 'dial' | 'authority'>;
 
 function describeNext({ workload }: Extract<OutboundRoute, { kind: 'hostname' }>): string {
   return workload.tunnelProtocol === 'HBONE' ? 'HBONE to there' : 'plain TCP to there';

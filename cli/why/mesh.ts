@@ -8,6 +8,7 @@ import { type MeshReader, MeshStore } from '../../common/mesh/store.ts';
 import type { AuthorizationPolicy, MeshAddress } from '../../common/mesh/types.ts';
 import { meshKindOf, tableOf } from '../../istiod/model/ambient/inputs.ts';
 import { AmbientIndex } from '../../istiod/model/ambient-index.ts';
+import type { EnvoyMesh } from '../../istiod/model/envoy/mesh-view.ts';
 import { defaultMeshConfig, parseMeshConfig } from '../../istiod/model/mesh-config.ts';
 import type { ObjectRef } from '../../istiod/model/resource.ts';
 import { defaultSettings } from '../../istiod/model/settings.ts';
@@ -15,6 +16,8 @@ import { faultOf } from '../../istiod/validation/fault.ts';
 
 export interface WhyMesh {
   readonly store: MeshReader;
+  /** What waypoints are told. */
+  readonly envoy: EnvoyMesh;
   /** Objects that a workload (by uid), a service or a policy (`namespace/name`) was made of. */
   inputsOf(name: string): readonly ObjectRef[];
   /** Objects that istiod would leave out, and why. */
@@ -59,7 +62,7 @@ export function meshOf(objects: readonly KubeObject[], systemNamespace: string, 
   store.apply({ addresses, policies });
   const inputsOf = (name: string) =>
     (index.catalog.resources(addressTypeUrl).get(name) ?? index.authorizations.get(name))?.inputs ?? [];
-  return { store, inputsOf, leftOut };
+  return { store, envoy: index.envoy, inputsOf, leftOut };
 }
 
 /** The ConfigMap `istio` of istiod's namespace; one that cannot be read counts as absent, as istiod keeps the last good one. */

@@ -5,9 +5,12 @@
 import { decideEnrolment } from '../../cni/enrolment.ts';
 import { type Deployment, deploymentKind } from '../../common/kube/kinds/apps.ts';
 import type { Namespace, Pod, Service } from '../../common/kube/kinds/core.ts';
+import { type Gateway, gatewayKind } from '../../common/kube/kinds/gateway-api/gateway.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
+import { waypointClassName } from '../../istiod/deploy/class.ts';
 
-export function simulate(objects: readonly KubeObject[]): readonly KubeObject[] {
+export function simulate(given: readonly KubeObject[]): readonly KubeObject[] {
+  const objects = given.flatMap(withWaypoint);
   const namespaces = new Map(
     objects.filter((o) => o.kind === 'Namespace').map((n) => [n.metadata.name, n as unknown as Namespace]),
   );
@@ -62,4 +65,25 @@ export function simulate(objects: readonly KubeObject[]): readonly KubeObject[] 
         return object;
     }
   });
+}
+
+/** A waypoint serves as soon as there is one: a pod, a Service before it, and its name in the Gateway's status. */
+function withWaypoint(object: KubeObject): KubeObject | readonly KubeObject[] {
+  if (object.kind !== gatewayKind.kind || !object.apiVersion.startsWith(gatewayKind.group)) return object;
+  const { spec, status, metadata } = object as Gateway;
+  if (spec.gatewayClassName !== waypointClassName || (status?.addresses?.length ?? 0) > 0) return object;
+  const { name, namespace = 'default' } = metadata;
+  const labels = { 'gateway.networking.k8s.io/gateway-name': name, 'istio.io/dataplane-mode': 'none' };
+  const made = (kind: string, rest: object, at = name) => ({
+    apiVersion: 'v1',
+    kind,
+    metadata: { name: at, namespace, uid: at, resourceVersion: '', labels },
+    ...rest,
+  });
+  const address = { type: 'Hostname', value: `${name}.${namespace}.svc.cluster.local` };
+  return [
+    { ...object, status: { ...status, addresses: [address] } },
+    made('Service', { spec: { selector: labels, ports: [{ name: 'mesh', port: 15_008, appProtocol: 'hbone' }] } }),
+    made('Pod', { spec: { serviceAccountName: name, containers: [] } }, `${name}-0`),
+  ];
 }

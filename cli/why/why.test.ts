@@ -18,6 +18,7 @@ import { decideWhy } from './decide.ts';
 import { meshOf } from './mesh.ts';
 import { findTarget, findWorkload } from './places.ts';
 import { simulate } from './simulate.ts';
+import { askWaypoint, type RequestQuestion } from './waypoint.ts';
 
 const deployment = (name: string) =>
   `---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: ${name}, namespace: shop}\nspec: {selector: {matchLabels: {app: ${name}}}, template: {metadata: {labels: {app: ${name}}}, spec: {serviceAccountName: ${name}, containers: [{name: c, image: i}]}}}\n`;
@@ -38,7 +39,15 @@ spec: {containers: [{name: c, image: i}]}
 const policy = (spec: string, kind = 'AuthorizationPolicy', name = 'p') =>
   `---\napiVersion: security.istio.io/v1\nkind: ${kind}\nmetadata: {name: ${name}, namespace: shop}\nspec: ${spec}\n`;
 
-function ask(from: string, to: string, more = '', compat: ReadonlySet<(typeof compatCases)[number]> = new Set()) {
+const request = { method: 'GET', path: '/', host: 'web', headers: [] };
+
+function ask(
+  from: string,
+  to: string,
+  more = '',
+  compat: ReadonlySet<(typeof compatCases)[number]> = new Set(),
+  question: Partial<RequestQuestion> = {},
+) {
   const { objects: read } = parseDocuments('a.yaml', base + more);
   const objects = simulate(
     read.map(
@@ -48,7 +57,12 @@ function ask(from: string, to: string, more = '', compat: ReadonlySet<(typeof co
   const mesh = meshOf(objects, 'istio-system', compat);
   const places = { store: mesh.store, objects, domain: 'cluster.local' };
   const source = findWorkload(places, from);
-  const verdict = decideWhy(mesh.store, { source, target: findTarget(places, to, source), compat });
+  const verdict = decideWhy(mesh.store, {
+    source,
+    target: findTarget(places, to, source),
+    compat,
+    atWaypoint: (at) => askWaypoint(mesh.envoy, at, { ...request, ...question }),
+  });
   return { ...verdict, mesh };
 }
 
@@ -153,4 +167,66 @@ test('a cluster: the generation of the policy that decided', async () => {
   assert.equal(code, 3, out);
   assert.match(out, /^REFUSED by the proxy of the destination: .*no rule of ALLOW policy shop\/none holds$/m);
   assert.match(out, /policy shop\/none is of AuthorizationPolicy shop\/none \(generation 2\)/);
+});
+
+const waypoint = `---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: waypoint, namespace: shop}
+spec: {gatewayClassName: istio-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: istio-waypoint}
+spec: {controllerName: istio.io/mesh-controller}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop, labels: {istio.io/use-waypoint: waypoint}}
+spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: r, namespace: shop, generation: 7}
+spec:
+  parentRefs: [{group: "", kind: Service, name: web}]
+  rules:
+  - {matches: [{path: {value: /gone}}], backendRefs: [{name: gone, port: 80}]}
+  - {matches: [{path: {value: /moved}}], filters: [{type: RequestRedirect, requestRedirect: {hostname: other}}]}
+  - {matches: [{path: {value: /a}, headers: [{name: x, value: one}]}], backendRefs: [{name: web, port: 80}]}
+  - {matches: [{path: {value: /ok}}], backendRefs: [{name: web, port: 80}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: writers, namespace: shop}
+spec: {targetRefs: [{group: "", kind: Service, name: web}], action: DENY, rules: [{to: [{operation: {methods: [DELETE]}}]}]}
+`;
+
+test('a waypoint says which route takes a request, to where, and which policy refuses it', () => {
+  const at = (question: Partial<RequestQuestion>) => ask('deploy/shop/client', 'web:80', waypoint, new Set(), question);
+  const fine = at({ path: '/ok/x' });
+  assert.deepEqual([fine.allowed, fine.by], [true, 'the waypoint: route shop.r.3'], JSON.stringify(fine.source));
+  const said = fine.source.lines.join('\n');
+  assert.match(said, /GET \/ok\/x of host web, from spiffe:\/\/cluster\.local\/ns\/shop\/sa\/client/);
+  assert.match(
+    said,
+    /route shop\.r\.3 of \/apis\/gateway\.networking\.k8s\.io\/v1\/namespaces\/shop\/http-route\/r, spec\.rules\[3\], generation 7/,
+  );
+  assert.match(said, /no DENY policy matches/);
+  assert.match(said, /sent to inbound-vip\|80\|http\|web\.shop/);
+  assert.equal(fine.destination.workload?.name, 'web-0');
+  const rows: readonly (readonly [Partial<RequestQuestion>, boolean, RegExp])[] = [
+    [{ path: '/ok', method: 'DELETE' }, false, /^the waypoint: DENY policy .*writers.* matches$/],
+    [{ path: '/x/../ok' }, true, /route shop\.r\.3$/],
+    [{ path: '/a', headers: [['X', 'one']] }, true, /route shop\.r\.2$/],
+    [{ path: '/a' }, false, /no route matches$/],
+    [{ path: '/gone' }, false, /route shop\.r\.0$/],
+    [{ path: '/moved' }, true, /route shop\.r\.1$/],
+    [{ path: 'x' }, false, /the request is not one/],
+  ];
+  for (const [question, allowed, by] of rows) {
+    const verdict = at(question);
+    assert.equal(verdict.allowed, allowed, JSON.stringify(question));
+    assert.match(verdict.by, by);
+  }
 });

@@ -10,7 +10,7 @@ export const arrows: Readonly<Record<string, { readonly may: readonly string[]; 
   lab: { may: ['common', 'native'], reason: 'the lab starts programs as a node does and shares nothing with them' },
   istiod: { may: ['common'], reason: 'the control plane runs where no addon is built' },
   cli: {
-    may: ['common', 'lab', 'istiod', 'cni'],
+    may: ['common', 'lab', 'istiod', 'cni', 'waypoint'],
     reason: 'the command line decides with the code that decides, and otherwise uses the programs as a user would',
   },
 };

@@ -151,6 +151,8 @@ function httpChain(scope: Scope, port: MeshPort): MadeChains {
         name,
         virtual_hosts: [{ name, domains: ['*'], routes }],
         validate_clusters: { value: false },
+        // As much as validation lets a directResponse have; Envoy's default is 4096 bytes.
+        max_direct_response_body_size_bytes: { value: 1 << 20 },
       } as RouteConfig,
     ],
   };

@@ -1,0 +1,254 @@
+/**
+ * What a waypoint does with a request: istiod's code makes its configuration of the objects, and the waypoint's own code canonises the
+ * request, matches its routes and runs its filters. Pure.
+ */
+import { decodeEnvoy, encodeEnvoy, type TypedObject } from '../../common/envoy/codec.ts';
+import { checkFields } from '../../common/envoy/fields.ts';
+import { inboundCluster } from '../../istiod/envoy/names.ts';
+import type { WaypointProxy } from '../../istiod/envoy/proxy.ts';
+import { peerPrincipal } from '../../istiod/envoy/routes/matchers.ts';
+import { waypointService } from '../../istiod/envoy/waypoint/service.ts';
+import type { EnvoyMesh } from '../../istiod/model/envoy/mesh-view.ts';
+import { filterKinds, perFilterTypes } from '../../waypoint/filters/kinds.ts';
+import { judge, readRules } from '../../waypoint/filters/rbac/rules.ts';
+import { type CanonicalOptions, canonise } from '../../waypoint/request/canonical.ts';
+import { Headers } from '../../waypoint/request/headers.ts';
+import type { RequestView } from '../../waypoint/request/view.ts';
+import { compileRoutes } from '../../waypoint/route/table.ts';
+import type { RouteDecision } from '../../waypoint/route/types.ts';
+
+export interface RequestQuestion {
+  readonly method: string;
+  /** With its query. */
+  readonly path: string;
+  readonly host: string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+}
+
+export interface AtWaypoint {
+  /** `namespace/hostname`. */
+  readonly service: string;
+  readonly port: number;
+  /** SPIFFE identity and address of the caller. */
+  readonly principal: string;
+  readonly source: string;
+}
+
+export interface WaypointVerdict {
+  readonly allowed: boolean;
+  readonly by: string;
+  readonly lines: readonly string[];
+  /** Host and port of the service that gets it; undefined: nobody. */
+  readonly to: { readonly hostname: string; readonly port: number } | undefined;
+}
+
+const rbac = 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC';
+const router = 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router';
+/** Of several clusters with weights the first, and no fault that happens by chance. */
+const firstOfAll = { random: () => 0 };
+const noChance = { random: () => 0.999_999_9 };
+
+/** undefined: the port is not read as HTTP, so nothing of the request counts. */
+export function askWaypoint(mesh: EnvoyMesh, at: AtWaypoint, question: RequestQuestion): WaypointVerdict | undefined {
+  const made = configurationOf(mesh, at);
+  if (made === undefined) return undefined;
+  const { manager, routes } = made;
+  const canonical = canonise(
+    {
+      method: question.method,
+      scheme: 'http',
+      authority: question.host,
+      path: question.path,
+      headers: Headers.of(question.headers.map(([name, value]) => [name.toLowerCase(), value] as const)),
+      protocol: 'http1',
+      connection: {
+        remote: { address: at.source, port: 0 },
+        directRemote: { address: at.source, port: 0 },
+        local: { address: '', port: at.port },
+        principal: at.principal,
+        tls: false,
+        filterState: new Map([[peerPrincipal, at.principal]]),
+      },
+    },
+    optionsOf(manager),
+  );
+  const answered = (by: string, lines: readonly string[], allowed = false): WaypointVerdict => ({
+    allowed,
+    by: `the waypoint: ${by}`,
+    lines,
+    to: undefined,
+  });
+  if (canonical.kind === 'refused')
+    return answered(`the request is not one (${canonical.reason})`, [`answered with ${canonical.status}`]);
+  if (canonical.kind === 'redirect') return answered('its path has encoded slashes', [`sent to ${canonical.location}`]);
+  const { view } = canonical;
+  const table = compileRoutes(routes, perFilterTypes);
+  if (table.kind === 'rejected') return answered(`its routes cannot be read: ${table.reason}`, []);
+  const decision = table.value.decide(view, firstOfAll);
+  const asked = `${view.method} ${view.path} of host ${view.authority}, from ${at.principal}`;
+  const chosen = describeRoute(decision);
+  const lines = [asked, chosen];
+  for (const filter of filtersOf(manager)) {
+    const verdict = runFilter(filter, view, decision);
+    lines.push(...verdict.lines);
+    if (verdict.refusal !== undefined) return answered(verdict.refusal, lines);
+  }
+  return conclude(decision, answered, lines);
+}
+
+function conclude(
+  decision: RouteDecision,
+  answered: (by: string, lines: readonly string[], allowed?: boolean) => WaypointVerdict,
+  lines: readonly string[],
+): WaypointVerdict {
+  switch (decision.kind) {
+    case 'none':
+      return answered('no route matches', [...lines, 'answered with 404']);
+    case 'non-forwarding':
+      return answered(`route ${decision.routeName} leads nowhere`, [...lines, 'answered with 404']);
+    case 'redirect':
+      return answered(
+        `route ${decision.routeName}`,
+        [...lines, `redirected to ${decision.location} with ${decision.status}`],
+        true,
+      );
+    case 'direct': {
+      const { status, routeName } = decision;
+      return answered(`route ${routeName}`, [...lines, `answered with ${status}`], status < 400);
+    }
+    case 'forward': {
+      const [, port, , hostname] = decision.cluster.split('|');
+      if (hostname === undefined) {
+        const status = decision.route.clusterNotFoundStatus;
+        const lost = [...lines, `the backend is not there: answered with ${status}`];
+        return answered(`route ${decision.routeName}`, lost);
+      }
+      return {
+        allowed: true,
+        by: `the waypoint: route ${decision.routeName}`,
+        lines: [...lines, `sent to ${decision.cluster}`],
+        to: { hostname, port: Number(port) },
+      };
+    }
+  }
+}
+
+interface Configuration {
+  readonly manager: TypedObject;
+  readonly routes: TypedObject;
+}
+
+/** What of the waypoint's configuration is for that port of the service. */
+function configurationOf(mesh: EnvoyMesh, { service: key, port }: AtWaypoint): Configuration | undefined {
+  const { outcome } = mesh.trace((view) => {
+    const service = view.service(key);
+    if (service?.waypoint === undefined) return undefined;
+    return { service, made: waypointService(view, proxyOf(service.waypoint), service) };
+  });
+  if (outcome.kind === 'failed') throw outcome.error;
+  if (outcome.value === undefined) return undefined;
+  const { service, made } = outcome.value;
+  const name = inboundCluster(service.hostname, port, 'http');
+  const chain = made.chains.find((c) => c.name === name);
+  const routes = made.routes.find((r) => r.name === name);
+  if (chain === undefined || routes === undefined) return undefined;
+  const [filter] = (chain['filters'] as readonly Frozen[]).slice(-1);
+  const { type_url: type, value } = filter!.typed_config;
+  return { manager: decoded(type, value), routes: decoded(routes['@type'], encodeEnvoy(routes)) };
+}
+
+/** Where it runs changes nothing about what it decides. */
+function proxyOf(gateway: string): WaypointProxy {
+  return {
+    kind: 'waypoint',
+    gateway,
+    namespace: gateway.slice(0, gateway.indexOf('/')),
+    locality: { region: '', zone: '', subzone: '' },
+    node: '',
+    network: '',
+    families: 'both',
+    hasIstioExtensions: false,
+  };
+}
+
+interface Frozen {
+  readonly typed_config: { readonly type_url: string; readonly value: Uint8Array };
+}
+
+function decoded(type: string, bytes: Uint8Array): TypedObject {
+  const result = decodeEnvoy(type, bytes);
+  if (result.kind === 'rejected') throw new Error(result.reason);
+  return result.value;
+}
+
+function optionsOf(manager: TypedObject): CanonicalOptions {
+  const flag = (name: string) => (manager[name] as { readonly value?: boolean } | undefined)?.value === true;
+  return {
+    normalizePath: flag('normalize_path'),
+    mergeSlashes: manager['merge_slashes'] === true,
+    escapedSlashes: manager['path_with_escaped_slashes_action'] === 'UNESCAPE_AND_FORWARD' ? 'forward' : 'keep',
+    stripPort: 'no',
+    stripTrailingDot: manager['strip_trailing_host_dot'] === true,
+  };
+}
+
+interface HttpFilterConfig {
+  readonly name: string;
+  readonly typed_config: TypedObject;
+}
+
+function filtersOf(manager: TypedObject): readonly HttpFilterConfig[] {
+  return (manager['http_filters'] as readonly HttpFilterConfig[]).filter((f) => f.typed_config['@type'] !== router);
+}
+
+interface FilterOutcome {
+  readonly lines: readonly string[];
+  /** Whoever refuses it; undefined: it goes on. */
+  readonly refusal?: string;
+}
+
+function runFilter(
+  { name, typed_config: config }: HttpFilterConfig,
+  view: RequestView,
+  decision: RouteDecision,
+): FilterOutcome {
+  const kind = filterKinds.get(config['@type']);
+  if (kind === undefined) return { lines: [`${name} is not known here: left out`] };
+  const filter = checkFields(config, name, (f) => kind.read(f));
+  if (filter.kind === 'rejected') return { lines: [], refusal: `${name} cannot be read: ${filter.reason}` };
+  const verdict = filter.value.onRequest(view, {
+    cluster: decision.kind === 'forward' ? decision.cluster : undefined,
+    perRoute: decision.kind === 'none' ? [] : decision.perFilter(name),
+    format: { request: view, facts: { startTime: 0 } },
+    dice: noChance,
+    setMetadata: () => undefined,
+    setFilterState: () => undefined,
+    remember: () => undefined,
+    recall: () => undefined,
+  });
+  const told = config['@type'] === rbac ? policiesOf(config, view) : [];
+  if (verdict.kind !== 'reply') return { lines: told };
+  const by = told.length > 0 ? told.join(', ') : `${name} (${verdict.details})`;
+  return { lines: [...told, `answered with ${verdict.status}`], refusal: by };
+}
+
+/** What its rules say, in their words. */
+function policiesOf(config: TypedObject, view: RequestView): readonly string[] {
+  const rules = checkFields({ rules: config['rules'] }, 'RBAC', (f) => f.read('rules', readRules));
+  if (rules.kind === 'rejected' || rules.value === undefined) return [];
+  const { action } = rules.value;
+  const { allowed, policy } = judge(rules.value, view);
+  const word = action === 'deny' ? 'DENY' : action === 'allow' ? 'ALLOW' : 'AUDIT';
+  if (policy !== undefined) return [`${word} policy ${policy} matches`];
+  return [allowed ? `no ${word} policy matches` : `no ${word} policy matches, and one has to`];
+}
+
+function describeRoute(decision: RouteDecision): string {
+  if (decision.kind === 'none') return 'no route matches';
+  const { istio, aquifer } = (decision.metadata ?? {}) as Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  const path = istio?.['config'];
+  if (path === undefined) return 'no object says where requests go: to the service';
+  const generation = aquifer?.['generation'];
+  const version = generation === undefined ? '' : `, generation ${String(generation)}`;
+  return `route ${decision.routeName} of ${String(path)}, ${String(aquifer?.['rule'])}${version}`;
+}
