@@ -242,7 +242,11 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
         });
   const xds = new XdsServer({
     catalog: mesh.index.catalog,
-    envoy: { mesh: mesh.index.envoy, network: () => mesh.index.settings.network },
+    envoy: {
+      mesh: mesh.index.envoy,
+      network: () => mesh.index.settings.network,
+      onMade: (objects) => statuses.made(objects),
+    },
     clock,
     log: createLogger(sink, 'istiod::xds'),
     metrics: metrics.xds,

@@ -7,24 +7,29 @@ import { millis } from '../../common/core/brand.ts';
 import { type Clock, sleep } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
+import { destinationRuleKind } from '../../common/kube/kinds/istio/destination-rule.ts';
 import { serviceEntryKind } from '../../common/kube/kinds/istio/service-entry.ts';
+import { virtualServiceKind } from '../../common/kube/kinds/istio/virtual-service.ts';
 import { workloadEntryKind } from '../../common/kube/kinds/istio/workload-entry.ts';
 import { authorizationPolicyKind, peerAuthenticationKind } from '../../common/kube/kinds/security.ts';
 import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
 import type { MeshChange } from '../model/ambient-index.ts';
 import type { Catalog } from '../model/catalog.ts';
 import { type WithConditions, writeConditions } from '../model/condition.ts';
-import { type ObjectName, type ObjectRef, objectKey, type Resource } from '../model/resource.ts';
+import { type ObjectName, type ObjectRef, objectKey, type Resource, type TypeUrl } from '../model/resource.ts';
 import type { Client } from '../xds/client.ts';
 import type { FeedType } from '../xds/feed.ts';
-import { conditionOf, type Made, programmed, progressOf } from './programmed.ts';
+import type { Made } from '../xds/made.ts';
+import { conditionOf, programmed, progressOf } from './programmed.ts';
 import { markOf, Reports } from './reports.ts';
 
 /** The mesh's own kinds. Those of Kubernetes have no such condition: thousands of them would be written for each proxy that comes. */
 const kinds: Readonly<Record<string, Kind<KubeObject>>> = {
   AuthorizationPolicy: authorizationPolicyKind,
+  DestinationRule: destinationRuleKind,
   PeerAuthentication: peerAuthenticationKind,
   ServiceEntry: serviceEntryKind,
+  VirtualService: virtualServiceKind,
   WorkloadEntry: workloadEntryKind,
 };
 
@@ -46,7 +51,7 @@ interface Tracked {
   readonly ref: ObjectRef;
   readonly mark: string;
   /** By type of resource, the generation of the newest change. */
-  readonly changed: Map<typeof addressTypeUrl | typeof authorizationTypeUrl, number>;
+  readonly changed: Map<TypeUrl, number>;
 }
 
 /** Ms between two looks. */
@@ -89,6 +94,12 @@ export class ProgrammedWriter {
         else this.#gone(type, name, generation);
       }
     }
+    this.progress();
+  }
+
+  /** Envoys are told something else that was made of these. */
+  made(objects: Iterable<ObjectRef>): void {
+    for (const ref of objects) if (Object.hasOwn(kinds, ref.kind)) this.#trackObject(ref);
     this.progress();
   }
 
@@ -186,15 +197,20 @@ export class ProgrammedWriter {
     const [first] = resource.inputs;
     for (const ref of resource.inputs) {
       if (!Object.hasOwn(kinds, ref.kind)) continue;
-      const key = objectKey(ref);
-      const changed = this.#tracked.get(key)?.changed ?? new Map();
+      const { key, changed } = this.#trackObject(ref);
       changed.set(resource.type, generation);
-      const mark = this.#tracked.get(key)?.mark ?? markOf(key);
-      this.#byMark.set(mark, key);
-      this.#tracked.set(key, { ref, mark, changed });
       if (ref === first) this.#standsFor.set(`${resource.type} ${resource.name}`, key);
-      this.#mark(key);
     }
+  }
+
+  #trackObject(ref: ObjectRef): { readonly key: string; readonly changed: Tracked['changed'] } {
+    const key = objectKey(ref);
+    const changed = this.#tracked.get(key)?.changed ?? new Map();
+    const mark = this.#tracked.get(key)?.mark ?? markOf(key);
+    this.#byMark.set(mark, key);
+    this.#tracked.set(key, { ref, mark, changed });
+    this.#mark(key);
+    return { key, changed };
   }
 
   #gone(type: typeof addressTypeUrl | typeof authorizationTypeUrl, name: string, generation: number): void {
@@ -212,14 +228,16 @@ export class ProgrammedWriter {
     const kind = tracked && kinds[tracked.ref.kind];
     if (tracked === undefined || kind === undefined) return false;
     const { catalog, source, clock, log, leads } = this.#options;
-    const resources = catalog.madeOf(tracked.ref);
+    const ofNodes = catalog.madeOf(tracked.ref);
+    const groups = new Set([...this.#options.clients()].flatMap((c) => c.group ?? []));
+    const resources = [...ofNodes, ...[...groups].flatMap((g) => g.madeOf(tracked.ref))];
     const made = new Map<FeedType, Made>();
     for (const [type, generation] of tracked.changed) {
-      const ofType = { resources: resources.filter((r) => r.type === type), generation };
+      const ofType = { resources: ofNodes.filter((r) => r.type === type), generation };
       made.set(type, ofType);
       if (type === addressTypeUrl) made.set(workloadTypeUrl, ofType);
     }
-    const own = progressOf(made, this.#options.clients());
+    const own = progressOf(tracked.ref, made, this.#options.clients());
     const input = resources[0]?.inputs.find((i) => objectKey(i) === key);
     const generation = input?.generation ?? tracked.ref.generation;
     if (!leads()) {

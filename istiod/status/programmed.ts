@@ -1,18 +1,12 @@
 /** How far an object of the mesh has got: which proxies confirmed what was made of it. Pure but for what it reads. */
 import type { WantedCondition } from '../model/condition.ts';
-import type { Resource } from '../model/resource.ts';
+import type { ObjectName } from '../model/resource.ts';
 import type { Client } from '../xds/client.ts';
 import type { FeedType } from '../xds/feed.ts';
+import type { Made } from '../xds/made.ts';
 
 /** Condition of mesh objects, and what `aquifer wait --for=programmed` waits for. */
 export const programmed = 'Programmed';
-
-/** What was made of one object, of one type. */
-export interface Made {
-  readonly resources: readonly Resource[];
-  /** Of the newest change of it, removals included. */
-  readonly generation: number;
-}
 
 export interface Progress {
   /** That want some of it. */
@@ -21,11 +15,14 @@ export interface Progress {
   readonly rejections: readonly { readonly proxy: string; readonly reason: string }[];
 }
 
-export function progressOf(made: ReadonlyMap<FeedType, Made>, clients: Iterable<Client>): Progress {
+/** `made` is for node proxies; what each Envoy has of the object, its own group says. */
+export function progressOf(object: ObjectName, made: ReadonlyMap<FeedType, Made>, clients: Iterable<Client>): Progress {
   let [proxies, confirmed] = [0, 0];
   const rejections: { readonly proxy: string; readonly reason: string }[] = [];
   for (const client of clients) {
-    const of = [...made].flatMap(([type, m]) => client.subscription(type)?.progress(m.resources, m.generation) ?? []);
+    const of = [...(client.group?.progressBase(object) ?? made)].flatMap(
+      ([type, m]) => client.subscription(type)?.progress(m.resources, m.generation) ?? [],
+    );
     if (of.length === 0) continue;
     proxies++;
     if (of.every((p) => p.done)) confirmed++;

@@ -41,7 +41,7 @@ export async function startXdsBed(o: XdsBedOptions = {}): Promise<XdsBed> {
   const catalog = o.catalog ?? new ResourceCatalog();
   const xds = new XdsServer({
     catalog,
-    envoy: o.envoy && { mesh: o.envoy, network: () => '' },
+    envoy: o.envoy && { mesh: o.envoy, network: () => '', onMade: () => undefined },
     clock: systemClock,
     log: silentLogger,
     metrics: createMetrics({ problems: () => 0, services: () => 0, uptime: () => 0 }).xds,

@@ -13,7 +13,7 @@ import type { Logger } from '../../common/core/log.ts';
 import type { Caller } from '../caller.ts';
 import type { XdsMetrics } from '../metrics.ts';
 import type { MeshChange } from '../model/ambient-index.ts';
-import type { GroupChange } from './envoy/group.ts';
+import type { EnvoyGroup, GroupChange } from './envoy/group.ts';
 import type { Feed, FeedType, Message, Part } from './feed.ts';
 import { type Identity, identify } from './identity.ts';
 import { typeLabel } from './labels.ts';
@@ -43,7 +43,13 @@ export interface ClientOptions {
 
 export type Welcome =
   | { readonly kind: 'refused'; readonly code: status; readonly reason: string }
-  | { readonly kind: 'ok'; readonly feeds: ReadonlyMap<string, Feed>; readonly order: Order };
+  | {
+      readonly kind: 'ok';
+      readonly feeds: ReadonlyMap<string, Feed>;
+      readonly order: Order;
+      /** Of an Envoy. */
+      readonly group?: EnvoyGroup;
+    };
 
 export interface ClientStatus {
   readonly id: string;
@@ -99,6 +105,11 @@ export class Client {
 
   get caller(): Caller | undefined {
     return this.#caller;
+  }
+
+  /** Whose configuration it gets, where it is an Envoy. */
+  get group(): EnvoyGroup | undefined {
+    return this.#served?.group;
   }
 
   get isClosed(): boolean {

@@ -179,5 +179,12 @@ export function refusals(error: string, names: ReadonlySet<string>): ReadonlyMap
     if (at > 0 && names.has(name)) found.set(name, part.slice(at + 2, at + 1_002));
   }
   if (found.size > 0) return found;
+  // Envoy's: `Error adding/updating cluster(s) NAME: reason, NAME: reason`.
+  for (const name of names) {
+    const at = error.indexOf(`${name}: `);
+    if (at < 0 || (at > 0 && !/[\s,]/.test(error[at - 1]!))) continue;
+    found.set(name, error.slice(at + name.length + 2, at + name.length + 1_002));
+  }
+  if (found.size > 0) return found;
   return new Map([...names].map((name) => [name, error.slice(0, 1_000)]));
 }

@@ -21,11 +21,10 @@ import type { Guests } from '../machines/guests.ts';
 import type { XdsMetrics } from '../metrics.ts';
 import type { MeshChange } from '../model/ambient-index.ts';
 import type { Catalog } from '../model/catalog.ts';
-import type { EnvoyMesh } from '../model/envoy/mesh-view.ts';
 import type { PeerControl } from '../ports/grpc-port.ts';
 import { isLoopback } from '../ports/loopback.ts';
 import { Client, type ClientStatus, type Welcome } from './client.ts';
-import { EnvoyGroups } from './envoy/groups.ts';
+import { EnvoyGroups, type GroupsOptions } from './envoy/groups.ts';
 import { Feed, type FeedType } from './feed.ts';
 import type { Identity } from './identity.ts';
 import { Journal } from './journal.ts';
@@ -37,7 +36,7 @@ import { encodeDelta, encodeResource, encodeState } from './wire.ts';
 export interface XdsServerOptions {
   readonly catalog: Catalog;
   /** What Envoys' configuration is made of; undefined: none are served. */
-  readonly envoy: { readonly mesh: EnvoyMesh; readonly network: () => string } | undefined;
+  readonly envoy: Pick<GroupsOptions, 'mesh' | 'network' | 'onMade'> | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: XdsMetrics;

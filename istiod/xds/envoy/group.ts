@@ -9,9 +9,10 @@ import type { Catalog } from '../../model/catalog.ts';
 import { Memo } from '../../model/envoy/memo.ts';
 import type { EnvoyMesh } from '../../model/envoy/mesh-view.ts';
 import { MultiMap } from '../../model/graph/multi-map.ts';
-import { type ObjectName, objectKey, type Resource, resourceOfEnvoy } from '../../model/resource.ts';
+import { type ObjectName, type ObjectRef, objectKey, type Resource, resourceOfEnvoy } from '../../model/resource.ts';
 import { Feed } from '../feed.ts';
 import { Journal } from '../journal.ts';
+import type { Made } from '../made.ts';
 
 export interface GroupOptions {
   readonly proxy: EnvoyProxy;
@@ -38,6 +39,8 @@ export class EnvoyGroup implements Catalog {
   readonly #configuration: WaypointConfiguration | ClientConfiguration;
   readonly #resources = new Map<EnvoyType, Map<string, Resource>>(envoyTypes.map((t) => [t, new Map()]));
   readonly #encoded = new Map<EnvoyType, Map<string, Encoded>>(envoyTypes.map((t) => [t, new Map()]));
+  /** Generation of the newest change of each. */
+  readonly #changedAt = new Map<EnvoyType, Map<string, number>>(envoyTypes.map((t) => [t, new Map()]));
   #byObject = new MultiMap<Resource>();
 
   constructor(options: GroupOptions, generation: number) {
@@ -76,6 +79,30 @@ export class EnvoyGroup implements Catalog {
     return this.#byObject.get(objectKey(object));
   }
 
+  /** What was made of an object, by type, with the generation of its newest change. */
+  progressBase(object: ObjectName): ReadonlyMap<EnvoyType, Made> {
+    const byType = Map.groupBy(this.madeOf(object), (r) => r.type as EnvoyType);
+    return new Map(
+      [...byType].map(([type, resources]) => {
+        const changed = this.#changedAt.get(type)!;
+        return [type, { resources, generation: Math.max(...resources.map((r) => changed.get(r.name) ?? 0)) }];
+      }),
+    );
+  }
+
+  /** Objects that went into resources of these names. */
+  objectsOf(change: GroupChange): readonly ObjectRef[] {
+    const refs = [...change].flatMap(([type, names]) =>
+      [...names].flatMap((n) => this.resources(type).get(n)?.inputs ?? []),
+    );
+    return [...new Map(refs.map((r) => [objectKey(r), r])).values()];
+  }
+
+  /** Everything that there is. */
+  get all(): GroupChange {
+    return new Map([...this.#resources].map(([type, all]) => [type, new Set(all.keys())]));
+  }
+
   /** `lookups` find something else now; undefined: no resource of the group is another one by that. */
   changed(lookups: ReadonlySet<string>, generation: number): GroupChange | undefined {
     return this.#memo.touch(lookups) ? this.#make(generation) : undefined;
@@ -108,7 +135,13 @@ export class EnvoyGroup implements Catalog {
     for (const [type, names] of changes) {
       if (names.size === 0) continue;
       any = true;
-      if (generation !== undefined) this.feeds.get(type)!.journal.note(generation, names);
+      if (generation === undefined) continue;
+      this.feeds.get(type)!.journal.note(generation, names);
+      const changedAt = this.#changedAt.get(type)!;
+      for (const name of names) {
+        if (this.#resources.get(type)!.has(name)) changedAt.set(name, generation);
+        else changedAt.delete(name);
+      }
     }
     return any ? changes : undefined;
   }

@@ -4,6 +4,7 @@ import { describeError } from '../../../common/core/errors.ts';
 import type { Logger } from '../../../common/core/log.ts';
 import { envoyProtos } from '../../../common/envoy/protos.ts';
 import type { EnvoyMesh } from '../../model/envoy/mesh-view.ts';
+import type { ObjectRef } from '../../model/resource.ts';
 import type { Client, Welcome } from '../client.ts';
 import type { Identity } from '../identity.ts';
 import { EnvoyOrder } from '../order.ts';
@@ -17,6 +18,8 @@ export interface GroupsOptions {
   readonly log: Logger;
   readonly nonce: () => string;
   readonly controlPlane: string;
+  /** Something else was made of these objects. */
+  readonly onMade: (objects: readonly ObjectRef[]) => void;
 }
 
 interface Members {
@@ -42,7 +45,7 @@ export class EnvoyGroups {
     members.clients.add(client);
     this.#groups.set(key, members);
     this.#keys.set(client, key);
-    return { kind: 'ok', feeds: members.group.feeds, order: new EnvoyOrder() };
+    return { kind: 'ok', feeds: members.group.feeds, order: new EnvoyOrder(), group: members.group };
   }
 
   left(client: Client): void {
@@ -61,6 +64,7 @@ export class EnvoyGroups {
       const change = group.changed(lookups, generation);
       if (change === undefined) continue;
       for (const client of clients) client.groupChanged(change);
+      this.#options.onMade(group.objectsOf(change));
       for (const { type, journal } of group.feeds.values())
         journal.forget(() => Math.min(journal.last, ...[...clients].map((c) => c.told(type))));
     }
@@ -80,6 +84,8 @@ export class EnvoyGroups {
         what,
         error: describeError(error),
       });
-    return new EnvoyGroup({ proxy, mesh, nonce, controlPlane, onFailure }, generation);
+    const group = new EnvoyGroup({ proxy, mesh, nonce, controlPlane, onFailure }, generation);
+    this.#options.onMade(group.objectsOf(group.all));
+    return group;
   }
 }
