@@ -9,6 +9,7 @@ export const goPrograms = {
   helm: { folder: join(import.meta.dirname, '../helm'), main: 'helm.sh/helm/v3/cmd/helm' },
   'client-go': { folder: join(import.meta.dirname, '../client-go'), main: '.' },
   'grpc-interop': { folder: join(import.meta.dirname, '../grpc-interop'), main: '.' },
+  h2spec: { folder: join(import.meta.dirname, '../h2spec'), main: 'github.com/summerwind/h2spec/cmd/h2spec' },
   'definition-check': { folder: join(import.meta.dirname, '../definition-check'), main: '.' },
 } as const;
 
