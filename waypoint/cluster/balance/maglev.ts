@@ -1,15 +1,15 @@
 /** Maglev's table (Eisenbud et al., NSDI 2016, section 3.4) with weights, as Envoy builds it: hosts in the order of their keys. */
 import type { Policy } from '../config.ts';
 import { xxHash64 } from '../hash/xxhash64.ts';
+import type { LiveHost } from '../hosts/host.ts';
 import { compare } from '../hosts/priorities.ts';
 import { hashKey } from './hash-key.ts';
 import type { NormalizedHost } from './normalize.ts';
-import type { HashTable } from './table.ts';
+import { type HashTable, type Indices, indexTable } from './table.ts';
 
 type Maglev = Extract<Policy, { kind: 'maglev' }>;
 
 const mask = (1n << 64n) - 1n;
-const free = 0xffff_ffff;
 
 export function buildMaglev(hosts: readonly NormalizedHost[], { size, keys }: Maglev): HashTable {
   if (hosts.length === 0) return { find: () => undefined };
@@ -22,7 +22,8 @@ export function buildMaglev(hosts: readonly NormalizedHost[], { size, keys }: Ma
     entry.skip = Number(xxHash64(bytes, 1n) % BigInt(size - 1)) + 1;
   }
   const most = hosts.reduce((max, { weight }) => Math.max(max, weight), 0);
-  const table = new Uint32Array(size).fill(free);
+  // 0 is free.
+  const table = indexTable(size, entries.length);
   let filled = 0;
   for (let turn = 1; filled < size; turn++) {
     for (let i = 0; i < entries.length && filled < size; i++) {
@@ -30,17 +31,24 @@ export function buildMaglev(hosts: readonly NormalizedHost[], { size, keys }: Ma
       // The heaviest comes in each turn, others as often as their weight has it.
       if (turn * entry.weight < entry.target) continue;
       entry.target += most;
-      while (table[entry.at] !== free) entry.at = (entry.at + entry.skip) % size;
-      table[entry.at] = i;
+      while (table[entry.at] !== 0) entry.at = (entry.at + entry.skip) % size;
+      table[entry.at] = i + 1;
       entry.at = (entry.at + entry.skip) % size;
       filled++;
     }
   }
-  const modulus = BigInt(size);
+  return tableOf(
+    table,
+    entries.map(({ host }) => host),
+  );
+}
+
+function tableOf(table: Indices, hosts: readonly LiveHost[]): HashTable {
+  const size = BigInt(table.length);
   return {
     find(hash, attempt) {
       const used = attempt === 0 ? hash : hash ^ ((mask - BigInt(attempt) + 1n) & mask);
-      return entries[table[Number(used % modulus)]!]!.host;
+      return hosts[table[Number(used % size)]! - 1];
     },
   };
 }

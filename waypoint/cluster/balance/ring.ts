@@ -5,7 +5,7 @@ import { xxHash64Halves } from '../hash/xxhash64.ts';
 import type { LiveHost } from '../hosts/host.ts';
 import { hashKey } from './hash-key.ts';
 import type { NormalizedHost } from './normalize.ts';
-import type { HashTable } from './table.ts';
+import { type HashTable, type Indices, indexTable } from './table.ts';
 
 type RingHash = Extract<Policy, { kind: 'ring-hash' }>;
 
@@ -52,11 +52,22 @@ function sorted(
   const order = Uint32Array.from(owners, (_, i) => i).sort((a, b) => highs[a]! - highs[b]! || lows[a]! - lows[b]!);
   const high = Uint32Array.from(order, (i) => highs[i]!);
   const low = Uint32Array.from(order, (i) => lows[i]!);
-  const owner = Uint32Array.from(order, (i) => owners[i]!);
+  const owner = indexTable(order.length, hosts.length);
+  for (let i = 0; i < order.length; i++) owner[i] = owners[order[i]!]!;
+  return ringOf(
+    high,
+    low,
+    owner,
+    hosts.map(({ host }) => host),
+  );
+}
+
+/** Apart, so that it keeps nothing of the building alive. */
+function ringOf(high: Uint32Array, low: Uint32Array, owner: Indices, hosts: readonly LiveHost[]): HashTable {
   return {
-    find(hash, attempt): LiveHost {
+    find(hash, attempt) {
       const at = firstNotBelow(high, low, Number(hash >> 32n), Number(hash & 0xffff_ffffn));
-      return hosts[owner[(at + attempt) % owner.length]!]!.host;
+      return hosts[owner[(at + attempt) % owner.length]!];
     },
   };
 }
