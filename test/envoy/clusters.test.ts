@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { Agent, createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
+import fc from 'fast-check';
 import { decodeEnvoy, encodeEnvoy, typeUrl } from '../../common/envoy/codec.ts';
 import { Fields } from '../../common/envoy/fields.ts';
 import { FakeClock } from '../../common/testing/fake-clock.ts';
@@ -93,6 +94,77 @@ const hashing: Readonly<Record<string, Case>> = {
     localities: [{ endpoints: withHealth(0, 'HEALTHY', 'UNHEALTHY', 'HEALTHY', 'DEGRADED', 'HEALTHY') }],
   },
 };
+
+const primes = [3, 11, 101, 1_009, 65_537];
+const randomPolicy = fc.oneof(
+  fc.record({
+    lb_policy: fc.constant('RING_HASH'),
+    ring_hash_lb_config: fc.record({
+      minimum_ring_size: fc.record({ value: fc.integer({ min: 1, max: 2_000 }) }),
+      maximum_ring_size: fc.record({ value: fc.integer({ min: 2_000, max: 4_000 }) }),
+      hash_function: fc.constantFrom('XX_HASH', 'MURMUR_HASH_2'),
+    }),
+  }),
+  fc.record({
+    lb_policy: fc.constant('MAGLEV'),
+    maglev_lb_config: fc.record({ table_size: fc.record({ value: fc.constantFrom(...primes) }) }),
+  }),
+);
+const randomCommon = fc.record({
+  healthy_panic_threshold: fc.record({ value: fc.constantFrom(0, 30, 50, 100) }),
+  ...{ locality_weighted_lb_config: fc.option(fc.constant({}), { nil: undefined }) },
+});
+const randomEndpoint = fc.record({
+  weight: fc.integer({ min: 1, max: 9 }),
+  health: fc.constantFrom('HEALTHY', 'UNKNOWN', 'HEALTHY', 'UNHEALTHY', 'DEGRADED', 'DRAINING'),
+});
+
+/** The servers in localities of up to three priorities, of any health and weight. */
+const randomPlaces = fc
+  .array(
+    fc.record({
+      zone: fc.constantFrom('a', 'b', 'c'),
+      priority: fc.nat(2),
+      weight: fc.integer({ min: 1, max: 5 }),
+      endpoints: fc.array(randomEndpoint, { minLength: 1, maxLength: 4 }),
+    }),
+    { minLength: 1, maxLength: 4 },
+  )
+  .map((places): readonly LocalityWords[] => {
+    let server = 0;
+    const levels = [...new Set(places.map(({ priority }) => priority))].toSorted();
+    // One of each zone and priority, priorities without gaps, no more endpoints than servers.
+    const seen = new Set<string>();
+    return places.flatMap((at) => {
+      const priority = levels.indexOf(at.priority);
+      const endpoints = at.endpoints.flatMap((e) => (server < hosts ? [{ ...e, address: `%${server++}` }] : []));
+      if (seen.has(`${at.zone}${priority}`) || endpoints.length === 0) return [];
+      seen.add(`${at.zone}${priority}`);
+      return [{ ...at, priority, endpoints }];
+    });
+  })
+  .filter(
+    (places) =>
+      new Set(places.map(({ priority }) => priority)).size === Math.max(...places.map(({ priority }) => priority! + 1)),
+  );
+
+/** Hashing again, of random clusters; `test:long` makes other ones each time. */
+const long = process.env['TEST_LONG'] === '1';
+const random: Readonly<Record<string, Case>> = Object.fromEntries(
+  fc
+    .sample(fc.tuple(randomPolicy, randomCommon, randomPlaces, fc.constantFrom(100, 140, 200)), {
+      numRuns: long ? 500 : 50,
+      ...(!long && { seed: 7 }),
+    })
+    .map(([policy, common, localities, factor], i) => [
+      `random-${i}`,
+      {
+        cluster: { ...policy, common_lb_config: common },
+        localities,
+        policy: { overprovisioning_factor: { value: factor } },
+      },
+    ]),
+);
 
 /** The share of each host must be about the same. */
 const sharing: Readonly<Record<string, Case>> = {
@@ -264,6 +336,7 @@ const sticky: Readonly<Record<string, Case>> = Object.fromEntries(
 
 const all: Readonly<Record<string, Case>> = {
   ...hashing,
+  ...random,
   ...sticky,
   ...sharing,
   ...Object.fromEntries(
@@ -360,6 +433,18 @@ describe('clusters, beside those of Envoy', { skip }, () => {
       upstream.close();
     });
   }
+
+  test(`${Object.keys(random).length} random clusters: every key goes to the host that Envoy chooses`, async () => {
+    for (const [name, one] of Object.entries(random)) {
+      const upstream = ours(name);
+      const dice = seededDice(6);
+      const keys = Array.from({ length: 20 }, (_, i) => `key ${i * 31}`);
+      const theirs = await Promise.all(keys.map((key) => ask(name, key)));
+      const mine = keys.map((key) => pick(upstream, { dice, hash: xxHash64(Buffer.from(key)) }));
+      assert.deepEqual(mine, theirs, JSON.stringify(one));
+      upstream.close();
+    }
+  });
 
   for (const [name, { hash }] of Object.entries(sticky)) {
     test(`${name}: what is hashed of a request is the same, and the cookie that is made`, async () => {

@@ -52,7 +52,7 @@ function availability(hosts: PriorityHosts, view: HostView) {
   const weigh = view.weightedPriorityHealth
     ? (list: PriorityHosts['all']) => list.reduce((sum, host) => sum + host.weight, 0)
     : (list: PriorityHosts['all']) => list.length;
-  const total = weigh(hosts.excluded === 0 ? hosts.all : hosts.all.filter((host) => !host.pendingCheck));
+  const total = weigh(hosts.excluded === 0 ? hosts.all : hosts.all.filter((host) => !host.excluded));
   const percent = (list: PriorityHosts['all']) =>
     Math.min(100, Math.floor((view.overprovisioning * weigh(list)) / total));
   return { healthy: percent(hosts.healthy), degraded: percent(hosts.degraded) };

@@ -58,6 +58,11 @@ export class LiveHost implements Host {
     this.removed = false;
   }
 
+  /** Counts neither for nor against its priority: it is leaving, or nobody has looked yet. */
+  get excluded(): boolean {
+    return this.pendingCheck || this.told === 'draining';
+  }
+
   get health(): Health {
     if (this.failedCheck || this.ejected) return 'unhealthy';
     switch (this.told) {

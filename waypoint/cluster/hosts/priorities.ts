@@ -6,7 +6,7 @@ export interface ByHealth {
   readonly all: readonly LiveHost[];
   readonly healthy: readonly LiveHost[];
   readonly degraded: readonly LiveHost[];
-  /** Those of `all` that count for nothing yet. */
+  /** How many of `all` count for nothing. */
   readonly excluded: number;
 }
 
@@ -73,7 +73,7 @@ function localitiesOf(hosts: readonly LiveHost[], weights: readonly LocalityWeig
 
 export function byHealth(hosts: readonly LiveHost[]): ByHealth {
   // One list for the common case that all are well.
-  const counted = hosts.every((host) => !host.pendingCheck) ? hosts : hosts.filter((host) => !host.pendingCheck);
+  const counted = hosts.every((host) => !host.excluded) ? hosts : hosts.filter((host) => !host.excluded);
   const healthy = counted.every((host) => host.health === 'healthy')
     ? counted
     : counted.filter((host) => host.health === 'healthy');

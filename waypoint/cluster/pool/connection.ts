@@ -39,8 +39,8 @@ export class PooledConnection<C> {
   constructor(options: ConnectionOptions) {
     this.#options = options;
     const { protocol, settings, clock, connectTimeout } = options;
-    // What ALPN will say is not known: Envoy too counts on one at a time until then.
-    this.#streams = protocol === 'http2' ? settings.http2.streams : 1;
+    // Before ALPN has said otherwise HTTP/2 is hoped for, as Envoy does: else a burst would open a connection for each request.
+    this.#streams = protocol === 'http2' || protocol === 'auto' ? settings.http2.streams : 1;
     const timer = clock.after(connectTimeout, () => {
       this.#timedOut = true;
       this.close(false);

@@ -104,6 +104,21 @@ describe('connections of HTTP/2', () => {
     assert.equal(leaseOf(asked[3]!).codec, 'a');
   });
 
+  test('are hoped for until ALPN says HTTP/1.1; then each request gets a connection', () => {
+    const auto = { '@type': typeUrl(options), auto_config: {} };
+    const { upstream, connector, host } = start({ typed_extension_protocol_options: { [options]: auto } });
+    const asked = Array.from({ length: 3 }, () => ask(upstream, host));
+    assert.equal(connector.made.length, 1);
+    connector.made[0]!.events.opened('a', 'http1', 1);
+    assert.equal(leaseOf(asked[0]!).protocol, 'http1');
+    const second = connector.made[1]!;
+    second.events.opened('b', 'http2', 100);
+    assert.deepEqual(
+      asked.map((one) => leaseOf(one).codec),
+      ['a', 'b', 'b'],
+    );
+  });
+
   test('take no more after GOAWAY, their maximum of requests or their age', () => {
     const { upstream, connector, host, clock } = start(
       http2({ max_requests_per_connection: { value: 2 }, max_connection_duration: { seconds: 60 } }),
