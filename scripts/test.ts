@@ -61,6 +61,7 @@ const namePattern = only !== undefined && byPath.length === 0 ? only : undefined
 const before = leftovers();
 const total: Counts = { tests: 0, pass: 0, fail: 0, skipped: 0 };
 const skips: string[] = [];
+const compared = { same: 0, differing: 0 };
 /** How processes of files ended that did not end well. */
 const ends: string[] = [];
 const started = performance.now();
@@ -109,6 +110,7 @@ async function runPhase({ files, concurrency, timeout }: Phase): Promise<void> {
     ...(namePattern === undefined ? {} : { testNamePatterns: namePattern }),
   });
   stream.on('test:pass', (data) => noteSkip(data));
+  stream.on('test:diagnostic', ({ message }) => noteCompared(message));
   stream.on('test:fail', (data) => noteEnd(data));
   stream.on('test:summary', (data) => {
     if (data.file !== undefined) return;
@@ -152,6 +154,13 @@ function isTotal({ type, data }: { type: string; data: { nesting?: number; messa
   return /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/.test(data.message ?? '');
 }
 
+/** What tests against Envoy say of how many requests they sent to both. */
+function noteCompared(message: string): void {
+  const [, count, differing] = /^compared (\d+), (\d+) differ$/.exec(message) ?? [];
+  compared.same += Number(count ?? 0) - Number(differing ?? 0);
+  compared.differing += Number(differing ?? 0);
+}
+
 function noteSkip(data: EventData.TestPass): void {
   if (data.skip === undefined || data.skip === false) return;
   const file = data.file === undefined ? '' : `${relative(root, data.file).split(sep).join('/')}: `;
@@ -182,5 +191,7 @@ function summarise(): number {
   out(`ℹ fail ${failures}`);
   out(`ℹ skipped ${strict ? 0 : total.skipped}`);
   out(`ℹ duration_ms ${Math.round(performance.now() - started)}`);
+  // Of `test:envoy` the requests count: the plain closing line.
+  if (mode === 'envoy') out(`${compared.same} passed, ${compared.differing} failed`);
   return failures > 0 || total.tests === 0 ? 1 : 0;
 }

@@ -1,5 +1,6 @@
 /** Asks Envoy and ours the same, and tells where they differ. */
 import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
 import { differences } from './differences.ts';
 import { type OurSite, Ours } from './ours.ts';
 import { type Observed, type Request, type Site, World } from './world.ts';
@@ -13,29 +14,31 @@ export interface Case {
   readonly requests: readonly Request[];
 }
 
-/** Runs all cases in one Envoy; returns how many requests were compared. Throws with the first difference of each case. */
-export async function compare(cases: readonly Case[]): Promise<number> {
+/** Runs all cases in one Envoy, and says how many requests were compared and differ. Throws with the first difference of a few cases. */
+export async function compare(t: TestContext, cases: readonly Case[]): Promise<void> {
   await using world = await World.start(cases.map(({ routes, envoy }) => ({ routes, ...envoy })));
-  let asked = 0;
-  const found: string[] = [];
+  let [asked, differ] = [0, 0];
+  const firsts: string[] = [];
   for (const [i, { name, routes, ours, requests }] of cases.entries()) {
     const own = new Ours({ routes, ...ours, port: world.ports[i]! });
     const results = await Promise.all(requests.map((request) => world.ask(i, request)));
     asked += results.length;
-    for (const [k, theirs] of results.entries()) {
-      const request = requests[k]!;
-      const difference = differing(request, theirs, own.ask(request));
-      if (difference === undefined) continue;
-      found.push(`${name}\n${JSON.stringify(request)}\n${own.why(request)}\n${difference}`);
-      break;
-    }
+    const found = requests.flatMap((request, k) => {
+      const difference = differing(request, results[k]!, own.ask(request));
+      return difference === undefined
+        ? []
+        : [`${name}\n${JSON.stringify(request)}\n${own.why(request)}\n${difference}`];
+    });
+    differ += found.length;
+    firsts.push(...found.slice(0, 1));
   }
+  t.diagnostic(`compared ${asked}, ${differ} differ`);
+  const shown = firsts.slice(0, 5).join('\n\n');
   assert.equal(
-    found.length,
+    differ,
     0,
-    `${found.length} of ${cases.length} cases differ:\n\n${found.slice(0, 5).join('\n\n')}`,
+    `${differ} of ${asked} requests differ, in ${firsts.length} of ${cases.length} cases:\n\n${shown}`,
   );
-  return asked;
 }
 
 /** undefined: the same, but for what the table allows. */

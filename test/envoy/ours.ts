@@ -29,6 +29,8 @@ export interface OurSite {
   readonly port: number;
 }
 
+type Chain = readonly { readonly filter: HttpFilter; readonly context: FilterContext }[];
+
 const plainOptions: CanonicalOptions = {
   normalizePath: false,
   mergeSlashes: false,
@@ -107,29 +109,30 @@ export class Ours {
 
   #run(view: RequestView, decision: RouteDecision): Observed {
     const format: FormatContext = { request: view, facts: { startTime: Date.now() } };
-    const passed: { filter: HttpFilter; context: FilterContext }[] = [];
-    for (const { name, filter } of this.#filters) {
-      const context = contextOf(name, view, decision, format);
-      passed.unshift({ filter, context });
+    const chain = this.#filters
+      .map(({ name, filter }) => ({ filter, context: contextOf(name, view, decision, format) }))
+      .filter(({ context }) => context.perRoute[0]?.kind !== 'disabled');
+    for (const { filter, context } of chain) {
       const verdict = settled(filter.onRequest(view, context));
-      if (verdict.kind === 'reply') return this.#reply(view, decision, verdict, passed, format);
+      if (verdict.kind === 'reply') return this.#reply(view, decision, verdict, chain, format, 'filter');
     }
-    if (decision.kind === 'forward') return this.#forward(view, decision, passed, format);
-    return this.#reply(view, decision, ownReply(decision), passed, format);
+    if (decision.kind === 'forward') return this.#forward(view, decision, chain, format);
+    return this.#reply(view, decision, ownReply(decision), chain, format, 'router');
   }
 
+  /** Answers pass all filters on their way back, also those that the request did not reach. */
   #reply(
     view: RequestView,
     decision: RouteDecision,
     reply: LocalReply,
-    passed: readonly { filter: HttpFilter; context: FilterContext }[],
+    chain: Chain,
     format: FormatContext,
+    by: 'filter' | 'router',
   ): Observed {
     const message = replyMessage(view, reply);
     const response: ResponseView = { status: message.status, headers: message.headers };
-    if (passed.length === this.#filters.length && decision.kind !== 'none')
-      applyToResponse(decision, response, { ...format, response });
-    for (const { filter, context } of passed) filter.onResponse?.(view, response, context);
+    if (by === 'router' && decision.kind !== 'none') applyToResponse(decision, response, { ...format, response });
+    for (const { filter, context } of chain.toReversed()) filter.onResponse?.(view, response, context);
     response.headers.remove('content-length');
     return local(message.status, asRecord(response.headers), message.body);
   }
@@ -137,17 +140,24 @@ export class Ours {
   #forward(
     view: RequestView,
     decision: RouteDecision & { kind: 'forward' },
-    passed: readonly { filter: HttpFilter; context: FilterContext }[],
+    chain: Chain,
     format: FormatContext,
   ): Observed {
     if (!clusters.some((c) => c === decision.cluster)) {
       const status = decision.route.clusterNotFoundStatus;
-      return this.#reply(view, decision, { kind: 'reply', status, headers: [], body: '', details: '' }, passed, format);
+      return this.#reply(
+        view,
+        decision,
+        { kind: 'reply', status, headers: [], body: '', details: '' },
+        chain,
+        format,
+        'router',
+      );
     }
     applyToRequest(decision, view, format, { tellsOriginal: true, upstreamName: '' });
     const response: ResponseView = { status: 200, headers: Headers.of(Object.entries(upstreamHeaders)) };
     applyToResponse(decision, response, { ...format, response });
-    for (const { filter, context } of passed) filter.onResponse?.(view, response, context);
+    for (const { filter, context } of chain.toReversed()) filter.onResponse?.(view, response, context);
     const received = {
       method: view.method,
       authority: view.authority,

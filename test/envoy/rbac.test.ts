@@ -39,12 +39,10 @@ const filters = [
 describe('authorization as in Envoy', { skip: skipWithoutEnvoy() }, () => {
   it(`decides as Envoy on ${batches * tables * policiesPerTable * requestsPerPolicy} random pairs of rules and request`, async (t) => {
     const seed = Number(process.env['ENVOY_SEED'] ?? longOr(3, Date.now() % 1_000_000));
-    let asked = 0;
     for (let batch = 0; batch < batches; batch++) {
       const cases = Array.from({ length: tables }, (_, i) => randomCase(seed + batch * tables + i));
-      asked += await compare(cases);
+      await compare(t, cases);
     }
-    t.diagnostic(`compared ${asked}`);
   });
 });
 

@@ -13,7 +13,6 @@ const requestsPerTable = longOr(30, 40);
 describe('routes as in Envoy', { skip: skipWithoutEnvoy() }, () => {
   it(`decides as Envoy on ${batches * tablesPerBatch * requestsPerTable} random requests`, async (t) => {
     const seed = Number(process.env['ENVOY_SEED'] ?? longOr(7, Date.now() % 1_000_000));
-    let asked = 0;
     for (let batch = 0; batch < batches; batch++) {
       const from = seed + batch;
       const tables = fc.sample(routeTable, { seed: from, numRuns: tablesPerBatch });
@@ -22,8 +21,7 @@ describe('routes as in Envoy', { skip: skipWithoutEnvoy() }, () => {
         routes,
         requests: fc.sample(request, { seed: from * 1_000 + i, numRuns: requestsPerTable }),
       }));
-      asked += await compare(cases);
+      await compare(t, cases);
     }
-    t.diagnostic(`compared ${asked}`);
   });
 });

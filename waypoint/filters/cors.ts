@@ -30,12 +30,12 @@ const filter: HttpFilter = {
     const origin = view.headers.first('origin');
     if (!policy || !origin || !happens(policy.enabled ?? 1_000_000, context.dice.random())) return goOn;
     const isPreflight = view.method === 'OPTIONS' && (view.headers.first('access-control-request-method') ?? '') !== '';
+    const asksPrivate = view.headers.has('access-control-request-private-network');
     if (!policy.origins.some((test) => test('*') || test(origin))) {
-      return isPreflight && policy.forwardsOthers === false ? answer([]) : goOn;
+      return isPreflight && policy.forwardsOthers === false ? answer(preflight(policy, '', asksPrivate)) : goOn;
     }
-    if (isPreflight)
-      return answer(preflight(policy, origin, view.headers.has('access-control-request-private-network')));
     context.remember({ policy, origin });
+    if (isPreflight) return answer(preflight(policy, origin, asksPrivate));
     return goOn;
   },
 
@@ -85,6 +85,7 @@ function policyOf({ perRoute }: FilterContext): CorsPolicy | undefined {
   };
 }
 
+/** `origin` is empty where it may not: the rest is told all the same, as by Envoy, and a browser heeds none of it. */
 function preflight(
   policy: CorsPolicy,
   origin: string,

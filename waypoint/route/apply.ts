@@ -52,8 +52,10 @@ function newHost(rewrite: HostRewrite, view: RequestView, upstreamName: string |
   }
 }
 
+/** Not twice in a row. */
 function appendForwardedHost(view: RequestView): void {
   const before = view.headers.get('x-forwarded-host');
+  if (before?.split(',').at(-1) === view.authority) return;
   view.headers.set('x-forwarded-host', before === undefined ? view.authority : `${before},${view.authority}`);
 }
 
