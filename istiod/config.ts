@@ -7,7 +7,7 @@ import { type Millis, millis } from '../common/core/brand.ts';
 import { kubeconfigFlag, readSourcePlace, type SourcePlace, sourcePlaceMissing } from '../common/kube/open-source.ts';
 import { type CaSettings, caFlags, caVariables, readCaSettings } from './ca/config.ts';
 import { type DeployConfig, deployVariables, readDeployConfig } from './deploy/config.ts';
-import { type ModelConfig, modelVariables, readModelConfig, revisionFlag } from './model/config.ts';
+import { type ModelConfig, meshConfigFlag, modelVariables, readModelConfig, revisionFlag } from './model/config.ts';
 
 export interface IstiodConfig {
   /** undefined: not served. */
@@ -46,6 +46,7 @@ Flags, as pilot-discovery has them
   --clusterID NAME       default Kubernetes (CLUSTER_ID)
   --namespace NAME       where istiod runs, default istio-system (POD_NAMESPACE)
   --revision NAME        objects that name another one are not ours (REVISION), default default
+  --meshConfig FILE      MeshConfig, followed; instead of ConfigMap istio
   --grpcAddr ADDR        xDS in plain text, default 127.0.0.1:15010; empty turns a port off
   --secureGRPCAddr ADDR  xDS and certificates over TLS, default :15012
   --monitoringAddr ADDR  /metrics, /version and /ready; /debug for this machine; default :15014
@@ -66,6 +67,7 @@ export const discoveryFlags = [
   '--clusterID',
   '--namespace',
   revisionFlag,
+  meshConfigFlag,
   '--grpcAddr',
   '--secureGRPCAddr',
   '--monitoringAddr',

@@ -35,7 +35,7 @@ import { joinElection, type Leadership } from './leader/leader.ts';
 import { Guests } from './machines/guests.ts';
 import { Registrar } from './machines/registrar.ts';
 import { createMetrics } from './metrics.ts';
-import { meshConfigNames, readMeshConfig } from './model/mesh-config-watch.ts';
+import { meshConfigPlaces, readMeshConfig } from './model/mesh-config-watch.ts';
 import { type MeshProblem, watchMesh } from './model/mesh-watch.ts';
 import { defaultSettings } from './model/settings.ts';
 import { StatusWriter } from './model/status-writer.ts';
@@ -129,7 +129,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     }
   };
   const caLog = createLogger(sink, 'istiod::ca');
-  const configNames = meshConfigNames(config.model.revision, config.model.sharedMeshConfig);
+  const configPlaces = meshConfigPlaces(config.model);
   let { trustDomain } = config;
   let ca: Ca;
   try {
@@ -156,7 +156,8 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
       async () => {
         await ensureNamespace(source, namespace);
         // It is in every identity: what is said of it later holds from the next start.
-        trustDomain = (await readMeshConfig({ source, namespace, names: configNames, log })).trustDomain ?? trustDomain;
+        trustDomain =
+          (await readMeshConfig({ source, namespace, places: configPlaces, log })).trustDomain ?? trustDomain;
         return startCa({ ...options, trustDomain });
       },
       { clock, log, signal, onWaiting },
@@ -177,7 +178,8 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
       rootNamespace: config.namespace,
       systemNamespace: config.namespace,
     },
-    configNames,
+    configPlaces,
+    clock,
     revision: config.model.revision,
     faultOf,
     log: modelLog,

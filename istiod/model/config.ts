@@ -16,6 +16,8 @@ export interface ModelConfig {
   readonly machineGrace: Millis | undefined;
   /** Name of a second ConfigMap with MeshConfig, beneath the first. */
   readonly sharedMeshConfig: string | undefined;
+  /** File with MeshConfig, in place of the ConfigMap. */
+  readonly meshConfigFile: string | undefined;
 }
 
 /** All that is read here. istiod/SETTINGS.md tells what they do. */
@@ -33,6 +35,7 @@ export const modelVariables = [
 ] as const;
 
 export const revisionFlag = '--revision';
+export const meshConfigFlag = '--meshConfig';
 
 export function readModelConfig(r: SettingsReader): ModelConfig {
   const registers = r.boolean('PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION') ?? true;
@@ -48,6 +51,7 @@ export function readModelConfig(r: SettingsReader): ModelConfig {
     writesStatus: r.boolean('AMBIENT_ENABLE_STATUS') ?? true,
     allocatesAddresses: r.boolean('PILOT_ENABLE_IP_AUTOALLOCATE') ?? true,
     machineGrace: registers ? grace : undefined,
+    meshConfigFile: r.text(meshConfigFlag),
     sharedMeshConfig: r.text('SHARED_MESH_CONFIG'),
   };
 }

@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { type Clock, systemClock } from '../../common/core/clock.ts';
 import { silentLogger } from '../../common/core/log.ts';
 import { configMapKind, namespaceKind, serviceKind } from '../../common/kube/kinds/core.ts';
 import { authorizationPolicyKind } from '../../common/kube/kinds/security.ts';
 import type { Kind, KubeObject } from '../../common/kube/types.ts';
+import { FakeClock } from '../../common/testing/fake-clock.ts';
 import { FakeKube } from '../../common/testing/fake-kube.ts';
 import { until } from '../../common/testing/until.ts';
 import { faultOf } from '../validation/fault.ts';
@@ -18,7 +23,12 @@ interface World extends Disposable {
   readonly judged: Set<string>;
 }
 
-async function world(configNames: readonly string[] = ['istio'], revision = 'default'): Promise<World> {
+async function world(
+  configNames: readonly string[] = ['istio'],
+  revision = 'default',
+  file?: string,
+  clock: Clock = systemClock,
+): Promise<World> {
   const kube = new FakeKube();
   const stop = new AbortController();
   const judged = new Set<string>();
@@ -26,7 +36,8 @@ async function world(configNames: readonly string[] = ['istio'], revision = 'def
   const mesh = watchMesh({
     source: kube,
     settings: defaultSettings,
-    configNames,
+    configPlaces: { names: configNames, file },
+    clock,
     revision,
     faultOf,
     log: silentLogger,
@@ -102,6 +113,38 @@ test('MeshConfig is followed; what cannot be read leaves the last good one and i
   await w.kube.delete(configMapKind, { namespace: 'istio-system', name: 'istio' });
   await until('the shared one', () => version() !== before);
   assert.deepEqual(w.mesh.problems(), []);
+});
+
+test('a file takes the place of the ConfigMap, and is followed', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'aq-mesh-'));
+  const file = join(dir, 'mesh');
+  try {
+    await writeFile(file, 'discoverySelectors: [{matchLabels: {mesh: "no"}}]');
+    const clock = new FakeClock();
+    using w = await world([], 'default', file, clock);
+    await w.kube.create(serviceKind, web);
+    await w.kube.create(configMapKind, object('ConfigMap', 'istio', 'istio-system', config('discoverySelectors: []')));
+    const later = object('Service', 'x', 'istio-system', { spec: { ports: [{ port: 80 }] } });
+    await w.kube.create(serviceKind, later);
+    await until('what is there always', () =>
+      w.mesh.index.addresses.has('istio-system/x.istio-system.svc.cluster.local'),
+    );
+    assert.equal(seen(w), false);
+    const look = () => clock.advance(5_000);
+    await writeFile(file, 'discoverySelectors: 7');
+    await until('the complaint', () => {
+      look();
+      return w.mesh.problems().some((p) => p.name === file);
+    });
+    assert.equal(seen(w), false);
+    await writeFile(file, 'discoverySelectors: [{matchLabels: {mesh: "yes"}}]');
+    await until('the Service', () => {
+      look();
+      return seen(w);
+    });
+  } finally {
+    await rm(dir, { recursive: true });
+  }
 });
 
 test('objects of another revision are left to it', async () => {

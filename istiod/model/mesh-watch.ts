@@ -1,4 +1,5 @@
 /** Keeps an ambient index fed from a KubeSource. */
+import type { Clock } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
 import { createInformer, type Informer, keyOf } from '../../common/kube/informer.ts';
@@ -10,7 +11,7 @@ import type { Conditions } from './ambient/context.ts';
 import { type MeshKind, meshKinds, tableOf } from './ambient/inputs.ts';
 import { AmbientIndex, type MeshChange } from './ambient-index.ts';
 import { Intake } from './intake.ts';
-import { watchMeshConfig } from './mesh-config-watch.ts';
+import { type MeshConfigPlaces, watchMeshConfig } from './mesh-config-watch.ts';
 import { type ObjectName, objectKey } from './resource.ts';
 import { selectsLabels } from './selector.ts';
 import type { MeshSettings } from './settings.ts';
@@ -18,8 +19,8 @@ import type { MeshSettings } from './settings.ts';
 export interface MeshWatchOptions {
   readonly source: KubeSource;
   readonly settings: MeshSettings;
-  /** ConfigMaps with MeshConfig in istiod's namespace, in the order in which they count. */
-  readonly configNames: readonly string[];
+  readonly configPlaces: MeshConfigPlaces;
+  readonly clock: Clock;
   /** Objects of other revisions are not ours; undefined: all are. */
   readonly revision: string | undefined;
   /** What is wrong with an object of a kind that API servers know by definitions only, which may be missing or old. */
@@ -90,7 +91,8 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
   const config = watchMeshConfig({
     source: options.source,
     namespace,
-    names: options.configNames,
+    places: options.configPlaces,
+    clock: options.clock,
     log,
     signal,
     onChange(changed) {
@@ -228,7 +230,11 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
     problems: () => [
       ...(config.problem === undefined
         ? []
-        : [{ kind: 'ConfigMap', namespace, name: options.configNames.at(-1)!, message: config.problem }]),
+        : [
+            options.configPlaces.file === undefined
+              ? { kind: 'ConfigMap', namespace, name: options.configPlaces.names.at(-1)!, message: config.problem }
+              : { kind: 'MeshConfig', name: options.configPlaces.file, message: config.problem },
+          ]),
       ...index.failing.map(({ what, key, error }) => ({
         kind: what,
         ...nameOf(key),

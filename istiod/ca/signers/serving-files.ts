@@ -1,6 +1,6 @@
 /** The certificate of istiod's own TLS port from files (--tlsCertFile, --tlsKeyFile), which somebody renews. */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { type FollowedFiles, followFiles } from './external-roots.ts';
+import { type FollowedFiles, followFiles } from '../../../common/core/followed-files.ts';
 import type { ServingPem, Signer } from './signer.ts';
 
 /** MeshError CONFIG. */
