@@ -81,6 +81,8 @@ describe('bodies', () => {
       client.ask(configMaps, { method: 'POST', body, ...(type && { type }) });
     for (const type of ['application/json', 'application/yaml']) assertStatus(await ask(deep, type), 400, 'BadRequest');
     assertStatus(await ask('[]'), 400, 'BadRequest');
+    for (const field of ['name', 'generateName', 'namespace'])
+      assertStatus(await ask(JSON.stringify({ metadata: { [field]: {} } })), 400, 'BadRequest');
     assertStatus(await ask('{'), 400, 'BadRequest');
     assertStatus(await ask('a: &a [*a, *a]', 'application/yaml'), 400, 'BadRequest');
     assertStatus(await ask('{"__proto__":{}}'), 400, 'BadRequest');

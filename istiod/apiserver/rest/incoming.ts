@@ -50,6 +50,11 @@ function withoutUnknown(value: unknown, place: Place, judge: FieldValidation, wa
   checkHeader(value, resource);
   const { apiVersion: _version, kind: _kind, metadata, ...rest } = value;
   if (metadata !== undefined && metadata !== null && !isObject(metadata)) throw badRequest('metadata is not an object');
+  // Names are read before an object is checked as a whole.
+  for (const field of ['name', 'generateName', 'namespace']) {
+    const text = metadata?.[field] ?? '';
+    if (typeof text !== 'string') throw badRequest(`metadata.${field} is not a text`);
+  }
   const object: ApiObject = {
     apiVersion: apiVersionOf(resource),
     kind: resource.kind,
