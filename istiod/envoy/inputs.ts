@@ -134,6 +134,8 @@ export interface MeshView {
   /** Services behind the waypoint `namespace/name`, by key. */
   behind(waypoint: string): readonly MeshService[];
   endpoints(service: MeshService): readonly MeshEndpoint[];
+  /** Addresses of workloads that the waypoint `namespace/name` stands before themselves. */
+  workloadsBehind(waypoint: string): readonly Ip[];
   /** Those with a host that is this one, or a wildcard that matches it; whether they are seen and bound is not looked at. */
   virtualServices(hostname: string): readonly VirtualService[];
   /** By `namespace/name`, for delegates. */

@@ -144,7 +144,7 @@ export class AmbientIndex {
       const before = this.#catalog.resources(r.type).get(r.name);
       const differs = this.#catalog.set(r);
       if (differs) note(r);
-      if (differs || labelsOf(before) !== labelsOf(r)) this.envoy.workloadChanged(before, r);
+      if (differs || unsaid(before) !== unsaid(r)) this.envoy.workloadChanged(before, r);
     };
     const batch = this.#staged.splice(0, most);
     for (const [before, after] of batch) {
@@ -194,6 +194,7 @@ export class AmbientIndex {
   }
 }
 
-function labelsOf(r: Resource | undefined): string {
-  return JSON.stringify(r?.labels);
+/** What counts for Envoys, and is not in its bytes. */
+function unsaid(r: Resource | undefined): string {
+  return JSON.stringify([r?.labels, r?.waypoint]);
 }

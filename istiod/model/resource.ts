@@ -34,6 +34,8 @@ export interface Resource {
   readonly services: readonly string[];
   /** Of what a workload is made of: DestinationRules choose by them. Not on the wire. */
   readonly labels?: Labels | undefined;
+  /** `namespace/name` of the waypoint before a workload itself. Not on the wire either: there it is an address. */
+  readonly waypoint?: string | undefined;
   /** What it was made of; first the object that it stands for, where there is one. */
   readonly inputs: readonly ObjectRef[];
 }
@@ -41,7 +43,7 @@ export interface Resource {
 export function resourceOfAddress(
   address: MeshAddress,
   inputs: readonly (KubeObject | undefined)[],
-  labels?: Labels,
+  more: Pick<Resource, 'labels' | 'waypoint'> = {},
 ): Resource {
   const bytes = encodeAddress(address);
   const isWorkload = address.kind === 'workload';
@@ -53,7 +55,8 @@ export function resourceOfAddress(
     bytes,
     node: isWorkload ? address.node : '',
     services: isWorkload ? [...address.services.keys()] : [],
-    ...(labels && { labels }),
+    ...(more.labels && { labels: more.labels }),
+    ...(more.waypoint !== undefined && { waypoint: more.waypoint }),
     inputs: refs(inputs),
   };
 }

@@ -148,3 +148,14 @@ test('policies, routes, rules of destinations and services of all sorts', { skip
   const rejected = await follower.envoy.admin('/stats?filter=update_rejected&usedonly');
   assert.doesNotMatch(rejected, /update_rejected: [1-9]/);
 });
+
+test('workloads that are behind it themselves, and a service of their ports', { skip }, async () => {
+  const both = gateway.replace('{name: waypoint}', '{name: waypoint, labels: {istio.io/waypoint-for: all}}');
+  const own = pod('own', 7, true).replace('{app: web}', '{app: web, istio.io/use-waypoint: waypoint}');
+  using bed = await startEnvoyBed([both, service, own].join('---'));
+  await using follower = await followBed(bed);
+  assert.deepEqual(await verdicts(bed, envoyTypes), []);
+  const dump = await follower.envoy.admin('/config_dump?resource=dynamic_listeners');
+  assert.match(dump, /"direct-http"/);
+  assert.match(dump, /"10.244.1.7"/);
+});

@@ -24,11 +24,15 @@ export function policiesFor(
   service: MeshService,
 ): readonly AuthorizationPolicy[] {
   const own = view.policies(`${service.kind}/${service.namespace}/${service.name}`);
-  const ofGateway = view.policies(`Gateway/${proxy.gateway as `${string}/${string}`}`);
+  return [...new Set([...policiesOfGateway(view, proxy), ...own])];
+}
+
+/** Policies for whatever is behind the waypoint. */
+export function policiesOfGateway(view: MeshView, { gateway }: WaypointProxy): readonly AuthorizationPolicy[] {
   const ofClass = view
     .policies(`GatewayClass/${waypointClass}`)
     .filter((p) => p.metadata.namespace === view.facts.rootNamespace);
-  return [...new Set([...ofClass, ...ofGateway, ...own])];
+  return [...ofClass, ...view.policies(`Gateway/${gateway as `${string}/${string}`}`)];
 }
 
 /**

@@ -6,6 +6,7 @@ import { connectOriginate, connectTerminate, encap, mainInternal } from '../name
 import type { WaypointProxy } from '../proxy.ts';
 import type { MadeResource, Remember } from '../remember.ts';
 import { clusterTypeUrl, endpointTypeUrl, listenerTypeUrl, routeTypeUrl } from '../types.ts';
+import { type DirectAccess, directAccess } from './direct.ts';
 import { mainInternalListener } from './main-internal.ts';
 import { type FarTarget, type WaypointService, waypointService } from './service.ts';
 import {
@@ -25,6 +26,7 @@ export class WaypointConfiguration {
   readonly #proxy: WaypointProxy;
   readonly #remember: Remember;
   #services: readonly Known[] = [];
+  #direct: DirectAccess | undefined;
   #mainInternal: MadeResource | undefined;
 
   constructor(proxy: WaypointProxy, remember: Remember) {
@@ -116,11 +118,24 @@ export class WaypointConfiguration {
   /** One listener has the chains of all services. */
   #main(services: readonly Known[]): MadeResource {
     const before = this.#services;
-    const same = services.length === before.length && services.every((s, i) => s.value === before[i]!.value);
+    const direct = this.#remember('direct', (view) => directAccess(view, this.#proxy));
+    const same =
+      direct.value === this.#direct &&
+      services.length === before.length &&
+      services.every((s, i) => s.value === before[i]!.value);
     if (this.#mainInternal !== undefined && same) return this.#mainInternal;
     this.#services = services;
-    const message = mainInternalListener(services.map((s) => s.value));
-    this.#mainInternal = { type: listenerTypeUrl, name: mainInternal, message, from: services.map((s) => s.id) };
+    this.#direct = direct.value;
+    const message = mainInternalListener(
+      services.map((s) => s.value),
+      direct.value,
+    );
+    this.#mainInternal = {
+      type: listenerTypeUrl,
+      name: mainInternal,
+      message,
+      from: [direct.id, ...services.map((s) => s.id)],
+    };
     return this.#mainInternal;
   }
 }

@@ -3,6 +3,7 @@ import type { Typed } from '../../../common/envoy/codec.ts';
 import { byDestination, byPort, toMatcher } from '../listeners/matchers.ts';
 import { mainInternal } from '../names.ts';
 import { extension, type Message, typed } from '../values.ts';
+import type { DirectAccess } from './direct.ts';
 import type { PortMatch, WaypointService } from './service.ts';
 import { originalDst } from './tunnels.ts';
 
@@ -11,19 +12,22 @@ const detection = { seconds: 5 };
 /** Envoy asks for a chain at least; a waypoint of no services refuses everything. */
 const nothing = { name: 'nothing', filters: [] };
 
-export function mainInternalListener(services: readonly WaypointService[]): Typed {
+export function mainInternalListener(services: readonly WaypointService[], direct: DirectAccess | undefined): Typed {
   const reachable = services.filter((s) => s.ranges.length > 0 && s.ports.size > 0);
-  const chains = reachable.flatMap((s) => s.chains);
+  const chains = [...reachable.flatMap((s) => s.chains), ...(direct?.chains ?? [])];
   const ports = reachable.flatMap((s) => [...s.ports]);
-  const ranges = reachable.map((s) => ({
-    ranges: s.ranges,
-    on: toMatcher(byPort(new Map([...s.ports].map(([port, { on }]) => [port, on])))),
-  }));
+  const ranges = [
+    ...reachable.map((s) => ({
+      ranges: s.ranges,
+      on: toMatcher(byPort(new Map([...s.ports].map(([port, { on }]) => [port, on])))),
+    })),
+    ...(direct ? [direct.ranges] : []),
+  ];
   return typed('envoy.config.listener.v3.Listener', {
     name: mainInternal,
     internal_listener: {},
     traffic_direction: 'INBOUND',
-    listener_filters: [originalDst, ...inspectors(ports)],
+    listener_filters: [originalDst, ...inspectors(ports, direct !== undefined)],
     listener_filters_timeout: detection,
     continue_on_listener_filters_timeout: true,
     filter_chains: chains.length === 0 ? [nothing] : chains,
@@ -31,8 +35,8 @@ export function mainInternalListener(services: readonly WaypointService[]): Type
   });
 }
 
-/** Inspectors wait for the client's first bytes: ports where nothing hangs on those are left out. */
-function inspectors(ports: readonly (readonly [number, PortMatch])[]): readonly Message[] {
+/** Inspectors wait for the client's first bytes: ports where nothing hangs on those are left out. `anyPort`: there are none. */
+function inspectors(ports: readonly (readonly [number, PortMatch])[], anyPort: boolean): readonly Message[] {
   const all = [...new Set(ports.map(([port]) => port))].sort((a, b) => a - b);
   const speaks = (port: number) => new Set(ports.filter(([p]) => p === port).map(([, { speaks }]) => speaks));
   const http = inspector(
@@ -40,8 +44,9 @@ function inspectors(ports: readonly (readonly [number, PortMatch])[]): readonly 
       'envoy.filters.listener.http_inspector',
       'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector',
     ),
-    all.filter((p) => speaks(p).has('unknown')),
+    anyPort ? all : all.filter((p) => speaks(p).has('unknown')),
     all,
+    anyPort,
   );
   const tls = inspector(
     extension(
@@ -50,11 +55,18 @@ function inspectors(ports: readonly (readonly [number, PortMatch])[]): readonly 
     ),
     all.filter((p) => speaks(p).has('tls')),
     all,
+    false,
   );
   return [...http, ...tls];
 }
 
-function inspector(filter: Message, wanted: readonly number[], all: readonly number[]): readonly Message[] {
+function inspector(
+  filter: Message,
+  wanted: readonly number[],
+  all: readonly number[],
+  always: boolean,
+): readonly Message[] {
+  if (always) return [filter];
   if (wanted.length === 0) return [];
   const rules = all
     .filter((port) => !wanted.includes(port))

@@ -212,7 +212,7 @@ function contextOf({ view, proxy, service, targets }: Scope, port: MeshPort, kin
 }
 
 /** Filters as bytes already: the listener has those of all services, and most of them stay as they are. */
-function frozen(chain: { readonly name: string; readonly filters: readonly Message[] }): Chain {
+export function frozen(chain: { readonly name: string; readonly filters: readonly Message[] }): Chain {
   return {
     name: chain.name,
     filters: chain.filters.map(({ name, typed_config }) => {

@@ -2,6 +2,7 @@
 import type { Typed } from '../../../common/envoy/codec.ts';
 import { accessLog } from '../access-log.ts';
 import { limitless } from '../clusters/limits.ts';
+import { protocolOptions } from '../clusters/protocol.ts';
 import { internalUpstream, rawBuffer } from '../clusters/transport.ts';
 import type { MeshFacts } from '../inputs.ts';
 import { connectOriginate, connectTerminate, encap, mainInternal } from '../names.ts';
@@ -133,15 +134,16 @@ export function mainInternalCluster(): Typed {
 
 /** Towards workloads that are addressed themselves. */
 export function encapCluster(): Typed {
-  return internalCluster(encap, connectOriginate);
+  return internalCluster(encap, connectOriginate, protocolOptions(undefined, {}));
 }
 
-function internalCluster(name: string, listener: string): Typed {
+function internalCluster(name: string, listener: string, options?: Message): Typed {
   return typed('envoy.config.cluster.v3.Cluster', {
     name,
     alt_stat_name: statPrefix(name),
     type: 'STATIC',
     circuit_breakers: limitless,
+    ...(options && { typed_extension_protocol_options: options }),
     load_assignment: {
       cluster_name: name,
       endpoints: [{ lb_endpoints: [{ endpoint: { address: internalAddress(listener) } }] }],

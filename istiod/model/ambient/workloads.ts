@@ -7,8 +7,7 @@ import type { Derived } from '../graph/graph.ts';
 import type { Labelled, Place } from '../graph/labelled.ts';
 import type { Table } from '../graph/table.ts';
 import { farEndpoint, networkLabel, podNetwork, referenceOf } from '../network.ts';
-import { resourceOfAddress } from '../resource.ts';
-import type { Labels } from '../selector.ts';
+import { type Resource, resourceOfAddress } from '../resource.ts';
 import { entryEndpoints } from '../service-entry.ts';
 import type { ServiceInfo } from '../service-info.ts';
 import {
@@ -90,7 +89,7 @@ function derivePods(c: Context, parts: Parts): Derived<Output> {
       pod,
       [node, ...slices.flatMap((s) => [s.slice, s.service.object]), ...around.from],
       c,
-      () => place.labels,
+      () => ({ labels: place.labels, waypoint: around.binding.waypointId }),
     );
   }
   return derived;
@@ -118,7 +117,10 @@ function deriveEntries(c: Context, parts: Parts): Derived<Output> {
     const network = networkOfEntry(entry.spec, settings());
     const around = surroundings(place, place, network, services.selecting(place), c, parts);
     const workload = entryWorkload(entry, around.inputs, settings());
-    const output = outputOf(workload && [workload], entry, around.from, c, () => place.labels) ?? {
+    const output = outputOf(workload && [workload], entry, around.from, c, () => ({
+      labels: place.labels,
+      waypoint: around.binding.waypointId,
+    })) ?? {
       resources: [],
       far: [],
     };
@@ -158,6 +160,7 @@ function deriveEndpoints(c: Context, parts: Parts): Derived<Output> {
     if (!entry) return undefined;
     const place = placeOf(entry);
     const from: (KubeObject | undefined)[] = [];
+    const waypointIds = new Map<string, string>();
     const workloads = entryEndpoints(entry, services.ofObject('ServiceEntry', key)).map(
       ({ spec, services: behind, isImplied }) => {
         const endpoint = { namespace: place.namespace, labels: isImplied ? {} : (spec.labels ?? {}) };
@@ -170,11 +173,16 @@ function deriveEndpoints(c: Context, parts: Parts): Derived<Output> {
           parts,
         );
         from.push(...around.from);
-        return inlineWorkload(spec, entry, around.inputs, settings());
+        const workload = inlineWorkload(spec, entry, around.inputs, settings());
+        if (around.binding.waypointId !== undefined) waypointIds.set(workload.uid, around.binding.waypointId);
+        return workload;
       },
     );
     const labels = new Map((entry.spec.endpoints ?? []).map((e) => [e.address ?? '', e.labels]));
-    return outputOf(workloads, entry, from, c, (w) => labels.get(w.addresses[0] ?? w.hostname));
+    return outputOf(workloads, entry, from, c, (w) => ({
+      labels: labels.get(w.addresses[0] ?? w.hostname),
+      waypoint: waypointIds.get(w.uid),
+    }));
   }
   return derived;
 }
@@ -257,13 +265,13 @@ function outputOf(
   object: KubeObject,
   from: readonly (KubeObject | undefined)[],
   { settings }: Context,
-  labelsOf: (workload: Workload) => Labels | undefined = () => undefined,
+  moreOf: (workload: Workload) => Pick<Resource, 'labels' | 'waypoint'> = () => ({}),
 ): Output | undefined {
   if (workloads === undefined || workloads.length === 0) return undefined;
   const { network, multiNetwork } = settings();
   const told = multiNetwork ? workloads.filter((w) => w.network === network) : workloads;
   return {
-    resources: told.map((w) => resourceOfAddress(w, [object, ...from], labelsOf(w))),
+    resources: told.map((w) => resourceOfAddress(w, [object, ...from], moreOf(w))),
     far: workloads.flatMap((w) => farEndpoint(w, object, settings()) ?? []),
   };
 }

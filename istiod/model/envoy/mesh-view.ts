@@ -16,6 +16,7 @@ import { namespaceOf } from '../ambient/context.ts';
 import type { MeshInputs } from '../ambient/inputs.ts';
 import type { Services } from '../ambient/services.ts';
 import type { Catalog } from '../catalog.ts';
+import { MultiMap } from '../graph/multi-map.ts';
 import type { Index, Table } from '../graph/table.ts';
 import { type ObjectRef, objectKey, type Resource, refOf } from '../resource.ts';
 import { hostnameOf } from '../service.ts';
@@ -52,6 +53,8 @@ export class EnvoyMesh {
   readonly #byHost: Index<ServiceInfo>;
   readonly #byWaypoint: Index<ServiceInfo>;
   readonly #byObject: Index<ServiceInfo>;
+  /** By the waypoint before them. */
+  readonly #workloads = new MultiMap<Resource>();
   readonly #lists: ReadonlyMap<ListName, Index<KubeObject>>;
   readonly #known = new WeakMap<ServiceInfo, MeshService>();
   readonly #decoded = new WeakMap<Resource, Workload>();
@@ -105,9 +108,12 @@ export class EnvoyMesh {
 
   /** A workload is announced, changed or gone. */
   workloadChanged(before: Resource | undefined, after: Resource | undefined): void {
+    if (before?.waypoint !== undefined) this.#workloads.delete(before.waypoint, before);
+    if (after?.waypoint !== undefined) this.#workloads.add(after.waypoint, after);
     for (const r of [before, after]) {
       if (r === undefined) continue;
       for (const service of r.services) this.#touch(`endpoints ${service}`);
+      if (r.waypoint !== undefined) this.#touch(`workloads behind ${r.waypoint}`);
       this.#touch(`workload ${r.name}`);
     }
   }
@@ -212,6 +218,10 @@ export class EnvoyMesh {
         const infos = [...this.#byWaypoint.values(waypoint)].sort((a, b) => (a.key < b.key ? -1 : 1));
         read(`behind ${waypoint}`, objectsOf(infos));
         return of(infos);
+      },
+      workloadsBehind: (waypoint) => {
+        read(`workloads behind ${waypoint}`, []);
+        return this.#workloads.get(waypoint).flatMap((r) => this.#decode(r).addresses);
       },
       endpoints: ({ key }) => {
         read(`endpoints ${key}`, []);

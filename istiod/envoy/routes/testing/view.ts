@@ -119,6 +119,7 @@ export function viewOf(
       services.find((s) => s.kind === kind && s.namespace === namespace && s.name === name),
     behind: () => [],
     endpoints: () => [],
+    workloadsBehind: () => [],
     virtualServices: (hostname) =>
       ofKind<VirtualService>('VirtualService').filter((vs) => hostsOf(vs).some((h) => covers(h, hostname))),
     virtualService: (key) =>

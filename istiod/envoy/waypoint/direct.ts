@@ -1,0 +1,66 @@
+/** Workloads that a waypoint is before by their own addresses: any port, whatever it speaks. */
+import { isIpv6 } from '../../../common/core/net.ts';
+import type { MeshView } from '../inputs.ts';
+import { httpManager } from '../listeners/http.ts';
+import { byProtocol, type Ranges, toChain, toMatcher } from '../listeners/matchers.ts';
+import { tcpProxy } from '../listeners/tcp.ts';
+import { encap } from '../names.ts';
+import type { WaypointProxy } from '../proxy.ts';
+import { policiesOfGateway, rbacFilters } from '../rbac/filters.ts';
+import { cidr, extension, type Message, none } from '../values.ts';
+import { type Chain, frozen } from './service.ts';
+import { localAddressKey } from './tunnels.ts';
+
+export interface DirectAccess {
+  readonly chains: readonly Chain[];
+  readonly ranges: Ranges;
+}
+
+const names = { http: 'direct-http', tcp: 'direct-tcp' } as const;
+
+/** The connection goes on to where it was to go: what the tunnel said of that goes along once more. */
+const onwards = extension('connect_authority', 'envoy.extensions.filters.network.set_filter_state.v3.Config', {
+  on_new_connection: [
+    {
+      object_key: localAddressKey,
+      format_string: { text_format_source: { inline_string: `%FILTER_STATE(${localAddressKey}:PLAIN)%` } },
+      shared_with_upstream: 'ONCE',
+    },
+  ],
+});
+
+/** undefined: there are none. */
+export function directAccess(view: MeshView, proxy: WaypointProxy): DirectAccess | undefined {
+  const addresses = [...new Set(view.workloadsBehind(proxy.gateway))].sort();
+  if (addresses.length === 0) return undefined;
+  const { facts } = view;
+  const policies = policiesOfGateway(view, proxy);
+  const routes: Message = {
+    name: names.http,
+    virtual_hosts: [
+      {
+        name: names.http,
+        domains: ['*'],
+        routes: [{ name: 'default', match: { prefix: '/' }, route: { cluster: encap, timeout: none } }],
+      },
+    ],
+  };
+  const manager = httpManager(
+    facts,
+    names.http,
+    { protocol: undefined },
+    routes,
+    rbacFilters(policies, 'http', facts, names.http),
+  );
+  const tcp = tcpProxy(facts, names.tcp, [{ name: encap, weight: 1 }]);
+  return {
+    chains: [
+      frozen({ name: names.http, filters: [onwards, manager] }),
+      frozen({ name: names.tcp, filters: [onwards, ...rbacFilters(policies, 'tcp', facts, names.tcp), tcp] }),
+    ],
+    ranges: {
+      ranges: addresses.map((ip) => cidr(ip, isIpv6(ip) ? 128 : 32)),
+      on: toMatcher(byProtocol(toChain(names.http), toChain(names.tcp))),
+    },
+  };
+}
