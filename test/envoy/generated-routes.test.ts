@@ -16,6 +16,8 @@ import type { Route } from '../../istiod/envoy/routes/envoy.ts';
 import { httpRoutesOf } from '../../istiod/envoy/routes/http.ts';
 import { routeObjects } from '../../istiod/envoy/routes/testing/arbitrary.ts';
 import { clientContext, service, viewOf, waypointContext } from '../../istiod/envoy/routes/testing/view.ts';
+import { perFilterTypes } from '../../waypoint/filters/kinds.ts';
+import { compileRoutes } from '../../waypoint/route/table.ts';
 import { envoyPath, skipWithoutEnvoy } from '../harness/envoy.ts';
 
 const services = [service('shop/web:http=80'), service('shop/v2:http=80'), service('pay/api:grpc=9000')];
@@ -67,6 +69,16 @@ describe('routes that istiod makes', () => {
     t.diagnostic(`parts: ${[...seen].map(([part, count]) => `${part} ${count}`).join(', ')}`);
     const missing = parts.filter((part) => !seen.has(part));
     assert.deepEqual(missing, []);
+  });
+
+  it('are taken by our waypoint', () => {
+    for (const { routes, objects } of random) {
+      const config = configuration(routes, 'x');
+      const decoded = decodeEnvoy(config['@type'], encodeEnvoy(config));
+      assert.ok(decoded.kind === 'ok');
+      const table = compileRoutes(decoded.value, perFilterTypes);
+      assert.equal(table.kind === 'ok' ? '' : table.reason, '', JSON.stringify(objects));
+    }
   });
 
   it('are taken by Envoy', { skip: skipWithoutEnvoy() }, async () => {
