@@ -54,6 +54,10 @@ export function bootstrap({ config, socket }: BootstrapOptions): Json {
       ],
       listeners: [metricsListener(config.prometheusPort)],
     },
+    // As Istio's: Envoy's own limit of 100 instructions refuses expressions that users write, and all routes and policies with them.
+    layered_runtime: {
+      layers: [{ name: 'static', static_layer: { 're2.max_program_size.error_level': mostInstructions } }],
+    },
     // What connections of peers may take before new ones are refused: Envoy warns where nothing is said.
     overload_manager: {
       resource_monitors: [
@@ -69,6 +73,8 @@ export function bootstrap({ config, socket }: BootstrapOptions): Json {
   };
 }
 
+/** Of a regular expression. */
+const mostInstructions = 32_768;
 /** Each may carry many streams; 50,000 descriptors is what container runtimes allow at the least. */
 const mostConnections = 50_000;
 

@@ -1,6 +1,7 @@
 /** VirtualService. */
 import type { StringMatch, VirtualService } from '../../../common/kube/kinds/istio/virtual-service.ts';
 import type { Field } from '../finding.ts';
+import { checkFormat, checkLine, checkRetryOn } from './envoy-values.ts';
 import {
   checkAddressesOrCidrs,
   checkExportTo,
@@ -107,13 +108,17 @@ function checkStream(
   checkWeights(routes ?? [], field.at('route'));
 }
 
+/** Proxies add weights up in 32 bits. */
+const mostWeight = 4_294_967_295;
+
 function checkWeights(routes: readonly { readonly weight?: number }[], field: Field): void {
   routes.forEach(({ weight = 0 }, i) => {
     if (weight < 0) field.at(i, 'weight').error(`${weight} is less than nothing: expected 0 or more`);
   });
   if (routes.length < 2) return;
-  if (routes.reduce((sum, { weight = 0 }) => sum + weight, 0) === 0)
-    field.error('the weights add up to 0, so nothing would go anywhere', 'give one of them a weight');
+  const sum = routes.reduce((all, { weight = 0 }) => all + weight, 0);
+  if (sum > mostWeight) field.error(`the weights add up to ${sum}; at most ${mostWeight} is possible`);
+  if (sum === 0) field.error('the weights add up to 0, so nothing would go anywhere', 'give one of them a weight');
 }
 
 function checkDestination({ host, subset, port }: Route['destination'], field: Field): void {
@@ -153,6 +158,7 @@ function checkHttpRoute(route: HttpRoute, isDelegate: boolean, field: Field): vo
   const { retries } = route;
   if (retries !== undefined) {
     const { attempts = 0 } = retries;
+    checkRetryOn(retries.retryOn, field.at('retries', 'retryOn'));
     if (attempts < 0) field.at('retries', 'attempts').error(`${attempts} is less than nothing: expected 0 or more`);
     if (retries.attempts === 0 && (retries.perTryTimeout !== undefined || retries.retryOn !== undefined)) {
       field
@@ -245,13 +251,15 @@ function checkHeader(header: string, mayBeHost: boolean, field: Field, value = '
     if (!mayBeHost) field.error('a request has one host', 'use set, or rewrite.authority');
   } else if (header.startsWith(':')) field.error(`${quote(header)} belongs to HTTP/2 itself`, 'remove it');
   else if (!/^[-!#$%&'*+.^_`|~A-Za-z0-9]+$/.test(header)) field.error(`${quote(header)} is no name of a header`);
-  if (/[\r\n\0]/.test(value)) field.error('a value has no line breaks');
+  checkFormat(value, field);
 }
 
 function checkRewriteAndRedirect({ rewrite, redirect, match = [], headers }: HttpRoute, field: Field): void {
   if (rewrite !== undefined) {
     const at = field.at('rewrite');
     const { uri, authority, uriRegexRewrite } = rewrite;
+    checkLine(uri, at.at('uri'));
+    checkLine(authority, at.at('authority'));
     if (!uri && !authority && uriRegexRewrite === undefined)
       at.error('changes nothing', 'set uri, authority or uriRegexRewrite');
     if (uri && uriRegexRewrite !== undefined) at.error('uri and uriRegexRewrite exclude each other', 'keep one');
@@ -266,6 +274,7 @@ function checkRewriteAndRedirect({ rewrite, redirect, match = [], headers }: Htt
   if (redirect === undefined) return;
   const at = field.at('redirect');
   const { uri, authority, scheme, port, derivePort, prefixRewrite, redirectCode } = redirect;
+  for (const name of ['uri', 'authority', 'prefixRewrite'] as const) checkLine(redirect[name], at.at(name));
   if (!uri && !authority && !scheme && !prefixRewrite && port === undefined && derivePort === undefined)
     at.error('leads back to where the request came from', 'set uri, authority, scheme or port');
   if (uri && prefixRewrite) at.error('uri and prefixRewrite exclude each other', 'keep one');
