@@ -25,16 +25,19 @@ async function main(args: readonly string[]): Promise<number> {
     await running.stop();
     return 0;
   }
-  if (command.kind === 'runtime') {
-    reportMistakes('waypoint', ['--envoy is not set: the path of an Envoy that is the waypoint']);
-    return 2;
-  }
   const parsed = parseWaypointConfig(process.env, command.flags, { file: readIfThere });
   if (parsed.kind === 'invalid') {
     reportMistakes('waypoint', parsed.errors);
     return 2;
   }
   const { config, sink } = parsed;
+  if (command.kind === 'runtime') {
+    const { runMesh } = await import('./runtime/mesh.ts');
+    const running = await runMesh(config, sink);
+    await Promise.race([signalled(), running.quit]);
+    await running.stop();
+    return 0;
+  }
   const { startAgent } = await import('./agent/agent.ts');
   const agent = await startAgent({ config, flags: command.flags, envoy: command.envoy, clock: systemClock, sink });
   try {

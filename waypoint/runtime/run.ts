@@ -21,7 +21,7 @@ export interface Running {
   stop(): Promise<void>;
 }
 
-export function createRuntime(sink: LogSink): Runtime {
+export function createRuntime(sink: LogSink, drainMs: number): Runtime {
   const log = createLogger(sink, 'waypoint');
   return new Runtime({
     clock: systemClock,
@@ -29,7 +29,7 @@ export function createRuntime(sink: LogSink): Runtime {
     log,
     resolver: systemResolver(),
     write: logWriter(log),
-    drain,
+    drain: drainMs,
   });
 }
 
@@ -42,7 +42,7 @@ export async function runBootstrap(file: string, sink: LogSink): Promise<Running
     throw new MeshError('CONFIG', `bootstrap: ${describeError(e)}`, { cause: e });
   }
   const bootstrap = readBootstrap(text);
-  const runtime = createRuntime(sink);
+  const runtime = createRuntime(sink, drain);
   applyBootstrap(runtime, bootstrap);
   const quit = Promise.withResolvers<void>();
   const routes = adminRoutes({ runtime, pending: () => runtime.pending(), quit: quit.resolve });

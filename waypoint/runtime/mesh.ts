@@ -1,0 +1,108 @@
+/** `bin/waypoint` in a mesh: its certificate by CreateCertificate, all else by ADS, until a signal. */
+import type { Server } from 'node:http';
+import { structFromJson } from '../../common/api/index.ts';
+import { millis } from '../../common/core/brand.ts';
+import { systemClock } from '../../common/core/clock.ts';
+import { createLogger, type LogSink } from '../../common/core/log.ts';
+import { createHttpServer, listen, type Routes } from '../../common/http/small-server.ts';
+import { createCaClient } from '../../common/identity/ca-client.ts';
+import { createCertificateStore } from '../../common/identity/cert-store.ts';
+import type { WorkloadCertificate } from '../../common/identity/types.ts';
+import { controlPlaneConnection } from '../../common/xds/connect.ts';
+import { adminRoutes, ready } from '../admin/routes.ts';
+import { nodeId, nodeMetadata, type WaypointConfig } from '../config.ts';
+import { startAds } from './ads.ts';
+import { createRuntime, type Running } from './run.ts';
+import type { Runtime } from './runtime.ts';
+
+/** Names that Istio's resources have for the proxy's own certificate, and for whom it trusts. */
+const ownSecret = 'default';
+const rootsSecret = 'ROOTCA';
+
+/** Resolves when its ports stand, which does not mean that it serves. Errors of the system: ports. */
+export async function runMesh(config: WaypointConfig, sink: LogSink): Promise<Running> {
+  const clock = systemClock;
+  const runtime = createRuntime(sink, config.drainDuration);
+  const log = createLogger(sink, 'waypoint');
+  const end = new AbortController();
+  const quit = Promise.withResolvers<void>();
+  let isDraining = false;
+
+  const store = createCertificateStore({
+    authority: createCaClient({ ...config.ca, ttlSeconds: config.secretTtl / 1000, impersonate: false }),
+    clock,
+    log: createLogger(sink, 'ca'),
+    onIssued(issued) {
+      log.info('got a certificate', { valid_until: new Date(issued.notAfter).toISOString() });
+      putCertificate(runtime, issued);
+    },
+  });
+  const { trustDomain, podNamespace: namespace, serviceAccount } = config;
+  store.prefetch({ trustDomain, namespace, serviceAccount });
+
+  const ads = startAds({
+    connect: () => controlPlaneConnection(config.xds),
+    node: { id: nodeId(config), cluster: config.serviceCluster, metadata: structFromJson(nodeMetadata(config)) },
+    runtime,
+    ownSecrets: new Set([ownSecret, rootsSecret]),
+    clock,
+    log: createLogger(sink, 'xds'),
+    signal: end.signal,
+  });
+
+  const pending = (): readonly string[] => {
+    if (isDraining) return ['it ends'];
+    const certificate = runtime.secrets.get(ownSecret) ? [] : ['a certificate'];
+    const configuration = ads.pending().map((what) => `${what} from istiod`);
+    return [...certificate, ...configuration, ...runtime.pending()];
+  };
+  const health: Routes = { 'GET /healthz/ready': () => ready(pending()) };
+  const metrics = () => ({ status: 200, body: runtime.stats.prometheus() });
+  const routes = adminRoutes({ runtime, pending, quit: quit.resolve });
+  const servers = [
+    await serve(routes, config.adminPort, '127.0.0.1'),
+    await serve({ ...health, 'GET /stats/prometheus': metrics, 'GET /metrics': metrics }, config.statsPort, '::'),
+    await serve(health, config.statusPort, '::'),
+    await serve({ 'GET /stats/prometheus': metrics }, config.prometheusPort, '::'),
+  ];
+
+  async function serve(of: Routes, port: number, host: string): Promise<Server> {
+    const server = createHttpServer(of, config.podName, log);
+    await listen(server, host, port).catch((e: unknown) => {
+      if (host !== '::') throw e;
+      return listen(server, '0.0.0.0', port);
+    });
+    return server;
+  }
+
+  return {
+    runtime,
+    quit: quit.promise,
+    async stop() {
+      isDraining = true;
+      await runtime.close(millis(config.drainDuration));
+      end.abort();
+      for (const server of servers) server.close();
+    },
+  };
+}
+
+function putCertificate(runtime: Runtime, { chain, privateKey, roots }: WorkloadCertificate): void {
+  const inline = (parts: readonly string[]) => ({
+    kind: 'inline' as const,
+    bytes: Buffer.from(parts.map((pem) => (pem.endsWith('\n') ? pem : `${pem}\n`)).join('')),
+  });
+  runtime.secrets.put(rootsSecret, {
+    kind: 'validation',
+    validation: {
+      trustedCa: inline(roots),
+      systemRoots: false,
+      sans: [],
+      certificateHashes: [],
+      spkiHashes: [],
+      allowExpired: false,
+      verifyChain: true,
+    },
+  });
+  runtime.secrets.put(ownSecret, { kind: 'certificate', pair: { chain: inline(chain), key: inline([privateKey]) } });
+}
