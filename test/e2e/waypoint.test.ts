@@ -22,7 +22,10 @@ const engines = [{ name: 'a stock Envoy', lab: 'wpenvoy', image: 'istio/proxyv2'
 const patience = 60_000;
 /** Of test/grpc-interop. */
 const interopCases = 14;
+/** Of test/e2e/tools/websocket.ts. */
+const websocketCases = 46;
 const checkout = join(import.meta.dirname, '../..');
+const websocket = [join(checkout, 'scripts/pinned-node'), join(checkout, 'test/e2e/tools/websocket.ts')];
 
 for (const engine of engines) {
   const skip = engine.skip || skipWithoutKubectl() || skipUnless('ebpf', 'program:ip', 'program:nft');
@@ -99,6 +102,14 @@ for (const engine of engines) {
       assert.equal(passed.length, interopCases);
       const { stderr: direct } = await shop.exec('grpc-client', ['/interop/grpc-interop', 'client', 'nobody:80']);
       assert.notEqual(direct, '', 'a case that fails is seen');
+    });
+
+    test('WebSockets pass as they are', async (t) => {
+      const { code, stdout, stderr } = await shop.exec('ws-client', [...websocket, 'run', 'ws:80']);
+      assert.equal(code, 0, `${stdout}${stderr}`);
+      const passed = stdout.trim().split('\n');
+      t.diagnostic(`${passed.length} cases`);
+      assert.equal(passed.length, websocketCases);
     });
 
     test('while it is replaced no call is lost', async () => {
@@ -367,6 +378,8 @@ spec:
     interop('grpc-client', '[sleep, infinity]'),
     service('grpc', 'name: grpc-server', 'grpc'),
   ];
+  const command = (...argv: readonly string[]) => JSON.stringify(argv);
+  const serving = `{ name: main, image: aquifer/echo, command: ${command(...websocket, 'serve', '8080')}, readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 } }`;
   const idle = '{ name: main, image: curlimages/curl, command: [sleep, infinity] }';
   return [
     `
@@ -380,6 +393,10 @@ metadata: { name: shop, labels: { istio.io/dataplane-mode: ambient, istio.io/use
     deployment('client', 'role: caller', idle),
     deployment('stranger', 'role: caller', idle),
     ...(skipWithoutGoPrograms('grpc-interop') === false ? grpc : []),
+    ...['ws-server', 'ws-client'].map(account),
+    deployment('ws-server', 'role: server', serving),
+    deployment('ws-client', 'role: caller', `{ name: main, image: aquifer/client, command: [sleep, infinity] }`),
+    service('ws', 'name: ws-server'),
     service('web', 'app: web'),
     service('web-v1', 'version: v1'),
     service('web-v2', 'version: v2'),
