@@ -66,6 +66,40 @@ test('pages tell of clients, and can disconnect them', () =>
     await until('the end', () => c.status?.code === status.UNAVAILABLE);
   }));
 
+test('pages of one proxy show what its namespace sees, and what it refused', () =>
+  withWorld(async (w) => {
+    await w.put(
+      'mesh.yaml',
+      ['istio-system', 'shop']
+        .map(
+          (namespace) => `
+apiVersion: v1
+kind: Namespace
+metadata: {name: ${namespace}}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: own, namespace: ${namespace}}
+spec: {hosts: [${namespace}.example.com], addresses: [192.0.2.7], exportTo: ["."], resolution: STATIC, ports: [{number: 80, name: http}]}`,
+        )
+        .join('\n---'),
+    );
+    const c = connect(w);
+    c.refuse = (r) => (r.typeUrl === addressTypeUrl ? 'shop/shop.example.com: ugly' : undefined);
+    await c.subscribe().firstAnswers();
+    await until('the refusal', async () =>
+      JSON.stringify((await page(w, 'push_status')).json().rejected).includes('ugly'),
+    );
+    const query = '?proxyID=zt.istio-system';
+    assert.deepEqual((await page(w, `sidecarz${query}`)).json(), ['istio-system/istio-system.example.com']);
+    const { table } = (await page(w, `ndsz${query}`)).json();
+    assert.deepEqual(table['istio-system.example.com'].ips, ['192.0.2.7']);
+    assert.equal((await page(w, `edsz${query}`)).json().length, 1);
+    assert.equal((await page(w, 'edsz')).json().length, 2);
+    assert.equal((await page(w, 'cachez')).json()[addressTypeUrl].resources, 2);
+    assert.equal((await page(w, 'ndsz?proxyID=nobody')).code, 404);
+  }));
+
 test('istioctl is answered by xDS: proxy-status, and any page', () =>
   withWorld(async (w) => {
     await connect(w).subscribe().firstAnswers();

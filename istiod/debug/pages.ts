@@ -43,6 +43,13 @@ export function debugPages({ catalog, clients, settings, problems }: DebugSource
       const d = decodeAuthorization(r.bytes);
       return d.kind === 'rejected' ? [] : [d.value];
     });
+  /** What the proxy that is named may see; everything without one. */
+  const seenBy = (query: URLSearchParams) => {
+    const id = query.get('proxyID');
+    if (id === null) return services();
+    const namespace = stringField(clientOf(clients(), id).status().metadata, 'NAMESPACE');
+    return services().filter((s) => s.visibility === 'PUBLIC' || s.namespace === namespace);
+  };
   const services = () => decoded().filter((a): a is Service => a.kind === 'service');
   const workloads = () => decoded().filter((a): a is Workload => a.kind === 'workload');
 
@@ -50,6 +57,13 @@ export function debugPages({ catalog, clients, settings, problems }: DebugSource
     adsz: (query) => ({ totalClients: selected(query).length, clients: selected(query).map(adsClient) }),
     ambientz: () => ({ workloads: workloads(), services: services(), policies: policies() }),
     authorizationz: () => ({ authorization_policies: policies() }),
+    cachez: () =>
+      Object.fromEntries(
+        ([addressTypeUrl, authorizationTypeUrl] as const).map((type) => {
+          const all = [...catalog.resources(type).values()];
+          return [type, { resources: all.length, bytes: all.reduce((sum, r) => sum + r.bytes.length, 0) }];
+        }),
+      ),
     clusterz: () => [{ id: settings().clusterId, syncStatus: 'synced' }],
     config_dump: (query) => configDump(clientOf(clients(), query.get('proxyID') ?? '').status(), catalog),
     configz: () => objectsOf(catalog),
@@ -61,6 +75,7 @@ export function debugPages({ catalog, clients, settings, problems }: DebugSource
         address: s.peer,
       })),
     }),
+    edsz: (query) => endpoints(seenBy(query), workloads()),
     endpointz: () => endpoints(services(), workloads()),
     endpointShardz: () => endpoints(services(), workloads()),
     force_disconnect: (query) => {
@@ -69,12 +84,40 @@ export function debugPages({ catalog, clients, settings, problems }: DebugSource
     },
     krtz: () => ({ addresses: rows(catalog, addressTypeUrl), authorizations: rows(catalog, authorizationTypeUrl) }),
     mesh: () => ({ ...settings(), compat: [...settings().compat] }),
+    ndsz: (query) => ({ table: names(seenBy(query)) }),
     networkz: () => workloads().filter((w) => w.uid.startsWith('NetworkGateway/')),
     problems,
+    push_status: () => ({
+      waiting: statuses().filter((s) => [...s.types.values()].some((t) => t.isWaiting)).length,
+      rejected: rejections(statuses()),
+      problems: problems(),
+    }),
     registryz: () => services(),
+    // Sidecar resources narrow nothing here: a proxy sees what is exported to its namespace.
+    sidecarz: (query) => seenBy(query).map((s) => `${s.namespace}/${s.hostname}`),
     syncz: (query) => inNamespace(query).map(syncStatus),
   };
   return { ...pages, list: () => [...Object.keys(pages)].sort() };
+}
+
+/** Names that node proxies answer, with their addresses. */
+function names(services: readonly Service[]) {
+  return Object.fromEntries(
+    services.map(({ hostname, name, namespace, addresses }) => [
+      hostname,
+      { ips: addresses.map((a) => a.ip), shortname: name, namespace },
+    ]),
+  );
+}
+
+/** By proxy and type, why the newest response was refused. */
+function rejections(statuses: readonly ClientStatus[]) {
+  return Object.fromEntries(
+    statuses.flatMap((s) => {
+      const refused = [...s.types].flatMap(([type, t]) => (t.lastError === '' ? [] : [[type, t.lastError]]));
+      return refused.length === 0 ? [] : [[proxyId(s), Object.fromEntries(refused)]];
+    }),
+  );
 }
 
 function clientOf(clients: Iterable<Client>, id: string): Client {
