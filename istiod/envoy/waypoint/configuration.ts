@@ -122,9 +122,9 @@ export class WaypointConfiguration {
     const same =
       direct.value === this.#direct &&
       services.length === before.length &&
-      services.every((s, i) => s.value === before[i]!.value);
-    if (this.#mainInternal !== undefined && same) return this.#mainInternal;
+      services.every((s, i) => hasSameFront(s.value, before[i]!.value));
     this.#services = services;
+    if (this.#mainInternal !== undefined && same) return this.#mainInternal;
     this.#direct = direct.value;
     const message = mainInternalListener(
       services.map((s) => s.value),
@@ -138,4 +138,10 @@ export class WaypointConfiguration {
     };
     return this.#mainInternal;
   }
+}
+
+/** Whether clients come in alike: routes and clusters behind may differ. */
+function hasSameFront(a: WaypointService, b: WaypointService): boolean {
+  const front = ({ chains, ports, ranges }: WaypointService) => JSON.stringify([chains, [...ports], ranges]);
+  return a === b || front(a) === front(b);
 }

@@ -5,6 +5,8 @@ import { MultiMap } from '../graph/multi-map.ts';
 import type { ObjectRef } from '../resource.ts';
 import type { EnvoyMesh } from './mesh-view.ts';
 
+const none: readonly ObjectRef[] = [];
+
 interface Entry {
   readonly remembered: Remembered<unknown>;
   readonly reads: ReadonlySet<string>;
@@ -41,11 +43,9 @@ export class Memo {
     return this.#dirty.size > 0;
   }
 
-  /** Objects that went into these. */
-  objectsOf(ids: readonly string[]): readonly ObjectRef[] {
-    const [only] = ids;
-    if (ids.length === 1) return this.#entries.get(only!)?.objects ?? [];
-    return [...new Set(ids.flatMap((id) => this.#entries.get(id)?.objects ?? []))];
+  /** Objects that went into each of these; the same list as long as nothing was made anew. */
+  objectsOf(ids: readonly string[]): readonly (readonly ObjectRef[])[] {
+    return ids.map((id) => this.#entries.get(id)?.objects ?? none);
   }
 
   /** Forgets what was not asked for since the last time. */

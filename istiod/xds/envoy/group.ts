@@ -29,6 +29,8 @@ export type GroupChange = ReadonlyMap<EnvoyType, ReadonlySet<string>>;
 
 interface Encoded {
   readonly message: Typed;
+  /** Lists of what it was made of. */
+  readonly objects: readonly (readonly ObjectRef[])[];
   readonly resource: Resource;
 }
 
@@ -41,7 +43,8 @@ export class EnvoyGroup implements Catalog {
   readonly #encoded = new Map<EnvoyType, Map<string, Encoded>>(envoyTypes.map((t) => [t, new Map()]));
   /** Generation of the newest change of each. */
   readonly #changedAt = new Map<EnvoyType, Map<string, number>>(envoyTypes.map((t) => [t, new Map()]));
-  #byObject = new MultiMap<Resource>();
+  /** Made when it is asked for, and gone with the next change. */
+  #byObject: MultiMap<Resource> | undefined;
 
   constructor(options: GroupOptions, generation: number) {
     this.#options = options;
@@ -76,6 +79,7 @@ export class EnvoyGroup implements Catalog {
   }
 
   madeOf(object: ObjectName): readonly Resource[] {
+    this.#byObject ??= this.#indexObjects();
     return this.#byObject.get(objectKey(object));
   }
 
@@ -112,7 +116,7 @@ export class EnvoyGroup implements Catalog {
   #make(generation: number | undefined): GroupChange | undefined {
     const changes = new Map<EnvoyType, Set<string>>(envoyTypes.map((t) => [t, new Set()]));
     const kept = new Map<EnvoyType, Set<string>>(envoyTypes.map((t) => [t, new Set()]));
-    const byObject = new MultiMap<Resource>();
+    this.#byObject = undefined;
     for (const made of this.#configuration.resources()) {
       const resource = this.#encode(made);
       if (resource === undefined) continue;
@@ -120,9 +124,7 @@ export class EnvoyGroup implements Catalog {
       kept.get(made.type)!.add(made.name);
       if (all.get(made.name)?.version !== resource.version) changes.get(made.type)!.add(made.name);
       all.set(made.name, resource);
-      for (const input of resource.inputs) byObject.add(objectKey(input), resource);
     }
-    this.#byObject = byObject;
     for (const [type, all] of this.#resources) {
       for (const name of [...all.keys()].filter((n) => !kept.get(type)!.has(n))) {
         all.delete(name);
@@ -146,23 +148,37 @@ export class EnvoyGroup implements Catalog {
     return any ? changes : undefined;
   }
 
+  #indexObjects(): MultiMap<Resource> {
+    const index = new MultiMap<Resource>();
+    for (const all of this.#resources.values()) {
+      for (const resource of all.values()) for (const input of resource.inputs) index.add(objectKey(input), resource);
+    }
+    return index;
+  }
+
   /** The newest that could be encoded. */
   #encode({ type, name, message, from }: MadeResource): Resource | undefined {
     const known = this.#encoded.get(type)!;
     const before = known.get(name);
-    const inputs = this.#memo.objectsOf(from);
+    const objects = this.#memo.objectsOf(from);
+    const same = before?.message === message;
+    if (same && isSame(before.objects, objects)) return before.resource;
+    const inputs = [...new Set(objects.flat())];
     try {
-      const same = before?.message === message;
-      const bytes = same ? before.resource.bytes : encodeEnvoy(message);
-      const resource =
-        same && before.resource.inputs === inputs ? before.resource : resourceOfEnvoy(type, name, bytes, inputs);
-      known.set(name, { message, resource });
+      const resource = same
+        ? { ...before.resource, inputs }
+        : resourceOfEnvoy(type, name, encodeEnvoy(message), inputs);
+      known.set(name, { message, objects, resource });
       return resource;
     } catch (e) {
       this.#options.onFailure(name, e);
       return before?.resource;
     }
   }
+}
+
+function isSame<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((x, i) => x === b[i]);
 }
 
 function configurationOf(proxy: EnvoyProxy, { remember }: Memo): WaypointConfiguration | ClientConfiguration {
