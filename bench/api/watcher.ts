@@ -3,7 +3,7 @@
  * client's: HTTP/2 (RFC 9113) as far as one request needs it. Node's own client takes longer to read an event than the server to send it.
  */
 import { once } from 'node:events';
-import { connect, type TLSSocket } from 'node:tls';
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import type { Kubeconfig } from '../../istiod/apiserver/testing/client.ts';
 
 const [data, headersFrame, settings, windowUpdate] = [0, 1, 4, 8];
@@ -12,24 +12,40 @@ const endOfHeaders = 4;
 const largestWindow = 2 ** 31 - 1;
 const initialWindowSize = 4;
 const newLine = 0x0a;
+const none = Buffer.alloc(0);
+
+/** All read into one: a chunk each would make this process collect its garbage every thirty changes, for longer than a change takes. */
+const chunks = Buffer.alloc(64 * 1024);
 
 /** Calls for each event, once its last byte is there. */
 export class Watcher {
   readonly #socket: TLSSocket;
-  #rest = Buffer.alloc(0);
+  readonly #onEvent: () => void;
+  readonly #answered = Promise.withResolvers<void>();
+  #rest: Buffer = none;
 
-  private constructor(socket: TLSSocket, onEvent: () => void) {
-    this.#socket = socket;
-    socket.on('data', (chunk: Buffer) => this.#read(chunk, onEvent));
+  private constructor({ server, ca }: Kubeconfig, onEvent: () => void) {
+    const { hostname, port } = new URL(server);
+    this.#onEvent = onEvent;
+    const callback = (bytes: number): boolean => {
+      this.#answered.resolve();
+      this.#read(chunks.subarray(0, bytes));
+      return true;
+    };
+    const onread = { buffer: chunks, callback };
+    this.#socket = connect({
+      host: hostname,
+      port: Number(port),
+      ca,
+      ALPNProtocols: ['h2'],
+      onread,
+    } as ConnectionOptions);
   }
 
   /** Resolves when the server has begun to answer. */
-  static async open({ server, ca, token }: Kubeconfig, path: string, onEvent: () => void): Promise<Watcher> {
-    const { hostname, port, host } = new URL(server);
-    const socket = connect({ host: hostname, port: Number(port), ca, ALPNProtocols: ['h2'] });
-    await once(socket, 'secureConnect');
-    const answered = once(socket, 'data');
-    const watcher = new Watcher(socket, onEvent);
+  static async open(config: Kubeconfig, path: string, onEvent: () => void): Promise<Watcher> {
+    const watcher = new Watcher(config, onEvent);
+    await once(watcher.#socket, 'secureConnect');
     const window = Buffer.alloc(6);
     window.writeUInt16BE(initialWindowSize);
     window.writeUInt32BE(largestWindow, 2);
@@ -38,11 +54,11 @@ export class Watcher {
     const head = {
       ':method': 'GET',
       ':scheme': 'https',
-      ':authority': host,
+      ':authority': new URL(config.server).host,
       ':path': path,
-      authorization: `Bearer ${token}`,
+      authorization: `Bearer ${config.token}`,
     };
-    socket.write(
+    watcher.#socket.write(
       Buffer.concat([
         Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
         frame(settings!, 0, 0, window),
@@ -50,7 +66,7 @@ export class Watcher {
         frame(headersFrame!, endOfHeaders | 1, 1, Buffer.concat(Object.entries(head).map(field))),
       ]),
     );
-    await answered;
+    await watcher.#answered.promise;
     return watcher;
   }
 
@@ -58,18 +74,18 @@ export class Watcher {
     this.#socket.destroy();
   }
 
-  #read(chunk: Buffer, onEvent: () => void): void {
+  #read(chunk: Buffer): void {
     let bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     while (bytes.length >= 9) {
       const length = bytes.readUIntBE(0, 3);
       if (bytes.length < 9 + length) break;
       const [type, flags] = [bytes[3], bytes[4]!];
-      if (type === data && length > 0 && bytes[8 + length] === newLine) onEvent();
+      if (type === data && length > 0 && bytes[8 + length] === newLine) this.#onEvent();
       if (type === settings && (flags & acknowledgement) === 0)
         this.#socket.write(frame(settings, acknowledgement, 0, Buffer.alloc(0)));
       bytes = bytes.subarray(9 + length);
     }
-    this.#rest = Buffer.from(bytes);
+    this.#rest = bytes.length === 0 ? none : Buffer.from(bytes);
   }
 }
 
