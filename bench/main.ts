@@ -4,12 +4,14 @@ import { describeError } from '../common/core/errors.ts';
 import { benchApi } from './api/bench.ts';
 import { benchIstiod } from './istiod/istiod.ts';
 import { benchL4 } from './l4.ts';
+import { benchL7Memory } from './l7/memory.ts';
 import { benchLabUp } from './lab-up.ts';
 import { benchPolicyLatency } from './policy-latency.ts';
 
 const usage = `usage: npm run bench -- l4 [--peer PATH] [--rounds 3] [--quick]
        npm run bench -- l4 --policy-latency [--quick]
        npm run bench -- l4 --lab-up
+       npm run bench -- l7 --memory
        npm run bench -- api [--peer KUBECONFIG] [--quick]
        npm run bench -- istiod [--quick] [--long] [--data DIR]
 
@@ -17,6 +19,7 @@ const usage = `usage: npm run bench -- l4 [--peer PATH] [--rounds 3] [--quick]
   --rounds N         rounds, interleaved; medians are printed (default 3)
   --quick            one short round, 10 policies instead of 100, or 1,000 pods
   --policy-latency   from the write of a policy to its effect
+  --memory           of waypoints with 1 and 1,000 clusters, ours and Envoy's
   --lab-up           from nothing to ten enrolled pods
   --long             with 100,000 changes
   --data DIR         keeps the objects of the bench for the next run
@@ -35,6 +38,7 @@ async function main(): Promise<number> {
         quick: { type: 'boolean', default: false },
         'policy-latency': { type: 'boolean', default: false },
         'lab-up': { type: 'boolean', default: false },
+        memory: { type: 'boolean', default: false },
         long: { type: 'boolean', default: false },
         data: { type: 'string' },
       },
@@ -46,6 +50,10 @@ async function main(): Promise<number> {
     }
     if (positionals.join() === 'istiod') {
       await benchIstiod({ quick: values.quick, long: values.long, data: values.data });
+      return 0;
+    }
+    if (positionals.join() === 'l7' && values.memory) {
+      await benchL7Memory();
       return 0;
     }
     if (positionals.join() !== 'l4' || !Number.isInteger(rounds) || rounds < 1) throw new Error(usage);

@@ -1,7 +1,7 @@
 /** A bootstrap file as Envoy's: who we are, static resources, an ADS server among the static clusters. */
 import { parse } from 'yaml';
 import type { JsonValue } from '../../common/api/index.ts';
-import { MeshError } from '../../common/core/errors.ts';
+import { describeError, MeshError } from '../../common/core/errors.ts';
 import { decodeEnvoy, encodeEnvoy, typeUrl } from '../../common/envoy/codec.ts';
 import { checkFields, type Fields } from '../../common/envoy/fields.ts';
 import { messageFromJson } from '../../common/envoy/json.ts';
@@ -22,7 +22,7 @@ export type BootstrapAddress =
 /** Text in JSON or YAML. MeshError CONFIG with every mistake. */
 export function readBootstrap(text: string): Bootstrap {
   const url = typeUrl('envoy.config.bootstrap.v3.Bootstrap');
-  const message = messageFromJson(url, parse(text) as JsonValue);
+  const message = messageFromJson(url, parseText(text));
   const decoded = decodeEnvoy(url, encodeEnvoy(message));
   if (decoded.kind === 'rejected') throw new MeshError('CONFIG', decoded.reason);
   const checked = checkFields(decoded.value, 'Bootstrap', readFields);
@@ -36,6 +36,16 @@ export function readBootstrap(text: string): Bootstrap {
     secrets: resources['secrets'] ?? [],
     admin: checked.value,
   };
+}
+
+/** JSON by its own parser: YAML's leaves 150 MB of garbage behind for a thousand clusters. */
+function parseText(text: string): JsonValue {
+  if (!text.trimStart().startsWith('{')) return parse(text) as JsonValue;
+  try {
+    return JSON.parse(text) as JsonValue;
+  } catch (e) {
+    throw new MeshError('CONFIG', `bootstrap: ${describeError(e)}`, { cause: e });
+  }
 }
 
 function readFields(fields: Fields): Bootstrap['admin'] {

@@ -1,8 +1,8 @@
 /** The router: takes a decided request to its cluster, tries again where the route says so, and hands the answer back. */
-import { randomUUID } from 'node:crypto';
 import { millis } from '../../../common/core/brand.ts';
 import type { Timer } from '../../../common/core/clock.ts';
 import { assertNever } from '../../../common/core/errors.ts';
+import { connectionCookie } from '../../cluster/hash/cookie.ts';
 import { xxHash64 } from '../../cluster/hash/xxhash64.ts';
 import type { ConnectFailure, Lease, PoolFailure, PoolKey, Ticket } from '../../cluster/pool-types.ts';
 import type { Host, Struct } from '../../cluster/types.ts';
@@ -121,7 +121,7 @@ export class Forward {
 
   /** `ended`: the request has no body. */
   start(ended: boolean): void {
-    const { decision, told, view, connectionId } = this.#input;
+    const { decision, told, view } = this.#input;
     this.#requestEnded = ended;
     const { cluster, route } = decision;
     told.cluster = cluster;
@@ -138,10 +138,7 @@ export class Forward {
         route.hashPolicy,
         view,
         (text) => xxHash64(Buffer.from(text, 'latin1')),
-        (name) =>
-          xxHash64(Buffer.from(`${connectionId}|${name}|${randomUUID()}`))
-            .toString(16)
-            .padStart(16, '0'),
+        () => connectionCookie(view.connection.directRemote, view.connection.local),
       );
       this.#hash = hashed.hash;
       this.#cookies = hashed.cookies;
