@@ -35,6 +35,12 @@ export const unreachable: readonly { readonly from: string; readonly target: str
     target: 'istiod/apiserver',
     reason: 'discovery and the API server are joined by the API alone',
   },
+  {
+    from: 'istiod/envoy',
+    target: 'istiod/model',
+    reason:
+      "Envoys' configuration is made of what it is shown of the mesh, so that who shows it can tell what was looked at",
+  },
   { from: 'cli', target: 'istiod/ca', reason: 'the command line issues nothing' },
   { from: 'cli', target: 'istiod/apiserver/storage', reason: 'objects are read and written through the API alone' },
   { from: 'istiod', target: 'native', reason: 'the control plane runs where no addon is built' },
