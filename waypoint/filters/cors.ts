@@ -26,6 +26,8 @@ export const corsFilter: FilterKind = {
 
 const filter: HttpFilter = {
   onRequest(view, context) {
+    // Of redirects and direct responses Envoy's filter takes no notice.
+    if (context.cluster === undefined) return goOn;
     const policy = policyOf(context);
     const origin = view.headers.first('origin');
     if (!policy || !origin || !happens(policy.enabled ?? 1_000_000, context.dice.random())) return goOn;

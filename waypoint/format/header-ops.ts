@@ -41,7 +41,8 @@ export function readAddition(fields: Fields): HeaderAddition {
     if (name === '' || name.startsWith(':') || name === 'host') {
       throw f.refusal('key', `${JSON.stringify(name)} may not be set this way`);
     }
-    const raw = f.has('raw_value') ? f.bytes('raw_value').toString('latin1') : f.text('value');
+    // Headers are the wire's bytes as latin1, and texts of the configuration Unicode.
+    const raw = (f.has('raw_value') ? f.bytes('raw_value') : Buffer.from(f.text('value'))).toString('latin1');
     try {
       return { name, format: compileFormat(raw) };
     } catch (e) {

@@ -14,7 +14,14 @@ const word = fc.constantFrom('a', 'b', 'abc', 'x-y', 'Z9');
 const header = fc.constantFrom('x-a', 'X-B', 'cookie', 'user-agent');
 const path = fc.constantFrom('/', '/a', '/a/', '/a/b', '/A', '/a.b', '/a%20b', '/x-y/z');
 const regex = fc.constantFrom('/a.*', '.*', '/[ab]/\\d+', '(?i)/a', '/a/(.*)', 'a|b');
-const text = fc.constantFrom('1', 'text with blanks', '%REQ(x-a)%', '100%%', 'ü', '%DOWNSTREAM_REMOTE_ADDRESS%');
+const text = fc.constantFrom(
+  '1',
+  'text with blanks',
+  '%REQ(x-a)%',
+  '100%%',
+  'ü',
+  '%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%',
+);
 const plain = fc.constantFrom('1', '100%', '%REQ(x)%', 'a-b');
 const duration = fc.constantFrom('1ms', '250ms', '1s', '1m30s', '2h');
 const percent = fc.constantFrom(0, 0.0001, 0.5, 1, 33.333, 100).map((value) => ({ value }));
