@@ -168,9 +168,16 @@ class Attempt implements Connecting {
         ...(bind && { localAddress: bind.ip, localPort: bind.port }),
         allowHalfOpen: true,
         noDelay: true,
-        keepAlive: keepalive !== undefined,
-        ...(keepalive?.idle !== undefined && { keepAliveInitialDelay: keepalive.idle * 1_000 }),
       });
+      if (keepalive) {
+        const { idle, interval, probes } = keepalive;
+        socket.setKeepAlive({
+          enable: true,
+          ...(idle !== undefined && { initialDelay: idle * 1_000 }),
+          ...(interval !== undefined && { interval: interval * 1_000 }),
+          ...(probes !== undefined && { count: probes }),
+        });
+      }
       this.#socket = socket;
       socket.once('error', (error) => reject(new Failed(error.message)));
       socket.once('connect', () => {

@@ -9,8 +9,7 @@ import { toDuplex } from '../net/stream-duplex.ts';
 import { type ConnectorOptions, passedOn, proxyHeader } from './connector.ts';
 
 export function dialer(options: ConnectorOptions): Dial {
-  return async (host, address, alpn, signal) => {
-    const { transport } = options.cluster;
+  return async (host, address, alpn, signal, transport) => {
     const raw = await open(options, transport, address, host.metadata, signal);
     if (signal.aborted) {
       raw.destroy();

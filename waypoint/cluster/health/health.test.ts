@@ -5,6 +5,7 @@ import { createServer as createHttp2, type ServerHttp2Stream } from 'node:http2'
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { typeUrl } from '../../../common/envoy/codec.ts';
 import { FakeClock } from '../../../common/testing/fake-clock.ts';
 import { LiveHost } from '../hosts/host.ts';
 import { assignmentOf, clusterOf, edsCluster, rig, seededDice } from '../testing/rig.ts';
@@ -142,6 +143,33 @@ test('a cluster with checks is ready after the first of each host, and uses thos
   down.close();
 });
 
+test('a probe goes over the transport that the host itself has', async () => {
+  const seen: string[] = [];
+  const dial: Dial = (host, _, __, ___, transport) => {
+    seen.push(`${host.key} ${transport.kind}`);
+    return Promise.reject(new Error('not dialled'));
+  };
+  const tls = 'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext';
+  const match = {
+    name: 'plain',
+    match: { fields: { plain: { stringValue: 'yes' } } },
+    transport_socket: { name: 'envoy.transport_sockets.raw_buffer' },
+  };
+  const transport_socket = { name: 'tls', typed_config: { '@type': typeUrl(tls) } };
+  const { upstream, clock } = rig(
+    { ...edsCluster, health_checks: [http], transport_socket, transport_socket_matches: [match] },
+    { dial },
+  );
+  const assignment = assignmentOf([{ endpoints: [{ address: '10.0.0.1:80' }, { address: '10.0.0.2:80' }] }]);
+  const [first, ...rest] = assignment.endpoints;
+  const plain = { ...first!, metadata: { 'envoy.transport_socket_match': { plain: 'yes' } } };
+  upstream.assign({ ...assignment, endpoints: [plain, ...rest] });
+  clock.advance(0);
+  await upstream.ready;
+  assert.deepEqual(seen.toSorted(), ['10.0.0.1:80 raw', '10.0.0.2:80 tls']);
+  upstream.close();
+});
+
 const plainDial: Dial = (_, address, __, signal) =>
   new Promise((resolve, reject) => {
     if (address.kind !== 'ip') throw new Error('no IP address');
@@ -160,7 +188,11 @@ async function listen(
 
 describe('probes', () => {
   const probe = (address: string, check: object) =>
-    prober(plainDial, 'web')(hostAt(address), checkOf({ ...times, ...check }), new AbortController().signal);
+    prober(plainDial, 'web', () => ({ kind: 'raw' }))(
+      hostAt(address),
+      checkOf({ ...times, ...check }),
+      new AbortController().signal,
+    );
 
   test('HTTP/1.1 and HTTP/2: status, degraded, expected ranges, added headers', async () => {
     const seen: string[] = [];

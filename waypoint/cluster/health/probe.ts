@@ -5,23 +5,25 @@ import type { Duplex } from 'node:stream';
 import { request as httpRequest } from '../../../common/core/node-http.ts';
 import type { HealthCheck, HealthProbe } from '../config.ts';
 import type { LiveHost } from '../hosts/host.ts';
+import type { Transport } from '../transport.ts';
 import type { HostAddress } from '../types.ts';
 import type { Probe, ProbeResult } from './checker.ts';
 
-/** A connection to `address` over the host's transport, with TLS where that has it. Rejects when the signal aborts. */
+/** A connection to `address` over `transport`, the host's own, with TLS where that has it. Rejects when the signal aborts. */
 export type Dial = (
   host: LiveHost,
   address: HostAddress,
   alpn: readonly string[],
   signal: AbortSignal,
+  transport: Transport,
 ) => Promise<Duplex>;
 
 /** `clusterName`: the authority where neither check nor host has one. A connection is made for each probe. */
-export function prober(dial: Dial, clusterName: string): Probe {
+export function prober(dial: Dial, clusterName: string, transportOf: (host: LiveHost) => Transport): Probe {
   return async (host, check, signal) => {
     const probe = check.check;
     const alpn = check.alpn.length > 0 ? check.alpn : alpnOf(probe);
-    const duplex = await dial(host, addressOf(host, check), alpn, signal);
+    const duplex = await dial(host, addressOf(host, check), alpn, signal, transportOf(host));
     const authority = host.healthCheck.hostname || host.hostname || clusterName;
     try {
       switch (probe.kind) {
