@@ -4,6 +4,7 @@ import { describeError } from '../common/core/errors.ts';
 import { benchApi } from './api/bench.ts';
 import { benchIstiod } from './istiod/istiod.ts';
 import { benchL4 } from './l4.ts';
+import { benchMatch } from './l7/match.ts';
 import { benchL7Memory } from './l7/memory.ts';
 import { benchLabUp } from './lab-up.ts';
 import { benchPolicyLatency } from './policy-latency.ts';
@@ -12,6 +13,7 @@ const usage = `usage: npm run bench -- l4 [--peer PATH] [--rounds 3] [--quick]
        npm run bench -- l4 --policy-latency [--quick]
        npm run bench -- l4 --lab-up
        npm run bench -- l7 --memory
+       npm run bench -- l7 --match
        npm run bench -- api [--peer KUBECONFIG] [--quick]
        npm run bench -- istiod [--quick] [--long] [--data DIR]
 
@@ -21,6 +23,7 @@ const usage = `usage: npm run bench -- l4 [--peer PATH] [--rounds 3] [--quick]
   --policy-latency   from the write of a policy to its effect
   --memory           of waypoints with 1 and 1,000 clusters, ours and Envoy's
   --lab-up           from nothing to ten enrolled pods
+  --match            what it takes to decide among 10,000 routes
   --long             with 100,000 changes
   --data DIR         keeps the objects of the bench for the next run
 `;
@@ -39,6 +42,7 @@ async function main(): Promise<number> {
         'policy-latency': { type: 'boolean', default: false },
         'lab-up': { type: 'boolean', default: false },
         memory: { type: 'boolean', default: false },
+        match: { type: 'boolean', default: false },
         long: { type: 'boolean', default: false },
         data: { type: 'string' },
       },
@@ -54,6 +58,10 @@ async function main(): Promise<number> {
     }
     if (positionals.join() === 'l7' && values.memory) {
       await benchL7Memory();
+      return 0;
+    }
+    if (positionals.join() === 'l7' && values.match) {
+      benchMatch();
       return 0;
     }
     if (positionals.join() !== 'l4' || !Number.isInteger(rounds) || rounds < 1) throw new Error(usage);
