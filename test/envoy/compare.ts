@@ -20,11 +20,14 @@ export async function compare(t: TestContext, cases: readonly Case[]): Promise<v
   let [asked, differ] = [0, 0];
   const firsts: string[] = [];
   for (const [i, { name, routes, ours, requests }] of cases.entries()) {
-    const own = new Ours({ routes, ...ours, port: world.ports[i]! });
-    const results = await Promise.all(requests.map((request) => world.ask(i, request)));
+    const own = new Ours({ routes, ...ours, port: world.ports.envoy[i]! });
+    const results = await Promise.all(requests.map((request) => world.ask('envoy', i, request)));
     asked += results.length;
+    const live = world.ports.ours.length === 0 ? [] : await Promise.all(requests.map((r) => world.ask('ours', i, r)));
     const found = requests.flatMap((request, k) => {
-      const difference = differing(request, results[k]!, own.ask(request));
+      const decided = differing(request, results[k]!, own.ask(request));
+      const whole = live[k] && differing(request, results[k]!, live[k]);
+      const difference = decided ?? (whole && `the whole waypoint: ${whole}`);
       return difference === undefined
         ? []
         : [`${name}\n${JSON.stringify(request)}\n${own.why(request)}\n${difference}`];

@@ -165,9 +165,7 @@ const cases: readonly Case[] = [
   routed(
     'delay, then abort',
     {
-      filter: [
-        fault({ delay: { fixed_delay: { nanos: 2_000_000 }, ...always }, abort: { http_status: 500, ...always } }),
-      ],
+      filter: [fault({ delay: { fixed_delay: '0.002s', ...always }, abort: { http_status: 500, ...always } })],
     },
     faultRequests,
   ),

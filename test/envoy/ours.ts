@@ -1,7 +1,9 @@
 /** The same site in our tables and filters: what the waypoint decides, without its sockets. */
 
+import type { JsonValue } from '../../common/api/index.ts';
 import { decodeEnvoy, encodeEnvoy, typeUrl } from '../../common/envoy/codec.ts';
 import { checkFields } from '../../common/envoy/fields.ts';
+import { messageFromJson } from '../../common/envoy/json.ts';
 import type { FilterContext, HttpFilter, LocalReply, Verdict } from '../../waypoint/filters/filter.ts';
 import { filterKinds, perFilterTypes } from '../../waypoint/filters/kinds.ts';
 import { replyMessage } from '../../waypoint/filters/local-reply.ts';
@@ -14,7 +16,7 @@ import { compileRoutes, type RouteTable } from '../../waypoint/route/table.ts';
 import type { RouteDecision } from '../../waypoint/route/types.ts';
 import { clusters, type Observed, type Request, upstreamHeaders } from './world.ts';
 
-/** A filter of the chain: its name and its configuration as the codec has it. */
+/** A filter of the chain: its name and its configuration in JSON. */
 export interface OurFilter {
   readonly name: string;
   readonly config: { readonly '@type': string } & object;
@@ -179,7 +181,8 @@ function compiled(routes: object): RouteTable {
 }
 
 function compiledFilter(config: OurFilter['config']): HttpFilter {
-  const decoded = decodeEnvoy(config['@type'], encodeEnvoy(config));
+  const message = messageFromJson(config['@type'], config as unknown as JsonValue);
+  const decoded = decodeEnvoy(config['@type'], encodeEnvoy(message));
   if (decoded.kind !== 'ok') throw new Error(decoded.reason);
   const kind = filterKinds.get(config['@type']);
   if (!kind) throw new Error(`${config['@type']} is none of ours`);

@@ -66,7 +66,7 @@ function randomCase(seed: number): Case {
   return {
     name: `random rules of seed ${seed}`,
     routes: { virtual_hosts: hosts },
-    envoy: { filters: inEnvoy.map(({ name, config }) => ({ name, typed_config: config })) },
+    envoy: { alsoOurs: false, filters: inEnvoy.map(({ name, config }) => ({ name, typed_config: config })) },
     ours: { filters, metadata: new Map([['test.meta', meta]]) },
     requests,
   };

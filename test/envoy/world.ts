@@ -4,7 +4,8 @@ import { Agent, createServer, request as httpRequest, type Server } from 'node:h
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { encodeEnvoy, typeUrl } from '../../common/envoy/codec.ts';
+import { decodeEnvoy, encodeEnvoy, type Typed, typeUrl } from '../../common/envoy/codec.ts';
+import { Rig } from '../../waypoint/testing/rig.ts';
 import { Envoy } from '../harness/envoy.ts';
 
 export const clusters = ['c0', 'c1', 'c2', 'c3'] as const;
@@ -40,6 +41,14 @@ export interface Site {
   readonly routes: object;
   readonly options?: Readonly<Record<string, unknown>>;
   readonly filters?: readonly object[];
+  /** false: not in our waypoint, where a filter is one that the waypoint has not. Default true. */
+  readonly alsoOurs?: boolean;
+}
+
+interface Ports {
+  readonly envoy: readonly number[];
+  /** Empty where our waypoint is not asked. */
+  readonly ours: readonly number[];
 }
 
 /** Headers that every upstream answers with: some for routes to change. */
@@ -50,10 +59,13 @@ export class World implements AsyncDisposable {
   readonly #echoes: readonly Server[];
   readonly #folder: string;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 8 });
-  readonly ports: readonly number[];
+  readonly #rig: Rig;
+  /** Of Envoy's and our listeners, by site. */
+  readonly ports: Ports;
 
-  private constructor(envoy: Envoy, echoes: readonly Server[], folder: string, ports: readonly number[]) {
+  private constructor(envoy: Envoy, rig: Rig, echoes: readonly Server[], folder: string, ports: Ports) {
     this.#envoy = envoy;
+    this.#rig = rig;
     this.#echoes = echoes;
     this.#folder = folder;
     this.ports = ports;
@@ -63,16 +75,24 @@ export class World implements AsyncDisposable {
     const folder = mkdtempSync(join(tmpdir(), 'aq-routes-'));
     const echoes = await Promise.all(clusters.map(startEcho));
     try {
-      const listeners = sites.map((site, i) => listener(site, i, folder));
+      const listeners = sites.map((site, i) => listener(site, i, routesFile(site, i, folder)));
       const upstreams = clusters.map((name, i) => upstream(name, (echoes[i]!.address() as AddressInfo).port));
       const envoy = await Envoy.start({
         node: { id: 'test', cluster: 'test' },
         static_resources: { listeners, clusters: upstreams },
       });
-      const ports = await Promise.all(sites.map((_, i) => envoy.port(`l${i}`)));
-      const world = new World(envoy, echoes, folder, ports);
-      await world.#refusedRoutes();
-      return world;
+      const rig = new Rig();
+      const ports: { envoy: readonly number[]; ours: readonly number[] } = { envoy: [], ours: [] };
+      const world = new World(envoy, rig, echoes, folder, ports);
+      try {
+        await world.#refusedRoutes();
+        ports.envoy = await Promise.all(sites.map((_, i) => envoy.port(`l${i}`)));
+        if (sites.every((site) => site.alsoOurs !== false)) ports.ours = await startOurs(rig, sites, echoes);
+        return world;
+      } catch (e) {
+        await world[Symbol.asyncDispose]();
+        throw e;
+      }
     } catch (e) {
       for (const echo of echoes) echo.close();
       rmSync(folder, { recursive: true, force: true });
@@ -84,16 +104,16 @@ export class World implements AsyncDisposable {
   async #refusedRoutes(): Promise<void> {
     const stats = await this.#envoy.admin('/stats?filter=update_rejected&usedonly');
     if (/rds.*: [1-9]/.test(stats)) {
-      await this[Symbol.asyncDispose]();
       const said = this.#envoy.log.split('\n').filter((line) => line.includes('rejected'));
       throw new Error(`Envoy refuses a route table: ${said.join('\n')}`);
     }
   }
 
-  ask(site: number, { method, authority, path, headers }: Request): Promise<Observed> {
+  /** `of`: whom. */
+  ask(of: 'envoy' | 'ours', site: number, { method, authority, path, headers }: Request): Promise<Observed> {
     const raw = ['host', authority, ...headers.flat()];
     return new Promise((resolve, reject) => {
-      const options = { host: '127.0.0.1', port: this.ports[site]!, method, path, headers: raw, setHost: false };
+      const options = { host: '127.0.0.1', port: this.ports[of][site]!, method, path, headers: raw, setHost: false };
       const asked = httpRequest({ ...options, agent: this.#agent }, (answer) => {
         let text = '';
         answer.setEncoding('utf8');
@@ -113,7 +133,10 @@ export class World implements AsyncDisposable {
           });
         });
       });
-      asked.on('error', reject);
+      // A connection that ends without an answer is an outcome too.
+      asked.on('error', (e) =>
+        resolve({ status: 0, cluster: undefined, received: undefined, headers: {}, body: e.message }),
+      );
       asked.end();
     });
   }
@@ -124,6 +147,7 @@ export class World implements AsyncDisposable {
       echo.closeAllConnections();
       echo.close();
     }
+    await this.#rig[Symbol.asyncDispose]();
     await this.#envoy.stop();
     rmSync(this.#folder, { recursive: true, force: true });
   }
@@ -188,26 +212,47 @@ function without(all: Readonly<Record<string, string>>, names: readonly string[]
 const hcm = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 const router = 'envoy.extensions.filters.http.router.v3.Router';
 
-function listener({ routes, options, filters = [] }: Site, i: number, folder: string): object {
+/** What the control plane would send: here a file for Envoy. */
+function routesFile({ routes }: Site, i: number, folder: string): object {
   const path = join(folder, `routes${i}.pb`);
-  const name = `routes${i}`;
-  const resource = { '@type': typeUrl('envoy.config.route.v3.RouteConfiguration'), ...routes, name };
-  const response = {
-    '@type': typeUrl('envoy.service.discovery.v3.DiscoveryResponse'),
-    version_info: '1',
-    resources: [resource],
-  };
-  writeFileSync(path, encodeEnvoy(response));
+  const type = typeUrl('envoy.service.discovery.v3.DiscoveryResponse');
+  writeFileSync(
+    path,
+    encodeEnvoy({ '@type': type, version_info: '1', resources: [routeResource(routes, i)] } as Typed),
+  );
+  return { path_config_source: { path }, resource_api_version: 'V3' };
+}
+
+function routeResource(routes: object, i: number): Typed {
+  return { '@type': typeUrl('envoy.config.route.v3.RouteConfiguration'), ...routes, name: `routes${i}` } as Typed;
+}
+
+function listener({ options, filters = [] }: Site, i: number, source: object): Json {
   const config = {
     '@type': typeUrl(hcm),
     stat_prefix: `l${i}`,
     generate_request_id: false,
     ...options,
-    rds: { route_config_name: name, config_source: { path_config_source: { path }, resource_api_version: 'V3' } },
+    rds: { route_config_name: `routes${i}`, config_source: source },
     http_filters: [...filters, { name: 'router', typed_config: { '@type': typeUrl(router) } }],
   };
   const address = { socket_address: { address: '127.0.0.1', port_value: 0 } };
   return { name: `l${i}`, address, filter_chains: [{ filters: [{ name: 'hcm', typed_config: config }] }] };
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** The same sites in our waypoint, in this process: ports by site. */
+async function startOurs(rig: Rig, sites: readonly Site[], echoes: readonly Server[]): Promise<readonly number[]> {
+  for (const [i, name] of clusters.entries()) rig.cluster(name, [(echoes[i]!.address() as AddressInfo).port]);
+  const type = typeUrl('envoy.config.route.v3.RouteConfiguration');
+  for (const [i, site] of sites.entries()) {
+    const decoded = decodeEnvoy(type, encodeEnvoy(routeResource(site.routes, i)));
+    const applied = decoded.kind === 'ok' ? rig.runtime.apply('route', decoded.value) : decoded;
+    if (applied.kind === 'rejected') throw new Error(`our waypoint refuses a route table: ${applied.reason}`);
+    rig.good('listener', listener(site, i, { ads: {}, resource_api_version: 'V3' }));
+  }
+  return Promise.all(sites.map((_, i) => rig.port(`l${i}`)));
 }
 
 function upstream(name: string, port: number): object {

@@ -302,7 +302,8 @@ class Exchange implements ServerExchange {
       this.#reusable = false;
       if (status === 101) last = `connection: upgrade\r\nupgrade: ${upgrade}\r\n`;
     } else {
-      if (this.#tunnel || this.#server.draining) this.#reusable = false;
+      // As Envoy: what is left of a request that was answered early is not waited for.
+      if (this.#tunnel || !this.#read || this.#server.draining) this.#reusable = false;
       const bodiless = method === 'HEAD' || status === 204 || status === 304;
       const text = headerOf(headers, 'content-length');
       length = text === undefined || bodiless ? undefined : Number(text);

@@ -106,9 +106,7 @@ export class Request implements BodyReader {
     );
     switch (canonical.kind) {
       case 'refused':
-        this.#reply(
-          localReply(canonical.status, canonical.reason, { body: canonical.status === 400 ? 'Bad Request' : '' }),
-        );
+        this.#reply(localReply(canonical.status, canonical.reason, { body: canonical.body }));
         return;
       case 'redirect':
         this.#reply(
@@ -190,18 +188,24 @@ export class Request implements BodyReader {
     const decision = this.#decision!;
     const { stats } = this.#connection;
     switch (decision.kind) {
-      case 'none':
       case 'non-forwarding':
+        // As of a cluster that is not there.
+        this.#reply(localReply(503, 'cluster_not_found', { flags: ['NC'] }), 'router');
+        return;
+      case 'none':
         stats.noRoute.value++;
-        this.#reply(localReply(404, 'route_not_found', { flags: ['NR'] }));
+        this.#reply(localReply(404, 'route_not_found', { flags: ['NR'] }), 'router');
         return;
       case 'redirect':
         stats.redirects.value++;
-        this.#reply(localReply(decision.status, 'direct_response', { headers: [['location', decision.location]] }));
+        this.#reply(
+          localReply(decision.status, 'direct_response', { headers: [['location', decision.location]] }),
+          'router',
+        );
         return;
       case 'direct':
         stats.direct.value++;
-        this.#reply(localReply(decision.status, 'direct_response', { body: decision.body }));
+        this.#reply(localReply(decision.status, 'direct_response', { body: decision.body }), 'router');
         return;
       case 'forward':
         break;
@@ -211,7 +215,7 @@ export class Request implements BodyReader {
     const wanted = this.#view.method === 'CONNECT' ? 'connect' : this.#view.upgrade;
     const allowed = wanted === undefined ? undefined : this.#upgrade(wanted, decision.route.upgrades);
     if (wanted !== undefined && !allowed) {
-      this.#reply(localReply(403, 'upgrade_failed', { flags: ['NR'] }));
+      this.#reply(localReply(403, 'upgrade_failed', { flags: ['NR'] }), 'router');
       return;
     }
     stats.routed.value++;
@@ -298,7 +302,7 @@ export class Request implements BodyReader {
       this.#finish();
       this.#exchange.end(trailers);
     },
-    reply: (reply) => this.#reply(reply),
+    reply: (reply) => this.#reply(reply, 'router'),
     broke: (details, flags) => {
       if (this.#over) return;
       this.#details = details;
@@ -313,24 +317,22 @@ export class Request implements BodyReader {
   #respond(response: ResponseView, end: boolean): void {
     if (this.#over) return;
     this.#details = 'via_upstream';
-    this.#prepare(response, false);
+    this.#prepare(response, 'router');
     if (end) this.#finish();
     this.#exchange.respond({ status: response.status, headers: response.headers.toRaw() }, end);
   }
 
-  /** Headers of every answer, and what the route and the filters do to it. */
-  #prepare(response: ResponseView, local: boolean): void {
+  /** Headers of every answer, and what the route, where it is one of the router, and the filters do to it. */
+  #prepare(response: ResponseView, by: 'router' | 'others'): void {
     this.#response = response;
     const { headers } = response;
     const { config, env } = this.#connection;
+    const decision = this.#decision;
+    if (by === 'router' && decision && decision.kind !== 'none') applyToResponse(decision, response, this.#context);
     for (let i = this.#seen.length - 1; i >= 0; i--) {
       const filter = this.#seen[i]!;
       const context = filter.filter.onResponse && this.#filterContext(filter);
       if (context) filter.filter.onResponse!(this.#view, response, context);
-    }
-    const decision = this.#decision;
-    if (decision && decision.kind !== 'none' && (!local || decision.kind !== 'forward')) {
-      applyToResponse(decision, response, this.#context);
     }
     if (!headers.has('date')) headers.append('date', dateText(env.clock.wall()));
     if (config.serverHeader === 'OVERWRITE' || (config.serverHeader === 'APPEND_IF_ABSENT' && !headers.has('server'))) {
@@ -346,14 +348,14 @@ export class Request implements BodyReader {
     }
   }
 
-  #reply(reply: LocalReply): void {
+  #reply(reply: LocalReply, by: 'router' | 'others' = 'others'): void {
     if (this.#over) return;
     this.#details = reply.details;
     for (const flag of reply.flags) this.#told.flags.add(flag);
     const message = replyMessage(this.#view, reply);
     const body = Buffer.from(message.body);
     const response: ResponseView = { status: message.status, headers: message.headers };
-    this.#prepare(response, true);
+    this.#prepare(response, by);
     this.#sent += body.length;
     this.#finish();
     sendReply(this.#exchange, response.status, response.headers.toRaw(), body);
