@@ -11,6 +11,7 @@ import {
   stateAdsService,
 } from '../../common/api/index.ts';
 import { until } from '../../common/testing/until.ts';
+import { EnvoyClient } from '../testing/envoy-bed.ts';
 import { bearer, type World, withWorld, XdsClient } from '../testing/world.ts';
 
 const connect = (w: World) => new XdsClient(w, w.istiod.ports.grpc, credentials.createInsecure());
@@ -98,6 +99,21 @@ spec: {hosts: [${namespace}.example.com], addresses: [192.0.2.7], exportTo: ["."
     assert.equal((await page(w, 'edsz')).json().length, 2);
     assert.equal((await page(w, 'cachez')).json()[addressTypeUrl].resources, 2);
     assert.equal((await page(w, 'ndsz?proxyID=nobody')).code, 404);
+  }));
+
+test('of a waypoint they show what it was told', () =>
+  withWorld(async (w) => {
+    using _ = await new EnvoyClient(w.istiod.ports.grpc!).settled();
+    const [row] = (await page(w, 'syncz')).json();
+    assert.deepEqual([row.proxy, row.proxy_type], ['waypoint-0.shop', 'waypoint']);
+    const { configs } = (await page(w, 'config_dump?proxyID=waypoint-0.shop')).json();
+    const named = configs.map((c: { readonly resources: readonly { readonly name: string }[] }) =>
+      c.resources.map((r) => r.name),
+    );
+    assert.deepEqual(named, [
+      ['main_internal', 'encap', 'connect_originate'],
+      ['connect_terminate', 'connect_originate', 'main_internal'],
+    ]);
   }));
 
 test('istioctl is answered by xDS: proxy-status, and any page', () =>

@@ -8,6 +8,7 @@ import {
   decodeAuthorization,
   type PbStruct,
   stringField,
+  workloadTypeUrl,
 } from '../../common/api/index.ts';
 import type { MeshAddress, Service, Workload } from '../../common/mesh/types.ts';
 import type { Catalog } from '../model/catalog.ts';
@@ -65,7 +66,7 @@ export function debugPages({ catalog, clients, settings, problems }: DebugSource
         }),
       ),
     clusterz: () => [{ id: settings().clusterId, syncStatus: 'synced' }],
-    config_dump: (query) => configDump(clientOf(clients(), query.get('proxyID') ?? '').status(), catalog),
+    config_dump: (query) => configDump(clientOf(clients(), query.get('proxyID') ?? ''), catalog),
     configz: () => objectsOf(catalog),
     connections: (query) => ({
       totalClients: selected(query).length,
@@ -141,7 +142,7 @@ function syncStatus(s: ClientStatus) {
   return {
     cluster_id: stringField(s.metadata, 'CLUSTER_ID') ?? '',
     proxy: proxyId(s),
-    proxy_type: 'ztunnel',
+    proxy_type: s.id.split('~', 1)[0]!,
     istio_version: stringField(s.metadata, 'ISTIO_VERSION') ?? '',
     resources: Object.fromEntries(resources),
   };
@@ -174,7 +175,9 @@ function plain(metadata: PbStruct | null): Readonly<Record<string, string>> {
 }
 
 /** What a proxy was told: of each type all names with versions, and whether it has confirmed the newest. */
-function configDump(s: ClientStatus, catalog: Catalog) {
+function configDump(client: Client, all: Catalog) {
+  const s = client.status();
+  const catalog = client.group ?? all;
   return {
     proxy: proxyId(s),
     configs: [...s.types].map(([type, t]) => ({
@@ -182,7 +185,7 @@ function configDump(s: ClientStatus, catalog: Catalog) {
       sent: t.sent,
       acked: t.acked,
       waiting: t.isWaiting,
-      resources: rows(catalog, type === authorizationTypeUrl ? authorizationTypeUrl : addressTypeUrl).map(
+      resources: [...catalog.resources(type === workloadTypeUrl ? addressTypeUrl : type).values()].map(
         ({ name, version }) => ({ name, version }),
       ),
     })),
