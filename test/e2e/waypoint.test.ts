@@ -17,7 +17,10 @@ import { labName } from '../harness/lab-name.ts';
 import { skipUnless } from '../harness/require.ts';
 
 /** What runs as the waypoint. */
-const engines = [{ name: 'a stock Envoy', lab: 'wpenvoy', image: 'istio/proxyv2', skip: skipWithoutEnvoy() }] as const;
+const engines = [
+  { name: 'a stock Envoy', lab: 'wpenvoy', image: 'istio/proxyv2', skip: skipWithoutEnvoy() },
+  { name: 'our own', lab: 'wpours', image: 'aquifer/waypoint', skip: false },
+] as const;
 
 const patience = 60_000;
 /** Of test/grpc-interop. */

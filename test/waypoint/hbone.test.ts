@@ -1,6 +1,11 @@
 /** The three listeners of a waypoint as istiod makes them (ambient-wire 10): HBONE in, decided inside, HBONE out. */
 import assert from 'node:assert/strict';
-import { connect as connectHttp2, createSecureServer, type ServerHttp2Stream } from 'node:http2';
+import {
+  connect as connectHttp2,
+  createServer as createHttp2,
+  createSecureServer,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import { type AddressInfo, connect as connectTcp } from 'node:net';
 import { describe, it } from 'node:test';
 import { connect as connectTls } from 'node:tls';
@@ -67,7 +72,7 @@ function internalEndpoint(listener: string, metadata?: object) {
   };
 }
 
-async function waypoint(rig: Rig, pod: string, ztunnelPort: number): Promise<number> {
+async function waypoint(rig: Rig, pod: string, ztunnelPort: number, protocol?: object): Promise<number> {
   rig.good('cluster', {
     name: 'main_internal',
     type: 'STATIC',
@@ -82,6 +87,7 @@ async function waypoint(rig: Rig, pod: string, ztunnelPort: number): Promise<num
     type: 'EDS',
     eds_cluster_config: { eds_config: { ads: {} } },
     transport_socket: internalUpstream(['envoy.filters.listener.original_dst']),
+    ...(protocol && { typed_extension_protocol_options: protocol }),
   });
   rig.good('assignment', {
     cluster_name: 'inbound-vip|80|http|web',
@@ -348,6 +354,56 @@ describe('a waypoint of three listeners', () => {
     assert.match(await through(ca, 'client', port, `${vip}:80`, get('/secret'), /denied$/), /HTTP\/1\.1 403 Forbidden/);
     assert.match(await through(ca, 'other', port, `${vip}:80`, get('/secret'), /app$/), /HTTP\/1\.1 200 OK/);
     node.close();
+  });
+
+  it('carries HTTP/2 in the tunnel, both ways', async () => {
+    await using rig = new Rig();
+    const ca = await createFakeCa();
+    await secrets(rig, ca);
+    const app = createHttp2();
+    app.on('stream', (stream: ServerHttp2Stream) => {
+      stream.respond({ ':status': 200 }, { waitForTrailers: true });
+      stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+      stream.end('second');
+    });
+    await new Promise<void>((resolve) => app.listen(0, '127.0.0.1', resolve));
+    const appPort = (app.address() as AddressInfo).port;
+    const node = await ztunnel(ca, appPort, []);
+    const port = await waypoint(rig, `127.0.0.1:${appPort}`, node.port, http2Options);
+    const own = await ca.issue(identity('client'));
+    const socket = connectTls({
+      host: '127.0.0.1',
+      port,
+      key: own.privateKey,
+      cert: own.chain.join('\n'),
+      ca: ca.root,
+      ALPNProtocols: ['h2'],
+      checkServerIdentity: () => undefined,
+    });
+    const outer = connectHttp2('https://waypoint', { createConnection: () => socket });
+    const tunnel = outer.request({ ':method': 'CONNECT', ':authority': `${vip}:80` }, { endStream: false });
+    const inner = connectHttp2('http://web', { createConnection: () => tunnel });
+    const stream = inner.request({ ':method': 'POST', ':path': '/x', te: 'trailers' });
+    let text = '';
+    let status = '';
+    inner.on('error', (e) => {
+      text += String(e);
+    });
+    stream.on('error', (e) => {
+      text += String(e);
+    });
+    stream.on('data', (chunk: Buffer) => {
+      text += String(chunk);
+    });
+    stream.on('trailers', (headers) => {
+      status = String(headers['grpc-status']);
+    });
+    stream.end('message');
+    await new Promise((resolve) => stream.once('close', resolve));
+    assert.deepEqual([text, status], ['second', '0']);
+    outer.destroy();
+    node.close();
+    app.close();
   });
 
   it('serves nobody whose certificate is of another authority, and no address that no chain takes', async () => {

@@ -151,6 +151,30 @@ describe('the waypoint, with HTTP', () => {
     );
   });
 
+  it('sends a copy to the mirror, body and all, and answers without it', async () => {
+    await using rig = new Rig();
+    const copies: string[] = [];
+    const web = await rig.upstream((request, response) => request.pipe(response));
+    const mirror = await rig.upstream((request, response) => {
+      let body = '';
+      request.on('data', (chunk) => {
+        body += String(chunk);
+      });
+      request.on('end', () => {
+        copies.push(`${request.headers.host} ${body}`);
+        response.destroy();
+      });
+    });
+    rig.cluster('web', [web]);
+    rig.cluster('mirror', [mirror]);
+    const port = await rig.http('main', [
+      { match: { prefix: '/' }, route: { cluster: 'web', request_mirror_policies: [{ cluster: 'mirror' }] } },
+    ]);
+    const answer = await call(port, '/', { method: 'POST', headers: { host: 'web:80' } }, 'twice');
+    assert.equal(answer.body, 'twice');
+    await until('the copy', () => copies.join() === 'web-shadow:80 twice');
+  });
+
   it("answers by itself in Envoy's words where there is no way on", async () => {
     await using rig = new Rig();
     rig.cluster('gone', [1]);

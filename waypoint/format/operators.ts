@@ -31,6 +31,7 @@ const withoutArguments: Readonly<Record<string, Operator>> = {
   DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: ({ request }) => host(request.connection.local),
   DOWNSTREAM_LOCAL_PORT: ({ request }) => text(request.connection.local.port),
   DOWNSTREAM_PEER_URI_SAN: ({ request }) => request.connection.principal,
+  DOWNSTREAM_LOCAL_URI_SAN: ({ request }) => request.connection.localPrincipal,
   DOWNSTREAM_PEER_DNS_SAN: ({ request }) => request.connection.dnsNames?.join(','),
   DOWNSTREAM_PEER_SUBJECT: ({ request }) => request.connection.subject,
   REQUESTED_SERVER_NAME: ({ request }) => request.connection.sni,

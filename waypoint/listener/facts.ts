@@ -59,6 +59,7 @@ export function viewOf(facts: ConnectionFacts, tls: TlsFacts | undefined): Conne
     local: facts.local,
     tls: tls !== undefined,
     ...(tls?.principal !== undefined && { principal: tls.principal }),
+    ...(tls?.localPrincipal !== undefined && { localPrincipal: tls.localPrincipal }),
     ...(tls?.hasPeer && { dnsNames: tls.dnsNames, peerCertificate: tls.verified ? 'verified' : 'unverified' }),
     ...(tls?.subject !== undefined && { subject: tls.subject }),
     ...(sni !== undefined && { sni }),

@@ -191,6 +191,11 @@ export class ListenerServer implements InternalListener {
     });
   }
 
+  /** Who is connected is to come again elsewhere; new connections are still served, for callers that have not heard yet. */
+  dismiss(): void {
+    for (const served of this.#served) served.drain();
+  }
+
   cut(): void {
     const error = new MeshError('CANCELLED', 'the listener was closed');
     for (const served of this.#served) served.cut(error);

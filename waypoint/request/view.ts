@@ -20,6 +20,8 @@ export interface ConnectionView {
   readonly local: Address;
   /** URI SAN of the peer's verified certificate, or what the tunnel's end passed on as its peer. Absent: not authenticated. */
   readonly principal?: string;
+  /** URI SAN of the certificate that we showed. */
+  readonly localPrincipal?: string;
   /** DNS SANs of the peer's certificate. */
   readonly dnsNames?: readonly string[];
   /** Subject of the peer's certificate, in RFC 2253 form. */

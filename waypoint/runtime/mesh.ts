@@ -2,7 +2,7 @@
 import type { Server } from 'node:http';
 import { structFromJson } from '../../common/api/index.ts';
 import { millis } from '../../common/core/brand.ts';
-import { systemClock } from '../../common/core/clock.ts';
+import { sleep, systemClock } from '../../common/core/clock.ts';
 import { createLogger, type LogSink } from '../../common/core/log.ts';
 import { createHttpServer, listen, type Routes } from '../../common/http/small-server.ts';
 import { createCaClient } from '../../common/identity/ca-client.ts';
@@ -18,6 +18,11 @@ import type { Runtime } from './runtime.ts';
 /** Names that Istio's resources have for the proxy's own certificate, and for whom it trusts. */
 const ownSecret = 'default';
 const rootsSecret = 'ROOTCA';
+
+/** Ms between two looks at connections that are still open. */
+const drainLook = millis(200);
+/** Ms that requests get at the very end. */
+const lastGrace = millis(1_000);
 
 /** Resolves when its ports stand, which does not mean that it serves. Errors of the system: ports. */
 export async function runMesh(config: WaypointConfig, sink: LogSink): Promise<Running> {
@@ -80,7 +85,12 @@ export async function runMesh(config: WaypointConfig, sink: LogSink): Promise<Ru
     quit: quit.promise,
     async stop() {
       isDraining = true;
-      await runtime.close(millis(config.drainDuration));
+      runtime.dismiss();
+      const until = clock.now() + config.drainDuration;
+      const isOpen = () =>
+        runtime.listeners().some(({ addresses, connections }) => addresses.length > 0 && connections > 0);
+      while (clock.now() < until && (!config.exitWhenDrained || isOpen())) await sleep(clock, drainLook, end.signal);
+      await runtime.close(lastGrace);
       end.abort();
       for (const server of servers) server.close();
     },

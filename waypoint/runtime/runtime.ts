@@ -330,6 +330,13 @@ export class Runtime {
     return this.#resources.get(kind) ?? new Map();
   }
 
+  /** Before `close`, while callers may still not know that this process ends: it goes on accepting. */
+  dismiss(): void {
+    for (const { bound } of this.#listeners.values()) {
+      if (bound?.serving.config.bind.kind === 'sockets') bound.serving.dismiss();
+    }
+  }
+
   /** Nothing new is accepted; resolves when all has ended, or has been cut at the deadline. */
   async close(deadline: number): Promise<void> {
     this.#closing = true;

@@ -9,8 +9,14 @@ import { readFields, trailerObject, writeFields } from './fields.ts';
 import { pingRegularly } from './keepalive.ts';
 import { type Http2Settings, sessionLimits } from './limits.ts';
 
-const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR, NGHTTP2_REFUSED_STREAM } =
-  constants;
+const {
+  NGHTTP2_FLAG_END_STREAM,
+  NGHTTP2_CANCEL,
+  NGHTTP2_INTERNAL_ERROR,
+  NGHTTP2_NO_ERROR,
+  NGHTTP2_PROTOCOL_ERROR,
+  NGHTTP2_REFUSED_STREAM,
+} = constants;
 
 export class Http2Client implements ClientCodec {
   readonly #session: ClientHttp2Session;
@@ -107,18 +113,20 @@ class Exchange implements ClientExchange {
     stream.on('headers', (_headers: unknown, _flags: unknown, raw: readonly string[] = []) => {
       if (!this.#over) reader.informational(headOf(raw));
     });
-    stream.on('response', (_headers: unknown, _flags: unknown, raw: readonly string[] = []) => {
+    stream.on('response', (_headers: unknown, flags: number, raw: readonly string[] = []) => {
       if (this.#over) return;
+      // Not before: Node tells of the head in the next turn, and would tell of a body that came with it at once.
+      stream.on('data', (chunk: Buffer) => {
+        if (!this.#over) reader.data(chunk);
+      });
       const head = headOf(raw);
-      const end = stream.endAfterHeaders;
+      // Trailers that came along count for Node's endAfterHeaders, too.
+      const end = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
       if (end) {
         this.#over = true;
         stream.resume();
       }
       reader.response(upgrade && head.status === 200 ? { ...head, status: 101 } : head, end);
-    });
-    stream.on('data', (chunk: Buffer) => {
-      if (!this.#over) reader.data(chunk);
     });
     stream.on('trailers', (_headers: unknown, _flags: unknown, raw: readonly string[] = []) => {
       const { headers } = readFields(raw);

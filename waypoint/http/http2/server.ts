@@ -57,7 +57,7 @@ export class Http2Server implements ServerCodec {
     const windows = { stream: options.streamWindow, connection: options.connectionWindow, frame: 16_384 };
     this.#unread = createUnreadGuard(session, this.#streams, windows, clock, (code) => this.#cut(code));
     session.setLocalWindowSize(options.connectionWindow);
-    session.on('stream', (stream, _headers, _flags, raw) => this.#onStream(stream, raw));
+    session.on('stream', (stream, _headers, flags, raw) => this.#onStream(stream, raw, flags));
     session.on('error', (error) => {
       this.#error ??= error;
     });
@@ -84,12 +84,13 @@ export class Http2Server implements ServerCodec {
     setImmediate(() => this.#socket.destroy());
   }
 
-  #onStream(stream: ServerHttp2Stream, raw: readonly string[]): void {
+  #onStream(stream: ServerHttp2Stream, raw: readonly string[], flags: number): void {
+    const end = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
     const opened = this.#clock.now();
     this.#streams.add(stream);
     this.#unread.watch(stream);
     const exchange = requestOf(raw);
-    const one = exchange.kind === 'ok' ? new Exchange(stream, exchange.head, raw) : undefined;
+    const one = exchange.kind === 'ok' ? new Exchange(stream, exchange.head, raw, end) : undefined;
     let ours = false;
     stream.on('error', (error: NodeJS.ErrnoException) => {
       ours ||= error.code !== 'ERR_HTTP2_STREAM_ERROR';
@@ -146,10 +147,10 @@ class Exchange implements ServerExchange {
   #sent = false;
   #gone = false;
 
-  constructor(stream: ServerHttp2Stream, request: RequestHead, raw: readonly string[]) {
+  constructor(stream: ServerHttp2Stream, request: RequestHead, raw: readonly string[], end: boolean) {
     this.#stream = stream;
     this.request = request;
-    this.complete = stream.endAfterHeaders;
+    this.complete = end;
     this.#read = this.complete;
     this.wire = { headerBytesReceived: raw.reduce((sum, text) => sum + text.length, 0), headerBytesSent: 0 };
   }

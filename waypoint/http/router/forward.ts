@@ -24,6 +24,7 @@ import type { RouterConfig } from '../manager/config.ts';
 import { httpStatusOf, type LocalReply, localReply } from '../manager/local-reply.ts';
 import type { Break, HeaderList, RequestHead, ResponseHead, Version } from '../message.ts';
 import { Attempt, type AttemptEvents } from './attempt.ts';
+import { Shadow, shadowAuthority } from './shadow.ts';
 import { Tunnel } from './tunnel.ts';
 
 export type ForwardDecision = Extract<RouteDecision, { readonly kind: 'forward' }>;
@@ -95,6 +96,8 @@ export class Forward {
   #retries = 0;
   #holdsRetry = false;
   #committed = false;
+  readonly #shadows: Shadow[] = [];
+  #mirrored = false;
   #over = false;
   #isTunnel = false;
   /** A tunnel whose host has ended its direction, and the client has not. */
@@ -150,6 +153,7 @@ export class Forward {
   data(chunk: Buffer): void {
     if (this.#over && !this.#halfOpen) return;
     const attempt = this.#attempt;
+    for (const shadow of this.#shadows) shadow.data(chunk);
     if (this.#kept) {
       this.#kept.push(chunk);
       this.#keptBytes += chunk.length;
@@ -170,6 +174,7 @@ export class Forward {
     this.#requestEnded = true;
     this.#trailers = trailers;
     this.#armResponse();
+    for (const shadow of this.#shadows) shadow.end(trailers);
     this.#attempt?.finish(trailers);
   }
 
@@ -182,6 +187,7 @@ export class Forward {
     }
     if (this.#over) return;
     this.#settle();
+    if (!this.#requestEnded) for (const shadow of this.#shadows) shadow.cancel();
     this.#attempt?.reset();
     if (this.#attempt && this.#stats) this.#stats.ownResets.value++;
   }
@@ -301,6 +307,7 @@ export class Forward {
         upgrade: view.upgrade,
         version: this.#input.version,
       };
+      this.#mirror(head, bodyless);
       attempt = new Attempt(lease, head, bodyless, this.#events());
     }
     this.#attempt = attempt;
@@ -312,6 +319,22 @@ export class Forward {
     if (this.#requestEnded) {
       if (!bodyless) attempt.finish(this.#trailers);
     } else if (room) this.#asker.resumeRequest();
+  }
+
+  /** Once, with the first try. */
+  #mirror(head: RequestHead, bodyless: boolean): void {
+    const { mirrors, priority } = this.#input.decision.route;
+    if (this.#mirrored || head.upgrade !== undefined || head.method === 'CONNECT') return;
+    this.#mirrored = true;
+    for (const { cluster, perMillion, appendsShadowSuffix } of mirrors) {
+      if (this.#env.dice.random() * 1_000_000 >= perMillion) continue;
+      const name = cluster.kind === 'name' ? cluster.name : (this.#input.view.headers.first(cluster.header) ?? '');
+      const authority = appendsShadowSuffix ? shadowAuthority(head.authority) : head.authority;
+      const shadow = new Shadow(this.#env, name, { ...head, authority }, priority, bodyless);
+      for (const chunk of this.#kept ?? []) shadow.data(chunk);
+      if (this.#requestEnded) shadow.end(this.#trailers);
+      this.#shadows.push(shadow);
+    }
   }
 
   /** Keeps the body only while another try may need it. */
