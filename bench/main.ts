@@ -6,12 +6,14 @@ import { benchIstiod } from './istiod/istiod.ts';
 import { benchL4 } from './l4.ts';
 import { benchMatch } from './l7/match.ts';
 import { benchL7Memory } from './l7/memory.ts';
+import { benchL7Requests } from './l7/requests.ts';
 import { benchLabUp } from './lab-up.ts';
 import { benchPolicyLatency } from './policy-latency.ts';
 
 const usage = `usage: npm run bench -- l4 [--peer PATH] [--rounds 3] [--quick]
        npm run bench -- l4 --policy-latency [--quick]
        npm run bench -- l4 --lab-up
+       npm run bench -- l7 [--rounds 3] [--quick]
        npm run bench -- l7 --memory
        npm run bench -- l7 --match
        npm run bench -- api [--peer KUBECONFIG] [--quick]
@@ -62,6 +64,10 @@ async function main(): Promise<number> {
     }
     if (positionals.join() === 'l7' && values.match) {
       benchMatch();
+      return 0;
+    }
+    if (positionals.join() === 'l7') {
+      await benchL7Requests({ rounds: values.quick ? 1 : rounds, seconds: values.quick ? 2 : 5 });
       return 0;
     }
     if (positionals.join() !== 'l4' || !Number.isInteger(rounds) || rounds < 1) throw new Error(usage);
