@@ -24,6 +24,8 @@ export interface ClusterChoice {
   readonly requestOps: HeaderOps | undefined;
   readonly responseOps: HeaderOps | undefined;
   readonly perFilter: ReadonlyMap<string, PerFilter>;
+  /** The same for all requests that an entry of the configuration takes. */
+  readonly entry: object;
 }
 
 /** What the virtual host says for routes that say nothing. */
@@ -72,7 +74,7 @@ export function readForward(
 type FromRoute = Pick<ClusterChoice, 'hostRewrite' | 'metadataMatch'>;
 
 function readClusters(fields: Fields, fromRoute: FromRoute, perFilter: PerFilterReader): ForwardAction['choose'] {
-  const rest = { entryHost: undefined, requestOps: undefined, responseOps: undefined, perFilter: new Map() };
+  const rest = { entryHost: undefined, requestOps: undefined, responseOps: undefined, perFilter: new Map(), entry: {} };
   const which = fields.which(
     'cluster',
     'cluster_header',
@@ -122,6 +124,7 @@ function readWeighted(fields: Fields, fromRoute: FromRoute, perFilter: PerFilter
       requestOps: readHeaderOps(f, 'request_headers_to_add', 'request_headers_to_remove'),
       responseOps: readHeaderOps(f, 'response_headers_to_add', 'response_headers_to_remove'),
       perFilter: perFilter(f),
+      entry: {},
     };
     return { upTo: total, clusterHeader, choice };
   });
