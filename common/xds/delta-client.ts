@@ -2,22 +2,16 @@
  * ztunnel's side of delta xDS (ambient-wire 3.7): subscribes to all addresses, or to those on demand, and to all policies, applies them to the store, ACKs, and
  * NACKs what it cannot honour while the rest of the response applies. What was learned stays when istiod goes away.
  */
-import { Client, type ClientDuplexStream, connectivityState, type StatusObject } from '@grpc/grpc-js';
 import {
   addressTypeUrl,
-  deltaAdsService,
   type Encodable,
   type PbDeltaRequest,
   type PbDeltaResponse,
   type PbNode,
 } from '../api/index.ts';
-import { type Millis, millis } from '../core/brand.ts';
-import { type Clock, sleep } from '../core/clock.ts';
-import { describeError } from '../core/errors.ts';
-import type { Logger } from '../core/log.ts';
 import type { MeshStore } from '../mesh/store.ts';
-import { classify, nextDelay, type Termination } from './backoff.ts';
-import type { Connection } from './connect.ts';
+import type { Termination } from './backoff.ts';
+import { type DeltaStream, type DeltaStreamOptions, keepDeltaStream } from './delta-stream.ts';
 import type { OnDemand } from './demand.ts';
 import { addressSubscription, policySubscription, type Subscription } from './subscription.ts';
 
@@ -26,18 +20,12 @@ export interface XdsMetrics {
   readonly terminated: (reason: Termination['reason']) => void;
 }
 
-export interface DeltaClientOptions {
-  /** Asked for each connection, so that rotated tokens and roots are used. A rejection counts as a failed connection. */
-  readonly connect: () => Promise<Connection>;
+export interface DeltaClientOptions extends DeltaStreamOptions {
   readonly node: Encodable<PbNode>;
   readonly store: MeshStore;
   /** Addresses are asked for one by one. Absent: all are subscribed to. */
   readonly demand?: OnDemand | undefined;
-  readonly clock: Clock;
-  readonly log: Logger;
   readonly metrics: XdsMetrics;
-  /** Ends the client for good. */
-  readonly signal: AbortSignal;
 }
 
 export interface DeltaClient {
@@ -49,11 +37,6 @@ export interface DeltaClient {
   pending(): readonly string[];
 }
 
-/** Connecting to istiod may take this long. */
-const connectTimeout = millis(5_000);
-
-type Stream = ClientDuplexStream<Encodable<PbDeltaRequest>, PbDeltaResponse>;
-
 /** Starts at once and connects again after every end: 10 ms doubling to 15 s. */
 export function startDeltaClient(options: DeltaClientOptions): DeltaClient {
   const applied = Promise.withResolvers<void>();
@@ -61,34 +44,17 @@ export function startDeltaClient(options: DeltaClientOptions): DeltaClient {
   // In this order: endpoints and services before the policies about them (ambient-wire 3.1).
   const types = [addressSubscription(options.store), policySubscription(options.store)];
   const client = new Subscriber(types, options, { applied: applied.resolve, ready: ready.resolve });
-  void run(client, options);
+  void keepDeltaStream(options, {
+    opened: (stream) => client.subscribe(stream),
+    response: (stream, response) => client.handle(stream, response),
+    closed: () => options.demand?.closed(),
+    terminated: options.metrics.terminated,
+  });
   return {
     applied: applied.promise,
     ready: ready.promise,
     pending: () => types.filter((t) => !t.acked).map((t) => t.typeUrl),
   };
-}
-
-async function run(client: Subscriber, { clock, log, metrics, signal }: DeltaClientOptions): Promise<void> {
-  let delay: Millis | undefined;
-  while (!signal.aborted) {
-    const { end, delivered } = await client.connectOnce();
-    if (signal.aborted) return;
-    metrics.terminated(end.reason);
-    delay = nextDelay(delay, end, delivered);
-    log.warn('connection to the control plane ended', { reason: end.reason, detail: end.detail, retry_ms: delay });
-    await sleep(clock, delay, signal);
-  }
-}
-
-interface Outcome {
-  readonly end: Termination;
-  /** Some response arrived. */
-  readonly delivered: boolean;
-}
-
-function failed(detail: string): Outcome {
-  return { end: { reason: 'ConnectionError', detail }, delivered: false };
 }
 
 /** Called again and again; the first call of each counts. */
@@ -108,63 +74,10 @@ class Subscriber {
     this.#milestones = milestones;
   }
 
-  /** Runs one connection to its end. Never rejects. */
-  async connectOnce(): Promise<Outcome> {
-    let connection: Connection;
-    try {
-      connection = await this.#options.connect();
-    } catch (e) {
-      return failed(describeError(e));
-    }
-    if (this.#options.signal.aborted) return failed('the client was closed');
-    const client = new Client(connection.target, connection.credentials, connection.options);
-    try {
-      return await this.#stream(client, connection);
-    } finally {
-      client.close();
-    }
-  }
-
-  #stream(client: Client, connection: Connection): Promise<{ readonly end: Termination; readonly delivered: boolean }> {
-    const { clock, signal, log, demand } = this.#options;
-    const method = deltaAdsService.DeltaAggregatedResources;
-    const stream = client.makeBidiStreamRequest(
-      method.path,
-      method.requestSerialize,
-      method.responseDeserialize,
-      connection.metadata,
-    );
-    return new Promise((resolve) => {
-      let connected = false;
-      let delivered = false;
-      let timedOut = false;
-      const timer = clock.after(connectTimeout, () => {
-        timedOut = client.getChannel().getConnectivityState(false) !== connectivityState.READY;
-        if (timedOut) stream.cancel();
-      });
-      const cancel = () => stream.cancel();
-      signal.addEventListener('abort', cancel, { once: true });
-      stream.on('metadata', () => {
-        connected = true;
-        log.info('connected to the control plane', { address: connection.target });
-      });
-      stream.on('data', (response: PbDeltaResponse) => {
-        delivered = true;
-        this.#handle(stream, response);
-      });
-      // The status event tells the same with its code, and always comes.
-      stream.on('error', () => undefined);
-      stream.on('status', (s: StatusObject) => {
-        timer.cancel();
-        demand?.closed();
-        signal.removeEventListener('abort', cancel);
-        if (timedOut) resolve(failed(`${connection.target} did not answer within ${connectTimeout} ms`));
-        else resolve({ end: classify(s.code, s.details, connected), delivered });
-      });
-      for (const type of this.#types) stream.write(this.#initialRequest(type));
-      demand?.opened((resourceNamesSubscribe, resourceNamesUnsubscribe) => {
-        stream.write({ typeUrl: addressTypeUrl, resourceNamesSubscribe, resourceNamesUnsubscribe });
-      });
+  subscribe(stream: DeltaStream): void {
+    for (const type of this.#types) stream.write(this.#initialRequest(type));
+    this.#options.demand?.opened((resourceNamesSubscribe, resourceNamesUnsubscribe) => {
+      stream.write({ typeUrl: addressTypeUrl, resourceNamesSubscribe, resourceNamesUnsubscribe });
     });
   }
 
@@ -185,7 +98,7 @@ class Subscriber {
     };
   }
 
-  #handle(stream: Stream, response: PbDeltaResponse): void {
+  handle(stream: DeltaStream, response: PbDeltaResponse): void {
     const { log, metrics } = this.#options;
     const { typeUrl, nonce } = response;
     const type = this.#types.find((t) => t.typeUrl === typeUrl);

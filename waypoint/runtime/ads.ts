@@ -2,42 +2,22 @@
  * One delta ADS stream: all clusters and listeners, and by name the endpoints, route tables and secrets that those ask for. What is not
  * understood is NACKed by resource and field, and the last good one stays; what was learned stays when the control plane goes away.
  */
-import { Client, type ClientDuplexStream, type StatusObject } from '@grpc/grpc-js';
-import {
-  deltaAdsService,
-  type Encodable,
-  type PbDeltaRequest,
-  type PbDeltaResponse,
-  type PbNode,
-} from '../../common/api/index.ts';
-import type { Millis } from '../../common/core/brand.ts';
-import { type Clock, sleep } from '../../common/core/clock.ts';
-import { describeError } from '../../common/core/errors.ts';
-import type { Logger } from '../../common/core/log.ts';
+import type { Encodable, PbDeltaResponse, PbNode } from '../../common/api/index.ts';
 import { decodeEnvoy, typeUrl } from '../../common/envoy/codec.ts';
-import { classify, nextDelay, type Termination } from '../../common/xds/backoff.ts';
-import type { Connection } from '../../common/xds/connect.ts';
+import { type DeltaStream, type DeltaStreamOptions, keepDeltaStream } from '../../common/xds/delta-stream.ts';
 import type { ResourceKind, Runtime } from './runtime.ts';
 
-export interface AdsOptions {
-  /** Asked for each connection, so that rotated tokens and roots are used. */
-  readonly connect: () => Promise<Connection>;
+export interface AdsOptions extends DeltaStreamOptions {
   readonly node: Encodable<PbNode>;
   readonly runtime: Runtime;
   /** Secrets that do not come by this stream. */
   readonly ownSecrets: ReadonlySet<string>;
-  readonly clock: Clock;
-  readonly log: Logger;
-  /** Ends the client for good. */
-  readonly signal: AbortSignal;
 }
 
 export interface Ads {
   /** Types whose first response is still to come. */
   pending(): readonly string[];
 }
-
-type Stream = ClientDuplexStream<Encodable<PbDeltaRequest>, PbDeltaResponse>;
 
 /** One type of resource. */
 interface Kind {
@@ -72,7 +52,12 @@ export function startAds(options: AdsOptions): Ads {
       without(runtime.wantedSecrets, ownSecrets),
     ),
   ];
-  void run(new Subscriber(kinds, options), options);
+  const subscriber = new Subscriber(kinds, options);
+  void keepDeltaStream(options, {
+    opened: (stream) => subscriber.subscribe(stream),
+    response: (stream, response) => subscriber.handle(stream, response),
+    closed: () => subscriber.closed(),
+  });
   return { pending: () => kinds.filter((k) => k.wanted === undefined && !k.answered).map((k) => `${k.kind}s`) };
 }
 
@@ -80,95 +65,40 @@ function without(names: ReadonlySet<string>, others: ReadonlySet<string>): Reado
   return new Set([...names].filter((name) => !others.has(name)));
 }
 
-async function run(subscriber: Subscriber, { clock, log, signal }: AdsOptions): Promise<void> {
-  let delay: Millis | undefined;
-  while (!signal.aborted) {
-    const { end, delivered } = await subscriber.connectOnce();
-    if (signal.aborted) return;
-    delay = nextDelay(delay, end, delivered);
-    log.warn('connection to the control plane ended', { reason: end.reason, detail: end.detail, retry_ms: delay });
-    await sleep(clock, delay, signal);
-  }
-}
-
-interface Outcome {
-  readonly end: Termination;
-  readonly delivered: boolean;
-}
-
 class Subscriber {
   readonly #kinds: readonly Kind[];
   readonly #options: AdsOptions;
   /** A response is being applied: what it names is asked for behind its answer. */
   #applying = false;
+  #unwatch: (() => void) | undefined;
 
   constructor(kinds: readonly Kind[], options: AdsOptions) {
     this.#kinds = kinds;
     this.#options = options;
   }
 
-  /** Runs one connection to its end. Never rejects. */
-  async connectOnce(): Promise<Outcome> {
-    try {
-      const connection = await this.#options.connect();
-      const client = new Client(connection.target, connection.credentials, connection.options);
-      try {
-        return await this.#stream(client, connection);
-      } finally {
-        client.close();
-      }
-    } catch (e) {
-      return { end: { reason: 'ConnectionError', detail: describeError(e) }, delivered: false };
+  subscribe(stream: DeltaStream): void {
+    let node: Encodable<PbNode> | undefined = this.#options.node;
+    for (const kind of this.#kinds) {
+      kind.asked = new Set(kind.wanted?.() ?? []);
+      if (kind.wanted && kind.asked.size === 0) continue;
+      stream.write({
+        ...(node && { node }),
+        typeUrl: kind.typeUrl,
+        resourceNamesSubscribe: [...kind.asked],
+        initialResourceVersions: Object.fromEntries(kind.versions),
+      });
+      node = undefined;
     }
+    this.#unwatch = this.#options.runtime.watch(() => this.#ask(stream));
   }
 
-  #stream(client: Client, connection: Connection): Promise<Outcome> {
-    const { signal, runtime, log } = this.#options;
-    const method = deltaAdsService.DeltaAggregatedResources;
-    const stream = client.makeBidiStreamRequest(
-      method.path,
-      method.requestSerialize,
-      method.responseDeserialize,
-      connection.metadata,
-    );
-    return new Promise((resolve) => {
-      let connected = false;
-      let delivered = false;
-      const cancel = () => stream.cancel();
-      signal.addEventListener('abort', cancel, { once: true });
-      stream.on('metadata', () => {
-        connected = true;
-        log.info('connected to the control plane', { address: connection.target });
-      });
-      stream.on('data', (response: PbDeltaResponse) => {
-        delivered = true;
-        this.#handle(stream, response);
-      });
-      // The status event tells the same with its code, and always comes.
-      stream.on('error', () => undefined);
-      let node: Encodable<PbNode> | undefined = this.#options.node;
-      for (const kind of this.#kinds) {
-        kind.asked = new Set(kind.wanted?.() ?? []);
-        if (kind.wanted && kind.asked.size === 0) continue;
-        stream.write({
-          ...(node && { node }),
-          typeUrl: kind.typeUrl,
-          resourceNamesSubscribe: [...kind.asked],
-          initialResourceVersions: Object.fromEntries(kind.versions),
-        });
-        node = undefined;
-      }
-      const unwatch = runtime.watch(() => this.#ask(stream));
-      stream.on('status', (s: StatusObject) => {
-        unwatch();
-        signal.removeEventListener('abort', cancel);
-        resolve({ end: classify(s.code, s.details, connected), delivered });
-      });
-    });
+  closed(): void {
+    this.#unwatch?.();
   }
 
   /** Tells which names are asked for anew, and which no longer. */
-  #ask(stream: Stream): void {
+  #ask(stream: DeltaStream): void {
     if (this.#applying) return;
     for (const kind of this.#kinds) {
       const wanted = kind.wanted?.();
@@ -185,7 +115,7 @@ class Subscriber {
     }
   }
 
-  #handle(stream: Stream, response: PbDeltaResponse): void {
+  handle(stream: DeltaStream, response: PbDeltaResponse): void {
     const { log, runtime } = this.#options;
     const { typeUrl: url, nonce } = response;
     const kind = this.#kinds.find((k) => k.typeUrl === url);
