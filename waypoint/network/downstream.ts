@@ -1,7 +1,8 @@
 /** A connection that was accepted, on its way through the filters of its chain. */
 import { type ConnectionFacts, type TlsFacts, viewOf } from '../listener/facts.ts';
 import type { ByteStream } from '../net/byte-stream.ts';
-import type { ConnectionView } from '../request/view.ts';
+import { Headers } from '../request/headers.ts';
+import type { ConnectionView, RequestView } from '../request/view.ts';
 
 export interface Downstream {
   readonly stream: ByteStream;
@@ -27,6 +28,20 @@ export function downstreamOf(
 ): Downstream {
   connections++;
   return { stream, facts, tls, view: viewOf(facts, tls), ...where, started, id: connections };
+}
+
+/** For rules and formats, which ask of requests: one that has nothing but its connection. */
+export function bareRequest({ view, facts }: Downstream): RequestView {
+  return {
+    method: '',
+    scheme: '',
+    authority: '',
+    path: '',
+    headers: new Headers(),
+    protocol: 'http1',
+    connection: view,
+    metadata: facts.metadata,
+  };
 }
 
 /** A connection under way that the listener can end. */

@@ -3,9 +3,7 @@ import type { Fields } from '../../common/envoy/fields.ts';
 import { judge, readRules } from '../filters/rbac/rules.ts';
 import { readStateRule, statesOf } from '../filters/set-filter-state.ts';
 import type { FormatContext } from '../format/format.ts';
-import { Headers } from '../request/headers.ts';
-import type { RequestView } from '../request/view.ts';
-import type { Downstream, NetworkFilter } from './downstream.ts';
+import { bareRequest, type NetworkFilter } from './downstream.ts';
 
 const prefix = 'type.googleapis.com/envoy.extensions.filters.network.';
 
@@ -30,7 +28,7 @@ function readRbac(config: Fields): NetworkFilter {
   return {
     onConnection(connection) {
       if (!rules) return { kind: 'continue' };
-      const verdict = judge(rules, bare(connection));
+      const verdict = judge(rules, bareRequest(connection));
       if (verdict.allowed) return { kind: 'continue' };
       return { kind: 'refuse', detail: `rbac_access_denied_matched_policy[${verdict.policy ?? 'none'}]` };
     },
@@ -41,25 +39,15 @@ function readSetFilterState(config: Fields): NetworkFilter {
   const rules = config.readAll('on_new_connection', readStateRule);
   return {
     onConnection(connection) {
-      const format: FormatContext = { request: bare(connection), facts: { startTime: 0, connectionId: connection.id } };
+      const format: FormatContext = {
+        request: bareRequest(connection),
+        facts: { startTime: 0, connectionId: connection.id },
+      };
       for (const { key, value, shared } of statesOf(rules, format)) {
         connection.facts.filterState.set(key, value);
         if (shared !== 'none') connection.facts.shared.set(key, shared === 'once' ? 'once' : 'always');
       }
       return { kind: 'continue' };
     },
-  };
-}
-
-function bare({ view, facts }: Downstream): RequestView {
-  return {
-    method: '',
-    scheme: '',
-    authority: '',
-    path: '',
-    headers: new Headers(),
-    protocol: 'http1',
-    connection: view,
-    metadata: facts.metadata,
   };
 }

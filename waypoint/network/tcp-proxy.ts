@@ -11,13 +11,13 @@ import { applyHeaderOps, type HeaderOps, readAddition } from '../format/header-o
 import type { ClientExchange, ResponseReader } from '../http/message.ts';
 import type { ByteReader, ByteStream } from '../net/byte-stream.ts';
 import { Headers } from '../request/headers.ts';
-import type { Address, RequestView } from '../request/view.ts';
+import type { Address } from '../request/view.ts';
 import type { Environment } from '../runtime/environment.ts';
 import { type AccessLog, readAccessLogs } from '../telemetry/access-log.ts';
 import type { Counter, Stats } from '../telemetry/stats.ts';
 import type { ConnectionKey, UpstreamConnection } from '../upstream/connector.ts';
 import { sharedState } from '../upstream/internal.ts';
-import type { Downstream, Served, Terminal } from './downstream.ts';
+import { bareRequest, type Downstream, type Served, type Terminal } from './downstream.ts';
 
 export interface TcpProxyConfig {
   readonly statPrefix: string;
@@ -405,17 +405,8 @@ class Proxied implements Served, ByteReader {
   }
 
   #context(): FormatContext {
-    const { view, id } = this.#downstream;
-    const request: RequestView = {
-      method: '',
-      scheme: '',
-      authority: '',
-      path: '',
-      headers: new Headers(),
-      protocol: 'http1',
-      connection: view,
-      metadata: this.#downstream.facts.metadata,
-    };
+    const { id } = this.#downstream;
+    const request = bareRequest(this.#downstream);
     const facts: StreamFacts = {
       startTime: this.#startTime,
       connectionId: id,

@@ -10,6 +10,7 @@ import { createCertificateStore } from '../../common/identity/cert-store.ts';
 import type { WorkloadCertificate } from '../../common/identity/types.ts';
 import { controlPlaneConnection } from '../../common/xds/connect.ts';
 import { adminRoutes, ready } from '../admin/routes.ts';
+import { emptyValidation } from '../cluster/tls/compile.ts';
 import { nodeId, nodeMetadata, type WaypointConfig } from '../config.ts';
 import { startAds } from './ads.ts';
 import { createRuntime, type Running } from './run.ts';
@@ -104,15 +105,7 @@ function putCertificate(runtime: Runtime, { chain, privateKey, roots }: Workload
   });
   runtime.secrets.put(rootsSecret, {
     kind: 'validation',
-    validation: {
-      trustedCa: inline(roots),
-      systemRoots: false,
-      sans: [],
-      certificateHashes: [],
-      spkiHashes: [],
-      allowExpired: false,
-      verifyChain: true,
-    },
+    validation: { ...emptyValidation, trustedCa: inline(roots) },
   });
   runtime.secrets.put(ownSecret, { kind: 'certificate', pair: { chain: inline(chain), key: inline([privateKey]) } });
 }

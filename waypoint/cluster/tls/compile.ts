@@ -123,7 +123,8 @@ export function readSource(owner: Fields, name: string): DataSource | undefined 
   return undefined;
 }
 
-const emptyValidation: Validation = {
+/** A chain to a trusted certificate, and nothing more, is asked for. */
+export const emptyValidation: Validation = {
   systemRoots: false,
   sans: [],
   certificateHashes: [],
