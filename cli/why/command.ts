@@ -11,16 +11,16 @@ import { formatProblem } from '../../common/kube/manifests/problem.ts';
 import { customKinds } from '../../common/kube/schema/table.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import { workloadName } from '../../common/mesh/address.ts';
+import { type AtWaypoint, decideWhy, type Side, type Verdict } from '../../common/why/decide.ts';
 import type { ObjectRef } from '../../istiod/model/resource.ts';
 import { apiAccess } from '../api-access.ts';
 import { oneOf, readArguments, UsageError } from '../arguments.ts';
 import { readCluster } from '../cluster.ts';
 import { readManifests } from '../manifests.ts';
-import { decideWhy, type Side, type Verdict } from './decide.ts';
 import { meshOf, type WhyMesh } from './mesh.ts';
 import { findTarget, findWorkload } from './places.ts';
 import { simulate } from './simulate.ts';
-import { type AtWaypoint, askWaypoint, type RequestQuestion } from './waypoint.ts';
+import { askWaypoint, type RequestQuestion } from './waypoint.ts';
 
 export const help = `aquifer why: whether a connection or a request would be, and who decides it
 

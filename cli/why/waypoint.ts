@@ -2,8 +2,10 @@
  * What a waypoint does with a request: istiod's code makes its configuration of the objects, and the waypoint's own code canonises the
  * request, matches its routes and runs its filters. Pure.
  */
+
 import { decodeEnvoy, encodeEnvoy, type TypedObject } from '../../common/envoy/codec.ts';
 import { checkFields } from '../../common/envoy/fields.ts';
+import type { AtWaypoint, WaypointVerdict } from '../../common/why/decide.ts';
 import { inboundCluster } from '../../istiod/envoy/names.ts';
 import type { WaypointProxy } from '../../istiod/envoy/proxy.ts';
 import { peerPrincipal } from '../../istiod/envoy/routes/matchers.ts';
@@ -23,23 +25,6 @@ export interface RequestQuestion {
   readonly path: string;
   readonly host: string;
   readonly headers: readonly (readonly [name: string, value: string])[];
-}
-
-export interface AtWaypoint {
-  /** `namespace/hostname`. */
-  readonly service: string;
-  readonly port: number;
-  /** SPIFFE identity and address of the caller. */
-  readonly principal: string;
-  readonly source: string;
-}
-
-export interface WaypointVerdict {
-  readonly allowed: boolean;
-  readonly by: string;
-  readonly lines: readonly string[];
-  /** Host and port of the service that gets it; undefined: nobody. */
-  readonly to: { readonly hostname: string; readonly port: number } | undefined;
 }
 
 const rbac = 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC';

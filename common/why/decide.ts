@@ -2,16 +2,32 @@
  * Whether a connection would be, and who decides it: the source's proxy by common/mesh/outbound.ts and the destination's by
  * common/authz/l4.ts, which are the functions that enforce. Pure.
  */
-import { authorize, explain, type L4Connection } from '../../common/authz/l4.ts';
-import type { Compat } from '../../common/core/compat.ts';
-import { assertNever } from '../../common/core/errors.ts';
-import { formatSocketAddr, type Ip, parseSocketAddr, type SocketAddr } from '../../common/core/net.ts';
-import { identityOf, workloadName } from '../../common/mesh/address.ts';
-import { endpointPort, mapped } from '../../common/mesh/balance.ts';
-import { type HboneHop, type OutboundRoute, resolveOutbound } from '../../common/mesh/outbound.ts';
-import { type MeshReader, serviceKey } from '../../common/mesh/store.ts';
-import type { Workload } from '../../common/mesh/types.ts';
-import type { AtWaypoint, WaypointVerdict } from './waypoint.ts';
+import { authorize, explain, type L4Connection } from '../authz/l4.ts';
+import type { Compat } from '../core/compat.ts';
+import { assertNever } from '../core/errors.ts';
+import { formatSocketAddr, type Ip, parseSocketAddr, type SocketAddr } from '../core/net.ts';
+import { identityOf, workloadName } from '../mesh/address.ts';
+import { endpointPort, mapped } from '../mesh/balance.ts';
+import { type HboneHop, type OutboundRoute, resolveOutbound } from '../mesh/outbound.ts';
+import { type MeshReader, serviceKey } from '../mesh/store.ts';
+import type { Workload } from '../mesh/types.ts';
+
+export interface AtWaypoint {
+  /** `namespace/hostname`. */
+  readonly service: string;
+  readonly port: number;
+  /** SPIFFE identity and address of the caller. */
+  readonly principal: string;
+  readonly source: string;
+}
+
+export interface WaypointVerdict {
+  readonly allowed: boolean;
+  readonly by: string;
+  readonly lines: readonly string[];
+  /** Host and port of the service that gets it; undefined: nobody. */
+  readonly to: { readonly hostname: string; readonly port: number } | undefined;
+}
 
 export interface Question {
   readonly source: Workload;
