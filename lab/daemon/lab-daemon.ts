@@ -15,7 +15,7 @@ import { PodManager } from '../pods/manager.ts';
 import { ProberClient } from '../prober/client.ts';
 import { startApiServer } from '../programs/api-server.ts';
 import { controlPlaneService, nodePrograms, systemNamespace } from '../programs/mesh.ts';
-import { startNodeProgram } from '../programs/node-program.ts';
+import { programView, startNodeProgram } from '../programs/node-program.ts';
 import { Supervised } from '../programs/supervised.ts';
 import { ServiceController } from '../services/controller.ts';
 import { cgroupRoot, makeCgroup } from '../system/cgroup.ts';
@@ -55,7 +55,14 @@ export async function startLab(config: LabConfig, log: Logger, signal: AbortSign
   const dns = await startDns(runtime);
   const pods = await startControllers(runtime, nodes, probers, dns.publish);
   await Promise.all(
-    nodes.map((n) => startNodeKubelet(runtime, n, (pod) => pods.find(n.name, pod), certificateAuthority)),
+    nodes.map((n) =>
+      startNodeKubelet(
+        runtime,
+        n,
+        (pod) => pods.find(n.name, pod) ?? programView(runtime, n, pod),
+        certificateAuthority,
+      ),
+    ),
   );
   if (config.mesh) startMesh(runtime, nodes, probers, config, signal);
   await dns.listening;

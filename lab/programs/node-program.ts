@@ -6,9 +6,13 @@ import { sleep } from '../../common/core/clock.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
 import { replaceFile } from '../../common/core/files.ts';
 import { type Pod, type PodStatus, podKind, serviceAccountKind } from '../../common/kube/kinds/core.ts';
+import type { PodRef } from '../../common/kube/kubelet/requests.ts';
 import type { KubeSource } from '../../common/kube/types.ts';
 import type { LabNode, Runtime } from '../daemon/runtime.ts';
+import type { PodView } from '../kubelet/containers.ts';
+import { netnsPath } from '../names.ts';
 import { isEnding } from '../pods/conditions.ts';
+import { programLabel } from '../pods/manager.ts';
 import type { ContainerState } from '../pods/status.ts';
 import { podStatus } from '../pods/status.ts';
 import { token } from '../pods/volumes.ts';
@@ -81,6 +85,14 @@ export async function startNodeProgram(
         replacing = false;
       });
   });
+}
+
+/** The pod of a program, which has the node's network, as the node's kubelet shows it: its ports can be reached, its process is ours alone. */
+export function programView(runtime: Runtime, node: LabNode, { namespace, name, uid }: PodRef): PodView | undefined {
+  const pod = runtime.cluster.pods.get({ namespace, name });
+  if (pod?.metadata.uid !== uid || pod.spec.nodeName !== node.name) return undefined;
+  if (pod.metadata.labels?.[programLabel] === undefined) return undefined;
+  return { netns: netnsPath(node.netns), container: () => undefined };
 }
 
 async function ensureAccount(source: KubeSource, name: string): Promise<void> {

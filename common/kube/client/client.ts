@@ -1,10 +1,13 @@
 /** Any Kubernetes API server as a KubeSource. */
+import type { Duplex } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { MeshError } from '../../core/errors.ts';
+import { podKind } from '../kinds/core.ts';
 import { patchToSend } from '../merge-patch.ts';
 import { apiVersionOf } from '../names.ts';
 import { isObject } from '../schema/validate.ts';
+import { forwardProtocol, openForward } from '../spdy/forward.ts';
 import type {
   DeleteOptions,
   Kind,
@@ -37,8 +40,23 @@ export interface KubeClient extends KubeSource {
   createSubresource(kind: Kind, key: ObjectKey, subresource: string, object: object): Promise<KubeObject>;
   /** GET of any path, parsed: what is no object. Errors as those of `get`, with NOT_FOUND. */
   document(path: string): Promise<unknown>;
+  /** What a container wrote so far: the text of its log. `query` as kubectl logs sends it. Errors as those of `get`, with NOT_FOUND. */
+  logs(pod: PodKey, query: Readonly<Record<string, string>>): Promise<string>;
+  /** The same, and what it writes from now on, until the signal aborts. */
+  followLogs(
+    pod: PodKey,
+    query: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<Uint8Array>>;
+  /** A connection to a port of the pod's loopback (portforward.k8s.io). MeshError as `get`; the connection fails with CONNECT_FAILED. */
+  dial(pod: PodKey, port: number): Promise<Duplex>;
   /** Ends idle connections. Watches end by their own signals. */
   close(): void;
+}
+
+export interface PodKey {
+  readonly namespace: string;
+  readonly name: string;
 }
 
 export interface ApplyOptions {
@@ -87,6 +105,25 @@ class Client implements KubeClient {
 
   document(path: string): Promise<unknown> {
     return this.#transport.call({ method: 'GET', path });
+  }
+
+  logs(pod: PodKey, query: Readonly<Record<string, string>>): Promise<string> {
+    return this.#transport.text({ method: 'GET', path: `${objectPath(podKind, pod)}/log`, query });
+  }
+
+  async followLogs(
+    pod: PodKey,
+    query: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const path = `${objectPath(podKind, pod)}/log`;
+    return this.#transport.open({ method: 'GET', path, query: { ...query, follow: 'true' }, signal });
+  }
+
+  async dial(pod: PodKey, port: number): Promise<Duplex> {
+    const headers = { connection: 'Upgrade', upgrade: 'SPDY/3.1', 'x-stream-protocol-version': forwardProtocol };
+    const path = `${objectPath(podKind, pod)}/portforward`;
+    return openForward(await this.#transport.upgrade({ method: 'POST', path, headers }), port);
   }
 
   async list<T extends KubeObject>(

@@ -18,6 +18,7 @@ export interface ApiCall {
   readonly query?: Readonly<Record<string, string>>;
   readonly body?: { readonly type: string; readonly text: string };
   readonly signal?: AbortSignal;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** Ms that an answer may take, or the head of one that goes on; a list of 500 objects takes 50 ms. */
@@ -57,9 +58,25 @@ export class Transport {
     });
   }
 
+  /** The text of the answer. Errors as `call` gives them. */
+  async text(call: ApiCall): Promise<string> {
+    return this.#inTime(call, async (signal) => this.#text(call, await this.#send(call, signal), signal));
+  }
+
   /** An answer that goes on: resolves with the head. The signal ends it. Errors as `call` gives them. */
   async open(call: ApiCall & { readonly signal: AbortSignal }): Promise<IncomingMessage> {
     return this.#inTime(call, (signal) => this.#send(call, signal));
+  }
+
+  /** The connection itself, after the answer 101. Errors as `call` gives them. */
+  async upgrade(call: ApiCall): Promise<Duplex> {
+    return this.#inTime(call, async (signal) => {
+      const credential = await this.#exec?.get();
+      const [response, socket] = await this.#request(call, signal, credential);
+      if (socket !== undefined) return socket;
+      const code = response.statusCode ?? 0;
+      throw refusal(call, code, await this.#text(call, response, signal));
+    });
   }
 
   async #inTime<T>(call: ApiCall, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -74,14 +91,18 @@ export class Transport {
 
   async #send(call: ApiCall, signal: AbortSignal): Promise<IncomingMessage> {
     const credential = await this.#exec?.get();
-    const response = await this.#request(call, signal, credential);
+    const [response] = await this.#request(call, signal, credential);
     const code = response.statusCode ?? 0;
     if (code === 401 && credential) this.#exec?.refused(credential);
     if (code >= 200 && code < 300) return response;
     throw refusal(call, code, await this.#text(call, response, signal));
   }
 
-  #request(call: ApiCall, signal: AbortSignal, credential?: ExecCredential): Promise<IncomingMessage> {
+  #request(
+    call: ApiCall,
+    signal: AbortSignal,
+    credential?: ExecCredential,
+  ): Promise<readonly [IncomingMessage, Duplex?]> {
     const { server } = this.#access;
     const url = new URL(server);
     url.pathname = `${server.pathname.replace(/\/$/, '')}${call.path}`;
@@ -92,6 +113,7 @@ export class Transport {
       accept: 'application/json',
       'user-agent': 'aquifer',
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...call.headers,
       ...(call.body === undefined
         ? {}
         : { 'content-type': call.body.type, 'content-length': Buffer.byteLength(call.body.text) }),
@@ -100,7 +122,12 @@ export class Transport {
       const send = server.protocol === 'http:' ? requestHttp : https.request;
       const request = send(url, { method: call.method, agent: this.#agent, headers, signal });
       request.on('socket', (socket: Duplex) => (socket as TLSSocket).setKeepAlive(true, keepAlive));
-      request.on('response', resolve);
+      request.on('response', (response) => resolve([response]));
+      if (call.headers?.['upgrade'] !== undefined)
+        request.on('upgrade', (response, socket: Duplex, head: Buffer) => {
+          if (head.length > 0) socket.unshift(head);
+          resolve([response, socket]);
+        });
       request.on('error', (e) => {
         // The server closed a connection that was idle just as it was used; nothing that only reads is harmed by asking again.
         if (call.method === 'GET' && request.reusedSocket && !signal.aborted)

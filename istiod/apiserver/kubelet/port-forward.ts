@@ -7,9 +7,9 @@ import { pipeline } from 'node:stream/promises';
 import { describeError } from '../../../common/core/errors.ts';
 import type { Logger } from '../../../common/core/log.ts';
 import type { PodRef } from '../../../common/kube/kubelet/requests.ts';
+import { SpdySession, type SpdyStream } from '../../../common/kube/spdy/session.ts';
 import type { Reply } from '../http/api-request.ts';
 import type { Kubelet } from './kubelet.ts';
-import { SpdySession, type SpdyStream } from './spdy/session.ts';
 import { accepted, choose, type Upgrade } from './upgrade.ts';
 import { webSocketTunnel } from './websocket/tunnel.ts';
 

@@ -7,7 +7,7 @@ import type { Reply } from '../http/api-request.ts';
 import { internalError } from '../status.ts';
 import type { ProcessClient } from './client.ts';
 import type { Kubelet, KubeletStreams, ProcessRequest } from './kubelet.ts';
-import { spdyProcess, processProtocols as spdyProtocols } from './spdy/process.ts';
+import { spdyProcess, processProtocols as spdyProtocols } from './spdy-process.ts';
 import { accepted, choose, type Upgrade } from './upgrade.ts';
 import { webSocketProcess, processProtocols as webSocketProtocols } from './websocket/process.ts';
 

@@ -3,11 +3,11 @@
  * differ in nothing here, for a stream has an end of its own.
  */
 import type { Duplex } from 'node:stream';
-import { type Carrier, Channel } from '../../../../common/kube/kubelet/channel.ts';
-import { type ChannelName, type Channels, channelIds } from '../../../../common/kube/kubelet/channels.ts';
-import type { ProcessOptions } from '../../../../common/kube/kubelet/requests.ts';
-import type { ProcessClient } from '../client.ts';
-import { SpdySession } from './session.ts';
+import { type Carrier, Channel } from '../../../common/kube/kubelet/channel.ts';
+import { type ChannelName, type Channels, channelIds } from '../../../common/kube/kubelet/channels.ts';
+import type { ProcessOptions } from '../../../common/kube/kubelet/requests.ts';
+import { SpdySession } from '../../../common/kube/spdy/session.ts';
+import type { ProcessClient } from './client.ts';
 
 export const processProtocols = ['v5.channel.k8s.io', 'v4.channel.k8s.io'];
 

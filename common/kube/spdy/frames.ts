@@ -6,6 +6,8 @@
 export type Frame =
   | { readonly kind: 'data'; readonly stream: number; readonly final: boolean; readonly bytes: Buffer }
   | { readonly kind: 'syn-stream'; readonly stream: number; readonly final: boolean; readonly headers: Buffer }
+  /** Its headers say nothing that Kubernetes' clients need. */
+  | { readonly kind: 'syn-reply'; readonly stream: number }
   | { readonly kind: 'headers'; readonly stream: number; readonly final: boolean; readonly headers: Buffer }
   | { readonly kind: 'rst-stream'; readonly stream: number; readonly status: number }
   | { readonly kind: 'ping'; readonly id: number }
@@ -97,6 +99,8 @@ function control(type: number, final: boolean, body: Buffer): Frame {
       word(6);
       // The stream it belongs to, its priority and a slot are of no use here.
       return { kind: 'syn-stream', stream: stream(), final, headers: body.subarray(10) };
+    case types.synReply:
+      return { kind: 'syn-reply', stream: stream() };
     case types.headers:
       return { kind: 'headers', stream: stream(), final, headers: body.subarray(4) };
     case types.rstStream:
@@ -109,7 +113,7 @@ function control(type: number, final: boolean, body: Buffer): Frame {
     case types.windowUpdate:
       return { kind: 'ignored' };
     default:
-      throw new SpdyError(`a server gets no control frame of type ${type}`);
+      throw new SpdyError(`there is no control frame of type ${type}`);
   }
 }
 
@@ -121,6 +125,11 @@ export function encodeData(stream: number, bytes: Uint8Array, final: boolean): B
   frame.writeUIntBE(bytes.length, 5, 3);
   frame.set(bytes, headLength);
   return frame;
+}
+
+/** Of the highest priority, and of no other stream. */
+export function encodeSynStream(stream: number, headers: Uint8Array): Buffer {
+  return encodeControl(types.synStream, Buffer.concat([words(stream, 0), Buffer.of(0, 0), headers]));
 }
 
 export function encodeSynReply(stream: number, headers: Uint8Array): Buffer {

@@ -1,6 +1,6 @@
 /** A server's end of a SPDY/3.1 connection as Kubernetes uses it: streams that the client opens, without windows or priorities. */
 import type { Duplex } from 'node:stream';
-import { type Carrier, Channel } from '../../../../common/kube/kubelet/channel.ts';
+import { type Carrier, Channel } from '../kubelet/channel.ts';
 import {
   encodeData,
   encodeGoaway,
@@ -12,7 +12,7 @@ import {
   resetStatus,
   SpdyError,
 } from './frames.ts';
-import { EmptyHeaders, type Headers, HeaderUnpacker } from './headers.ts';
+import { HeaderPacker, type Headers, HeaderUnpacker } from './headers.ts';
 
 /** Open at one time. A forwarded connection takes two. */
 const mostStreams = 2_000;
@@ -29,7 +29,7 @@ export class SpdySession {
   readonly #onStream: (stream: SpdyStream) => void;
   readonly #streams = new Map<number, Channel>();
   readonly #unpacker = new HeaderUnpacker();
-  readonly #emptyHeaders = new EmptyHeaders();
+  readonly #packer = new HeaderPacker();
   #lastStream = 0;
   #closing = false;
 
@@ -73,6 +73,8 @@ export class SpdySession {
         const headers = await this.#unpacker.unpack(frame.headers);
         return this.#open(frame.stream, headers, frame.final);
       }
+      case 'syn-reply':
+        throw new SpdyError('a server opens no streams, so none is answered');
       case 'headers':
         // Said later than the stream's beginning: nothing is read from them, but the blocks are one stream of zlib.
         await this.#unpacker.unpack(frame.headers);
@@ -102,7 +104,7 @@ export class SpdySession {
     // Whoever pipes hears of it; alone it is nothing.
     channel.on('error', () => undefined);
     this.#streams.set(id, channel);
-    this.#send(encodeSynReply(id, this.#emptyHeaders.next()));
+    this.#send(encodeSynReply(id, this.#packer.pack()));
     this.#onStream({ headers, channel });
     if (final) channel.deliverEnd();
   }

@@ -78,15 +78,32 @@ export function parseBlock(block: Buffer): Headers {
 /** An empty stored block, as Z_SYNC_FLUSH makes: only behind it Go's zlib gives out what came before. */
 const flush = [0x00, 0x00, 0x00, 0xff, 0xff];
 
-/** Of a block without headers, all that a server sends: it is not compressed, so that nothing need be kept between blocks. */
-export class EmptyHeaders {
+/** Blocks of one direction, none compressed, so that nothing need be kept between them. */
+export class HeaderPacker {
   #first = true;
 
-  next(): Buffer {
-    // RFC 1951 3.2.4: a stored block that is not the last, of four bytes, all zero: no headers. RFC 1950: before the first, a zlib head.
-    const stored = [0x00, 0x04, 0x00, 0xfb, 0xff, 0, 0, 0, 0, ...flush];
-    const bytes = Buffer.from(this.#first ? [0x78, 0x01, ...stored] : stored);
+  /** Names are lower case; less than 64 KiB in all. */
+  pack(headers: Readonly<Record<string, string>> = {}): Buffer {
+    const block = formatBlock(headers);
+    const { length } = block;
+    // RFC 1951 3.2.4: a stored block that is not the last. RFC 1950: before the first, a zlib head.
+    const head = [0x00, length & 0xff, length >> 8, ~length & 0xff, (~length >> 8) & 0xff];
+    const bytes = Buffer.concat([Buffer.from(this.#first ? [0x78, 0x01, ...head] : head), block, Buffer.from(flush)]);
     this.#first = false;
     return bytes;
   }
+}
+
+function formatBlock(headers: Readonly<Record<string, string>>): Buffer {
+  const number = (value: number) => {
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32BE(value);
+    return bytes;
+  };
+  const text = (value: string) => {
+    const bytes = Buffer.from(value, 'latin1');
+    return [number(bytes.length), bytes];
+  };
+  const entries = Object.entries(headers);
+  return Buffer.concat([number(entries.length), ...entries.flatMap(([k, v]) => [...text(k), ...text(v)])]);
 }
