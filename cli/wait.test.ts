@@ -38,6 +38,16 @@ test('only the newest generation counts', () => {
   assert.equal(stateOf(undefined, 'programmed').met, false);
 });
 
+test('of a route all parents that speak of it count', () => {
+  const { status, ...rest } = object('True');
+  const of = (...parents: (readonly object[])[]) =>
+    stateOf({ ...rest, status: { parents: parents.map((conditions) => ({ conditions })) } } as never, 'programmed');
+  const [yes] = status.conditions;
+  assert.equal(of([yes!], []).met, true);
+  assert.equal(of([yes!], [{ ...yes, status: 'False' }]).met, false);
+  assert.equal(of([]).met, false);
+});
+
 test('it waits, and gives up in time with what was missing', async () => {
   const clock = new FakeClock();
   const parsed = args('--for=programmed ap/p --timeout 1s');

@@ -32,7 +32,11 @@ export interface WaitArgs {
 }
 
 interface WithStatus extends KubeObject {
-  readonly status?: { readonly conditions?: readonly Condition[] };
+  readonly status?: {
+    readonly conditions?: readonly Condition[];
+    /** Of routes of the Gateway API. */
+    readonly parents?: readonly { readonly conditions?: readonly Condition[] }[];
+  };
 }
 
 /** A string is what is wrong. */
@@ -134,8 +138,15 @@ export function stateOf(
   condition: string,
 ): { readonly met: boolean; readonly text: string } {
   if (object === undefined) return { met: false, text: 'there is no such object' };
-  const found = object.status?.conditions?.find((c) => c.type.toLowerCase() === condition.toLowerCase());
-  if (found === undefined) return { met: false, text: 'its status does not have this condition' };
+  const { conditions = [], parents = [] } = object.status ?? {};
+  const found = [...conditions, ...parents.flatMap((p) => p.conditions ?? [])].filter(
+    (c) => c.type.toLowerCase() === condition.toLowerCase(),
+  );
+  const states = found.map((c) => stateOfOne(object, c));
+  return states.find((s) => !s.met) ?? states[0] ?? { met: false, text: 'its status does not have this condition' };
+}
+
+function stateOfOne(object: WithStatus, found: Condition): { readonly met: boolean; readonly text: string } {
   const text = `${found.type}=${found.status}${found.message ? ` (${found.message})` : ''}`;
   const generation = object.metadata.generation ?? 0;
   if (Number(found.observedGeneration ?? generation) < generation) {

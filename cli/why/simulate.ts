@@ -7,7 +7,7 @@ import { type Deployment, deploymentKind } from '../../common/kube/kinds/apps.ts
 import type { Namespace, Pod, Service } from '../../common/kube/kinds/core.ts';
 import { type Gateway, gatewayKind } from '../../common/kube/kinds/gateway-api/gateway.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
-import { waypointClassName } from '../../istiod/deploy/class.ts';
+import { waypointClassName } from '../../istiod/model/waypoint.ts';
 
 export function simulate(given: readonly KubeObject[]): readonly KubeObject[] {
   const objects = given.flatMap(withWaypoint);

@@ -24,8 +24,8 @@ import { type Gateway, gatewayKind } from '../../common/kube/kinds/gateway-api/g
 import { type GatewayClass, gatewayClassKind } from '../../common/kube/kinds/gateway-api/gateway-class.ts';
 import type { Kind, KubeObject, KubeSource, NewObject, ObjectKey } from '../../common/kube/types.ts';
 import { writeConditions } from '../model/condition.ts';
-import { gatewayNameLabel } from '../model/waypoint.ts';
-import { acceptedClass, isWaypointGateway, waypointClass } from './class.ts';
+import { gatewayNameLabel, isWaypointGateway } from '../model/waypoint.ts';
+import { acceptedClass, waypointClass } from './class.ts';
 import { type DeploySettings, deploymentName, managedLabel, waypointObjects } from './objects.ts';
 import type { Overlay } from './overlay.ts';
 import { type Front, type GatewayFacts, gatewayStatus } from './status.ts';

@@ -48,6 +48,7 @@ export function gatewayStatus(gateway: Gateway, facts: GatewayFacts, now: string
     conditions: settled(gateway, gateway.status?.conditions ?? [], gatewayConditions(gateway, facts, valid), now),
     listeners: listeners.map((l) => ({
       name: l.name,
+      // Routes name the services behind it as their parents, which are not attached to the listener for that.
       attachedRoutes: 0,
       supportedKinds: [],
       conditions: settled(
@@ -111,7 +112,7 @@ function listenerConditions(listener: GatewayListener): Wanted {
     return new Map([
       ['Accepted', { status: 'True', reason: 'Accepted', message: 'no errors found' }],
       ['Programmed', { status: 'True', reason: 'Programmed', message: 'no errors found' }],
-      ['ResolvedRefs', { status: 'True', reason: 'ResolvedRefs', message: 'no errors found' }],
+      ['ResolvedRefs', kindsOf(listener)],
       ['Conflicted', { status: 'False', reason: 'NoConflicts', message: 'no errors found' }],
     ]);
   }
@@ -123,6 +124,13 @@ function listenerConditions(listener: GatewayListener): Wanted {
     ['ResolvedRefs', { status: 'True', reason: 'ResolvedRefs', message: 'no errors found' }],
     ['Conflicted', { status: 'False', reason: 'NoConflicts', message: 'no errors found' }],
   ]);
+}
+
+function kindsOf({ allowedRoutes }: GatewayListener): WantedCondition {
+  const kinds = (allowedRoutes?.kinds ?? []).map((k) => k.kind);
+  if (kinds.length === 0) return { status: 'True', reason: 'ResolvedRefs', message: 'no errors found' };
+  const message = `allowedRoutes.kinds: ${kinds.join()}: routes do not attach to a waypoint but to the services behind it`;
+  return { status: 'False', reason: 'InvalidRouteKinds', message };
 }
 
 /** In a sandwich a second one says where it listens itself (ambient-wire 9.2). */

@@ -3,6 +3,7 @@
  * whoever calls them notes what they looked up, so that a change makes only those resources anew that had looked at what changed.
  */
 import type { Ip } from '../../common/core/net.ts';
+import type { Gateway } from '../../common/kube/kinds/gateway-api/gateway.ts';
 import type { GrpcRoute } from '../../common/kube/kinds/gateway-api/grpc-route.ts';
 import type { HttpRoute } from '../../common/kube/kinds/gateway-api/http-route.ts';
 import type { ReferenceGrant } from '../../common/kube/kinds/gateway-api/reference-grant.ts';
@@ -149,6 +150,8 @@ export interface MeshView {
   /** Of the namespace that is referred to. */
   referenceGrants(namespace: string): readonly ReferenceGrant[];
   policies(target: PolicyTarget): readonly AuthorizationPolicy[];
+  /** The Gateway `namespace/name`, if it is one of a waypoint. */
+  waypoint(key: string): Gateway | undefined;
   /** undefined: there is no such namespace. */
   namespaceLabels(namespace: string): Readonly<Record<string, string>> | undefined;
 }

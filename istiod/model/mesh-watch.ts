@@ -189,7 +189,7 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
         });
       }
       if (kind.kind === namespaceKind.kind) discover(name);
-      if (kind.group.endsWith('istio.io') && generation !== previous?.metadata.generation)
+      if (isCustom && generation !== previous?.metadata.generation)
         changed.push({ kind: kind.kind, ...(namespace !== undefined && { namespace }), name });
       options.onObject(object);
       schedule();

@@ -15,7 +15,8 @@ import type { MeshSettings } from './settings.ts';
 /** On pods of a Gateway: its name. */
 export const gatewayNameLabel = 'gateway.networking.k8s.io/gateway-name';
 
-const waypointClass = 'istio-waypoint';
+/** What the class is called where no GatewayClass says otherwise. */
+export const waypointClassName = 'istio-waypoint';
 export const waypointController = 'istio.io/mesh-controller';
 /** Of gateways at the edge, and of those that lead to other networks, whose listeners look like a waypoint's. */
 const otherClasses = new Set(['istio', 'istio-east-west', 'istio-remote']);
@@ -45,6 +46,13 @@ export interface Waypoint {
 /** What of a GatewayClass counts here. */
 export interface WaypointClass extends KubeObject {
   readonly spec: { readonly controllerName: string };
+}
+
+/** Whether istiod makes it. A class that is called as ours but has another controller is not ours. */
+export function isWaypointGateway({ spec }: Gateway, gatewayClass: WaypointClass | undefined): boolean {
+  return gatewayClass === undefined
+    ? spec.gatewayClassName === waypointClassName
+    : gatewayClass.spec.controllerName === waypointController;
 }
 
 /** undefined for Gateways that are none. The Gateway's own labels and annotations beat its class'. */
@@ -79,7 +87,8 @@ function isWaypoint(
   gatewayClass: WaypointClass | undefined,
   tunnel: ApplicationTunnel | undefined,
 ): boolean {
-  if (spec.gatewayClassName === waypointClass || gatewayClass?.spec.controllerName === waypointController) return true;
+  if (spec.gatewayClassName === waypointClassName || gatewayClass?.spec.controllerName === waypointController)
+    return true;
   if (otherClasses.has(spec.gatewayClassName)) return false;
   return tunnel !== undefined || spec.listeners.some(isHboneListener);
 }

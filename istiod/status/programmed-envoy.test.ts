@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Condition } from '../../common/kube/kinds/core.ts';
+import { httpRouteKind } from '../../common/kube/kinds/gateway-api/http-route.ts';
 import { destinationRuleKind } from '../../common/kube/kinds/istio/destination-rule.ts';
 import { virtualServiceKind } from '../../common/kube/kinds/istio/virtual-service.ts';
 import { authorizationPolicyKind } from '../../common/kube/kinds/security.ts';
@@ -36,6 +37,11 @@ apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: v, namespace: shop}
 spec: {hosts: [web], http: [{directResponse: {status: 418}}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: h, namespace: shop}
+spec: {parentRefs: [{group: '', kind: Service, name: web}], rules: [{backendRefs: [{name: web, port: 80}]}]}
 `;
 const rule = (most: number) => `
 apiVersion: networking.istio.io/v1
@@ -47,8 +53,13 @@ spec: {host: web, trafficPolicy: {connectionPool: {tcp: {maxConnections: ${most}
 async function says(w: World, kind: Kind<KubeObject>, name: string, message: RegExp): Promise<Condition> {
   return until(`${kind.kind} ${name}: ${message}`, async () => {
     const found = await w.source.get(kind, { namespace: 'shop', name });
-    const status = found?.['status'] as { readonly conditions?: readonly Condition[] } | undefined;
-    const condition = status?.conditions?.find((c) => c.type === programmed);
+    interface Conditions {
+      readonly conditions?: readonly Condition[];
+    }
+    const status = found?.['status'] as (Conditions & { readonly parents?: readonly Conditions[] }) | undefined;
+    const condition = [status, ...(status?.parents ?? [])]
+      .flatMap((s) => s?.conditions ?? [])
+      .find((c) => c.type === programmed);
     return condition !== undefined && message.test(condition.message ?? '') ? condition : undefined;
   });
 }
@@ -60,6 +71,7 @@ test('rules, routes and policies of a waypoint: who confirmed, and why one refus
     const kinds = [
       [destinationRuleKind, 'd'],
       [virtualServiceKind, 'v'],
+      [httpRouteKind, 'h'],
       [authorizationPolicyKind, 'p'],
     ] as unknown as readonly (readonly [Kind<KubeObject>, string])[];
     for (const [kind, name] of kinds) assert.equal((await says(w, kind, name, /^1\/1 proxies$/)).status, 'True');

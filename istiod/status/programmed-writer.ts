@@ -7,6 +7,9 @@ import { millis } from '../../common/core/brand.ts';
 import { type Clock, sleep } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
+import { grpcRouteKind } from '../../common/kube/kinds/gateway-api/grpc-route.ts';
+import { httpRouteKind } from '../../common/kube/kinds/gateway-api/http-route.ts';
+import { tcpRouteKind, tlsRouteKind } from '../../common/kube/kinds/gateway-api/stream-routes.ts';
 import { destinationRuleKind } from '../../common/kube/kinds/istio/destination-rule.ts';
 import { serviceEntryKind } from '../../common/kube/kinds/istio/service-entry.ts';
 import { virtualServiceKind } from '../../common/kube/kinds/istio/virtual-service.ts';
@@ -15,15 +18,23 @@ import { authorizationPolicyKind, peerAuthenticationKind } from '../../common/ku
 import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
 import type { MeshChange } from '../model/ambient-index.ts';
 import type { Catalog } from '../model/catalog.ts';
-import { type WithConditions, writeConditions } from '../model/condition.ts';
+import {
+  type ConditionWriter,
+  type WantedCondition,
+  type WithConditions,
+  type WriteOutcome,
+  writeConditions,
+  writeStatus,
+} from '../model/condition.ts';
 import { type ObjectName, type ObjectRef, objectKey, type Resource, type TypeUrl } from '../model/resource.ts';
 import type { Client } from '../xds/client.ts';
 import type { FeedType } from '../xds/feed.ts';
 import type { Made } from '../xds/made.ts';
 import { conditionOf, programmed, progressOf } from './programmed.ts';
 import { markOf, Reports } from './reports.ts';
+import { parentsWith } from './route-parents.ts';
 
-/** The mesh's own kinds. Those of Kubernetes have no such condition: thousands of them would be written for each proxy that comes. */
+/** Kinds that are for the mesh. Services and pods have no such condition: thousands of them would be written for each proxy that comes. */
 const kinds: Readonly<Record<string, Kind<KubeObject>>> = {
   AuthorizationPolicy: authorizationPolicyKind,
   DestinationRule: destinationRuleKind,
@@ -31,6 +42,10 @@ const kinds: Readonly<Record<string, Kind<KubeObject>>> = {
   ServiceEntry: serviceEntryKind,
   VirtualService: virtualServiceKind,
   WorkloadEntry: workloadEntryKind,
+  GRPCRoute: grpcRouteKind,
+  HTTPRoute: httpRouteKind,
+  TCPRoute: tcpRouteKind,
+  TLSRoute: tlsRouteKind,
 };
 
 export interface ProgrammedWriterOptions {
@@ -264,10 +279,23 @@ export class ProgrammedWriter {
     // What was made is of another version: the change that brings the other comes here, too.
     if (input !== undefined && (object.metadata.generation ?? 0) !== input.generation) return false;
     const condition = resources.length > 0 ? wanted : undefined;
-    const conditions = new Map([[programmed, condition]]);
-    const outcome = await writeConditions({ source, clock, log }, kind as Kind<WithConditions>, object, conditions);
+    const outcome = await writeCondition({ source, clock, log }, kind, object, condition);
     if (outcome === 'met' || outcome === 'failed') this.#mark(key);
     else this.#written.set(key, state);
     return outcome !== 'unchanged';
   }
+}
+
+/** Routes of the Gateway API have conditions for each parent, and none of their own. */
+async function writeCondition(
+  writer: ConditionWriter,
+  kind: Kind<KubeObject>,
+  object: WithConditions,
+  condition: WantedCondition | undefined,
+): Promise<WriteOutcome> {
+  if (kind.group !== httpRouteKind.group)
+    return writeConditions(writer, kind as Kind<WithConditions>, object, new Map([[programmed, condition]]));
+  const parents = parentsWith(object, programmed, condition, new Date(writer.clock.wall()).toISOString());
+  if (parents === 'unready') return 'met';
+  return parents === 'unchanged' ? 'unchanged' : writeStatus(writer, kind, object, { parents });
 }

@@ -35,6 +35,34 @@ export function parentsFor(
   return same ? undefined : [...present.filter((p) => p.controllerName !== routeController), ...made];
 }
 
+/**
+ * The list with that condition in each entry of ours; `unchanged` when it is so already, `unready` while not every parent in the mesh has
+ * an entry.
+ */
+export function parentsWith(
+  object: KubeObject,
+  type: string,
+  condition: WantedCondition | undefined,
+  now: string,
+): readonly object[] | 'unchanged' | 'unready' {
+  const { parents = [] } = (object['status'] ?? {}) as { readonly parents?: readonly Entry[] };
+  const { parentRefs = [] } = object['spec'] as { readonly parentRefs?: readonly ParentRef[] };
+  const ours = parents.filter((p) => p.controllerName === routeController);
+  const inMesh = parentRefs.filter((ref) => ref.kind === 'Service' || ref.kind === 'ServiceEntry');
+  if (!inMesh.every((ref) => ours.some((p) => isSame(p.parentRef, ref)))) return 'unready';
+  let same = true;
+  const next = parents.map((entry) => {
+    // What has no part in the mesh is not told to any proxy.
+    if (!ours.includes(entry) || !inMesh.some((ref) => isSame(entry.parentRef, ref))) return entry;
+    const holder = { ...object, status: { conditions: entry.conditions } };
+    const conditions = conditionsFor(holder, new Map([[type, condition]]), now);
+    if (conditions === undefined) return entry;
+    same = false;
+    return { ...entry, conditions };
+  });
+  return same ? 'unchanged' : next;
+}
+
 const fields = ['group', 'kind', 'namespace', 'name', 'sectionName', 'port'] as const;
 
 function isSame(a: ParentRef, b: ParentRef): boolean {

@@ -6,7 +6,7 @@ import { httpRouteKind } from '../../common/kube/kinds/gateway-api/http-route.ts
 import { virtualServiceKind } from '../../common/kube/kinds/istio/virtual-service.ts';
 import { until } from '../../common/testing/until.ts';
 import { type World, withWorld } from '../testing/world.ts';
-import { parentsFor } from './route-parents.ts';
+import { parentsFor, parentsWith } from './route-parents.ts';
 
 const service = (name: string) => `
 apiVersion: v1
@@ -90,4 +90,30 @@ test('entries of other controllers stay, and a fault of the object is said to ea
   const [, ours] = parentsFor(settled, wanted, fault, 'later') as readonly Parent[];
   assert.deepEqual(named(ours!.conditions), { Accepted: 'False Invalid 3' });
   assert.deepEqual(parentsFor(settled, [], undefined, 'later'), [other]);
+});
+
+test('a condition of all parents goes to those in the mesh, once each has its entry', () => {
+  const [web, api] = ['web', 'api'].map((name) => ({ group: '', kind: 'Service', name }));
+  const ours = (parentRef: object, ...conditions: object[]) => ({
+    parentRef,
+    controllerName: 'istio.io/gateway-controller',
+    conditions,
+  });
+  const routeOf = (...parents: object[]) => ({
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'HTTPRoute',
+    metadata: { name: 'r', uid: 'r', resourceVersion: '1', generation: 3 },
+    spec: { parentRefs: [web, { name: 'edge' }, api] },
+    status: { parents },
+  });
+  const now = '2026-01-01T00:00:00.000Z';
+  const wanted = { status: 'True', reason: 'Programmed', message: '1/1 proxies' } as const;
+  const put = (...parents: object[]) => parentsWith(routeOf(...parents), 'Programmed', wanted, now);
+  assert.equal(put(ours(web!)), 'unready');
+  const accepted = { type: 'Accepted', status: 'True' };
+  const made = { type: 'Programmed', ...wanted, observedGeneration: 3, lastTransitionTime: now };
+  const edge = ours({ name: 'edge' });
+  const next = [ours(web!, accepted, made), edge, ours(api!, made)];
+  assert.deepEqual(put(ours(web!, accepted), edge, ours(api!)), next);
+  assert.equal(put(...next), 'unchanged');
 });

@@ -63,6 +63,15 @@ for (const engine of engines) {
       const seen = new Set<string>();
       for (let i = 0; i < 20; i++) seen.add((await shop.curl('client', ['http://web/'])).echo?.pod.slice(0, 6) ?? '');
       assert.deepEqual([...seen], ['web-v1'], 'all of the weight');
+      const said =
+        'jsonpath={range .status.parents[0].conditions[*]}{.type}={.status}:{.observedGeneration} {end}{.metadata.generation}';
+      await until('the route says that it is live', async () => {
+        const [generation, ...conditions] = (await shop.kubectl(['get', 'httproute', 'web', '-o', said]))
+          .split(' ')
+          .reverse();
+        const live = ['Accepted', 'ResolvedRefs', 'ResolvedWaypoints', 'Programmed'];
+        return live.every((type) => conditions.includes(`${type}=True:${generation}`)) || undefined;
+      });
       await shop.delete(httpRoute);
       await shop.until('without the route', 'client', v2, (a) => a.echo?.url === '/old/a');
     });

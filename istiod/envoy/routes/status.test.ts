@@ -40,6 +40,18 @@ describe('the status of a route', () => {
     assert.deepEqual([short(status!), more], [fine, []]);
   });
 
+  test('says that a waypoint itself takes no routes, and what to name in its place', () => {
+    const gateway = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: waypoint, namespace: shop }
+spec: { gatewayClassName: istio-waypoint, listeners: [] }
+---`;
+    const conditions = only(gateway + route('{ name: waypoint }', '{ backendRefs: [{ name: gone, port: 80 }] }'));
+    assert.deepEqual(short(conditions), ['Accepted=False NotAllowedByListeners', 'ResolvedRefs=False BackendNotFound']);
+    assert.match(conditions.get('Accepted')!.message, /name the Service/);
+  });
+
   test('names a parent, or a port of it, that is not there; what the route refers to is judged all the same', () => {
     for (const [parent, message] of [
       ["{ group: '', kind: Service, name: gone }", 'there is no Service shop/gone'],

@@ -17,6 +17,8 @@ import { virtualServiceStreams } from './virtual-service/stream.ts';
 /** As Istio's istiod calls itself in the status of routes, in the mesh too. */
 export const routeController = 'istio.io/gateway-controller';
 
+const gatewayGroup = 'gateway.networking.k8s.io';
+
 /** Some of an object does nothing. */
 export const ineffective = 'aquifer.dev/Ineffective';
 
@@ -36,10 +38,12 @@ export interface ParentStatus {
   readonly conditions: RouteConditions;
 }
 
-/** Of parents in the mesh, in the order in which they are named; Gateways are judged by who serves them. */
+/** Of parents in the mesh, in the order in which they are named; Gateways that are no waypoints are judged by who serves them. */
 export function parentStatuses(view: MeshView, route: GatewayRoute): readonly ParentStatus[] {
   return (route.spec.parentRefs ?? []).flatMap((parentRef): readonly ParentStatus[] => {
-    const { group = '', kind = 'Gateway', name } = parentRef;
+    const { kind = 'Gateway', name } = parentRef;
+    const { group = kind === 'Gateway' ? gatewayGroup : '' } = parentRef;
+    if (kind === 'Gateway' && group === gatewayGroup) return ofWaypoint(view, route, parentRef);
     if (!(kind === 'Service' && group === '') && !(kind === 'ServiceEntry' && group === 'networking.istio.io'))
       return [];
     const namespace = parentRef.namespace ?? namespaceOf(route);
@@ -48,6 +52,24 @@ export function parentStatuses(view: MeshView, route: GatewayRoute): readonly Pa
       { parentRef, conditions: parentConditions(view, route, parentRef, service, `${kind} ${namespace}/${name}`) },
     ];
   });
+}
+
+/** A waypoint's listener takes no routes, as Istio's; what it does is said by routes of the services behind it. */
+function ofWaypoint(view: MeshView, route: GatewayRoute, parentRef: ParentRef): readonly ParentStatus[] {
+  const gateway = `${parentRef.namespace ?? namespaceOf(route)}/${parentRef.name}`;
+  if (view.waypoint(gateway) === undefined) return [];
+  const message = `Gateway ${gateway} is a waypoint, whose listener takes no routes: name the Service or ServiceEntry behind it as the parent`;
+  const accepted = { status: 'False', reason: 'NotAllowedByListeners', message } as const;
+  const own = problemsOf(contextOf(view, nowhere, anyPort), route);
+  return [
+    {
+      parentRef,
+      conditions: new Map<string, RouteCondition>([
+        ['Accepted', accepted],
+        ['ResolvedRefs', resolution(own)],
+      ]),
+    },
+  ];
 }
 
 function parentConditions(

@@ -22,6 +22,7 @@ import { type ObjectRef, objectKey, type Resource, refOf } from '../resource.ts'
 import { hostnameOf } from '../service.ts';
 import type { ServiceInfo } from '../service-info.ts';
 import type { MeshSettings } from '../settings.ts';
+import { isWaypointGateway } from '../waypoint.ts';
 import { targetKeys } from '../waypoint-policy.ts';
 
 /** What was looked up while something was made, and what of it was found. */
@@ -75,6 +76,9 @@ export class EnvoyMesh {
         if (s.binding.waypointId !== undefined) this.#touch(`behind ${s.binding.waypointId}`);
       }
     });
+    const ofClass = inputs.gateways.index((g) => [g.spec.gatewayClassName]);
+    inputs.gateways.onChange((_, __, key) => this.#touch(`gateway ${key}`));
+    inputs.gatewayClasses.onChange((_, __, name) => this.#touch(...ofClass.keys(name).map((key) => `gateway ${key}`)));
     inputs.namespaces.onChange((_, __, name) => this.#touch(`namespace ${name}`));
     inputs.virtualServices.onChange((_, __, key) => this.#touch(`virtual service ${key}`));
     const list = <T extends KubeObject>(name: ListName, table: Table<T>, under: (object: T) => readonly string[]) => {
@@ -240,6 +244,13 @@ export class EnvoyMesh {
       tlsRoutes: (parent) => list('TLSRoutes', [parent]),
       referenceGrants: (namespace) => list('reference grants', [namespace]),
       policies: (target: PolicyTarget) => list('policies', [target]),
+      waypoint: (key) => {
+        const gateway = inputs.gateways.get(key);
+        read(`gateway ${key}`, gateway ? [gateway] : []);
+        const isWaypoint =
+          gateway && isWaypointGateway(gateway, inputs.gatewayClasses.get(gateway.spec.gatewayClassName));
+        return isWaypoint ? gateway : undefined;
+      },
       namespaceLabels: (namespace) => {
         const found = inputs.namespaces.get(namespace);
         read(`namespace ${namespace}`, []);

@@ -1,4 +1,5 @@
 /** A mesh of a few services for tests of routes: what MeshView would find, from lists. */
+import type { Gateway } from '../../../../common/kube/kinds/gateway-api/gateway.ts';
 import type { DestinationRule } from '../../../../common/kube/kinds/istio/destination-rule.ts';
 import type { VirtualService } from '../../../../common/kube/kinds/istio/virtual-service.ts';
 import { parseDocuments } from '../../../../common/kube/manifests/documents.ts';
@@ -131,6 +132,7 @@ export function viewOf(
     tlsRoutes: (parent) => attached('TLSRoute', parent),
     referenceGrants: () => [],
     policies: () => [],
+    waypoint: (key) => ofKind<Gateway>('Gateway').find((g) => `${g.metadata.namespace}/${g.metadata.name}` === key),
     namespaceLabels: () => ({}),
   };
 }
