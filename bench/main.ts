@@ -67,7 +67,9 @@ async function main(): Promise<number> {
       return 0;
     }
     if (positionals.join() === 'l7') {
-      await benchL7Requests({ rounds: values.quick ? 1 : rounds, seconds: values.quick ? 2 : 5 });
+      await benchL7Requests(
+        values.quick ? { rounds: 1, seconds: 2, changes: 10 } : { rounds, seconds: 3, changes: 40 },
+      );
       return 0;
     }
     if (positionals.join() !== 'l4' || !Number.isInteger(rounds) || rounds < 1) throw new Error(usage);

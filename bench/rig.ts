@@ -30,7 +30,7 @@ export async function withLab<T>(options: LabOptions, work: (lab: LabApi) => Pro
 /** Text of bench/manifests/NAME.yaml with its capital words filled in. */
 export async function manifest(name: string, values: Readonly<Record<string, string>>): Promise<string> {
   const text = await readFile(join(import.meta.dirname, 'manifests', `${name}.yaml`), 'utf8');
-  return text.replace(/\b(NAMESPACE|MODE|CLIENT|IMAGE)\b/g, (word) => values[word] ?? word);
+  return text.replace(/\b(NAMESPACE|MODE|CLIENT|IMAGE|GRPC)\b/g, (word) => values[word] ?? word);
 }
 
 /** Image of clients with the load programs. */

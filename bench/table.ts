@@ -10,16 +10,21 @@ export interface Row {
   readonly digits: number;
   /** One a column; undefined where it does not apply. */
   readonly values: readonly (number | undefined)[];
+  /** What our value should be, by itself or as a ratio to that of the last column. */
+  readonly goal?: { readonly atMost: number } | { readonly ratioAtLeast: number } | { readonly ratioAtMost: number };
 }
 
 /** The column `ours` is compared with each other one: "0.62" behind a value means that ours is 0.62 times it. */
 export function printTable(columns: readonly string[], rows: readonly Row[]): void {
   const ours = columns.indexOf('ours');
+  const withGoals = rows.some((row) => row.goal !== undefined);
   const cells = rows.map((row) => [
     `${row.name}, ${row.unit}`,
     ...row.values.map((v, i) => cell(row, v, i === ours ? undefined : row.values[ours])),
+    ...(withGoals ? [verdict(row, ours)] : []),
   ]);
-  const table = [['', ...columns.map((c, i) => (i === ours ? c : `${c} (ours/it)`))], ...cells];
+  const head = ['', ...columns.map((c, i) => (i === ours ? c : `${c} (ours/it)`)), ...(withGoals ? ['goal'] : [])];
+  const table = [head, ...cells];
   const widths = table[0]!.map((_, i) => Math.max(...table.map((line) => line[i]!.length)));
   process.stdout.write('\n');
   for (const line of table) {
@@ -33,6 +38,16 @@ function cell({ digits }: Row, value: number | undefined, ours: number | undefin
   if (value === undefined) return '-';
   const text = value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
   return ours === undefined || value === 0 ? text : `${text} (${(ours / value).toFixed(2)})`;
+}
+
+function verdict({ goal, values }: Row, ours: number): string {
+  const own = values[ours];
+  const other = values.at(-1);
+  if (goal === undefined || own === undefined || other === undefined) return '';
+  if ('atMost' in goal) return `<= ${goal.atMost}: ${own <= goal.atMost ? 'met' : 'missed'}`;
+  const ratio = own / other;
+  if ('ratioAtLeast' in goal) return `>= ${goal.ratioAtLeast}: ${ratio >= goal.ratioAtLeast ? 'met' : 'missed'}`;
+  return `<= ${goal.ratioAtMost}: ${ratio <= goal.ratioAtMost ? 'met' : 'missed'}`;
 }
 
 /** Writes bench/results/NAME-TIME.json with the machine it was measured on, and prints where. */

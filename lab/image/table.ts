@@ -9,6 +9,7 @@ const redisPackage: DebianPackage = { name: 'redis-server', file: '/usr/bin/redi
 const curlPackage: DebianPackage = { name: 'curl', file: '/usr/bin/curl' };
 const iperfPackage: DebianPackage = { name: 'iperf3', file: '/usr/bin/iperf3' };
 const wrkPackage: DebianPackage = { name: 'wrk', file: '/usr/bin/wrk' };
+const h2loadPackage: DebianPackage = { name: 'nghttp2-client', file: '/usr/bin/h2load' };
 
 /** The layout of the official image: sites in conf.d, pages in /usr/share/nginx/html, logs on stdout and stderr. */
 const nginxConf = `user www-data;
@@ -86,7 +87,12 @@ export const images: readonly Image[] = [
   tool('curlimages/curl', curlPackage),
   tool('networkstatic/iperf3', iperfPackage),
   tool('williamyeh/wrk', wrkPackage),
-  { ...emptyImage, name: 'debian', packages: [curlPackage, redisPackage, iperfPackage, wrkPackage], command: ['bash'] },
+  {
+    ...emptyImage,
+    name: 'debian',
+    packages: [curlPackage, redisPackage, iperfPackage, wrkPackage, h2loadPackage],
+    command: ['bash'],
+  },
   nodeProgram('aquifer/echo', 'echo.ts'),
   nodeProgram('aquifer/client', 'client.ts'),
   ownProgram('aquifer/waypoint', 'waypoint'),
