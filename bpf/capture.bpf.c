@@ -25,7 +25,6 @@ const volatile struct abi abi = {
   .pod_address_flags = __builtin_offsetof(struct pod_address, flags),
   .listener_key_size = sizeof(struct listener_key),
   .flow_size = sizeof(struct flow),
-  .config_size = sizeof(struct config),
   .counter_count = COUNTER_COUNT,
   .counter_names = {COUNTERS(COUNTER_NAME)},
 };

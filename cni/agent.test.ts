@@ -20,6 +20,7 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
     await w.pod('web', 'u1', 7);
     await w.announced('web', 'enabled');
     assert.deepEqual(w.journal, ['enrol u1 10.0.0.1,fd00::1']);
+    assert.deepEqual(w.capture.proxies, [`cgroup of ${process.pid}`]);
     assert.deepEqual(ztunnel.received.at(-1), {
       kind: 'add',
       uid: 'u1',
@@ -48,6 +49,13 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
     await w.pod('web', 'u1', 7);
     await w.announced('web', 'enabled');
     assert.deepEqual(w.journal, ['enrol u1 10.0.0.1,fd00::1 to fixed ports']);
+    // A second one is let out by the rules of pods that stand before it is told of them.
+    const next = w.ztunnel();
+    next.onAdd = async () => {
+      assert.equal(w.journal.length, 2);
+      return '';
+    };
+    await next.has('snapshotSent');
   });
 
   test('a ztunnel that connects later gets the pods, then the end of the snapshot', async (t) => {

@@ -24,6 +24,8 @@ export interface AgentOptions {
   readonly capture: CaptureBackend;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Where the processes of every ztunnel are; undefined: the kernel is asked about each that connects. */
+  readonly ztunnelCgroup: string | undefined;
   /** undefined: no CNI plugin is served. */
   readonly plugin: { readonly runDir: string; readonly installer: PluginInstaller | undefined } | undefined;
   /**
@@ -59,6 +61,7 @@ export class Agent {
     this.#zds = new ZdsServer({
       clock,
       log,
+      onHello: (pid) => this.#admit(pid),
       snapshot: () => this.pods.snapshot(),
       entry: (uid) => this.pods.snapshotEntry(uid),
       onNewest: (ready) => {
@@ -80,7 +83,8 @@ export class Agent {
 
   /** Resolves when the node's pods are known. Capture must have been started. */
   async start(): Promise<void> {
-    const { capture, listen, log, plugin } = this.#options;
+    const { capture, listen, log, plugin, ztunnelCgroup } = this.#options;
+    if (ztunnelCgroup !== undefined) capture.addProxy(ztunnelCgroup);
     if (capture.proxyPorts === 'steered') {
       this.#steering = serveSteering(listen.steering(), {
         log,
@@ -115,6 +119,16 @@ export class Agent {
     this.#steering?.close();
     this.#options.plugin?.installer?.stop();
     this.#pluginServer?.close();
+  }
+
+  /** Its own connections are none to capture, from before it is given the first pod. */
+  #admit(pid: number): void {
+    const { capture, kernel, log, ztunnelCgroup } = this.#options;
+    if (ztunnelCgroup !== undefined) return;
+    const cgroup = kernel.cgroupOf(pid);
+    capture.addProxy(cgroup);
+    log.debug('a ztunnel is not captured itself', { pid, cgroup });
+    if (capture.proxyPorts === 'fixed') this.pods.proxyAdded();
   }
 
   #writeOutside(namespaces: readonly string[]): void {

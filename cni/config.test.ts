@@ -100,7 +100,6 @@ describe('configuration of the agent', () => {
       '--ztunnel-uds-address needs a value',
       'NODE_NAME is not set',
       '--kubeconfig is not set',
-      'AQUIFER_ZTUNNEL_CGROUP is not set',
       'AQUIFER_CGROUP_ROOT is not set and no cgroup2 is mounted',
       'AQUIFER_CAPTURE=iptables: expected one of ebpf, nft, auto',
       'AQUIFER_FAIL_OPEN=yes: expected one of true, false',
@@ -114,7 +113,7 @@ describe('configuration of the agent', () => {
         `${part} is not in ${found.join(' | ')}`,
       );
     }
-    assert.equal(found.length, 13);
+    assert.equal(found.length, 12);
   });
 
   test('a socket path that the kernel would cut is refused', () => {

@@ -25,8 +25,11 @@ export interface AgentConfig {
   readonly cgroupMount: string | undefined;
   /** Roots of cgroup v1 hierarchies, in which pods are looked for too; none when AQUIFER_CGROUP_ROOT is set. */
   readonly legacyCgroupRoots: readonly string[];
-  /** AQUIFER_ZTUNNEL_CGROUP: processes in it and below it are never captured. */
-  readonly ztunnelCgroup: string;
+  /**
+   * AQUIFER_ZTUNNEL_CGROUP: processes in it and below it are never captured. undefined: the cgroup of each process that connects over
+   * ZDS, or that of its pod.
+   */
+  readonly ztunnelCgroup: string | undefined;
   /** AQUIFER_PROBER_CGROUP: connections from it reach pods directly. Default: the kubelet's. */
   readonly proberCgroup: string | undefined;
   /** AQUIFER_BPF_DIR: a folder in a bpffs for the pins. */
@@ -106,9 +109,7 @@ export function parseConfig({ argv, env, mounts }: ConfigInput): ConfigResult<Ag
     cgroupRoot: givenRoot ?? found.unified ?? '',
     cgroupMount: found.unified,
     legacyCgroupRoots: givenRoot === undefined ? found.legacy : [],
-    ztunnelCgroup:
-      r.absolutePath('AQUIFER_ZTUNNEL_CGROUP') ??
-      required('AQUIFER_ZTUNNEL_CGROUP', 'the cgroup2 folder in which this node runs its ztunnel'),
+    ztunnelCgroup: r.absolutePath('AQUIFER_ZTUNNEL_CGROUP'),
     proberCgroup: r.absolutePath('AQUIFER_PROBER_CGROUP'),
     bpfDir: r.absolutePath('AQUIFER_BPF_DIR') ?? '/sys/fs/bpf/aquifer',
     withdrawGrace: r.duration('AQUIFER_WITHDRAW_GRACE') ?? millis(1_000),

@@ -17,7 +17,7 @@ import { captureMachine } from './capture/machine.ts';
 import { type AgentConfig, readConfig, usage } from './config.ts';
 import { PluginInstaller } from './install/installer.ts';
 import { serveMonitoring } from './monitoring/server.ts';
-import { podKernel } from './pods/kernel.ts';
+import { type PodKernel, podKernel } from './pods/kernel.ts';
 import { parseRedirect, redirectUsage } from './redirect/args.ts';
 import { redirect, redirectText } from './redirect/redirect.ts';
 import { checkRequirements } from './requirements.ts';
@@ -78,7 +78,7 @@ async function run(config: AgentConfig, log: Logger, abort: AbortController): Pr
   const agent = new Agent({
     ...config,
     kube,
-    kernel: podKernel([config.cgroupRoot, ...config.legacyCgroupRoots]),
+    kernel: machineKernel(config),
     capture,
     clock: systemClock,
     log,
@@ -98,6 +98,10 @@ async function run(config: AgentConfig, log: Logger, abort: AbortController): Pr
   process.once('SIGTERM', stop).once('SIGINT', stop);
   await agent.start();
   log.info('capture agent is ready', { node: config.nodeName, zds: config.zdsPath, capture: capture.kind });
+}
+
+function machineKernel({ cgroupRoot, cgroupMount, legacyCgroupRoots }: AgentConfig): PodKernel {
+  return podKernel([cgroupRoot, ...legacyCgroupRoots], cgroupMount ?? cgroupRoot);
 }
 
 function servedPlugin({ plugin, excludedNamespaces }: AgentConfig, log: Logger): AgentOptions['plugin'] {
@@ -123,7 +127,7 @@ async function remove(config: AgentConfig, log: Logger, signal: AbortSignal): Pr
   const capture = create[standing]();
   capture.start();
   const kube = config.objects && config.nodeName ? openSource(config.objects, signal) : undefined;
-  const kernel = podKernel([config.cgroupRoot, ...config.legacyCgroupRoots]);
+  const kernel = machineKernel(config);
   // Timers of the clock do not keep a process alive.
   const keepAlive = setInterval(() => undefined, 60_000);
   await uninstall({ ...config, kube, kernel, capture, clock: systemClock, log, signal });

@@ -62,6 +62,7 @@ function missingCgroups(config: AgentConfig, { fileSystem }: Machine): string[] 
     ['AQUIFER_CGROUP_ROOT', config.cgroupRoot],
     ['AQUIFER_ZTUNNEL_CGROUP', config.ztunnelCgroup],
   ] as const) {
+    if (path === undefined) continue;
     const type = fileSystem(path);
     if (type === undefined) missing.push(`${name}=${path} does not exist`);
     else if (type !== cgroup2) missing.push(`${name}=${path} is not in a cgroup2 file system`);

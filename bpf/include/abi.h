@@ -68,10 +68,6 @@ struct flow {
 };
 _Static_assert(sizeof(struct flow) == 48, "struct flow");
 
-struct config {
-  __u64 ztunnel_cgroup; // id of the cgroup whose processes, and those below, are never captured
-};
-
 // Why a connection went the way it went. The names are metric labels.
 #define COUNTERS(X) \
   X(outbound_captured) \
@@ -108,7 +104,6 @@ struct abi {
   __u32 pod_address_flags;
   __u32 listener_key_size;
   __u32 flow_size;
-  __u32 config_size;
   __u32 counter_count;
   char counter_names[COUNTER_COUNT][COUNTER_NAME_BYTES];
 };

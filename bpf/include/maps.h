@@ -5,14 +5,16 @@
 #include <bpf/bpf_helpers.h>
 
 #define MAX_PODS 1024
+#define MAX_ZTUNNELS 64
 
+// By id of a cgroup: its processes, and those below, are never captured. Several while one ztunnel replaces another.
 struct {
-  __uint(type, BPF_MAP_TYPE_ARRAY);
-  __uint(max_entries, 1);
-  __type(key, __u32);
-  __type(value, struct config);
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, MAX_ZTUNNELS);
+  __type(key, __u64);
+  __type(value, __u32);
   __uint(pinning, LIBBPF_PIN_BY_NAME);
-} config SEC(".maps");
+} ztunnels SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);

@@ -14,13 +14,10 @@ enum verdict { REFUSE = 0, LET_GO = 1, REDIRECT = 2 };
 // By cgroup, never by mark: a pod with the default CAP_NET_RAW sets any mark. Ancestors count, so that a worker may sit in a
 // cgroup below. The level is searched because a cgroup namespace hides how deep its root is.
 static __always_inline bool is_ztunnel(void) {
-  __u32 zero = 0;
-  const struct config *c = bpf_map_lookup_elem(&config, &zero);
-  if (!c) return false;
   for (int level = 0; level < MAX_CGROUP_LEVEL; level++) {
     __u64 id = bpf_get_current_ancestor_cgroup_id(level);
     if (id == 0) return false;
-    if (id == c->ztunnel_cgroup) return true;
+    if (bpf_map_lookup_elem(&ztunnels, &id)) return true;
   }
   return false;
 }

@@ -27,9 +27,8 @@ export function captureMachine(config: AgentConfig, log: Logger): CaptureMachine
       'no kubelet was found: health probes are captured like all other traffic; AQUIFER_PROBER_CGROUP names its cgroup',
     );
   }
-  const { ztunnelCgroup } = config;
-  const cgroups = { ztunnelCgroup, ...(proberCgroup && { proberCgroup }) };
-  const nftOptions = { ...cgroups, cgroupMount: config.cgroupMount ?? config.cgroupRoot };
+  const prober = proberCgroup ? { proberCgroup } : {};
+  const nftOptions = { ...prober, cgroupMount: config.cgroupMount ?? config.cgroupRoot };
   const node = openNetns('/proc/self/ns/net');
   return {
     probes: {
@@ -37,7 +36,7 @@ export function captureMachine(config: AgentConfig, log: Logger): CaptureMachine
         const reason = missingForEbpf(config);
         return reason === undefined ? probeEbpf(objectPath, config.cgroupRoot) : { kind: 'unusable', reason };
       },
-      nft: () => probeNft(nftOptions),
+      nft: () => probeNft({ ...nftOptions, cgroup: config.cgroupRoot }),
     },
     standing:
       existsSync(config.bpfDir) && readdirSync(config.bpfDir).length > 0
@@ -48,7 +47,7 @@ export function captureMachine(config: AgentConfig, log: Logger): CaptureMachine
     create: {
       ebpf: () =>
         new EbpfCapture({
-          ...cgroups,
+          ...prober,
           objectPath,
           pinDir: config.bpfDir,
           cgroup: config.cgroupRoot,

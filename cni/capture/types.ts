@@ -53,6 +53,11 @@ export interface CaptureBackend {
   /** Makes ready, or takes over what an earlier agent left standing. */
   start(): void;
   /**
+   * This cgroup is a node proxy's: its processes, and those in cgroups below, are not captured for as long as it is there. Pods that
+   * are enrolled already know it after `enrol` (a backend with fixed ports) or at once. MeshError when it is not there.
+   */
+  addProxy(cgroup: string): void;
+  /**
    * Enrols, or changes a pod that is enrolled. When it returns, capture stands in both directions. Without targets a backend with
    * steered ports refuses all connections until it is called again with them; one with fixed ports needs none.
    */

@@ -10,6 +10,7 @@ import {
   openRuntimeNetns,
   type PodNetns,
 } from '../discovery/pod-netns.ts';
+import { processCgroup } from '../discovery/process-cgroup.ts';
 
 export interface PodKernel {
   discover(uid: string): Discovery;
@@ -20,12 +21,16 @@ export interface PodKernel {
   /** Calls back when the answer of isInhabited may have changed. With cgroup v1 and a runtime's path it never does: ask now and then too. */
   watch(netns: PodNetns, onChange: () => void): { close(): void };
   cookie(netns: Fd): NetnsCookie;
+  /** Of the pod that the process belongs to, or its own. MeshError when it is none to tell a program by. */
+  cgroupOf(pid: number): string;
   close(netns: Fd): void;
 }
 
-export function podKernel(cgroupRoots: readonly string[]): PodKernel {
+/** `roots`: cgroup folders below which pods lie, the first one in cgroup2, which is mounted at `mount`. */
+export function podKernel(roots: readonly [string, ...string[]], mount: string): PodKernel {
   return {
-    discover: (uid) => discoverPodNetns(uid, { roots: cgroupRoots }),
+    cgroupOf: (pid) => processCgroup(pid, { mount, root: roots[0] }),
+    discover: (uid) => discoverPodNetns(uid, { roots }),
     open: (path) => openRuntimeNetns(path),
     isInhabited: (netns) => isInhabited(netns),
     watch: watchCgroup,

@@ -174,6 +174,16 @@ export class PodEnrolment {
     this.wake();
   }
 
+  /** What its rules say beside what is asked of it has changed. */
+  refreshRules(): void {
+    if (this.#usableNetns() === undefined || (this.#capture !== 'full' && this.#capture !== 'leaving')) return;
+    try {
+      this.#options.capture.enrol(this.#capturedPod(), undefined);
+    } catch (e) {
+      this.#failed('add', e);
+    }
+  }
+
   /** The pod's processes may have ended. */
   checkNetns(): void {
     if (this.#netns === undefined || this.#lost || this.#options.kernel.isInhabited(this.#netns)) return;

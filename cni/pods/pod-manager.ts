@@ -109,6 +109,11 @@ export class PodManager implements PluginHandlers {
     }
   }
 
+  /** There is one more proxy whose connections are not to be captured: with fixed ports that is said in each pod's rules. */
+  proxyAdded(): void {
+    for (const pod of this.#pods.values()) pod.refreshRules();
+  }
+
   /** There is such a pod on this node, or it is not cleaned up yet. */
   knows(uid: string): boolean {
     return this.#pods.has(uid);

@@ -17,7 +17,7 @@ describe('arguments of cni-agent redirect', () => {
   test('have defaults under which nobody is locked out', () => {
     const { plan, ...rest } = command('add');
     assert.deepEqual(rest, { kind: 'add', by: 'nft', dryRun: false });
-    assert.deepEqual(plan.proxy, { kind: 'uid', uid: 1337 });
+    assert.deepEqual(plan.proxies, [{ kind: 'uid', uid: 1337 }]);
     assert.deepEqual([plan.dns, plan.plaintext, plan.excluded.inboundPorts], [false, 'captured', [22, 15020, 15021]]);
   });
 
@@ -28,7 +28,7 @@ describe('arguments of cni-agent redirect', () => {
     );
     assert.deepEqual(rest, { kind: 'remove', by: 'iptables', dryRun: true });
     assert.deepEqual(plan, {
-      proxy: { kind: 'uid', uid: 5 },
+      proxies: [{ kind: 'uid', uid: 5 }],
       dns: true,
       plaintext: 'direct',
       virtualInterfaces: [],

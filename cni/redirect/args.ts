@@ -73,7 +73,7 @@ export function parseRedirect(args: readonly string[]): ParsedRedirect {
   if (uid === undefined) errors.push(`--proxy-uid: "${values['proxy-uid']}" is no number of a user`);
   const inbound = list('exclude-inbound-ports', port, 'port');
   const plan: RedirectPlan = {
-    proxy: { kind: 'uid', uid: uid ?? proxyUid },
+    proxies: [{ kind: 'uid', uid: uid ?? proxyUid }],
     dns: values['redirect-dns'] ?? false,
     plaintext: values['no-inbound'] ? 'direct' : 'captured',
     virtualInterfaces: [],

@@ -27,12 +27,17 @@ export class FakeCapture implements CaptureBackend {
   readonly journal: string[];
   readonly captured = new Map<NetnsCookie, string>();
   failWith: Error | undefined;
+  readonly proxies: string[] = [];
 
   constructor(journal: string[]) {
     this.journal = journal;
   }
 
   start(): void {}
+
+  addProxy(cgroup: string): void {
+    this.proxies.push(cgroup);
+  }
 
   enrol({ uid, ips, cookie, wishes: { dns, plaintext } }: CapturedPod, targets: SteeringTargets | undefined): void {
     if (this.failWith) throw this.failWith;
@@ -127,6 +132,10 @@ export class FakeKernel implements PodKernel {
     if (life.kind === 'path') return { close: () => undefined };
     this.#watchers.set(life.cgroup, onChange);
     return { close: () => void this.#watchers.delete(life.cgroup) };
+  }
+
+  cgroupOf(pid: number): string {
+    return `cgroup of ${pid}`;
   }
 
   cookie(netns: Fd): NetnsCookie {
@@ -250,6 +259,7 @@ export class World {
       nodeName: 'n1',
       excludedNamespaces: new Set(['kube-system']),
       withdrawGrace: millis(1_000),
+      ztunnelCgroup: undefined,
       plugin: undefined,
       kube: this.kube,
       kernel: this.kernel,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { MeshError } from '../../common/core/errors.ts';
 import { silentLogger } from '../../common/core/log.ts';
 import { FakeClock } from '../../common/testing/fake-clock.ts';
 import { encodeHello } from '../../common/zds/codec.ts';
@@ -26,6 +27,9 @@ test('a ztunnel is replaced while a newer one is connected, and only then', () =
   const server = new ZdsServer({
     clock: new FakeClock(),
     log: silentLogger,
+    onHello: (pid) => {
+      if (pid === 9) throw new MeshError('CONFIG', 'not this one');
+    },
     snapshot: async () => [],
     entry: () => undefined,
     onNewest: () => undefined,
@@ -46,4 +50,6 @@ test('a ztunnel is replaced while a newer one is connected, and only then', () =
   assert.deepEqual([server.isReplaced(1), server.isReplaced(2), server.isReplaced(3)], [true, false, false]);
   newer.hangUp();
   assert.equal(server.isReplaced(1), false);
+  accept(connection(9));
+  assert.equal(server.isReplaced(1), false, 'who is turned away replaces nobody');
 });

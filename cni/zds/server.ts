@@ -23,6 +23,8 @@ export type SnapshotEntry =
 export interface ZdsServerOptions {
   readonly clock: Clock;
   readonly log: Logger;
+  /** A ztunnel has said hello; before it is told of any pod. MeshError: it is turned away. */
+  readonly onHello: (pid: number) => void;
   /** UIDs. Resolves once the agent knows which pods there are: a snapshot without them would end their proxies. */
   readonly snapshot: () => Promise<readonly string[]>;
   /** Asked when it is this pod's turn; undefined when it is gone. */
@@ -131,6 +133,12 @@ export class ZdsServer {
       log: this.#options.log,
       onRefused: this.#options.onRefused,
       onHello: (session) => {
+        try {
+          this.#options.onHello(session.pid);
+        } catch (e) {
+          session.refuse(describeError(e));
+          return;
+        }
         this.#sessions.add(session);
         this.#options.log.info('ztunnel connected');
         this.#options.onNewest(false);

@@ -69,6 +69,12 @@ export class ZdsSession {
     this.#end(reason, 'info');
   }
 
+  /** It is none to talk to. */
+  refuse(reason: string): void {
+    this.#options.onRefused();
+    this.#end(reason);
+  }
+
   #sendNext(): void {
     while (this.#state === 'open' && this.#sent === undefined) {
       const next = this.#queue.shift();
@@ -94,7 +100,7 @@ export class ZdsSession {
   #receive({ data, fds }: Packet): void {
     fds.forEach(closeFd);
     if (this.#state === 'closed') return;
-    if (fds.length > 0) this.#refuse(`ztunnel sent ${fds.length} descriptors, expected none`);
+    if (fds.length > 0) this.refuse(`ztunnel sent ${fds.length} descriptors, expected none`);
     else if (this.#state === 'hello') this.#receiveHello(data);
     else this.#receiveAck(data);
   }
@@ -102,7 +108,7 @@ export class ZdsSession {
   #receiveHello(data: Uint8Array): void {
     const hello = decodeHello(data);
     if (hello.kind === 'malformed') {
-      this.#refuse(hello.reason);
+      this.refuse(hello.reason);
       return;
     }
     this.#deadline?.cancel();
@@ -115,9 +121,9 @@ export class ZdsSession {
     const sent = this.#sent;
     const ack = decodeAck(data);
     if (sent === undefined) {
-      this.#refuse('ztunnel sent a message that nothing asked for');
+      this.refuse('ztunnel sent a message that nothing asked for');
     } else if (ack.kind === 'malformed') {
-      this.#refuse(ack.reason);
+      this.refuse(ack.reason);
     } else {
       this.#deadline?.cancel();
       this.#sent = undefined;
@@ -130,11 +136,6 @@ export class ZdsSession {
     this.#deadline = this.#options.clock.after(answerDeadline, () => {
       this.#end(`ztunnel did not send ${what} within 5 s`);
     });
-  }
-
-  #refuse(reason: string): void {
-    this.#options.onRefused();
-    this.#end(reason);
   }
 
   #end(reason: string, level: LogLevel = 'warn'): void {

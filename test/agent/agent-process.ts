@@ -40,7 +40,6 @@ export class AgentProcess {
         KUBECONFIG: join(dir, 'kubeconfig'),
         INPOD_UDS: join(dir, 'ztunnel.sock'),
         AQUIFER_CGROUP_ROOT: bed.cgroup,
-        AQUIFER_ZTUNNEL_CGROUP: join(bed.cgroup, 'ztunnel'),
         AQUIFER_PROBER_CGROUP: join(bed.cgroup, 'kubelet'),
         AQUIFER_BPF_DIR: bed.pinDir,
         AQUIFER_WITHDRAW_GRACE: '100ms',

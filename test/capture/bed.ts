@@ -133,10 +133,7 @@ export class Bed {
 
   /** An agent's capture, of the bed's kind, started. The options are eBPF's. */
   capture(options: Partial<EbpfCaptureOptions> = {}): CaptureBackend {
-    const cgroups = {
-      ztunnelCgroup: join(this.cgroup, 'ztunnel'),
-      proberCgroup: join(this.cgroup, 'kubelet'),
-    };
+    const cgroups = { proberCgroup: join(this.cgroup, 'kubelet') };
     const capture =
       this.kind === 'ebpf'
         ? new EbpfCapture({
@@ -149,6 +146,7 @@ export class Bed {
           })
         : new NftCapture({ ...cgroups, node: this.netns.node, cgroupMount: cgroup2() });
     capture.start();
+    capture.addProxy(join(this.cgroup, 'ztunnel'));
     this.#captures.add(capture);
     return capture;
   }

@@ -1,11 +1,13 @@
 /** Agents come and go, pods come and go: capture stands, and nothing is left behind (ebpf-datapath 6 and 11). */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { probeNft } from '../../cni/capture/nft/probe.ts';
 import type { CapturedPod } from '../../cni/capture/types.ts';
 import type { Ip } from '../../common/core/net.ts';
+import { until } from '../../common/testing/until.ts';
 import { closeFd, netnsCookie, openNetns } from '../../native/index.ts';
 import { skipUnless } from '../harness/require.ts';
 import { backends } from './backends.ts';
@@ -136,14 +138,42 @@ for (const { kind, requires } of backends)
       assert.deepEqual(proxy.outbound, []);
     });
 
+    it('lets out each proxy that it is told of, also with pods that are enrolled, until its cgroup is gone', async () => {
+      const capture = bed.capture();
+      const proxy = bed.enrol('p1', capture);
+      const other = { netns: 'p1', cgroup: 'other' } as const;
+      const captured = async () => {
+        const before = proxy.outbound.length;
+        await bed.run(other, [tool('dial'), ip4.ext, '1']);
+        return proxy.outbound.length > before;
+      };
+      assert.equal(await captured(), true);
+      capture.addProxy(join(bed.cgroup, 'other'));
+      if (capture.proxyPorts === 'fixed') capture.enrol(bed.pod('p1'), undefined);
+      assert.equal(await captured(), false);
+      const gone = join(bed.cgroup, 'gone');
+      mkdirSync(gone);
+      capture.addProxy(gone);
+      rmdirSync(gone);
+      // The kernel lets go of a cgroup some time after its folder.
+      await until('the dead one is forgotten', () => {
+        capture.sweep(() => true);
+        return kind === 'nft' || bed.pins().filter((p) => p.startsWith('link_sockops_ztunnel_')).length === 2;
+      });
+      capture.enrol(bed.pod('p1'), proxy.targets);
+      assert.equal(await captured(), false);
+    });
+
     if (kind === 'nft') {
       it('finds this kernel usable, and says what is missing where it is not', async () => {
-        const cgroups = { cgroupMount: cgroup2(), ztunnelCgroup: join(bed.cgroup, 'ztunnel') };
+        const cgroups = { cgroupMount: cgroup2(), cgroup: bed.cgroup };
         assert.deepEqual(probeNft(cgroups), { kind: 'usable' });
-        const nowhere = probeNft({ ...cgroups, ztunnelCgroup: join(bed.cgroup, 'nobody') });
+        const nowhere = probeNft({ ...cgroups, proberCgroup: join(bed.cgroup, 'nobody') });
         assert.ok(nowhere.kind === 'unusable' && nowhere.reason.includes('cgroupv2'), JSON.stringify(nowhere));
-        const elsewhere = probeNft({ ...cgroups, ztunnelCgroup: '/host/cgroup' });
+        const elsewhere = probeNft({ ...cgroups, proberCgroup: '/host/cgroup' });
         assert.ok(elsewhere.kind === 'unusable' && elsewhere.reason.includes('/host/cgroup'));
+        const noScratch = probeNft({ ...cgroups, cgroup: '/proc' });
+        assert.ok(noScratch.kind === 'unusable' && noScratch.reason.includes('cannot be made in /proc'));
         const module = join(import.meta.dirname, '../../cni/capture/nft/probe.ts');
         const script = `const { probeNft } = await import('${module}'); console.log(JSON.stringify(probeNft(${JSON.stringify(cgroups)})));`;
         const argv = ['setpriv', '--bounding-set=-net_admin', pinnedNode, '--input-type=module', '-e', script];

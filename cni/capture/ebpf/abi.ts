@@ -12,7 +12,6 @@ export const layout = {
   podAddress: { size: 16, flags: 8 },
   listenerKey: { size: 20 },
   flow: { size: 48 },
-  config: { size: 8 },
 } as const;
 
 /** In the order of the counters map; also the names of the metric's label. */

@@ -38,10 +38,8 @@ export interface EbpfCaptureOptions {
   readonly objectPath: string;
   /** In a bpffs; made if missing. Nothing else may be in it. */
   readonly pinDir: string;
-  /** Where outbound capture is attached: the cgroup2 root of a node, or the node's own subtree in a lab. Above ztunnelCgroup. */
+  /** Where outbound capture is attached: the cgroup2 root of a node, or the node's own subtree in a lab. Above the proxies'. */
   readonly cgroup: string;
-  /** Its processes, and those in cgroups below, are never captured. */
-  readonly ztunnelCgroup: string;
   /** The kubelet's: its connections reach the apps directly. Without it probes are captured like all else. */
   readonly proberCgroup?: string;
   /** Connections of a pod whose node proxy has gone pass uncaptured instead of being refused. */
@@ -53,6 +51,7 @@ const nobody = { v4: 0, v6: 0 } as const;
 const bpffsMagic = 0xcafe4a11;
 const linkPrefix = 'link_';
 const inboundPrefix = `${linkPrefix}${inboundProgram}_`;
+const proxyPrograms = programs.filter((p) => p.at === 'ztunnel');
 
 interface Loaded {
   readonly object: BpfObject;
@@ -60,6 +59,7 @@ interface Loaded {
   readonly addresses: BpfMap;
   readonly listeners: BpfMap;
   readonly counters: BpfMap;
+  readonly ztunnels: BpfMap;
 }
 
 export class EbpfCapture implements CaptureBackend {
@@ -87,12 +87,20 @@ export class EbpfCapture implements CaptureBackend {
       addresses: object.map('addresses'),
       listeners: object.map('listeners'),
       counters: object.map('counters'),
+      ztunnels: object.map('ztunnels'),
     };
-    const config = object.map('config');
-    config.update(encodeU32(0), encodeU64(statSync(this.#options.ztunnelCgroup, { bigint: true }).ino));
-    config.close();
+    this.#forgetProxies();
+    for (const { name } of proxyPrograms) for (const pin of this.#proxyPins(name)) object.replace(name, pin);
     this.#attachOnce(object);
     this.#adoptInbound();
+  }
+
+  addProxy(cgroup: string): void {
+    const { object, ztunnels } = this.#require();
+    this.#forgetProxies();
+    const id = statSync(cgroup, { bigint: true }).ino;
+    for (const { name } of proxyPrograms) object.attachCgroup(name, cgroup, this.#proxyPin(name, id));
+    ztunnels.update(encodeU64(id), encodeU32(1));
   }
 
   enrol(pod: CapturedPod, targets: SteeringTargets | undefined): void {
@@ -163,6 +171,7 @@ export class EbpfCapture implements CaptureBackend {
 
   /** The kernel itself tells which namespaces are gone. */
   sweep(): readonly string[] {
+    this.#forgetProxies();
     const alive = new Set(this.#inboundCookies().filter((cookie) => linkInfo(this.#inboundPin(cookie)).netnsIno !== 0));
     const gone = this.#entries().filter(({ cookie }) => !alive.has(cookie));
     for (const { cookie } of gone) this.#remove(cookie);
@@ -204,15 +213,37 @@ export class EbpfCapture implements CaptureBackend {
   }
 
   #attachOnce(object: BpfObject): void {
-    const { cgroup, ztunnelCgroup, proberCgroup, pinDir } = this.#options;
-    const targets = { node: cgroup, ztunnel: ztunnelCgroup, prober: proberCgroup };
+    const { cgroup, proberCgroup, pinDir } = this.#options;
+    const targets = { node: cgroup, prober: proberCgroup };
     for (const { name, at } of programs) {
-      if (at === 'pod') continue;
+      if (at === 'pod' || at === 'ztunnel') continue;
       const pin = join(pinDir, `${linkPrefix}${name}`);
       const target = targets[at];
       if (target !== undefined) object.attachCgroup(name, target, pin);
       else if (readdirSync(pinDir).includes(`${linkPrefix}${name}`)) detachLink(pin);
     }
+  }
+
+  /** Those whose cgroup is gone, as the kernel tells. */
+  #forgetProxies(): void {
+    const { ztunnels } = this.#require();
+    const alive = new Set<bigint>();
+    for (const pin of proxyPrograms.flatMap(({ name }) => this.#proxyPins(name))) {
+      const { cgroupId } = linkInfo(pin);
+      if (cgroupId === 0n) detachLink(pin);
+      else alive.add(cgroupId);
+    }
+    for (const key of ztunnels.keys()) if (!alive.has(decodeCookie(key))) ztunnels.delete(key);
+  }
+
+  #proxyPins(program: string): string[] {
+    const prefix = `${linkPrefix}${program}_`;
+    const { pinDir } = this.#options;
+    return readdirSync(pinDir).flatMap((name) => (name.startsWith(prefix) ? [join(pinDir, name)] : []));
+  }
+
+  #proxyPin(program: string, cgroup: bigint): string {
+    return join(this.#options.pinDir, `${linkPrefix}${program}_${cgroup}`);
   }
 
   /** Links of pods get the new program; a link whose pod was never entered is half an enrolment and goes. */

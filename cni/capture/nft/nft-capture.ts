@@ -3,7 +3,7 @@
  * needs, and for ztunnels that know only the well-known ports. All state is in the kernel: a table in the pod's namespace, and one
  * in the node's that names the pods.
  */
-
+import { existsSync } from 'node:fs';
 import type { Fd } from '../../../common/core/brand.ts';
 import { MeshError } from '../../../common/core/errors.ts';
 import { nft, podRouting, proxyMark, setUpPodRouting, tearDownPodRouting } from '../../../native/index.ts';
@@ -27,8 +27,6 @@ export interface NftCaptureOptions {
   readonly node: Fd;
   /** Where cgroup2 is mounted: /sys/fs/cgroup or below it. */
   readonly cgroupMount: string;
-  /** Its processes, and those in cgroups below, are never captured. */
-  readonly ztunnelCgroup: string;
   /** The kubelet's: its connections reach the apps directly. Without it probes are captured like all else. */
   readonly proberCgroup?: string;
 }
@@ -37,10 +35,10 @@ export const podTable = 'aquifer';
 const replies = replyRules(proxyMark, podRouting.mark);
 
 /** The table of a pod that is captured. */
-export function podTableText(uid: string, wishes: CaptureWishes, ztunnel: NftCgroup): string {
+export function podTableText(uid: string, wishes: CaptureWishes, ztunnels: readonly NftCgroup[]): string {
   const rules = redirectRules({
     ...wishes,
-    proxy: { kind: 'cgroup', cgroup: ztunnel },
+    proxies: ztunnels.map((cgroup) => ({ kind: 'cgroup', cgroup })),
     probes: probeSources,
     excluded: nothingExcluded,
   });
@@ -51,18 +49,24 @@ export class NftCapture implements CaptureBackend {
   readonly kind = 'nft';
   readonly proxyPorts = 'fixed';
   readonly #node: Fd;
-  readonly #ztunnel: NftCgroup;
+  readonly #cgroupMount: string;
+  /** By folder. */
+  readonly #ztunnels = new Map<string, NftCgroup>();
   readonly #prober: NftCgroup | undefined;
 
   /** MeshError CONFIG when a cgroup is not where nftables finds it. */
-  constructor({ node, cgroupMount, ztunnelCgroup, proberCgroup }: NftCaptureOptions) {
+  constructor({ node, cgroupMount, proberCgroup }: NftCaptureOptions) {
     this.#node = node;
-    this.#ztunnel = nftCgroup(ztunnelCgroup, cgroupMount);
+    this.#cgroupMount = cgroupMount;
     this.#prober = proberCgroup === undefined ? undefined : nftCgroup(proberCgroup, cgroupMount);
   }
 
   start(): void {
     nft(this.#node, nodeTableText(this.#prober));
+  }
+
+  addProxy(cgroup: string): void {
+    this.#ztunnels.set(cgroup, nftCgroup(cgroup, this.#cgroupMount));
   }
 
   enrol(pod: CapturedPod): void {
@@ -120,7 +124,9 @@ export class NftCapture implements CaptureBackend {
   }
 
   #apply({ uid, netns, wishes }: CapturedPod): void {
-    nft(netns, podTableText(uid, wishes, this.#ztunnel));
+    // A rule that names a folder that is gone is refused.
+    for (const folder of [...this.#ztunnels.keys()]) if (!existsSync(folder)) this.#ztunnels.delete(folder);
+    nft(netns, podTableText(uid, wishes, [...this.#ztunnels.values()]));
   }
 
   /** Changes as little as it can: whatever is deleted makes the transaction wait for the kernel's readers. */

@@ -6,7 +6,7 @@ import { addressesIn } from './node-table.ts';
 import { nothingExcluded, type RedirectPlan, redirectRules, replyRules } from './rules.ts';
 
 const plan: RedirectPlan = {
-  proxy: { kind: 'cgroup', cgroup: { path: 'unified/a/ztunnel', level: 2 } },
+  proxies: [{ kind: 'cgroup', cgroup: { path: 'unified/a/ztunnel', level: 2 } }],
   dns: true,
   plaintext: 'captured',
   virtualInterfaces: [],
@@ -64,7 +64,7 @@ describe('rules of nftables', () => {
     const excluded = { inboundPorts: [22], outboundPorts: [6443], outboundCidrs: ['10.0.0.0/8', 'fd00::/8'] };
     const inbound = chain('inbound', { excluded });
     assert.ok(inbound.indexOf('tcp dport 22 accept') < inbound.indexOf(`${syn} redirect to :15006`));
-    const outbound = chain('outbound', { excluded, proxy: { kind: 'uid', uid: 1337 } });
+    const outbound = chain('outbound', { excluded, proxies: [{ kind: 'uid', uid: 1337 }] });
     assert.deepEqual(outbound.slice(-4), [
       'tcp dport 6443 accept',
       'ip daddr 10.0.0.0/8 accept',

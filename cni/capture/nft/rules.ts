@@ -17,7 +17,8 @@ export type ProxyMatch =
   | { readonly kind: 'mark'; readonly mark: number };
 
 export interface RedirectPlan {
-  readonly proxy: ProxyMatch;
+  /** Several while one replaces another. */
+  readonly proxies: readonly ProxyMatch[];
   readonly dns: boolean;
   readonly plaintext: CaptureWishes['plaintext'];
   readonly virtualInterfaces: readonly string[];
@@ -106,7 +107,7 @@ export function replyRules(proxyMark: number, routedMark: number): readonly Rule
   ];
 }
 
-function dnsZoneRules({ proxy }: RedirectPlan): readonly Rule[] {
+function dnsZoneRules({ proxies }: RedirectPlan): readonly Rule[] {
   return [
     {
       chain: 'zone_in',
@@ -117,12 +118,14 @@ function dnsZoneRules({ proxy }: RedirectPlan): readonly Rule[] {
       action: dnsZone,
       why: 'answers to the DNS proxy',
     },
-    {
-      chain: 'zone_out',
-      when: [to('udp', 53), { kind: 'proxy', by: proxy }],
-      action: dnsZone,
-      why: 'questions of the DNS proxy',
-    },
+    ...proxies.map(
+      (by): Rule => ({
+        chain: 'zone_out',
+        when: [to('udp', 53), { kind: 'proxy', by }],
+        action: dnsZone,
+        why: 'questions of the DNS proxy',
+      }),
+    ),
   ];
 }
 
@@ -150,10 +153,10 @@ function inboundRules({ plaintext, virtualInterfaces, probes, excluded }: Redire
   ];
 }
 
-function outboundRules({ proxy, dns, excluded }: RedirectPlan): readonly Rule[] {
+function outboundRules({ proxies, dns, excluded }: RedirectPlan): readonly Rule[] {
   const chain = 'outbound';
   return [
-    { chain, when: [{ kind: 'proxy', by: proxy }], action: accept, why: 'the proxy itself' },
+    ...proxies.map((by): Rule => ({ chain, when: [{ kind: 'proxy', by }], action: accept, why: 'the proxy itself' })),
     { chain, when: [by('out', 'lo')], action: accept, why: 'calls within' },
     ...(dns
       ? ([

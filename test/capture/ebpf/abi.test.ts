@@ -12,8 +12,8 @@ import { objectPath } from '../bed.ts';
 describe('layout shared with the eBPF programs', () => {
   it('is the one of the compiled object', { skip: skipUnless('ebpf') }, () => {
     const abi = Buffer.from(bpfReadOnlyData(objectPath));
-    const words = Array.from({ length: 13 }, (_, i) => abi.readUInt32LE(i * 4));
-    const { pod, podAddress, listenerKey, flow, config } = layout;
+    const words = Array.from({ length: 12 }, (_, i) => abi.readUInt32LE(i * 4));
+    const { pod, podAddress, listenerKey, flow } = layout;
     assert.deepEqual(words, [
       pod.size,
       pod.ip4,
@@ -26,11 +26,10 @@ describe('layout shared with the eBPF programs', () => {
       podAddress.flags,
       listenerKey.size,
       flow.size,
-      config.size,
       counterNames.length,
     ]);
     const names = counterNames.map((_, i) => {
-      const name = abi.subarray(52 + i * 32, 52 + (i + 1) * 32);
+      const name = abi.subarray(48 + i * 32, 48 + (i + 1) * 32);
       return name.subarray(0, name.indexOf(0)).toString();
     });
     assert.deepEqual(names, [...counterNames]);

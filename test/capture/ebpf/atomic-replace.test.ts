@@ -1,5 +1,6 @@
 /** An upgrade of the agent replaces programs under load: no connection may slip through (ebpf-datapath 6). */
 import assert from 'node:assert/strict';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { programs } from '../../../cni/capture/ebpf/programs.ts';
@@ -23,10 +24,11 @@ describe('atomic replace', { timeout: 120_000, skip: skipUnless('ebpf', 'program
 
     const objects = [loadBpf(objectPath, bed.pinDir), loadBpf(objectPath, bed.pinDir)];
     const inbound = `link_inbound_${netnsCookie(bed.netns.p1)}`;
+    const proxyPin = `_${statSync(join(bed.cgroup, 'ztunnel'), { bigint: true }).ino}`;
     let updates = 0;
     while (updates < 600) {
       const program = programs[updates % programs.length]!;
-      const pin = program.at === 'pod' ? inbound : `link_${program.name}`;
+      const pin = program.at === 'pod' ? inbound : `link_${program.name}${program.at === 'ztunnel' ? proxyPin : ''}`;
       objects[Math.floor(updates / programs.length) % 2]!.replace(program.name, join(bed.pinDir, pin));
       updates++;
       // Two connections an update at least, so that the load never stands still.

@@ -43,7 +43,6 @@ describe('lifecycle of capture by eBPF', {
       objectPath,
       pinDir: bed.pinDir,
       cgroup: bed.cgroup,
-      ztunnelCgroup: join(bed.cgroup, 'ztunnel'),
       failOpen: false,
     };
     keeper.enrol(bed.pod('p1'), proxy.targets);
@@ -171,7 +170,6 @@ describe('lifecycle of capture by eBPF', {
       objectPath,
       pinDir: '/tmp',
       cgroup: bed.cgroup,
-      ztunnelCgroup: bed.cgroup,
       failOpen: false,
     });
     assert.throws(() => capture.start(), /\/tmp, is not in a bpffs; run: mount -t bpf bpf \/tmp/);
