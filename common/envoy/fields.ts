@@ -16,7 +16,7 @@ export type Checked<T> =
   | { readonly kind: 'ok'; readonly value: T }
   | { readonly kind: 'rejected'; readonly reason: string };
 
-/** Reads a whole message: rejected with every mistake, or with what `read` threw (`refusal`), which stops it. */
+/** Reads a whole message: rejected with every mistake, up to what `read` threw (`refusal`), which stops it. */
 export function checkFields<T>(message: object, path: string, read: (fields: Fields) => T): Checked<T> {
   const fields = new Fields(message, path);
   try {
@@ -25,7 +25,7 @@ export function checkFields<T>(message: object, path: string, read: (fields: Fie
     return mistakes.length === 0 ? { kind: 'ok', value } : { kind: 'rejected', reason: mistakes.join('; ') };
   } catch (e) {
     if (!(e instanceof MeshError)) throw e;
-    return { kind: 'rejected', reason: describeError(e) };
+    return { kind: 'rejected', reason: [...fields.mistakes, describeError(e)].join('; ') };
   }
 }
 
@@ -36,6 +36,8 @@ export function checkFields<T>(message: object, path: string, read: (fields: Fie
 export class Fields {
   readonly path: string;
   readonly #message: Plain;
+  /** Of the whole message, in the order in which they were found. */
+  readonly mistakes: readonly string[];
   readonly #mistakes: string[];
   readonly #read = new Set<string>(['@type']);
   readonly #inner = new Map<string, Fields>();
@@ -44,6 +46,7 @@ export class Fields {
   constructor(message: object, path: string, mistakes: string[] = []) {
     this.#message = message as Plain;
     this.path = path;
+    this.mistakes = mistakes;
     this.#mistakes = mistakes;
   }
 

@@ -38,6 +38,7 @@ const options = {
   streams: 100,
   streamWindow: 65_535,
   connectionWindow: 1_048_576,
+  headerTable: 4_096,
   keepalive: undefined,
   connect: false,
 };

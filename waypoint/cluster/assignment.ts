@@ -18,7 +18,6 @@ export interface AssignedLocality {
   readonly priority: number;
   /** undefined: not given, which is 0 where localities are weighted. */
   readonly weight: number | undefined;
-  readonly metadata: Metadata;
 }
 
 export interface AssignedEndpoint {

@@ -27,8 +27,8 @@ export interface CheckedCluster {
     readonly transport: Transport;
   }[];
   readonly keepalive: Keepalive | undefined;
-  /** Bytes that may wait in a connection before its peer is held back; default 1 MiB. */
-  readonly bufferLimit: number;
+  /** Bytes that may wait in a connection before its peer is held back; undefined: Node's. */
+  readonly bufferLimit: number | undefined;
   /** Source address of connections; undefined: the kernel chooses. */
   readonly bind: { readonly ip: string; readonly port: number } | undefined;
   readonly metadata: Metadata;
@@ -221,7 +221,6 @@ export interface HealthCheck {
   readonly healthyThreshold: number;
   /** Another port than the endpoint's. */
   readonly altPort: number | undefined;
-  readonly reuseConnection: boolean;
   readonly alpn: readonly string[];
   readonly check: HealthProbe;
 }
@@ -255,8 +254,6 @@ export interface Http1Options {
   /** Names of headers: as they are in Envoy (lower-case), or `Proper-Case`. */
   readonly headerCase: 'lower' | 'proper';
   readonly trailers: boolean;
-  readonly absoluteUrl: boolean;
-  readonly allowChunkedLength: boolean;
 }
 
 export interface Http2Options {
@@ -265,9 +262,7 @@ export interface Http2Options {
   readonly streamWindow: number;
   readonly connectionWindow: number;
   readonly headerTable: number;
-  readonly keepalive:
-    | { readonly interval: Millis; readonly timeout: Millis; readonly idle: Millis | undefined }
-    | undefined;
+  readonly keepalive: { readonly interval: Millis; readonly timeout: Millis } | undefined;
 }
 
 export interface UpstreamProtocol {

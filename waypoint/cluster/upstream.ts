@@ -48,7 +48,6 @@ const nowhere: AssignedLocality = {
   locality: { region: '', zone: '', subZone: '' },
   priority: 0,
   weight: undefined,
-  metadata: {},
 };
 
 class RunningUpstream<C> implements Upstream<C> {

@@ -52,8 +52,7 @@ const filter: HttpFilter = {
 };
 
 function readPolicy(fields: Fields): CorsPolicy {
-  // Only counted by Envoy, and never acted upon.
-  fields.message('shadow_enabled')?.skip();
+  fields.harmless('shadow_enabled');
   return {
     origins: fields.readAll('allow_origin_string_match', readString),
     methods: fields.text('allow_methods'),

@@ -22,7 +22,14 @@ import type {
 import type { ServerCodec, ServerHandler } from './server-codec.ts';
 
 const limits = { bytes: 60_000, count: 100 };
-const http2 = { ...limits, streams: 100, streamWindow: 65_535, connectionWindow: 1_048_576, keepalive: undefined };
+const http2 = {
+  ...limits,
+  streams: 100,
+  streamWindow: 65_535,
+  connectionWindow: 1_048_576,
+  headerTable: 4_096,
+  keepalive: undefined,
+};
 
 interface Rig {
   readonly client: ClientCodec;

@@ -1,6 +1,7 @@
 /** A listener after the check. */
 import type { Millis } from '../../common/core/brand.ts';
 import type { NetworkFilter, Terminal } from '../network/downstream.ts';
+import type { AccessLog } from '../telemetry/access-log.ts';
 import type { TlsServerConfig } from '../tls/server.ts';
 import type { ChainMatch } from './chain-match.ts';
 import type { ConnectionFacts } from './facts.ts';
@@ -23,6 +24,8 @@ export interface ListenerConfig {
     readonly clusters: readonly string[];
   };
   readonly statPrefix: string;
+  /** Of each connection when it is over, also where no chain took it. */
+  readonly accessLogs: readonly AccessLog[];
   readonly backlog: number;
 }
 
@@ -30,7 +33,8 @@ export type ListenerBind =
   | {
       readonly kind: 'sockets';
       readonly addresses: readonly { readonly ip: string; readonly port: number }[];
-      readonly reusePort: boolean;
+      /** Bytes that may wait in a connection before its peer is held back; undefined: Node's. */
+      readonly bufferLimit: number | undefined;
     }
   | { readonly kind: 'internal' };
 

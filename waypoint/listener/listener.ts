@@ -6,11 +6,12 @@ import type { ByteStream } from '../net/byte-stream.ts';
 import { DuplexStream } from '../net/duplex-stream.ts';
 import { peek } from '../net/peek.ts';
 import { toDuplex } from '../net/stream-duplex.ts';
-import { downstreamOf, type Served } from '../network/downstream.ts';
+import { type ConnectionEnd, downstreamOf, type Served } from '../network/downstream.ts';
 import type { Environment } from '../runtime/environment.ts';
 import type { Counter } from '../telemetry/stats.ts';
 import { TlsServer } from '../tls/server.ts';
 import type { InternalListener, InternalListeners } from '../upstream/internal.ts';
+import { ConnectionAccount } from './account.ts';
 import { chooseChain } from './chain-match.ts';
 import type { ChainConfig, ListenerConfig, ListenerFilterConfig } from './config.ts';
 import { type ConnectionFacts, newFacts, type TlsFacts } from './facts.ts';
@@ -61,22 +62,22 @@ export class ListenerServer implements InternalListener {
   accept(stream: ByteStream, facts: ConnectionFacts): void {
     this.#stats.total.value++;
     this.#pending.add(stream);
-    this.#serve(stream, facts).catch((error: unknown) => {
+    const account = new ConnectionAccount(this.#env, this.config.accessLogs, facts);
+    this.#serve(stream, facts, account).catch((error: unknown) => {
       this.#env.log.debug('a connection was refused', { listener: this.config.name, error: describeError(error) });
       stream.destroy(error as Error);
-      this.#gone(stream);
+      this.#gone(stream, account);
     });
   }
 
-  async #serve(stream: ByteStream, facts: ConnectionFacts): Promise<void> {
-    const started = this.#env.clock.now();
+  async #serve(stream: ByteStream, facts: ConnectionFacts, account: ConnectionAccount): Promise<void> {
     for (const filter of this.config.filters) {
-      if (!filter.disabled(facts) && !(await this.#filter(filter, stream, facts))) return this.#drop(stream);
+      if (!filter.disabled(facts) && !(await this.#filter(filter, stream, facts))) return this.#drop(stream, account);
     }
     const chain = this.#choose(facts);
     if (!chain) {
       this.#stats.noChain.value++;
-      return this.#drop(stream);
+      return this.#drop(stream, account, { responseFlags: 'NR', responseCodeDetails: 'filter_chain_not_found' });
     }
     let inner = stream;
     let tls: TlsFacts | undefined;
@@ -90,26 +91,28 @@ export class ListenerServer implements InternalListener {
       } catch (error) {
         this.#stats.tlsErrors.value++;
         this.#env.log.debug('TLS with a client failed', { listener: this.config.name, error: describeError(error) });
-        return this.#gone(stream);
+        return this.#gone(stream, account);
       } finally {
         timer.cancel();
       }
     }
-    if (inner.destroyed) return this.#gone(stream);
+    if (inner.destroyed) return this.#gone(stream, account);
     const where = { listener: this.config.name, chain: chain.name };
-    const downstream = downstreamOf(inner, facts, tls, where, started);
+    const downstream = downstreamOf(inner, facts, tls, where, account.started);
+    account.secured(downstream);
     for (const filter of chain.filters) {
       const verdict = filter.onConnection(downstream);
       if (verdict.kind === 'continue') continue;
       this.#env.log.debug('a connection was refused', { ...where, detail: verdict.detail });
       inner.destroy();
-      return this.#gone(stream);
+      return this.#gone(stream, account, { connectionTerminationDetails: verdict.detail });
     }
     this.#pending.delete(stream);
     this.#stats.active.value++;
     let over = false;
-    const served = chain.terminal.serve(downstream, () => {
+    const served = chain.terminal.serve(downstream, (told) => {
       over = true;
+      account.tell(told);
       this.#stats.active.value--;
       this.#served.delete(served);
       this.#emptied();
@@ -167,12 +170,13 @@ export class ListenerServer implements InternalListener {
     return this.#chains.find((chain) => chain.name === name) ?? this.#defaultChain;
   }
 
-  #drop(stream: ByteStream): void {
+  #drop(stream: ByteStream, account: ConnectionAccount, told?: ConnectionEnd): void {
     stream.destroy();
-    this.#gone(stream);
+    this.#gone(stream, account, told);
   }
 
-  #gone(stream: ByteStream): void {
+  #gone(stream: ByteStream, account: ConnectionAccount, told?: ConnectionEnd): void {
+    account.tell(told);
     this.#pending.delete(stream);
     this.#emptied();
   }
@@ -240,7 +244,9 @@ export class BoundListener {
       return bound;
     }
     try {
-      for (const address of bind.addresses) bound.#servers.push(await bound.#listen(address, backlog));
+      for (const address of bind.addresses) {
+        bound.#servers.push(await bound.#listen(address, backlog, bind.bufferLimit));
+      }
     } catch (e) {
       bound.close();
       throw new MeshError('CONFIG', `listener ${name}: ${describeError(e)}`, { cause: e });
@@ -273,10 +279,13 @@ export class BoundListener {
     this.#internal?.delete(this.#serving.config.name, this.#forward);
   }
 
-  #listen({ ip, port }: { readonly ip: string; readonly port: number }, backlog: number): Promise<Server> {
-    const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: false }, (socket) =>
-      this.#accept(socket),
-    );
+  #listen(
+    { ip, port }: { readonly ip: string; readonly port: number },
+    backlog: number,
+    bufferLimit: number | undefined,
+  ): Promise<Server> {
+    const options = { allowHalfOpen: true, noDelay: true, ...(bufferLimit && { highWaterMark: bufferLimit }) };
+    const server = createServer(options, (socket) => this.#accept(socket));
     return new Promise((resolve, reject) => {
       server.once('error', reject);
       server.listen({ host: ip, port, backlog, ipv6Only: false }, () => {

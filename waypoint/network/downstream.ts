@@ -1,4 +1,5 @@
 /** A connection that was accepted, on its way through the filters of its chain. */
+import type { StreamFacts } from '../format/format.ts';
 import { type ConnectionFacts, type TlsFacts, viewOf } from '../listener/facts.ts';
 import type { ByteStream } from '../net/byte-stream.ts';
 import { Headers } from '../request/headers.ts';
@@ -31,7 +32,7 @@ export function downstreamOf(
 }
 
 /** For rules and formats, which ask of requests: one that has nothing but its connection. */
-export function bareRequest({ view, facts }: Downstream): RequestView {
+export function bareRequest({ view, facts }: Pick<Downstream, 'view' | 'facts'>): RequestView {
   return {
     method: '',
     scheme: '',
@@ -51,9 +52,12 @@ export interface Served {
   cut(error: Error): void;
 }
 
+/** What the listener's log can tell of a connection's end. */
+export type ConnectionEnd = Partial<StreamFacts>;
+
 /** The last filter of a chain, compiled. `done` is called once, when the connection is gone. */
 export interface Terminal {
-  serve(connection: Downstream, done: () => void): Served;
+  serve(connection: Downstream, done: (end?: ConnectionEnd) => void): Served;
 }
 
 /** A filter before the last. A refusal closes the connection. */

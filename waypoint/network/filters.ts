@@ -1,10 +1,11 @@
 /** Network filters before the last one of a chain. */
 import type { Fields } from '../../common/envoy/fields.ts';
-import { judge, readRules } from '../filters/rbac/rules.ts';
+import { judge, readRules, shadowMetadata } from '../filters/rbac/rules.ts';
 import { readStateRule, statesOf } from '../filters/set-filter-state.ts';
 import type { FormatContext } from '../format/format.ts';
 import { bareRequest, type NetworkFilter } from './downstream.ts';
 
+const rbacMetadata = 'envoy.filters.network.rbac';
 const prefix = 'type.googleapis.com/envoy.extensions.filters.network.';
 
 /** undefined: no such filter. */
@@ -20,15 +21,20 @@ export function readNetworkFilter(config: Fields): NetworkFilter | undefined {
 
 /** The same rules as of requests, over a request that has nothing: what they ask of one does not match. */
 function readRbac(config: Fields): NetworkFilter {
-  // Prefixes of statistics; when rules are asked again: they are asked once, when the connection comes.
-  config.harmless('stat_prefix', 'shadow_rules_stat_prefix', 'shadow_rules', 'delay_deny');
-  config.choice('enforcement_type', 'ONE_TIME_ON_FIRST_BYTE', { ONE_TIME_ON_FIRST_BYTE: true, CONTINUOUS: true });
-  config.message('shadow_rules')?.skip();
+  // Asked once, when the connection comes: nothing that rules see changes while it lasts, and who is refused never writes a byte.
+  config.harmless('stat_prefix', 'enforcement_type');
   const rules = config.read('rules', readRules);
+  const shadow = config.read('shadow_rules', readRules);
+  const keys = config.text('shadow_rules_stat_prefix');
   return {
     onConnection(connection) {
+      const request = bareRequest(connection);
+      if (shadow) {
+        const { metadata } = connection.facts;
+        metadata.set(rbacMetadata, { ...metadata.get(rbacMetadata), ...shadowMetadata(judge(shadow, request), keys) });
+      }
       if (!rules) return { kind: 'continue' };
-      const verdict = judge(rules, bareRequest(connection));
+      const verdict = judge(rules, request);
       if (verdict.allowed) return { kind: 'continue' };
       return { kind: 'refuse', detail: `rbac_access_denied_matched_policy[${verdict.policy ?? 'none'}]` };
     },

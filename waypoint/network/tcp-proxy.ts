@@ -17,7 +17,7 @@ import { type AccessLog, readAccessLogs } from '../telemetry/access-log.ts';
 import type { Counter, Stats } from '../telemetry/stats.ts';
 import type { ConnectionKey, UpstreamConnection } from '../upstream/connector.ts';
 import { sharedState } from '../upstream/internal.ts';
-import { bareRequest, type Downstream, type Served, type Terminal } from './downstream.ts';
+import { bareRequest, type ConnectionEnd, type Downstream, type Served, type Terminal } from './downstream.ts';
 
 export interface TcpProxyConfig {
   readonly statPrefix: string;
@@ -102,7 +102,7 @@ export class TcpProxy implements Terminal {
     this.#stats = statsOf(env.stats, config.statPrefix);
   }
 
-  serve(downstream: Downstream, done: () => void): Served {
+  serve(downstream: Downstream, done: (end: ConnectionEnd) => void): Served {
     this.#stats.total.value++;
     return new Proxied(this.#env, this.#config, this.#stats, downstream, done);
   }
@@ -131,7 +131,7 @@ class Proxied implements Served, ByteReader {
   readonly #config: TcpProxyConfig;
   readonly #stats: TcpStats;
   readonly #downstream: Downstream;
-  readonly #done: () => void;
+  readonly #done: (end: ConnectionEnd) => void;
   readonly #near: ByteStream;
   #far: Far | undefined;
   #ticket: Ticket | undefined;
@@ -150,7 +150,13 @@ class Proxied implements Served, ByteReader {
   #host: Address | undefined;
   readonly #startTime: number;
 
-  constructor(env: Environment, config: TcpProxyConfig, stats: TcpStats, downstream: Downstream, done: () => void) {
+  constructor(
+    env: Environment,
+    config: TcpProxyConfig,
+    stats: TcpStats,
+    downstream: Downstream,
+    done: (end: ConnectionEnd) => void,
+  ) {
     this.#env = env;
     this.#config = config;
     this.#stats = stats;
@@ -401,7 +407,7 @@ class Proxied implements Served, ByteReader {
     this.#stats.sent.value += this.#sent;
     const context = this.#context();
     for (const log of this.#config.accessLogs) if (log.accepts(context)) this.#env.write(log.path, log.line(context));
-    this.#done();
+    this.#done(context.facts);
   }
 
   #context(): FormatContext {

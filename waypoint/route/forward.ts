@@ -37,7 +37,6 @@ export interface Inherited {
 }
 
 export interface RouteExtras {
-  readonly statPrefix: string;
   readonly bufferLimit: number | undefined;
 }
 
@@ -65,7 +64,6 @@ export function readForward(
     appendForwardedHost: fields.flag('append_x_forwarded_host'),
     priority: fields.choice('priority', 'DEFAULT', { DEFAULT: 'default', HIGH: 'high' } as const) ?? 'default',
     attemptCount: inherited.attemptCount,
-    statPrefix: extras.statPrefix,
     bufferLimit: extras.bufferLimit ?? inherited.bufferLimit,
   };
   return { route, choose: readClusters(fields, { hostRewrite, metadataMatch }, perFilter) };
@@ -203,8 +201,7 @@ function readTimeouts(fields: Fields): ForwardRoute['timeouts'] {
 
 /** Reads a RequestMirrorPolicy. */
 export function readMirror(fields: Fields): Mirror {
-  // Shadows are not traced.
-  fields.read('trace_sampled', (f) => f.flag('value'));
+  fields.harmless('trace_sampled');
   const [name, header] = [fields.text('cluster'), fields.text('cluster_header').toLowerCase()];
   if ((name === '') === (header === ''))
     throw fields.refusal('cluster', 'or cluster_header, and not both, must be there');

@@ -234,13 +234,9 @@ function readVirtualHost(
 }
 
 function readRoute(fields: Fields, inherited: Inherited, perFilter: PerFilterReader, bodyLimit: number): Route {
-  // A name for spans: without tracing it names nothing.
-  fields.harmless('decorator', 'tracing');
+  fields.harmless('decorator', 'tracing', 'stat_prefix');
   const match = fields.required('match', readMatch);
-  const extras = {
-    statPrefix: fields.text('stat_prefix'),
-    bufferLimit: fields.wrapped('per_request_buffer_limit_bytes'),
-  };
+  const extras = { bufferLimit: fields.wrapped('per_request_buffer_limit_bytes') };
   return {
     name: fields.text('name'),
     match,

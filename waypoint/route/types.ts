@@ -57,7 +57,6 @@ export interface ForwardRoute {
   readonly priority: 'default' | 'high';
   /** x-envoy-attempt-count. */
   readonly attemptCount: { readonly request: boolean; readonly response: boolean };
-  readonly statPrefix: string;
   /** Bytes of a request that may be held for a retry. */
   readonly bufferLimit: number | undefined;
 }

@@ -5,13 +5,12 @@
 import type { Clock } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
-import { type Checked, checkFields, type Fields } from '../../common/envoy/fields.ts';
+import { type Checked, checkFields } from '../../common/envoy/fields.ts';
 import type { Assignment } from '../cluster/assignment.ts';
 import { compileAssignment } from '../cluster/compile/assignment.ts';
 import { compileCluster } from '../cluster/compile/cluster.ts';
 import type { CheckedCluster } from '../cluster/config.ts';
 import type { Resolver } from '../cluster/dns/resolver.ts';
-import { readPair, readValidation } from '../cluster/tls/compile.ts';
 import type { Dice } from '../cluster/types.ts';
 import { startUpstream } from '../cluster/upstream.ts';
 import type { Upstream } from '../cluster/upstream-types.ts';
@@ -22,12 +21,13 @@ import { compileListener } from '../listener/read.ts';
 import { compileRoutes } from '../route/table.ts';
 import { Stats } from '../telemetry/stats.ts';
 import { TlsClients } from '../tls/client.ts';
-import { type Secret, SecretStore } from '../tls/secrets.ts';
+import { SecretStore } from '../tls/secrets.ts';
 import { createConnector, type UpstreamConnection } from '../upstream/connector.ts';
 import { dialer } from '../upstream/dial.ts';
 import { InternalListeners } from '../upstream/internal.ts';
 import type { Environment } from './environment.ts';
 import { RouteTables } from './route-tables.ts';
+import { readSecret } from './secret.ts';
 
 export type ResourceKind = 'cluster' | 'assignment' | 'route' | 'listener' | 'secret';
 
@@ -357,15 +357,6 @@ export class Runtime {
     cut();
     for (const { upstream } of this.#clusters.values()) upstream.close();
   }
-}
-
-function readSecret(fields: Fields): { readonly name: string; readonly secret: Secret } {
-  const name = fields.text('name');
-  const certificate = fields.message('tls_certificate');
-  if (certificate) return { name, secret: { kind: 'certificate', pair: readPair(certificate) } };
-  const validation = fields.message('validation_context');
-  if (validation) return { name, secret: { kind: 'validation', validation: readValidation(validation) } };
-  throw fields.refusal('type', 'is neither tls_certificate nor validation_context');
 }
 
 function secretNames(cluster: CheckedCluster): readonly string[] {

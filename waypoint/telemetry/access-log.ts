@@ -41,9 +41,10 @@ function readLine(config: Fields): AccessLog['line'] {
   const format = config.message('log_format');
   if (!format) return textLine(config, defaultText, 'log_format');
   const omitEmpty = format.flag('omit_empty_values');
-  format.harmless('content_type', 'json_format_options');
+  format.harmless('content_type');
+  const sorted = format.message('json_format_options')?.flag('sort_properties') ?? false;
   const structured = format.struct('json_format');
-  if (structured) return jsonLine(format, structured, 'json_format', omitEmpty);
+  if (structured) return jsonLine(format, sorted ? sortKeys(structured) : structured, 'json_format', omitEmpty);
   const source = format.message('text_format_source');
   const text = source ? source.text('inline_string') : format.text('text_format');
   return textLine(format, text === '' ? defaultText : text, 'text_format_source', omitEmpty ? '' : '-');
@@ -55,6 +56,13 @@ function textLine(owner: Fields, text: string, name: string, missing = '-'): Acc
 }
 
 type Value = null | boolean | number | string | readonly Value[] | { readonly [key: string]: Value };
+/** Within objects of objects too. */
+function sortKeys<V extends Value>(value: V): V {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  const entries = Object.entries(value).map(([key, inner]) => [key, sortKeys(inner as Value)] as const);
+  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1))) as V;
+}
+
 type Render = (context: FormatContext) => unknown;
 
 function jsonLine(

@@ -18,12 +18,7 @@ export interface TlsServerConfig {
 /** A DownstreamTlsContext. */
 export function readTlsServer(context: Fields): TlsServerConfig {
   // Sessions are never resumed: none outlives a certificate. Ours follow the server's order always.
-  context.harmless(
-    'session_timeout',
-    'disable_stateless_session_resumption',
-    'disable_stateful_session_resumption',
-    'prefer_client_ciphers',
-  );
+  context.harmless('session_timeout', 'disable_stateless_session_resumption', 'disable_stateful_session_resumption');
   const common = context.message('common_tls_context');
   if (!common) context.mistake('common_tls_context', 'is missing');
   return {

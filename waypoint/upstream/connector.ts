@@ -161,13 +161,14 @@ class Attempt implements Connecting {
   }
 
   #openSocket(address: Exclude<HostAddress, { readonly kind: 'internal' }>): Promise<Made> {
-    const { keepalive, bind } = this.#options.cluster;
+    const { keepalive, bind, bufferLimit } = this.#options.cluster;
     return new Promise((resolve, reject) => {
       const socket = connectTcp({
         ...(address.kind === 'pipe' ? { path: address.path } : { host: address.ip, port: address.port }),
         ...(bind && { localAddress: bind.ip, localPort: bind.port }),
         allowHalfOpen: true,
         noDelay: true,
+        ...(bufferLimit !== undefined && { highWaterMark: bufferLimit }),
       });
       if (keepalive) {
         const { idle, interval, probes } = keepalive;

@@ -36,14 +36,12 @@ export function readAssignment(fields: Fields): {
   const endpoints: AssignedEndpoint[] = [];
   const names: DnsName[] = [];
   for (const group of fields.list('endpoints')) {
-    // Envoy has no use for it either.
-    group.harmless('proximity');
+    group.harmless('proximity', 'metadata');
     const index = localities.length;
     localities.push({
       locality: readLocality(group),
       priority: group.number('priority', 0, 128),
       weight: group.wrapped('load_balancing_weight', 1, maxWeight),
-      metadata: readMetadata(group, 'metadata'),
     });
     let sum = 0;
     for (const entry of group.list('lb_endpoints')) {

@@ -50,7 +50,7 @@ describe('a cluster', () => {
     });
     assert.equal(cluster.outliers, undefined);
     assert.equal(cluster.protocol.idle, 3_600_000);
-    assert.equal(cluster.bufferLimit, 1_048_576);
+    assert.equal(cluster.bufferLimit, undefined);
     assert.deepEqual(cluster.transport, { kind: 'raw' });
   });
 
@@ -323,7 +323,7 @@ describe('a load assignment', () => {
     const { assignment, clusterName } = result.value;
     assert.equal(clusterName, 'web');
     assert.deepEqual(assignment.localities, [
-      { locality: { region: 'r', zone: 'z', subZone: '' }, priority: 1, weight: 3, metadata: {} },
+      { locality: { region: 'r', zone: 'z', subZone: '' }, priority: 1, weight: 3 },
     ]);
     const [endpoint] = assignment.endpoints;
     assert.deepEqual(

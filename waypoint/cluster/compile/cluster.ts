@@ -22,13 +22,11 @@ export function compileCluster(resource: object): Compiled<CheckedCluster> {
 }
 
 function readCluster(fields: Fields): CheckedCluster {
-  // Statistics; whether the start waits for the first health checks; clean-up that only ORIGINAL_DST needs.
-  fields.harmless('track_cluster_stats', 'track_timeout_budgets', 'wait_for_warm_on_init', 'cleanup_interval');
+  fields.harmless('track_cluster_stats', 'track_timeout_budgets', 'cleanup_interval');
   const name = fields.text('name');
   if (name === '') fields.mistake('name', 'is empty');
   const common = fields.message('common_lb_config');
   const options = fields.message('upstream_connection_options');
-  // Only a name in statistics of connections.
   options?.harmless('set_local_interface_name_on_upstream_connections');
   const keepalive = options?.message('tcp_keepalive');
   const discovery = readDiscovery(fields);
@@ -58,7 +56,7 @@ function readCluster(fields: Fields): CheckedCluster {
       interval: keepalive.wrapped('keepalive_interval'),
       probes: keepalive.wrapped('keepalive_probes'),
     },
-    bufferLimit: fields.wrapped('per_connection_buffer_limit_bytes') ?? 1_048_576,
+    bufferLimit: fields.wrapped('per_connection_buffer_limit_bytes') || undefined,
     bind: readBind(fields),
     metadata: readMetadata(fields, 'metadata'),
     closeOnHealthFailure: fields.flag('close_connections_on_host_health_failure'),

@@ -9,7 +9,7 @@ export function readHealthChecks(cluster: Fields): readonly HealthCheck[] {
 
 function readHealthCheck(fields: Fields): HealthCheck | undefined {
   // Logs of events: nothing here writes them, and no decision hangs on them.
-  fields.harmless('always_log_health_check_failures', 'always_log_health_check_success');
+  fields.harmless('always_log_health_check_failures', 'always_log_health_check_success', 'reuse_connection');
   const check = readProbe(fields);
   const interval = required(fields, 'interval');
   const timeout = required(fields, 'timeout');
@@ -35,7 +35,6 @@ function readHealthCheck(fields: Fields): HealthCheck | undefined {
     unhealthyThreshold: unhealthyThreshold ?? 1,
     healthyThreshold: healthyThreshold ?? 1,
     altPort: fields.wrapped('alt_port', 0, 65_535),
-    reuseConnection: fields.wrappedFlag('reuse_connection') ?? true,
     alpn: fields.message('tls_options')?.texts('alpn_protocols') ?? [],
   };
 }

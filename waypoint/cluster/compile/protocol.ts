@@ -90,33 +90,18 @@ function readNames(upstream: Fields | undefined) {
 }
 
 export function readHttp1(fields: Fields | undefined): Http1Options {
-  // Envoy's choice of parser; which responses end a connection and which a stream only; what concerns requests from clients.
-  fields?.harmless('use_balsa_parser', 'override_stream_error_on_invalid_http_message', 'allow_absolute_url');
+  fields?.harmless('use_balsa_parser');
   const format = fields?.message('header_key_format');
   return {
     headerCase: format?.message('proper_case_words') ? 'proper' : 'lower',
     trailers: fields?.flag('enable_trailers') ?? false,
-    absoluteUrl: fields?.flag('send_fully_qualified_url') ?? false,
-    allowChunkedLength: fields?.flag('allow_chunked_length') ?? false,
   };
 }
 
 export function readHttp2(fields: Fields | undefined): Http2Options {
-  // Bounds on what a hostile peer sends: ours are the runtime's own. Envoy's choice of codec.
-  fields?.harmless(
-    'max_outbound_frames',
-    'max_outbound_control_frames',
-    'max_consecutive_inbound_frames_with_empty_payload',
-    'max_inbound_priority_frames_per_stream',
-    'max_inbound_window_update_frames_per_data_frame_sent',
-    'stream_error_on_invalid_http_messaging',
-    'override_stream_error_on_invalid_http_message',
-    'use_oghttp2_codec',
-    'allow_connect',
-  );
+  fields?.harmless('use_oghttp2_codec', 'allow_connect');
   const ping = fields?.message('connection_keepalive');
-  // Spreads pings of many connections.
-  ping?.message('interval_jitter')?.harmless('value');
+  ping?.harmless('interval_jitter');
   const interval = ping?.duration('interval', 1);
   return {
     streams: fields?.wrapped('max_concurrent_streams', 1, 2_147_483_647) ?? 1_024,
@@ -126,7 +111,6 @@ export function readHttp2(fields: Fields | undefined): Http2Options {
     keepalive: ping && {
       interval: interval ?? millis(0),
       timeout: ping.duration('timeout', 1) ?? millis(10_000),
-      idle: ping.duration('connection_idle_interval') || undefined,
     },
   };
 }

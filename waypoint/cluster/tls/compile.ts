@@ -7,7 +7,7 @@ type Version = TlsCommon['minVersion'];
 export function readTlsClient(context: Fields): TlsClient {
   const common = context.message('common_tls_context');
   // TLS 1.3 has none, and Node's client never agrees to one; how many sessions are kept for resumption.
-  context.harmless('allow_renegotiation', 'max_session_keys', 'enforce_rsa_key_usage');
+  context.harmless('allow_renegotiation', 'max_session_keys');
   return { ...(common ? readTlsCommon(common, 'TLSv1.2') : plainCommon), sni: context.text('sni') };
 }
 
@@ -99,7 +99,6 @@ export function readSecret(config: Fields): SecretReference | undefined {
 
 /** TlsCertificate, inline or in a Secret. */
 export function readPair(certificate: Fields) {
-  certificate.harmless('watched_directory');
   return {
     chain: readSource(certificate, 'certificate_chain') ?? missing(certificate, 'certificate_chain'),
     key: readSource(certificate, 'private_key') ?? missing(certificate, 'private_key'),
@@ -115,7 +114,6 @@ function missing(owner: Fields, name: string): DataSource {
 export function readSource(owner: Fields, name: string): DataSource | undefined {
   const source = owner.message(name);
   if (!source) return undefined;
-  source.harmless('watched_directory');
   if (source.has('filename')) return { kind: 'file', path: source.text('filename') };
   if (source.has('inline_string')) return { kind: 'inline', bytes: Buffer.from(source.text('inline_string')) };
   if (source.has('inline_bytes')) return { kind: 'inline', bytes: source.bytes('inline_bytes') };
@@ -129,13 +127,11 @@ export const emptyValidation: Validation = {
   sans: [],
   certificateHashes: [],
   spkiHashes: [],
-  allowExpired: false,
   verifyChain: true,
 };
 
 /** CertificateValidationContext, inline or in a Secret. */
 export function readValidation(context: Fields): Validation {
-  context.harmless('watched_directory');
   return {
     trustedCa: readSource(context, 'trusted_ca'),
     systemRoots: context.message('system_root_certs') !== undefined,
@@ -155,7 +151,6 @@ export function readValidation(context: Fields): Validation {
     certificateHashes: context.texts('verify_certificate_hash').map((hash) => hash.replaceAll(':', '').toLowerCase()),
     spkiHashes: context.texts('verify_certificate_spki'),
     crl: readSource(context, 'crl'),
-    allowExpired: context.flag('allow_expired_certificate'),
     verifyChain:
       context.choice('trust_chain_verification', 'VERIFY_TRUST_CHAIN', {
         VERIFY_TRUST_CHAIN: true,

@@ -34,7 +34,6 @@ export interface Validation {
   readonly certificateHashes: readonly string[];
   readonly spkiHashes: readonly string[];
   readonly crl?: DataSource | undefined;
-  readonly allowExpired: boolean;
   /** false: a peer that nothing trusts passes (ACCEPT_UNTRUSTED). */
   readonly verifyChain: boolean;
 }

@@ -1,7 +1,7 @@
 /** envoy.extensions.filters.http.rbac.v3.RBAC. */
 import type { Fields } from '../../../common/envoy/fields.ts';
-import { type FilterContext, type FilterKind, goOn, type HttpFilter, mostSpecific, type Verdict } from '../filter.ts';
-import { judge, type Rules, readRules } from './rules.ts';
+import { type FilterKind, goOn, type HttpFilter, mostSpecific, type Verdict } from '../filter.ts';
+import { judge, type Rules, readRules, shadowMetadata } from './rules.ts';
 
 const name = 'envoy.filters.http.rbac';
 
@@ -22,7 +22,7 @@ export const rbacFilter: FilterKind = {
     const filter: HttpFilter = {
       onRequest(view, context) {
         const { rules, shadow, shadowPrefix } = mostSpecific<RbacConfig>(context) ?? config;
-        if (shadow) tellShadow(judge(shadow, view), shadowPrefix, context);
+        if (shadow) context.setMetadata(name, shadowMetadata(judge(shadow, view), shadowPrefix));
         if (!rules) return goOn;
         const verdict = judge(rules, view);
         if (rules.action === 'log') {
@@ -48,13 +48,6 @@ function readRbac(fields: Fields): RbacConfig {
     shadow: fields.read('shadow_rules', readRules),
     shadowPrefix: fields.text('shadow_rules_stat_prefix'),
   };
-}
-
-function tellShadow(verdict: ReturnType<typeof judge>, prefix: string, context: FilterContext): void {
-  context.setMetadata(name, {
-    ...(verdict.policy === undefined ? {} : { [`${prefix}shadow_effective_policy_id`]: verdict.policy }),
-    [`${prefix}shadow_engine_result`]: verdict.allowed ? 'allowed' : 'denied',
-  });
 }
 
 function denied(policy: string | undefined): Verdict {

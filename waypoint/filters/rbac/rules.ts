@@ -26,3 +26,11 @@ export function judge({ action, policies }: Rules, view: RequestView): RulesVerd
   const matched = policy !== undefined;
   return { allowed: action === 'log' || matched === (action === 'allow'), policy };
 }
+
+/** What a dry run leaves in dynamic metadata; `prefix` begins its keys. */
+export function shadowMetadata({ allowed, policy }: RulesVerdict, prefix: string): Readonly<Record<string, string>> {
+  return {
+    ...(policy !== undefined && { [`${prefix}shadow_effective_policy_id`]: policy }),
+    [`${prefix}shadow_engine_result`]: allowed ? 'allowed' : 'denied',
+  };
+}

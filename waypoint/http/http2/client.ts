@@ -45,7 +45,12 @@ export class Http2Client implements ClientCodec {
       ...sessionLimits,
       maxHeaderListPairs: options.count + 5,
       peerMaxConcurrentStreams: options.streams,
-      settings: { enablePush: false, initialWindowSize: options.streamWindow, maxHeaderListSize: options.bytes },
+      settings: {
+        enablePush: false,
+        initialWindowSize: options.streamWindow,
+        maxHeaderListSize: options.bytes,
+        headerTableSize: options.headerTable,
+      },
     });
     this.#session = session;
     session.once('connect', () => session.setLocalWindowSize(options.connectionWindow));

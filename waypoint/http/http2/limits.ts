@@ -7,6 +7,8 @@ export interface Http2Settings extends HeadLimits {
   readonly streams: number;
   readonly streamWindow: number;
   readonly connectionWindow: number;
+  /** SETTINGS_HEADER_TABLE_SIZE that we announce. */
+  readonly headerTable: number;
   readonly keepalive: { readonly interval: Millis; readonly timeout: Millis } | undefined;
 }
 

@@ -50,6 +50,7 @@ export class Http2Server implements ServerCodec {
         initialWindowSize: options.streamWindow,
         maxConcurrentStreams: options.streams,
         maxHeaderListSize: options.bytes,
+        headerTableSize: options.headerTable,
         ...(options.connect && { enableConnectProtocol: true }),
       },
     });

@@ -42,7 +42,6 @@ export interface ManagerTimeouts {
   readonly idle: Millis | undefined;
   readonly maxConnection: Millis | undefined;
   readonly maxStream: Millis | undefined;
-  readonly drain: Millis;
   readonly delayedClose: Millis | undefined;
 }
 

@@ -13,34 +13,25 @@ import type { RequestHeaderOptions } from './request-headers.ts';
 const routerType = '/envoy.extensions.filters.http.router.v3.Router';
 
 export function readHttpManager(fields: Fields): HttpManagerConfig | undefined {
-  // Envoy's choice of codec and of how it streams errors; tracing without a provider traces nothing; names of statistics.
-  fields.harmless(
-    'stream_error_on_invalid_http_message',
-    'add_proxy_protocol_connection_state',
-    'typed_header_validation_config',
-  );
-  const tracing = fields.message('tracing');
-  tracing?.harmless(
-    'client_sampling',
-    'random_sampling',
-    'overall_sampling',
-    'verbose',
-    'max_path_tag_length',
-    'custom_tags',
-    'spawn_upstream_span',
-  );
+  fields.harmless('drain_timeout');
+  fields
+    .message('tracing')
+    ?.harmless(
+      'client_sampling',
+      'random_sampling',
+      'overall_sampling',
+      'verbose',
+      'max_path_tag_length',
+      'custom_tags',
+      'spawn_upstream_span',
+    );
   const codec =
     fields.choice('codec_type', 'AUTO', { AUTO: 'AUTO', HTTP1: 'HTTP1', HTTP2: 'HTTP2' } as const) ?? 'AUTO';
   const routes = readRouteSource(fields);
   const { filters, router } = readFilters(fields);
   const common = fields.message('common_http_protocol_options');
   const http1 = fields.message('http_protocol_options');
-  http1?.harmless(
-    'use_balsa_parser',
-    'override_stream_error_on_invalid_http_message',
-    'header_key_format',
-    'default_host_for_http_10',
-  );
+  http1?.harmless('use_balsa_parser');
   if (http1?.wrappedFlag('allow_absolute_url') === false) http1.mistake('allow_absolute_url', 'is always allowed here');
   if (http1?.flag('allow_chunked_length'))
     http1.mistake('allow_chunked_length', 'is refused: it is how requests are smuggled');
@@ -50,10 +41,9 @@ export function readHttpManager(fields: Fields): HttpManagerConfig | undefined {
   const bytes = (fields.wrapped('max_request_headers_kb', 1, 8_192) ?? 60) * 1_024;
   const count = common?.wrapped('max_headers_count', 1) ?? 100;
   const upgrades = new Map(
-    fields.list('upgrade_configs').map((upgrade) => {
-      if (upgrade.has('filters')) upgrade.mistake('filters', 'are not supported');
-      return [upgrade.text('upgrade_type').toLowerCase(), upgrade.wrappedFlag('enabled') ?? true] as const;
-    }),
+    fields
+      .list('upgrade_configs')
+      .map((upgrade) => [upgrade.text('upgrade_type').toLowerCase(), upgrade.wrappedFlag('enabled') ?? true] as const),
   );
   if (!routes || !router) return undefined;
   return {
@@ -162,13 +152,7 @@ function readFilters(fields: Fields): { filters: readonly NamedFilter[]; router:
 }
 
 function readRouter(config: Fields): RouterConfig {
-  // Statistics beyond the stock ones, and spans.
-  config.harmless(
-    'dynamic_stats',
-    'start_child_span',
-    'suppress_grpc_request_failure_codes',
-    'respect_expected_rq_timeout',
-  );
+  config.harmless('dynamic_stats', 'start_child_span');
   return { suppressEnvoyHeaders: config.flag('suppress_envoy_headers') };
 }
 
@@ -214,7 +198,6 @@ function readTimeouts(fields: Fields, common: Fields | undefined): ManagerTimeou
     idle: or(common?.duration('idle_timeout'), hour),
     maxConnection: or(common?.duration('max_connection_duration'), undefined),
     maxStream: or(common?.duration('max_stream_duration'), undefined),
-    drain: fields.duration('drain_timeout') ?? millis(5_000),
     delayedClose: or(fields.duration('delayed_close_timeout'), millis(1_000)),
   };
 }

@@ -1,0 +1,46 @@
+/** What a listener's access log says of a connection, once. */
+import type { FormatContext } from '../format/format.ts';
+import { bareRequest, type ConnectionEnd, type Downstream } from '../network/downstream.ts';
+import type { Environment } from '../runtime/environment.ts';
+import type { AccessLog } from '../telemetry/access-log.ts';
+import { type ConnectionFacts, viewOf } from './facts.ts';
+
+export class ConnectionAccount {
+  /** Monotonic ms. */
+  readonly started: number;
+  readonly #env: Environment;
+  readonly #logs: readonly AccessLog[];
+  readonly #startTime: number;
+  #of: Pick<Downstream, 'view' | 'facts'> & { readonly id?: number };
+  #told = false;
+
+  constructor(env: Environment, logs: readonly AccessLog[], facts: ConnectionFacts) {
+    this.#env = env;
+    this.#logs = logs;
+    this.started = env.clock.now();
+    this.#startTime = env.clock.wall();
+    this.#of = { facts, view: viewOf(facts, undefined) };
+  }
+
+  /** From now on with what TLS told. */
+  secured(downstream: Downstream): void {
+    this.#of = downstream;
+  }
+
+  tell(end: ConnectionEnd = {}): void {
+    if (this.#told) return;
+    this.#told = true;
+    if (this.#logs.length === 0) return;
+    const { id } = this.#of;
+    const context: FormatContext = {
+      request: bareRequest(this.#of),
+      facts: {
+        startTime: this.#startTime,
+        duration: Math.round(this.#env.clock.now() - this.started),
+        ...(id !== undefined && { connectionId: id }),
+        ...end,
+      },
+    };
+    for (const log of this.#logs) if (log.accepts(context)) this.#env.write(log.path, log.line(context));
+  }
+}
