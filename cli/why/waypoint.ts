@@ -146,6 +146,7 @@ function configurationOf(mesh: EnvoyMesh, { service: key, port }: AtWaypoint): C
 function proxyOf(gateway: string): WaypointProxy {
   return {
     kind: 'waypoint',
+    account: undefined,
     gateway,
     namespace: gateway.slice(0, gateway.indexOf('/')),
     locality: { region: '', zone: '', subzone: '' },

@@ -5,7 +5,7 @@
 import type { JsonValue } from '../../common/api/index.ts';
 import type { Gateway } from '../../common/kube/kinds/gateway-api/gateway.ts';
 import type { NewObject, OwnerReference } from '../../common/kube/types.ts';
-import { gatewayNameLabel, waypointController } from '../model/waypoint.ts';
+import { accountName, accountOverride, gatewayNameLabel, waypointController } from '../model/waypoint.ts';
 
 export interface DeploySettings {
   readonly image: string;
@@ -26,7 +26,6 @@ export const statusPort = 15_021;
 
 const classLabel = 'gateway.networking.k8s.io/gateway-class-name';
 const nameOverride = 'gateway.istio.io/name-override';
-const accountOverride = 'gateway.istio.io/service-account';
 /** What a Gateway's annotations say to istiod, and none of its objects. */
 const ownAnnotations = new Set([
   'kubectl.kubernetes.io/last-applied-configuration',
@@ -42,10 +41,6 @@ type Texts = Readonly<Record<string, string>>;
 /** What its Deployment and its Service are called. */
 export function deploymentName({ metadata }: Gateway): string {
   return metadata.annotations?.[nameOverride] ?? metadata.name;
-}
-
-export function accountName({ metadata }: Gateway): string {
-  return metadata.annotations?.[accountOverride] ?? metadata.name;
 }
 
 /** Account, Deployment and Service, in this order. */

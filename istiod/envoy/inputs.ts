@@ -117,6 +117,13 @@ export type RouteParent =
 /** What an AuthorizationPolicy's targetRefs may name. */
 export type PolicyTarget = RouteParent | `GatewayClass/${string}`;
 
+/** A waypoint that istiod makes. */
+export interface MeshWaypoint {
+  readonly gateway: Gateway;
+  /** Service account of its pods. */
+  readonly account: string;
+}
+
 /** Lists are in the order in which objects count: oldest first, then by name. */
 export interface MeshView {
   readonly facts: MeshFacts;
@@ -151,7 +158,11 @@ export interface MeshView {
   referenceGrants(namespace: string): readonly ReferenceGrant[];
   policies(target: PolicyTarget): readonly AuthorizationPolicy[];
   /** The Gateway `namespace/name`, if it is one of a waypoint. */
-  waypoint(key: string): Gateway | undefined;
+  waypoint(key: string): MeshWaypoint | undefined;
+  /** Data of a Secret by its keys; undefined: there is none. Throws `Pending` (credentials.ts) while it is looked up. */
+  secret(namespace: string, name: string): ReadonlyMap<string, Buffer> | undefined;
+  /** Whether the service account may list the Secrets of its own namespace. Throws `Pending`, too. */
+  readsSecrets(namespace: string, account: string): boolean;
   /** undefined: there is no such namespace. */
   namespaceLabels(namespace: string): Readonly<Record<string, string>> | undefined;
 }

@@ -4,6 +4,8 @@ import type { Locality } from '../../common/mesh/types.ts';
 interface Common {
   /** Of the proxy itself. */
   readonly namespace: string;
+  /** Service account of the token that it has shown; undefined: none, as on ports that ask for no token. */
+  readonly account: string | undefined;
   readonly locality: Locality;
   readonly node: string;
   readonly network: string;

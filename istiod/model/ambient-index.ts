@@ -3,6 +3,7 @@
  * anew, and only resources whose bytes changed are announced. Every result names the objects that it was made of.
  */
 import { addressTypeUrl, authorizationTypeUrl } from '../../common/api/index.ts';
+import { type Credentials, noCredentials } from '../envoy/credentials.ts';
 import { type Conditions, createContext, type Output } from './ambient/context.ts';
 import { deriveFar } from './ambient/far.ts';
 import { MeshInputs } from './ambient/inputs.ts';
@@ -32,6 +33,8 @@ export interface AmbientOptions {
   readonly settings: MeshSettings;
   /** Told of computations that threw: what they gave before stays announced. */
   readonly onFailure?: (failure: Failure) => void;
+  /** Secrets for Envoys. Default: none. */
+  readonly credentials?: Credentials;
 }
 
 export class AmbientIndex {
@@ -48,7 +51,7 @@ export class AmbientIndex {
   /** What Envoys' configuration is made of. */
   readonly envoy: EnvoyMesh;
 
-  constructor({ settings, onFailure = () => undefined }: AmbientOptions) {
+  constructor({ settings, onFailure = () => undefined, credentials = noCredentials }: AmbientOptions) {
     this.#settings = settings;
     this.#graph = new Graph(onFailure);
     const { inputs } = this;
@@ -57,7 +60,7 @@ export class AmbientIndex {
     const services = deriveServices(c, waypoints);
     const policies = derivePolicies(c, waypoints, services);
     const settingsNow = () => this.#settings;
-    this.envoy = new EnvoyMesh({ inputs, services, catalog: this.#catalog, settings: settingsNow });
+    this.envoy = new EnvoyMesh({ inputs, services, catalog: this.#catalog, settings: settingsNow, credentials });
     const networks = deriveNetworks(c);
     const workloads = deriveWorkloads(c, { waypoints, services, policies, networks });
     const announced = deriveFar(c, services, networks, workloads);

@@ -7,6 +7,7 @@ import { namespaceKind, type Pod, podKind } from '../../common/kube/kinds/core.t
 import { type ServiceEntry, serviceEntryKind } from '../../common/kube/kinds/istio/service-entry.ts';
 import { type WorkloadEntry, workloadEntryKind } from '../../common/kube/kinds/istio/workload-entry.ts';
 import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
+import { KubeCredentials } from '../credentials/credentials.ts';
 import type { Conditions } from './ambient/context.ts';
 import { type MeshKind, meshKinds, tableOf } from './ambient/inputs.ts';
 import { AmbientIndex, type MeshChange } from './ambient-index.ts';
@@ -77,8 +78,19 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
   const feeds = new Map<string, Feed>();
   const judged = new Map<string, ObjectName>();
   const changed: ObjectName[] = [];
+  const credentials = new KubeCredentials({
+    source: options.source,
+    clock: options.clock,
+    log,
+    signal,
+    onChange(lookup) {
+      index.envoy.looked(lookup);
+      schedule();
+    },
+  });
   const index = new AmbientIndex({
     settings: options.settings,
+    credentials,
     onFailure({ what, key, error }) {
       log.error('an object cannot be announced; what was announced of it stays', {
         what,

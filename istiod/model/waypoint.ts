@@ -55,6 +55,13 @@ export function isWaypointGateway({ spec }: Gateway, gatewayClass: WaypointClass
     : gatewayClass.spec.controllerName === waypointController;
 }
 
+export const accountOverride = 'gateway.istio.io/service-account';
+
+/** Service account of its pods. */
+export function accountName({ metadata }: Gateway): string {
+  return metadata.annotations?.[accountOverride] ?? metadata.name;
+}
+
 /** undefined for Gateways that are none. The Gateway's own labels and annotations beat its class'. */
 export function waypointOf(
   gateway: Gateway,

@@ -1,10 +1,12 @@
-/** Keeps what the status of routes shall say, and tells of which objects it may be something else. */
+/** Keeps what the status of routes, and of rules of their destinations, shall say, and tells of which objects it may be something else. */
 
 import { type GrpcRoute, grpcRouteKind } from '../../common/kube/kinds/gateway-api/grpc-route.ts';
 import { httpRouteKind } from '../../common/kube/kinds/gateway-api/http-route.ts';
 import { tcpRouteKind, tlsRouteKind } from '../../common/kube/kinds/gateway-api/stream-routes.ts';
+import { type DestinationRule, destinationRuleKind } from '../../common/kube/kinds/istio/destination-rule.ts';
 import { type VirtualService, virtualServiceKind } from '../../common/kube/kinds/istio/virtual-service.ts';
 import type { Kind, KubeObject } from '../../common/kube/types.ts';
+import { destinationRuleConditions } from '../envoy/clusters/status.ts';
 import type { GatewayRoute } from '../envoy/routes/gateway-api/attach.ts';
 import {
   type ParentStatus,
@@ -27,7 +29,14 @@ export interface RouteStatusesOptions {
   readonly onJudged: (objects: readonly ObjectName[]) => void;
 }
 
-const kinds: readonly Kind[] = [virtualServiceKind, httpRouteKind, grpcRouteKind, tcpRouteKind, tlsRouteKind];
+const kinds: readonly Kind[] = [
+  virtualServiceKind,
+  destinationRuleKind,
+  httpRouteKind,
+  grpcRouteKind,
+  tcpRouteKind,
+  tlsRouteKind,
+];
 
 /** What one object's status shall say: of each parent, or of the object. */
 export type Judgement =
@@ -91,9 +100,14 @@ export async function writeJudgement(
 }
 
 function judge(view: Parameters<typeof parentStatuses>[0], kind: Kind, object: KubeObject): Judgement {
-  return kind.kind === virtualServiceKind.kind
-    ? { kind: 'object', conditions: virtualServiceConditions(view, object as VirtualService) }
-    : { kind: 'parents', parents: parentStatuses(view, object as GrpcRoute as GatewayRoute) };
+  switch (kind.kind) {
+    case virtualServiceKind.kind:
+      return { kind: 'object', conditions: virtualServiceConditions(view, object as VirtualService) };
+    case destinationRuleKind.kind:
+      return { kind: 'object', conditions: destinationRuleConditions(view, object as DestinationRule) };
+    default:
+      return { kind: 'parents', parents: parentStatuses(view, object as GrpcRoute as GatewayRoute) };
+  }
 }
 
 function nameOf({ kind }: Kind, { metadata: { name, namespace } }: KubeObject): ObjectName {

@@ -10,7 +10,16 @@ import {
 } from '../../common/api/index.ts';
 import { decodeEnvoy, type TypedObject } from '../../common/envoy/codec.ts';
 import { until } from '../../common/testing/until.ts';
-import { type EnvoyType, endpointTypeUrl, envoyTypes, routeTypeUrl } from '../envoy/types.ts';
+import type { Credentials } from '../envoy/credentials.ts';
+import {
+  type EnvoyType,
+  endpointTypeUrl,
+  envoyTypes,
+  routeTypeUrl,
+  secretTypeUrl,
+  servedTypes,
+} from '../envoy/types.ts';
+import type { MeshSettings } from '../model/settings.ts';
 import { TestMesh } from '../model/testing/test-mesh.ts';
 import { startXdsBed, type XdsBed } from './xds-bed.ts';
 
@@ -21,11 +30,20 @@ export interface EnvoyBed extends Disposable {
   /** Objects without a namespace are of `shop`. */
   apply(yaml: string): void;
   remove(kind: string, key: string): void;
+  /** What `credentials` find is something else. */
+  looked(lookup: string): void;
 }
 
-export async function startEnvoyBed(yaml: string): Promise<EnvoyBed> {
-  const mesh = new TestMesh(yaml);
-  const bed = await startXdsBed({ envoy: mesh.index.envoy });
+export interface EnvoyBedOptions {
+  readonly settings?: Partial<MeshSettings>;
+  /** Where Secrets come from; who asks is then the account of the waypoint. */
+  readonly credentials?: Credentials;
+}
+
+export async function startEnvoyBed(yaml: string, { settings, credentials }: EnvoyBedOptions = {}): Promise<EnvoyBed> {
+  const mesh = new TestMesh(yaml, settings, credentials);
+  const caller = { namespace: 'shop', serviceAccount: 'waypoint' };
+  const bed = await startXdsBed({ envoy: mesh.index.envoy, ...(credentials && { caller }) });
   const tell = (change: ReturnType<TestMesh['apply']>) => change && bed.xds.changed(change);
   return {
     mesh,
@@ -33,6 +51,10 @@ export async function startEnvoyBed(yaml: string): Promise<EnvoyBed> {
     xds: bed.xds,
     apply: (more) => void tell(mesh.apply(more)),
     remove: (kind, key) => void tell(mesh.remove(kind, key)),
+    looked(lookup) {
+      mesh.index.envoy.looked(lookup);
+      tell(mesh.index.flush());
+    },
     [Symbol.dispose]: () => bed.stop(),
   };
 }
@@ -52,7 +74,7 @@ export function waypointNode(name = 'waypoint', more: Readonly<Record<string, Js
 
 /** Asks for clusters, then endpoints and listeners, then routes, as Envoy does; ACKs by itself unless told to refuse. */
 export class EnvoyClient implements Disposable {
-  readonly resources = new Map<EnvoyType, Map<string, TypedObject>>(envoyTypes.map((t) => [t, new Map()]));
+  readonly resources = new Map<EnvoyType, Map<string, TypedObject>>(servedTypes.map((t) => [t, new Map()]));
   readonly responses: PbDeltaResponse[] = [];
   refuse: (r: PbDeltaResponse) => string | undefined = () => undefined;
   readonly #client: Client;
@@ -60,6 +82,7 @@ export class EnvoyClient implements Disposable {
   readonly #asked = new Map<EnvoyType, Set<string>>([
     [endpointTypeUrl, new Set()],
     [routeTypeUrl, new Set()],
+    [secretTypeUrl, new Set()],
   ]);
 
   constructor(port: number, node = waypointNode()) {
@@ -118,6 +141,8 @@ export class EnvoyClient implements Disposable {
   /** Asks for what the resource refers to. */
   #follow(name: string, value: TypedObject): void {
     if (value['type'] === 'EDS') this.#ask(endpointTypeUrl, name);
+    for (const [, secret] of JSON.stringify(value).matchAll(/"name":"(kubernetes:[^"]+)"/g))
+      this.#ask(secretTypeUrl, secret!);
     for (const [, route] of JSON.stringify(value).matchAll(/"route_config_name":"([^"]+)"/g))
       this.#ask(routeTypeUrl, route!);
   }

@@ -6,7 +6,7 @@ import { millis } from '../../common/core/brand.ts';
 import { systemClock } from '../../common/core/clock.ts';
 import { silentLogger } from '../../common/core/log.ts';
 import type { Authenticator } from '../authenticator.ts';
-import { Unauthenticated } from '../caller.ts';
+import { type Caller, Unauthenticated } from '../caller.ts';
 import { createMetrics } from '../metrics.ts';
 import { ResourceCatalog } from '../model/catalog.ts';
 import type { EnvoyMesh } from '../model/envoy/mesh-view.ts';
@@ -22,6 +22,8 @@ export interface XdsBedOptions {
   readonly envoy?: EnvoyMesh;
   /** Bearers of the token `good` alone are let in. */
   readonly authenticated?: boolean;
+  /** Everybody is let in as this one. */
+  readonly caller?: Caller;
   /** Ms. */
   readonly ackTimeout?: number;
   readonly limits?: Partial<StrangerLimits>;
@@ -60,7 +62,7 @@ export async function startXdsBed(o: XdsBedOptions = {}): Promise<XdsBed> {
     maxAge: undefined,
     limits: { ...strangerLimits, ...o.limits },
     services: (server, peers) =>
-      server.addService(xdsService, xds.handlers({ ...peers, authenticate: o.authenticated ? onlyGood : undefined })),
+      server.addService(xdsService, xds.handlers({ ...peers, authenticate: authenticatorOf(o) })),
   });
   return {
     port,
@@ -81,6 +83,11 @@ export async function startXdsBed(o: XdsBedOptions = {}): Promise<XdsBed> {
       port.close();
     },
   };
+}
+
+function authenticatorOf({ authenticated, caller }: XdsBedOptions): Authenticator | undefined {
+  if (caller !== undefined) return async () => caller;
+  return authenticated ? onlyGood : undefined;
 }
 
 const onlyGood: Authenticator = async (metadata: Metadata) => {

@@ -62,6 +62,9 @@ export interface ClientStatus {
   readonly types: ReadonlyMap<FeedType, SubscriptionStatus & { readonly sentAt: number; readonly isWaiting: boolean }>;
 }
 
+/** Ms until a look at what is not there yet. */
+const incomplete = 20;
+
 export class Client {
   readonly connectionId: string;
   readonly #wire: Wire;
@@ -223,6 +226,10 @@ export class Client {
 
   push(): void {
     if (this.#closed) return;
+    if (this.#served?.group?.isComplete === false) {
+      this.#options.due(this, incomplete);
+      return;
+    }
     const { clock, metrics } = this.#options;
     if (this.#changedAt !== undefined) metrics.queueTime.observe((clock.now() - this.#changedAt) / 1000);
     const sender = {

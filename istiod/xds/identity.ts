@@ -9,6 +9,8 @@ export type Identity =
       readonly kind: 'ztunnel' | 'waypoint' | 'client';
       readonly id: string;
       readonly namespace: string;
+      /** Service account of its token; undefined where none is asked for. */
+      readonly account: string | undefined;
       readonly pod: string;
       readonly metadata: PbStruct | null;
     };
@@ -41,5 +43,12 @@ export function identify(node: PbNode | null, caller: Caller | undefined): Ident
     }
   }
   const dot = parts[2]!.lastIndexOf('.');
-  return { kind, id, namespace, pod: dot < 0 ? parts[2]! : parts[2]!.slice(0, dot), metadata };
+  return {
+    kind,
+    id,
+    namespace,
+    account: caller?.serviceAccount,
+    pod: dot < 0 ? parts[2]! : parts[2]!.slice(0, dot),
+    metadata,
+  };
 }

@@ -1,6 +1,6 @@
 import { addressTypeUrl, authorizationTypeUrl, workloadTypeUrl } from '../../common/api/index.ts';
 import { assertNever } from '../../common/core/errors.ts';
-import { clusterTypeUrl, endpointTypeUrl, listenerTypeUrl, routeTypeUrl } from '../envoy/types.ts';
+import { clusterTypeUrl, endpointTypeUrl, listenerTypeUrl, routeTypeUrl, secretTypeUrl } from '../envoy/types.ts';
 import type { FeedType } from './feed.ts';
 
 /** Istio's short names of the types. */
@@ -20,6 +20,8 @@ export function typeLabel(type: FeedType): string {
       return 'lds';
     case routeTypeUrl:
       return 'rds';
+    case secretTypeUrl:
+      return 'sds';
     default:
       return assertNever(type);
   }

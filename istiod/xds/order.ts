@@ -1,6 +1,6 @@
 /** In which order a client is told of several types, so that at no moment it knows a reference without what it refers to. */
 import { addressTypeUrl, authorizationTypeUrl, workloadTypeUrl } from '../../common/api/index.ts';
-import { clusterTypeUrl, endpointTypeUrl, listenerTypeUrl, routeTypeUrl } from '../envoy/types.ts';
+import { clusterTypeUrl, endpointTypeUrl, listenerTypeUrl, routeTypeUrl, secretTypeUrl } from '../envoy/types.ts';
 import type { FeedType, Message, Part } from './feed.ts';
 import type { Subscription } from './subscription.ts';
 
@@ -54,6 +54,9 @@ export class EnvoyOrder implements Order {
   push(sender: Sender, now: number): number | undefined {
     const [clusters, endpoints] = [sender.subscription(clusterTypeUrl), sender.subscription(endpointTypeUrl)];
     const users = [listenerTypeUrl, routeTypeUrl].flatMap((t) => sender.subscription(t as FeedType) ?? []);
+    // Nothing waits for it, and what is there may be used before anything else changes.
+    const secrets = sender.subscription(secretTypeUrl);
+    if (secrets !== undefined) sender.send(secrets, 'all');
     if (clusters !== undefined) {
       const kept = users.some((s) => s.hasPending || s.isWaiting);
       const sent = sender.send(clusters, kept ? 'without-removals' : 'all');

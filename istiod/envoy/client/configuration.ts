@@ -4,6 +4,7 @@
  */
 import { makeCluster, type NamedCluster } from '../clusters/cluster.ts';
 import { policyOf, rulesFor } from '../clusters/rules.ts';
+import { secretPlanOf, secretResource } from '../credentials.ts';
 import { type AssignmentPlan, assignment } from '../endpoints/assignment.ts';
 import { addressAssignment } from '../endpoints/virtual.ts';
 import type { MeshPort, MeshService, MeshView, RouteContext } from '../inputs.ts';
@@ -11,7 +12,14 @@ import { outboundCluster, parseCluster } from '../names.ts';
 import type { ClientProxy } from '../proxy.ts';
 import type { MadeResource, Remember } from '../remember.ts';
 import { httpRoutesOf } from '../routes/http.ts';
-import { clusterTypeUrl, type EnvoyType, endpointTypeUrl, listenerTypeUrl, routeTypeUrl } from '../types.ts';
+import {
+  clusterTypeUrl,
+  type EnvoyType,
+  endpointTypeUrl,
+  listenerTypeUrl,
+  routeTypeUrl,
+  secretTypeUrl,
+} from '../types.ts';
 import { ads, extension, type Message, none, typed } from '../values.ts';
 
 export class ClientConfiguration {
@@ -48,6 +56,10 @@ function make(view: MeshView, proxy: ClientProxy, type: EnvoyType, name: string)
       return routes(view, proxy, name);
     case clusterTypeUrl:
       return cluster(view, proxy, name)?.cluster;
+    case secretTypeUrl: {
+      const plan = secretPlanOf(name, proxy.namespace);
+      return plan && secretResource(view, proxy, plan);
+    }
     case endpointTypeUrl:
       return endpoints(view, proxy, name);
   }

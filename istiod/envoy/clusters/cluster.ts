@@ -2,6 +2,7 @@
 
 import { assertNever } from '../../../common/core/errors.ts';
 import { type Typed, typeUrl } from '../../../common/envoy/codec.ts';
+import type { SecretPlan } from '../credentials.ts';
 import type { AssignmentPlan } from '../endpoints/assignment.ts';
 import { assignmentNow } from '../endpoints/assignment.ts';
 import type { MeshPort, MeshService, MeshView } from '../inputs.ts';
@@ -33,6 +34,8 @@ export interface NamedCluster extends Typed {
 export interface MadeCluster {
   readonly cluster: NamedCluster;
   readonly assignment: AssignmentPlan | undefined;
+  /** That its TLS names. */
+  readonly secrets: readonly SecretPlan[];
   /** Why nothing goes there though it is asked for. */
   readonly refusal?: string;
 }
@@ -40,7 +43,7 @@ export interface MadeCluster {
 export function makeCluster(view: MeshView, proxy: EnvoyProxy, plan: ClusterPlan): MadeCluster {
   const { name, service, port, kind, policy, subset } = plan;
   const { facts } = view;
-  const tls = origination(policy.tls, service.subjectAltNames);
+  const tls = origination(view, proxy, policy.tls, service.subjectAltNames);
   const assignment: AssignmentPlan = {
     name,
     service,
@@ -68,6 +71,7 @@ export function makeCluster(view: MeshView, proxy: EnvoyProxy, plan: ClusterPlan
   return {
     cluster,
     assignment: found.byEds ? assignment : undefined,
+    secrets: tls.kind === 'tls' ? tls.secrets : [],
     ...(tls.kind === 'refused' && { refusal: tls.reason }),
   };
 }

@@ -12,6 +12,7 @@ const place = (text: string) => {
 };
 const proxy: WaypointProxy = {
   kind: 'waypoint',
+  account: undefined,
   gateway: 'shop/waypoint',
   namespace: 'shop',
   locality: place('r1/z1/s1'),

@@ -1,11 +1,12 @@
 /** Everything that a waypoint is told, made anew only where something changed. */
 import { type MadeCluster, makeCluster } from '../clusters/cluster.ts';
 import { policyOf, rulesFor } from '../clusters/rules.ts';
+import { type SecretPlan, secretResource } from '../credentials.ts';
 import { assignment } from '../endpoints/assignment.ts';
 import { connectOriginate, connectTerminate, encap, mainInternal } from '../names.ts';
 import type { WaypointProxy } from '../proxy.ts';
 import type { MadeResource, Remember } from '../remember.ts';
-import { clusterTypeUrl, endpointTypeUrl, listenerTypeUrl, routeTypeUrl } from '../types.ts';
+import { clusterTypeUrl, endpointTypeUrl, listenerTypeUrl, routeTypeUrl, secretTypeUrl } from '../types.ts';
 import { type DirectAccess, directAccess } from './direct.ts';
 import { mainInternalListener } from './main-internal.ts';
 import { type FarTarget, type WaypointService, waypointService } from './service.ts';
@@ -44,11 +45,19 @@ export class WaypointConfiguration {
       });
       return value === undefined ? [] : [{ id, value }];
     });
-    return [...this.#tunnels(), this.#main(services), ...services.flatMap((s) => this.#of(s)), ...this.#far(services)];
+    const far = this.#far(services);
+    const clusters = [...services.flatMap((s) => s.value.clusters), ...far.map((f) => f.value)];
+    return [
+      ...this.#tunnels(),
+      this.#main(services),
+      ...services.flatMap((s) => this.#of(s)),
+      ...far.flatMap(({ value, id }) => this.#cluster(value, id)),
+      ...this.#secrets(clusters.flatMap((c) => c.secrets)),
+    ];
   }
 
   /** Clusters of services that others are before, each once. */
-  #far(services: readonly Known[]): readonly MadeResource[] {
+  #far(services: readonly Known[]): readonly { readonly value: MadeCluster; readonly id: string }[] {
     const targets = new Map<string, FarTarget>();
     for (const { value } of services) {
       for (const [name, target] of value.targets) {
@@ -74,7 +83,15 @@ export class WaypointConfiguration {
           policy: policyOf(rules, port.number, subset),
         });
       });
-      return value === undefined ? [] : this.#cluster(value, id);
+      return value === undefined ? [] : [{ value, id }];
+    });
+  }
+
+  /** Each once; several clusters may name the same. */
+  #secrets(plans: readonly SecretPlan[]): readonly MadeResource[] {
+    return [...new Map(plans.map((p) => [p.name, p])).values()].flatMap((plan) => {
+      const { value, id } = this.#remember(`secret ${plan.name}`, (view) => secretResource(view, this.#proxy, plan));
+      return value === undefined ? [] : [{ type: secretTypeUrl, name: plan.name, message: value, from: [id] }];
     });
   }
 

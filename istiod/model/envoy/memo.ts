@@ -1,4 +1,5 @@
 /** Keeps what was made of the mesh until something changes that it had looked at. */
+import { Pending } from '../../envoy/credentials.ts';
 import type { MeshView } from '../../envoy/inputs.ts';
 import type { Remember, Remembered } from '../../envoy/remember.ts';
 import { MultiMap } from '../graph/multi-map.ts';
@@ -25,6 +26,7 @@ export class Memo {
   readonly #readers = new MultiMap<string>();
   readonly #dirty = new Set<string>();
   #used = new Set<string>();
+  readonly #pending = new Set<string>();
 
   constructor(options: MemoOptions) {
     this.#o = options;
@@ -43,6 +45,11 @@ export class Memo {
     return this.#dirty.size > 0;
   }
 
+  /** Some of it waits for what it looked up. */
+  get isPending(): boolean {
+    return this.#pending.size > 0;
+  }
+
   /** Objects that went into each of these; the same list as long as nothing was made anew. */
   objectsOf(ids: readonly string[]): readonly (readonly ObjectRef[])[] {
     return ids.map((id) => this.#entries.get(id)?.objects ?? none);
@@ -55,13 +62,17 @@ export class Memo {
       for (const read of reads) this.#readers.delete(read, id);
       this.#entries.delete(id);
       this.#dirty.delete(id);
+      this.#pending.delete(id);
     }
     this.#used = new Set();
   }
 
   #make(id: string, make: (view: MeshView) => unknown, known: Entry | undefined): void {
     const { outcome, reads, objects } = this.#o.mesh.trace(make);
-    if (outcome.kind === 'failed') this.#o.onFailure(id, outcome.error);
+    const isPending = outcome.kind === 'failed' && outcome.error instanceof Pending;
+    if (isPending) this.#pending.add(id);
+    else this.#pending.delete(id);
+    if (outcome.kind === 'failed' && !isPending) this.#o.onFailure(id, outcome.error);
     const value = outcome.kind === 'made' ? outcome.value : known?.remembered.value;
     for (const read of known?.reads ?? []) this.#readers.delete(read, id);
     for (const read of reads) this.#readers.add(read, id);

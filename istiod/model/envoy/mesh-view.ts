@@ -3,6 +3,7 @@ import { addressTypeUrl as addressType, decodeAddress } from '../../../common/ap
 import type { ServiceEntry } from '../../../common/kube/kinds/istio/service-entry.ts';
 import type { KubeObject } from '../../../common/kube/types.ts';
 import type { Workload } from '../../../common/mesh/types.ts';
+import { type Credentials, type Looked, Pending } from '../../envoy/credentials.ts';
 import type {
   MeshEndpoint,
   MeshFacts,
@@ -22,7 +23,7 @@ import { type ObjectRef, objectKey, type Resource, refOf } from '../resource.ts'
 import { hostnameOf } from '../service.ts';
 import type { ServiceInfo } from '../service-info.ts';
 import type { MeshSettings } from '../settings.ts';
-import { isWaypointGateway } from '../waypoint.ts';
+import { accountName, isWaypointGateway } from '../waypoint.ts';
 import { targetKeys } from '../waypoint-policy.ts';
 
 /** What was looked up while something was made, and what of it was found. */
@@ -44,6 +45,7 @@ export interface MeshViewOptions {
   readonly services: Services;
   readonly catalog: Catalog;
   readonly settings: () => MeshSettings;
+  readonly credentials: Credentials;
 }
 
 const factsRead = 'facts';
@@ -110,6 +112,11 @@ export class EnvoyMesh {
     this.#touch(factsRead);
   }
 
+  /** What a lookup in `credentials` finds is something else. */
+  looked(lookup: string): void {
+    this.#touch(lookup);
+  }
+
   /** A workload is announced, changed or gone. */
   workloadChanged(before: Resource | undefined, after: Resource | undefined): void {
     if (before?.waypoint !== undefined) this.#workloads.delete(before.waypoint, before);
@@ -161,7 +168,7 @@ export class EnvoyMesh {
   }
 
   #view(read: (name: string, found: readonly KubeObject[]) => void): MeshView {
-    const { inputs, services, catalog, settings } = this.#o;
+    const { inputs, services, catalog, settings, credentials } = this.#o;
     const of = (infos: readonly ServiceInfo[]) => infos.map((i) => this.#serviceOf(i));
     const objectsOf = (infos: readonly ServiceInfo[]) => infos.map((i) => i.object);
     const list = <T extends KubeObject>(name: ListName, keys: readonly string[]): readonly T[] => {
@@ -249,7 +256,15 @@ export class EnvoyMesh {
         read(`gateway ${key}`, gateway ? [gateway] : []);
         const isWaypoint =
           gateway && isWaypointGateway(gateway, inputs.gatewayClasses.get(gateway.spec.gatewayClassName));
-        return isWaypoint ? gateway : undefined;
+        return isWaypoint ? { gateway, account: accountName(gateway) } : undefined;
+      },
+      secret: (namespace, name) => {
+        read(`secret ${namespace}/${name}`, []);
+        return done(credentials.secret(namespace, name));
+      },
+      readsSecrets: (namespace, account) => {
+        read(`reader ${namespace}/${account}`, []);
+        return done(credentials.mayList(namespace, account));
       },
       namespaceLabels: (namespace) => {
         const found = inputs.namespaces.get(namespace);
@@ -399,4 +414,9 @@ function byAge(a: KubeObject, b: KubeObject): number {
 function byKindAndAge(a: ServiceInfo, b: ServiceInfo): number {
   if (a.object === b.object) return a.isCopy ? 1 : -1;
   return a.kind === b.kind ? byAge(a.object, b.object) : a.kind === 'Service' ? -1 : 1;
+}
+
+function done<T>(looked: Looked<T>): T {
+  if (looked.kind === 'pending') throw new Pending();
+  return looked.value;
 }

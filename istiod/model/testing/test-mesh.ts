@@ -5,6 +5,7 @@ import { decodeAddress, decodeAuthorization } from '../../../common/api/index.ts
 import { keyOf } from '../../../common/kube/informer.ts';
 import type { KubeObject } from '../../../common/kube/types.ts';
 import type { AuthorizationPolicy, Service, Workload } from '../../../common/mesh/types.ts';
+import type { Credentials } from '../../envoy/credentials.ts';
 import { tableOf as inputTable, meshKinds } from '../ambient/inputs.ts';
 import { AmbientIndex, type MeshChange } from '../ambient-index.ts';
 import type { Table } from '../graph/table.ts';
@@ -16,11 +17,15 @@ let version = 0;
 export class TestMesh {
   readonly index: AmbientIndex;
 
-  constructor(yaml = '', settings: Partial<MeshSettings> = {}) {
+  constructor(yaml = '', settings: Partial<MeshSettings> = {}, credentials?: Credentials) {
     const onFailure = ({ error }: { readonly error: unknown }) => {
       throw error;
     };
-    this.index = new AmbientIndex({ settings: { ...defaultSettings, clusterId: 'c', ...settings }, onFailure });
+    this.index = new AmbientIndex({
+      settings: { ...defaultSettings, clusterId: 'c', ...settings },
+      onFailure,
+      ...(credentials && { credentials }),
+    });
     this.apply(yaml);
   }
 

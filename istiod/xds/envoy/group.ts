@@ -3,7 +3,7 @@ import { encodeEnvoy, type Typed } from '../../../common/envoy/codec.ts';
 import { ClientConfiguration } from '../../envoy/client/configuration.ts';
 import type { EnvoyProxy } from '../../envoy/proxy.ts';
 import type { MadeResource } from '../../envoy/remember.ts';
-import { type EnvoyType, envoyTypes } from '../../envoy/types.ts';
+import { type EnvoyType, servedTypes } from '../../envoy/types.ts';
 import { WaypointConfiguration } from '../../envoy/waypoint/configuration.ts';
 import type { Catalog } from '../../model/catalog.ts';
 import { Memo } from '../../model/envoy/memo.ts';
@@ -39,10 +39,11 @@ export class EnvoyGroup implements Catalog {
   readonly #options: GroupOptions;
   readonly #memo: Memo;
   readonly #configuration: WaypointConfiguration | ClientConfiguration;
-  readonly #resources = new Map<EnvoyType, Map<string, Resource>>(envoyTypes.map((t) => [t, new Map()]));
-  readonly #encoded = new Map<EnvoyType, Map<string, Encoded>>(envoyTypes.map((t) => [t, new Map()]));
+  readonly #resources = new Map<EnvoyType, Map<string, Resource>>(servedTypes.map((t) => [t, new Map()]));
+  readonly #encoded = new Map<EnvoyType, Map<string, Encoded>>(servedTypes.map((t) => [t, new Map()]));
   /** Generation of the newest change of each. */
-  readonly #changedAt = new Map<EnvoyType, Map<string, number>>(envoyTypes.map((t) => [t, new Map()]));
+  readonly #changedAt = new Map<EnvoyType, Map<string, number>>(servedTypes.map((t) => [t, new Map()]));
+  #isComplete = false;
   /** Made when it is asked for, and gone with the next change. */
   #byObject: MultiMap<Resource> | undefined;
 
@@ -52,9 +53,14 @@ export class EnvoyGroup implements Catalog {
     this.#memo = new Memo({ mesh, onFailure });
     this.#configuration = configurationOf(proxy, this.#memo);
     this.feeds = new Map(
-      envoyTypes.map((type) => [type, new Feed({ type, catalog: this, journal: new Journal(), controlPlane, nonce })]),
+      servedTypes.map((type) => [type, new Feed({ type, catalog: this, journal: new Journal(), controlPlane, nonce })]),
     );
     this.#make(generation);
+  }
+
+  /** Everything was there once: before, a client that comes back would lose what it still has. */
+  get isComplete(): boolean {
+    return this.#isComplete;
   }
 
   resources(type: string): ReadonlyMap<string, Resource> {
@@ -114,8 +120,8 @@ export class EnvoyGroup implements Catalog {
 
   /** `generation` undefined: what comes of it is an answer, and no change for others. */
   #make(generation: number | undefined): GroupChange | undefined {
-    const changes = new Map<EnvoyType, Set<string>>(envoyTypes.map((t) => [t, new Set()]));
-    const kept = new Map<EnvoyType, Set<string>>(envoyTypes.map((t) => [t, new Set()]));
+    const changes = new Map<EnvoyType, Set<string>>(servedTypes.map((t) => [t, new Set()]));
+    const kept = new Map<EnvoyType, Set<string>>(servedTypes.map((t) => [t, new Set()]));
     this.#byObject = undefined;
     for (const made of this.#configuration.resources()) {
       const resource = this.#encode(made);
@@ -133,6 +139,7 @@ export class EnvoyGroup implements Catalog {
       }
     }
     this.#memo.sweep();
+    this.#isComplete ||= !this.#memo.isPending;
     let any = false;
     for (const [type, names] of changes) {
       if (names.size === 0) continue;

@@ -14,7 +14,7 @@ export type ProxyVerdict =
 
 /** `place` undefined: its pod is not announced. `network` is the cluster's own. */
 export function proxyOf(
-  { kind, namespace, id, metadata }: Exclude<Identity, { kind: 'refused' }>,
+  { kind, namespace, account, id, metadata }: Exclude<Identity, { kind: 'refused' }>,
   place: ProxyPlace | undefined,
   network: string,
 ): ProxyVerdict {
@@ -22,6 +22,7 @@ export function proxyOf(
   const labels = place?.labels ?? textsField(metadata, 'LABELS');
   const common = {
     namespace,
+    account,
     locality: place?.workload.locality ?? nowhere,
     node: place?.workload.node ?? stringField(metadata, 'NODE_NAME') ?? '',
     network: place?.workload.network ?? network,

@@ -132,7 +132,12 @@ export function viewOf(
     tlsRoutes: (parent) => attached('TLSRoute', parent),
     referenceGrants: () => [],
     policies: () => [],
-    waypoint: (key) => ofKind<Gateway>('Gateway').find((g) => `${g.metadata.namespace}/${g.metadata.name}` === key),
+    secret: () => undefined,
+    readsSecrets: () => false,
+    waypoint: (key) => {
+      const gateway = ofKind<Gateway>('Gateway').find((g) => `${g.metadata.namespace}/${g.metadata.name}` === key);
+      return gateway && { gateway, account: gateway.metadata.name };
+    },
     namespaceLabels: () => ({}),
   };
 }

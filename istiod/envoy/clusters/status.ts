@@ -1,0 +1,86 @@
+/** What the status of a DestinationRule says: whether proxies get what it names, and what of it has no effect. Pure. */
+import type { DestinationRule } from '../../../common/kube/kinds/istio/destination-rule.ts';
+import { contentFault, credentialOf } from '../credentials.ts';
+import type { MeshService, MeshView } from '../inputs.ts';
+import { ineffective, type RouteCondition, type RouteConditions } from '../routes/status.ts';
+import type { PortPolicy } from './rules.ts';
+
+type ClientTls = NonNullable<PortPolicy['tls']>;
+
+interface Said<T> {
+  readonly field: string;
+  readonly value: T;
+}
+
+export function destinationRuleConditions(view: MeshView, rule: DestinationRule): RouteConditions {
+  const namespace = rule.metadata.namespace ?? 'default';
+  const { host, workloadSelector } = rule.spec;
+  const isWildcard = host.startsWith('*');
+  const service = isWildcard ? undefined : view.resolve(host, namespace);
+  const isForSome = Object.keys(workloadSelector?.matchLabels ?? {}).length > 0;
+  const tls = tlsOf(rule);
+  const lost = tls.flatMap(({ field, value }) => {
+    const reason = refusalOf(view, value, isForSome ? undefined : service);
+    return reason === undefined ? [] : [`${field}: ${reason}`];
+  });
+  const idle = [
+    ...(isWildcard || service ? [] : [`spec.host: no service of the mesh has the name ${host}`]),
+    ...(service && service.waypoint === undefined
+      ? [
+          `spec.host: ${service.hostname} is behind no waypoint: only routes of waypoints that send there and clients that read xDS themselves follow the rule; label it istio.io/use-waypoint`,
+        ]
+      : []),
+    ...(isForSome ? ['spec.workloadSelector: waypoints have no labels of clients: the rule is not for them'] : []),
+    ...tls.flatMap(({ field, value }) =>
+      value.mode === 'ISTIO_MUTUAL' ? [`${field}.mode: ISTIO_MUTUAL is ignored: workloads are reached by HBONE`] : [],
+    ),
+    ...policiesOf(rule).flatMap(({ field, value }) => (value.tunnel ? [`${field}.tunnel: no tunnels are made`] : [])),
+  ];
+  return new Map([
+    ['ResolvedRefs', resolution(lost)],
+    [ineffective, idle.length === 0 ? undefined : { status: 'True', reason: 'Ineffective', message: idle.join('; ') }],
+  ]);
+}
+
+function resolution(lost: readonly string[]): RouteCondition {
+  return lost.length === 0
+    ? { status: 'True', reason: 'ResolvedRefs', message: 'all references lead somewhere' }
+    : { status: 'False', reason: 'InvalidCertificateRef', message: `${lost.join('; ')}; nothing is sent there` };
+}
+
+/** Why nothing goes there; of Secrets as the service's waypoint would get them. */
+function refusalOf(view: MeshView, tls: ClientTls, service: MeshService | undefined): string | undefined {
+  const { mode, credentialName, insecureSkipVerify, clientCertificate, privateKey } = tls;
+  if (mode !== 'SIMPLE' && mode !== 'MUTUAL') return undefined;
+  if (!credentialName)
+    return mode === 'MUTUAL' && (!clientCertificate || !privateKey)
+      ? 'mode MUTUAL needs clientCertificate and privateKey, or credentialName'
+      : undefined;
+  const waypoint = service?.waypoint === undefined ? undefined : view.waypoint(service.waypoint);
+  if (waypoint === undefined) return undefined;
+  const { gateway, account } = waypoint;
+  const reader = { namespace: gateway.metadata.namespace ?? 'default', account };
+  const wanted = { certificate: mode === 'MUTUAL', authorities: insecureSkipVerify !== true };
+  const found = credentialOf(view, reader, credentialName, wanted);
+  if (found.kind === 'refused') return found.reason;
+  return contentFault(view, reader, [found.certificate, found.authorities]);
+}
+
+type Policy = NonNullable<DestinationRule['spec']['trafficPolicy']>;
+
+function policiesOf({ spec }: DestinationRule): readonly Said<Policy>[] {
+  const own = spec.trafficPolicy ? [{ field: 'spec.trafficPolicy', value: spec.trafficPolicy }] : [];
+  const ofSubsets = (spec.subsets ?? []).flatMap(({ trafficPolicy }, i) =>
+    trafficPolicy ? [{ field: `spec.subsets[${i}].trafficPolicy`, value: trafficPolicy }] : [],
+  );
+  return [...own, ...ofSubsets];
+}
+
+function tlsOf(rule: DestinationRule): readonly Said<ClientTls>[] {
+  return policiesOf(rule).flatMap(({ field, value }) => [
+    ...(value.tls ? [{ field: `${field}.tls`, value: value.tls }] : []),
+    ...(value.portLevelSettings ?? []).flatMap(({ tls }, i) =>
+      tls ? [{ field: `${field}.portLevelSettings[${i}].tls`, value: tls }] : [],
+    ),
+  ]);
+}

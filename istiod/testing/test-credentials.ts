@@ -1,0 +1,21 @@
+/** Secrets and readers from maps. Only for tests. */
+import type { Credentials, Looked } from '../envoy/credentials.ts';
+
+export class TestCredentials implements Credentials {
+  /** By `namespace/name`, then by key. */
+  readonly secrets = new Map<string, Readonly<Record<string, string>>>();
+  /** `namespace/account`. */
+  readonly readers = new Set<string>();
+  isPending = false;
+
+  secret(namespace: string, name: string): Looked<ReadonlyMap<string, Buffer> | undefined> {
+    if (this.isPending) return { kind: 'pending' };
+    const data = this.secrets.get(`${namespace}/${name}`);
+    const value = data && new Map(Object.entries(data).map(([key, text]) => [key, Buffer.from(text)]));
+    return { kind: 'found', value };
+  }
+
+  mayList(namespace: string, account: string): Looked<boolean> {
+    return this.isPending ? { kind: 'pending' } : { kind: 'found', value: this.readers.has(`${namespace}/${account}`) };
+  }
+}
