@@ -17,6 +17,8 @@ export interface IstiodConfig {
   readonly monitoring: ListenAddress | undefined;
   /** The validating webhook. */
   readonly https: ListenAddress | undefined;
+  /** The console for browsers. */
+  readonly console: ListenAddress | undefined;
   readonly domain: string;
   readonly trustDomain: string;
   readonly clusterId: string;
@@ -52,6 +54,7 @@ Flags, as pilot-discovery has them
   --monitoringAddr ADDR  /metrics, /version and /ready; /debug for this machine; default :15014
   --httpAddr ADDR        /ready, and /debug for this machine, default :8080
   --httpsAddr ADDR       the validating webhook, default :15017
+  --consoleAddr ADDR     the console for browsers, default 127.0.0.1:9876, which is ControlZ's in Istio
   --keepaliveMaxServerConnectionAge TIME
                          after which clients connect anew, a tenth sooner or later; default: never
   --log_output_level LEVELS, --log_as_json
@@ -73,6 +76,7 @@ export const discoveryFlags = [
   '--monitoringAddr',
   '--httpAddr',
   '--httpsAddr',
+  '--consoleAddr',
   '--keepaliveMaxServerConnectionAge',
   '--log_output_level',
   ...caFlags,
@@ -123,6 +127,7 @@ export function parseConfig(args: readonly string[], env: Settings): Invocation 
     http: address('--httpAddr', ':8080'),
     monitoring: address('--monitoringAddr', ':15014'),
     https: address('--httpsAddr', ':15017'),
+    console: address('--consoleAddr', '127.0.0.1:9876'),
     domain: r.text('--domain') ?? 'cluster.local',
     trustDomain: 'cluster.local',
     clusterId: r.text('--clusterID') ?? r.text('CLUSTER_ID') ?? 'Kubernetes',

@@ -8,6 +8,7 @@ import type { ListenAddress } from '../common/config/listen-address.ts';
 import type { Clock } from '../common/core/clock.ts';
 import { describeError, MeshError } from '../common/core/errors.ts';
 import { createLogger, type LogSink } from '../common/core/log.ts';
+import { parseSocketAddr } from '../common/core/net.ts';
 import { gitRevision, version } from '../common/core/version.ts';
 import type { KubeClient } from '../common/kube/client/client.ts';
 import { namespaceKind, type Pod } from '../common/kube/kinds/core.ts';
@@ -27,6 +28,9 @@ import { followPublishedKeys } from './ca/tokens/published-keys.ts';
 import type { TokenReviewer } from './ca/tokens/reviewer.ts';
 import { bundleOf } from './ca/trust.ts';
 import type { IstiodConfig } from './config.ts';
+import { createAccess } from './console/access.ts';
+import { consolePages } from './console/pages.ts';
+import { createConsole } from './console/server.ts';
 import { debugPages, type Page } from './debug/pages.ts';
 import { answerDebug } from './debug/xds-debug.ts';
 import { gatewayApply } from './deploy/config.ts';
@@ -35,6 +39,7 @@ import { joinElection, type Leadership } from './leader/leader.ts';
 import { Guests } from './machines/guests.ts';
 import { Registrar } from './machines/registrar.ts';
 import { createMetrics } from './metrics.ts';
+import { meshKinds } from './model/ambient/inputs.ts';
 import { meshConfigPlaces, readMeshConfig } from './model/mesh-config-watch.ts';
 import { type MeshProblem, watchMesh } from './model/mesh-watch.ts';
 import { defaultSettings } from './model/settings.ts';
@@ -48,6 +53,7 @@ import { keepCaBundles } from './validation/ca-bundle.ts';
 import { faultOf } from './validation/fault.ts';
 import { createWebhook } from './validation/webhook.ts';
 import { whenAvailable } from './wait-for-api.ts';
+import type { Client } from './xds/client.ts';
 import { warmUp } from './xds/warm-up.ts';
 import { XdsServer, xdsService } from './xds/xds-server.ts';
 
@@ -71,6 +77,7 @@ export interface Istiod {
     readonly monitoring: number | undefined;
     readonly http: number | undefined;
     readonly https: number | undefined;
+    readonly console: number | undefined;
   };
   /** All that is trusted now, PEM. */
   readonly rootCertificate: string;
@@ -107,6 +114,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     monitoring: undefined,
     http: undefined,
     https: undefined,
+    console: undefined,
   } as {
     -readonly [K in keyof Istiod['ports']]: Istiod['ports'][K];
   };
@@ -298,6 +306,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     void deployments.run(term);
   });
 
+  const access = createAccess(source, clock);
   const portOptions = { clock, log, maxAge: config.maxConnectionAge };
   try {
     if (config.secureGrpc !== undefined) {
@@ -350,6 +359,25 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
         const onRoots = (changed: () => void) => signer.onChange(changed);
         keepCaBundles({ source, namespace: config.namespace, roots, onRoots, clock, log }, term);
       });
+    }
+    if (config.console !== undefined) {
+      const server = createConsole({
+        pages: consolePages({
+          catalog: mesh.index.catalog,
+          settings: () => mesh.index.settings,
+          objects: () => meshKinds.filter((k) => k.isCustom).flatMap((k) => [...mesh.objectsOf(k.kind).values()]),
+          certificates: () => ca.certificates(),
+          roots: () => ca.signer.roots(),
+          proxies: () => proxyAddresses(xds.clients),
+          metricsPort: proxyMetrics,
+          clock,
+          log: createLogger(sink, 'istiod::console'),
+        }),
+        reader: (token) => access.reader(token),
+        log: createLogger(sink, 'istiod::console'),
+      });
+      webServers.push(server);
+      ports.console = await listenAt(server, config.console, '--consoleAddr');
     }
     if (config.grpc !== undefined) {
       const port = await openGrpcPort({
@@ -412,6 +440,17 @@ function reviewerFor(
   const issuer = followPublishedKeys({ document, clock, log, signal });
   const offline = createJwksReviewer({ issuer, audiences, clock });
   return createFallbackReviewer({ api: createApiReviewer(source, audiences), offline, pods: () => pods, clock, log });
+}
+
+/** Where node proxies and waypoints serve their metrics (ambient-wire 7). */
+const proxyMetrics = 15_020;
+
+/** From where their streams came: nobody can name another's. */
+function* proxyAddresses(clients: Iterable<Client>): Generator<string> {
+  for (const { id, peer } of clients) {
+    const address = /^(ztunnel|waypoint)~/.test(id) ? parseSocketAddr(peer) : undefined;
+    if (address !== undefined) yield address.ip;
+  }
 }
 
 /** What each response tells of its sender, as istioctl reads it. */

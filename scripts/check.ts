@@ -7,6 +7,11 @@ const bin = (name: string) => join(root, 'node_modules/.bin', name);
 
 const checks: readonly { readonly name: string; readonly command: string; readonly args: readonly string[] }[] = [
   { name: 'types (tsc)', command: bin('tsc'), args: ['-p', root] },
+  {
+    name: "types of the console's pages (tsc)",
+    command: bin('tsc'),
+    args: ['-p', join(root, 'istiod/console/web')],
+  },
   { name: 'lint and format (biome)', command: bin('biome'), args: ['check', '--diagnostic-level=warn', root] },
   {
     name: 'architecture (arrows, cycles, documents)',

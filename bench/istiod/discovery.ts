@@ -32,6 +32,7 @@ export async function startDiscovery(kubeconfig: string, dataDir: string): Promi
     '--secureGRPCAddr=',
     '--httpAddr=',
     '--httpsAddr=',
+    '--consoleAddr=',
   ];
   const child = spawn(join(root, 'bin/istiod'), [...args, '--monitoringAddr', '127.0.0.1:0'], {
     stdio: ['ignore', 'pipe', 'inherit'],

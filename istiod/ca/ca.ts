@@ -11,6 +11,7 @@ import { selfSignedBackend } from './backends/self-signed.ts';
 import type { Issued } from './certificate-service.ts';
 import { publishInNamespaces, revocationMap, rootsMap } from './publish/namespaces.ts';
 import { publishTrustBundle } from './publish/trust-bundle.ts';
+import type { Holding } from './rotation/holding.ts';
 import { type Ledger, openLedger } from './rotation/ledger.ts';
 import { withServingFiles } from './signers/serving-files.ts';
 import type { Signer } from './signers/signer.ts';
@@ -22,6 +23,8 @@ export interface Ca {
   readonly signer: Signer;
   /** To be told of every certificate that goes out. */
   issued(issued: Issued): void;
+  /** That proxies hold, as all replicas recorded it. MeshError API_UNAVAILABLE. */
+  certificates(): Promise<readonly Holding[]>;
   /** Once pods are known: what waits for proxies begins. By `namespace/name`. */
   watch(pods: ReadonlyMap<string, Pod>): void;
 }
@@ -45,6 +48,7 @@ export async function startCa(options: CaOptions): Promise<Ca> {
   const { trustedNodeAccounts: trustedAccounts, rootSettle: settle } = settings;
   return {
     signer: backend.signer,
+    certificates: () => ledger.read(),
     issued: (issued) => record(ledger, issued, clock),
     watch: (pods) => backend.watch(() => ({ pods, trustedAccounts, trustDomain, settle })),
   };

@@ -61,7 +61,7 @@ test('discovery announces what is applied to the API server beside it', async ()
     'apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: none}\nspec: {action: DENY, rules: [{}]}\n';
   await writeFile(join(manifests, 'policy.yaml'), policy);
   await writeFile(join(manifests, 'bad.yaml'), service.replace('port: 80', 'port: 99999').replace('web', 'bad'));
-  const loopback = ['grpcAddr', 'secureGRPCAddr', 'monitoringAddr', 'httpAddr', 'httpsAddr'].map(
+  const loopback = ['grpcAddr', 'secureGRPCAddr', 'monitoringAddr', 'httpAddr', 'httpsAddr', 'consoleAddr'].map(
     (flag) => `--${flag}=127.0.0.1:0`,
   );
   const args = [

@@ -37,7 +37,7 @@ import { formatProblem, type Problem } from '../../common/kube/manifests/problem
 import type { NewObject } from '../../common/kube/types.ts';
 import type { AuthorizationPolicy, MeshAddress } from '../../common/mesh/types.ts';
 import { until } from '../../common/testing/until.ts';
-import { startTestServer } from '../apiserver/testing/client.ts';
+import { startTestServer, type TestClient } from '../apiserver/testing/client.ts';
 import { type IstiodConfig, parseConfig } from '../config.ts';
 import { installDefinitions } from '../crds/install.ts';
 import { type Istiod, startIstiod } from '../istiod.ts';
@@ -73,6 +73,8 @@ export interface World {
   /** For the test's own files. */
   readonly dir: string;
   readonly source: KubeClient;
+  /** The API server, as its administrator. */
+  readonly api: TestClient;
   readonly istiod: Istiod;
   readonly lines: readonly string[];
   /** What istiod is told to be wrong with its manifests. */
@@ -125,6 +127,7 @@ export async function withWorld(body: (w: World) => Promise<void>): Promise<void
     dir,
     problems: [],
     source,
+    api: server.client,
     lines,
     get istiod() {
       return istiod;
@@ -196,10 +199,9 @@ function at(port: number | undefined): ListenAddress | undefined {
 }
 
 export function configOf(env: Readonly<Record<string, string>>, more: readonly string[] = []): IstiodConfig {
-  const flags = ['grpcAddr', 'secureGRPCAddr', 'monitoringAddr', 'httpAddr', 'httpsAddr'].flatMap((f) => [
-    `--${f}`,
-    loopback,
-  ]);
+  const flags = ['grpcAddr', 'secureGRPCAddr', 'monitoringAddr', 'httpAddr', 'httpsAddr', 'consoleAddr'].flatMap(
+    (f) => [`--${f}`, loopback],
+  );
   const parsed = parseConfig(['discovery', ...flags, ...more], env);
   if (parsed.kind !== 'ok') throw new Error(JSON.stringify(parsed));
   return parsed.config;

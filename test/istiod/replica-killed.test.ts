@@ -26,7 +26,7 @@ interface Replica {
 }
 
 async function startReplica(kubeconfig: string): Promise<Replica> {
-  const args = ['discovery', '--kubeconfig', kubeconfig, ...flags, '--httpAddr=', '--httpsAddr='];
+  const args = ['discovery', '--kubeconfig', kubeconfig, ...flags, '--httpAddr=', '--httpsAddr=', '--consoleAddr='];
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, KUBECONFIG: '' } });
   const ended = once(child, 'exit');
   let text = '';

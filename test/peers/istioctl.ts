@@ -70,7 +70,7 @@ const istiodCommands: readonly { readonly words: readonly string[]; readonly sho
 ];
 
 const dir = mkdtempSync(join(tmpdir(), 'aq-istioctl-'));
-const loopback = ['grpcAddr', 'secureGRPCAddr', 'monitoringAddr', 'httpAddr', 'httpsAddr'].map(
+const loopback = ['grpcAddr', 'secureGRPCAddr', 'monitoringAddr', 'httpAddr', 'httpsAddr', 'consoleAddr'].map(
   (f) => `--${f}=127.0.0.1:0`,
 );
 const parsed = parseStandaloneConfig(['--standalone', '--data-dir', dir, '--listen=127.0.0.1:0', ...loopback], {});
