@@ -35,23 +35,29 @@ export async function startDiscovery(kubeconfig: string, dataDir: string): Promi
     '--consoleAddr=',
   ];
   const child = spawn(join(root, 'bin/istiod'), [...args, '--monitoringAddr', '127.0.0.1:0'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, AQUIFER_DATA_DIR: dataDir, RUST_LOG: 'info' },
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    env: {
+      ...process.env,
+      AQUIFER_DATA_DIR: dataDir,
+      RUST_LOG: 'info',
+      NODE_OPTIONS: `--import=${join(import.meta.dirname, 'turns.ts')}`,
+    },
   });
   const ended = once(child, 'exit');
   let text = '';
-  for await (const chunk of child.stdout.iterator({ destroyOnReturn: false })) {
+  for await (const chunk of child.stdout!.iterator({ destroyOnReturn: false })) {
     text += String(chunk);
     if (/\tserving /.test(text)) break;
   }
-  child.stdout.resume();
-  const ports = /grpc=(\d+).*monitoring=(\d+)/.exec(text);
+  child.stdout!.resume();
+  const ports = /grpc=(\d+)/.exec(text);
   if (ports === null) throw new Error(`istiod did not start:\n${text}`);
   const pid = child.pid!;
   const peak = () => Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1_024;
   const stall = async () => {
-    const metrics = await (await fetch(`http://127.0.0.1:${ports[2]}/metrics`)).text();
-    return Number(/^nodejs_eventloop_lag_max_seconds (\S+)/m.exec(metrics)![1]) * 1_000;
+    child.send('turns');
+    const [ms] = (await once(child, 'message')) as [number];
+    return ms;
   };
   return {
     pid,

@@ -19,6 +19,8 @@ export interface StatusWriterOptions {
 
 /** Writes under way at once. */
 const width = 4;
+/** Ms of comparing before others have a turn. */
+const longestTurn = 8;
 /** Ms before a write that met another one is tried again, and one that failed otherwise. */
 const afterConflict = millis(100);
 const afterFailure = millis(30_000);
@@ -27,6 +29,8 @@ export class StatusWriter {
   readonly #options: StatusWriterOptions;
   readonly #marked = new Map<string, ObjectName>();
   readonly #running = new Set<string>();
+  /** When this turn of the event loop began to compare. */
+  #began: number | undefined;
 
   constructor(options: StatusWriterOptions) {
     this.#options = options;
@@ -47,7 +51,7 @@ export class StatusWriter {
     const { signal, mayWrite } = this.#options;
     if (signal.aborted || !mayWrite()) return;
     for (const [key, name] of this.#marked) {
-      if (this.#running.size >= width) return;
+      if (this.#running.size >= width || !this.#hasTime()) return;
       // Two writes of one object would meet.
       if (this.#running.has(key)) continue;
       this.#marked.delete(key);
@@ -57,6 +61,18 @@ export class StatusWriter {
         this.#next();
       });
     }
+  }
+
+  /** Objects whose status is right already follow each other without a turn of the event loop in between. */
+  #hasTime(): boolean {
+    if (this.#began === undefined) {
+      this.#began = performance.now();
+      setImmediate(() => {
+        this.#began = undefined;
+        this.#next();
+      });
+    }
+    return performance.now() - this.#began < longestTurn;
   }
 
   async #write(name: ObjectName): Promise<void> {

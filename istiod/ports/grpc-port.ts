@@ -14,6 +14,7 @@ import type { ListenAddress } from '../../common/config/listen-address.ts';
 import { type Millis, millis } from '../../common/core/brand.ts';
 import type { Clock } from '../../common/core/clock.ts';
 import type { Logger } from '../../common/core/log.ts';
+import { frameOf } from './frame.ts';
 import { listenAt } from './listen.ts';
 import { type StrangerLimits, Strangers, strangerLimits } from './strangers.ts';
 
@@ -52,6 +53,8 @@ const ageGrace = 10_000;
 const mostStreams = 100;
 /** MiB of one connection; beyond it no further stream is taken. */
 const sessionMemory = 32;
+/** Ms of setting up connections before others have a turn. */
+const longestTurn = 5;
 /** Ms for a refusal to reach a peer that is then cut. */
 const lastWords = millis(200);
 
@@ -80,10 +83,20 @@ export async function openGrpcPort(options: GrpcPortOptions): Promise<GrpcPort> 
     ...(maxAge === undefined
       ? {}
       : { 'grpc.max_connection_age_ms': maxAge, 'grpc.max_connection_age_grace_ms': ageGrace }),
-    interceptors: [judge(peers)],
+    interceptors: [interceptor(peers)],
   });
   options.services(server, peers);
   const injector = server.createConnectionInjector(credentials);
+  // A session takes half a millisecond to set up: fifty that come together would have nobody else served meanwhile.
+  const waiting: Socket[] = [];
+  const takeIn = () => {
+    const began = performance.now();
+    while (waiting.length > 0 && performance.now() - began < longestTurn) {
+      const socket = waiting.shift()!;
+      if (!socket.destroyed) injector.injectConnection(socket);
+    }
+    if (waiting.length > 0) setImmediate(takeIn);
+  };
   const listener = createServer({ noDelay: true }, (socket) => {
     const { remoteAddress, remotePort } = socket;
     if (remoteAddress === undefined) {
@@ -98,7 +111,8 @@ export async function openGrpcPort(options: GrpcPortOptions): Promise<GrpcPort> 
       strangers.leave(peer);
       if (sockets.get(peer) === socket) sockets.delete(peer);
     });
-    injector.injectConnection(socket);
+    waiting.push(socket);
+    if (waiting.length === 1) setImmediate(takeIn);
   });
   const port = await listenAt(listener, at, flag);
   return {
@@ -115,8 +129,9 @@ export async function openGrpcPort(options: GrpcPortOptions): Promise<GrpcPort> 
 }
 
 /** By how calls end: one that was let in admits its peer. */
-function judge(peers: PeerControl): ServerInterceptor {
+function interceptor(peers: PeerControl): ServerInterceptor {
   return (_method, call) => {
+    sendFrames(call);
     const responder = new ResponderBuilder()
       .withSendStatus((s, next) => {
         if (s.code === status.UNAUTHENTICATED) peers.refused(call.getPeer());
@@ -126,4 +141,12 @@ function judge(peers: PeerControl): ServerInterceptor {
       .build();
     return new ServerInterceptingCall(call, responder);
   };
+}
+
+/** What is a frame already is sent as it is. The only way to it is a method that grpc-js does not announce; without it there are copies. */
+function sendFrames(call: object): void {
+  const own = call as { serializeMessage?: (message: unknown) => Buffer };
+  const serialize = own.serializeMessage?.bind(call);
+  if (serialize === undefined) return;
+  own.serializeMessage = (message) => (Buffer.isBuffer(message) && frameOf(message)) || serialize(message);
 }

@@ -22,8 +22,8 @@ import { ResourceCatalog } from '../model/catalog.ts';
 import { openGrpcPort } from '../ports/grpc-port.ts';
 import { XdsServer, xdsService } from './xds-server.ts';
 
-/** Enough for the compiler to take notice. */
-const clients = 12;
+/** Enough for the compiler to take notice: so many one after another, by so many at once. */
+const [turns, atOnce] = [8, 6];
 const resources = 100;
 const ackTimeout = millis(60_000);
 
@@ -52,7 +52,7 @@ export async function warmUp(clock: Clock): Promise<void> {
     services: (server, peers) => server.addService(xdsService, xds.handlers({ ...peers, authenticate: undefined })),
   });
   try {
-    for (let i = 0; i < clients; i++) await follow(port.port);
+    for (let i = 0; i < turns; i++) await Promise.all(Array.from({ length: atOnce }, () => follow(port.port)));
   } finally {
     stop.abort();
     port.close();

@@ -2,6 +2,8 @@
  * Responses of xDS as bytes, written once for all clients that get the same. By hand, because protobufjs would first build an
  * object a resource; ambient-wire 3.5 has the numbers.
  */
+import { messageInFrame } from '../ports/frame.ts';
+
 export interface WireResource {
   readonly name: string;
   readonly version: string;
@@ -22,7 +24,7 @@ export function encodeDelta({ typeUrl, nonce, resources, removed }: WireDelta): 
   let size = stringSize(typeUrl) + stringSize(nonce);
   for (const r of resources) size += bytesSize(r.length);
   for (const name of removed) size += stringSize(name);
-  const out = new Out(Buffer.allocUnsafeSlow(size));
+  const out = new Out(messageInFrame(size));
   for (const r of resources) out.raw(2, r);
   out.string(4, typeUrl);
   out.string(5, nonce);
@@ -48,7 +50,7 @@ export function encodeState({ typeUrl, nonce, versionInfo, values, controlPlane,
   const plane = stringSize(controlPlane);
   let size = stringSize(typeUrl) + stringSize(nonce) + stringSize(versionInfo) + 1 + lengthSize(plane) + plane;
   for (const body of bodies) size += 1 + lengthSize(body) + body;
-  const out = new Out(Buffer.allocUnsafeSlow(size));
+  const out = new Out(messageInFrame(size));
   out.string(1, versionInfo);
   for (let i = 0; i < values.length; i++) {
     out.head(2, bodies[i]!);

@@ -11,7 +11,7 @@ import {
   workloadTypeUrl,
 } from '../../common/api/index.ts';
 import { type Millis, millis } from '../../common/core/brand.ts';
-import type { Clock } from '../../common/core/clock.ts';
+import type { Clock, Timer } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
 import type { Authenticator } from '../authenticator.ts';
@@ -71,6 +71,8 @@ export const xdsService = {
   StreamAggregatedResources: { ...stateAdsService.StreamAggregatedResources, responseSerialize: ready },
 } satisfies ServiceDefinition;
 
+/** Ms that responses are kept when nobody is left to push to: those who come together are not served in one round. */
+const keptFor = millis(1_000);
 /** Ms that a call that was failed has to go before its connection is closed. */
 const lastWords = millis(1_000);
 
@@ -85,6 +87,7 @@ export class XdsServer {
   #generation = 0;
   #nonces = 0;
   #connections = 0;
+  #releasing: Timer | undefined;
 
   constructor(options: XdsServerOptions) {
     this.#options = options;
@@ -98,10 +101,7 @@ export class XdsServer {
     ]);
     const { log, envoy } = options;
     this.#groups = envoy && new EnvoyGroups({ ...envoy, log, controlPlane, nonce: () => String(++this.#nonces) });
-    this.#rounds = new Rounds(clock, () => {
-      for (const f of this.#feeds.values()) f.release();
-      this.#groups?.release();
-    });
+    this.#rounds = new Rounds(clock, () => this.#releaseSoon());
     signal.addEventListener('abort', () => this.#rounds.close(), { once: true });
     this.#watchDeadlines();
   }
@@ -144,6 +144,15 @@ export class XdsServer {
   /** Of those that have said who they are. */
   statuses(): readonly ClientStatus[] {
     return [...this.#clients].filter((c) => c.id !== '').map((c) => c.status());
+  }
+
+  /** Lets go of responses, which may be as large as the mesh. */
+  #releaseSoon(): void {
+    this.#releasing ??= this.#options.clock.after(keptFor, () => {
+      this.#releasing = undefined;
+      for (const f of this.#feeds.values()) f.release();
+      this.#groups?.release();
+    });
   }
 
   #forget(journal: Journal, types: readonly FeedType[]): void {

@@ -74,8 +74,8 @@ export function createKubeClient({ access, clock = systemClock }: KubeClientOpti
   return new Client(access, clock);
 }
 
-/** Objects asked for at once: parsing them stops all else for 10 ms. */
-const page = 250;
+/** Objects asked for at once: parsing them stops all else for some ms. */
+const page = 100;
 /** Objects trimmed in one turn of the event loop. */
 const stride = 50;
 /** Seconds that one watch lasts; a random part spreads what many clients ask for anew. */
