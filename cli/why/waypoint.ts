@@ -211,6 +211,7 @@ function runFilter(
     setFilterState: () => undefined,
     remember: () => undefined,
     recall: () => undefined,
+    count: () => undefined,
   });
   const told = config['@type'] === rbac ? policiesOf(config, view) : [];
   if (verdict.kind !== 'reply') return { lines: told };

@@ -4,10 +4,12 @@ import { silentLogger } from '../../common/core/log.ts';
 import type { WorkloadCertificate } from '../../common/identity/types.ts';
 import { createFakeCa } from '../../common/testing/fake-ca.ts';
 import { until } from '../../common/testing/until.ts';
+import { connectTerminate } from '../../istiod/envoy/names.ts';
 import { type EnvoyBed, waypointNode } from '../../istiod/testing/envoy-bed.ts';
 import type { FeedType } from '../../istiod/xds/feed.ts';
 import { SecretServer, secretsService } from '../../waypoint/agent/secrets.ts';
 import { type Bootstrap, Envoy } from '../harness/envoy.ts';
+import { startRelay } from './pair/relay.ts';
 
 function bootstrapOf(
   port: number,
@@ -60,27 +62,36 @@ function h2Cluster(name: string, port: number) {
 
 export interface Follower extends AsyncDisposable {
   readonly envoy: Envoy;
-  /** Of the mesh's CA. */
-  issue(serviceAccount: string): Promise<WorkloadCertificate>;
+  /** Where others on this machine may follow too. */
+  readonly xdsPort: number;
+  /** Where HBONE comes in. */
+  port(): Promise<number>;
+  /** Of the mesh's CA; of namespace `shop`. */
+  issue(serviceAccount: string, namespace?: string): Promise<WorkloadCertificate>;
 }
 
 /** Envoy follows the bed, with secrets from a server of its own; live once all listeners are. */
 export async function followBed(bed: EnvoyBed, node = waypointNode()): Promise<Follower> {
   const secrets = new SecretServer(silentLogger);
-  const identity = { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'waypoint' };
   const ca = await createFakeCa();
-  secrets.put(await ca.issue(identity));
+  const issue = (serviceAccount: string, namespace = 'shop') =>
+    ca.issue({ trustDomain: 'cluster.local', namespace, serviceAccount });
+  secrets.put(await issue('waypoint'));
+  const relay = await startRelay(bed.port);
   const server = new Server();
   server.addService(secretsService, secrets.handlers);
   const port = await new Promise<number>((resolve, reject) =>
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (e, p) => (e ? reject(e) : resolve(p))),
   );
-  const envoy = await Envoy.start(bootstrapOf(bed.port, port, node));
+  const envoy = await Envoy.start(bootstrapOf(relay.port, port, node));
   return {
     envoy,
-    issue: (serviceAccount) => ca.issue({ ...identity, serviceAccount }),
+    xdsPort: relay.port,
+    port: () => until('the HBONE listener', () => envoy.port(connectTerminate).catch(() => undefined)),
+    issue,
     async [Symbol.asyncDispose]() {
       await envoy.stop();
+      relay[Symbol.dispose]();
       server.forceShutdown();
     },
   };

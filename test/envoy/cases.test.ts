@@ -1,220 +1,147 @@
-/** What istiod makes of each case does in a stock Envoy what the case says. */
+/** Hand-written cases: istiod's whole configuration of each does in a stock Envoy and in our waypoint what the case says, and the same. */
 import assert from 'node:assert/strict';
-import { createServer, type IncomingMessage, request, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { describe, it } from 'node:test';
-import { typeUrl } from '../../common/envoy/codec.ts';
-import { structToJson } from '../../common/envoy/fields.ts';
-import type { Route } from '../../istiod/envoy/routes/envoy.ts';
-import { httpRoutesOf } from '../../istiod/envoy/routes/http.ts';
-import { peerPrincipal } from '../../istiod/envoy/routes/matchers.ts';
-import { objects, service, viewOf, waypointContext } from '../../istiod/envoy/routes/testing/view.ts';
-import { Envoy, skipWithoutEnvoy } from '../harness/envoy.ts';
+import { after, before, describe, test } from 'node:test';
+import { until } from '../../common/testing/until.ts';
+import { skipWithoutEnvoy } from '../harness/envoy.ts';
 import { routeCases } from './cases/all.ts';
-import { type CaseRequest, type Expectation, type RouteCase, services } from './cases/case.ts';
+import type { CaseRequest, Expectation, RouteCase } from './cases/case.ts';
+import { textOf } from './pair/lines.ts';
+import { serviceOf } from './pair/mesh.ts';
+import { normalized } from './pair/normalized.ts';
+import { type Outcome, Pair, type Question, type Side, sides } from './pair/pair.ts';
+import { type Counters, compared, deltaOf } from './pair/stats.ts';
 
-const mesh = services.map(service);
-
-interface Prepared {
-  readonly of: RouteCase;
-  readonly routes: readonly Route[];
-}
-
-const prepared: readonly Prepared[] = routeCases.map((of) => ({
-  of,
-  routes: httpRoutesOf(waypointContext(viewOf(mesh, objects(of.objects)), mesh[0]!, 80)).routes,
-}));
-
-/** As listeners are named: the identity of the callers of each. */
-const listenerName = (index: number, principal = '') => `${index} ${principal}`;
-
-describe('cases in a stock Envoy', { skip: skipWithoutEnvoy() }, async () => {
-  it('do what they say', async (t) => {
-    await using echoes = await Echoes.start(clustersOf(prepared));
-    await using envoy = await Envoy.start(bootstrap(echoes.ports));
-    for (const [index, { of }] of prepared.entries()) {
-      await t.test(of.name, async () => {
-        for (const one of of.requests) {
-          const port = await envoy.port(listenerName(index, one.principal));
-          check(await send(port, one), one.expect, `${one.method ?? 'GET'} ${one.path}`);
-        }
-      });
-    }
+describe('cases, in Envoy and in ours', { skip: skipWithoutEnvoy() }, () => {
+  let pair: Pair;
+  let asked = 0;
+  before(async () => {
+    pair = await Pair.start();
   });
+  after(async () => {
+    await pair?.[Symbol.asyncDispose]();
+  });
+
+  for (const one of routeCases) {
+    test(one.name, async () => {
+      await pair.apply(one.objects);
+      try {
+        await runCase(one);
+      } finally {
+        await pair.remove(one.objects);
+      }
+    });
+  }
+
+  test('all of them', (t) => {
+    t.diagnostic(`compared ${asked}, 0 differ`);
+  });
+
+  async function runCase(one: RouteCase): Promise<void> {
+    const before = await statsOf();
+    for (const request of one.requests) {
+      if (request.shares) await shared(request, request.shares);
+      else await same(request);
+    }
+    await sameStats(
+      before,
+      one.requests.some((r) => r.shares !== undefined),
+    );
+  }
+
+  async function same(request: CaseRequest): Promise<void> {
+    const { expect } = request;
+    const attempts = expect.attempts ?? (expect.to === undefined && expect.pod === undefined ? 0 : 1);
+    const copies = attempts + (expect.mirrored?.length ?? 0);
+    const outcomes: Partial<Record<Side, Outcome>> = {};
+    for (const side of sides) {
+      const outcome = await pair.ask(side, questionOf(request), copies);
+      check(
+        outcome,
+        expect,
+        attempts,
+        `${side}: ${request.method ?? 'GET'} ${request.path} ${JSON.stringify(outcome, undefined, 1)}`,
+      );
+      outcomes[side] = normalized(outcome);
+    }
+    asked++;
+    assert.deepEqual(outcomes.ours, outcomes.envoy, `${request.method ?? 'GET'} ${request.path}`);
+  }
+
+  /** What chance decides comes in the shares that are said, of both. */
+  async function shared(request: CaseRequest, shares: Readonly<Record<string, number>>): Promise<void> {
+    const rounds = 200;
+    const total = Object.values(shares).reduce((sum, n) => sum + n, 0);
+    for (const side of sides) {
+      const seen: Record<string, number> = {};
+      for (let i = 0; i < rounds; i++) {
+        const { answer } = await pair.ask(side, questionOf(request));
+        const who = answer.status === 200 && answer.body !== '' ? answer.body.trim() : String(answer.status);
+        seen[who] = (seen[who] ?? 0) + 1;
+      }
+      asked += rounds;
+      assert.deepEqual(Object.keys(seen).sort(), Object.keys(shares).sort(), `${side}: ${JSON.stringify(seen)}`);
+      for (const [who, share] of Object.entries(shares)) {
+        const p = share / total;
+        const deviations = Math.abs(seen[who]! - rounds * p) / Math.sqrt(rounds * p * (1 - p) || 1);
+        assert.ok(deviations < 5, `${side}: ${who} got ${seen[who]} of ${rounds}, not ${p}`);
+      }
+    }
+  }
+
+  async function statsOf(): Promise<Readonly<Record<Side, Counters>>> {
+    return { envoy: await pair.stats('envoy'), ours: await pair.stats('ours') };
+  }
+
+  /** Counters of what ended a moment ago may take that long. By chance: they need not be the same. */
+  async function sameStats(from: Readonly<Record<Side, Counters>>, isByChance: boolean): Promise<void> {
+    if (isByChance) return;
+    const deltas = async () => {
+      const to = await statsOf();
+      return sides.map((side) =>
+        Object.fromEntries([...deltaOf(from[side], to[side])].filter(([name]) => compared(name)).sort()),
+      );
+    };
+    const equal = async () => {
+      const [envoy, ours] = await deltas();
+      assert.deepEqual(ours, envoy, 'counters');
+      return true;
+    };
+    await until('the same counters', equal, 1_000).catch(equal);
+  }
 });
 
-/** Names of clusters that the mesh has: `UnknownService` and those of services that are missing are not among them. */
-function clustersOf(all: readonly Prepared[]): readonly string[] {
-  const names = new Set<string>();
-  for (const { routes } of all) {
-    for (const route of routes) {
-      if (!('route' in route)) continue;
-      const { cluster, weighted_clusters, request_mirror_policies = [] } = route.route;
-      for (const name of [cluster, ...(weighted_clusters?.clusters ?? []).map((c) => c.name)])
-        if (name) names.add(name);
-      for (const mirror of request_mirror_policies) names.add(mirror.cluster);
-    }
-  }
-  return [...names].filter((name) => name.startsWith('inbound-vip|'));
+function questionOf({ expect: _, shares: __, ...request }: CaseRequest): Question {
+  return { host: request.service ?? 'web', ...request };
 }
 
-/** `inbound-vip|80|http/v1|web.shop.svc.cluster.local` -> `web/v1`. */
-function shortName(cluster: string): string {
-  const [, , kind = '', host = ''] = cluster.split('|');
-  const subset = kind.slice('http'.length);
-  return `${host.split('.')[0]}${subset}`;
-}
-
-/** Servers that say what they got. */
-class Echoes implements AsyncDisposable {
-  readonly ports: ReadonlyMap<string, number>;
-  readonly #servers: readonly Server[];
-
-  private constructor(ports: ReadonlyMap<string, number>, servers: readonly Server[]) {
-    this.ports = ports;
-    this.#servers = servers;
-  }
-
-  static async start(clusters: readonly string[]): Promise<Echoes> {
-    const ports = new Map<string, number>();
-    const servers: Server[] = [];
-    const calls = new Map<string, number>();
-    for (const cluster of clusters) {
-      const server = createServer((asked, answer) => {
-        const {
-          'x-echo-id': id = '',
-          'x-echo-fail': fail = '0',
-          'x-echo-cut': cut = '0',
-          'x-echo-hang': hang = '0',
-        } = asked.headers as Record<string, string>;
-        const count = (calls.get(id) ?? 0) + 1;
-        calls.set(id, count);
-        if (count <= Number(cut)) {
-          asked.socket.destroy();
-          return;
-        }
-        if (hang !== '0' && (id === '' || count <= Number(hang))) return;
-        const status = count <= Number(fail) ? 503 : 200;
-        answer.writeHead(status, { 'x-upstream': 'yes' });
-        answer.end(JSON.stringify({ to: shortName(cluster), path: asked.url, headers: asked.headers }));
-      });
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-      ports.set(cluster, (server.address() as AddressInfo).port);
-      servers.push(server);
-    }
-    return new Echoes(ports, servers);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const server of this.#servers) {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    }
-  }
-}
-
-function bootstrap(ports: ReadonlyMap<string, number>) {
-  return {
-    static_resources: {
-      listeners: prepared.flatMap(({ of, routes }, index) =>
-        [...new Set(of.requests.map((r) => r.principal))].map((principal) =>
-          listener(listenerName(index, principal), routes, principal),
-        ),
-      ),
-      clusters: [...ports].map(([name, port]) => ({
-        name,
-        type: 'STATIC',
-        load_assignment: {
-          cluster_name: name,
-          endpoints: [
-            {
-              lb_endpoints: [{ endpoint: { address: { socket_address: { address: '127.0.0.1', port_value: port } } } }],
-            },
-          ],
-        },
-      })),
-    },
-  };
-}
-
-function listener(name: string, routes: readonly Route[], principal: string | undefined) {
-  const filter = (of: string, message: string, rest: object = {}) => ({
-    name: of,
-    typed_config: { '@type': typeUrl(message), ...rest },
-  });
-  const manager = filter('hcm', 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', {
-    stat_prefix: 'x',
-    normalize_path: true,
-    route_config: { virtual_hosts: [{ name: 'all', domains: ['*'], routes: json(routes) }], validate_clusters: false },
-    http_filters: [
-      filter('envoy.filters.http.fault', 'envoy.extensions.filters.http.fault.v3.HTTPFault'),
-      filter('envoy.filters.http.cors', 'envoy.extensions.filters.http.cors.v3.Cors'),
-      filter('envoy.filters.http.router', 'envoy.extensions.filters.http.router.v3.Router'),
-    ],
-  });
-  const identity = filter('identity', 'envoy.extensions.filters.network.set_filter_state.v3.Config', {
-    on_new_connection: [
-      {
-        object_key: peerPrincipal,
-        factory_key: 'envoy.string',
-        format_string: { text_format_source: { inline_string: principal } },
-      },
-    ],
-  });
-  return {
-    name,
-    address: { socket_address: { address: '127.0.0.1', port_value: 0 } },
-    filter_chains: [{ filters: principal === undefined ? [manager] : [identity, manager] }],
-  };
-}
-
-/** As protobuf's JSON: durations as texts, wrappers as what they hold, bytes in base64. */
-function json(value: unknown): unknown {
-  if (Buffer.isBuffer(value)) return value.toString('base64');
-  if (Array.isArray(value)) return value.map(json);
-  if (typeof value !== 'object' || value === null) return value;
-  const keys = Object.keys(value);
-  const { seconds, nanos = 0, fields } = value as { seconds?: number; nanos?: number; fields?: object };
-  if (seconds !== undefined) return `${seconds + nanos / 1e9}s`;
-  if (fields !== undefined) return structToJson(value);
-  if (keys.length === 1 && keys[0] === 'value') return (value as { value: unknown }).value;
-  return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, json(v)]));
-}
-
-interface Answer {
-  readonly status: number;
-  readonly headers: IncomingMessage['headers'];
-  readonly body: string;
-}
-
-function send(port: number, { method = 'GET', host = 'web', path, headers = {} }: CaseRequest): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const asked = request({ port, host: '127.0.0.1', method, path, headers: { ...headers, host } }, (answer) => {
-      let body = '';
-      answer.setEncoding('utf8');
-      answer.on('data', (chunk: string) => {
-        body += chunk;
-      });
-      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body }));
-      answer.on('error', reject);
-    });
-    asked.on('error', reject);
-    asked.end();
-  });
-}
-
-function check(answer: Answer, expect: Expectation, what: string): void {
-  assert.equal(answer.status, expect.status ?? 200, `${what}: ${answer.body}`);
-  const echoed = answer.body.startsWith('{"to"')
-    ? (JSON.parse(answer.body) as { to: string; path: string; headers: Record<string, string> })
-    : undefined;
-  assert.equal(echoed?.to, expect.to, what);
-  const { path, host, headers = {} } = expect.received ?? {};
-  if (path !== undefined) assert.equal(echoed?.path, path, what);
-  if (host !== undefined) assert.equal(echoed?.headers['host'], host, what);
-  for (const [name, value] of Object.entries(headers))
-    assert.equal(echoed?.headers[name] ?? null, value, `${what}: ${name}`);
-  for (const [name, value] of Object.entries(expect.response ?? {}))
-    assert.equal(answer.headers[name] ?? null, value, `${what}: ${name}`);
+function check({ answer, received }: Outcome, expect: Expectation, attempts: number, what: string): void {
+  const isEchoed = received.some((r) => answer.body === `${r.pod}\n`);
+  const pod = isEchoed ? answer.body.trim() : undefined;
+  assert.equal(answer.status, expect.status ?? 200, what);
+  if (expect.pod === undefined) assert.equal(pod && serviceOf(pod), expect.to, what);
+  else assert.equal(pod, expect.pod, what);
+  const { mirrored = [] } = expect;
+  assert.equal(received.length, attempts + mirrored.length, what);
+  for (const service of mirrored)
+    assert.ok(
+      received.some((r) => serviceOf(r.pod) === service),
+      what,
+    );
+  const theirs = received.findLast((r) => r.pod === pod);
+  const { protocol, path, host, body, headers = {} } = expect.received ?? {};
+  if (protocol !== undefined) assert.equal(theirs?.protocol, protocol, what);
+  if (path !== undefined) assert.equal(theirs?.path, path, what);
+  if (host !== undefined) assert.equal(theirs?.authority, host, what);
+  if (body !== undefined) assert.equal(theirs?.body, body, what);
+  hasLines(theirs?.headers ?? [], headers, what);
+  hasLines(answer.headers, expect.response ?? {}, what);
+  hasLines(answer.trailers, expect.trailers ?? {}, what);
   if (expect.body !== undefined) assert.equal(answer.body, expect.body, what);
+}
+
+/** Repeated headers count as one, joined. */
+function hasLines(lines: readonly string[], wanted: Readonly<Record<string, string | null>>, what: string): void {
+  for (const [name, value] of Object.entries(wanted)) {
+    assert.equal(textOf(lines, name) ?? null, value, `${what}: ${name}`);
+  }
 }

@@ -11,7 +11,7 @@ import { startEnvoyBed } from '../../istiod/testing/envoy-bed.ts';
 import { TestCredentials } from '../../istiod/testing/test-credentials.ts';
 import { skipWithoutEnvoy } from '../harness/envoy.ts';
 import { followBed, verdicts } from './accepts.ts';
-import { askThrough } from './tunnel.ts';
+import { Caller } from './pair/caller.ts';
 
 const mesh = (port: number) => `
 apiVersion: gateway.networking.k8s.io/v1
@@ -66,8 +66,8 @@ test('TLS by a Secret through a stock Envoy: renewed live, and nothing without i
   await using follower = await followBed(bed);
   try {
     assert.deepEqual(await verdicts(bed, servedTypes), []);
-    const client = await follower.issue('client');
-    const ask = () => askThrough(client, '240.1.2.3:80', { headers: { host: 'bank.example.com' } });
+    using client = new Caller(await follower.port(), await follower.issue('client'));
+    const ask = () => client.ask('240.1.2.3:80', { host: 'bank.example.com', path: '/' });
     const first = await ask();
     assert.deepEqual([first.status, first.body], [200, 'URI:spiffe://bank/ns/shop/sa/one']);
 

@@ -209,6 +209,7 @@ function contextOf(name: string, view: RequestView, decision: RouteDecision, for
       kept.value = value;
     },
     recall: () => kept.value,
+    count: () => undefined,
   };
 }
 

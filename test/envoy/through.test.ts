@@ -8,7 +8,7 @@ import { envoyTypes } from '../../istiod/envoy/types.ts';
 import { startEnvoyBed } from '../../istiod/testing/envoy-bed.ts';
 import { skipWithoutEnvoy } from '../harness/envoy.ts';
 import { followBed, verdicts } from './accepts.ts';
-import { askThrough } from './tunnel.ts';
+import { type Asked, Caller } from './pair/caller.ts';
 
 const skip = skipWithoutEnvoy();
 
@@ -44,8 +44,11 @@ test('through a stock Envoy: routes, and who may call', { skip }, async () => {
   await using follower = await followBed(bed);
   try {
     assert.deepEqual(await verdicts(bed, envoyTypes), []);
-    const [client, other] = [await follower.issue('client'), await follower.issue('other')];
-    const ask = (as = client, more = {}, to = '240.1.2.3:80') => askThrough(as, to, more);
+    const port = await follower.port();
+    using client = new Caller(port, await follower.issue('client'));
+    using other = new Caller(port, await follower.issue('other'));
+    const ask = (as = client, more: Partial<Asked> = {}, to = '240.1.2.3:80') =>
+      as.ask(to, { host: 'web.shop', path: '/', ...more });
     const plain = await ask();
     assert.equal(plain.status, 200, plain.body);
     assert.equal((await ask(client, {}, '240.1.2.3:90')).status, 200);
@@ -67,8 +70,8 @@ test('through a stock Envoy: routes, and who may call', { skip }, async () => {
     bed.apply(policy('p', 'action: DENY, rules: [{to: [{operation: {paths: ["/admin*"], hosts: ["a.com"]}}]}]'));
     await becomes(200);
     for (const host of ['a.com', 'A.com', 'a.com:80', 'a.com.', 'a.com.:80'])
-      assert.equal((await ask(client, { path: '/x/../admin/%41', headers: { host } })).status, 403, host);
-    assert.equal((await ask(client, { path: '/admin', headers: { host: 'b.com' } })).status, 200);
+      assert.equal((await ask(client, { path: '/x/../admin/%41', host })).status, 403, host);
+    assert.equal((await ask(client, { path: '/admin', host: 'b.com' })).status, 200);
     bed.remove('AuthorizationPolicy', 'shop/p');
 
     bed.apply(`

@@ -27,6 +27,20 @@ export interface ConnectionEvents<C> {
   closed(detail: string, tls?: boolean): void;
 }
 
+/** What happens in pools, under Envoy's names of counters. */
+export type PoolCounter =
+  | 'upstream_cx_total'
+  | 'upstream_cx_http1_total'
+  | 'upstream_cx_http2_total'
+  | 'upstream_cx_connect_fail'
+  | 'upstream_cx_connect_timeout'
+  | 'upstream_cx_overflow'
+  | 'upstream_cx_max_requests'
+  | 'upstream_rq_pending_total'
+  | 'upstream_rq_pending_overflow'
+  | 'upstream_rq_pending_failure_eject'
+  | 'upstream_rq_cancelled';
+
 export interface Connector<C> {
   /** Starts one connection. The events come later, never in this call. */
   connect(request: ConnectRequest, events: ConnectionEvents<C>): Connecting;

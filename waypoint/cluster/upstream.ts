@@ -16,7 +16,7 @@ import { LiveHost } from './hosts/host.ts';
 import { type HostChange, HostSet } from './hosts/host-set.ts';
 import { OutlierDetector, type OutlierReport } from './outliers/detector.ts';
 import { Pools } from './pool/pools.ts';
-import type { Connector, PoolRequest, Ticket, Waiter } from './pool-types.ts';
+import type { Connector, PoolCounter, PoolRequest, Ticket, Waiter } from './pool-types.ts';
 import type { Transport } from './transport.ts';
 import type { Balancer, Dice, Host, HostAddress, HostEvents, Pick, PickContext, Struct } from './types.ts';
 import type { Upstream } from './upstream-types.ts';
@@ -36,6 +36,7 @@ export interface UpstreamOptions<C> {
   readonly dice: Dice;
   /** The cluster that this proxy itself is part of, for zone aware routing. */
   readonly local?: () => LocalCluster | undefined;
+  readonly count?: (what: PoolCounter) => void;
   readonly report?: (report: UpstreamReport) => void;
 }
 
@@ -98,6 +99,7 @@ class RunningUpstream<C> implements Upstream<C> {
       admission: this.admission,
       events: this.events,
       clock,
+      count: options.count ?? (() => undefined),
       transportOf: (host) => this.transportOf(host),
     });
     this.#checkers = cluster.healthChecks.map((check) => this.#checker(check));

@@ -34,8 +34,10 @@ const filter: HttpFilter = {
     const isPreflight = view.method === 'OPTIONS' && (view.headers.first('access-control-request-method') ?? '') !== '';
     const asksPrivate = view.headers.has('access-control-request-private-network');
     if (!policy.origins.some((test) => test('*') || test(origin))) {
+      context.count('cors.origin_invalid');
       return isPreflight && policy.forwardsOthers === false ? answer(preflight(policy, '', asksPrivate)) : goOn;
     }
+    context.count('cors.origin_valid');
     context.remember({ policy, origin });
     if (isPreflight) return answer(preflight(policy, origin, asksPrivate));
     return goOn;

@@ -40,11 +40,18 @@ export const faultFilter: FilterKind = {
         if (!concerns(fault, view, context.cluster)) return goOn;
         const full = fault.max !== undefined && active >= fault.max;
         const millis = full ? undefined : delayOf(fault.delay, view, context);
-        if (millis === undefined) return full ? goOn : abortOf(fault.abort, view, context);
+        const abort = () => {
+          const verdict = abortOf(fault.abort, view, context);
+          if (verdict.kind === 'reply') context.count('fault.aborts_injected');
+          return verdict;
+        };
+        if (full) context.count('fault.faults_overflow');
+        if (millis === undefined) return full ? goOn : abort();
         active++;
+        context.count('fault.delays_injected');
         const then = () => {
           active--;
-          return abortOf(fault.abort, view, context);
+          return abort();
         };
         return { kind: 'wait', millis, flag: 'DI', then };
       },

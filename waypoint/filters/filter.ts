@@ -37,6 +37,8 @@ export interface FilterContext {
   /** Dynamic metadata of the request: adds to what is there. */
   setMetadata(namespace: string, values: Readonly<Record<string, unknown>>): void;
   setFilterState(state: FilterState): void;
+  /** Adds one to a counter of the connection manager: `rbac.allowed`. */
+  count(name: string): void;
   /** Keeps something for `onResponse` of the same filter and request. */
   remember(value: unknown): void;
   recall(): unknown;

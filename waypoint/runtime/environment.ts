@@ -13,6 +13,8 @@ export interface Environment {
   readonly dice: Dice;
   readonly log: Logger;
   readonly stats: Stats;
+  /** What the proxy says of itself where it sends requests of its own. */
+  readonly ownAddress: string;
   readonly secrets: SecretStore;
   readonly clusters: Clusters;
   readonly routes: RouteTables;

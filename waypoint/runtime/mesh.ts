@@ -98,7 +98,8 @@ export async function runMesh(config: WaypointConfig, sink: LogSink): Promise<Ru
   };
 }
 
-function putCertificate(runtime: Runtime, { chain, privateKey, roots }: WorkloadCertificate): void {
+/** The waypoint's own, and whom it trusts, under the names that Istio's resources have for them. */
+export function putCertificate(runtime: Runtime, { chain, privateKey, roots }: WorkloadCertificate): void {
   const inline = (parts: readonly string[]) => ({
     kind: 'inline' as const,
     bytes: Buffer.from(parts.map((pem) => (pem.endsWith('\n') ? pem : `${pem}\n`)).join('')),

@@ -9,6 +9,7 @@ import { adminRoutes } from '../admin/routes.ts';
 import { systemResolver } from '../cluster/dns/resolver.ts';
 import { logWriter } from '../telemetry/log-files.ts';
 import { applyBootstrap, type BootstrapAddress, readBootstrap } from './bootstrap.ts';
+import { ownAddress } from './own-address.ts';
 import { Runtime } from './runtime.ts';
 
 /** Ms that open requests get at the end. */
@@ -29,6 +30,7 @@ export function createRuntime(sink: LogSink, drainMs: number): Runtime {
     log,
     resolver: systemResolver(),
     write: logWriter(log),
+    ownAddress: ownAddress(),
     drain: drainMs,
   });
 }

@@ -19,6 +19,7 @@ import type { ListenerConfig } from '../listener/config.ts';
 import { BoundListener, ListenerServer } from '../listener/listener.ts';
 import { compileListener } from '../listener/read.ts';
 import { compileRoutes } from '../route/table.ts';
+import { clusterStats } from '../telemetry/http-stats.ts';
 import { Stats } from '../telemetry/stats.ts';
 import { TlsClients } from '../tls/client.ts';
 import { SecretStore } from '../tls/secrets.ts';
@@ -37,6 +38,7 @@ export interface RuntimeOptions {
   readonly log: Logger;
   readonly resolver: Resolver;
   readonly write: (path: string, line: string) => void;
+  readonly ownAddress: string;
   /** How long connections of a listener that is gone or replaced may go on, ms. */
   readonly drain: number;
 }
@@ -77,13 +79,14 @@ export class Runtime {
 
   constructor(options: RuntimeOptions) {
     this.#options = options;
-    const { clock, dice, log, write } = options;
+    const { clock, dice, log, ownAddress, write } = options;
     this.#tls = new TlsClients(this.secrets);
     this.env = {
       clock,
       dice,
       log,
       write,
+      ownAddress,
       stats: this.stats,
       secrets: this.secrets,
       routes: this.routes,
@@ -205,6 +208,7 @@ export class Runtime {
       resolver,
       clock,
       dice,
+      count: (what) => clusterStats(this.stats, cluster.statName).count(what),
       report: (report) => log.debug('a host changed', { cluster: cluster.name, kind: report.kind }),
     });
   }

@@ -1,4 +1,5 @@
 /** Envoy's counters of HttpConnectionManager and of clusters, looked up once. */
+import type { PoolCounter } from '../cluster/pool-types.ts';
 import type { Counter, Histogram, Stats } from './stats.ts';
 
 export class HttpStats {
@@ -18,7 +19,6 @@ export class HttpStats {
   readonly idleTimeouts: Counter;
   readonly noRoute: Counter;
   readonly noCluster: Counter;
-  readonly redirects: Counter;
   readonly direct: Counter;
   readonly routed: Counter;
   readonly resets: Counter;
@@ -42,7 +42,6 @@ export class HttpStats {
     this.idleTimeouts = stats.counter(`${prefix}downstream_cx_idle_timeout`);
     this.noRoute = stats.counter(`${prefix}no_route`);
     this.noCluster = stats.counter(`${prefix}no_cluster`);
-    this.redirects = stats.counter(`${prefix}rq_redirect`);
     this.direct = stats.counter(`${prefix}rq_direct_response`);
     this.routed = stats.counter(`${prefix}rq_total`);
     this.resets = stats.counter(`${prefix}downstream_rq_rx_reset`);
@@ -55,64 +54,104 @@ export class HttpStats {
     if (counter) counter.value++;
   }
 
-  counter(name: string): Counter {
-    return this.#stats.counter(this.#prefix + name);
+  /** What filters count. */
+  count(name: string): void {
+    this.#stats.counter(this.#prefix + name).value++;
+  }
+}
+
+/** Answers by their status: `upstream_rq_503`, `upstream_rq_5xx`, `upstream_rq_completed` behind a prefix. */
+class CodeStats {
+  readonly #stats: Stats;
+  readonly #prefix: string;
+  readonly #completed: Counter;
+  readonly #counters = new Map<number, readonly Counter[]>();
+
+  constructor(stats: Stats, prefix: string) {
+    this.#stats = stats;
+    this.#prefix = prefix;
+    this.#completed = stats.counter(`${prefix}upstream_rq_completed`);
+  }
+
+  responded(status: number): void {
+    this.#completed.value++;
+    let counters = this.#counters.get(status);
+    if (!counters) {
+      const names = [String(status), `${Math.floor(status / 100)}xx`];
+      counters = names.map((name) => this.#stats.counter(`${this.#prefix}upstream_rq_${name}`));
+      this.#counters.set(status, counters);
+    }
+    for (const counter of counters) counter.value++;
   }
 }
 
 export class ClusterStats {
   readonly #stats: Stats;
   readonly #prefix: string;
-  readonly #statuses = new Map<number, Counter>();
-  readonly #classes: readonly Counter[];
+  readonly #codes: CodeStats;
+  #external: CodeStats | undefined;
+  #internal: CodeStats | undefined;
+  #retry: CodeStats | undefined;
+  readonly #pool = new Map<PoolCounter, Counter>();
   readonly total: Counter;
   readonly active: Counter;
-  readonly completed: Counter;
   readonly retries: Counter;
+  readonly retriesBackedOff: Counter;
   readonly retrySuccess: Counter;
   readonly retryOverflow: Counter;
   readonly retryLimit: Counter;
   readonly timeouts: Counter;
   readonly perTryTimeouts: Counter;
   readonly noHost: Counter;
-  readonly pendingOverflow: Counter;
   readonly resets: Counter;
   readonly ownResets: Counter;
-  readonly connectFailures: Counter;
   readonly time: Histogram;
 
   constructor(stats: Stats, name: string) {
     const prefix = `cluster.${name}.`;
     this.#stats = stats;
     this.#prefix = prefix;
-    this.#classes = [1, 2, 3, 4, 5].map((n) => stats.counter(`${prefix}upstream_rq_${n}xx`));
+    this.#codes = new CodeStats(stats, prefix);
     this.total = stats.counter(`${prefix}upstream_rq_total`);
     this.active = stats.gauge(`${prefix}upstream_rq_active`);
-    this.completed = stats.counter(`${prefix}upstream_rq_completed`);
     this.retries = stats.counter(`${prefix}upstream_rq_retry`);
+    this.retriesBackedOff = stats.counter(`${prefix}upstream_rq_retry_backoff_exponential`);
     this.retrySuccess = stats.counter(`${prefix}upstream_rq_retry_success`);
     this.retryOverflow = stats.counter(`${prefix}upstream_rq_retry_overflow`);
     this.retryLimit = stats.counter(`${prefix}upstream_rq_retry_limit_exceeded`);
     this.timeouts = stats.counter(`${prefix}upstream_rq_timeout`);
     this.perTryTimeouts = stats.counter(`${prefix}upstream_rq_per_try_timeout`);
     this.noHost = stats.counter(`${prefix}upstream_cx_none_healthy`);
-    this.pendingOverflow = stats.counter(`${prefix}upstream_rq_pending_overflow`);
     this.resets = stats.counter(`${prefix}upstream_rq_rx_reset`);
     this.ownResets = stats.counter(`${prefix}upstream_rq_tx_reset`);
-    this.connectFailures = stats.counter(`${prefix}upstream_cx_connect_fail`);
     this.time = stats.histogram(`${prefix}upstream_rq_time`);
   }
 
-  responded(status: number): void {
-    this.completed.value++;
-    let counter = this.#statuses.get(status);
+  /** The answer that a client gets, the host's or ours. `isInternal`: the request said `x-envoy-internal`. */
+  responded(status: number, isInternal: boolean): void {
+    this.#codes.responded(status);
+    if (isInternal) {
+      this.#internal ??= new CodeStats(this.#stats, `${this.#prefix}internal.`);
+      this.#internal.responded(status);
+    } else {
+      this.#external ??= new CodeStats(this.#stats, `${this.#prefix}external.`);
+      this.#external.responded(status);
+    }
+  }
+
+  /** An answer in whose place another try comes. */
+  retried(status: number): void {
+    this.#retry ??= new CodeStats(this.#stats, `${this.#prefix}retry.`);
+    this.#retry.responded(status);
+  }
+
+  count(name: PoolCounter): void {
+    let counter = this.#pool.get(name);
     if (!counter) {
-      counter = this.#stats.counter(`${this.#prefix}upstream_rq_${status}`);
-      this.#statuses.set(status, counter);
+      counter = this.#stats.counter(this.#prefix + name);
+      this.#pool.set(name, counter);
     }
     counter.value++;
-    const ofClass = this.#classes[Math.floor(status / 100) - 1];
-    if (ofClass) ofClass.value++;
   }
 }
 

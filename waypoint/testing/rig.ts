@@ -9,6 +9,7 @@ import type { Checked } from '../../common/envoy/fields.ts';
 import { messageFromJson } from '../../common/envoy/json.ts';
 import { until } from '../../common/testing/until.ts';
 import { systemResolver } from '../cluster/dns/resolver.ts';
+import { ownAddress } from '../runtime/own-address.ts';
 import { type ResourceKind, Runtime } from '../runtime/runtime.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -39,6 +40,7 @@ export class Rig implements AsyncDisposable {
       dice: Math,
       log: silentLogger,
       resolver: systemResolver(),
+      ownAddress: ownAddress(),
       write: (_path, line) => this.lines.push(line),
       drain: 2_000,
     });

@@ -1,58 +1,73 @@
-/** A mesh in Kubernetes' words, requests to one of its services, and what shall become of them: for any data plane. */
+/** Objects in Kubernetes' words, requests to services of a mesh, and what shall become of them: for any data plane. */
+import type { Question } from '../pair/pair.ts';
 
 export interface RouteCase {
   /** As a conformance suite calls it, or what of an Istio resource it is about. */
   readonly name: string;
-  /** YAML of routes. Services are those of `services`; namespace `shop` where an object names none. Older objects first. */
+  /** YAML of routes, rules and policies on the services of `test/envoy/pair/mesh.ts`; namespace `shop` where an object names none. Older objects first. */
   readonly objects: string;
   readonly requests: readonly CaseRequest[];
 }
 
-export interface CaseRequest {
-  /** Default GET. */
-  readonly method?: string;
-  /** Default `web`. */
+/** Goes to port 80 of service `web` unless it says otherwise. */
+export interface CaseRequest extends Omit<Question, 'host'> {
+  /** Default the service's name. */
   readonly host?: string;
-  readonly path: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  /** SPIFFE identity of the caller. */
-  readonly principal?: string;
   readonly expect: Expectation;
+  /** So often, and what comes of it is by chance: shares of pods, or of statuses where nobody got it. */
+  readonly shares?: Readonly<Record<string, number>>;
 }
 
 /** What is not named is not looked at; null: is not there. */
 export interface Expectation {
   /** Default 200. */
   readonly status?: number;
-  /** Service that gets the request, `web` or `web/v1` for a subset; absent: nobody. */
+  /** The service that answers; absent: nobody. */
   readonly to?: string;
+  /** One of several pods that answers. */
+  readonly pod?: string;
+  /** How often upstreams were asked in all. Default 1, or 0 without `to`. */
+  readonly attempts?: number;
+  /** Services that get a copy. */
+  readonly mirrored?: readonly string[];
+  /** By the one that answers. */
   readonly received?: {
+    readonly protocol?: string;
     readonly path?: string;
     readonly host?: string;
+    readonly body?: string;
     readonly headers?: Readonly<Record<string, string | null>>;
   };
   readonly response?: Readonly<Record<string, string | null>>;
+  readonly trailers?: Readonly<Record<string, string | null>>;
   readonly body?: string;
 }
 
-/** Those that cases may send to. */
-export const services = ['shop/web:http=80,http-admin=8080', 'shop/v2:http=80', 'pay/api:grpc=9000'] as const;
-
-export const virtualService = (http: string, name = 'web') => `
+export const virtualService = (http: string, name = 'web', host = 'web') => `
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: { name: ${name} }
 spec:
-  hosts: [web]
+  hosts: [${host}]
   http: [${http}]
 ---`;
 
-export const httpRoute = (rules: string, { kind = 'HTTPRoute', name = 'route', namespace = 'shop' } = {}) => `
+export const destinationRule = (spec: string, name = 'web') => `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: ${name} }
+spec: { host: ${name}, ${spec} }
+---`;
+
+export const httpRoute = (
+  rules: string,
+  { kind = 'HTTPRoute', name = 'route', namespace = 'shop', of = 'web' } = {},
+) => `
 apiVersion: gateway.networking.k8s.io/v1
 kind: ${kind}
 metadata: { name: ${name}, namespace: ${namespace} }
 spec:
-  parentRefs: [{ group: '', kind: Service, name: web, namespace: shop }]
+  parentRefs: [{ group: '', kind: Service, name: ${of}, namespace: shop }]
   rules: [${rules}]
 ---`;
 

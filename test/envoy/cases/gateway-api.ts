@@ -130,7 +130,7 @@ export const gatewayApiCases: readonly RouteCase[] = [
     objects: httpRoute(
       `{ filters: [{ type: RequestMirror, requestMirror: { backendRef: { name: v2, port: 80 } } }], ${web} }`,
     ),
-    requests: [{ path: '/', expect: to }],
+    requests: [{ path: '/', expect: { ...to, mirrored: ['v2'] } }],
   },
   {
     name: 'HTTPRouteCORS',
@@ -167,12 +167,12 @@ export const gatewayApiCases: readonly RouteCase[] = [
       { matches: [${path('/retry')}], retry: { codes: [500, 503], attempts: 2, backoff: 1ms }, ${web} },
       { matches: [${path('/again')}], timeouts: { backendRequest: 50ms }, retry: { attempts: 1, backoff: 1ms }, ${web} }`),
     requests: [
-      { path: '/request', headers: { 'x-echo-hang': '1' }, expect: { status: 504 } },
-      { path: '/try', headers: { 'x-echo-hang': '1' }, expect: { status: 504 } },
-      { path: '/retry', headers: { 'x-echo-fail': '2', 'x-echo-id': 'd' }, expect: to },
-      { path: '/retry', headers: { 'x-echo-cut': '2', 'x-echo-id': 'e' }, expect: to },
-      { path: '/retry', headers: { 'x-echo-fail': '3', 'x-echo-id': 'f' }, expect: { status: 503, to: 'web' } },
-      { path: '/again', headers: { 'x-echo-hang': '1', 'x-echo-id': 'g' }, expect: to },
+      { path: '/request', headers: { 'x-echo-hang': '9' }, expect: { status: 504, attempts: 1 } },
+      { path: '/try', headers: { 'x-echo-hang': '9' }, expect: { status: 504, attempts: 1 } },
+      { path: '/retry', headers: { 'x-echo-fail': '2' }, expect: { ...to, attempts: 3 } },
+      { path: '/retry', headers: { 'x-echo-cut': '2' }, expect: { ...to, attempts: 3 } },
+      { path: '/retry', headers: { 'x-echo-fail': '3' }, expect: { status: 503, to: 'web', attempts: 3 } },
+      { path: '/again', headers: { 'x-echo-hang': '1' }, expect: { ...to, attempts: 2 } },
     ],
   },
   {

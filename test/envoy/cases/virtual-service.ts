@@ -1,5 +1,5 @@
 /** What Istio's documentation of VirtualService promises, one feature a case. */
-import { type RouteCase, virtualService as vs } from './case.ts';
+import { type RouteCase, destinationRule as rule, virtualService as vs } from './case.ts';
 
 const web = 'route: [{ destination: { host: web } }]';
 const v2 = 'route: [{ destination: { host: v2 } }]';
@@ -75,11 +75,13 @@ export const virtualServiceCases: readonly RouteCase[] = [
   },
   {
     name: 'destination: host, port, subset',
-    objects: vs(
-      `{ match: [{ uri: { exact: /a } }], route: [{ destination: { host: v2, subset: v1 } }] }, { match: [{ uri: { exact: /b } }], route: [{ destination: { host: web, port: { number: 8080 } } }] }, { route: [{ destination: { host: gone } }] }`,
-    ),
+    objects:
+      rule('subsets: [{ name: v1, labels: { version: v1 } }]', 'v2') +
+      vs(
+        `{ match: [{ uri: { exact: /a } }], route: [{ destination: { host: v2, subset: v1 } }] }, { match: [{ uri: { exact: /b } }], route: [{ destination: { host: web, port: { number: 8080 } } }] }, { route: [{ destination: { host: gone } }] }`,
+      ),
     requests: [
-      { path: '/a', expect: { to: 'v2/v1' } },
+      { path: '/a', expect: { to: 'v2' } },
       { path: '/b', expect: to },
       { path: '/c', expect: { status: 503 } },
     ],
@@ -203,10 +205,10 @@ export const virtualServiceCases: readonly RouteCase[] = [
     ),
     requests: [
       // The echo fails as often as it is told to, for each id.
-      { path: '/retry', headers: { 'x-echo-fail': '2', 'x-echo-id': 'a' }, expect: to },
-      { path: '/retry', headers: { 'x-echo-fail': '3', 'x-echo-id': 'b' }, expect: { status: 503, to: 'web' } },
-      { path: '/no', headers: { 'x-echo-fail': '1', 'x-echo-id': 'c' }, expect: { status: 503, to: 'web' } },
-      { path: '/slow', headers: { 'x-echo-hang': '1' }, expect: { status: 504 } },
+      { path: '/retry', headers: { 'x-echo-fail': '2' }, expect: { ...to, attempts: 3 } },
+      { path: '/retry', headers: { 'x-echo-fail': '3' }, expect: { status: 503, to: 'web', attempts: 3 } },
+      { path: '/no', headers: { 'x-echo-fail': '1' }, expect: { status: 503, to: 'web' } },
+      { path: '/slow', headers: { 'x-echo-hang': '9' }, expect: { status: 504, attempts: 1 } },
     ],
   },
   {

@@ -3,13 +3,14 @@ import type { Millis } from '../../../common/core/brand.ts';
 import { millis } from '../../../common/core/brand.ts';
 import type { Clock, Timer } from '../../../common/core/clock.ts';
 import type { UpstreamProtocol } from '../config.ts';
-import type { ConnectionEvents, PoolFailure, WireProtocol } from '../pool-types.ts';
+import type { ConnectionEvents, PoolCounter, PoolFailure, WireProtocol } from '../pool-types.ts';
 
 export interface ConnectionOptions {
   readonly protocol: WireProtocol;
   readonly settings: UpstreamProtocol;
   readonly clock: Clock;
   readonly connectTimeout: Millis;
+  readonly count: (what: PoolCounter) => void;
   readonly close: (graceful: boolean) => void;
   /** It can take a request, or a further one. */
   readonly freed: () => void;
@@ -80,7 +81,10 @@ export class PooledConnection<C> {
   end(reusable: boolean): void {
     this.#active--;
     if (!reusable && this.protocolOrNone !== 'http2') this.#draining = true;
-    if (this.#left === 0) this.#draining = true;
+    if (this.#left === 0 && !this.#draining) {
+      this.#draining = true;
+      this.#options.count('upstream_cx_max_requests');
+    }
     if (this.#active > 0) return;
     if (this.#draining) this.close(true);
     else this.#rest();
@@ -101,6 +105,7 @@ export class PooledConnection<C> {
       if (this.#state.kind !== 'connecting') return;
       this.#state.timer.cancel();
       this.#state = { kind: 'open', codec, protocol };
+      if (this.#options.protocol === 'auto' && protocol !== 'tcp') this.#options.count(`upstream_cx_${protocol}_total`);
       this.#limit(streams);
       const { maxAge } = this.#options.settings;
       if (maxAge !== undefined) this.#ageTimer = this.#options.clock.after(maxAge, () => this.drain());

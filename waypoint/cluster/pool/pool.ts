@@ -10,6 +10,7 @@ import type {
   Connecting,
   Connector,
   Lease,
+  PoolCounter,
   PoolFailure,
   PoolKey,
   Ticket,
@@ -31,6 +32,7 @@ export interface PoolOptions<C> {
   readonly admission: BreakerAccount;
   readonly events: HostEvents;
   readonly clock: Clock;
+  readonly count: (what: PoolCounter) => void;
   /** The pool has no connection and nobody waits. */
   readonly emptied: () => void;
 }
@@ -56,17 +58,21 @@ export class Pool<C> {
       this.#attach(ready, waiter);
       return none;
     }
-    const { admission, priority } = this.#options;
+    const { admission, priority, count } = this.#options;
     if (!admission.take('pending', priority)) {
+      count('upstream_rq_pending_overflow');
       waiter.failed({ kind: 'overflow', breaker: 'max_pending_requests' });
       return none;
     }
     const waiting = { waiter };
     this.#waiting.add(waiting);
+    count('upstream_rq_pending_total');
     this.#connect();
     return {
       cancel: () => {
-        if (this.#stopWaiting(waiting)) this.#settle();
+        if (!this.#stopWaiting(waiting)) return;
+        count('upstream_rq_cancelled');
+        this.#settle();
       },
     };
   }
@@ -105,6 +111,7 @@ export class Pool<C> {
     const { admission, priority, host, events, protocol } = this.#options;
     const counted = protocol !== 'tcp';
     if (counted && !admission.take('requests', priority)) {
+      this.#options.count('upstream_rq_pending_overflow');
       waiter.failed({ kind: 'overflow', breaker: 'max_requests' });
       return;
     }
@@ -136,6 +143,7 @@ export class Pool<C> {
       const first = this.#connections.size === 0;
       const room = host.load.connections < cluster.hostConnections && admission.take('connections', priority);
       if (!room) {
+        this.#options.count('upstream_cx_overflow');
         // Other hosts have them all: one connection is always let, or this host would never be reached.
         if (!first) return;
         admission.force('connections', priority);
@@ -153,13 +161,17 @@ export class Pool<C> {
   }
 
   #open(): void {
-    const { connector, host, transport, protocol, key, cluster, clock } = this.#options;
+    const { connector, host, transport, protocol, key, cluster, clock, count } = this.#options;
+    count('upstream_cx_total');
+    // By ALPN it is known later.
+    if (protocol === 'http1' || protocol === 'http2') count(`upstream_cx_${protocol}_total`);
     let handle: Connecting | undefined;
     const connection = new PooledConnection<C>({
       protocol,
       settings: cluster.protocol,
       clock,
       connectTimeout: cluster.connectTimeout as Millis,
+      count,
       close: (graceful) => handle?.close(graceful),
       freed: () => this.#serve(),
       gone: (failure) => this.#gone(connection, failure),
@@ -169,11 +181,13 @@ export class Pool<C> {
   }
 
   #gone(connection: PooledConnection<C>, failure: PoolFailure | undefined): void {
-    const { admission, priority, host, events } = this.#options;
+    const { admission, priority, host, events, count } = this.#options;
     if (!this.#connections.delete(connection)) return;
     admission.give('connections', priority);
     host.load.connections--;
     if (failure) {
+      count('upstream_cx_connect_fail');
+      if (failure.kind === 'connect' && failure.failure.kind === 'timeout') count('upstream_cx_connect_timeout');
       // Envoy too lets all fail that wait here: a retry finds another host sooner than the next attempt would end.
       for (let i = this.#waiting.size; i > 0; i--) events.failed(host, 'connect-failed');
       this.#failAll(failure);
@@ -199,7 +213,11 @@ export class Pool<C> {
   }
 
   #failAll(failure: PoolFailure): void {
-    for (const waiting of [...this.#waiting]) if (this.#stopWaiting(waiting)) waiting.waiter.failed(failure);
+    for (const waiting of [...this.#waiting]) {
+      if (!this.#stopWaiting(waiting)) continue;
+      this.#options.count('upstream_rq_pending_failure_eject');
+      waiting.waiter.failed(failure);
+    }
   }
 
   #settle(): void {

@@ -2,7 +2,7 @@
 import type { Clock } from '../../../common/core/clock.ts';
 import type { BreakerAccount } from '../admission.ts';
 import type { CheckedCluster } from '../config.ts';
-import type { Connector, PoolKey, PoolRequest, Ticket, Waiter, WireProtocol } from '../pool-types.ts';
+import type { Connector, PoolCounter, PoolKey, PoolRequest, Ticket, Waiter, WireProtocol } from '../pool-types.ts';
 import type { Transport } from '../transport.ts';
 import type { Host, HostEvents } from '../types.ts';
 import { Pool } from './pool.ts';
@@ -13,6 +13,7 @@ export interface PoolsOptions<C> {
   readonly admission: BreakerAccount;
   readonly events: HostEvents;
   readonly clock: Clock;
+  readonly count: (what: PoolCounter) => void;
   readonly transportOf: (host: Host) => Transport;
 }
 
@@ -65,7 +66,7 @@ export class Pools<C> {
     const name = `${protocol} ${priority} ${key.text}`;
     const known = ofHost.get(name);
     if (known) return known;
-    const { cluster, connector, admission, events, clock, transportOf } = this.#options;
+    const { cluster, connector, admission, events, clock, count, transportOf } = this.#options;
     const members = ofHost;
     const pool: Pool<C> = new Pool({
       cluster,
@@ -78,6 +79,7 @@ export class Pools<C> {
       admission,
       events,
       clock,
+      count,
       emptied: () => {
         if (members.get(name) === pool) members.delete(name);
         if (members.size === 0 && this.#pools.get(host) === members) this.#pools.delete(host);

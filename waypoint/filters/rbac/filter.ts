@@ -9,7 +9,9 @@ export interface RbacConfig {
   readonly rules: Rules | undefined;
   /** Judged and told, without effect: dry run. */
   readonly shadow: Rules | undefined;
-  /** Before the keys of dynamic metadata that tell of shadow rules. */
+  /** Between `rbac.` and the names of counters. */
+  readonly statPrefix: string;
+  /** The same of shadow rules; and before the keys of dynamic metadata that tell of shadow rules. */
   readonly shadowPrefix: string;
 }
 
@@ -21,10 +23,15 @@ export const rbacFilter: FilterKind = {
     const config = readRbac(fields);
     const filter: HttpFilter = {
       onRequest(view, context) {
-        const { rules, shadow, shadowPrefix } = mostSpecific<RbacConfig>(context) ?? config;
-        if (shadow) context.setMetadata(name, shadowMetadata(judge(shadow, view), shadowPrefix));
+        const { rules, shadow, statPrefix, shadowPrefix } = mostSpecific<RbacConfig>(context) ?? config;
+        if (shadow) {
+          const verdict = judge(shadow, view);
+          context.count(`rbac.${shadowPrefix}shadow_${verdict.allowed ? 'allowed' : 'denied'}`);
+          context.setMetadata(name, shadowMetadata(verdict, shadowPrefix));
+        }
         if (!rules) return goOn;
         const verdict = judge(rules, view);
+        context.count(`rbac.${statPrefix}${verdict.allowed ? 'allowed' : 'denied'}`);
         if (rules.action === 'log') {
           context.setMetadata('envoy.common', { access_log_hint: verdict.policy !== undefined });
         }
@@ -36,16 +43,19 @@ export const rbacFilter: FilterKind = {
   perRoute: {
     type: perRouteType,
     // Without rules of its own the route is free of those of the listener.
-    read: (fields) => fields.read('rbac', readRbac) ?? { rules: undefined, shadow: undefined, shadowPrefix: '' },
+    read: (fields) => fields.read('rbac', readRbac) ?? free,
   },
 };
 
+const free: RbacConfig = { rules: undefined, shadow: undefined, statPrefix: '', shadowPrefix: '' };
+
 function readRbac(fields: Fields): RbacConfig {
-  // Prefixes of statistics that are not kept apart here.
-  fields.harmless('rules_stat_prefix', 'track_per_rule_stats');
+  // Policies are not counted one by one.
+  fields.harmless('track_per_rule_stats');
   return {
     rules: fields.read('rules', readRules),
     shadow: fields.read('shadow_rules', readRules),
+    statPrefix: fields.text('rules_stat_prefix'),
     shadowPrefix: fields.text('shadow_rules_stat_prefix'),
   };
 }

@@ -181,12 +181,14 @@ export class Request implements BodyReader {
       },
       remember: (value) => void this.#remembered.set(filter, value),
       recall: () => this.#remembered.get(filter),
+      count: (name) => this.#connection.stats.count(name),
     };
   }
 
   #route(): void {
     const decision = this.#decision!;
     const { stats } = this.#connection;
+    stats.routed.value++;
     switch (decision.kind) {
       case 'non-forwarding':
         // As of a cluster that is not there.
@@ -197,7 +199,7 @@ export class Request implements BodyReader {
         this.#reply(localReply(404, 'route_not_found', { flags: ['NR'] }), 'router');
         return;
       case 'redirect':
-        stats.redirects.value++;
+        stats.direct.value++;
         this.#reply(
           localReply(decision.status, 'direct_response', { headers: [['location', decision.location]] }),
           'router',
@@ -218,7 +220,6 @@ export class Request implements BodyReader {
       this.#reply(localReply(403, 'upgrade_failed', { flags: ['NR'] }), 'router');
       return;
     }
-    stats.routed.value++;
     const { env, config, downstream } = this.#connection;
     this.#forward = new Forward(
       env,
@@ -231,6 +232,7 @@ export class Request implements BodyReader {
         told: this.#told,
         router: config.router,
         connectionId: downstream.id,
+        count: (name) => stats.count(name),
         terminates: allowed?.terminatesConnect ?? false,
       },
       this.#asker,

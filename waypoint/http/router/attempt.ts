@@ -30,6 +30,10 @@ export class Attempt implements ResponseReader {
     this.#exchange = connection.codec.request(head, end, this);
   }
 
+  get protocol(): 'http1' | 'http2' | 'tcp' {
+    return this.#lease.protocol;
+  }
+
   get responded(): boolean {
     return this.#responded;
   }

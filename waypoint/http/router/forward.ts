@@ -24,7 +24,7 @@ import type { RouterConfig } from '../manager/config.ts';
 import { httpStatusOf, type LocalReply, localReply } from '../manager/local-reply.ts';
 import type { Break, HeaderList, RequestHead, ResponseHead, Version } from '../message.ts';
 import { Attempt, type AttemptEvents } from './attempt.ts';
-import { Shadow, shadowAuthority } from './shadow.ts';
+import { Shadow, shadowAuthority, shadowHeaders } from './shadow.ts';
 import { Tunnel } from './tunnel.ts';
 
 export type ForwardDecision = Extract<RouteDecision, { readonly kind: 'forward' }>;
@@ -65,6 +65,8 @@ export interface ForwardInput {
   readonly told: ForwardFacts;
   readonly router: RouterConfig;
   readonly connectionId: number;
+  /** Adds one to a counter of the connection manager. */
+  readonly count: (name: 'no_cluster') => void;
   /** The CONNECT ends here. */
   readonly terminates: boolean;
 }
@@ -130,6 +132,7 @@ export class Forward {
     told.cluster = cluster;
     const upstream = cluster === '' ? undefined : this.#env.clusters.get(cluster);
     if (!upstream) {
+      this.#input.count('no_cluster');
       this.#reply(localReply(route.clusterNotFoundStatus, 'cluster_not_found', { flags: ['NC'] }));
       return;
     }
@@ -188,8 +191,14 @@ export class Forward {
     if (this.#over) return;
     this.#settle();
     if (!this.#requestEnded) for (const shadow of this.#shadows) shadow.cancel();
-    this.#attempt?.reset();
-    if (this.#attempt && this.#stats) this.#stats.ownResets.value++;
+    this.#resetAttempt();
+  }
+
+  /** Ours ends it. Connections of HTTP/1.1 are closed then, which counts as no reset. */
+  #resetAttempt(): void {
+    const attempt = this.#attempt;
+    attempt?.reset();
+    if (attempt?.protocol === 'http2') this.#stats!.ownResets.value++;
   }
 
   /** The asker takes more of the answer. */
@@ -326,11 +335,13 @@ export class Forward {
     const { mirrors, priority } = this.#input.decision.route;
     if (this.#mirrored || head.upgrade !== undefined || head.method === 'CONNECT') return;
     this.#mirrored = true;
+    if (mirrors.length === 0) return;
+    const headers = shadowHeaders(head.headers, this.#env.ownAddress);
     for (const { cluster, perMillion, appendsShadowSuffix } of mirrors) {
       if (this.#env.dice.random() * 1_000_000 >= perMillion) continue;
       const name = cluster.kind === 'name' ? cluster.name : (this.#input.view.headers.first(cluster.header) ?? '');
       const authority = appendsShadowSuffix ? shadowAuthority(head.authority) : head.authority;
-      const shadow = new Shadow(this.#env, name, { ...head, authority }, priority, bodyless);
+      const shadow = new Shadow(this.#env, name, { ...head, authority, headers }, priority, bodyless);
       for (const chunk of this.#kept ?? []) shadow.data(chunk);
       if (this.#requestEnded) shadow.end(this.#trailers);
       this.#shadows.push(shadow);
@@ -377,17 +388,16 @@ export class Forward {
     this.#grpcInHead = headers.first('grpc-status');
     const stats = this.#stats!;
     if (!this.#committed && this.#mayRetry({ kind: 'response', response })) {
-      stats.responded(head.status);
+      stats.retried(head.status);
       this.#tellOutcome(undefined);
-      if (!end) this.#attempt?.reset();
+      if (!end) this.#resetAttempt();
       this.#again(headers);
       return;
     }
-    if (this.#retries > 0 && head.status < 500) stats.retrySuccess.value++;
     this.#giveRetry();
     this.#committed = true;
     this.#kept = undefined;
-    stats.responded(head.status);
+    this.#charge(head.status);
     const { told, router, decision } = this.#input;
     told.responseDuration = this.#env.clock.now() - this.#requestStarted;
     if (!router.suppressEnvoyHeaders) {
@@ -407,7 +417,11 @@ export class Forward {
   #onBreak(why: Break): void {
     const stats = this.#stats!;
     this.#inactive();
-    stats.resets.value++;
+    if (this.#attempt?.protocol === 'http2') {
+      if (why.kind === 'protocol') stats.ownResets.value++;
+      else if (detailOf(why) === 'remote_reset') stats.resets.value++;
+      else if (why.kind === 'reset') stats.count('upstream_rq_pending_failure_eject');
+    }
     const host = this.#host!;
     if (this.#committed) {
       this.#upstream!.events.failed(host, 'reset');
@@ -435,10 +449,8 @@ export class Forward {
   #failed(failure: PoolFailure): void {
     this.#ticket = undefined;
     if (this.#over) return;
-    const stats = this.#stats!;
     switch (failure.kind) {
       case 'overflow':
-        stats.pendingOverflow.value++;
         this.#reply(
           localReply(503, 'upstream_reset_before_response_started{overflow}', {
             body: 'upstream connect error or disconnect/reset before headers. reset reason: overflow',
@@ -456,7 +468,6 @@ export class Forward {
         );
         return;
       case 'connect': {
-        stats.connectFailures.value++;
         if (this.#mayRetry({ kind: 'connect-failure' })) {
           this.#again(undefined);
           return;
@@ -480,7 +491,10 @@ export class Forward {
   #mayRetry(outcome: TryOutcome): boolean {
     const policy = this.#retry;
     if (!policy || this.#kept === undefined || this.#input.terminates) return false;
-    if (isRetriable(policy, outcome) === undefined) return false;
+    if (isRetriable(policy, outcome) === undefined) {
+      if (this.#retries > 0) this.#stats!.retrySuccess.value++;
+      return false;
+    }
     if (this.#retries >= this.#maxRetries) {
       this.#stats!.retryLimit.value++;
       this.#input.told.flags.add('URX');
@@ -509,6 +523,7 @@ export class Forward {
     this.#perTryTimer?.cancel();
     this.#retries++;
     this.#stats!.retries.value++;
+    this.#stats!.retriesBackedOff.value++;
     const delay = backOffBefore(this.#retry!, this.#retries, this.#env.dice.random());
     this.#backOff = this.#env.clock.after(millis(delay), () => this.#try());
   }
@@ -554,13 +569,17 @@ export class Forward {
   #abandon(): void {
     this.#ticket?.cancel();
     this.#ticket = undefined;
-    const attempt = this.#attempt;
+    this.#resetAttempt();
     this.#attempt = undefined;
-    attempt?.reset();
     this.#inactive();
   }
 
+  #charge(status: number): void {
+    this.#stats?.responded(status, this.#input.view.headers.first('x-envoy-internal') === 'true');
+  }
+
   #reply(reply: LocalReply): void {
+    this.#charge(reply.status);
     this.#settle();
     for (const flag of reply.flags) this.#input.told.flags.add(flag);
     this.#asker.reply(reply);

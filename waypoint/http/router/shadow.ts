@@ -1,20 +1,13 @@
 /** A copy of a request for a cluster of its own, whose answer nobody waits for. */
 import type { RoutingPriority } from '../../cluster/types.ts';
+import { Headers } from '../../request/headers.ts';
 import type { Environment } from '../../runtime/environment.ts';
+import { type ClusterStats, clusterStats } from '../../telemetry/http-stats.ts';
 import type { HeaderList, RequestHead } from '../message.ts';
 import { Attempt, type AttemptEvents } from './attempt.ts';
 
 /** Bytes that wait for a connection, or for one that is slow; beyond, the copy is given up. */
 const mostWaiting = 1_048_576;
-
-const nobody: AttemptEvents = {
-  informational: () => undefined,
-  response: () => undefined,
-  data: () => undefined,
-  end: () => undefined,
-  broke: () => undefined,
-  drained: () => undefined,
-};
 
 export class Shadow {
   #attempt: Attempt | undefined;
@@ -23,12 +16,16 @@ export class Shadow {
   #ended = false;
   #trailers: HeaderList | undefined;
   #gone = false;
+  #stats: ClusterStats | undefined;
 
   constructor(env: Environment, cluster: string, head: RequestHead, priority: RoutingPriority, bodyless: boolean) {
     this.#ended = bodyless;
     const upstream = env.clusters.get(cluster);
+    if (upstream) this.#stats = clusterStats(env.stats, upstream.cluster.statName);
     const picked = upstream?.pick({ dice: env.dice });
     if (!upstream || picked?.kind !== 'host') {
+      if (this.#stats) this.#stats.noHost.value++;
+      this.#answered(503);
       this.#gone = true;
       return;
     }
@@ -41,15 +38,38 @@ export class Shadow {
             lease.release(true);
             return;
           }
-          const attempt = new Attempt(lease, head, bodyless, nobody);
+          this.#stats!.total.value++;
+          const attempt = new Attempt(lease, head, bodyless, this.#events);
           for (const chunk of this.#waiting) attempt.write(chunk);
           this.#waiting = [];
           this.#attempt = attempt;
           if (this.#ended && !bodyless) attempt.finish(this.#trailers);
         },
-        failed: () => this.cancel(),
+        failed: () => {
+          this.#answered(503);
+          this.cancel();
+        },
       },
     );
+  }
+
+  /** Nobody reads the answer. */
+  readonly #events: AttemptEvents = {
+    informational: () => undefined,
+    response: ({ status }) => this.#answered(status),
+    data: () => undefined,
+    end: () => undefined,
+    broke: () => {
+      if (!this.#isAnswered) this.#answered(503);
+    },
+    drained: () => undefined,
+  };
+  #isAnswered = false;
+
+  /** Copies count as requests of the proxy's own. */
+  #answered(status: number): void {
+    this.#isAnswered = true;
+    this.#stats?.responded(status, true);
   }
 
   data(chunk: Buffer): void {
@@ -75,6 +95,15 @@ export class Shadow {
     this.#waiting = [];
     this.#attempt?.reset();
   }
+}
+
+/** A copy is a request of the proxy's own: it says so, and who sends it. */
+export function shadowHeaders(headers: HeaderList, ownAddress: string): HeaderList {
+  const copied = new Headers([...headers]);
+  const before = copied.get('x-forwarded-for');
+  copied.set('x-forwarded-for', before === undefined ? ownAddress : `${before},${ownAddress}`);
+  copied.set('x-envoy-internal', 'true');
+  return copied.toRaw();
 }
 
 /** `web:80` becomes `web-shadow:80`. */

@@ -19,6 +19,8 @@ export class Tunnel implements ByteReader {
     this.#stream = lease.codec.stream;
   }
 
+  readonly protocol = 'tcp';
+
   /** The client is told that the tunnel stands. */
   open(): void {
     this.#events.response({ status: 200, headers: [] }, false);

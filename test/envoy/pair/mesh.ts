@@ -1,0 +1,81 @@
+/** The mesh that hand-written cases are about: services whose pods are echo servers on addresses of the loopback. */
+import type { Echoes } from './echo.ts';
+
+interface TestPort {
+  readonly name: string;
+  readonly number: number;
+}
+
+interface TestService {
+  readonly name: string;
+  /** Default `shop`. */
+  readonly namespace?: string;
+  readonly ports: readonly TestPort[];
+  /** Pods by name with their versions. Default one of the service's name, of version v1. */
+  readonly pods?: Readonly<Record<string, string>>;
+}
+
+/** All of `shop` are behind the waypoint, others are not. */
+export const services: readonly TestService[] = [
+  {
+    name: 'web',
+    ports: [
+      { name: 'http', number: 80 },
+      { name: 'http-admin', number: 8080 },
+    ],
+  },
+  { name: 'v2', ports: [{ name: 'http', number: 80 }] },
+  { name: 'many', ports: [{ name: 'http', number: 80 }], pods: { 'many-a': 'v1', 'many-b': 'v1', 'many-c': 'v2' } },
+  { name: 'call', ports: [{ name: 'grpc', number: 9000 }] },
+  { name: 'api', namespace: 'pay', ports: [{ name: 'grpc', number: 9000 }] },
+  { name: 'marker', ports: [{ name: 'http', number: 80 }], pods: {} },
+];
+
+const base = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: waypoint}
+spec: {gatewayClassName: istio-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}
+status: {addresses: [{type: Hostname, value: waypoint.shop.svc.cluster.local}]}
+`;
+
+/** Where the service's port is connected to. */
+export function destinationOf(service: string, port: number): string {
+  return `${vipOf(service)}:${port}`;
+}
+
+function vipOf(name: string): string {
+  return `10.96.0.${services.findIndex((s) => s.name === name) + 1}`;
+}
+
+/** The service of that pod. */
+export function serviceOf(pod: string): string {
+  return services.find((s) => s.name === pod || Object.hasOwn(s.pods ?? {}, pod))?.name ?? pod;
+}
+
+/** Starts the pods, and says the mesh in YAML. */
+export async function startMesh(echoes: Echoes): Promise<string> {
+  const documents = [base];
+  // Of this process: several may run on one machine.
+  const network = `127.${64 + (process.pid % 128)}.${process.pid % 251}`;
+  let last = 0;
+  for (const { name, namespace = 'shop', ports, pods = { [name]: 'v1' } } of services) {
+    const label = namespace === 'shop' ? 'labels: {istio.io/use-waypoint: waypoint}' : '';
+    documents.push(`
+kind: Service
+metadata: {name: ${name}, namespace: ${namespace}, ${label}}
+spec: {clusterIP: ${vipOf(name)}, selector: {app: ${name}}, ports: [${ports.map((p) => `{name: ${p.name}, port: ${p.number}}`).join()}]}
+`);
+    for (const [pod, version] of Object.entries(pods)) {
+      const ip = `${network}.${++last}`;
+      for (const port of ports) await echoes.listen(pod, ip, port.number);
+      documents.push(`
+kind: Pod
+metadata: {name: ${pod}, namespace: ${namespace}, labels: {app: ${name}, version: ${version}}}
+spec: {nodeName: node-1, serviceAccountName: ${name}}
+status: {phase: Running, podIP: ${ip}, conditions: [{type: Ready, status: "True"}]}
+`);
+    }
+  }
+  return documents.join('---');
+}

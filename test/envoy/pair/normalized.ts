@@ -1,0 +1,24 @@
+/** What of an outcome may differ from one request to the next: ids, times. It has to be there, and of the same form. */
+import type { Outcome } from './pair.ts';
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const forms: Readonly<Record<string, RegExp>> = {
+  'x-request-id': uuid,
+  'x-envoy-upstream-service-time': /^\d+$/,
+  date: /^\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$/,
+};
+
+export function normalized({ answer, received }: Outcome): Outcome {
+  return {
+    answer: { ...answer, headers: answer.headers.map(formed) },
+    received: received
+      .map((r) => ({ ...r, headers: r.headers.map(formed) }))
+      .toSorted((a, b) => (a.pod < b.pod ? -1 : a.pod > b.pod ? 1 : 0)),
+  };
+}
+
+function formed(line: string): string {
+  const colon = line.indexOf(': ');
+  const form = forms[line.slice(0, colon)];
+  return form?.test(line.slice(colon + 2)) ? `${line.slice(0, colon)}: (${form.source})` : line;
+}

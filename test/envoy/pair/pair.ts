@@ -1,0 +1,176 @@
+/** istiod's whole configuration of one mesh in a stock Envoy and in our waypoint at once. */
+import { credentials, Metadata } from '@grpc/grpc-js';
+import { structFromJson } from '../../../common/api/index.ts';
+import { systemClock } from '../../../common/core/clock.ts';
+import { silentLogger } from '../../../common/core/log.ts';
+import type { WorkloadCertificate } from '../../../common/identity/types.ts';
+import { keyOf } from '../../../common/kube/informer.ts';
+import { until } from '../../../common/testing/until.ts';
+import { connectTerminate } from '../../../istiod/envoy/names.ts';
+import { objectsOf } from '../../../istiod/model/testing/test-mesh.ts';
+import { type EnvoyBed, startEnvoyBed, waypointNode } from '../../../istiod/testing/envoy-bed.ts';
+import { startAds } from '../../../waypoint/runtime/ads.ts';
+import { putCertificate } from '../../../waypoint/runtime/mesh.ts';
+import { Rig } from '../../../waypoint/testing/rig.ts';
+import { type Follower, followBed } from '../accepts.ts';
+import { type Answer, type Asked, Caller } from './caller.ts';
+import { Echoes, type Received } from './echo.ts';
+import { destinationOf, startMesh } from './mesh.ts';
+import { type Counters, readStats } from './stats.ts';
+
+export type Side = 'envoy' | 'ours';
+export const sides = ['envoy', 'ours'] as const;
+
+export interface Question extends Asked {
+  /** Default `web`, its port 80. */
+  readonly service?: string;
+  readonly port?: number;
+  /** Of the caller. Default that of `client` in `shop`. */
+  readonly principal?: string;
+}
+
+/** What a request came to: what the client saw, and what upstreams received, in their order of arrival. */
+export interface Outcome {
+  readonly answer: Answer;
+  readonly received: readonly Received[];
+}
+
+export class Pair implements AsyncDisposable {
+  readonly #bed: EnvoyBed;
+  readonly #follower: Follower;
+  readonly #rig: Rig;
+  readonly #echoes: Echoes;
+  readonly #ports: Readonly<Record<Side, number>>;
+  readonly #stop: AbortController;
+  readonly #callers = new Map<string, Caller>();
+  readonly #certificates = new Map<string, Promise<WorkloadCertificate>>();
+  #markers = 0;
+
+  private constructor(
+    bed: EnvoyBed,
+    follower: Follower,
+    rig: Rig,
+    echoes: Echoes,
+    ports: Readonly<Record<Side, number>>,
+    stop: AbortController,
+  ) {
+    this.#bed = bed;
+    this.#follower = follower;
+    this.#rig = rig;
+    this.#echoes = echoes;
+    this.#ports = ports;
+    this.#stop = stop;
+  }
+
+  static async start(): Promise<Pair> {
+    const echoes = new Echoes();
+    const bed = await startEnvoyBed(await startMesh(echoes));
+    const follower = await followBed(bed);
+    const [rig, stop] = [new Rig(), new AbortController()];
+    putCertificate(rig.runtime, await follower.issue('waypoint'));
+    const connection = { target: `127.0.0.1:${follower.xdsPort}`, credentials: credentials.createInsecure() };
+    const { id, metadata } = waypointNode();
+    startAds({
+      connect: async () => ({ ...connection, options: {}, metadata: new Metadata() }),
+      node: { id, metadata: structFromJson(metadata) },
+      runtime: rig.runtime,
+      ownSecrets: new Set(['default', 'ROOTCA']),
+      clock: systemClock,
+      log: silentLogger,
+      signal: stop.signal,
+    });
+    const ports = { envoy: await follower.port(), ours: await rig.port(connectTerminate) };
+    const pair = new Pair(bed, follower, rig, echoes, ports, stop);
+    await pair.apply('');
+    return pair;
+  }
+
+  /** Resolves when both serve it. Objects without a namespace are of `shop`. */
+  async apply(yaml: string): Promise<void> {
+    this.#bed.apply(`${yaml}\n---\n${marker(++this.#markers)}`);
+    await this.#settled();
+  }
+
+  /** Takes objects of such YAML away. */
+  async remove(yaml: string): Promise<void> {
+    for (const { kind, metadata } of objectsOf(yaml)) this.#bed.remove(kind, keyOf(metadata));
+    await this.apply('');
+  }
+
+  /** Whatever came before a route that both serve is served too, but for what warms up. */
+  async #settled(): Promise<void> {
+    for (const side of sides) {
+      await until(`${side} serves change ${this.#markers}`, async () => {
+        const { answer } = await this.ask(side, { service: 'marker', host: 'marker', path: '/' });
+        return answer.body === String(this.#markers);
+      });
+    }
+    await until('Envoy has warmed up', async () => {
+      const stats = await this.#follower.envoy.admin('/stats?filter=warming');
+      return !/warming(_clusters)?: [1-9]/.test(stats);
+    });
+    await until('ours has warmed up', () => this.#rig.runtime.pending().length === 0);
+    const refused = this.#bed.xds
+      .statuses()
+      .flatMap((s) => [...s.types].map(([type, { lastError }]) => [type, lastError]));
+    const first = refused.find(([, error]) => error !== '');
+    if (first) throw new Error(`${first.join(': ')}`);
+  }
+
+  /** `copies`: how many requests upstreams shall get at least. */
+  async ask(
+    side: Side,
+    { service = 'web', port = 80, principal = client, ...asked }: Question,
+    copies = 0,
+  ): Promise<Outcome> {
+    this.#echoes.clear();
+    const caller = await this.#caller(side, principal);
+    const answer = await caller.ask(destinationOf(service, port), asked);
+    await until('the requests to arrive', () => this.#echoes.received.length >= copies, 5_000).catch(() => undefined);
+    return { answer, received: this.#echoes.received };
+  }
+
+  async #caller(side: Side, principal: string): Promise<Caller> {
+    const key = `${side} ${principal}`;
+    const kept = this.#callers.get(key);
+    if (kept && !kept.isClosed) return kept;
+    const made = new Caller(this.#ports[side], await this.#certificate(principal));
+    this.#callers.set(key, made);
+    return made;
+  }
+
+  #certificate(principal: string): Promise<WorkloadCertificate> {
+    let found = this.#certificates.get(principal);
+    if (!found) {
+      const [, namespace, account] = /^spiffe:\/\/cluster\.local\/ns\/([^/]+)\/sa\/(.+)$/.exec(principal) ?? [];
+      found = this.#follower.issue(account!, namespace);
+      this.#certificates.set(principal, found);
+    }
+    return found;
+  }
+
+  async stats(side: Side): Promise<Counters> {
+    const path = '/stats?format=json&usedonly';
+    return readStats(
+      side === 'envoy' ? await this.#follower.envoy.admin(path) : this.#rig.runtime.stats.json(() => true),
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const caller of this.#callers.values()) caller[Symbol.dispose]();
+    this.#stop.abort();
+    await this.#rig[Symbol.asyncDispose]();
+    await this.#follower[Symbol.asyncDispose]();
+    await this.#echoes[Symbol.asyncDispose]();
+    this.#bed[Symbol.dispose]();
+  }
+}
+
+const client = 'spiffe://cluster.local/ns/shop/sa/client';
+
+const marker = (n: number) => `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: marker}
+spec: {hosts: [marker], http: [{directResponse: {status: 200, body: {string: "${n}"}}}]}
+`;
