@@ -12,11 +12,18 @@ import type { Http2Windows } from './session.ts';
 const checkInterval = millis(20);
 const smallWindow = 64 * 1024;
 /** A peer that goes on beyond this many windows of a connection has not honoured the smaller window. */
-const cutAt = 8;
+const cutAt = 4;
+/** What Node holds for a piece that waits, besides its bytes: a peer may send them one by one. */
+const pieceOverhead = 128;
 
 export interface UnreadGuard {
   /** To be called for each stream of the session once. */
   watch(stream: Http2Stream): void;
+}
+
+/** How many pieces wait to be read; Node's types lack it. */
+function piecesOf(stream: Http2Stream): number {
+  return (stream as Http2Stream & { readonly readableBuffer: readonly unknown[] }).readableBuffer.length;
 }
 
 /** `onExcess` is to cut the connection. */
@@ -36,7 +43,7 @@ export function createUnreadGuard(
     let unread = 0;
     let mayGrow = false;
     for (const stream of streams) {
-      unread += stream.readableLength;
+      unread += stream.readableLength + pieceOverhead * piecesOf(stream);
       // Not yet read from, or paused.
       if (stream.readableFlowing !== true) mayGrow = true;
     }

@@ -130,7 +130,7 @@ export class FrameReader {
 }
 
 export interface RawPeer {
-  readonly socket: TLSSocket;
+  readonly socket: Socket;
   /** All frames received so far. */
   readonly frames: readonly Frame[];
   /** The connection is gone, in whatever way. */
@@ -150,6 +150,11 @@ export function rawClient(raw: Socket, certificate: WorkloadCertificate | undefi
   return rawPeer(socket, 'secureConnect');
 }
 
+/** Client in plain text, on a socket that is about to connect. */
+export function rawPlainClient(socket: Socket): Promise<RawPeer> {
+  return rawPeer(socket, 'connect');
+}
+
 /** TLS server on an accepted socket. */
 export function rawServer(raw: Socket, certificate: WorkloadCertificate): Promise<RawPeer> {
   const socket = new TLSSocket(raw, {
@@ -161,7 +166,7 @@ export function rawServer(raw: Socket, certificate: WorkloadCertificate): Promis
   return rawPeer(socket, 'secure');
 }
 
-function rawPeer(socket: TLSSocket, ready: 'secureConnect' | 'secure'): Promise<RawPeer> {
+function rawPeer(socket: Socket, ready: 'connect' | 'secureConnect' | 'secure'): Promise<RawPeer> {
   const reader = new FrameReader(ready === 'secure' ? preface.length : 0);
   const frames: Frame[] = [];
   let closed = false;
@@ -184,7 +189,7 @@ function rawPeer(socket: TLSSocket, ready: 'secureConnect' | 'secure'): Promise<
     });
     socket.once('close', () => {
       closed = true;
-      reject(new Error('the connection was closed during the handshake'));
+      reject(new Error('the connection was closed before it was there'));
     });
   });
 }

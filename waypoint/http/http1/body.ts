@@ -59,10 +59,12 @@ const CR = 13;
 const LF = 10;
 /** A line that gives a chunk's size, extensions included. */
 const sizeLineLimit = 4_096;
+const sizeDigits = 8;
 const sizeLine = /^([0-9A-Fa-f]{1,8})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?$/;
 
 type State = 'size' | 'data' | 'dataEnd' | 'trailers' | 'done';
 
+/** Reads byte by byte, and tells the data of all chunks that came together at once: a chunk of one byte costs what six bytes cost. */
 export class ChunkedBody implements BodyParser {
   readonly #limits: HeadLimits;
   #state: State = 'size';
@@ -79,74 +81,120 @@ export class ChunkedBody implements BodyParser {
   }
 
   push(chunk: Buffer, events: BodyEvents): Buffer | undefined {
-    let rest = this.#partial ? Buffer.concat([this.#partial, chunk]) : chunk;
+    const all = this.#partial ? Buffer.concat([this.#partial, chunk]) : chunk;
     this.#partial = undefined;
-    for (;;) {
-      switch (this.#state) {
-        case 'size': {
-          const line = this.#line(rest);
-          if (line === undefined) return undefined;
-          const size = sizeLine.exec(line.text);
-          if (!size) throw new Malformed(400, 'a chunk without a proper size');
-          this.#left = Number.parseInt(size[1]!, 16);
-          this.#state = this.#left === 0 ? 'trailers' : 'data';
-          rest = line.rest;
-          break;
-        }
-        case 'data': {
-          if (rest.length === 0) return undefined;
-          const part = rest.length > this.#left ? rest.subarray(0, this.#left) : rest;
-          this.#left -= part.length;
-          rest = rest.subarray(part.length);
-          if (this.#left === 0) this.#state = 'dataEnd';
-          events.data(part);
-          break;
-        }
-        case 'dataEnd':
-          if (rest.length > 0 && rest[0] !== CR) throw new Malformed(400, 'a chunk longer than its size');
-          if (rest.length < 2) return this.#keep(rest);
-          if (rest[1] !== LF) throw new Malformed(400, 'a chunk longer than its size');
-          rest = rest.subarray(2);
-          this.#state = 'size';
-          break;
-        case 'trailers': {
-          const end = trailerEnd(rest);
-          if (end < 0) {
-            if (rest.length > this.#limits.bytes) throw new Malformed(431, 'trailers are too large');
-            return this.#keep(rest);
-          }
-          const text = rest.toString('latin1', 0, end - 2);
-          checkCharacters(text);
-          const { headers } = parseFields(text, 0, this.#limits);
-          this.#state = 'done';
-          events.end(headers.length === 0 ? undefined : headers);
-          return rest.length > end ? rest.subarray(end) : undefined;
-        }
-        case 'done':
-          return rest.length > 0 ? rest : undefined;
+    const parts: number[] = [];
+    let at = 0;
+    while (this.#state !== 'done') {
+      const next = this.#step(all, at, parts);
+      if (next < 0) break;
+      at = next;
+    }
+    const data = joined(all, parts);
+    if (data) events.data(data);
+    if (this.#state === 'done') {
+      const trailers = this.#trailers;
+      events.end(trailers.length === 0 ? undefined : trailers);
+      return at < all.length ? all.subarray(at) : undefined;
+    }
+    this.#partial = this.#state !== 'data' && at < all.length ? all.subarray(at) : undefined;
+    return undefined;
+  }
+
+  /** Index behind what was read; -1: more must come. Where it is data, begin and end are added to `parts`. */
+  #step(all: Buffer, at: number, parts: number[]): number {
+    switch (this.#state) {
+      case 'size':
+        return this.#size(all, at);
+      case 'data': {
+        if (at === all.length) return -1;
+        const end = Math.min(all.length, at + this.#left);
+        this.#left -= end - at;
+        if (this.#left === 0) this.#state = 'dataEnd';
+        parts.push(at, end);
+        return end;
       }
+      case 'dataEnd':
+        if (at < all.length && all[at] !== CR) throw new Malformed(400, 'a chunk longer than its size');
+        if (at + 1 >= all.length) return -1;
+        if (all[at + 1] !== LF) throw new Malformed(400, 'a chunk longer than its size');
+        this.#state = 'size';
+        return at + 2;
+      case 'trailers':
+        return this.#endOfTrailers(all, at);
+      case 'done':
+        return -1;
     }
   }
 
-  #keep(rest: Buffer): undefined {
-    this.#partial = rest.length > 0 ? rest : undefined;
-  }
-
-  #line(rest: Buffer): { readonly text: string; readonly rest: Buffer } | undefined {
-    const end = rest.indexOf(LF);
-    if (end < 0) {
-      if (rest.length > sizeLineLimit) throw new Malformed(400, "the line of a chunk's size is too long");
-      return this.#keep(rest);
+  #size(all: Buffer, at: number): number {
+    let size = 0;
+    let end = at;
+    for (; end < at + sizeDigits; end++) {
+      const digit = hexDigit(all[end]);
+      if (digit < 0) break;
+      size = size * 16 + digit;
     }
-    if (end === 0 || rest[end - 1] !== CR || end > sizeLineLimit)
+    if (end > at && all[end] === CR && all[end + 1] === LF) return this.#begin(size, end + 2);
+    const lf = all.indexOf(LF, at);
+    if (lf < 0) {
+      if (all.length - at > sizeLineLimit) throw new Malformed(400, "the line of a chunk's size is too long");
+      return -1;
+    }
+    if (lf === at || all[lf - 1] !== CR || lf - at > sizeLineLimit)
       throw new Malformed(400, "the line of a chunk's size");
-    return { text: rest.toString('latin1', 0, end - 1), rest: rest.subarray(end + 1) };
+    const line = sizeLine.exec(all.toString('latin1', at, lf - 1));
+    if (!line) throw new Malformed(400, 'a chunk without a proper size');
+    return this.#begin(Number.parseInt(line[1]!, 16), lf + 1);
+  }
+
+  #begin(size: number, next: number): number {
+    this.#left = size;
+    this.#state = size === 0 ? 'trailers' : 'data';
+    return next;
+  }
+
+  #trailers: HeaderList = [];
+
+  #endOfTrailers(all: Buffer, at: number): number {
+    const end = trailerEnd(all, at);
+    if (end < 0) {
+      if (all.length - at > this.#limits.bytes) throw new Malformed(431, 'trailers are too large');
+      return -1;
+    }
+    const text = all.toString('latin1', at, end - 2);
+    checkCharacters(text);
+    this.#trailers = parseFields(text, 0, this.#limits).headers;
+    this.#state = 'done';
+    return end;
   }
 }
 
+/** -1: it is none. */
+function hexDigit(code: number | undefined): number {
+  if (code === undefined) return -1;
+  if (code >= 48 && code <= 57) return code - 48;
+  const letter = code | 32;
+  return letter >= 97 && letter <= 102 ? letter - 87 : -1;
+}
+
+/** What lies between begin and end, begin and end ...; undefined: nothing. */
+function joined(all: Buffer, parts: readonly number[]): Buffer | undefined {
+  if (parts.length === 0) return undefined;
+  if (parts.length === 2) return all.subarray(parts[0], parts[1]);
+  const out = Buffer.allocUnsafe(all.length);
+  let length = 0;
+  for (let i = 0; i < parts.length; i += 2) {
+    const [from, to] = [parts[i]!, parts[i + 1]!];
+    if (to - from > 64) length += all.copy(out, length, from, to);
+    else for (let at = from; at < to; at++) out[length++] = all[at]!;
+  }
+  return out.subarray(0, length);
+}
+
 /** Index behind the empty line that ends the trailers; -1: not there yet. */
-function trailerEnd(rest: Buffer): number {
-  if (rest.length >= 2 && rest[0] === CR && rest[1] === LF) return 2;
-  const at = rest.indexOf('\r\n\r\n', 0, 'latin1');
-  return at < 0 ? -1 : at + 4;
+function trailerEnd(all: Buffer, at: number): number {
+  if (at + 1 < all.length && all[at] === CR && all[at + 1] === LF) return at + 2;
+  const end = all.indexOf('\r\n\r\n', at, 'latin1');
+  return end < 0 ? -1 : end + 4;
 }

@@ -9,6 +9,8 @@ export class HeadCollector {
   /** Of the status when a head is too large. */
   readonly #tooLarge: number;
   #partial: Buffer | undefined;
+  /** Bytes of it that were looked through, so that a head which comes byte by byte costs no more than one at once. */
+  #seen = 0;
 
   constructor(limits: HeadLimits, tooLarge: number) {
     this.#limits = limits;
@@ -24,25 +26,30 @@ export class HeadCollector {
   push(chunk: Buffer): { readonly text: string; readonly rest: Buffer | undefined } | undefined {
     let all = this.#partial ? Buffer.concat([this.#partial, chunk]) : chunk;
     // One empty line before a message is forgiven (RFC 9112 2.2).
-    if (all.length >= 2 && all[0] === CR && all[1] === LF) all = all.subarray(2);
-    const end = all.indexOf('\r\n\r\n', 0, 'latin1');
+    if (all.length >= 2 && all[0] === CR && all[1] === LF) {
+      all = all.subarray(2);
+      this.#seen = 0;
+    }
+    const end = all.indexOf('\r\n\r\n', Math.max(0, this.#seen - 3), 'latin1');
     if (end >= 0 ? end + 4 > this.#limits.bytes : all.length > this.#limits.bytes) {
       throw new Malformed(this.#tooLarge, `a head of more than ${this.#limits.bytes} bytes`);
     }
     if (end < 0) {
-      refuseBareLineFeeds(all);
+      refuseBareLineFeeds(all, this.#seen);
+      this.#seen = all.length;
       this.#partial = all.length > 0 ? all : undefined;
       return undefined;
     }
     this.#partial = undefined;
+    this.#seen = 0;
     const next = end + 4;
     return { text: all.toString('latin1', 0, end + 2), rest: all.length > next ? all.subarray(next) : undefined };
   }
 }
 
 /** A head whose lines end with LF alone would never be complete. */
-function refuseBareLineFeeds(bytes: Buffer): void {
-  for (let at = bytes.indexOf(LF); at >= 0; at = bytes.indexOf(LF, at + 1)) {
+function refuseBareLineFeeds(bytes: Buffer, from: number): void {
+  for (let at = bytes.indexOf(LF, from); at >= 0; at = bytes.indexOf(LF, at + 1)) {
     if (at === 0 || bytes[at - 1] !== CR) throw new Malformed(400, 'a line that ends with LF alone');
   }
 }

@@ -3,6 +3,7 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } f
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../../common/core/clock.ts';
 import { resetStream } from '../../../common/hbone/reset-stream.ts';
+import { createUnreadGuard, type UnreadGuard } from '../../../common/hbone/unread-guard.ts';
 import type { ClientCodec, ClientHandler } from '../client-codec.ts';
 import type { ClientExchange, HeaderList, RequestHead, ResponseReader } from '../message.ts';
 import { readFields, trailerObject, writeFields } from './fields.ts';
@@ -23,6 +24,7 @@ export class Http2Client implements ClientCodec {
   readonly #socket: Duplex;
   readonly #streams = new Set<ClientHttp2Stream>();
   readonly #scheme: 'http' | 'https';
+  readonly #unread: UnreadGuard;
   #error: Error | undefined;
 
   /** `opened` is called once the peer's SETTINGS are there. */
@@ -53,6 +55,10 @@ export class Http2Client implements ClientCodec {
       },
     });
     this.#session = session;
+    const windows = { stream: options.streamWindow, connection: options.connectionWindow, frame: 16_384 };
+    this.#unread = createUnreadGuard(session, this.#streams, windows, clock, () =>
+      this.cut(new Error('the server sends more than its windows allow')),
+    );
     session.once('connect', () => session.setLocalWindowSize(options.connectionWindow));
     let open = false;
     session.on('remoteSettings', ({ maxConcurrentStreams }) => {
@@ -97,6 +103,7 @@ export class Http2Client implements ClientCodec {
     const fields = writeFields(pseudo, head.headers);
     const stream = this.#session.request(fields, { endStream: end, waitForTrailers: !end });
     this.#streams.add(stream);
+    this.#unread.watch(stream);
     stream.on('close', () => this.#streams.delete(stream));
     return new Exchange(stream, upgrade !== undefined, reader);
   }

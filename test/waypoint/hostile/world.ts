@@ -1,0 +1,235 @@
+/** A waypoint as a process of its own, ours or Envoy, with backends behind it, good clients beside it, and hostile peers before it. */
+import { Agent, createServer, request, type Server } from 'node:http';
+import {
+  type ClientHttp2Session,
+  connect as connectHttp2,
+  createServer as createHttp2,
+  type Http2Server,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import type { WorkloadCertificate } from '../../../common/identity/types.ts';
+import { createFakeCa } from '../../../common/testing/fake-ca.ts';
+import {
+  type Frame,
+  preface,
+  type RawPeer,
+  rawClient,
+  rawPlainClient,
+  settingsAck,
+  settingsFrame,
+} from '../../../common/testing/h2-frames.ts';
+import { until } from '../../../common/testing/until.ts';
+import { Envoy } from '../../harness/envoy.ts';
+import { WaypointProcess } from '../../harness/waypoint.ts';
+import { hostileBootstrap } from './bootstrap.ts';
+
+export type Engine = 'ours' | 'envoy';
+
+/** What a backend got: paths that contain `/hold` are not answered, and their body is not read. */
+export class World implements AsyncDisposable {
+  readonly process: WaypointProcess | Envoy;
+  readonly #backends: BackendServers;
+  readonly #certificate: WorkloadCertificate;
+  readonly #ports = new Map<string, number>();
+
+  private constructor(process: WaypointProcess | Envoy, backends: BackendServers, certificate: WorkloadCertificate) {
+    this.process = process;
+    this.#backends = backends;
+    this.#certificate = certificate;
+  }
+
+  static async start(engine: Engine = 'ours'): Promise<World> {
+    const ca = await createFakeCa();
+    const identity = (serviceAccount: string) => ({ trustDomain: 'cluster.local', namespace: 'shop', serviceAccount });
+    const backends = await startBackends();
+    const own = { certificate: await ca.issue(identity('waypoint')), root: ca.root };
+    const bootstrap = hostileBootstrap(backends, own);
+    const waypoint = await (engine === 'ours' ? WaypointProcess.start(bootstrap) : Envoy.start(bootstrap));
+    return new World(waypoint, backends, await ca.issue(identity('client')));
+  }
+
+  /** Paths that the backends have seen, in order. */
+  get seen(): readonly string[] {
+    return this.#backends.seen;
+  }
+
+  /** From now on. */
+  forget(): void {
+    this.#backends.forget();
+  }
+
+  async port(listener: string): Promise<number> {
+    const known = this.#ports.get(listener);
+    if (known !== undefined) return known;
+    const port = await this.process.port(listener);
+    this.#ports.set(listener, port);
+    return port;
+  }
+
+  /** What comes for these bytes, in latin1, until the connection ends, or what came is `enough`. */
+  async raw(listener: string, bytes: string, enough?: RegExp): Promise<string> {
+    const socket = await this.socket(listener);
+    let text = '';
+    socket.on('data', (chunk) => {
+      text += chunk.toString('latin1');
+      if (enough?.test(text)) socket.destroy();
+    });
+    socket.write(bytes, 'latin1');
+    await closed(socket);
+    return text;
+  }
+
+  async socket(listener: string): Promise<Socket> {
+    const socket = connect({ port: await this.port(listener), host: '127.0.0.1' });
+    socket.on('error', () => undefined);
+    return socket;
+  }
+
+  /** HTTP/2 by raw frames, the handshake done; by TLS with a certificate of the mesh where the listener is `hbone`. */
+  async http2(listener: 'plain' | 'hbone'): Promise<RawPeer> {
+    const socket = await this.socket(listener);
+    const peer = listener === 'plain' ? await rawPlainClient(socket) : await rawClient(socket, this.#certificate);
+    peer.send(preface, settingsFrame(), settingsAck);
+    await until('SETTINGS', () => peer.closed || peer.frames.some((f) => f.type === 4 && f.flags === 1));
+    return peer;
+  }
+
+  /** Calls on connections of their own, by both versions, until `during` is over. Rejects when one is not answered with 200. */
+  async neighbours<T>(during: () => Promise<T>): Promise<{ readonly result: T; readonly calls: number }> {
+    const port = await this.port('plain');
+    const agent = new Agent({ keepAlive: true, maxSockets: 4 });
+    const session = connectHttp2(`http://127.0.0.1:${port}`);
+    session.on('error', () => undefined);
+    let over = false;
+    let calls = 0;
+    const lane = async (call: () => Promise<number>) => {
+      do {
+        const status = await call();
+        if (status !== 200) throw new Error(`a neighbour's call was answered with ${status}`);
+        calls++;
+      } while (!over);
+    };
+    const lanes = [lane(() => call1(agent, port)), lane(() => call1(agent, port)), lane(() => call2(session))];
+    try {
+      const [result] = await Promise.all([
+        during().finally(() => {
+          over = true;
+        }),
+        ...lanes,
+      ]);
+      return { result, calls };
+    } finally {
+      over = true;
+      await Promise.allSettled(lanes);
+      agent.destroy();
+      session.destroy();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.process.stop();
+    this.#backends.close();
+  }
+}
+
+/** Of the GOAWAY that ended the connection; undefined: none came. */
+export function goawayCode(peer: RawPeer): number | undefined {
+  const last = peer.frames.findLast((f: Frame) => f.type === 7);
+  return last?.payload.readUInt32BE(4);
+}
+
+export async function closed(socket: Socket): Promise<void> {
+  if (socket.destroyed) return;
+  await new Promise((resolve) => socket.once('close', resolve));
+}
+
+function call1(agent: Agent, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const asked = request({ host: '127.0.0.1', port, path: '/neighbour', agent }, (answer) => {
+      answer.resume();
+      answer.on('error', reject);
+      answer.on('end', () => resolve(answer.statusCode!));
+    });
+    asked.on('error', reject);
+    asked.end();
+  });
+}
+
+function call2(session: ClientHttp2Session): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const stream = session.request({ ':path': '/neighbour' });
+    let status = 0;
+    stream.on('response', (headers) => {
+      status = Number(headers[':status']);
+    });
+    stream.on('error', reject);
+    stream.on('close', () => resolve(status));
+    stream.resume();
+  });
+}
+
+/** What paths with `/big` are answered with. */
+const big = Buffer.alloc(16 * 1_048_576);
+
+interface BackendServers {
+  readonly http1: number;
+  readonly http2: number;
+  readonly seen: readonly string[];
+  forget(): void;
+  close(): void;
+}
+
+async function startBackends(): Promise<BackendServers> {
+  const seen: string[] = [];
+  const first = createServer((asked, answer) => {
+    if (asked.url !== '/neighbour') seen.push(asked.url!);
+    if (asked.url!.includes('/hold')) {
+      asked.pause();
+      return;
+    }
+    if (asked.url!.includes('/big')) {
+      answer.end(big);
+      return;
+    }
+    asked.resume();
+    asked.on('end', () => answer.end('ok'));
+  });
+  first.requestTimeout = 0;
+  first.keepAliveTimeout = 60_000;
+  const sessions = new Set<ServerHttp2Session>();
+  const second = createHttp2({ maxSessionMemory: 4_000 });
+  second.on('session', (session) => {
+    sessions.add(session);
+    session.on('error', () => undefined);
+    session.on('close', () => sessions.delete(session));
+  });
+  second.on('stream', (stream: ServerHttp2Stream, headers) => {
+    seen.push(headers[':path']!);
+    stream.on('error', () => undefined);
+    if (headers[':path']!.includes('/hold')) return;
+    stream.resume();
+    stream.respond({ ':status': 200 });
+    stream.end(headers[':path']!.includes('/big') ? big : 'ok');
+  });
+  return {
+    http1: await listen(first),
+    http2: await listen(second),
+    seen,
+    forget() {
+      seen.length = 0;
+    },
+    close() {
+      first.closeAllConnections();
+      first.close();
+      for (const session of sessions) session.destroy();
+      second.close();
+    },
+  };
+}
+
+async function listen(server: Server | Http2Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return (server.address() as AddressInfo).port;
+}
