@@ -7,6 +7,7 @@ import { type ConfigMap, configMapKind } from '../common/kube/kinds/core.ts';
 import type { KubeSource } from '../common/kube/types.ts';
 import { apiAccess } from './api-access.ts';
 import { oneOf, readArguments, UsageError } from './arguments.ts';
+import { caOptions } from './options.ts';
 
 export const help = `aquifer ca: replace the root of the mesh's certificates, where istiod made it itself
 
@@ -20,10 +21,7 @@ export const help = `aquifer ca: replace the root of the mesh's certificates, wh
 `;
 
 export async function run(args: readonly string[]): Promise<number> {
-  const { values, positionals } = readArguments('ca', args, {
-    namespace: { type: 'string', short: 'n', default: 'istio-system' },
-    kubeconfig: { type: 'string' },
-  });
+  const { values, positionals } = readArguments('ca', args, caOptions);
   const [word, ...surplus] = positionals;
   if (word === undefined || surplus.length > 0)
     throw new UsageError('aquifer ca takes one word; see aquifer ca --help');

@@ -1,39 +1,73 @@
-/** The one table of commands. A command's code is loaded when it runs. */
+/** The one tree of commands. A command's code is loaded when it runs. */
+import type { Verb } from './grammar.ts';
+import {
+  analyzeOptions,
+  caOptions,
+  crdsOptions,
+  labOptions,
+  validateOptions,
+  waitOptions,
+  waypointOptions,
+  whyOptions,
+} from './options.ts';
+import { verb as proxyConfig } from './proxy-config/verb.ts';
+import { verb as proxyStatus } from './proxy-status/verb.ts';
+import { verb as version } from './version/verb.ts';
+import { verb as ztunnelConfig } from './ztunnel-config/verb.ts';
 
-export interface Command {
-  /** One line. */
-  readonly summary: string;
-  load(): Promise<LoadedCommand>;
-}
-
-export interface LoadedCommand {
-  /** What `--help` prints. */
-  readonly help: string;
-  /** The exit code. UsageError, MeshError. */
-  run(args: readonly string[]): Promise<number>;
-}
-
-export const commands: Readonly<Record<string, Command>> = {
-  analyze: {
-    summary: 'find mistakes between objects, of files and of a cluster',
-    load: () => import('./analyze/command.ts'),
+export const root: Verb = {
+  summary: 'a service mesh without sidecars',
+  verbs: {
+    analyze: {
+      summary: 'find mistakes between objects, of files and of a cluster',
+      options: analyzeOptions,
+      offers: 'file',
+      load: () => import('./analyze/command.ts'),
+    },
+    ca: {
+      summary: "replace the root of the mesh's certificates",
+      options: caOptions,
+      offers: ['status', 'rotate', 'abort'],
+      load: () => import('./ca.ts'),
+    },
+    crds: {
+      summary: "print the mesh's CustomResourceDefinitions",
+      options: crdsOptions,
+      load: () => import('./crds.ts'),
+    },
+    lab: {
+      summary: 'a cluster of network namespaces on this machine',
+      options: labOptions,
+      offers: ['up', 'down', 'status', 'apply', 'delete', 'exec', 'roll', 'logs'],
+      load: () => import('./lab-command.ts'),
+    },
+    'proxy-config': proxyConfig,
+    'proxy-status': proxyStatus,
+    validate: {
+      summary: 'check files of Kubernetes YAML, field by field',
+      aliases: ['v'],
+      options: validateOptions,
+      offers: 'file',
+      load: () => import('./validate.ts'),
+    },
+    version,
+    wait: {
+      summary: 'wait until node proxies have confirmed an object',
+      options: waitOptions,
+      load: () => import('./wait.ts'),
+    },
+    waypoint: {
+      summary: 'make, list and remove waypoints',
+      options: waypointOptions,
+      offers: ['apply', 'generate', 'list', 'status', 'delete'],
+      load: () => import('./waypoint/command.ts'),
+    },
+    why: {
+      summary: 'tell whether a connection would be, and who decides it',
+      options: whyOptions,
+      offers: 'pod',
+      load: () => import('./why/command.ts'),
+    },
+    'ztunnel-config': ztunnelConfig,
   },
-  ca: { summary: "replace the root of the mesh's certificates", load: () => import('./ca.ts') },
-  crds: { summary: "print the mesh's CustomResourceDefinitions", load: () => import('./crds.ts') },
-  lab: { summary: 'a cluster of network namespaces on this machine', load: () => import('./lab-command.ts') },
-  validate: { summary: 'check files of Kubernetes YAML, field by field', load: () => import('./validate.ts') },
-  why: { summary: 'tell whether a connection would be, and who decides it', load: () => import('./why/command.ts') },
-  waypoint: { summary: 'make, list and remove waypoints', load: () => import('./waypoint/command.ts') },
-  wait: { summary: 'wait until node proxies have confirmed an object', load: () => import('./wait.ts') },
 };
-
-const width = Math.max(...Object.keys(commands).map((name) => name.length));
-
-export const overview = `aquifer: a service mesh without sidecars
-
-${Object.entries(commands)
-  .map(([name, { summary }]) => `  aquifer ${name.padEnd(width)}   ${summary}`)
-  .join('\n')}
-
-aquifer COMMAND --help says more.
-`;

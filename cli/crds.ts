@@ -3,6 +3,7 @@ import { stringify } from 'yaml';
 import { meshDefinitions } from '../istiod/crds/definitions.ts';
 import { webhookConfiguration } from '../istiod/validation/webhook-configuration.ts';
 import { oneOf, readArguments, UsageError } from './arguments.ts';
+import { crdsOptions } from './options.ts';
 
 export const help = `aquifer crds: print the mesh's CustomResourceDefinitions
 
@@ -18,14 +19,8 @@ Those of Istio and of the Gateway API (channel experimental), each with its sche
   -h, --help            this text
 `;
 
-const options = {
-  output: { type: 'string', short: 'o', default: 'yaml' },
-  webhook: { type: 'string' },
-  service: { type: 'string', default: 'istiod' },
-} as const;
-
 export async function run(args: readonly string[]): Promise<number> {
-  const { values, positionals } = readArguments('crds', args, options);
+  const { values, positionals } = readArguments('crds', args, crdsOptions);
   const format = oneOf('--output', values.output, 'yaml', 'json', 'name');
   const all = meshDefinitions();
   const isWanted = (name: string, wanted: string) => name === wanted || name.endsWith(`.${wanted}`);

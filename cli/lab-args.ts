@@ -1,7 +1,8 @@
 /** Arguments of `aquifer lab`. Pure. */
-import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { parseArgs } from 'node:util';
 import { describeError } from '../common/core/errors.ts';
 import type { ProgramName } from '../lab/index.ts';
+import { labOptions } from './options.ts';
 
 export type LabCommand =
   | {
@@ -64,20 +65,7 @@ export const labHelp = `aquifer lab: a Kubernetes-shaped cluster of network name
   -h, --help     this text
 `;
 
-const options = {
-  lab: { type: 'string' },
-  nodes: { type: 'string' },
-  file: { type: 'string', short: 'f', multiple: true },
-  env: { type: 'string', multiple: true },
-  capture: { type: 'string' },
-  mesh: { type: 'boolean' },
-  wait: { type: 'boolean' },
-  node: { type: 'string' },
-  container: { type: 'string', short: 'c' },
-  help: { type: 'boolean', short: 'h' },
-} as const satisfies ParseArgsConfig['options'];
-
-type OptionName = keyof typeof options;
+type OptionName = keyof typeof labOptions;
 
 /** Options that a command has beside `lab` and `help`. */
 const optionsOf: Readonly<Record<string, readonly OptionName[]>> = {
@@ -159,7 +147,7 @@ function readEnv(texts: readonly string[]): ProgramEnv | string {
 
 function readOptions(args: readonly string[]) {
   try {
-    return parseArgs({ args: [...args], options, allowPositionals: true, allowNegative: true });
+    return parseArgs({ args: [...args], options: labOptions, allowPositionals: true, allowNegative: true });
   } catch (e) {
     return describeError(e);
   }

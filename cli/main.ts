@@ -1,24 +1,27 @@
-/** `bin/aquifer`. Errors are messages without stacks; exit code 1, or 2 for arguments that are not understood. */
+/** `bin/aquifer`. Errors are messages without stacks; exit code 1, or 64 for arguments that are not understood. */
 import { describeError } from '../common/core/errors.ts';
 import { UsageError } from './arguments.ts';
-import { commands, overview } from './commands.ts';
+import { root } from './commands.ts';
+import { takesValue } from './connection-options.ts';
+import { findVerb, helpOf } from './grammar.ts';
 
-async function main(args: readonly string[]): Promise<number> {
-  const [name, ...rest] = args;
-  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
-    process.stdout.write(overview);
-    return name === undefined ? 2 : 0;
-  }
-  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (command === undefined) throw new UsageError(`aquifer ${name}: there is no such command; see aquifer --help`);
-  const { run, help } = await command.load();
+async function main(words: readonly string[]): Promise<number> {
+  const asked = words[0] === 'help' ? [...words.slice(1), '--help'] : words;
+  const found = findVerb(root, asked, takesValue);
+  const { verb, args } = found;
   // What follows -- is somebody else's.
-  const own = rest.includes('--') ? rest.slice(0, rest.indexOf('--')) : rest;
-  if (own.includes('--help') || own.includes('-h')) {
-    process.stdout.write(help);
+  const own = args.includes('--') ? args.slice(0, args.indexOf('--')) : args;
+  const helps = own.includes('--help') || own.includes('-h');
+  if (verb.load === undefined) {
+    process.stdout.write(helpOf(found));
+    return helps ? 0 : 64;
+  }
+  const { run, help } = await verb.load();
+  if (helps) {
+    process.stdout.write(help ?? helpOf(found));
     return 0;
   }
-  return run(rest);
+  return run(args);
 }
 
 /** Connections to a lab may still be open, so the process is ended; but not before a pipe has taken all that was written. */
@@ -35,5 +38,5 @@ try {
   await end(await main(process.argv.slice(2)));
 } catch (e) {
   process.stderr.write(e instanceof UsageError ? `${e.message}\n` : `aquifer: ${describeError(e)}\n`);
-  process.exit(e instanceof UsageError ? 2 : 1);
+  process.exit(e instanceof UsageError ? 64 : 1);
 }

@@ -6,6 +6,7 @@ import type { Level } from '../istiod/validation/finding.ts';
 import { validateObject } from '../istiod/validation/validate-object.ts';
 import { oneOf, readArguments, UsageError } from './arguments.ts';
 import { readManifests } from './manifests.ts';
+import { validateOptions } from './options.ts';
 
 export const help = `aquifer validate: check files of Kubernetes YAML or JSON, field by field
 
@@ -18,13 +19,8 @@ Kinds of others are left out. aquifer analyze finds what only shows between obje
   -o, --output FORMAT   text or json; default text
   -h, --help            this text
 
-Exit code 0: all objects are valid, there may be warnings. 1: some are not. 2: the arguments are not understood.
+Exit code 0: all objects are valid, there may be warnings. 1: some are not. 64: the arguments are not understood.
 `;
-
-const options = {
-  filename: { type: 'string', short: 'f', multiple: true },
-  output: { type: 'string', short: 'o', default: 'text' },
-} as const;
 
 interface Remark extends Problem {
   readonly level: Level;
@@ -32,7 +28,7 @@ interface Remark extends Problem {
 }
 
 export async function run(args: readonly string[]): Promise<number> {
-  const { values, positionals } = readArguments('validate', args, options);
+  const { values, positionals } = readArguments('validate', args, validateOptions);
   const format = oneOf('--output', values.output, 'text', 'json');
   const paths = [...(values.filename ?? []), ...positionals];
   if (paths.length === 0) throw new UsageError('aquifer validate: a file is expected; see aquifer validate --help');

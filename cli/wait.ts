@@ -12,6 +12,7 @@ import { istioKinds } from '../common/kube/kinds/istio/all.ts';
 import type { Kind, KubeObject, KubeSource } from '../common/kube/types.ts';
 import { apiAccess } from './api-access.ts';
 import { UsageError } from './arguments.ts';
+import { waitOptions } from './options.ts';
 
 export const help = `aquifer wait: wait for a condition of mesh objects
 
@@ -68,12 +69,7 @@ function read(args: readonly string[]) {
   return parseArgs({
     args: [...args],
     allowPositionals: true,
-    options: {
-      for: { type: 'string' },
-      namespace: { type: 'string', short: 'n', default: 'default' },
-      timeout: { type: 'string', default: '60s' },
-      kubeconfig: { type: 'string' },
-    },
+    options: waitOptions,
   });
 }
 

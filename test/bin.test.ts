@@ -11,7 +11,7 @@ const bin = join(import.meta.dirname, '../bin');
 /** Exit code and output of arguments that make a program answer and end. */
 const programs = [
   { name: 'aquifer', args: ['--help'], code: 0, says: /aquifer lab/ },
-  { name: 'aquifer', args: ['laboratory'], code: 2, says: /aquifer laboratory: there is no such command/ },
+  { name: 'aquifer', args: ['laboratory'], code: 64, says: /aquifer laboratory: there is no such command/ },
   { name: 'istiod', args: ['--help'], code: 0, says: /istiod discovery/ },
   { name: 'istiod', args: ['--no-such-flag'], code: 2, says: /^istiod: .*--no-such-flag/ },
   { name: 'ztunnel', args: ['--help'], code: 2, says: /^usage: ztunnel/ },

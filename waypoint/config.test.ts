@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { version } from '../common/core/version.ts';
 import { parseCommand } from './command.ts';
 import { nodeId, nodeMetadata, parseWaypointConfig, podLabels, type WaypointConfig } from './config.ts';
 
@@ -42,6 +43,7 @@ test("what Istio's template says is understood", () => {
   const c = config(env, '--domain', 'shop.svc.example', '--serviceCluster', 'waypoint.shop');
   assert.equal(nodeId(c), 'waypoint~10.0.0.7~waypoint-5d-x.shop~shop.svc.example');
   assert.deepEqual(nodeMetadata(c), {
+    ISTIO_VERSION: version,
     SERVICE_ACCOUNT: 'waypoint',
     NODE_NAME: 'node-1',
     CLUSTER_ID: 'c1',

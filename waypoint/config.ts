@@ -10,6 +10,7 @@ import { type ProxyConfig, parseProxyConfig } from '../common/config/proxy-confi
 import { type ConfigResult, type Settings, SettingsReader } from '../common/config/reader.ts';
 import { type Millis, millis } from '../common/core/brand.ts';
 import { type Ip, parseIp } from '../common/core/net.ts';
+import { version } from '../common/core/version.ts';
 import type { ControlPlane } from '../common/xds/connect.ts';
 import type { WaypointFlags } from './command.ts';
 
@@ -108,6 +109,7 @@ export function nodeId({ instanceIp, podName, podNamespace, domain }: WaypointCo
 /** All that the node says of itself. */
 export function nodeMetadata(c: WaypointConfig): Readonly<Record<string, JsonValue>> {
   return {
+    ISTIO_VERSION: version,
     ...c.nodeMetadata,
     NAME: c.podName,
     NAMESPACE: c.podNamespace,

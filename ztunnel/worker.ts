@@ -112,7 +112,7 @@ async function main(): Promise<void> {
     warnOfPlain(plane.address, createLogger(sink, 'xds'));
     return startDeltaClient({
       connect: () => controlPlaneConnection(plane),
-      node: ztunnelNode({ ...config, metadata: config.nodeMetadata }),
+      node: ztunnelNode({ ...config, metadata: { CLUSTER_ID: config.clusterId, ...config.nodeMetadata } }),
       store,
       demand,
       clock: systemClock,

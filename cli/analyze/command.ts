@@ -12,6 +12,7 @@ import { apiAccess } from '../api-access.ts';
 import { oneOf, readArguments, UsageError } from '../arguments.ts';
 import { readCluster } from '../cluster.ts';
 import { readManifests } from '../manifests.ts';
+import { analyzeOptions } from '../options.ts';
 import { parseSuppressions, type Suppression, suppresses } from './suppressions.ts';
 
 export const help = `aquifer analyze: find mistakes that only show between objects
@@ -31,27 +32,15 @@ export const help = `aquifer analyze: find mistakes that only show between objec
   -h, --help                 this text
 
 Codes are those of Istio's analysis. Exit code 0: nothing at the failure threshold. 79: something. 1: it could not be done.
-2: the arguments are not understood. An object can suppress for itself by the annotation
+64: the arguments are not understood. An object can suppress for itself by the annotation
 galley.istio.io/analyze-suppress: CODE,CODE or "*".
 `;
-
-const options = {
-  kubeconfig: { type: 'string' },
-  'use-kube': { type: 'string' },
-  namespace: { type: 'string', short: 'n' },
-  'all-namespaces': { type: 'boolean', short: 'A' },
-  suppress: { type: 'string', short: 'S', multiple: true },
-  'output-threshold': { type: 'string', default: 'Info' },
-  'failure-threshold': { type: 'string', default: 'Error' },
-  output: { type: 'string', short: 'o', default: 'log' },
-  'list-analyzers': { type: 'boolean', short: 'L' },
-} as const;
 
 /** As istioctl's. */
 const foundCode = 79;
 
 export async function run(args: readonly string[]): Promise<number> {
-  const { values, positionals } = readArguments('analyze', args, options);
+  const { values, positionals } = readArguments('analyze', args, analyzeOptions);
   if (values['list-analyzers']) {
     for (const name of ['schema.Validation', ...Object.keys(analyzers)].sort()) print(name);
     return 0;

@@ -2,6 +2,7 @@
 import { parseDuration } from '../../common/config/duration.ts';
 import { type Millis, millis } from '../../common/core/brand.ts';
 import { oneOf, readArguments, UsageError } from '../arguments.ts';
+import { waypointOptions } from '../options.ts';
 
 export type WaypointAction =
   | { readonly kind: 'generate'; readonly wanted: WantedWaypoint }
@@ -42,19 +43,7 @@ const actions = ['apply', 'generate', 'list', 'status', 'delete'] as const;
 
 /** UsageError. */
 export function parseWaypointArguments(args: readonly string[]): WaypointArguments {
-  const { values, positionals } = readArguments('waypoint', args, {
-    namespace: { type: 'string', short: 'n' },
-    'all-namespaces': { type: 'boolean', short: 'A', default: false },
-    name: { type: 'string', default: 'waypoint' },
-    for: { type: 'string' },
-    revision: { type: 'string', short: 'r' },
-    'enroll-namespace': { type: 'boolean', default: false },
-    overwrite: { type: 'boolean', default: false },
-    wait: { type: 'boolean', default: false },
-    timeout: { type: 'string', default: '90s' },
-    all: { type: 'boolean', default: false },
-    kubeconfig: { type: 'string' },
-  });
+  const { values, positionals } = readArguments('waypoint', args, waypointOptions);
   const [word, ...names] = positionals;
   if (word === undefined) throw new UsageError(`expected one of ${actions.join(', ')}; see aquifer waypoint --help`);
   const action = oneOf('aquifer waypoint', word, ...actions);

@@ -17,6 +17,7 @@ import { apiAccess } from '../api-access.ts';
 import { oneOf, readArguments, UsageError } from '../arguments.ts';
 import { readCluster } from '../cluster.ts';
 import { readManifests } from '../manifests.ts';
+import { whyOptions } from '../options.ts';
 import { meshOf, type WhyMesh } from './mesh.ts';
 import { findTarget, findWorkload } from './places.ts';
 import { simulate } from './simulate.ts';
@@ -47,25 +48,13 @@ Where a waypoint is on the way, it is asked about one request: which route takes
   -o, --output FORMAT   text or json; default text
   -h, --help            this text
 
-Exit code 0: it would be. 3: it would be refused. 1: it cannot be told. 2: the arguments are not understood.
+Exit code 0: it would be. 3: it would be refused. 1: it cannot be told. 64: the arguments are not understood.
 `;
-
-const options = {
-  filename: { type: 'string', short: 'f', multiple: true },
-  kubeconfig: { type: 'string' },
-  'istio-namespace': { type: 'string', default: 'istio-system' },
-  compat: { type: 'string' },
-  method: { type: 'string', default: 'GET' },
-  path: { type: 'string', default: '/' },
-  host: { type: 'string' },
-  header: { type: 'string', multiple: true },
-  output: { type: 'string', short: 'o', default: 'text' },
-} as const;
 
 const refusedCode = 3;
 
 export async function run(args: readonly string[]): Promise<number> {
-  const { values, positionals } = readArguments('why', args, options);
+  const { values, positionals } = readArguments('why', args, whyOptions);
   const format = oneOf('--output', values.output, 'text', 'json');
   const [from, to, ...more] = positionals;
   if (from === undefined || to === undefined || more.length > 0) {

@@ -1,5 +1,6 @@
 /** How a ztunnel names itself to istiod (ambient-wire 3.7). */
 import { type Encodable, type JsonValue, type PbNode, structFromJson } from '../api/index.ts';
+import { version } from '../core/version.ts';
 
 export interface NodeFacts {
   readonly podName: string;
@@ -15,6 +16,7 @@ export function ztunnelNode(f: NodeFacts): Encodable<PbNode> {
   return {
     id: `ztunnel~${f.instanceIp}~${f.podName}.${f.podNamespace}~${f.podNamespace}.svc.cluster.local`,
     metadata: structFromJson({
+      ISTIO_VERSION: version,
       ...f.metadata,
       NAME: f.podName,
       NAMESPACE: f.podNamespace,

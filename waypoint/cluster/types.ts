@@ -55,6 +55,10 @@ export interface Host {
   /** 1 or more. */
   readonly weight: number;
   readonly load: HostLoad;
+  /** What the control plane, health checks and outlier detection say of it. */
+  readonly told: EdsHealth;
+  readonly failedCheck: boolean;
+  readonly ejected: boolean;
 }
 
 export interface PickContext {

@@ -64,7 +64,7 @@ export async function runMesh(config: WaypointConfig, sink: LogSink): Promise<Ru
   };
   const health: Routes = { 'GET /healthz/ready': () => ready(pending()) };
   const metrics = () => ({ status: 200, body: runtime.stats.prometheus() });
-  const routes = adminRoutes({ runtime, pending, quit: quit.resolve });
+  const routes = adminRoutes({ runtime, pending, quit: quit.resolve, levels: sink.levels });
   const servers = [
     await serve(routes, config.adminPort, '127.0.0.1'),
     await serve({ ...health, 'GET /stats/prometheus': metrics, 'GET /metrics': metrics }, config.statsPort, '::'),

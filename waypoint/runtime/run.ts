@@ -47,7 +47,7 @@ export async function runBootstrap(file: string, sink: LogSink): Promise<Running
   const runtime = createRuntime(sink, drain);
   applyBootstrap(runtime, bootstrap);
   const quit = Promise.withResolvers<void>();
-  const routes = adminRoutes({ runtime, pending: () => runtime.pending(), quit: quit.resolve });
+  const routes = adminRoutes({ runtime, pending: () => runtime.pending(), quit: quit.resolve, levels: sink.levels });
   const admin = bootstrap.admin && createHttpServer(routes, '', createLogger(sink, 'admin'));
   if (admin) await listenAt(admin, bootstrap.admin!);
   return {

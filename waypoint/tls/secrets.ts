@@ -16,6 +16,10 @@ export class SecretStore {
     return this.#secrets.get(name);
   }
 
+  all(): Iterable<readonly [string, Secret]> {
+    return this.#secrets;
+  }
+
   put(name: string, secret: Secret): void {
     this.#secrets.set(name, secret);
     this.#changed(name);
