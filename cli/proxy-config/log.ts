@@ -5,7 +5,7 @@ import { type Cluster, withCluster } from '../access/cluster.ts';
 import { findPod, isRunning, podsWith } from '../access/pods.ts';
 import { readArguments, UsageError } from '../arguments.ts';
 import { print } from '../print.ts';
-import { options } from './verb.ts';
+import { options } from './options.ts';
 
 /** What Envoy of the mesh starts with. */
 const initial = 'warning';

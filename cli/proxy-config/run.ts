@@ -13,10 +13,10 @@ import { chosenClusters, clusterTable } from './clusters.ts';
 import { type EnvoyDump, type Json, parseClusterStatuses, parseEnvoyDump } from './dump.ts';
 import { chosenClusters as chosenStatuses, endpointTable } from './endpoints.ts';
 import { chosenListeners, listenerTable, waypointListenerTable } from './listeners.ts';
+import { options, type Subject } from './options.ts';
 import { chosenRoutes, routeTable } from './routes.ts';
 import { secretTable } from './secrets.ts';
 import type { Table } from './table.ts';
-import { options, type Subject } from './verb.ts';
 
 export async function show(subject: Subject, args: readonly string[]): Promise<number> {
   switch (subject) {

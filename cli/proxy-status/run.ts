@@ -6,8 +6,8 @@ import { oneOf, readArguments, UsageError } from '../arguments.ts';
 import { print, printAs } from '../print.ts';
 import { formatTable } from '../table.ts';
 import { compareProxy } from './compare.ts';
+import { options } from './options.ts';
 import { type ProxySync, subscribedTable, verboseTable } from './table.ts';
-import { options } from './verb.ts';
 
 export async function run(args: readonly string[]): Promise<number> {
   const { values, positionals } = readArguments('proxy-status', args, options);

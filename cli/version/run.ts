@@ -2,7 +2,7 @@
 import { gitRevision, version } from '../../common/core/version.ts';
 import { noOperands, oneOf, readArguments } from '../arguments.ts';
 import { print, printAs } from '../print.ts';
-import { options } from './verb.ts';
+import { options } from './options.ts';
 
 interface Build {
   readonly version: string;

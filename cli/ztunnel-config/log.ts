@@ -3,8 +3,8 @@ import { askAdmin, portOf } from '../access/admin.ts';
 import { withCluster } from '../access/cluster.ts';
 import { readArguments, UsageError } from '../arguments.ts';
 import { print } from '../print.ts';
+import { options } from './options.ts';
 import { targetOf, ztunnels } from './target.ts';
-import { options } from './verb.ts';
 
 /** Words of Envoy's that a node proxy has others for. */
 const levels: Readonly<Record<string, string>> = {

@@ -7,6 +7,7 @@ import { oneOf, readArguments, UsageError } from '../arguments.ts';
 import { print, printAs } from '../print.ts';
 import { formatTable } from '../table.ts';
 import { parseZtunnelDump, type ZtunnelDump } from './dump.ts';
+import { options, type Subject } from './options.ts';
 import {
   certificateTable,
   connectionTable,
@@ -20,7 +21,6 @@ import {
   workloadTable,
 } from './tables.ts';
 import { type Target, targetOf } from './target.ts';
-import { options, type Subject } from './verb.ts';
 
 type Workload = Target['workload'];
 
