@@ -42,6 +42,11 @@ export const needs = {
     { purpose: 'lists the BPF programs that are left, in tests', programs: ['bpftool'], packages: ['bpftool'] },
     { purpose: 'fetches kubectl for tests', programs: ['pip3', 'pip'], packages: ['python3-pip'] },
     { purpose: 'drops capabilities in tests', programs: ['capsh'], packages: ['libcap2-bin'] },
+    {
+      purpose: 'looks at the console in tests',
+      programs: ['chromium-headless-shell'],
+      packages: ['chromium-headless-shell'],
+    },
   ],
 };
 

@@ -60,6 +60,7 @@ login.addEventListener('submit', (event) => {
   void show();
 });
 addEventListener('hashchange', () => {
+  takeTokenFromAddress();
   void show();
   main.focus();
 });

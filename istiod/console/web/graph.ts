@@ -2,7 +2,7 @@
 import type { FlowView, GraphView, WorkloadView } from '../views/graph.ts';
 import { details } from './details.ts';
 import { chip as chipSize, type Layout, layout, type Point } from './layout.ts';
-import { count, drawing, element, rate } from './text.ts';
+import { count, drawing, element } from './text.ts';
 import { createView, type View } from './view.ts';
 
 export interface GraphPage {
@@ -56,6 +56,8 @@ function draw(scene: HTMLElement, panel: HTMLElement, first: GraphView, chosenBe
   const choose = (id: string | undefined) => {
     chosen = id;
     for (const [other, chip] of byId) chip.classList.toggle('chosen', other === id);
+    for (const [key, path] of paths) path.classList.toggle('near', id !== undefined && key.split(' ').includes(id));
+    svg.classList.toggle('chosen-one', id !== undefined);
     panel.hidden = id === undefined;
     const workload = graph.workloads.find((w) => w.id === id);
     if (workload !== undefined) panel.replaceChildren(...details(workload, graph, () => choose(undefined)));
@@ -157,7 +159,7 @@ function boxOf({ name, x, y, width, height }: Layout['boxes'][number]): SVGGElem
     'g',
     {},
     drawing('rect', { class: 'namespace', x, y, width, height, rx: 10 }),
-    drawing('text', { class: 'namespace-name', x: x + 14, y: y + 24 }, name),
+    drawing('text', { class: 'namespace-name', x: x + 14, y: y + 31 }, name),
   );
 }
 
@@ -220,6 +222,4 @@ function tellFlow(path: SVGPathElement | undefined, flows: readonly FlowView[]):
   path.classList.toggle('failing', failed > 0);
   const width = bytes > 0 ? 1.5 + Math.min(4, Math.log10(1 + bytes / 1000)) : 1.5;
   path.style.strokeWidth = String(width);
-  const title = path.querySelector('title') ?? path.appendChild(drawing('title'));
-  title.textContent = `${flows[0]!.from} → ${flows[0]!.to}: ${rate(bytes)}, ${failed.toFixed(1)} failures/s`;
 }

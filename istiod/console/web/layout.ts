@@ -22,7 +22,7 @@ export interface Layout {
 
 export const chip = { width: 176, height: 46 } as const;
 const gap = { x: 56, y: 18 } as const;
-const margin = { side: 20, top: 38, bottom: 20 } as const;
+const margin = { side: 20, top: 46, bottom: 20 } as const;
 const betweenBoxes = 40;
 /** A caller of a caller and so on: further columns start from the left again. */
 const maxColumns = 6;
