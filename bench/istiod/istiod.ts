@@ -13,7 +13,7 @@ import { installDefinitions } from '../../istiod/crds/install.ts';
 import { startApi } from '../api/bench.ts';
 import { percentile } from '../statistics.ts';
 import { printTable, type Row, writeResults } from '../table.ts';
-import { addressOf, Cluster, object } from './cluster.ts';
+import { addressOf, atOnce, Cluster, object } from './cluster.ts';
 import { startDiscovery } from './discovery.ts';
 import { Fleet, monotonic } from './fleet.ts';
 
@@ -244,15 +244,17 @@ async function storm(
   const delays: Promise<number>[] = [];
   const before = istiod.cpuSeconds();
   const octet = 128 + (Date.now() % 64);
+  const writer = await cluster.openWriter();
   figures.changesPerSecond = await paced(1_000, ms, async (i) => {
     const [low, high] = [i & 255, (i >> 8) & 255];
     const ip = `10.${octet}.${high}.${low}`;
     const watched = i % 20 === 0 ? await fleet.watch(Buffer.from(ip.split('.').map(Number))) : undefined;
     const sent = monotonic();
     if (watched) delays.push(watched.seen.then((at) => at - sent));
-    await cluster.setAddress(i % cluster.pods, ip);
+    await cluster.writeAddress(writer, i % cluster.pods, ip);
   });
   const seen = await Promise.all(delays);
+  writer.close();
   figures.changeCpu = ((istiod.cpuSeconds() - before) * 1000) / (figures.changesPerSecond * (ms / 1000));
   figures.convergeP50 = percentile(seen, 50);
   figures.convergeP99 = percentile(seen, 99);
@@ -274,22 +276,28 @@ async function paced(perSecond: number, ms: number, work: (i: number) => Promise
       await work(i);
     }
   };
-  await Promise.all(Array.from({ length: 64 }, worker));
+  await Promise.all(Array.from({ length: atOnce }, worker));
   return (next * 1_000) / (performance.now() - began);
 }
 
 /** MiB by which 100,000 changes made it larger, after as many to warm up a tenth of them. */
 async function growth(cluster: Cluster, istiod: { rssMb(): number; cpuSeconds(): number }): Promise<number> {
   const change = async (count: number) => {
+    const writer = await cluster.openWriter();
     let next = 0;
     await Promise.all(
-      Array.from({ length: 64 }, async () => {
+      Array.from({ length: atOnce }, async () => {
         while (next < count) {
           const i = next++;
-          await cluster.setAddress(i % cluster.pods, `10.${220 + ((i >> 16) & 3)}.${(i >> 8) & 255}.${i & 255}`);
+          await cluster.writeAddress(
+            writer,
+            i % cluster.pods,
+            `10.${220 + ((i >> 16) & 3)}.${(i >> 8) & 255}.${i & 255}`,
+          );
         }
       }),
     );
+    writer.close();
     await settled(istiod);
     return istiod.rssMb();
   };

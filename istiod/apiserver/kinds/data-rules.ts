@@ -1,5 +1,5 @@
 /** ConfigMaps and Secrets: names and size of their keys, and what immutable ones keep. Pure. */
-import { isDeepStrictEqual } from 'node:util';
+import { isSameJson } from '../../../common/core/same-json.ts';
 import type { ApiObject } from '../objects.ts';
 import type { Cause } from '../status.ts';
 import { at, textAt } from './columns.ts';
@@ -28,7 +28,7 @@ export function checkData(object: ApiObject, old: ApiObject | undefined): readon
   if (old?.['immutable'] !== true) return causes;
   if (object['immutable'] !== true) causes.push(forbidden('immutable', 'field is immutable when `immutable` is set'));
   for (const field of ['data', 'binaryData']) {
-    if (!isDeepStrictEqual(object[field], old[field]))
+    if (!isSameJson(object[field], old[field]))
       causes.push(forbidden(field, 'field is immutable when `immutable` is set'));
   }
   return causes;

@@ -1,5 +1,5 @@
 /** Jobs and CronJobs: what is filled in, made and refused. Pure. */
-import { isDeepStrictEqual } from 'node:util';
+import { isSameJson } from '../../../common/core/same-json.ts';
 import { isObject } from '../../../common/kube/schema/validate.ts';
 import type { ApiObject } from '../objects.ts';
 import type { Cause } from '../status.ts';
@@ -50,7 +50,7 @@ export function checkJob(job: ApiObject, old: ApiObject | undefined): readonly C
   const waits = at(old, 'spec', 'suspend') === true && at(old, 'status', 'startTime') === undefined;
   const fields = ['selector', 'completionMode', ...(waits ? [] : ['template']), ...(indexed ? [] : ['completions'])];
   for (const field of fields) {
-    if (!isDeepStrictEqual(at(job, 'spec', field), at(old, 'spec', field)))
+    if (!isSameJson(at(job, 'spec', field), at(old, 'spec', field)))
       causes.push(invalidValue(`spec.${field}`, at(job, 'spec', field) ?? null, 'field is immutable'));
   }
   return causes;

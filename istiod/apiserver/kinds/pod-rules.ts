@@ -1,5 +1,5 @@
 /** What the schema cannot say of pods and their templates: names that refer to each other, and what may change. Pure. */
-import { isDeepStrictEqual } from 'node:util';
+import { isSameJson } from '../../../common/core/same-json.ts';
 import type { ApiObject } from '../objects.ts';
 import { compareQuantities } from '../shapes/quantity.ts';
 import type { Cause } from '../status.ts';
@@ -117,7 +117,7 @@ const mutable = ['activeDeadlineSeconds', 'terminationGracePeriodSeconds', 'sche
 /** Of an update of the pod itself. */
 export function checkPodUpdate(pod: ApiObject, old: ApiObject): readonly Cause[] {
   const causes: Cause[] = [];
-  if (!isDeepStrictEqual(frozen(pod), frozen(old))) {
+  if (!isSameJson(frozen(pod), frozen(old))) {
     causes.push(
       forbidden(
         'spec',
@@ -126,7 +126,7 @@ export function checkPodUpdate(pod: ApiObject, old: ApiObject): readonly Cause[]
     );
   }
   const now = listAt(pod, 'spec', 'tolerations');
-  if (listAt(old, 'spec', 'tolerations').some((t) => !now.some((n) => isDeepStrictEqual(n, t))))
+  if (listAt(old, 'spec', 'tolerations').some((t) => !now.some((n) => isSameJson(n, t))))
     causes.push(forbidden('spec.tolerations', 'existing toleration can not be modified except its tolerationSeconds'));
   const gates = new Set(listAt(old, 'spec', 'schedulingGates').map((g) => textAt(g, 'name')));
   if (listAt(pod, 'spec', 'schedulingGates').some((g) => !gates.has(textAt(g, 'name'))))

@@ -1,5 +1,5 @@
 /** Causes of refusals, and rules that several kinds have. */
-import { isDeepStrictEqual } from 'node:util';
+import { isSameJson } from '../../../common/core/same-json.ts';
 import type { LabelSelector } from '../../../common/kube/kinds/apps.ts';
 import { isObject } from '../../../common/kube/schema/validate.ts';
 import type { ApiObject } from '../objects.ts';
@@ -44,7 +44,7 @@ export function sameFields(
     const value = at(o, ...path);
     return isObject(value) ? Object.fromEntries(Object.entries(value).filter(([k]) => !free.includes(k))) : value;
   };
-  if (isDeepStrictEqual(without(object), without(old))) return [];
+  if (isSameJson(without(object), without(old))) return [];
   const field = path.join('.');
   return [
     forbidden(field, free.length === 0 ? `${field} ${message}` : `${field} ${message}, except ${free.join(', ')}`),
@@ -74,7 +74,7 @@ export function checkSelector(object: ApiObject, old: ApiObject | undefined): re
     causes.push(
       invalidValue('spec.template.metadata.labels', labels ?? {}, '`selector` does not match template `labels`'),
     );
-  if (old !== undefined && !isDeepStrictEqual(selector, at(old, 'spec', 'selector')))
+  if (old !== undefined && !isSameJson(selector, at(old, 'spec', 'selector')))
     causes.push(invalidValue('spec.selector', selector ?? {}, 'field is immutable'));
   return causes;
 }

@@ -1,5 +1,5 @@
 /** JSON patch (RFC 6902) over JSON pointers (RFC 6901). */
-import { isDeepStrictEqual } from 'node:util';
+import { isSameJson } from '../../../common/core/same-json.ts';
 import { isObject } from '../../../common/kube/schema/validate.ts';
 
 /** What is wrong with a patch, or with applying it to this object; the text is for the client. */
@@ -36,7 +36,7 @@ function applyOne(document: unknown, operation: Readonly<Record<string, unknown>
     case 'remove':
       return remove(document, path);
     case 'test':
-      if (!isDeepStrictEqual(find(document, path), given(operation))) {
+      if (!isSameJson(find(document, path), given(operation))) {
         throw new PatchError(`testing value ${operation['path']} failed`);
       }
       return document;

@@ -2,7 +2,7 @@
  * Strategic merge patch: a merge patch that knows from the schema which lists are merged by a key. Directives: `$patch`
  * (merge, replace, delete), `$retainKeys`, `$setElementOrder/FIELD`, `$deleteFromPrimitiveList/FIELD`.
  */
-import { isDeepStrictEqual } from 'node:util';
+import { isSameJson } from '../../../common/core/same-json.ts';
 import type { Schema } from '../../../common/kube/schema/types.ts';
 import { isObject } from '../../../common/kube/schema/validate.ts';
 import { PatchError } from './json-patch.ts';
@@ -37,7 +37,7 @@ function mergeObject(schema: Schema | undefined, target: Fields, patch: Fields):
       if (Array.isArray(list) && Array.isArray(value)) {
         result.set(
           field,
-          list.filter((item) => !value.some((v) => isDeepStrictEqual(v, item))),
+          list.filter((item) => !value.some((v) => isSameJson(v, item))),
         );
       }
     } else if (value === null) result.delete(name);
@@ -84,7 +84,7 @@ function mergeList(
     if (!isObject(item)) throw new PatchError('an item of a list that is merged by a key is not an object');
     const id = item[key];
     if (id === undefined) throw new PatchError(`an item of the patch does not contain the merge key ${key}`);
-    const at = result.findIndex((r) => isObject(r) && isDeepStrictEqual(r[key], id));
+    const at = result.findIndex((r) => isObject(r) && isSameJson(r[key], id));
     if (item['$patch'] === 'delete') {
       if (at >= 0) result.splice(at, 1);
     } else if (at < 0) result.push(mergeObject(items, {}, item));
@@ -94,7 +94,7 @@ function mergeList(
 }
 
 function union(target: readonly unknown[], patch: readonly unknown[]): unknown[] {
-  return [...target, ...patch.filter((p) => !target.some((t) => isDeepStrictEqual(t, p)))];
+  return [...target, ...patch.filter((p) => !target.some((t) => isSameJson(t, p)))];
 }
 
 /** Items that `order` names come in its order; others keep their place relative to those before them. */

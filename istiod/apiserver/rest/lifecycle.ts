@@ -1,6 +1,7 @@
 /** What the server itself decides about an object's metadata, when it is made, changed and deleted. Pure. */
+
 import { randomInt } from 'node:crypto';
-import { isDeepStrictEqual } from 'node:util';
+import { isSameJson } from '../../../common/core/same-json.ts';
 import { timestamp } from '../../../common/kube/timestamp.ts';
 import type { ApiMeta, ApiObject } from '../objects.ts';
 import type { Resource } from '../resources/resource.ts';
@@ -52,7 +53,7 @@ export function beforeUpdate(resource: Resource, object: ApiObject, old: ApiObje
   // A subresource of a kind's own (a binding) is the server's to write, with what it says in the status.
   if (resource.hasStatus && subresource === '') copyField(object, old, 'status');
   resource.strategy.prepareUpdate?.(object, old, subresource);
-  if (resource.hasGeneration && !isDeepStrictEqual(contentOf(resource, object), contentOf(resource, old))) {
+  if (resource.hasGeneration && !isSameJson(contentOf(resource, object), contentOf(resource, old))) {
     object.metadata.generation = (old.metadata.generation ?? 0) + 1;
   }
 }
@@ -125,7 +126,7 @@ export function decideDeletion(resource: Resource, object: ApiObject, options: D
     }
   }
   resource.strategy.prepareDelete?.(marked);
-  return isDeepStrictEqual(marked, object) ? { kind: 'waiting' } : { kind: 'marked', object: marked };
+  return isSameJson(marked, object) ? { kind: 'waiting' } : { kind: 'marked', object: marked };
 }
 
 function finalizersFor(present: readonly string[], propagation: DeleteOptions['propagation']): readonly string[] {

@@ -2,8 +2,9 @@
  * What can be done with objects, whoever asks: the HTTP server and the controllers in this process. Authorization is the
  * caller's; admission, validation and the rules of metadata are kept here, so that nothing is stored without them.
  */
-import { isDeepStrictEqual } from 'node:util';
+
 import type { Clock } from '../../../common/core/clock.ts';
+import { isSameJson } from '../../../common/core/same-json.ts';
 import type { Admission, AdmissionRequest } from '../admission/admission.ts';
 import type { User } from '../authn/authenticator.ts';
 import { type ApiObject, fromJson, type Json, toJson } from '../objects.ts';
@@ -199,7 +200,7 @@ export class Rest {
     checkObject(resource, object, old, subresource);
     await this.#deps.admission.validate(request);
     object.metadata.resourceVersion = String(stored.revision);
-    if (isDeepStrictEqual(object, old)) return { json: stored.json, created: false };
+    if (isSameJson(object, old)) return { json: stored.json, created: false };
     if (options.dryRun) return { json: inOrder(object), created: false };
     const finished = isFinished(resource, object);
     const write: Write = {

@@ -1,5 +1,5 @@
 /** EndpointSlices and Endpoints of Services with selectors, from their pods. */
-import { isDeepStrictEqual } from 'node:util';
+import { isSameJson } from '../../../../common/core/same-json.ts';
 import type { Pod, Service } from '../../../../common/kube/kinds/core.ts';
 import { endpointSliceKind } from '../../../../common/kube/kinds/discovery.ts';
 import { endpointsKind } from '../../../../common/kube/schema/cluster.ts';
@@ -87,8 +87,8 @@ export function endpointsController(cluster: Cluster): void {
       return;
     }
     const same =
-      isDeepStrictEqual(present.subsets ?? [], JSON.parse(JSON.stringify(subsets))) &&
-      isDeepStrictEqual(present.metadata.labels, labels) &&
+      isSameJson(present.subsets ?? [], JSON.parse(JSON.stringify(subsets))) &&
+      isSameJson(present.metadata.labels, labels) &&
       (present.metadata.annotations?.[overCapacity] !== undefined) === truncated;
     if (same) return;
     await unlessGone(() =>
@@ -110,7 +110,7 @@ export function endpointsController(cluster: Cluster): void {
   });
   cluster.pods.onChange((current, previous) => {
     const { namespace = '' } = (current ?? previous)!.metadata;
-    if (current !== undefined && previous !== undefined && isDeepStrictEqual(shown(current), shown(previous))) return;
+    if (current !== undefined && previous !== undefined && isSameJson(shown(current), shown(previous))) return;
     for (const service of servicesOf(namespace)) {
       if ([current, previous].some((p) => p !== undefined && isSelected(service, p)))
         work.addAfter(keyOfObject(service), settle);

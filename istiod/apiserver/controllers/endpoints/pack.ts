@@ -1,5 +1,5 @@
 /** Endpoints into EndpointSlices of at most a hundred, with as few changes to the slices that there are as can be. Pure. */
-import { isDeepStrictEqual } from 'node:util';
+import { isSameJson } from '../../../../common/core/same-json.ts';
 import type { EndpointSlice, EndpointSliceEndpoint } from '../../../../common/kube/kinds/discovery.ts';
 import type { Group } from './pods.ts';
 
@@ -16,9 +16,7 @@ export function pack(existing: readonly EndpointSlice[], groups: readonly Group[
   const update: Packing['update'][number][] = [];
   const remove = new Set(existing);
   for (const group of groups) {
-    const slices = existing.filter(
-      (s) => s.addressType === group.family && isDeepStrictEqual(s.ports ?? [], group.ports),
-    );
+    const slices = existing.filter((s) => s.addressType === group.family && isSameJson(s.ports ?? [], group.ports));
     for (const s of slices) remove.delete(s);
     const missing = new Map(group.endpoints.map((e) => [idOf(e), e]));
     const filled = slices.map((slice) => {
@@ -37,7 +35,7 @@ export function pack(existing: readonly EndpointSlice[], groups: readonly Group[
     const needed = empty.length === filled.length && rest.length === 0 ? empty[0] : undefined;
     for (const f of filled) {
       if (f.endpoints.length === 0 && f !== needed) remove.add(f.slice);
-      else if (!isDeepStrictEqual(f.endpoints, f.slice.endpoints ?? [])) update.push(f);
+      else if (!isSameJson(f.endpoints, f.slice.endpoints ?? [])) update.push(f);
     }
     if (filled.length === 0 && rest.length === 0) create.push({ ...group, endpoints: [] });
     while (rest.length > 0) create.push({ ...group, endpoints: rest.splice(0, sliceLimit) });

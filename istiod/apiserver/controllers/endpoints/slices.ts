@@ -1,5 +1,5 @@
 /** Writes EndpointSlices until they say what they should. */
-import { isDeepStrictEqual } from 'node:util';
+import { isSameJson } from '../../../../common/core/same-json.ts';
 import { type EndpointSlice, endpointSliceKind } from '../../../../common/kube/kinds/discovery.ts';
 import type { OwnerReference } from '../../objects.ts';
 import { unlessGone, type Writer } from '../runtime/writer.ts';
@@ -38,7 +38,7 @@ export async function writeSlices(
   for (const slice of alive) {
     if (removed.has(slice)) continue;
     const endpoints = changed.get(slice) ?? slice.endpoints ?? [];
-    if (!changed.has(slice) && isDeepStrictEqual(slice.metadata.labels, labels)) continue;
+    if (!changed.has(slice) && isSameJson(slice.metadata.labels, labels)) continue;
     const { name, uid } = slice.metadata;
     await unlessGone(() =>
       writer.update(endpointSliceKind, { namespace, name, uid }, (object) => {

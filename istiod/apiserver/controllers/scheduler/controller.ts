@@ -1,5 +1,5 @@
 /** The scheduler: a node for each pod that has none. */
-import { isDeepStrictEqual } from 'node:util';
+import { isSameJson } from '../../../../common/core/same-json.ts';
 import { type Condition, type Node, type Pod, podKind } from '../../../../common/kube/kinds/core.ts';
 import { timestamp } from '../../../../common/kube/timestamp.ts';
 import type { ApiObject } from '../../objects.ts';
@@ -93,12 +93,11 @@ export function scheduler(cluster: Cluster): void {
       if (waiting.size > 0 && (current === undefined || isFinished(current))) work.addAfter(retry, settle);
     }
     if (current === undefined) waiting.delete(key);
-    else if (isMine(current) && (previous === undefined || !isDeepStrictEqual(previous.spec, current.spec)))
-      work.add(key);
+    else if (isMine(current) && (previous === undefined || !isSameJson(previous.spec, current.spec))) work.add(key);
   });
   cluster.nodes.onChange((current, previous) => {
     if (waiting.size === 0 || current === undefined) return;
-    if (previous === undefined || !isDeepStrictEqual(partsThatMatter(current), partsThatMatter(previous))) {
+    if (previous === undefined || !isSameJson(partsThatMatter(current), partsThatMatter(previous))) {
       work.addAfter(retry, settle);
     }
   });

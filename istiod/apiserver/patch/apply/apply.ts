@@ -1,5 +1,5 @@
 /** Server-side apply: what becomes of an object, and of who owns its fields, when somebody applies or updates it. Pure. */
-import { isDeepStrictEqual } from 'node:util';
+import { isSameJson } from '../../../../common/core/same-json.ts';
 import type { Schema } from '../../../../common/kube/schema/types.ts';
 import { isObject } from '../../../../common/kube/schema/validate.ts';
 import { timestamp } from '../../../../common/kube/timestamp.ts';
@@ -72,7 +72,7 @@ export function trackUpdate(writer: Writer, object: ApiObject, old: ApiObject | 
   const { removed } = change;
   const set = inScope(change.set, resource, subresource);
   if (isEmpty(set) && isEmpty(removed)) {
-    const untouched = isDeepStrictEqual(object.metadata.managedFields, old?.metadata.managedFields);
+    const untouched = isSameJson(object.metadata.managedFields, old?.metadata.managedFields);
     if (!untouched) setManagers(object, before);
     return;
   }

@@ -1,5 +1,6 @@
 /** Which fields a value has, and which differ between two of them. */
-import { isDeepStrictEqual } from 'node:util';
+
+import { isSameJson } from '../../../../common/core/same-json.ts';
 import type { Schema } from '../../../../common/kube/schema/types.ts';
 import { isObject } from '../../../../common/kube/schema/validate.ts';
 import { isDeclared } from '../members.ts';
@@ -63,7 +64,7 @@ export function compare(schema: Schema | undefined, old: unknown, now: unknown):
   if (old === now) return none;
   const [before, after] = [partsOf(schema, old), partsOf(schema, now)];
   if (before.kind === 'leaf' && after.kind === 'leaf') {
-    return isDeepStrictEqual(old, now) ? none : { set: leaf, removed: emptySet };
+    return isSameJson(old, now) ? none : { set: leaf, removed: emptySet };
   }
   if (before.kind === 'leaf' || after.kind === 'leaf' || before.kind !== after.kind) {
     return { set: allFields(schema, now), removed: allFields(schema, old) };
@@ -88,7 +89,7 @@ export function compare(schema: Schema | undefined, old: unknown, now: unknown):
 
 function comparePart(old: Part, now: Part): Difference {
   if (!old.repeated && !now.repeated) return compare(now.schema, old.value, now.value);
-  return isDeepStrictEqual(old.value, now.value) ? none : { set: leaf, removed: emptySet };
+  return isSameJson(old.value, now.value) ? none : { set: leaf, removed: emptySet };
 }
 
 export function isSame({ set, removed }: Difference): boolean {
