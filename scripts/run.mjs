@@ -46,8 +46,10 @@ const commands = {
   'test:envoy': { packages: [], make: ['native'], images: false, wheels: true, start: ['scripts/test.ts', 'envoy'] },
   bench: {
     packages: ['build', 'lab'],
-    make: ['native', 'bpf', 'cni/plugin', 'bench'],
+    make: ['native', 'bpf', 'cni/plugin', 'test/tools', 'bench'],
     images: true,
+    wheels: true,
+    go: true,
     compile: true,
     needsRoot: true,
     start: ['bench/main.ts'],
