@@ -28,8 +28,8 @@ const filter: HttpFilter = {
   onRequest(view, context) {
     // Of redirects and direct responses Envoy's filter takes no notice.
     if (context.cluster === undefined) return goOn;
-    const policy = policyOf(context);
     const origin = view.headers.first('origin');
+    const policy = origin ? policyOf(context) : undefined;
     if (!policy || !origin || !happens(policy.enabled ?? 1_000_000, context.dice.random())) return goOn;
     const isPreflight = view.method === 'OPTIONS' && (view.headers.first('access-control-request-method') ?? '') !== '';
     const asksPrivate = view.headers.has('access-control-request-private-network');

@@ -74,8 +74,6 @@ export interface ServerExchange extends BodyWriter {
   read(reader: BodyReader): void;
   informational(head: ResponseHead): void;
   respond(head: ResponseHead, end: boolean): void;
-  /** Of the whole request as it came, and of the whole response as it went, with their framing where HTTP/1 has any. */
-  readonly wire: { readonly headerBytesReceived: number; readonly headerBytesSent: number };
 }
 
 /** A request that we send. */

@@ -59,14 +59,19 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
   }
 
   remove(name: string): void {
-    if (!this.has(name)) return;
-    this.removeWhere((n) => n === name);
+    if (this.has(name)) this.removeWhere((n) => n === name);
   }
 
   removeWhere(goes: (name: string) => boolean): void {
-    const kept: string[] = [];
-    for (const [name, value] of this) if (!goes(name)) kept.push(name, value);
-    this.#fields = kept;
+    const fields = this.#fields;
+    let kept = 0;
+    for (let i = 0; i < fields.length; i += 2) {
+      if (goes(fields[i]!)) continue;
+      fields[kept] = fields[i]!;
+      fields[kept + 1] = fields[i + 1]!;
+      kept += 2;
+    }
+    fields.length = kept;
   }
 
   *[Symbol.iterator](): IterableIterator<readonly [name: string, value: string]> {
@@ -76,7 +81,7 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
 
   /** name, value, name, value ...: a copy, in the form that node:http's `rawHeaders` has. */
   toRaw(): string[] {
-    return [...this.#fields];
+    return this.#fields.slice();
   }
 
   copy(): Headers {

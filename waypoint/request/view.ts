@@ -52,8 +52,9 @@ export interface RequestView {
   readonly protocol: 'http1' | 'http2';
   /** `:protocol` of an extended CONNECT, or the `upgrade` of HTTP/1.1 in lower case: `websocket`. */
   readonly upgrade?: string;
-  readonly connection: ConnectionView;
-  readonly metadata: Metadata;
+  /** Both are the connection's until a filter adds to the request's. */
+  connection: ConnectionView;
+  metadata: Metadata;
 }
 
 /** The response as filters see it; `headers` without pseudo-headers. */

@@ -3,6 +3,7 @@ import type { PoolCounter } from '../cluster/pool-types.ts';
 import type { Counter, Histogram, Stats } from './stats.ts';
 
 export class HttpStats {
+  readonly #ofFilters = new Map<string, Counter>();
   readonly #prefix: string;
   readonly #stats: Stats;
   readonly total: Counter;
@@ -56,7 +57,12 @@ export class HttpStats {
 
   /** What filters count. */
   count(name: string): void {
-    this.#stats.counter(this.#prefix + name).value++;
+    let counter = this.#ofFilters.get(name);
+    if (!counter) {
+      counter = this.#stats.counter(this.#prefix + name);
+      this.#ofFilters.set(name, counter);
+    }
+    counter.value++;
   }
 }
 

@@ -113,7 +113,7 @@ export class Http1Server implements ByteReader, ServerCodec {
             this.#handler.begun();
             break;
           }
-          chunk = this.#begin(parseRequest(head.text, this.#options), head.text.length + 2, head.rest);
+          chunk = this.#begin(parseRequest(head.text, this.#options), head.rest);
         }
         if (this.#early) {
           chunk = chunk ? Buffer.concat([this.#early, chunk]) : this.#early;
@@ -133,9 +133,9 @@ export class Http1Server implements ByteReader, ServerCodec {
     }
   }
 
-  #begin(parsed: ParsedRequest, headBytes: number, rest: Buffer | undefined): Buffer | undefined {
+  #begin(parsed: ParsedRequest, rest: Buffer | undefined): Buffer | undefined {
     if (this.#stream.destroyed) return undefined;
-    const exchange = new Exchange(this, this.#stream, parsed, headBytes, this.#options);
+    const exchange = new Exchange(this, this.#stream, parsed, this.#options);
     this.#exchange = exchange;
     this.#handler.exchange(exchange);
     return rest;
@@ -197,7 +197,6 @@ class Exchange implements ServerExchange {
   readonly #options: Http1ServerOptions;
   readonly request: RequestHead;
   readonly complete: boolean;
-  readonly wire: { readonly headerBytesReceived: number; headerBytesSent: number };
   /** A tunnel whose acceptance is awaited: nothing of it is given on before. */
   readonly #tunnel: boolean;
   #accepted = false;
@@ -215,19 +214,12 @@ class Exchange implements ServerExchange {
   #reusable: boolean;
   #gone = false;
 
-  constructor(
-    server: Http1Server,
-    stream: ByteStream,
-    parsed: ParsedRequest,
-    headBytes: number,
-    options: Http1ServerOptions,
-  ) {
+  constructor(server: Http1Server, stream: ByteStream, parsed: ParsedRequest, options: Http1ServerOptions) {
     this.#server = server;
     this.#stream = stream;
     this.#options = options;
     this.request = parsed.head;
     this.#reusable = !parsed.close;
-    this.wire = { headerBytesReceived: headBytes, headerBytesSent: 0 };
     const { framing, head } = parsed;
     this.#tunnel = head.method === 'CONNECT' || (head.upgrade !== undefined && framing.kind === 'none');
     if (this.#tunnel) this.#body = new RestBody();
@@ -317,7 +309,6 @@ class Exchange implements ServerExchange {
       if (!this.#reusable) last += 'connection: close\r\n';
     }
     const text = formatHead(statusLine(status), headers, last);
-    this.wire.headerBytesSent = text.length;
     this.#writer = new FramedWriter(this.#stream, chunked, end ? undefined : length);
     this.#stream.write(text);
     if (end) this.#answered();

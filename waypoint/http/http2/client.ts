@@ -104,23 +104,26 @@ export class Http2Client implements ClientCodec {
     const stream = this.#session.request(fields, { endStream: end, waitForTrailers: !end });
     this.#streams.add(stream);
     this.#unread.watch(stream);
-    stream.on('close', () => this.#streams.delete(stream));
-    return new Exchange(stream, upgrade !== undefined, reader);
+    return new Exchange(stream, upgrade !== undefined, end, reader, () => this.#streams.delete(stream));
   }
 }
 
 class Exchange implements ClientExchange {
   readonly #stream: ClientHttp2Stream;
+  readonly #reader: ResponseReader;
+  /** A `drain` is awaited. */
+  #full = false;
   #sent = false;
   #over = false;
   #trailers: HeaderList | undefined;
   #requestTrailers: HeaderList | undefined;
 
-  constructor(stream: ClientHttp2Stream, upgrade: boolean, reader: ResponseReader) {
+  constructor(stream: ClientHttp2Stream, upgrade: boolean, end: boolean, reader: ResponseReader, gone: () => void) {
     this.#stream = stream;
+    this.#reader = reader;
     const headOf = (raw: readonly string[]) => {
       const { pseudo, headers } = readFields(raw);
-      return { status: Number(pseudo.get(':status')), headers };
+      return { status: Number(pseudo.status), headers };
     };
     stream.on('headers', (_headers: unknown, _flags: unknown, raw: readonly string[] = []) => {
       if (!this.#over) reader.informational(headOf(raw));
@@ -149,17 +152,17 @@ class Exchange implements ClientExchange {
       this.#over = true;
       reader.end(this.#trailers);
     });
-    stream.on('drain', () => {
-      if (!this.#over) reader.drained();
-    });
     let failure = '';
     stream.on('error', (error) => {
       failure = error.message;
     });
-    stream.on('wantTrailers', () => {
-      if (!stream.destroyed) stream.sendTrailers(trailerObject(this.#requestTrailers ?? []));
-    });
+    if (!end) {
+      stream.on('wantTrailers', () => {
+        if (!stream.destroyed) stream.sendTrailers(trailerObject(this.#requestTrailers ?? []));
+      });
+    }
     stream.on('close', () => {
+      gone();
       if (this.#over) return;
       this.#over = true;
       const code = stream.rstCode;
@@ -170,7 +173,15 @@ class Exchange implements ClientExchange {
   }
 
   write(chunk: Buffer): boolean {
-    return this.#sent || this.#stream.destroyed || this.#stream.write(chunk);
+    if (this.#sent || this.#stream.destroyed || this.#stream.write(chunk)) return true;
+    if (!this.#full) {
+      this.#full = true;
+      this.#stream.once('drain', () => {
+        this.#full = false;
+        if (!this.#over) this.#reader.drained();
+      });
+    }
+    return false;
   }
 
   end(trailers?: HeaderList): void {

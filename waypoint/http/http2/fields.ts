@@ -2,22 +2,39 @@
 import type { HeaderList } from '../message.ts';
 
 export interface Fields {
-  /** `:status`, `:path` ... */
-  readonly pseudo: ReadonlyMap<string, string>;
+  readonly pseudo: Pseudo;
   readonly headers: string[];
   readonly host: string | undefined;
 }
 
+/** Absent: not sent. */
+export interface Pseudo {
+  method: string | undefined;
+  scheme: string | undefined;
+  authority: string | undefined;
+  path: string | undefined;
+  protocol: string | undefined;
+  status: string | undefined;
+}
+
 /** `raw`: name, value, name, value as Node gives them. Cookies that were sent apart are one header again (RFC 9113 8.2.3). */
 export function readFields(raw: readonly string[]): Fields {
-  const pseudo = new Map<string, string>();
+  const pseudo: Pseudo = {
+    method: undefined,
+    scheme: undefined,
+    authority: undefined,
+    path: undefined,
+    protocol: undefined,
+    status: undefined,
+  };
   const headers: string[] = [];
   let host: string | undefined;
   let cookie = -1;
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i]!;
     const value = raw[i + 1]!;
-    if (name.charCodeAt(0) === 58) pseudo.set(name, value);
+    // nghttp2 refuses pseudo-headers that there are not.
+    if (name.charCodeAt(0) === 58) pseudo[name.slice(1) as keyof Pseudo] = value;
     else if (name === 'host') host = value;
     else if (name === 'cookie' && cookie >= 0) headers[cookie] += `; ${value}`;
     else {

@@ -89,9 +89,9 @@ export class Http2Server implements ServerCodec {
     const end = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
     const opened = this.#clock.now();
     this.#streams.add(stream);
-    this.#unread.watch(stream);
+    if (!end) this.#unread.watch(stream);
     const exchange = requestOf(raw);
-    const one = exchange.kind === 'ok' ? new Exchange(stream, exchange.head, raw, end) : undefined;
+    const one = exchange.kind === 'ok' ? new Exchange(stream, exchange.head, end) : undefined;
     let ours = false;
     stream.on('error', (error: NodeJS.ErrnoException) => {
       ours ||= error.code !== 'ERR_HTTP2_STREAM_ERROR';
@@ -120,11 +120,9 @@ type Read =
 /** nghttp2 has checked names, values, and which pseudo-headers there are. */
 function requestOf(raw: readonly string[]): Read {
   const { pseudo, headers, host } = readFields(raw);
-  const method = pseudo.get(':method') ?? '';
-  const path = pseudo.get(':path');
-  const scheme = pseudo.get(':scheme');
-  const upgrade = pseudo.get(':protocol')?.toLowerCase();
-  const authority = pseudo.get(':authority') ?? host ?? '';
+  const { method = '', path, scheme } = pseudo;
+  const upgrade = pseudo.protocol?.toLowerCase();
+  const authority = pseudo.authority ?? host ?? '';
   const plainConnect = method === 'CONNECT' && upgrade === undefined;
   if (!plainConnect && !(path?.startsWith('/') || (path === '*' && method === 'OPTIONS'))) {
     return { kind: 'malformed', detail: ':path' };
@@ -141,19 +139,21 @@ class Exchange implements ServerExchange {
   readonly #stream: ServerHttp2Stream;
   readonly request: RequestHead;
   readonly complete: boolean;
-  readonly wire: { readonly headerBytesReceived: number; headerBytesSent: number };
   #reader: BodyReader | undefined;
   #trailers: HeaderList | undefined;
   #read: boolean;
   #sent = false;
   #gone = false;
+  /** Bytes still owed by Content-Length; undefined: it is not known where the body ends. */
+  #owed: number | undefined;
+  /** A `drain` is awaited. */
+  #full = false;
 
-  constructor(stream: ServerHttp2Stream, request: RequestHead, raw: readonly string[], end: boolean) {
+  constructor(stream: ServerHttp2Stream, request: RequestHead, end: boolean) {
     this.#stream = stream;
     this.request = request;
     this.complete = end;
     this.#read = this.complete;
-    this.wire = { headerBytesReceived: raw.reduce((sum, text) => sum + text.length, 0), headerBytesSent: 0 };
   }
 
   /** Both directions came to their end, or we broke it off. */
@@ -164,9 +164,6 @@ class Exchange implements ServerExchange {
   read(reader: BodyReader): void {
     this.#reader = reader;
     const stream = this.#stream;
-    stream.on('drain', () => {
-      if (!this.#gone) reader.drained();
-    });
     if (this.complete) {
       stream.resume();
       return;
@@ -203,8 +200,10 @@ class Exchange implements ServerExchange {
     if (!this.#usable) return;
     const code = status === 101 && this.request.upgrade !== undefined ? 200 : status;
     const fields = writeFields([':status', String(code)], headers);
-    this.wire.headerBytesSent = fields.reduce((sum, text) => sum + text.length, 0);
-    const waitForTrailers = !end && headerOf(headers, 'content-length') === undefined;
+    const length = end ? undefined : headerOf(headers, 'content-length');
+    const isTunnel = this.request.upgrade !== undefined || this.request.method === 'CONNECT';
+    if (length !== undefined && !isTunnel) this.#owed = Number(length);
+    const waitForTrailers = !end && length === undefined;
     if (end) this.#sent = true;
     this.#stream.respond(fields as unknown as Record<string, string>, { endStream: end, waitForTrailers, ...noDate });
     if (waitForTrailers) this.#stream.once('wantTrailers', () => this.#sendTrailers());
@@ -218,7 +217,25 @@ class Exchange implements ServerExchange {
   }
 
   write(chunk: Buffer): boolean {
-    return !this.#usable || this.#stream.write(chunk);
+    if (!this.#usable) return true;
+    if (this.#owed !== undefined) {
+      this.#owed -= chunk.length;
+      if (this.#owed === 0) {
+        // The end goes with the last bytes instead of in a frame of its own.
+        this.#sent = true;
+        this.#stream.end(chunk);
+        return true;
+      }
+    }
+    if (this.#stream.write(chunk)) return true;
+    if (!this.#full) {
+      this.#full = true;
+      this.#stream.once('drain', () => {
+        this.#full = false;
+        if (!this.#gone) this.#reader?.drained();
+      });
+    }
+    return false;
   }
 
   end(trailers?: HeaderList): void {

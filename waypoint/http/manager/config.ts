@@ -16,8 +16,6 @@ export interface HttpManagerConfig {
     | { readonly kind: 'rds'; readonly name: string };
   /** In order, without the router. */
   readonly filters: readonly NamedFilter[];
-  /** A filter may set metadata or filter state, so each request needs its own. */
-  readonly ownState: boolean;
   readonly router: RouterConfig;
   readonly canonical: CanonicalOptions;
   readonly requestHeaders: RequestHeaderOptions;

@@ -51,7 +51,6 @@ export function readHttpManager(fields: Fields): HttpManagerConfig | undefined {
     statPrefix: fields.text('stat_prefix'),
     routes,
     filters,
-    ownState: filters.length > 0,
     router,
     canonical: {
       normalizePath: fields.wrappedFlag('normalize_path') ?? false,

@@ -2,7 +2,7 @@
 import { millis } from '../../../common/core/brand.ts';
 import type { Timer } from '../../../common/core/clock.ts';
 import { assertNever } from '../../../common/core/errors.ts';
-import type { FilterContext, Verdict } from '../../filters/filter.ts';
+import type { FilterContext, FilterState, Verdict } from '../../filters/filter.ts';
 import { replyMessage } from '../../filters/local-reply.ts';
 import type { FormatContext, StreamFacts } from '../../format/format.ts';
 import { type ConnectionFacts, viewOf } from '../../listener/facts.ts';
@@ -11,6 +11,8 @@ import { Headers } from '../../request/headers.ts';
 import type { ConnectionView, RequestView, ResponseView } from '../../request/view.ts';
 import { applyToResponse } from '../../route/apply.ts';
 import type { RouteDecision, Upgrade } from '../../route/types.ts';
+import type { AccessLog } from '../../telemetry/access-log.ts';
+import type { HttpStats } from '../../telemetry/http-stats.ts';
 import type { BodyReader, Break, HeaderList, ServerExchange } from '../message.ts';
 import { type Asker, Forward, type ForwardFacts } from '../router/forward.ts';
 import type { NamedFilter } from './config.ts';
@@ -46,7 +48,7 @@ export class Request implements BodyReader {
   readonly #seen: NamedFilter[] = [];
   /** What filters keep for the response. */
   readonly #remembered = new Map<NamedFilter, unknown>();
-  /** The connection's, or this request's own where a filter may add to it. */
+  /** The connection's, or this request's own once a filter adds to it. */
   #facts: ConnectionFacts;
 
   constructor(connection: HttpConnection, exchange: ServerExchange) {
@@ -58,7 +60,7 @@ export class Request implements BodyReader {
     this.#startTime = clock.wall();
     this.#requestEnded = exchange.complete;
     const { downstream } = connection;
-    this.#facts = connection.config.ownState ? ownFacts(downstream.facts) : downstream.facts;
+    this.#facts = downstream.facts;
     this.#view = this.#rawView(downstream.view, 'http');
     const { stats } = connection;
     stats.total.value++;
@@ -87,7 +89,7 @@ export class Request implements BodyReader {
     const { headers } = this.#view;
     const caller = { direct: downstream.facts.remote, local: downstream.facts.local, tls: downstream.tls };
     const origin = mutateRequestHeaders(headers, request.scheme, caller, config.requestHeaders);
-    const view = config.ownState ? viewOf(this.#facts, downstream.tls) : downstream.view;
+    const { view } = downstream;
     const connection = origin.remote === downstream.facts.remote ? view : { ...view, remote: origin.remote };
     this.#armTimers();
     const canonical = canonise(
@@ -163,26 +165,33 @@ export class Request implements BodyReader {
   /** undefined: the filter is disabled for this route. */
   #filterContext(filter: NamedFilter): FilterContext | undefined {
     const decision = this.#decision!;
-    const perRoute = decision.kind === 'none' ? [] : decision.perFilter(filter.name);
+    const perRoute = decision.kind === 'none' ? nothing : decision.perFilter(filter.name);
     if (perRoute[0]?.kind === 'disabled') return undefined;
-    const facts = this.#facts;
-    return {
+    return new RequestFilterContext(filter, {
       cluster: decision.kind === 'forward' ? decision.cluster : undefined,
       dice: this.#connection.env.dice,
       format: this.#context,
       perRoute,
-      setMetadata: (namespace, values) => {
-        facts.metadata.set(namespace, { ...facts.metadata.get(namespace), ...values });
-      },
-      setFilterState: ({ key, value, shared }) => {
-        facts.filterState.set(key, value);
-        if (shared === 'none') facts.shared.delete(key);
-        else facts.shared.set(key, shared === 'once' ? 'once' : 'always');
-      },
-      remember: (value) => void this.#remembered.set(filter, value),
-      recall: () => this.#remembered.get(filter),
-      count: (name) => this.#connection.stats.count(name),
+      request: this,
+      stats: this.#connection.stats,
+      remembered: this.#remembered,
+    });
+  }
+
+  /** Facts that may be added to: the connection's are those of all its requests. */
+  ownFacts(): ConnectionFacts {
+    const { facts, tls } = this.#connection.downstream;
+    if (this.#facts !== facts) return this.#facts;
+    this.#facts = {
+      ...facts,
+      filterState: new Map(facts.filterState),
+      shared: new Map(facts.shared),
+      metadata: new Map(facts.metadata),
     };
+    const { remote } = this.#view.connection;
+    this.#view.connection = { ...viewOf(this.#facts, tls), remote };
+    this.#view.metadata = this.#facts.metadata;
+    return this.#facts;
   }
 
   #route(): void {
@@ -400,33 +409,36 @@ export class Request implements BodyReader {
 
   // The account.
 
-  readonly #context: FormatContext = contextOf(this);
+  readonly #context = new LiveContext(this) as FormatContext;
 
-  /** What formats see; read only when one asks. */
+  /** What formats see; made anew each time that one asks. */
   get facts(): StreamFacts {
     const decision = this.#decision;
     const { clock } = this.#connection.env;
     const told = this.#told;
-    const requestId = this.#view.headers.get('x-request-id');
-    return {
+    const facts: { -readonly [K in keyof StreamFacts]: StreamFacts[K] } = {
       startTime: this.#startTime,
       connectionId: this.#connection.downstream.id,
-      ...(requestId !== undefined && { requestId }),
-      ...(decision?.virtualHost !== undefined && { virtualHost: decision.virtualHost }),
-      ...(decision && decision.kind !== 'none' && decision.routeName !== '' && { routeName: decision.routeName }),
-      ...(decision && decision.kind !== 'none' && decision.metadata && { routeMetadata: decision.metadata }),
-      ...(told.cluster !== undefined && { cluster: told.cluster }),
-      ...(told.upstreamHost && { upstreamHost: told.upstreamHost }),
-      ...(told.upstreamLocal && { upstreamLocal: told.upstreamLocal }),
-      ...(told.upstreamFailureReason !== undefined && { upstreamFailureReason: told.upstreamFailureReason }),
-      ...(told.responseDuration !== undefined && { responseDuration: Math.round(told.responseDuration) }),
-      ...(told.flags.size > 0 && { responseFlags: [...told.flags].join(',') }),
-      ...(this.#details !== '' && { responseCodeDetails: this.#details }),
       attempts: told.attempts,
       duration: Math.round(clock.now() - this.#started),
       bytesReceived: this.#received,
       bytesSent: this.#sent,
     };
+    const requestId = this.#view.headers.get('x-request-id');
+    if (requestId !== undefined) facts.requestId = requestId;
+    if (decision?.virtualHost !== undefined) facts.virtualHost = decision.virtualHost;
+    if (decision && decision.kind !== 'none') {
+      if (decision.routeName !== '') facts.routeName = decision.routeName;
+      if (decision.metadata) facts.routeMetadata = decision.metadata;
+    }
+    if (told.cluster !== undefined) facts.cluster = told.cluster;
+    if (told.upstreamHost) facts.upstreamHost = told.upstreamHost;
+    if (told.upstreamLocal) facts.upstreamLocal = told.upstreamLocal;
+    if (told.upstreamFailureReason !== undefined) facts.upstreamFailureReason = told.upstreamFailureReason;
+    if (told.responseDuration !== undefined) facts.responseDuration = Math.round(told.responseDuration);
+    if (told.flags.size > 0) facts.responseFlags = [...told.flags].join(',');
+    if (this.#details !== '') facts.responseCodeDetails = this.#details;
+    return facts;
   }
 
   get view(): RequestView {
@@ -453,37 +465,102 @@ export class Request implements BodyReader {
     stats.active.value--;
     stats.responded(this.#response?.status ?? 0);
     stats.time.record(env.clock.now() - this.#started);
-    for (const log of config.accessLogs) if (log.accepts(this.#context)) env.write(log.path, log.line(this.#context));
+    this.#log(config.accessLogs);
     this.#connection.ended(this);
+  }
+
+  #log(logs: readonly AccessLog[]): void {
+    if (logs.length === 0) return;
+    const { request, response, trailers, facts } = this.#context;
+    // Each operator of a line asks for the facts; they are made once.
+    const context = { request, facts, ...(response && { response }), ...(trailers && { trailers }) };
+    for (const log of logs) if (log.accepts(context)) this.#connection.env.write(log.path, log.line(context));
   }
 }
 
-function ownFacts(facts: ConnectionFacts): ConnectionFacts {
-  return {
-    ...facts,
-    filterState: new Map(facts.filterState),
-    shared: new Map(facts.shared),
-    metadata: new Map(facts.metadata),
-  };
+const nothing: readonly never[] = [];
+
+interface FilterInput extends Pick<FilterContext, 'cluster' | 'dice' | 'format' | 'perRoute'> {
+  readonly request: Request;
+  readonly stats: HttpStats;
+  readonly remembered: Map<NamedFilter, unknown>;
+}
+
+class RequestFilterContext implements FilterContext {
+  readonly #filter: NamedFilter;
+  readonly #input: FilterInput;
+
+  constructor(filter: NamedFilter, input: FilterInput) {
+    this.#filter = filter;
+    this.#input = input;
+  }
+
+  get cluster(): string | undefined {
+    return this.#input.cluster;
+  }
+
+  get dice(): FilterContext['dice'] {
+    return this.#input.dice;
+  }
+
+  get format(): FormatContext {
+    return this.#input.format;
+  }
+
+  get perRoute(): FilterContext['perRoute'] {
+    return this.#input.perRoute;
+  }
+
+  setMetadata(namespace: string, values: Readonly<Record<string, unknown>>): void {
+    const { metadata } = this.#input.request.ownFacts();
+    metadata.set(namespace, { ...metadata.get(namespace), ...values });
+  }
+
+  setFilterState({ key, value, shared: how }: FilterState): void {
+    const { filterState, shared } = this.#input.request.ownFacts();
+    filterState.set(key, value);
+    if (how === 'none') shared.delete(key);
+    else shared.set(key, how === 'once' ? 'once' : 'always');
+  }
+
+  count(name: string): void {
+    this.#input.stats.count(name);
+  }
+
+  remember(value: unknown): void {
+    this.#input.remembered.set(this.#filter, value);
+  }
+
+  recall(): unknown {
+    return this.#input.remembered.get(this.#filter);
+  }
 }
 
 const noMetadata: RequestView['metadata'] = new Map();
 
-function contextOf(request: Request): FormatContext {
-  return {
-    get request() {
-      return request.view;
-    },
-    get response() {
-      return request.response;
-    },
-    get trailers() {
-      return request.trailers;
-    },
-    get facts() {
-      return request.facts;
-    },
-  } as FormatContext;
+/** What formats see of a request that goes on. */
+class LiveContext {
+  readonly #request: Request;
+
+  constructor(request: Request) {
+    this.#request = request;
+  }
+
+  get request(): RequestView {
+    return this.#request.view;
+  }
+
+  get response(): ResponseView | undefined {
+    return this.#request.response;
+  }
+
+  get trailers(): Headers | undefined {
+    return this.#request.trailers;
+  }
+
+  get facts(): StreamFacts {
+    return this.#request.facts;
+  }
 }
 
 let dateSecond = 0;
