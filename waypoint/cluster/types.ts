@@ -4,6 +4,7 @@
  */
 
 import type { Json, Struct } from '../../common/envoy/fields.ts';
+import type { PriorityLoad } from './balance/priority-load.ts';
 
 export type { Json, Struct };
 
@@ -71,6 +72,8 @@ export interface PickContext {
   readonly tried?: { has(host: Host): boolean } | undefined;
   /** host_selection_retry_max_attempts; default 0. */
   readonly retries?: number | undefined;
+  /** Load of the priorities, for a further try. */
+  readonly adjust?: ((load: PriorityLoad) => PriorityLoad) | undefined;
   /** What an ORIGINAL_DST cluster looks at. */
   readonly original?: OriginalDestination | undefined;
 }

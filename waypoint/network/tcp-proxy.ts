@@ -4,7 +4,7 @@ import type { Timer } from '../../common/core/clock.ts';
 import type { Fields } from '../../common/envoy/fields.ts';
 import { readMetadata } from '../cluster/compile/metadata.ts';
 import type { Lease, PoolFailure, PoolKey, Ticket } from '../cluster/pool-types.ts';
-import type { Struct } from '../cluster/types.ts';
+import type { Host, Struct } from '../cluster/types.ts';
 import type { Upstream } from '../cluster/upstream-types.ts';
 import { compileFormat, type Format, type FormatContext, type StreamFacts } from '../format/format.ts';
 import { applyHeaderOps, type HeaderOps, readAddition } from '../format/header-ops.ts';
@@ -208,7 +208,7 @@ class Proxied implements Served, ByteReader {
     this.#attempts++;
     const { address } = picked.host;
     if (address.kind === 'ip') this.#host = { address: address.ip, port: address.port };
-    const key = this.#key(upstream);
+    const key = this.#key(upstream, picked.host);
     this.#ticket = upstream.acquire(
       picked.host,
       { priority: 'default', downstream: this.#config.tunneling ? 'http2' : 'tcp', ...(key && { key }) },
@@ -228,9 +228,9 @@ class Proxied implements Served, ByteReader {
     return clusters[clusters.length - 1]!;
   }
 
-  #key(upstream: Upstream<UpstreamConnection>): PoolKey | undefined {
+  #key(upstream: Upstream<UpstreamConnection>, host: Host): PoolKey | undefined {
     const { facts, id } = this.#downstream;
-    const { transport } = upstream.cluster;
+    const transport = upstream.transportOf(host);
     const shares = facts.shared.size > 0 && transport.kind === 'internal';
     const proxied =
       transport.kind === 'proxy-protocol' ||

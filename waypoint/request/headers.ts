@@ -26,6 +26,12 @@ export class Headers implements Iterable<readonly [name: string, value: string]>
     return this.#find(name, 0) >= 0;
   }
 
+  hasPrefix(prefix: string): boolean {
+    const fields = this.#fields;
+    for (let i = 0; i < fields.length; i += 2) if (fields[i]!.startsWith(prefix)) return true;
+    return false;
+  }
+
   /** All values of the name, joined by a comma without a space, as Envoy's matchers and formatters see them. */
   get(name: string): string | undefined {
     const fields = this.#fields;

@@ -1,7 +1,8 @@
 /** envoy.config.route.v3.RetryPolicy. What a failure means for it is the router's to ask: `isRetriable`. */
 import type { Fields } from '../../common/envoy/fields.ts';
-import { readHeader } from '../match/header.ts';
-import type { ResponseView } from '../request/view.ts';
+import { type HeaderSource, readHeader } from '../match/header.ts';
+import type { Headers } from '../request/headers.ts';
+import type { RequestView, ResponseView } from '../request/view.ts';
 import { type LimitedBackOff, type RetryOn, type RetryPolicy, retryConditions } from './types.ts';
 
 const previousHosts = 'type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate';
@@ -10,16 +11,7 @@ const previousPriorities =
 const defaultBase = 25;
 
 export function readRetry(fields: Fields): RetryPolicy {
-  const on = new Set<RetryOn>();
-  for (const name of fields
-    .text('retry_on')
-    .split(',')
-    .map((s) => s.trim())) {
-    if (name === '') continue;
-    // Istio passes status codes here as well; Envoy takes no notice of words that it does not know.
-    const known = retryConditions.find((c) => c === name);
-    if (known !== undefined) on.add(known);
-  }
+  const on = new Set(conditionsOf(fields.text('retry_on')));
   const predicates = fields.readAll('retry_host_predicate', (f) => {
     f.harmless('name');
     return f.required('typed_config', (c) => {
@@ -65,6 +57,75 @@ function readLimited(fields: Fields): LimitedBackOff {
   return { headers, max: fields.duration('max_interval') ?? 300_000 };
 }
 
+const readsNothing: RetryPolicy = {
+  on: new Set(),
+  max: 1,
+  perTryTimeout: undefined,
+  perTryIdleTimeout: undefined,
+  statusCodes: new Set(),
+  responseHeaders: [],
+  requestHeaders: [],
+  backOff: { base: defaultBase, max: defaultBase * 10 },
+  limitedBackOff: undefined,
+  avoidsPreviousHosts: false,
+  hostAttempts: 1,
+  previousPriorities: undefined,
+};
+
+/**
+ * The policy of one request: what its headers ask for is added to its route's (Envoy's router documents them: x-envoy-retry-on and
+ * the others). undefined: it is never tried again.
+ */
+export function retryOf(policy: RetryPolicy | undefined, view: RequestView): RetryPolicy | undefined {
+  const { headers } = view;
+  const [asked, askedOfGrpc] = [headers.first('x-envoy-retry-on'), headers.first('x-envoy-retry-grpc-on')];
+  if (asked === undefined && askedOfGrpc === undefined && (policy === undefined || policy.on.size === 0))
+    return undefined;
+  const base = policy ?? readsNothing;
+  if (base.requestHeaders.length > 0) {
+    const read = (name: string) =>
+      name === ':method' ? view.method : name === ':path' ? view.path : headers.get(name);
+    if (!base.requestHeaders.some((test) => test.matches(read))) return undefined;
+  }
+  const [max, codes, names] = [
+    headers.first('x-envoy-max-retries'),
+    headers.first('x-envoy-retriable-status-codes'),
+    headers.first('x-envoy-retriable-header-names'),
+  ];
+  if ([asked, askedOfGrpc, max, codes, names].every((text) => text === undefined)) return base;
+  const on = [
+    ...conditionsOf(asked).filter((c) => !grpcConditions.has(c)),
+    ...conditionsOf(askedOfGrpc).filter((c) => grpcConditions.has(c)),
+  ];
+  const present = wordsOf(names).map((name) => ({
+    name: name.toLowerCase(),
+    matches: (read: HeaderSource) => read(name.toLowerCase()) !== undefined,
+  }));
+  return {
+    ...base,
+    on: new Set([...base.on, ...on]),
+    max: isCount(max) ? Number(max) : base.max,
+    statusCodes: new Set([...base.statusCodes, ...wordsOf(codes).filter(isCount).map(Number)]),
+    responseHeaders: [...base.responseHeaders, ...present],
+  };
+}
+
+function isCount(text: string | undefined): boolean {
+  return text !== undefined && /^\d{1,10}$/.test(text);
+}
+
+function wordsOf(text: string | undefined): readonly string[] {
+  return (text ?? '')
+    .split(',')
+    .map((word) => word.trim())
+    .filter((word) => word !== '');
+}
+
+/** Envoy takes no notice of words that it does not know; Istio passes status codes as well. */
+function conditionsOf(text: string | undefined): readonly RetryOn[] {
+  return wordsOf(text).flatMap((word) => retryConditions.find((c) => c === word) ?? []);
+}
+
 /** How a try ended. */
 export type TryOutcome =
   | { readonly kind: 'response'; readonly response: ResponseView }
@@ -82,6 +143,7 @@ const grpcStatus: ReadonlyMap<string, RetryOn> = new Map([
   ['13', 'internal'],
   ['14', 'unavailable'],
 ]);
+const grpcConditions = new Set(grpcStatus.values());
 
 /** The condition by which a try may be repeated; undefined: it may not. Number of tries and budgets are not asked here. */
 export function isRetriable(policy: RetryPolicy, outcome: TryOutcome): RetryOn | undefined {
@@ -120,4 +182,23 @@ function byResponse(
 export function backOffBefore({ backOff }: RetryPolicy, attempt: number, random: number): number {
   const window = Math.min(backOff.base * (2 ** Math.min(attempt, 30) - 1), backOff.max);
   return Math.floor(random * window);
+}
+
+/**
+ * Milliseconds until the next try as the answer asks for (retry-after and the like), with jitter on top; undefined: it asks for nothing,
+ * or for longer than the policy allows. `wall`: ms since 1970.
+ */
+export function limitedBackOff(
+  { limitedBackOff: limited }: RetryPolicy,
+  headers: Headers,
+  wall: number,
+  random: number,
+): number | undefined {
+  for (const { name, format } of limited?.headers ?? []) {
+    const text = headers.first(name);
+    if (text === undefined || !/^\d{1,15}$/.test(text)) continue;
+    const asked = Number(text) * 1_000 - (format === 'seconds' ? 0 : Math.floor(wall / 1_000) * 1_000);
+    if (asked > 1 && asked <= limited!.max) return asked + Math.floor(random * Math.floor(asked / 2));
+  }
+  return undefined;
 }

@@ -103,6 +103,7 @@ export class ClusterStats {
   readonly active: Counter;
   readonly retries: Counter;
   readonly retriesBackedOff: Counter;
+  readonly retriesRateLimited: Counter;
   readonly retrySuccess: Counter;
   readonly retryOverflow: Counter;
   readonly retryLimit: Counter;
@@ -122,6 +123,7 @@ export class ClusterStats {
     this.active = stats.gauge(`${prefix}upstream_rq_active`);
     this.retries = stats.counter(`${prefix}upstream_rq_retry`);
     this.retriesBackedOff = stats.counter(`${prefix}upstream_rq_retry_backoff_exponential`);
+    this.retriesRateLimited = stats.counter(`${prefix}upstream_rq_retry_backoff_ratelimited`);
     this.retrySuccess = stats.counter(`${prefix}upstream_rq_retry_success`);
     this.retryOverflow = stats.counter(`${prefix}upstream_rq_retry_overflow`);
     this.retryLimit = stats.counter(`${prefix}upstream_rq_retry_limit_exceeded`);

@@ -7,6 +7,7 @@ import { assignmentOf, edsCluster, type LocalityWords, rig, seededDice } from '.
 import type { PickContext, Struct } from '../types.ts';
 import { EdfScheduler } from './edf.ts';
 import { choosePriority, priorityLoad } from './priority-load.ts';
+import { PreviousPriorities } from './retry-priorities.ts';
 
 function upstreamOf(localities: readonly LocalityWords[], cluster: object = {}, policy?: object) {
   const all = rig({ ...edsCluster, ...cluster });
@@ -115,7 +116,9 @@ describe('priorities', () => {
         return new LiveHost(endpoints[0]!, localities[0]!);
       }),
     );
-    return priorityLoad(viewOf(hosts, [], { overprovisioning: 140, weightedPriorityHealth: false }), threshold);
+    const view = viewOf(hosts, [], { overprovisioning: 140, weightedPriorityHealth: false });
+    const { available: _, ...shares } = priorityLoad(view, threshold);
+    return shares;
   };
 
   test("divide as in Envoy's documentation", () => {
@@ -233,7 +236,7 @@ describe('priorities', () => {
           );
           const counts = { healthy: result.healthy.map(() => 0), degraded: result.healthy.map(() => 0) };
           for (let i = 0; i < 100; i++) {
-            const { priority: at, availability } = choosePriority(result, i);
+            const { priority: at, availability } = choosePriority({ ...result, available: [] }, i);
             counts[availability][at]!++;
           }
           assert.deepEqual(counts, { healthy: result.healthy, degraded: result.degraded });
@@ -256,6 +259,25 @@ describe('priorities', () => {
     }).upstream.pick({ dice: seededDice(1) });
     assert.deepEqual(none, { kind: 'none', reason: 'no healthy host at priority 0' });
   });
+});
+
+test('priorities that were tried take no more of a request, until none is left', () => {
+  const { upstream } = upstreamOf([
+    { priority: 0, endpoints: many('10.0.0', 2) },
+    { priority: 1, endpoints: many('10.0.1', 2) },
+    { priority: 2, endpoints: many('10.0.2', 2) },
+  ]);
+  const tries = (frequency: number, n: number) => {
+    const priorities = new PreviousPriorities(frequency);
+    return Array.from({ length: n }, () => {
+      const pick = upstream.pick({ dice: seededDice(1), adjust: (load) => priorities.adjust(load) });
+      assert.ok(pick.kind === 'host');
+      priorities.tried(pick.host.priority);
+      return pick.host.priority;
+    });
+  };
+  assert.deepEqual(tries(1, 5), [0, 1, 2, 0, 1]);
+  assert.deepEqual(tries(2, 6), [0, 0, 1, 1, 2, 2]);
 });
 
 test('locality weights divide, and shrink with the hosts that are well', () => {

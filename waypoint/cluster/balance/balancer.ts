@@ -50,7 +50,7 @@ function choosing(
     pick(context) {
       let last: Pick | undefined;
       for (let attempt = context.retries ?? 0; attempt >= 0; attempt--) {
-        const source = sources.choose(context.dice);
+        const source = sources.choose(context.dice, context.adjust);
         if (!source) return { kind: 'none', reason: 'too few hosts are healthy, and fail_traffic_on_panic is set' };
         const host = choose(source, context.dice);
         if (!host) return last ?? nobody(source.why);
@@ -94,7 +94,7 @@ function hashing(view: HostView, balancing: Balancing, policy: Hashing, options:
   return {
     pick(context) {
       const hash = context.hash ?? random64(context.dice);
-      const { priority } = choosePriority(load, Number(hash % 100n));
+      const { priority } = choosePriority(context.adjust ? context.adjust(load) : load, Number(hash % 100n));
       const { table, why } = tableOf(priority);
       return find(table, hash, why, context);
     },

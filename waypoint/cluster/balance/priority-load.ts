@@ -9,6 +9,13 @@ export interface PriorityLoad {
   readonly healthy: readonly number[];
   readonly degraded: readonly number[];
   readonly panic: readonly boolean[];
+  /** Percent of each priority's load that it could take, overprovisioned. */
+  readonly available: readonly Available[];
+}
+
+interface Available {
+  readonly healthy: number;
+  readonly degraded: number;
 }
 
 export type Availability = 'healthy' | 'degraded';
@@ -23,11 +30,21 @@ export function priorityLoad(view: HostView, panicThreshold: number): PriorityLo
   const share = priorities.map(() => 0);
   if (panicThreshold === 0 && total === 0) {
     // No host can be had; the load must be somewhere.
-    return { healthy: share.with(0, 100), degraded: share, panic: priorities.map(() => false) };
+    return { healthy: share.with(0, 100), degraded: share, panic: priorities.map(() => false), available };
   }
   const panic = priorities.map((hosts) => total !== 100 && panics(hosts, panicThreshold));
-  if (panic.every(Boolean)) return { ...loadInTotalPanic(priorities), panic };
-  return { ...distribute(available, total), panic };
+  if (panic.every(Boolean)) return { ...loadInTotalPanic(priorities), panic, available };
+  return { ...distribute(available, total), panic, available };
+}
+
+/** The load when some priorities take none; undefined: no other can take any. */
+export function loadWithout(load: PriorityLoad, excluded: ReadonlySet<number>): PriorityLoad | undefined {
+  const available = load.available.map((a, i) => (excluded.has(i) ? { healthy: 0, degraded: 0 } : a));
+  const total = Math.min(
+    100,
+    available.reduce((sum, a) => sum + a.healthy + a.degraded, 0),
+  );
+  return total === 0 ? undefined : { ...load, ...distribute(available, total) };
 }
 
 /** `random`: a number from 0 to 99. */
@@ -64,10 +81,7 @@ function panics(hosts: PriorityHosts, threshold: number): boolean {
   return percent < Math.min(100, threshold);
 }
 
-function distribute(
-  available: readonly { readonly healthy: number; readonly degraded: number }[],
-  total: number,
-): Pick<PriorityLoad, 'healthy' | 'degraded'> {
+function distribute(available: readonly Available[], total: number): Pick<PriorityLoad, 'healthy' | 'degraded'> {
   let rest = 100;
   const take = (percent: number) => {
     const load = Math.min(rest, Math.floor((percent * 100) / total));

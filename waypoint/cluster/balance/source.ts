@@ -2,7 +2,7 @@
 import type { Balancing } from '../config.ts';
 import type { LiveHost } from '../hosts/host.ts';
 import type { HostView, LocalityHosts, PriorityHosts } from '../hosts/priorities.ts';
-import type { Dice, PickReason } from '../types.ts';
+import type { Dice, PickContext, PickReason } from '../types.ts';
 import { EdfScheduler } from './edf.ts';
 import { type Availability, choosePriority, type PriorityLoad, priorityLoad } from './priority-load.ts';
 import { chooseZone, type LocalCluster, planZones, type ZonePlan } from './zone-aware.ts';
@@ -53,8 +53,9 @@ export class Sources {
   }
 
   /** undefined: the priority panics, and the cluster fails requests then. */
-  choose(dice: Dice): Source | undefined {
-    const { priority, availability } = choosePriority(this.#load, Math.floor(dice.random() * 100));
+  choose(dice: Dice, adjust?: PickContext['adjust']): Source | undefined {
+    const load = adjust ? adjust(this.#load) : this.#load;
+    const { priority, availability } = choosePriority(load, Math.floor(dice.random() * 100));
     const sources = this.#sources[priority]!;
     const { locality } = this.#balancing;
     if (this.#load.panic[priority]) {

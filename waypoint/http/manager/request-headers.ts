@@ -37,27 +37,30 @@ export interface RequestOrigin {
   readonly scheme: 'http' | 'https';
 }
 
-/** Headers that only we may give a request from outside. */
-const ofEdge = [
-  'x-envoy-decorator-operation',
-  'x-envoy-downstream-service-cluster',
-  'x-envoy-downstream-service-node',
+/** Headers of the mesh's own programs, which others have no say in. */
+const ofInternal = [
   'x-envoy-expected-rq-timeout-ms',
   'x-envoy-force-trace',
+  'x-envoy-hedge-on-per-try-timeout',
   'x-envoy-ip-tags',
   'x-envoy-max-retries',
-  'x-envoy-original-path',
   'x-envoy-original-url',
   'x-envoy-retriable-header-names',
   'x-envoy-retriable-status-codes',
-  'x-envoy-retry-on',
   'x-envoy-retry-grpc-on',
+  'x-envoy-retry-on',
   'x-envoy-upstream-alt-stat-name',
   'x-envoy-upstream-rq-per-try-timeout-ms',
   'x-envoy-upstream-rq-timeout-alt-response',
   'x-envoy-upstream-rq-timeout-ms',
+];
+/** Besides, of requests from outside. */
+const ofEdge = [
+  'x-envoy-decorator-operation',
+  'x-envoy-downstream-service-cluster',
+  'x-envoy-downstream-service-node',
   'x-envoy-original-host',
-  'x-envoy-hedge-on-per-try-timeout',
+  'x-envoy-original-path',
 ];
 
 export function mutateRequestHeaders(
@@ -89,13 +92,12 @@ export function mutateRequestHeaders(
   const told = headers.get('x-forwarded-proto')!.toLowerCase();
   if (told !== 'http' && told !== 'https') headers.set('x-forwarded-proto', ownScheme);
 
-  const internal = isInternal(remote, options.internalRanges) && !(forwardedFor ?? '').includes(',');
-  headers.remove('x-envoy-internal');
+  // As in Envoy only the nearest caller can be one of ours.
+  const isNearest = options.useRemoteAddress ? forwardedFor === undefined : forwardedFor?.includes(',') === false;
+  const internal = isNearest && isInternal(remote, options.internalRanges);
+  removeInternal(headers, internal, options.useRemoteAddress);
   if (internal) headers.append('x-envoy-internal', 'true');
-  else if (options.useRemoteAddress) {
-    for (const name of ofEdge) headers.remove(name);
-    headers.set('x-envoy-external-address', remote.address);
-  }
+  else if (options.useRemoteAddress) headers.set('x-envoy-external-address', remote.address);
 
   if (options.generateRequestId) {
     const keep = headers.has('x-request-id') && (!options.useRemoteAddress || internal || options.preserveRequestId);
@@ -114,6 +116,14 @@ export function mutateRequestHeaders(
   const kept = scheme?.toLowerCase();
   if (kept === 'http' || kept === 'https') return { remote, scheme: kept };
   return { remote, scheme: headers.get('x-forwarded-proto') === 'https' ? 'https' : 'http' };
+}
+
+function removeInternal(headers: Headers, internal: boolean, isEdge: boolean): void {
+  if (!headers.hasPrefix('x-envoy-')) return;
+  headers.remove('x-envoy-internal');
+  if (internal) return;
+  for (const name of ofInternal) headers.remove(name);
+  if (isEdge) for (const name of ofEdge) headers.remove(name);
 }
 
 /** The address that is `hops` from the last; undefined: there are fewer, or it is none. */

@@ -124,7 +124,14 @@ export class Request implements BodyReader {
       this.#exchange.informational({ status: 100, headers: [] });
     }
     const table = config.routes.kind === 'inline' ? config.routes.table : env.routes.get(config.routes.name);
-    this.#decision = table?.decide(this.#view, env.dice) ?? { kind: 'none', virtualHost: undefined };
+    const decision = table?.decide(this.#view, env.dice) ?? { kind: 'none', virtualHost: undefined };
+    this.#decision = decision;
+    const idle = decision.kind === 'forward' ? decision.route.timeouts.idle : undefined;
+    if (idle !== undefined) {
+      // Takes the place of stream_idle_timeout.
+      this.#idleTimer?.cancel();
+      if (idle > 0) this.#watchIdle(idle);
+    }
     this.#filter(0);
   }
 

@@ -2,6 +2,7 @@
 import { millis } from '../../../common/core/brand.ts';
 import type { Timer } from '../../../common/core/clock.ts';
 import { assertNever } from '../../../common/core/errors.ts';
+import { PreviousPriorities } from '../../cluster/balance/retry-priorities.ts';
 import { connectionCookie } from '../../cluster/hash/cookie.ts';
 import { xxHash64 } from '../../cluster/hash/xxhash64.ts';
 import type { ConnectFailure, Lease, PoolFailure, PoolKey, Ticket } from '../../cluster/pool-types.ts';
@@ -13,7 +14,7 @@ import { Headers } from '../../request/headers.ts';
 import type { Address, RequestView, ResponseView } from '../../request/view.ts';
 import { applyToRequest } from '../../route/apply.ts';
 import { hashRequest } from '../../route/hash.ts';
-import { backOffBefore, isRetriable, type TryOutcome } from '../../route/retry.ts';
+import { backOffBefore, isRetriable, limitedBackOff, retryOf, type TryOutcome } from '../../route/retry.ts';
 import { type EffectiveTimeouts, effectiveTimeouts, timeoutHeaders } from '../../route/timeouts.ts';
 import type { RetryPolicy, RouteDecision } from '../../route/types.ts';
 import type { Environment } from '../../runtime/environment.ts';
@@ -80,7 +81,9 @@ export class Forward {
   readonly #input: ForwardInput;
   readonly #asker: Asker;
   readonly #retry: RetryPolicy | undefined;
+  readonly #priorities: PreviousPriorities | undefined;
   readonly #timeouts: EffectiveTimeouts;
+  readonly #timeoutStatus: 204 | 504;
   readonly #maxRetries: number;
   #upstream: Upstream<UpstreamConnection> | undefined;
   #stats: ClusterStats | undefined;
@@ -106,7 +109,14 @@ export class Forward {
   #halfOpen = false;
   #paused = false;
   #responseTimer: Timer | undefined;
+  /** When the request was complete. */
+  #armedAt: number | undefined;
   #perTryTimer: Timer | undefined;
+  /** per_try_idle_timeout. */
+  #tryIdleTimer: Timer | undefined;
+  #tryActive = 0;
+  /** max_stream_duration of the cluster. */
+  #tryLifeTimer: Timer | undefined;
   #backOff: Timer | undefined;
   #applied = false;
   #tryStarted = 0;
@@ -118,9 +128,12 @@ export class Forward {
     this.#input = input;
     this.#asker = asker;
     const { view, decision } = input;
-    this.#retry = retryFor(decision.route.retry, view);
+    this.#retry = retryOf(decision.route.retry, view);
+    const priorities = this.#retry?.previousPriorities;
+    this.#priorities = priorities && new PreviousPriorities(priorities.updateFrequency);
     this.#maxRetries = this.#retry?.max ?? 0;
-    this.#timeouts = effectiveTimeouts(view, decision.route.timeouts, this.#retry);
+    this.#timeouts = effectiveTimeouts(view, decision.route.timeouts, decision.route.retry);
+    this.#timeoutStatus = view.headers.has('x-envoy-upstream-rq-timeout-alt-response') ? 204 : 504;
     for (const name of timeoutHeaders) view.headers.remove(name);
   }
 
@@ -156,6 +169,7 @@ export class Forward {
   data(chunk: Buffer): void {
     if (this.#over && !this.#halfOpen) return;
     const attempt = this.#attempt;
+    this.#touch();
     for (const shadow of this.#shadows) shadow.data(chunk);
     if (this.#kept) {
       this.#kept.push(chunk);
@@ -217,6 +231,7 @@ export class Forward {
       metadataMatch: decision.metadataMatch as Struct | undefined,
       tried: this.#retry?.avoidsPreviousHosts ? this.#tried : undefined,
       retries: this.#retry?.hostAttempts,
+      adjust: this.#priorities && ((load) => this.#priorities!.adjust(load)),
       original: this.#original(),
     });
     if (picked.kind === 'none') {
@@ -227,6 +242,7 @@ export class Forward {
     const { host } = picked;
     this.#host = host;
     this.#tried.add(host);
+    this.#priorities?.tried(host.priority);
     told.attempts++;
     const { address } = host;
     if (address.kind === 'ip') told.upstreamHost = { address: address.ip, port: address.port };
@@ -235,7 +251,7 @@ export class Forward {
     this.#armPerTry();
     const { version, terminates } = this.#input;
     const downstream = terminates ? 'tcp' : version === 'HTTP/2' ? 'http2' : 'http1';
-    const key = this.#key();
+    const key = this.#key(host);
     this.#ticket = upstream.acquire(
       host,
       { priority: decision.route.priority, downstream, ...(key && { key }) },
@@ -257,14 +273,15 @@ export class Forward {
     };
   }
 
-  #key(): PoolKey | undefined {
+  #key(host: Host): PoolKey | undefined {
     const { facts, view } = this.#input;
     const { cluster } = this.#upstream!;
     const { autoSni } = cluster.protocol;
     const sni =
       autoSni && hostOnly(autoSni.header === ':authority' ? view.authority : view.headers.first(autoSni.header));
-    const shares = facts.shared.size > 0 && cluster.transport.kind === 'internal';
-    const proxied = cluster.transport.kind === 'proxy-protocol';
+    const transport = this.#upstream!.transportOf(host);
+    const shares = facts.shared.size > 0 && transport.kind === 'internal';
+    const proxied = transport.kind === 'proxy-protocol';
     if (sni === undefined && !shares && !proxied && !cluster.poolPerDownstreamConnection) return undefined;
     const filterState = shares ? sharedState(facts) : new Map();
     const downstream = proxied ? { remote: facts.remote, local: facts.local } : undefined;
@@ -278,18 +295,25 @@ export class Forward {
   #apply(host: Host): void {
     const { decision, view, format, router, told } = this.#input;
     const { attemptCount } = decision.route;
+    const tellsOriginal = !router.suppressEnvoyHeaders;
     if (this.#applied) {
       if (attemptCount.request) view.headers.set('x-envoy-attempt-count', String(told.attempts));
+      if (tellsOriginal) this.#tellExpected(this.#armedAt === undefined ? 0 : this.#env.clock.now() - this.#armedAt);
       return;
     }
     this.#applied = true;
-    const tellsOriginal = !router.suppressEnvoyHeaders;
     if (attemptCount.request) view.headers.set('x-envoy-attempt-count', String(told.attempts));
     applyToRequest(decision, view, format, { tellsOriginal, upstreamName: host.hostname });
     for (const name of routerHeaders) view.headers.remove(name);
+    if (tellsOriginal) this.#tellExpected(0);
+  }
+
+  /** How long the host has; `elapsed`: ms since the request was complete. */
+  #tellExpected(elapsed: number): void {
     const { response, perTry } = this.#timeouts;
-    const expected = perTry > 0 ? perTry : response;
-    if (tellsOriginal && expected > 0) view.headers.set('x-envoy-expected-rq-timeout-ms', String(Math.round(expected)));
+    const left = response > 0 ? Math.max(1, response - elapsed) : 0;
+    const expected = perTry > 0 && (left === 0 || perTry < left) ? perTry : left;
+    if (expected > 0) this.#input.view.headers.set('x-envoy-expected-rq-timeout-ms', String(Math.round(expected)));
   }
 
   #ready(lease: Lease<UpstreamConnection>): void {
@@ -302,6 +326,8 @@ export class Forward {
     this.#stats!.total.value++;
     this.#stats!.active.value++;
     this.#active = true;
+    const { maxStream } = this.#upstream!.cluster.protocol;
+    if (maxStream !== undefined) this.#tryLifeTimer = this.#env.clock.after(maxStream, () => this.#onMaxDuration());
     if (lease.codec.local) told.upstreamLocal = lease.codec.local;
     const bodyless = this.#requestEnded && this.#keptBytes === 0 && this.#trailers === undefined;
     let attempt: Attempt | Tunnel;
@@ -362,6 +388,7 @@ export class Forward {
       informational: (head) => this.#asker.informational(head),
       response: (head, end) => this.#onResponse(head, end),
       data: (chunk) => {
+        this.#touch();
         if (this.#asker.data(chunk) || this.#paused) return;
         this.#paused = true;
         this.#attempt?.pause();
@@ -382,6 +409,7 @@ export class Forward {
 
   #onResponse(head: ResponseHead, end: boolean): void {
     this.#perTryTimer?.cancel();
+    this.#touch();
     const headers = new Headers(head.headers as string[]);
     const response: ResponseView = { status: head.status, headers };
     this.#status = head.status;
@@ -517,18 +545,22 @@ export class Forward {
     this.#upstream!.admission.give('retries', this.#input.decision.route.priority);
   }
 
-  #again(_headers: Headers | undefined): void {
+  #again(headers: Headers | undefined): void {
     this.#attempt = undefined;
     this.#inactive();
-    this.#perTryTimer?.cancel();
+    this.#cancelTry();
     this.#retries++;
     this.#stats!.retries.value++;
-    this.#stats!.retriesBackedOff.value++;
-    const delay = backOffBefore(this.#retry!, this.#retries, this.#env.dice.random());
+    const { dice, clock } = this.#env;
+    const policy = this.#retry!;
+    const asked = headers && policy.limitedBackOff && limitedBackOff(policy, headers, clock.wall(), dice.random());
+    this.#stats![asked === undefined ? 'retriesBackedOff' : 'retriesRateLimited'].value++;
+    const delay = asked ?? backOffBefore(policy, this.#retries, dice.random());
     this.#backOff = this.#env.clock.after(millis(delay), () => this.#try());
   }
 
   #armResponse(): void {
+    this.#armedAt ??= this.#env.clock.now();
     const ms = this.#timeouts.stream > 0 ? this.#timeouts.stream : this.#timeouts.response;
     if (ms <= 0 || this.#responseTimer || this.#over) return;
     this.#responseTimer = this.#env.clock.after(millis(ms), () => this.#onTimeout());
@@ -536,9 +568,50 @@ export class Forward {
 
   #armPerTry(): void {
     const { perTry } = this.#timeouts;
-    if (perTry <= 0) return;
+    const idle = this.#input.decision.route.retry?.perTryIdleTimeout;
+    this.#cancelTry();
+    if (perTry > 0) {
+      this.#perTryTimer = this.#env.clock.after(millis(perTry), () => {
+        if (!this.#committed) this.#onPerTryTimeout('upstream_per_try_timeout');
+      });
+    }
+    if (idle !== undefined) this.#watchTry(idle);
+  }
+
+  #watchTry(limit: number): void {
+    const { clock } = this.#env;
+    this.#tryActive = clock.now();
+    const look = () => {
+      const left = this.#tryActive + limit - clock.now();
+      if (left > 0) this.#tryIdleTimer = clock.after(millis(left), look);
+      else this.#onPerTryTimeout('upstream_per_try_idle_timeout');
+    };
+    this.#tryIdleTimer = clock.after(millis(limit), look);
+  }
+
+  #cancelTry(): void {
     this.#perTryTimer?.cancel();
-    this.#perTryTimer = this.#env.clock.after(millis(perTry), () => this.#onPerTryTimeout());
+    this.#tryIdleTimer?.cancel();
+    this.#tryIdleTimer = undefined;
+    this.#tryLifeTimer?.cancel();
+  }
+
+  /** Something came or went. */
+  #touch(): void {
+    if (this.#tryIdleTimer) this.#tryActive = this.#env.clock.now();
+  }
+
+  #onMaxDuration(): void {
+    if (this.#over) return;
+    this.#abandon();
+    if (this.#committed) {
+      this.#settle();
+      this.#asker.broke('upstream_max_stream_duration_reached', ['UMSDR']);
+    } else if (this.#mayRetry({ kind: 'reset', beforeRequest: false })) this.#again(undefined);
+    else {
+      const body = 'upstream max stream duration reached';
+      this.#reply(localReply(504, 'upstream_max_stream_duration_reached', { body, flags: ['UMSDR'] }));
+    }
   }
 
   #onTimeout(): void {
@@ -551,19 +624,29 @@ export class Forward {
       this.#asker.broke('response_timeout', ['UT']);
       return;
     }
-    this.#reply(localReply(504, 'response_timeout', { body: 'upstream request timeout', flags: ['UT'] }));
+    this.#timedOut('response_timeout');
   }
 
-  #onPerTryTimeout(): void {
-    if (this.#over || this.#committed) return;
+  #onPerTryTimeout(details: string): void {
+    if (this.#over) return;
     this.#stats!.perTryTimeouts.value++;
     this.#abandon();
+    if (this.#committed) {
+      this.#settle();
+      this.#asker.broke(details, ['UT']);
+      return;
+    }
     if (this.#host) this.#upstream!.events.failed(this.#host, 'timeout');
     if (this.#mayRetry({ kind: 'per-try-timeout' })) {
       this.#again(undefined);
       return;
     }
-    this.#reply(localReply(504, 'upstream_per_try_timeout', { body: 'upstream request timeout', flags: ['UT'] }));
+    this.#timedOut(details);
+  }
+
+  #timedOut(details: string): void {
+    const body = this.#timeoutStatus === 504 ? 'upstream request timeout' : '';
+    this.#reply(localReply(this.#timeoutStatus, details, { body, flags: ['UT'] }));
   }
 
   #abandon(): void {
@@ -611,7 +694,7 @@ export class Forward {
     this.#giveRetry();
     this.#ticket?.cancel();
     this.#responseTimer?.cancel();
-    this.#perTryTimer?.cancel();
+    this.#cancelTry();
     this.#backOff?.cancel();
   }
 }
@@ -627,13 +710,6 @@ const routerHeaders = [
   'x-envoy-upstream-rq-timeout-alt-response',
   'x-envoy-hedge-on-per-try-timeout',
 ];
-
-function retryFor(policy: RetryPolicy | undefined, view: RequestView): RetryPolicy | undefined {
-  if (!policy || policy.requestHeaders.length === 0) return policy;
-  const read = (name: string) =>
-    name === ':method' ? view.method : name === ':path' ? view.path : view.headers.get(name);
-  return policy.requestHeaders.some((test) => test.matches(read)) ? policy : undefined;
-}
 
 function hostOnly(authority: string | undefined): string | undefined {
   return authority?.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
