@@ -57,8 +57,12 @@ export interface MeshService {
 export interface MeshEndpoint {
   /** Unique, and the same while it lives. */
   readonly uid: string;
-  /** An IP address, or a DNS name where the service is of names. */
-  readonly address: { readonly kind: 'ip'; readonly ip: Ip } | { readonly kind: 'name'; readonly name: string };
+  /** An IP address, a DNS name where the service is of names, or a gateway. */
+  readonly address:
+    | { readonly kind: 'ip'; readonly ip: Ip }
+    | { readonly kind: 'name'; readonly name: string }
+    /** All that another network has of the service, behind a gateway with HBONE at that port. */
+    | { readonly kind: 'gateway'; readonly ip: Ip; readonly port: number };
   /** Port of the service -> port at the endpoint; a port that is missing is not served. */
   readonly ports: ReadonlyMap<number, number>;
   readonly labels: Readonly<Record<string, string>>;
@@ -87,6 +91,8 @@ export interface MeshFacts {
   readonly clusterId: string;
   /** The cluster's own. */
   readonly network: string;
+  /** Services have endpoints in other networks. Default false. */
+  readonly multiNetwork: boolean;
   /** Go's form of a duration, as Istio takes it. Default `10s`. */
   readonly connectTimeout: string;
   /** Of tunnels without streams. Default `1h`. */

@@ -5,6 +5,9 @@ export const connectTerminate = 'connect_terminate';
 export const mainInternal = 'main_internal';
 export const connectOriginate = 'connect_originate';
 export const encap = 'encap';
+/** Of waypoints that reach other networks: tunnels within tunnels. */
+export const innerConnectOriginate = 'inner_connect_originate';
+export const outerConnectOriginate = 'outer_connect_originate';
 
 /** Towards a service behind the waypoint itself; `kind` is how its endpoints are spoken to. */
 export function inboundCluster(hostname: string, port: number, kind: 'tcp' | 'http', subset = ''): string {

@@ -33,7 +33,10 @@ export interface MeshSettings {
   readonly envoy: EnvoySettings;
 }
 
-export type EnvoySettings = Omit<MeshFacts, 'trustDomain' | 'domain' | 'rootNamespace' | 'clusterId' | 'network'>;
+export type EnvoySettings = Omit<
+  MeshFacts,
+  'trustDomain' | 'domain' | 'rootNamespace' | 'clusterId' | 'network' | 'multiNetwork'
+>;
 
 export interface ServiceScope {
   /** undefined or empty: all. */

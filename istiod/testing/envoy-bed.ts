@@ -43,7 +43,11 @@ export interface EnvoyBedOptions {
 export async function startEnvoyBed(yaml: string, { settings, credentials }: EnvoyBedOptions = {}): Promise<EnvoyBed> {
   const mesh = new TestMesh(yaml, settings, credentials);
   const caller = { namespace: 'shop', serviceAccount: 'waypoint' };
-  const bed = await startXdsBed({ envoy: mesh.index.envoy, ...(credentials && { caller }) });
+  const bed = await startXdsBed({
+    envoy: mesh.index.envoy,
+    network: () => mesh.index.settings.network,
+    ...(credentials && { caller }),
+  });
   const tell = (change: ReturnType<TestMesh['apply']>) => change && bed.xds.changed(change);
   return {
     mesh,

@@ -20,6 +20,8 @@ export interface XdsBedOptions {
   readonly catalog?: ResourceCatalog;
   /** Serves Envoys of that mesh. */
   readonly envoy?: EnvoyMesh;
+  /** The cluster's own. */
+  readonly network?: () => string;
   /** Bearers of the token `good` alone are let in. */
   readonly authenticated?: boolean;
   /** Everybody is let in as this one. */
@@ -43,7 +45,7 @@ export async function startXdsBed(o: XdsBedOptions = {}): Promise<XdsBed> {
   const catalog = o.catalog ?? new ResourceCatalog();
   const xds = new XdsServer({
     catalog,
-    envoy: o.envoy && { mesh: o.envoy, network: () => '', onMade: () => undefined },
+    envoy: o.envoy && { mesh: o.envoy, network: o.network ?? (() => ''), onMade: () => undefined },
     clock: systemClock,
     log: silentLogger,
     metrics: createMetrics({ problems: () => 0, services: () => 0, uptime: () => 0 }).xds,

@@ -1,7 +1,7 @@
 /** The endpoints of a cluster: EDS. */
 import { type Typed, typeUrl } from '../../../common/envoy/codec.ts';
 import type { MeshEndpoint, MeshService, MeshView } from '../inputs.ts';
-import { connectOriginate } from '../names.ts';
+import { connectOriginate, innerConnectOriginate } from '../names.ts';
 import type { EnvoyProxy } from '../proxy.ts';
 import { hostPort, internalAddress, type Message, socketAddress, struct } from '../values.ts';
 import { type Balancing, balanced } from './balance.ts';
@@ -29,12 +29,9 @@ export function assignmentNow(view: MeshView, proxy: EnvoyProxy, plan: Assignmen
   const allowsUnhealthy = service.balancing?.healthPolicy === 'ALLOW_ALL';
   const fitting = view
     .endpoints(service)
-    .filter(
-      (e) =>
-        (isByName || e.address.kind === 'ip') && (e.ports.get(port) ?? 0) > 0 && e.weight > 0 && hasLabels(e, labels),
-    )
+    .filter((e) => serves(e, port, isByName) && e.weight > 0 && hasLabels(e, labels))
     .filter((e) => e.isHealthy || allowsUnhealthy)
-    .filter((e) => e.network === '' || proxy.network === '' || e.network === proxy.network);
+    .filter((e) => isReached(e, proxy));
   return {
     cluster_name: plan.name,
     endpoints: balanced(fitting, proxy, plan.balancing).map(({ locality, priority, weight, endpoints }) => ({
@@ -42,18 +39,52 @@ export function assignmentNow(view: MeshView, proxy: EnvoyProxy, plan: Assignmen
       locality: { region: locality.region, zone: locality.zone, sub_zone: locality.subzone },
       priority,
       load_balancing_weight: { value: weight },
-      lb_endpoints: endpoints.map((e) => endpoint(e, proxy, port)),
+      lb_endpoints: endpoints.map((e) =>
+        e.address.kind === 'gateway'
+          ? behindGateway(e, e.address, hostPort(service.hostname, port))
+          : endpoint(e, e.address, proxy, port),
+      ),
     })),
   };
 }
 
+function serves({ address, ports }: MeshEndpoint, port: number, isByName: boolean): boolean {
+  // What a named port is there, the far end knows.
+  if (address.kind === 'gateway') return ports.has(port);
+  return (isByName || address.kind === 'ip') && (ports.get(port) ?? 0) > 0;
+}
+
+/** Other networks by gateways alone, which a waypoint knows how to pass. */
+function isReached({ address, network }: MeshEndpoint, proxy: EnvoyProxy): boolean {
+  if (address.kind === 'gateway') return proxy.kind === 'waypoint';
+  return network === '' || proxy.network === '' || network === proxy.network;
+}
+
+/** What is behind a gateway is not told apart by labels: subsets stay in the network. */
 function hasLabels({ labels }: MeshEndpoint, wanted: Readonly<Record<string, string>>): boolean {
   return Object.entries(wanted).every(([k, v]) => Object.hasOwn(labels, k) && labels[k] === v);
 }
 
-function endpoint(e: MeshEndpoint, proxy: EnvoyProxy, port: number): Message {
+type Address<K> = Extract<MeshEndpoint['address'], { readonly kind: K }>;
+
+/** A tunnel to the service, by its name, within a tunnel to the gateway; one of them for each gateway (ambient-wire 2.3). */
+function behindGateway({ weight, network }: MeshEndpoint, { ip, port }: Address<'gateway'>, target: string): Message {
+  const at = hostPort(ip, port);
+  return {
+    endpoint: { address: internalAddress(innerConnectOriginate, at) },
+    load_balancing_weight: { value: weight },
+    metadata: {
+      filter_metadata: {
+        istio: struct({ network, double_hbone: struct({ hbone_target_address: target }) }),
+        'envoy.filters.listener.original_dst': struct({ local: at }),
+      },
+    },
+  };
+}
+
+function endpoint(e: MeshEndpoint, address: Address<'ip' | 'name'>, proxy: EnvoyProxy, port: number): Message {
   const target = e.ports.get(port)!;
-  const ip = e.address.kind === 'ip' ? e.address.ip : e.address.name;
+  const ip = address.kind === 'ip' ? address.ip : address.name;
   const at = hostPort(ip, target);
   const isTunnelled = proxy.kind === 'waypoint' && e.isHbone;
   const described = {

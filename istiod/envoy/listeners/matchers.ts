@@ -30,6 +30,13 @@ export function byPort(ports: ReadonlyMap<number, OnMatch>): Message {
   return exact('DestinationPortInput', new Map([...ports].map(([port, on]) => [String(port), on])));
 }
 
+/** By what the tunnel said that it leads to. */
+export function byAuthority(names: ReadonlyMap<string, OnMatch>, otherwise: OnMatch): Message {
+  const { matcher_tree, ...rest } = exact('FilterStateInput', names, otherwise) as { readonly matcher_tree: object };
+  const config = typed(`${inputs}.FilterStateInput`, { key: 'io.istio.connect_authority' });
+  return { matcher_tree: { ...matcher_tree, input: { name: 'authority', typed_config: config } }, ...rest };
+}
+
 /** By what the first bytes were found to be. */
 export function byProtocol(http: OnMatch, other: OnMatch): Message {
   return exact(

@@ -8,6 +8,7 @@ import type { WaypointProxy } from '../proxy.ts';
 import type { MadeResource, Remember } from '../remember.ts';
 import { clusterTypeUrl, endpointTypeUrl, listenerTypeUrl, routeTypeUrl, secretTypeUrl } from '../types.ts';
 import { type DirectAccess, directAccess } from './direct.ts';
+import { farNetworks } from './far-networks.ts';
 import { mainInternalListener } from './main-internal.ts';
 import { type FarTarget, type WaypointService, waypointService } from './service.ts';
 import {
@@ -28,6 +29,7 @@ export class WaypointConfiguration {
   readonly #remember: Remember;
   #services: readonly Known[] = [];
   #direct: DirectAccess | undefined;
+  #isNamed: boolean | undefined;
   #mainInternal: MadeResource | undefined;
 
   constructor(proxy: WaypointProxy, remember: Remember) {
@@ -120,10 +122,12 @@ export class WaypointConfiguration {
       mainInternal: mainInternalCluster(),
       encap: encapCluster(),
       outward: originateCluster(facts),
+      far: facts.multiNetwork ? farNetworks(this.#proxy, facts) : [],
     }));
     if (value === undefined) return [];
     const from = [id];
     return [
+      ...value.far.map(({ type, message }) => ({ type, name: message.name, message, from })),
       { type: clusterTypeUrl, name: mainInternal, message: value.mainInternal, from },
       { type: clusterTypeUrl, name: encap, message: value.encap, from },
       { type: clusterTypeUrl, name: connectOriginate, message: value.outward, from },
@@ -136,22 +140,27 @@ export class WaypointConfiguration {
   #main(services: readonly Known[]): MadeResource {
     const before = this.#services;
     const direct = this.#remember('direct', (view) => directAccess(view, this.#proxy));
+    // Gateways of other networks say the name of the service.
+    const isNamed = this.#remember('named', ({ facts }) => facts.multiNetwork);
     const same =
       direct.value === this.#direct &&
+      isNamed.value === this.#isNamed &&
       services.length === before.length &&
       services.every((s, i) => hasSameFront(s.value, before[i]!.value));
     this.#services = services;
     if (this.#mainInternal !== undefined && same) return this.#mainInternal;
     this.#direct = direct.value;
+    this.#isNamed = isNamed.value;
     const message = mainInternalListener(
       services.map((s) => s.value),
       direct.value,
+      isNamed.value === true,
     );
     this.#mainInternal = {
       type: listenerTypeUrl,
       name: mainInternal,
       message,
-      from: [direct.id, ...services.map((s) => s.id)],
+      from: [direct.id, isNamed.id, ...services.map((s) => s.id)],
     };
     return this.#mainInternal;
   }

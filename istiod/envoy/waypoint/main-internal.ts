@@ -1,8 +1,8 @@
 /** The listener that looks at what is inside of tunnels, and finds the service by the address that the client wanted. */
 import type { Typed } from '../../../common/envoy/codec.ts';
-import { byDestination, byPort, toMatcher } from '../listeners/matchers.ts';
+import { byAuthority, byDestination, byPort, type Ranges, toMatcher } from '../listeners/matchers.ts';
 import { mainInternal } from '../names.ts';
-import { extension, type Message, typed } from '../values.ts';
+import { extension, hostPort, type Message, typed } from '../values.ts';
 import type { DirectAccess } from './direct.ts';
 import type { PortMatch, WaypointService } from './service.ts';
 import { originalDst } from './tunnels.ts';
@@ -12,7 +12,12 @@ const detection = { seconds: 5 };
 /** Envoy asks for a chain at least; a waypoint of no services refuses everything. */
 const nothing = { name: 'nothing', filters: [] };
 
-export function mainInternalListener(services: readonly WaypointService[], direct: DirectAccess | undefined): Typed {
+/** `isNamed`: clients may say `hostname:port` in place of an address. */
+export function mainInternalListener(
+  services: readonly WaypointService[],
+  direct: DirectAccess | undefined,
+  isNamed: boolean,
+): Typed {
   const reachable = services.filter((s) => s.ranges.length > 0 && s.ports.size > 0);
   const chains = [...reachable.flatMap((s) => s.chains), ...(direct?.chains ?? [])];
   const ports = reachable.flatMap((s) => [...s.ports]);
@@ -31,8 +36,15 @@ export function mainInternalListener(services: readonly WaypointService[], direc
     listener_filters_timeout: detection,
     continue_on_listener_filters_timeout: true,
     filter_chains: chains.length === 0 ? [nothing] : chains,
-    ...(ranges.length > 0 && { filter_chain_matcher: byDestination(ranges) }),
+    ...(ranges.length > 0 && { filter_chain_matcher: isNamed ? byName(reachable, ranges) : byDestination(ranges) }),
   });
+}
+
+function byName(services: readonly WaypointService[], ranges: readonly Ranges[]): Message {
+  const names = services.flatMap(({ hostname, ports }) =>
+    [...ports].map(([port, { on }]) => [hostPort(hostname, port), on] as const),
+  );
+  return byAuthority(new Map(names), toMatcher(byDestination(ranges)));
 }
 
 /** Inspectors wait for the client's first bytes: ports where nothing hangs on those are left out. `anyPort`: there are none. */

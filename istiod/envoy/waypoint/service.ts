@@ -23,6 +23,7 @@ export interface Chain extends Message {
 }
 
 export interface WaypointService {
+  readonly hostname: string;
   /** Of main_internal. */
   readonly chains: readonly Chain[];
   readonly ports: ReadonlyMap<number, PortMatch>;
@@ -65,6 +66,7 @@ export function waypointService(view: MeshView, proxy: WaypointProxy, service: M
   };
   const parts = service.ports.map((port) => portOf(scope, port));
   return {
+    hostname: service.hostname,
     chains: parts.flatMap((p) => p.chains),
     ports: new Map(parts.map((p) => [p.port.number, p.match])),
     ranges: service.addresses.map((a) => cidr(a.ip, a.length ?? (isIpv6(a.ip) ? 128 : 32))),

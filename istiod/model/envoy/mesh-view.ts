@@ -299,12 +299,12 @@ export class EnvoyMesh {
 
   #endpointOf(r: Resource, service: string): readonly MeshEndpoint[] {
     const w = this.#decode(r);
-    const [ip] = w.addresses;
-    if (ip === undefined && w.hostname === '') return [];
+    const address = addressOf(w);
+    if (address === undefined) return [];
     return [
       {
         uid: w.uid,
-        address: ip === undefined ? { kind: 'name', name: w.hostname } : { kind: 'ip', ip },
+        address,
         ports: new Map((w.services.get(service) ?? []).map((p) => [p.servicePort, p.targetPort])),
         labels: r.labels ?? {},
         locality: w.locality,
@@ -344,8 +344,8 @@ type ListName =
   | 'policies';
 
 function factsOf(s: MeshSettings): MeshFacts {
-  const { trustDomain, domain, rootNamespace, clusterId, network } = s;
-  return { ...s.envoy, trustDomain, domain, rootNamespace, clusterId, network };
+  const { trustDomain, domain, rootNamespace, clusterId, network, multiNetwork } = s;
+  return { ...s.envoy, trustDomain, domain, rootNamespace, clusterId, network, multiNetwork };
 }
 
 /** As VirtualServices and DestinationRules write hosts: one label is a Service of the object's namespace. */
@@ -419,4 +419,12 @@ function byKindAndAge(a: ServiceInfo, b: ServiceInfo): number {
 function done<T>(looked: Looked<T>): T {
   if (looked.kind === 'pending') throw new Pending();
   return looked.value;
+}
+
+/** undefined: it has none, or is behind a gateway that is known by a name alone, which an Envoy does not look up there. */
+function addressOf({ addresses: [ip], hostname, networkGateway }: Workload): MeshEndpoint['address'] | undefined {
+  if (ip !== undefined) return { kind: 'ip', ip };
+  if (hostname !== '') return { kind: 'name', name: hostname };
+  const at = networkGateway?.destination;
+  return at?.kind === 'address' ? { kind: 'gateway', ip: at.ip, port: networkGateway!.hboneMtlsPort } : undefined;
 }

@@ -117,3 +117,31 @@ test('a waypoint that does not say which one it is gets nothing', async () => {
   using _ = new EnvoyClient(bed.port, waypointNode('waypoint', { LABELS: {} }));
   await until('it is refused', () => bed.xds.clients.size === 0);
 });
+
+test('what another network has is behind its gateway, and nowhere without split horizons', async () => {
+  const far = `
+kind: Namespace
+metadata: {name: istio-system, labels: {topology.istio.io/network: net-1}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: far, namespace: istio-system, labels: {topology.istio.io/network: net-2}}
+spec: {gatewayClassName: istio-remote, listeners: [{name: hbone, port: 15008, protocol: HBONE}], addresses: [{type: IPAddress, value: 192.0.2.9}]}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: web}
+spec: {address: 192.0.2.7, network: net-2, labels: {app: web}, ports: {http: 8080}}
+---
+${service('web', 1, 'waypoint').replace('{istio', '{istio.io/global: "true", istio')}`;
+  for (const multiNetwork of [false, true]) {
+    const serviceScopes = [{ namespaces: undefined, services: undefined, scope: 'GLOBAL' as const }];
+    using bed = await startEnvoyBed(`${mesh}---${far}`, { settings: { multiNetwork, serviceScopes } });
+    using client = await new EnvoyClient(bed.port).settled();
+    const text = JSON.stringify(client.get(endpointTypeUrl, web));
+    assert.equal(text.includes('inner_connect_originate'), multiNetwork);
+    assert.equal(text.includes('"web.shop.svc.cluster.local:80"'), multiNetwork);
+    assert.equal(client.names(listenerTypeUrl).includes('outer_connect_originate'), multiNetwork);
+    assert.ok(!text.includes('192.0.2.7'));
+  }
+});

@@ -65,6 +65,7 @@ export const facts: MeshFacts = {
   rootNamespace: 'istio-system',
   clusterId: 'Kubernetes',
   network: '',
+  multiNetwork: false,
   connectTimeout: '10s',
   hboneIdleTimeout: '1h',
   outboundTrafficPolicy: 'ALLOW_ANY',

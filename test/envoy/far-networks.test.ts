@@ -1,0 +1,122 @@
+/** An endpoint of another network through waypoints that istiod configured: two tunnels, one within the other; and back in by name. */
+import assert from 'node:assert/strict';
+import { createServer, type IncomingMessage } from 'node:http';
+import { createSecureServer, type ServerHttp2Stream } from 'node:http2';
+import { type AddressInfo, connect } from 'node:net';
+import { test } from 'node:test';
+import type { WorkloadCertificate } from '../../common/identity/types.ts';
+import { until } from '../../common/testing/until.ts';
+import { envoyTypes } from '../../istiod/envoy/types.ts';
+import { startEnvoyBed } from '../../istiod/testing/envoy-bed.ts';
+import { verdicts } from './accepts.ts';
+import { engines } from './followers.ts';
+import { Caller } from './pair/caller.ts';
+
+const mesh = (gatewayPort: number) => `
+kind: Namespace
+metadata: {name: istio-system, labels: {topology.istio.io/network: net-1}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: waypoint}
+spec: {gatewayClassName: istio-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}
+status: {addresses: [{type: Hostname, value: waypoint.shop.svc.cluster.local}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: far, namespace: istio-system, labels: {topology.istio.io/network: net-2}}
+spec:
+  gatewayClassName: istio-remote
+  listeners: [{name: hbone, port: ${gatewayPort}, protocol: HBONE}]
+  addresses: [{type: IPAddress, value: 127.0.0.1}]
+---
+kind: Service
+metadata: {name: web, labels: {istio.io/use-waypoint: waypoint, istio.io/global: "true"}}
+spec: {clusterIP: 240.1.2.3, selector: {app: web}, ports: [{name: http, port: 80, targetPort: http}]}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: web}
+spec: {address: 192.0.2.7, network: net-2, labels: {app: web}, serviceAccount: web, ports: {http: 8080}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: web}
+spec: {host: web, subsets: [{name: v1, labels: {version: v1}}]}
+`;
+
+interface Seen {
+  readonly authority: string | undefined;
+  readonly headers: Readonly<Record<string, unknown>>;
+}
+
+/** The other network: a gateway that leads to a workload's own end of HBONE, and that to the app. */
+async function farNetwork(of: WorkloadCertificate, app: number) {
+  const inner = await connectServer(of, app);
+  const outer = await connectServer(of, inner.port);
+  return { outer, inner };
+}
+
+/** Ends HBONE, and passes on what is inside. */
+async function connectServer(of: WorkloadCertificate, to: number) {
+  const seen: Seen[] = [];
+  const server = createSecureServer({
+    key: of.privateKey,
+    cert: of.chain.join(''),
+    ca: [...of.roots],
+    requestCert: true,
+  });
+  server.on('stream', (stream: ServerHttp2Stream, headers) => {
+    seen.push({ authority: headers[':authority'], headers });
+    const next = connect(to, '127.0.0.1');
+    next.on('error', () => stream.close());
+    stream.on('error', () => next.destroy());
+    stream.respond({ ':status': 200 });
+    next.pipe(stream).pipe(next);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { seen, port: (server.address() as AddressInfo).port, close: () => server.close() };
+}
+
+for (const engine of engines) {
+  test(`endpoints of another network: through its gateway, by the name of the service: ${engine.name}`, {
+    skip: engine.skip,
+  }, async () => {
+    const backend = createServer((q: IncomingMessage, s) => s.end(`far ${q.url}`));
+    await new Promise<void>((resolve) => backend.listen(0, '127.0.0.1', resolve));
+    using bed = await startEnvoyBed(mesh(1), {
+      settings: {
+        multiNetwork: true,
+        serviceScopes: [{ namespaces: undefined, services: undefined, scope: 'GLOBAL' }],
+      },
+    });
+    await using follower = await engine.follow(bed);
+    const far = await farNetwork(await follower.issue('web'), (backend.address() as AddressInfo).port);
+    bed.apply(mesh(far.outer.port));
+    try {
+      assert.deepEqual(await verdicts(bed, envoyTypes), []);
+      using client = new Caller(await follower.port(), await follower.issue('client'));
+      const ask = (to: string, path: string) => client.ask(to, { host: 'web', path });
+      await until('the gateway is known', async () => (await ask('240.1.2.3:80', '/a')).body === 'far /a');
+      const [outer, inner] = [far.outer.seen[0]!, far.inner.seen[0]!];
+      const target = 'web.shop.svc.cluster.local:80';
+      assert.deepEqual([outer.authority, outer.headers['x-istio-source']], [target, 'waypoint']);
+      assert.deepEqual([inner.authority, inner.headers['x-forwarded-network']], [target, 'net-1']);
+      // The way in: gateways of other networks say the name.
+      assert.equal((await ask(target, '/b')).body, 'far /b');
+
+      // A subset cannot be asked for over there.
+      bed.apply(`
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web}
+spec: {hosts: [web], http: [{route: [{destination: {host: web, subset: v1}}]}]}
+`);
+      await until('the subset has nobody', async () => (await ask('240.1.2.3:80', '/')).status === 503);
+    } finally {
+      backend.close();
+      far.outer.close();
+      far.inner.close();
+    }
+  });
+}
