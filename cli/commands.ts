@@ -1,4 +1,6 @@
 /** The one tree of commands. A command's code is loaded when it runs. */
+import { verb as check } from './check/verb.ts';
+import { verb as experimental } from './experimental/verb.ts';
 import type { Verb } from './grammar.ts';
 import {
   analyzeOptions,
@@ -30,11 +32,13 @@ export const root: Verb = {
       offers: ['status', 'rotate', 'abort'],
       load: () => import('./ca.ts'),
     },
+    check,
     crds: {
       summary: "print the mesh's CustomResourceDefinitions",
       options: crdsOptions,
       load: () => import('./crds.ts'),
     },
+    experimental,
     lab: {
       summary: 'a cluster of network namespaces on this machine',
       options: labOptions,
