@@ -22,6 +22,7 @@ function fitting(type: ShapeType, depth: number): fc.Arbitrary<unknown> {
       return fc.nat(2).chain((n) => fc.tuple(...Array.from({ length: n }, () => anyOf(type.of, depth + 1))));
     case 'map':
       return anyOf(type.of, depth + 1).map((value) => ({ key: value }));
+    case 'either':
     case 'message':
       return depth > 7 ? fc.constant({}) : objectOf(type.message, depth + 1);
     case 'scalar':

@@ -3,6 +3,7 @@
  * number, its name in JSON, and a type, which is a string where none is named:
  *
  * - `name?` is a pointer in Go: zero is a value. `name!` must be there.
+ * - `X^bool`, `X^list`, `X^strings` is a message or something else in JSON, which is a message of both on the wire.
  * - `[]X` is a list, `{}X` a map from strings, `(A|B)` a string out of these (`(|A)`: or empty), and a name with a capital letter another message.
  * - `<a+b>` tells a list's items apart by `a` and `b`; `key:a`, `merge`, `retainKeys` are of strategic merge patches;
  *   `set`, `atomic` are of appliers.
@@ -28,9 +29,13 @@ export type Scalar =
   /** A list of strings in JSON; a message of its own where protobuf nests no lists. */
   | 'strings';
 
+/** What a schema may be besides: true or false, several schemas, names. */
+export type Other = 'bool' | 'list' | 'strings';
+
 export type ShapeType =
   | { readonly kind: 'scalar'; readonly scalar: Scalar; readonly values?: readonly string[] }
   | { readonly kind: 'message'; readonly message: Message }
+  | { readonly kind: 'either'; readonly message: Message; readonly or: Other }
   | { readonly kind: 'list' | 'map'; readonly of: ShapeType };
 
 export interface Field {
@@ -83,7 +88,8 @@ function parseField(text: string, known: (name: string) => Message): Field {
     return { number: Number(inlined[1]), name: '', type, pointer: false, required: false, words: new Set() };
   }
   const [, number, name = '', pointer, required, written = 'string', rules = '', fill] =
-    /^(\d+) (\w+)(\??)(!?)(?: ((?:\[\]|\{\})*(?:\([^)]*\)|\w+))(?:<([^>]+)>)?(?:=(.*))?)?$/.exec(text) ?? fail(text);
+    /^(\d+) ([\w$-]+)(\??)(!?)(?: ((?:\[\]|\{\})*(?:\([^)]*\)|[\w^]+))(?:<([^>]+)>)?(?:=(.*))?)?$/.exec(text) ??
+    fail(text);
   const type = parseType(written, known);
   const words = rules.split(',').filter((w) => w !== '');
   const mergeKey = words.find((w) => w.startsWith('key:'))?.slice('key:'.length);
@@ -121,6 +127,8 @@ const scalars: ReadonlySet<string> = new Set<Scalar>([
 function parseType(text: string, known: (name: string) => Message): ShapeType {
   if (text.startsWith('[]')) return { kind: 'list', of: parseType(text.slice(2), known) };
   if (text.startsWith('{}')) return { kind: 'map', of: parseType(text.slice(2), known) };
+  const either = /^(\w+)\^(bool|list|strings)$/.exec(text);
+  if (either !== null) return { kind: 'either', message: known(either[1]!), or: either[2] as Other };
   if (text.startsWith('(')) return { kind: 'scalar', scalar: 'string', values: text.slice(1, -1).split(/\|\s*/) };
   if (scalars.has(text)) return { kind: 'scalar', scalar: text as Scalar };
   return { kind: 'message', message: known(text) };

@@ -122,6 +122,8 @@ function quantityFields(message: Message): readonly QuantityField[] {
 
 function typeHolds(type: ShapeType): boolean {
   if (type.kind === 'scalar') return type.scalar === 'quantity';
+  // Schemas of schemas: they hold none, and no end of themselves.
+  if (type.kind === 'either') return false;
   return type.kind === 'message' ? quantityFields(type.message).length > 0 : typeHolds(type.of);
 }
 
@@ -137,6 +139,7 @@ export function canonicalizeQuantities(message: Message, object: Record<string, 
 function canonical(type: ShapeType, value: unknown): unknown {
   if (type.kind === 'scalar')
     return typeof value === 'string' || typeof value === 'number' ? canonicalQuantity(String(value)) : value;
+  if (type.kind === 'either') return value;
   if (type.kind === 'list') return Array.isArray(value) ? value.map((v) => canonical(type.of, v)) : value;
   if (!isObject(value)) return value;
   if (type.kind === 'message') canonicalizeQuantities(type.message, value);

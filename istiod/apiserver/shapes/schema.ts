@@ -62,6 +62,8 @@ function typeSchema(type: ShapeType, field: Field, use: Use): Schema {
         : { type: 'string', enum: type.values };
     case 'message':
       return schemaOf(type.message, use);
+    case 'either':
+      return scalarSchemas.json;
     case 'map':
       return {
         type: 'object',

@@ -5,6 +5,7 @@ import { coordination, discovery, events, networking, node, scheduling, storage 
 import { core } from './tables/core.ts';
 import { corePods } from './tables/core-pods.ts';
 import { coreVolumes } from './tables/core-volumes.ts';
+import { apiextensions } from './tables/definitions.ts';
 import { meta } from './tables/meta.ts';
 import { apps, autoscalingV1, autoscalingV2, batch, policy } from './tables/workloads.ts';
 
@@ -31,6 +32,7 @@ const versions: ReadonlyMap<string, Messages> = new Map([
   ['rbac.authorization.k8s.io/v1', parseShapes(rbac, common)],
   ['authentication.k8s.io/v1', authenticationShapes],
   ['authorization.k8s.io/v1', parseShapes(authorization, common)],
+  ['apiextensions.k8s.io/v1', parseShapes(apiextensions, metaShapes)],
   ['certificates.k8s.io/v1', parseShapes(certificates, common)],
   [
     'admissionregistration.k8s.io/v1',

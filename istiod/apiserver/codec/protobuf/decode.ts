@@ -147,12 +147,33 @@ function readValue(reader: protobuf.Reader, wire: number, type: ShapeType, depth
     case 'message':
       expect(wire, delimited);
       return readMessage(reader, reader.uint32() + reader.pos, type.message, depth + 1);
+    case 'either':
+      expect(wire, delimited);
+      return eitherOf(type, readMessage(reader, reader.uint32() + reader.pos, wireFormOf(type), depth + 1));
     case 'list':
     case 'map':
       throw new TypeError('a list or map inside of a list or map');
     default:
       return assertNever(type);
   }
+}
+
+/** As encode.ts writes it. */
+function wireFormOf({ message, or }: Either): Message {
+  const schema = { kind: 'message', message } as const;
+  const field = (number: number, name: string, type: ShapeType): Field => ({ ...kept(number, name, 'string'), type });
+  const text = { kind: 'scalar', scalar: 'string' } as const;
+  return or === 'bool'
+    ? wrapper('OrBool', kept(1, 'allows', 'bool'), field(2, 'schema', schema))
+    : wrapper(
+        'OrList',
+        field(1, 'schema', schema),
+        field(2, 'items', { kind: 'list', of: or === 'list' ? schema : text }),
+      );
+}
+
+function eitherOf({ or }: Either, { schema, allows, items }: Record<string, unknown>): unknown {
+  return schema ?? (or === 'bool' ? allows === true : (items ?? []));
 }
 
 function readScalar(reader: protobuf.Reader, wire: number, scalar: Scalar, depth: number): unknown {
@@ -188,6 +209,8 @@ function readScalar(reader: protobuf.Reader, wire: number, scalar: Scalar, depth
       return assertNever(scalar);
   }
 }
+
+type Either = Extract<ShapeType, { kind: 'either' }>;
 
 const kept = (number: number, name: string, scalar: Scalar): Field => ({
   number,

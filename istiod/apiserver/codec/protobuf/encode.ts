@@ -8,6 +8,8 @@ import { magic, wireTypes } from './wire.ts';
 
 const { varint, fixed64, delimited } = wireTypes;
 
+type Either = Extract<ShapeType, { kind: 'either' }>;
+
 /** Whether an object of this kind has a shape. */
 export function hasProtobuf(apiVersion: string, kind: string): boolean {
   return findShape(apiVersion, kind) !== undefined;
@@ -99,12 +101,29 @@ function writeValue(writer: protobuf.Writer, number: number, type: ShapeType, va
       if (isObject(value)) writeFields(writer, type.message, value);
       writer.ldelim();
       break;
+    case 'either':
+      writer.uint32((number << 3) + delimited).fork();
+      writeEither(writer, type, value);
+      writer.ldelim();
+      break;
     case 'list':
     case 'map':
       throw new TypeError('a list or map inside of a list or map');
     default:
       assertNever(type);
   }
+}
+
+/** Of `bool` 1 is whether anything is allowed, 2 the schema; of the others 1 the schema, 2 each item. */
+function writeEither(writer: protobuf.Writer, { message, or }: Either, value: unknown): void {
+  const schema = { kind: 'message', message } as const;
+  if (or === 'bool') {
+    writer.uint32((1 << 3) + varint).bool(value !== false);
+    if (isObject(value)) writeValue(writer, 2, schema, value);
+  } else if (!Array.isArray(value)) writeValue(writer, 1, schema, value);
+  else
+    for (const item of value)
+      writeValue(writer, 2, or === 'list' ? schema : { kind: 'scalar', scalar: 'string' }, item);
 }
 
 function writeScalar(writer: protobuf.Writer, number: number, scalar: Scalar, value: unknown): void {

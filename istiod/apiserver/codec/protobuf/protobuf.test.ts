@@ -14,6 +14,12 @@ function anyOf(type: ShapeType, mayBeZero: boolean, depth: number): fc.Arbitrary
       return type.values === undefined ? scalarOf(type.scalar, mayBeZero) : fc.constantFrom(...type.values);
     case 'message':
       return objectOf(type.message, depth + 1, mayBeZero);
+    case 'either': {
+      const schema = objectOf(type.message, depth + 1, true);
+      if (type.or === 'bool') return fc.oneof(fc.boolean(), schema);
+      const item: fc.Arbitrary<unknown> = type.or === 'list' ? schema : scalarOf('string', true);
+      return fc.oneof(schema, fc.array(item, { maxLength: 2 }));
+    }
     case 'list':
       return fc.array(anyOf(type.of, true, depth + 1), { minLength: 1, maxLength: 2 });
     case 'map':

@@ -92,3 +92,54 @@ test('who takes only protobuf of what has none is told; who takes JSON too gets 
   assert.equal((await ask(`${protobufType};${table}`)).code, 406);
   assert.equal((await ask(`${protobufType};${table},application/json;${table}`)).json.kind, 'Table');
 });
+
+test('a definition with a schema of every form goes both ways as protobuf', async () => {
+  await using server = await startTestServer();
+  const { client } = server;
+  const path = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+  const openAPIV3Schema = {
+    type: 'object',
+    properties: {
+      spec: {
+        type: 'object',
+        required: ['size'],
+        properties: {
+          size: { type: 'integer', minimum: 0, maximum: 9.5, default: 0 },
+          names: { type: 'array', items: { type: 'string', enum: ['a', 'b'] }, 'x-kubernetes-list-type': 'set' },
+          labels: { type: 'object', additionalProperties: { type: 'string' } },
+          port: { 'x-kubernetes-int-or-string': true, anyOf: [{ type: 'integer' }, { type: 'string' }] },
+          any: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
+        },
+        'x-kubernetes-validations': [{ rule: 'self.size < 9', message: 'too large' }],
+      },
+    },
+  };
+  const definition = {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: 'tubs.example.com' },
+    spec: {
+      group: 'example.com',
+      names: { plural: 'tubs', kind: 'Tub' },
+      scope: 'Namespaced',
+      versions: [
+        { name: 'v1', served: true, storage: true, subresources: { status: {} }, schema: { openAPIV3Schema } },
+        { name: 'v1alpha1', served: false, storage: false, schema: { openAPIV3Schema } },
+      ],
+    },
+  };
+  const made = await client.ask(path, {
+    method: 'POST',
+    type: protobufType,
+    body: encodeProtobuf(definition),
+    headers: { accept: protobufType },
+  });
+  assert.equal(made.code, 201, made.body.toString());
+  assert.deepEqual(read(made.body).spec.versions[0].schema.openAPIV3Schema, openAPIV3Schema);
+  const asJson = (await client.ask(`${path}/tubs.example.com`)).json;
+  const asProtobuf = read((await client.ask(`${path}/tubs.example.com`, { headers: { accept: protobufType } })).body);
+  assert.deepEqual(asJson.spec, asProtobuf.spec);
+  assert.equal(asJson.spec.versions[1].served, false);
+  const listed = await client.ask(path, { headers: { accept: protobufType } });
+  assert.ok(listed.body.includes('CustomResourceDefinitionList'));
+});
