@@ -1,7 +1,6 @@
 /** Load on a waypoint that wrk cannot make: HTTP/2, gRPC, large bodies, and a rate that does not wait for answers. */
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import type { LabApi, PodRef } from '../../lab/index.ts';
+import { Pace, paceArguments, paceProgram } from '../../test/harness/pace.ts';
 import { copyProgram } from '../rig.ts';
 
 /** Connections and the streams of each that are open at once. */
@@ -79,64 +78,9 @@ export async function makeGigabyte(lab: LabApi, pod: PodRef): Promise<void> {
   await lab.exec(pod, ['truncate', '--size', '1GB', '/tmp/gigabyte']);
 }
 
-export interface PaceResult {
-  readonly sent: number;
-  /** Not answered, or not with status 200. */
-  readonly lost: number;
-  /** Microseconds since a request was due. */
-  readonly p50: number;
-  readonly p99: number;
-}
-
-/** 32 connections that are asked at a fixed rate, whether they answer or not (test/tools/pace.c). */
-export class Pace {
-  readonly #seen = new Map<string, bigint>();
-  readonly #waiting = new Map<string, (at: bigint) => void>();
-  readonly #result = Promise.withResolvers<PaceResult>();
-  readonly #end: () => void;
-
-  private constructor(lines: AsyncIterable<string>, end: () => void) {
-    this.#end = end;
-    void this.#read(lines).catch((error) => this.#result.reject(error));
-  }
-
-  /** `seconds`: 0 means until `stop`. */
-  static async start(lab: LabApi, from: PodRef, ip: string, rate: number, seconds: number): Promise<Pace> {
-    const program = await copyProgram(lab, from, join(import.meta.dirname, '../../test/tools/build/pace'));
-    const process_ = await lab.spawn(from, [program, ip, '80', '32', rate.toFixed(1), String(seconds)]);
-    process_.stderr.pipe(process.stderr);
-    return new Pace(createInterface({ input: process_.stdout }), () => process_.stdin.end());
-  }
-
-  /** When the first answer by the route came that sets this x-route; CLOCK_MONOTONIC. */
-  answeredBy(route: string): Promise<bigint> {
-    const at = this.#seen.get(route);
-    if (at !== undefined) return Promise.resolve(at);
-    return new Promise((resolve) => this.#waiting.set(route, resolve));
-  }
-
-  stop(): Promise<PaceResult> {
-    this.#end();
-    return this.#result.promise;
-  }
-
-  get result(): Promise<PaceResult> {
-    return this.#result.promise;
-  }
-
-  async #read(lines: AsyncIterable<string>): Promise<void> {
-    for await (const line of lines) {
-      const told = JSON.parse(line) as PaceResult | { readonly route: string; readonly at: number };
-      if (!('route' in told)) {
-        this.#result.resolve(told);
-        continue;
-      }
-      // Nanoseconds since the start of the machine stay exact in a double for 104 days.
-      const at = BigInt(told.at);
-      if (this.#seen.has(told.route)) continue;
-      this.#seen.set(told.route, at);
-      this.#waiting.get(told.route)?.(at);
-    }
-    this.#result.reject(new Error('pace ended without a result'));
-  }
+/** On 32 connections (test/tools/pace.c). `seconds`: 0 means until it is stopped. */
+export async function startPace(lab: LabApi, from: PodRef, ip: string, rate: number, seconds: number): Promise<Pace> {
+  const program = await copyProgram(lab, from, paceProgram);
+  const load = { ip, port: 80, connections: 32, rate, seconds };
+  return new Pace(await lab.spawn(from, [program, ...paceArguments(load)]));
 }

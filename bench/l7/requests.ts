@@ -12,21 +12,13 @@ import type { LabApi, PodRef } from '../../lab/index.ts';
 import { cgroupName } from '../../lab/names.ts';
 import { cgroupProcesses, cgroupRoot } from '../../lab/system/cgroup.ts';
 import { goProgramPath } from '../../test/harness/go-programs.ts';
+import type { PaceResult } from '../../test/harness/pace.ts';
 import { type HttpResult, type Target, wrk } from '../load.ts';
 import { usageOf } from '../process-tree.ts';
 import { findPair, makePair, manifest, withLab } from '../rig.ts';
 import { median, percentile } from '../statistics.ts';
 import { printTable, type Row, writeResults } from '../table.ts';
-import {
-  gigabyte,
-  grpcCalls,
-  http2Gets,
-  http2Load,
-  makeGigabyte,
-  Pace,
-  type PaceResult,
-  prepareGrpc,
-} from './loads.ts';
+import { gigabyte, grpcCalls, http2Gets, http2Load, makeGigabyte, prepareGrpc, startPace } from './loads.ts';
 import { changeRoutes, type RouteChanges } from './route-change.ts';
 
 const engines = [
@@ -220,7 +212,7 @@ async function measure(
   const download = await each('1 GB to the client', (s) => gigabyte(lab, s.client, s.ip, 'client'));
   const upload = await each('1 GB to the server', (s) => gigabyte(lab, s.client, s.ip, 'server'));
   const rate = Math.min(...many.map((m) => m.rps)) / 2;
-  const half = await each('half the load', async (s) => (await Pace.start(lab, s.client, s.ip, rate, seconds)).result);
+  const half = await each('half the load', async (s) => (await startPace(lab, s.client, s.ip, rate, seconds)).result);
   return subjects.map((s, i) => ({
     one: one[i]!,
     many: many[i]!,

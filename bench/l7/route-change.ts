@@ -1,7 +1,7 @@
 /** How long a change of a route takes to be live at a waypoint under load, and whether it loses requests. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LabApi, PodRef } from '../../lab/index.ts';
-import { Pace } from './loads.ts';
+import { startPace } from './loads.ts';
 
 /** ms between changes, so that none waits behind the one before. */
 const pause = 150;
@@ -20,7 +20,7 @@ export async function changeRoutes(
   ip: string,
   load: { readonly rate: number; readonly changes: number },
 ): Promise<RouteChanges> {
-  const pace = await Pace.start(lab, client, ip, load.rate, 0);
+  const pace = await startPace(lab, client, ip, load.rate, 0);
   const latencies: number[] = [];
   for (let i = 1; i <= load.changes; i++) {
     const value = `change-${i}`;

@@ -14,6 +14,7 @@ import { skipWithoutEnvoy } from '../harness/envoy.ts';
 import { goProgramPath, skipWithoutGoPrograms } from '../harness/go-programs.ts';
 import { Kubectl, skipWithoutKubectl } from '../harness/kubectl.ts';
 import { labName } from '../harness/lab-name.ts';
+import { Pace, type PaceLoad, paceArguments, paceProgram } from '../harness/pace.ts';
 import { skipUnless } from '../harness/require.ts';
 
 /** What runs as the waypoint. */
@@ -124,6 +125,19 @@ for (const engine of engines) {
       assert.equal(passed.length, websocketCases);
     });
 
+    test('a changed route takes effect under load and loses no call', async () => {
+      const ip = await shop.kubectl(['get', 'service', 'web', '-o', 'jsonpath={.spec.clusterIP}']);
+      const pace = await shop.pace('ws-client', { ip, port: 80, connections: 8, rate: 200, seconds: 0 });
+      for (const name of ['a', 'b', 'c', 'd', 'e']) {
+        await shop.apply(markedRoute(name));
+        await pace.answeredBy(name);
+      }
+      const { sent, lost } = await pace.stop();
+      assert.ok(sent > 0);
+      assert.equal(lost, 0, `of ${sent} calls`);
+      await shop.delete(markedRoute('e'));
+    });
+
     test('while it is replaced no call is lost', async () => {
       const replace = async () => {
         await shop.kubectl(['rollout', 'restart', 'deploy/waypoint']);
@@ -182,6 +196,18 @@ spec:
       filters: [{ type: URLRewrite, urlRewrite: { path: { type: ReplacePrefixMatch, replacePrefixMatch: /new } } }]
       backendRefs: [{ name: web-v2, port: 80 }]
     - backendRefs: [{ name: web-v1, port: 80, weight: 1 }, { name: web-v2, port: 80, weight: 0 }]
+`;
+
+/** Its answers tell its name. */
+const markedRoute = (name: string) => `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: web, namespace: shop }
+spec:
+  parentRefs: [{ group: '', kind: Service, name: web, port: 80 }]
+  rules:
+    - filters: [{ type: ResponseHeaderModifier, responseHeaderModifier: { set: [{ name: x-route, value: ${name} }] } }]
+      backendRefs: [{ name: web-v1, port: 80 }]
 `;
 
 const virtualService = `
@@ -266,6 +292,12 @@ class Shop {
     const [pod] = await this.lab.podsOf(`shop/${deployment}`);
     assert.ok(pod, deployment);
     return this.lab.exec({ namespace: 'shop', name: pod.metadata.name }, argv, { timeout: patience });
+  }
+
+  async pace(from: string, load: PaceLoad): Promise<Pace> {
+    const [pod] = await this.lab.podsOf(`shop/${from}`);
+    const ref = { namespace: 'shop', name: pod!.metadata.name };
+    return new Pace(await this.lab.spawn(ref, [paceProgram, ...paceArguments(load)]));
   }
 
   async curl(from: string, args: readonly string[]): Promise<Answer> {

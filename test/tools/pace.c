@@ -14,8 +14,9 @@ struct connection {
   int fd, busy, up, closing, opened; // opened: how often
   int64_t due;
   size_t got;
-  long body; // left of it; -1: the head is not complete
+  long body; // left of it; -1: the head is not complete, -2: it is chunked
   int status;
+  char tail[8]; // of a chunked body
   char head[head_size];
 };
 
@@ -107,9 +108,20 @@ static void is_answered(struct connection *c) {
   else ask_waiting(c);
 }
 
+// Nothing follows the last chunk, since no other request was sent; trailers are not expected.
+static int take_chunks(struct connection *c, const char *bytes, size_t size) {
+  char last[14];
+  const size_t kept = size < 7 ? size : 7;
+  memcpy(last, c->tail, 7);
+  memcpy(last + 7, bytes + size - kept, kept);
+  memcpy(c->tail, last + kept, 7);
+  if (memcmp(c->tail, "\r\n0\r\n\r\n", 7) == 0) is_answered(c);
+  return 1;
+}
+
 // False: what came is no answer.
 static int take(struct connection *c, const char *bytes, size_t size) {
-  if (c->body < 0) {
+  if (c->body == -1) {
     if (c->got + size >= head_size) return 0;
     memcpy(c->head + c->got, bytes, size);
     c->got += size;
@@ -117,13 +129,17 @@ static int take(struct connection *c, const char *bytes, size_t size) {
     const char *end = strstr(c->head, "\r\n\r\n");
     if (end == NULL) return 1;
     const char *length = header(c->head, "content-length:"), *connection = header(c->head, "connection:");
-    if (length == NULL || sscanf(c->head, "HTTP/1.1 %d", &c->status) != 1) return 0;
+    if (sscanf(c->head, "HTTP/1.1 %d", &c->status) != 1) return 0;
+    if (length == NULL && header(c->head, "transfer-encoding: chunked") == NULL) return 0;
     c->closing = connection != NULL && strncasecmp(connection, "close", 5) == 0;
-    c->body = atol(length);
+    c->body = length == NULL ? -2 : atol(length);
     size = c->head + c->got - (end + 4);
+    bytes = end + 4;
+    memcpy(c->tail, "xxxxx\r\n", 8);
     c->head[end + 2 - c->head] = 0;
     note_route(c->head);
   }
+  if (c->body == -2) return take_chunks(c, bytes, size);
   c->body -= size;
   if (c->body < 0) return 0;
   if (c->body == 0) is_answered(c);
