@@ -1,5 +1,7 @@
 /** The one tree of commands. A command's code is loaded when it runs. */
+import { verb as bugReport } from './bug-report/verb.ts';
 import { verb as check } from './check/verb.ts';
+import { verb as completion } from './completion/verb.ts';
 import { verb as experimental } from './experimental/verb.ts';
 import type { Verb } from './grammar.ts';
 import {
@@ -26,6 +28,7 @@ export const root: Verb = {
       offers: 'file',
       load: () => import('./analyze/command.ts'),
     },
+    'bug-report': bugReport,
     ca: {
       summary: "replace the root of the mesh's certificates",
       options: caOptions,
@@ -33,6 +36,7 @@ export const root: Verb = {
       load: () => import('./ca.ts'),
     },
     check,
+    completion,
     crds: {
       summary: "print the mesh's CustomResourceDefinitions",
       options: crdsOptions,

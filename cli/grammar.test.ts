@@ -67,7 +67,13 @@ function modulesOf(...args: readonly string[]): readonly string[] {
 }
 
 test('what must be quick loads little: versions, help', () => {
-  for (const args of [['version', '--client'], ['--help'], ['zc', '--help']]) {
+  for (const args of [
+    ['version', '--client'],
+    ['--help'],
+    ['zc', '--help'],
+    ['completion', 'bash'],
+    ['__complete', 'zc', ''],
+  ]) {
     const loaded = modulesOf(...args);
     assert.deepEqual(
       loaded.filter((url) => url.includes('/node_modules/')),

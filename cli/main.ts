@@ -6,6 +6,10 @@ import { takesValue } from './connection-options.ts';
 import { findVerb, helpOf } from './grammar.ts';
 
 async function main(words: readonly string[]): Promise<number> {
+  if (words[0] === '__complete') {
+    const { complete } = await import('./completion/complete.ts');
+    return complete(root, words.slice(1));
+  }
   const asked = words[0] === 'help' ? [...words.slice(1), '--help'] : words;
   const found = findVerb(root, asked, takesValue);
   const { verb, args } = found;

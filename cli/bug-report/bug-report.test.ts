@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { KubeObject } from '../../common/kube/types.ts';
+import { redactObject, redactText } from './redact.ts';
+import { tar } from './tar.ts';
+
+const key = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  .privateKey.export({ type: 'pkcs8', format: 'pem' })
+  .toString();
+const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  .privateKey.export({ type: 'pkcs1', format: 'pem' })
+  .toString();
+const token = `eyJ${'a'.repeat(20)}.${'b'.repeat(40)}.${'c'.repeat(43)}`;
+
+test('keys and tokens leave no trace in any text', () => {
+  const sec1 = '-----BEGIN EC PRIVATE KEY-----\nAAAABBBB\n-----END EC PRIVATE KEY-----\n';
+  for (const pem of [key, rsa, sec1]) {
+    const secret = pem.split('\n')[1]!;
+    assert.doesNotMatch(redactText(`before\n${pem}after`), new RegExp(secret.replaceAll('+', '\\+')));
+    assert.match(redactText(`before\n${pem}after`), /^before\n\[redacted: private key\]\nafter$/);
+    const encoded = Buffer.from(pem).toString('base64');
+    assert.equal(redactText(`{"tls.key":"${encoded}"}`), '{"tls.key":"[redacted: private key]"}', pem.slice(0, 30));
+  }
+  assert.equal(redactText(`{"t":"${token}"}`), '{"t":"[redacted: token]"}');
+  assert.equal(redactText('Authorization: Bearer abc.def'), 'Authorization: Bearer [redacted]');
+  const certificate = '-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----';
+  assert.equal(redactText(certificate), certificate);
+  assert.equal(redactText(Buffer.from(certificate).toString('base64')), Buffer.from(certificate).toString('base64'));
+});
+
+test('Secrets keep their keys, settings their names', () => {
+  const metadata = {
+    name: 'a',
+    uid: 'u',
+    resourceVersion: '1',
+    annotations: { 'kubectl.kubernetes.io/last-applied-configuration': '{"data":{"p":"x"}}', other: 'y' },
+  };
+  const secret = redactObject({ apiVersion: 'v1', kind: 'Secret', metadata, data: { p: 'c2VjcmV0' } });
+  assert.deepEqual([secret['data'], secret.metadata.annotations], [{ p: '[redacted, 8 characters]' }, { other: 'y' }]);
+  const pod = redactObject({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata,
+    spec: {
+      containers: [
+        {
+          env: [
+            { name: 'DB_PASSWORD', value: 'x' },
+            { name: 'A', value: 'b' },
+          ],
+        },
+      ],
+    },
+  } as KubeObject);
+  assert.deepEqual(pod['spec'], {
+    containers: [
+      {
+        env: [
+          { name: 'DB_PASSWORD', value: '[redacted]' },
+          { name: 'A', value: 'b' },
+        ],
+      },
+    ],
+  });
+});
+
+test('the archive is one that tar reads', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'aquifer-tar-'));
+  try {
+    const long = `logs/${'n'.repeat(60)}/${'p'.repeat(60)}/c.log`;
+    writeFileSync(
+      join(folder, 'a.tar'),
+      tar(
+        'report',
+        [
+          { path: 'x.txt', text: 'ä'.repeat(600) },
+          { path: long, text: '' },
+        ],
+        1_700_000_000,
+      ),
+    );
+    execFileSync('tar', ['-xf', 'a.tar'], { cwd: folder });
+    assert.equal(readFileSync(join(folder, 'report/x.txt'), 'utf8'), 'ä'.repeat(600));
+    assert.equal(readFileSync(join(folder, 'report', long), 'utf8'), '');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
