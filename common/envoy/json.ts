@@ -100,6 +100,8 @@ function object(json: unknown, path: string): Readonly<Record<string, unknown>> 
 }
 
 function any(json: Readonly<Record<string, unknown>>, path: string, depth: number): object {
+  // One that holds nothing, as enables a filter.
+  if (Object.keys(json).length === 0) return {};
   const url = String(json['@type'] ?? '');
   const type = typeOf(url);
   if (!type) throw new MeshError('CONFIG', `${path}: "${url}" is no message of Envoy's API`);

@@ -24,7 +24,7 @@ const callers = [undefined, '10.1.1.1', '192.0.2.1', '10.1.1.1, 10.1.1.2', '192.
 
 describe("a caller's x-envoy headers", { skip: skipWithoutEnvoy() }, () => {
   it('reach the server through ours as through Envoy', async (t) => {
-    await using engines = await Engines.start(sites);
+    await using engines = await Engines.start(() => sites);
     for (const { name } of sites) {
       for (const caller of callers) {
         await t.test(`${name}, x-forwarded-for: ${caller ?? 'none'}`, async () => {

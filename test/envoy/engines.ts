@@ -1,6 +1,10 @@
 /** Envoy and our waypoint with the same listeners and clusters before the same server, which does what a request's path says. */
+
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { typeUrl } from '../../common/envoy/codec.ts';
 import { httpListener, Rig } from '../../waypoint/testing/rig.ts';
 import { Envoy } from '../harness/envoy.ts';
@@ -36,16 +40,20 @@ export class Engines implements AsyncDisposable {
   readonly #envoy: Envoy;
   readonly #rig: Rig;
   readonly #tries: Map<string, number>;
+  readonly #log: string;
   #asked = 0;
 
-  private constructor(servers: readonly Server[], envoy: Envoy, rig: Rig, tries: Map<string, number>) {
+  private constructor(servers: readonly Server[], envoy: Envoy, rig: Rig, tries: Map<string, number>, log: string) {
     this.#servers = servers;
     this.#envoy = envoy;
     this.#rig = rig;
     this.#tries = tries;
+    this.#log = log;
   }
 
-  static async start(sites: readonly EngineSite[], bootstrap: Json = {}): Promise<Engines> {
+  static async start(make: (log: string) => readonly EngineSite[], bootstrap: Json = {}): Promise<Engines> {
+    const log = join(mkdtempSync(join(tmpdir(), 'aq-engines-')), 'log');
+    const sites = make(log);
     const tries = new Map<string, number>();
     const server = createServer((asked, answer) => serve(asked, answer, tries));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -64,7 +72,7 @@ export class Engines implements AsyncDisposable {
     const rig = new Rig();
     for (const cluster of clusters) rig.good('cluster', cluster);
     for (const listener of listeners) rig.good('listener', listener);
-    return new Engines([server], envoy, rig, tries);
+    return new Engines([server], envoy, rig, tries, log);
   }
 
   /** What each answers. */
@@ -77,6 +85,21 @@ export class Engines implements AsyncDisposable {
       this.#ask(await this.#envoy.port(site), path, options),
       this.#ask(await this.#rig.port(site), path, options),
     ]);
+  }
+
+  /** What comes for these bytes until each closes the connection. */
+  async raw(site: string, bytes: string): Promise<readonly [envoy: string, ours: string]> {
+    return Promise.all([
+      this.#rig.raw(await this.#envoy.port(site), bytes),
+      this.#rig.raw(await this.#rig.port(site), bytes),
+    ]);
+  }
+
+  /** Lines that access logs of `logTo` have, in the order of their text. Ends Envoy, which writes its log out then. */
+  async lines(): Promise<readonly [envoy: readonly string[], ours: readonly string[]]> {
+    await this.#envoy.stop();
+    const envoys = existsSync(this.#log) ? readFileSync(this.#log, 'utf8').split('\n') : [];
+    return [envoys.filter((line) => line !== '').sort(), this.#rig.lines.map((line) => line.trimEnd()).sort()];
   }
 
   #ask(port: number, path: string, { headers, ...options }: Json): Promise<EngineAnswer> {
@@ -113,6 +136,7 @@ export class Engines implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#envoy.stop();
     await this.#rig[Symbol.asyncDispose]();
+    rmSync(dirname(this.#log), { recursive: true, force: true });
     for (const server of this.#servers) {
       server.close();
       server.closeAllConnections();
@@ -137,4 +161,12 @@ function serve(asked: IncomingMessage, answer: ServerResponse, tries: Map<string
 /** An HTTP filter, or a transport socket and the like. */
 export function named(name: string, type: string, config: Json = {}): Json {
   return { name, typed_config: { '@type': typeUrl(type), ...config } };
+}
+
+/** An access log to what `Engines.start` gives. */
+export function logTo(path: string, format: string): Json {
+  return named('log', 'envoy.extensions.access_loggers.file.v3.FileAccessLog', {
+    path,
+    log_format: { text_format_source: { inline_string: `${format}\n` } },
+  });
 }

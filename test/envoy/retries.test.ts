@@ -93,7 +93,7 @@ const asked: readonly (readonly [site: string, path: string, headers?: Readonly<
 
 describe('retries and timeouts', { skip: skipWithoutEnvoy() }, () => {
   it('are in ours as in Envoy', async (t) => {
-    await using engines = await Engines.start(sites);
+    await using engines = await Engines.start(() => sites);
     // Both engines are warm: what is timed is no start.
     for (const { name } of sites) await engines.ask(name, '/200');
     // Callers within the mesh may ask, others may not.

@@ -80,14 +80,14 @@ function isSpecial(name: string): boolean {
 function special(view: RequestView, name: string): string | undefined {
   switch (name) {
     case ':method':
-      return view.method;
+      return view.method || undefined;
     case ':path':
       return view.path === '' ? undefined : view.path;
     case ':authority':
     case 'host':
-      return view.authority;
+      return view.authority || undefined;
     case ':scheme':
-      return view.scheme;
+      return view.scheme || undefined;
     case ':protocol':
       return view.protocol === 'http2' ? view.upgrade : undefined;
     default:

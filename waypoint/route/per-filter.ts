@@ -14,9 +14,12 @@ export function perFilterReader(types: PerFilterTypes): PerFilterReader {
   const readOne = (fields: Fields, isOptional = false): PerFilter | undefined => {
     if (fields.type === wrapper) {
       const optional = fields.flag('is_optional');
-      if (!fields.flag('disabled')) return fields.required('config', (f) => readOne(f, optional));
-      fields.message('config')?.skip();
-      return { kind: 'disabled' };
+      if (fields.flag('disabled')) {
+        fields.message('config')?.skip();
+        return { kind: 'disabled' };
+      }
+      // An empty one enables the filter as it is configured.
+      return fields.required('config', (f) => (isEmpty(f) ? { kind: 'enabled' } : readOne(f, optional)));
     }
     const read = types.get(fields.type);
     if (read) return { kind: 'config', config: read(fields) };
@@ -32,4 +35,8 @@ export function perFilterReader(types: PerFilterTypes): PerFilterReader {
     }
     return found;
   };
+}
+
+function isEmpty(fields: Fields): boolean {
+  return fields.type === '' && fields.bytes('value').length === 0;
 }

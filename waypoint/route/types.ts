@@ -29,8 +29,10 @@ export interface Decided {
   readonly metadata: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** `disabled`: the filter does not run for this route. */
-export type PerFilter = { readonly kind: 'config'; readonly config: unknown } | { readonly kind: 'disabled' };
+/** `disabled`: the filter does not run for this route. `enabled`: it does, also where it runs for no other, as it is configured. */
+export type PerFilter =
+  | { readonly kind: 'config'; readonly config: unknown }
+  | { readonly kind: 'disabled' | 'enabled' };
 
 export interface Forward {
   /** Empty where a cluster_header is missing: answered with `clusterNotFoundStatus`. */

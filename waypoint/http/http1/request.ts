@@ -10,6 +10,9 @@ export interface ParsedRequest {
   readonly close: boolean;
 }
 
+/** Of `Malformed`, as Envoy answers it in other words. */
+export const missingHost = 'no Host';
+
 /** What servers of this kind know; anything else is refused, as Envoy does. */
 const methods = new Set(
   (
@@ -37,7 +40,7 @@ export function parseRequest(text: string, options: RequestOptions): ParsedReque
   const fields = parseFields(text, lineEnd + 2, options);
   const { hosts, connection } = fields;
   if (hosts.length > 1) throw new Malformed(400, 'more than one Host');
-  if (hosts.length === 0 && version === 'HTTP/1.1') throw new Malformed(400, 'no Host');
+  if (hosts.length === 0 && version === 'HTTP/1.1') throw new Malformed(400, missingHost);
   const framing = framingOf(fields.lengths, fields.encodings, version);
   const wanted = connection.includes('upgrade') ? fields.upgrade : undefined;
   // An upgrade to h2c would hide requests from us.

@@ -51,4 +51,6 @@ export interface NamedFilter {
   /** By which routes configure it. */
   readonly name: string;
   readonly filter: HttpFilter;
+  /** Only routes that say anything to it run it. */
+  readonly disabled: boolean;
 }

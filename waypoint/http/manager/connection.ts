@@ -1,9 +1,12 @@
 /** A downstream connection that speaks HTTP: its codec, its timers, its requests. */
 import type { Timer } from '../../../common/core/clock.ts';
+import type { FormatContext } from '../../format/format.ts';
 import { toDuplex } from '../../net/stream-duplex.ts';
-import type { Downstream, Served } from '../../network/downstream.ts';
+import { bareRequest, type Downstream, type Served } from '../../network/downstream.ts';
+import { Headers } from '../../request/headers.ts';
 import type { Environment } from '../../runtime/environment.ts';
 import type { HttpStats } from '../../telemetry/http-stats.ts';
+import { missingHost } from '../http1/request.ts';
 import { Http1Server } from '../http1/server.ts';
 import { Http2Server } from '../http2/server.ts';
 import type { ResponseHead, ServerExchange } from '../message.ts';
@@ -93,7 +96,8 @@ export class HttpConnection implements Served, ServerHandler {
       this.stats.responded(status);
     }
     this.env.log.debug('a client sent what is no HTTP', { listener: this.downstream.listener, detail });
-    const body = reasons[status] ?? '';
+    const noHost = detail === missingHost;
+    const body = noHost ? '' : (reasons[status] ?? '');
     const headers = [
       ...(body === ''
         ? ['content-length', '0']
@@ -103,7 +107,26 @@ export class HttpConnection implements Served, ServerHandler {
       'server',
       this.config.serverName,
     ];
+    if (first) this.#tell(status, headers, body, noHost ? {} : { responseFlags: 'DPE' }, detailsOf(status, detail));
     return { head: { status, headers }, body };
+  }
+
+  /** A request that never became one is told too. */
+  #tell(status: number, headers: string[], body: string, flags: { responseFlags?: string }, details: string): void {
+    if (this.#codec instanceof Http2Server) return;
+    const context: FormatContext = {
+      request: bareRequest(this.downstream),
+      response: { status, headers: new Headers([...headers]) },
+      facts: {
+        startTime: this.env.clock.wall(),
+        connectionId: this.downstream.id,
+        responseCodeDetails: details,
+        duration: 0,
+        bytesSent: body.length,
+        ...flags,
+      },
+    };
+    for (const log of this.config.accessLogs) if (log.accepts(context)) this.env.write(log.path, log.line(context));
   }
 
   ending(): void {
@@ -134,6 +157,16 @@ export class HttpConnection implements Served, ServerHandler {
   cut(error: Error): void {
     this.#codec.cut(error);
   }
+}
+
+/** Envoy's words for what was wrong, by what our parser says. */
+function detailsOf(status: number, detail: string): string {
+  if (detail === missingHost) return 'missing_host_header';
+  if (detail.startsWith('both Content-Length')) return 'http1.content_length_and_chunked_not_allowed';
+  return (
+    { 426: 'low_version', 431: 'http1.headers_too_large', 501: 'http1.invalid_transfer_encoding' }[status] ??
+    'http1.codec_error'
+  );
 }
 
 const reasons: Readonly<Record<number, string>> = {

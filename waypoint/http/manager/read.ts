@@ -133,16 +133,13 @@ function readFilters(fields: Fields): { filters: readonly NamedFilter[]; router:
       return;
     }
     if (config.type.endsWith(routerType)) {
+      if (disabled) filter.mistake('disabled', 'the router cannot be disabled');
       if (i !== list.length - 1) filter.mistake('typed_config', 'the router must be the last filter');
       router = readRouter(config);
       return;
     }
-    if (disabled) {
-      filter.mistake('disabled', 'filters that only routes enable are not supported');
-      return;
-    }
     const kind = filterKinds.get(config.type);
-    if (kind) filters.push({ name, filter: kind.read(config) });
+    if (kind) filters.push({ name, filter: kind.read(config), disabled });
     else if (!optional) filter.mistake('typed_config', `HTTP filter ${name} of type ${config.type} is not supported`);
     else config.skip();
   });

@@ -173,7 +173,7 @@ export class Request implements BodyReader {
   #filterContext(filter: NamedFilter): FilterContext | undefined {
     const decision = this.#decision!;
     const perRoute = decision.kind === 'none' ? nothing : decision.perFilter(filter.name);
-    if (perRoute[0]?.kind === 'disabled') return undefined;
+    if (perRoute.length === 0 ? filter.disabled : perRoute[0]!.kind === 'disabled') return undefined;
     return new RequestFilterContext(filter, {
       cluster: decision.kind === 'forward' ? decision.cluster : undefined,
       dice: this.#connection.env.dice,
@@ -294,6 +294,11 @@ export class Request implements BodyReader {
     this.#details = why.kind === 'protocol' ? 'http1.codec_error' : 'downstream_remote_disconnect';
     this.#told.flags.add(why.kind === 'protocol' ? 'DPE' : 'DC');
     if (why.kind === 'reset') this.#connection.stats.resets.value++;
+    else if (!this.#response && this.#exchange.request.version !== 'HTTP/2') {
+      // What the codec answers.
+      this.#response = { status: 400, headers: new Headers() };
+      this.#sent = 'Bad Request'.length;
+    }
     this.#finish();
     this.#forward?.cancel();
   }
