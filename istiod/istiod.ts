@@ -32,6 +32,7 @@ import { createAccess } from './console/access.ts';
 import { consolePages } from './console/pages.ts';
 import { createConsole } from './console/server.ts';
 import { debugPages, type Page } from './debug/pages.ts';
+import type { Profiles } from './debug/profiles.ts';
 import { answerDebug } from './debug/xds-debug.ts';
 import { gatewayApply } from './deploy/config.ts';
 import { DeployController } from './deploy/controller.ts';
@@ -104,6 +105,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     registry: metrics.registry,
     notReady: () => (signal.aborted ? 'it ends' : notReady),
     debug: {} as Record<string, Page>,
+    profile: profilesOf(clock),
     admits: async (_authorization: string) => false,
     version: `${version}-${gitRevision}-Clean`,
   };
@@ -451,6 +453,15 @@ function* proxyAddresses(clients: Iterable<Client>): Generator<string> {
     const address = /^(ztunnel|waypoint)~/.test(id) ? parseSocketAddr(peer) : undefined;
     if (address !== undefined) yield address.ip;
   }
+}
+
+/** Its modules are loaded when somebody asks. */
+function profilesOf(clock: Clock) {
+  let profiles: Promise<Profiles> | undefined;
+  return async (name: string, query: URLSearchParams) => {
+    profiles ??= import('./debug/profiles.ts').then((m) => new m.Profiles(clock));
+    return (await profiles).take(name, query);
+  };
 }
 
 /** What each response tells of its sender, as istioctl reads it. */

@@ -11,6 +11,7 @@ async function statuses(remoteAddress: string | undefined, headers = {}): Promis
     notReady: () => undefined,
     debug: { syncz: () => ['secret'] },
     admits: async (authorization) => authorization === 'Bearer good',
+    profile: async () => ({ kind: 'refused', code: 404, reason: 'none' }),
     version: '1',
   });
   server.on('connection', (socket) => Object.defineProperty(socket, 'remoteAddress', { value: remoteAddress }));

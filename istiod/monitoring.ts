@@ -4,6 +4,7 @@ import type { Registry } from 'prom-client';
 import { describeError } from '../common/core/errors.ts';
 import { createServer } from '../common/core/node-http.ts';
 import { NoSuchProxy, type Page, toJson } from './debug/pages.ts';
+import type { ProfileAnswer } from './debug/profiles.ts';
 import { isLoopback } from './ports/loopback.ts';
 
 export interface MonitoringOptions {
@@ -12,11 +13,15 @@ export interface MonitoringOptions {
   readonly notReady: () => string | undefined;
   /** Path below /debug/ -> what it shows. */
   readonly debug: Readonly<Record<string, Page>>;
+  /** `/debug/pprof/NAME`. */
+  readonly profile: (name: string, query: URLSearchParams) => Promise<ProfileAnswer>;
   /** Whether the bearer of that token may see them from elsewhere. */
   readonly admits: (authorization: string) => Promise<boolean>;
   /** What /version says. */
   readonly version: string;
 }
+
+const profiles = 'pprof/';
 
 export function createMonitoring(options: MonitoringOptions): Server {
   return createServer((request, response) => {
@@ -46,6 +51,11 @@ async function answer(options: MonitoringOptions, request: IncomingMessage, resp
       '/debug shows the whole mesh: to this machine, and to a token of an account of the namespace where istiod runs\n';
     return reply(response, 403, 'text/plain', text);
   }
+  if (name.startsWith(profiles)) {
+    const answer = await options.profile(name.slice(profiles.length), searchParams);
+    if (answer.kind === 'refused') return reply(response, answer.code, 'text/plain', `${answer.reason}\n`);
+    return reply(response, 200, 'application/octet-stream', answer.body);
+  }
   const show = Object.hasOwn(options.debug, name) ? options.debug[name] : undefined;
   if (show !== undefined) {
     try {
@@ -57,7 +67,8 @@ async function answer(options: MonitoringOptions, request: IncomingMessage, resp
       throw e;
     }
   }
-  const paths = ['/metrics', '/ready', '/version', ...Object.keys(options.debug).map((d) => `/debug/${d}`)];
+  const pages = [...Object.keys(options.debug), `${profiles}profile`, `${profiles}heap`].map((d) => `/debug/${d}`);
+  const paths = ['/metrics', '/ready', '/version', ...pages];
   reply(response, 404, 'text/plain', `not found; there is ${paths.join(', ')}\n`);
 }
 
@@ -67,7 +78,7 @@ async function mayDebug({ admits }: MonitoringOptions, request: IncomingMessage)
   return authorization !== undefined && admits(authorization);
 }
 
-function reply(response: ServerResponse, code: number, type: string, body: string): void {
+function reply(response: ServerResponse, code: number, type: string, body: string | Buffer): void {
   response.writeHead(code, { 'content-type': type });
   response.end(body);
 }

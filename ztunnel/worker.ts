@@ -10,6 +10,7 @@ import { createCaClient } from '../common/identity/ca-client.ts';
 import { createCertificateStore } from '../common/identity/cert-store.ts';
 import type { CertificateAuthority, CertificateStore } from '../common/identity/types.ts';
 import { MeshStore } from '../common/mesh/store.ts';
+import { Profiler } from '../common/telemetry/profiler.ts';
 import { xdsMetrics } from '../common/telemetry/program.ts';
 import { revocationMetrics } from '../common/telemetry/revocation.ts';
 import { followCrlFile } from '../common/tls/crl-file.ts';
@@ -28,7 +29,6 @@ import { hasCapabilities, surroundings } from './surroundings.ts';
 import { answers } from './worker/answers.ts';
 import { WorkerCore } from './worker/core.ts';
 import { SupervisorLink } from './worker/link.ts';
-import { Profiler } from './worker/profiler.ts';
 
 const linkFd = fd(3);
 

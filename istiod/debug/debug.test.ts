@@ -1,6 +1,7 @@
 /** Debug pages by HTTP and by xDS, as istioctl asks. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import {
   addressTypeUrl,
@@ -10,6 +11,7 @@ import {
   type PbDiscoveryResponse,
   stateAdsService,
 } from '../../common/api/index.ts';
+import { profileType } from '../../common/telemetry/pprof.ts';
 import { until } from '../../common/testing/until.ts';
 import { EnvoyClient } from '../testing/envoy-bed.ts';
 import { bearer, type World, withWorld, XdsClient } from '../testing/world.ts';
@@ -18,8 +20,9 @@ const connect = (w: World) => new XdsClient(w, w.istiod.ports.grpc, credentials.
 
 async function page(w: World, name: string) {
   const answer = await fetch(`http://127.0.0.1:${w.istiod.ports.monitoring}/debug/${name}`);
-  const text = await answer.text();
-  return { code: answer.status, text, json: () => JSON.parse(text) };
+  const body = Buffer.from(await answer.arrayBuffer());
+  const text = body.toString();
+  return { code: answer.status, body, text, json: () => JSON.parse(text) };
 }
 
 /** Asks as istioctl does, with a nonce that is not ours. */
@@ -99,6 +102,28 @@ spec: {hosts: [${namespace}.example.com], addresses: [192.0.2.7], exportTo: ["."
     assert.equal((await page(w, 'edsz')).json().length, 2);
     assert.equal((await page(w, 'cachez')).json()[addressTypeUrl].resources, 2);
     assert.equal((await page(w, 'ndsz?proxyID=nobody')).code, 404);
+    const { 'zt.istio-system': instances } = (await page(w, 'instancesz')).json();
+    assert.ok(Array.isArray(instances));
+    assert.ok(
+      (await page(w, 'resourcesz')).json().some((k: { readonly kind: string }) => k.kind === 'DestinationRule'),
+    );
+    assert.deepEqual((await page(w, 'mcsz')).json(), []);
+    assert.deepEqual((await page(w, 'telemetryz')).json(), { telemetries: {} });
+  }));
+
+test('profiles are in the form of pprof', () =>
+  withWorld(async (w) => {
+    for (const [kind, measure] of [
+      ['profile', 'cpu'],
+      ['heap', 'inuse_space'],
+    ]) {
+      const { code, body } = await page(w, `pprof/${kind}?seconds=1`);
+      assert.equal(code, 200, body.toString());
+      const { stringTable } = profileType.toObject(profileType.decode(gunzipSync(body)), { arrays: true });
+      assert.ok(stringTable.includes(measure), String(stringTable));
+    }
+    assert.equal((await page(w, 'pprof/profile?seconds=0')).code, 400);
+    assert.equal((await page(w, 'pprof/trace')).code, 404);
   }));
 
 test('of a waypoint they show what it was told', () =>

@@ -11,6 +11,7 @@ import {
   workloadTypeUrl,
 } from '../../common/api/index.ts';
 import type { MeshAddress, Service, Workload } from '../../common/mesh/types.ts';
+import { meshKinds } from '../model/ambient/inputs.ts';
 import type { Catalog } from '../model/catalog.ts';
 import type { MeshSettings } from '../model/settings.ts';
 import type { Client, ClientStatus } from '../xds/client.ts';
@@ -83,7 +84,11 @@ export function debugPages({ catalog, clients, settings, problems }: DebugSource
       clientOf(clients(), query.get('proxyID') ?? '').fail(status.UNAVAILABLE, 'disconnected by force_disconnect');
       return 'OK\n';
     },
+    instancesz: (query) =>
+      Object.fromEntries(selected(query).map((s) => [proxyId(s), instancesOf(s, catalog, settings())])),
     krtz: () => ({ addresses: rows(catalog, addressTypeUrl), authorizations: rows(catalog, authorizationTypeUrl) }),
+    // Of other clusters' exports (ServiceExport) nothing is read.
+    mcsz: () => [],
     mesh: () => ({ ...settings(), compat: [...settings().compat] }),
     ndsz: (query) => ({ table: names(seenBy(query)) }),
     networkz: () => workloads().filter((w) => w.uid.startsWith('NetworkGateway/')),
@@ -94,11 +99,22 @@ export function debugPages({ catalog, clients, settings, problems }: DebugSource
       problems: problems(),
     }),
     registryz: () => services(),
+    resourcesz: () => meshKinds.map(({ kind: { group, version, kind } }) => ({ group, version, kind })),
     // Sidecar resources narrow nothing here: a proxy sees what is exported to its namespace.
     sidecarz: (query) => seenBy(query).map((s) => `${s.namespace}/${s.hostname}`),
+    // Telemetry objects are checked; nothing of what proxies are told depends on them.
+    telemetryz: () => ({ telemetries: {} }),
     syncz: (query) => inNamespace(query).map(syncStatus),
   };
   return { ...pages, list: () => [...Object.keys(pages)].sort() };
+}
+
+/** Workloads that a proxy speaks for, with their services: those of a node proxy's node, or the one that it is beside. */
+function instancesOf(s: ClientStatus, catalog: Catalog, { network }: MeshSettings) {
+  const [type, ip] = s.id.split('~');
+  const own = catalog.find(addressTypeUrl, `${network}/${ip}`);
+  const resources = type === 'ztunnel' ? catalog.onNode(s.node) : own === undefined ? [] : [own];
+  return resources.map(({ name, services }) => ({ workload: name, services }));
 }
 
 /** Names that node proxies answer, with their addresses. */

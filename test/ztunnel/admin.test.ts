@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
+import { profileType } from '../../common/telemetry/pprof.ts';
 import { until } from '../../common/testing/until.ts';
-import { profileType } from '../../ztunnel/admin/pprof.ts';
 import { skipUnless } from '../harness/require.ts';
 import { address, Bed, pods, vip } from './bed.ts';
 

@@ -10,12 +10,12 @@ import { createLogger, type Logger, LogLevels, type LogSink } from '../../common
 import { createHttpServer, listen } from '../../common/http/small-server.ts';
 import { formatSpiffe } from '../../common/identity/spiffe.ts';
 import { MeshStore } from '../../common/mesh/store.ts';
+import { type CpuProfile, cpuPprof, type HeapProfile, heapPprof } from '../../common/telemetry/pprof.ts';
 import { counterOf, gaugeOf, registerBuild } from '../../common/telemetry/program.ts';
 import type { WorkloadInfo } from '../../common/zds/types.ts';
 import { openNetns, type SeqpacketConnection } from '../../native/index.ts';
 import { dumpConfig } from '../admin/config-dump.ts';
 import { dumpMesh, type MeshDump } from '../admin/mesh-dump.ts';
-import { type CpuProfile, cpuPprof, type HeapProfile, heapPprof } from '../admin/pprof.ts';
 import { configDump, type WorkerState } from '../admin/state.ts';
 import type { LocalMesh } from '../config/control-plane.ts';
 import type { ZtunnelConfig } from '../config.ts';

@@ -3,13 +3,13 @@ import type { Registry } from 'prom-client';
 import { assertNever } from '../../common/core/errors.ts';
 import type { CertificateStore } from '../../common/identity/types.ts';
 import type { MeshReader } from '../../common/mesh/store.ts';
+import type { Profiler } from '../../common/telemetry/profiler.ts';
 import { dumpCertificates } from '../admin/certificates-dump.ts';
 import { dumpConnections } from '../admin/connections-dump.ts';
 import { dumpMesh } from '../admin/mesh-dump.ts';
 import type { WorkerState } from '../admin/state.ts';
 import type { Question } from '../control/messages.ts';
 import type { WorkerCore } from './core.ts';
-import type { Profiler } from './profiler.ts';
 
 export interface AnswerSources {
   readonly core: WorkerCore;

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { systemClock } from '../../common/core/clock.ts';
-import { Profiler } from '../worker/profiler.ts';
+import { systemClock } from '../core/clock.ts';
 import { type CpuProfile, cpuPprof, type HeapProfile, heapPprof, profileType } from './pprof.ts';
+import { Profiler } from './profiler.ts';
 
 interface Decoded {
   readonly sampleType: { readonly type: number; readonly unit: number }[];

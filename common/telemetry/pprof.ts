@@ -1,4 +1,4 @@
-/** V8's profiles of the workers as one profile of pprof's (github.com/google/pprof, proto/profile.proto), gzipped. Pure. */
+/** V8's profiles of some threads or processes as one profile of pprof's (github.com/google/pprof, proto/profile.proto), gzipped. Pure. */
 import { gzipSync } from 'node:zlib';
 import protobuf from 'protobufjs';
 

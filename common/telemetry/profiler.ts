@@ -1,8 +1,8 @@
 /** V8's profiles of this process, by Node's inspector; no port is opened for them. */
 import { Session } from 'node:inspector/promises';
-import { millis } from '../../common/core/brand.ts';
-import { type Clock, sleep } from '../../common/core/clock.ts';
-import { MeshError } from '../../common/core/errors.ts';
+import { millis } from '../core/brand.ts';
+import { type Clock, sleep } from '../core/clock.ts';
+import { MeshError } from '../core/errors.ts';
 
 /** Bytes of allocation between two samples, on average: that of Istio's (2^19). */
 const heapInterval = 524_288;
