@@ -1,12 +1,11 @@
 /** Several istiods on one API server, which comes and goes. */
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
 import { test } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import { parseListenAddress } from '../common/config/listen-address.ts';
 import { configMapKind } from '../common/kube/kinds/core.ts';
+import { freePort } from '../common/testing/free-port.ts';
 import { until } from '../common/testing/until.ts';
 import { trustBundleKind, trustBundleName } from './ca/publish/trust-bundle.ts';
 import { type Cluster, type Replica, withCluster } from './testing/cluster.ts';
@@ -27,14 +26,6 @@ async function signed(r: Replica, token: string): Promise<string> {
     if (chain instanceof Error) throw chain;
     return chain[0];
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
 }
 
 test('replicas share one root; what one does goes on when it is gone, and its clients are served by the other', () =>

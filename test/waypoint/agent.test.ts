@@ -1,7 +1,6 @@
 /** The agent beside a stock Envoy: certificates, xDS with a token that rotates, readiness, metrics, draining. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -15,6 +14,7 @@ import { encodeEnvoy, type Typed, typeUrl } from '../../common/envoy/codec.ts';
 import { createFakeCa, type FakeCa } from '../../common/testing/fake-ca.ts';
 import { FakeClock } from '../../common/testing/fake-clock.ts';
 import { FakeXds, type FakeXdsStream, resource } from '../../common/testing/fake-xds.ts';
+import { freePort } from '../../common/testing/free-port.ts';
 import { until } from '../../common/testing/until.ts';
 import { type Agent, startAgent } from '../../waypoint/agent/agent.ts';
 import type { WaypointConfig } from '../../waypoint/config.ts';
@@ -237,16 +237,6 @@ function peerCertificate(port: number) {
       socket.destroy();
     });
     socket.on('error', reject);
-  });
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
   });
 }
 

@@ -128,6 +128,8 @@ class Exchange implements BodyEvents {
   #gone = false;
   /** A tunnel: both directions end on their own. */
   #tunnel = false;
+  /** What is meant for a tunnel that has not been granted: a server that does not grant it would take it for its next request. */
+  #early: { readonly chunks: Buffer[]; ended: boolean } | undefined;
 
   constructor(
     client: Http1Client,
@@ -161,7 +163,8 @@ class Exchange implements BodyEvents {
     }
     this.#writer = new FramedWriter(this.#stream, chunked, connect || upgrade !== undefined ? undefined : length);
     this.#stream.write(formatHead(`${method} ${target} HTTP/1.1\r\nhost: ${head.authority}\r\n`, head.headers, last));
-    if (end && !connect && upgrade === undefined) this.#sent = true;
+    if (connect || upgrade !== undefined) this.#early = { chunks: [], ended: false };
+    else if (end) this.#sent = true;
   }
 
   answer(text: string): void {
@@ -182,6 +185,7 @@ class Exchange implements BodyEvents {
     if (this.#tunnel) {
       this.body = new RestBody();
       this.reader.response(head, false);
+      this.#granted();
       return;
     }
     switch (framing.kind) {
@@ -236,7 +240,12 @@ class Exchange implements BodyEvents {
   }
 
   readonly writer: ClientExchange = {
-    write: (chunk) => this.#gone || this.#writer!.write(chunk),
+    write: (chunk) => {
+      if (this.#gone) return true;
+      if (!this.#early) return this.#writer!.write(chunk);
+      this.#early.chunks.push(chunk);
+      return false;
+    },
     end: (trailers) => this.#endRequest(trailers),
     reset: () => this.#reset(),
     // Once this exchange is over, the connection is another one's.
@@ -250,6 +259,10 @@ class Exchange implements BodyEvents {
 
   #endRequest(trailers: HeaderList | undefined): void {
     if (this.#gone || this.#sent) return;
+    if (this.#early) {
+      this.#early.ended = true;
+      return;
+    }
     this.#sent = true;
     if (!this.#writer!.end(this.#options.trailers ? trailers : undefined)) {
       this.#reset();
@@ -259,6 +272,15 @@ class Exchange implements BodyEvents {
       if (this.#received) this.#finish(false);
       else this.#stream.end();
     }
+  }
+
+  #granted(): void {
+    const early = this.#early;
+    this.#early = undefined;
+    if (!early || this.#gone) return;
+    for (const chunk of early.chunks) this.#writer!.write(chunk);
+    if (early.ended) this.#endRequest(undefined);
+    else this.reader.drained();
   }
 
   #reset(): void {

@@ -42,7 +42,8 @@ export function parseRequest(text: string, options: RequestOptions): ParsedReque
   if (hosts.length > 1) throw new Malformed(400, 'more than one Host');
   if (hosts.length === 0 && version === 'HTTP/1.1') throw new Malformed(400, missingHost);
   const framing = framingOf(fields.lengths, fields.encodings, version);
-  const wanted = connection.includes('upgrade') ? fields.upgrade : undefined;
+  // Where a body ends and an upgraded connection begins, others may see elsewhere: with a body it is a request like any other.
+  const wanted = framing.kind === 'none' && connection.includes('upgrade') ? fields.upgrade : undefined;
   // An upgrade to h2c would hide requests from us.
   const upgrade = wanted === 'h2c' ? undefined : wanted;
   const host = hosts[0] ?? '';

@@ -221,7 +221,7 @@ class Exchange implements ServerExchange {
     this.request = parsed.head;
     this.#reusable = !parsed.close;
     const { framing, head } = parsed;
-    this.#tunnel = head.method === 'CONNECT' || (head.upgrade !== undefined && framing.kind === 'none');
+    this.#tunnel = head.method === 'CONNECT' || head.upgrade !== undefined;
     if (this.#tunnel) this.#body = new RestBody();
     else if (framing.kind === 'length') this.#body = new LengthBody(framing.bytes);
     else if (framing.kind === 'chunked') this.#body = new ChunkedBody(options);
