@@ -19,6 +19,7 @@ const unitFolders = [
   'waypoint',
   'istiod',
   'cni',
+  'dashboards',
   'lab',
   'cli',
   'scripts',

@@ -9,6 +9,7 @@ const redisPackage: DebianPackage = { name: 'redis-server', file: '/usr/bin/redi
 const curlPackage: DebianPackage = { name: 'curl', file: '/usr/bin/curl' };
 const iperfPackage: DebianPackage = { name: 'iperf3', file: '/usr/bin/iperf3' };
 const wrkPackage: DebianPackage = { name: 'wrk', file: '/usr/bin/wrk' };
+const prometheusPackage: DebianPackage = { name: 'prometheus', file: '/usr/bin/prometheus' };
 const h2loadPackage: DebianPackage = { name: 'nghttp2-client', file: '/usr/bin/h2load' };
 
 /** The layout of the official image: sites in conf.d, pages in /usr/share/nginx/html, logs on stdout and stderr. */
@@ -87,6 +88,7 @@ export const images: readonly Image[] = [
   tool('curlimages/curl', curlPackage),
   tool('networkstatic/iperf3', iperfPackage),
   tool('williamyeh/wrk', wrkPackage),
+  tool('prom/prometheus', prometheusPackage),
   {
     ...emptyImage,
     name: 'debian',

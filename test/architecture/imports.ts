@@ -20,7 +20,7 @@ export interface SourceFile {
 }
 
 export function sourceFiles(): readonly SourceFile[] {
-  const folders = '{common,native,ztunnel,waypoint,cni,lab,istiod,cli,test,demo,bench,scripts}';
+  const folders = '{common,native,ztunnel,waypoint,cni,lab,istiod,cli,test,demo,bench,dashboards,scripts}';
   return globSync(`${folders}/**/*.ts`, { cwd: repository })
     .filter((path) => !path.includes('/build/'))
     .sort()

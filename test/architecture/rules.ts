@@ -9,6 +9,7 @@ export const arrows: Readonly<Record<string, { readonly may: readonly string[]; 
   cni: { may: ['common', 'native'], reason: 'the agent can be swapped with the original, alone' },
   lab: { may: ['common', 'native'], reason: 'the lab starts programs as a node does and shares nothing with them' },
   istiod: { may: ['common'], reason: 'the control plane runs where no addon is built' },
+  dashboards: { may: [], reason: 'pictures know of the mesh what its metrics tell' },
   cli: {
     may: ['common', 'lab', 'istiod', 'cni', 'waypoint'],
     reason: 'the command line decides with the code that decides, and otherwise uses the programs as a user would',

@@ -19,6 +19,7 @@ import type { ListenerConfig } from '../listener/config.ts';
 import { BoundListener, ListenerServer } from '../listener/listener.ts';
 import { compileListener } from '../listener/read.ts';
 import { compileRoutes } from '../route/table.ts';
+import { clusterGauges } from '../telemetry/cluster-gauges.ts';
 import { clusterStats } from '../telemetry/http-stats.ts';
 import { Stats } from '../telemetry/stats.ts';
 import { TlsClients } from '../tls/client.ts';
@@ -93,6 +94,11 @@ export class Runtime {
       clusters: { get: (name) => this.#clusters.get(name)?.upstream },
     };
     this.secrets.watch(() => this.#advance());
+    this.stats.observe(() =>
+      [...this.#clusters.values()].flatMap(({ upstream }) => [
+        ...clusterGauges(upstream.cluster.statName, upstream.hosts()),
+      ]),
+    );
   }
 
   /** Called whenever something became ready, or is wanted. Returns how to stop. */

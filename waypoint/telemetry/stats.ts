@@ -32,7 +32,11 @@ export class Histogram {
 
 type Kind = 'counter' | 'gauge';
 
+/** Tells the values of gauges that are kept elsewhere. */
+export type Gauges = () => Iterable<readonly [name: string, value: number]>;
+
 export class Stats {
+  readonly #observed: Gauges[] = [];
   readonly #values = new Map<string, { readonly kind: Kind; readonly counter: Counter }>();
   readonly #histograms = new Map<string, Histogram>();
 
@@ -42,6 +46,11 @@ export class Stats {
 
   gauge(name: string): Counter {
     return this.#value(name, 'gauge');
+  }
+
+  /** Asked whenever the values are read; of equal names the sum counts. */
+  observe(gauges: Gauges): void {
+    this.#observed.push(gauges);
   }
 
   histogram(name: string): Histogram {
@@ -64,17 +73,22 @@ export class Stats {
 
   /** `name: value` lines, sorted, as /stats. */
   text(filter: (name: string) => boolean): string {
-    const lines = [...this.#values]
-      .filter(([name]) => filter(name))
-      .map(([name, { counter }]) => `${name}: ${counter.value}`);
+    const lines = [...this.#read()].filter(([name]) => filter(name)).map(([name, { value }]) => `${name}: ${value}`);
     return `${lines.sort().join('\n')}\n`;
   }
 
   json(filter: (name: string) => boolean): string {
-    const stats = [...this.#values]
-      .filter(([name]) => filter(name))
-      .map(([name, { counter }]) => ({ name, value: counter.value }));
+    const stats = [...this.#read()].filter(([name]) => filter(name)).map(([name, { value }]) => ({ name, value }));
     return JSON.stringify({ stats });
+  }
+
+  *#read(): Generator<readonly [name: string, { readonly kind: Kind; readonly value: number }]> {
+    for (const [name, { kind, counter }] of this.#values) yield [name, { kind, value: counter.value }];
+    const sums = new Map<string, number>();
+    for (const gauges of this.#observed) {
+      for (const [name, value] of gauges()) sums.set(name, (sums.get(name) ?? 0) + value);
+    }
+    for (const [name, value] of sums) yield [name, { kind: 'gauge', value }];
   }
 
   prometheus(): string {
@@ -87,9 +101,9 @@ export class Stats {
       }
       return found.lines;
     };
-    for (const [name, { kind, counter }] of this.#values) {
+    for (const [name, { kind, value }] of this.#read()) {
       const { base, labels } = tagged(name);
-      family(base, kind).push(`${base}${braces(labels)} ${counter.value}`);
+      family(base, kind).push(`${base}${braces(labels)} ${value}`);
     }
     for (const [name, histogram] of this.#histograms) {
       const { base, labels } = tagged(name);
