@@ -4,6 +4,7 @@ import { verb as check } from './check/verb.ts';
 import { verb as completion } from './completion/verb.ts';
 import { verb as experimental } from './experimental/verb.ts';
 import type { Verb } from './grammar.ts';
+import { install, manifest, uninstall } from './install/verb.ts';
 import {
   analyzeOptions,
   caOptions,
@@ -43,14 +44,17 @@ export const root: Verb = {
       load: () => import('./crds.ts'),
     },
     experimental,
+    install,
     lab: {
       summary: 'a cluster of network namespaces on this machine',
       options: labOptions,
       offers: ['up', 'down', 'status', 'apply', 'delete', 'exec', 'roll', 'logs'],
       load: () => import('./lab-command.ts'),
     },
+    manifest,
     'proxy-config': proxyConfig,
     'proxy-status': proxyStatus,
+    uninstall,
     validate: {
       summary: 'check files of Kubernetes YAML, field by field',
       aliases: ['v'],
