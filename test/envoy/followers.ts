@@ -48,7 +48,8 @@ async function followByOurs(bed: EnvoyBed) {
   });
   await until('it is configured', () => ads.pending().length === 0 && rig.runtime.pending().length === 0);
   return {
-    issue: (serviceAccount: string) => ca.issue({ ...identity, serviceAccount }),
+    issue: (serviceAccount: string, namespace = identity.namespace) =>
+      ca.issue({ ...identity, namespace, serviceAccount }),
     port: () => rig.port(connectTerminate),
     async [Symbol.asyncDispose]() {
       end.abort();

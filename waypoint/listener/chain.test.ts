@@ -134,6 +134,42 @@ describe('filter_chain_matcher', () => {
     assert.equal(match(facts({ filterState: new Map([['io.istio.connect_authority', 'web.shop:80']]) })), 'by-name');
   });
 
+  it('reads a list such as that of TCP and TLS routes: names, addresses and callers, the first that matches', () => {
+    const one = (name: string, value_match: object, more = {}) => ({
+      single_predicate: { input: input(name, more), value_match },
+    });
+    const ip = {
+      '@type': 'type.googleapis.com/envoy.extensions.matching.input_matchers.ip.v3.Ip',
+      stat_prefix: 'd',
+      cidr_ranges: [{ address_prefix: '10.0.0.0', prefix_len: 8 }],
+    };
+    const within = {
+      single_predicate: { input: input('DestinationIPInput'), custom_match: { name: 'ip', typed_config: ip } },
+    };
+    const names = { predicate: [one('ServerNameInput', { exact: 'a.b' }), one('ServerNameInput', { suffix: '.c' })] };
+    const regex = { safe_regex: { google_re2: {}, regex: 'spiffe://[^/]+/ns/pay/sa/[^/]+' } };
+    const paying = one('FilterStateInput', regex, { key: 'who' });
+    const json = {
+      matcher_list: {
+        matchers: [
+          { predicate: { and_matcher: { predicate: [{ or_matcher: names }, within] } }, on_match: action('named') },
+          { predicate: { and_matcher: { predicate: [paying, { not_matcher: within }] } }, on_match: action('pay') },
+        ],
+      },
+      on_no_match: action('rest'),
+    };
+    const { value: match, mistakes } = read('xds.type.matcher.v3.Matcher', json, readMatcher);
+    assert.deepEqual(mistakes, []);
+    const far = { address: '192.0.2.1', port: 1 };
+    const pay = new Map([['who', 'spiffe://td/ns/pay/sa/x']]);
+    assert.equal(match(facts({ sni: 'a.b' })), 'named');
+    assert.equal(match(facts({ sni: 'x.c' })), 'named');
+    assert.equal(match(facts({ sni: 'x.c', local: far })), 'rest');
+    assert.equal(match(facts({ filterState: pay, local: far })), 'pay');
+    assert.equal(match(facts({ filterState: pay })), 'rest');
+    assert.equal(match(facts()), 'rest');
+  });
+
   it('names what it cannot read', () => {
     const json = {
       matcher_tree: {

@@ -3,6 +3,7 @@
 import { matchesCidr } from '../../common/authz/matchers.ts';
 import { type Cidr, ipToBytes, parseIp } from '../../common/core/net.ts';
 import type { Fields } from '../../common/envoy/fields.ts';
+import { readString } from '../match/string.ts';
 import { readRanges } from './chain-match.ts';
 import type { ConnectionFacts } from './facts.ts';
 
@@ -13,10 +14,9 @@ type Input = (facts: ConnectionFacts) => string | undefined;
 const no: Matcher = () => undefined;
 
 export function readMatcher(fields: Fields): Matcher {
-  const tree = fields.message('matcher_tree');
-  // Lists of matchers are refused as nobody reads them.
-  if (!tree && !fields.has('matcher_list')) fields.mistake('matcher_tree', 'is missing');
-  const first = tree ? readTree(tree) : no;
+  const [tree, list] = [fields.message('matcher_tree'), fields.message('matcher_list')];
+  if (!tree && !list) fields.mistake('matcher_tree', 'is missing, and so is matcher_list');
+  const first = tree ? readTree(tree) : list ? readList(list) : no;
   const otherwise = fields.message('on_no_match');
   if (!otherwise) return first;
   const second = readOnMatch(otherwise);
@@ -39,6 +39,62 @@ function readOnMatch(fields: Fields): Matcher {
   }
   const chain = config.text('value');
   return () => chain;
+}
+
+type Predicate = (facts: ConnectionFacts) => boolean;
+
+/** The first that matches, and says a chain. */
+function readList(list: Fields): Matcher {
+  const matchers = list.list('matchers').map((one) => {
+    const predicate = one.required('predicate', readMatchPredicate);
+    const onMatch = one.required('on_match', readOnMatch);
+    return (facts: ConnectionFacts) => (predicate(facts) ? onMatch(facts) : undefined);
+  });
+  return (facts) => {
+    for (const matcher of matchers) {
+      const chain = matcher(facts);
+      if (chain !== undefined) return chain;
+    }
+    return undefined;
+  };
+}
+
+function readMatchPredicate(fields: Fields): Predicate {
+  const all = (name: 'or_matcher' | 'and_matcher') => fields.message(name)?.list('predicate').map(readMatchPredicate);
+  const [or, and, not] = [all('or_matcher'), all('and_matcher'), fields.message('not_matcher')];
+  if (or) return (facts) => or.some((p) => p(facts));
+  if (and) return (facts) => and.every((p) => p(facts));
+  if (not) {
+    const negated = readMatchPredicate(not);
+    return (facts) => !negated(facts);
+  }
+  return fields.required('single_predicate', readSinglePredicate);
+}
+
+/** What is not there matches nothing. */
+function readSinglePredicate(fields: Fields): Predicate {
+  const input = readInput(fields);
+  const value = fields.message('value_match');
+  if (value) {
+    const test = readString(value);
+    return (facts) => {
+      const text = input(facts);
+      return text !== undefined && test(text);
+    };
+  }
+  const custom = fields.message('custom_match');
+  custom?.harmless('name');
+  const config = custom?.message('typed_config');
+  if (!config?.type.endsWith('/envoy.extensions.matching.input_matchers.ip.v3.Ip')) {
+    fields.mistake('custom_match', `${config?.type ?? 'nothing'} is not supported`);
+    return () => false;
+  }
+  config.harmless('stat_prefix');
+  const ranges = readRanges(config, 'cidr_ranges');
+  return (facts) => {
+    const ip = parseIp(input(facts) ?? '');
+    return ip !== undefined && ranges.some((range) => matchesCidr(range, ipToBytes(ip)));
+  };
 }
 
 function readTree(tree: Fields): Matcher {

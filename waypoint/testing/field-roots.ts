@@ -42,6 +42,7 @@ const stateValue = { object_key: 'x', format_string: format };
 const policy = { permissions: [{ any: true }], principals: [{ any: true }] };
 const onMatch = { action: named('google.protobuf.StringValue', { value: 'x' }) };
 const portInput = named(`${extensions}matching.common_inputs.network.v3.DestinationPortInput`);
+const byPort = { single_predicate: { input: portInput, value_match: { exact: '80' } } };
 const balancers = `${extensions}load_balancing_policies.`;
 const roundRobin = { policies: [{ typed_extension_config: named(`${balancers}round_robin.v3.RoundRobin`) }] };
 
@@ -144,6 +145,17 @@ export const bases: Readonly<Record<string, Message>> = {
     matcher_tree: { input: portInput, exact_match_map: { map: { '80': onMatch } } },
   },
   'xds.type.matcher.v3.Matcher.MatcherTree': { input: portInput, exact_match_map: { map: { '80': onMatch } } },
+  'xds.type.matcher.v3.Matcher.MatcherList': { matchers: [{ predicate: byPort, on_match: onMatch }] },
+  'xds.type.matcher.v3.Matcher.MatcherList.FieldMatcher': { predicate: byPort, on_match: onMatch },
+  'xds.type.matcher.v3.Matcher.MatcherList.Predicate': byPort,
+  'xds.type.matcher.v3.Matcher.MatcherList.Predicate.PredicateList': { predicate: [byPort, byPort] },
+  'xds.type.matcher.v3.Matcher.MatcherList.Predicate.SinglePredicate': byPort.single_predicate,
+  'xds.type.matcher.v3.Matcher.MatcherList.Predicate.SinglePredicate.input': portInput,
+  'xds.type.matcher.v3.Matcher.MatcherList.Predicate.SinglePredicate.custom_match': named(
+    `${extensions}matching.input_matchers.ip.v3.Ip`,
+  ),
+  'xds.type.matcher.v3.StringMatcher': { exact: 'x' },
+  'xds.type.matcher.v3.RegexMatcher': { google_re2: {}, regex: 'x' },
   'xds.type.matcher.v3.Matcher.MatcherTree.MatchMap': { map: { '80': onMatch } },
   'xds.type.matcher.v3.Matcher.MatcherTree.input': portInput,
   'xds.type.matcher.v3.Matcher.MatcherTree.custom_match': named('xds.type.matcher.v3.IPMatcher'),

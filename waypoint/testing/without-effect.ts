@@ -139,4 +139,5 @@ export const withoutEffect: Readonly<Record<string, Reasons>> = {
   },
   'envoy.type.matcher.v3.RegexMatcher': { google_re2: 'the engine is RE2 anyway' },
   'xds.core.v3.TypedExtensionConfig': { name },
+  'xds.type.matcher.v3.RegexMatcher': { google_re2: 'the engine is RE2 anyway' },
 };

@@ -15,6 +15,7 @@ export function httpManager(
   port: Pick<MeshPort, 'protocol'>,
   routes: string | Message,
   filters: readonly Message[],
+  more: Message = {},
 ): Message {
   return extension('envoy.filters.network.http_connection_manager', manager, {
     stat_prefix: name,
@@ -31,6 +32,7 @@ export function httpManager(
     ...(port.protocol === 'HTTP2' || port.protocol === 'GRPC' ? { http2_protocol_options: {} } : {}),
     access_log: accessLog(facts),
     http_filters: [...filters, cors, fault, router],
+    ...more,
   });
 }
 

@@ -1,6 +1,7 @@
 /** Matchers of listeners: which chain of filters a connection gets. */
 import { typeUrl } from '../../../common/envoy/codec.ts';
 import { range } from '../rbac/matchers.ts';
+import { callersOf } from '../routes/matchers.ts';
 import { type Message, typed } from '../values.ts';
 
 const inputs = 'envoy.extensions.matching.common_inputs.network.v3';
@@ -50,20 +51,22 @@ export function byProtocol(http: OnMatch, other: OnMatch): Message {
   );
 }
 
-/** One way of a port: names that clients ask for in the hello of TLS, and where they connected to. Empty lists: all. */
+/** One way of a port: names that clients ask for in the hello of TLS, where they connected to, and from which namespace. Empty: all. */
 export interface StreamCase {
   readonly sni: readonly string[];
   readonly destinations: readonly string[];
+  readonly callers?: string | undefined;
   readonly on: OnMatch;
 }
 
 /** The first that fits; the last one takes what is left. */
 export function byStream(cases: readonly StreamCase[]): OnMatch {
   const last = cases.at(-1)!;
-  const matchers = cases.slice(0, -1).flatMap(({ sni, destinations, on }) => {
+  const matchers = cases.slice(0, -1).flatMap(({ sni, destinations, callers, on }) => {
     const terms = [
       ...(sni.length > 0 ? [anyOf(sni.map(serverName))] : []),
       ...(destinations.length > 0 ? [destination(destinations)] : []),
+      ...(callers === undefined ? [] : [caller(callers)]),
     ];
     if (terms.length === 0) return [];
     return [{ predicate: terms.length === 1 ? terms[0]! : { and_matcher: { predicate: terms } }, on_match: on }];
@@ -82,6 +85,16 @@ function input(name: string): Message {
 function serverName(name: string): Message {
   const match = name.startsWith('*') ? { suffix: name.slice(1) } : { exact: name };
   return { single_predicate: { input: input('ServerNameInput'), value_match: match } };
+}
+
+function caller(namespace: string): Message {
+  const { key, string_match } = callersOf(namespace);
+  return {
+    single_predicate: {
+      input: { name: 'caller', typed_config: typed(`${inputs}.FilterStateInput`, { key }) },
+      value_match: { safe_regex: { google_re2: {}, ...string_match.safe_regex } },
+    },
+  };
 }
 
 function destination(ranges: readonly string[]): Message {

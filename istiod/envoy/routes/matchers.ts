@@ -60,9 +60,9 @@ export function claimMatcher(path: readonly string[], match: StringMatch, invert
 export const peerPrincipal = 'io.istio.peer_principal';
 
 /** Callers of a namespace, by the identity that they proved. */
-export function callersOf(namespace: string): FilterStateMatcher {
+export function callersOf(namespace: string) {
   const regex = `spiffe://[^/]+/ns/${quoteRegex(namespace)}/sa/[^/]+`;
-  return { key: peerPrincipal, string_match: { safe_regex: { regex } } };
+  return { key: peerPrincipal, string_match: { safe_regex: { regex } } } satisfies FilterStateMatcher;
 }
 
 /** RE2 that matches the text as it is. */

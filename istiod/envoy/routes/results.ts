@@ -42,6 +42,8 @@ export interface StreamRoute {
   readonly sni: readonly string[];
   /** CIDRs or addresses that clients connected to; empty: any. */
   readonly destinations: readonly string[];
+  /** Only connections from this namespace, by what their callers proved; undefined: all. */
+  readonly callers?: string;
   /** Weights above 0. Empty: connections are refused. */
   readonly clusters: readonly { readonly name: string; readonly weight: number }[];
   readonly object: RouteObject | undefined;

@@ -95,20 +95,11 @@ spec: { gatewayClassName: istio-waypoint, listeners: [] }
     assert.equal(only(apart).get('Accepted')?.status, 'True');
   });
 
-  test('says what has no effect: the wrong protocol, no waypoint, connections of others, sessions', () => {
+  test('says what has no effect: the wrong protocol, no waypoint, sessions', () => {
     const message = (yaml: string, kind = 'HTTPRoute') =>
       only(yaml, kind).get('aquifer.dev/Ineffective')?.message ?? '';
     assert.match(message(route(toWeb.replace('80', '5432'), `{ ${there} }`)), /port 5432 speaks no HTTP/);
     assert.match(message(route(toWeb, `{ ${there} }`, { kind: 'TCPRoute' }), 'TCPRoute'), /port 80 speaks HTTP/);
-    const foreign = route(
-      toWeb.replace('80', '5432'),
-      '{ backendRefs: [{ name: web, namespace: shop, port: 5432 }] }',
-      {
-        kind: 'TCPRoute',
-        namespace: 'pay',
-      },
-    );
-    assert.match(message(foreign, 'TCPRoute'), /namespace pay have no effect/);
     const session = `{ sessionPersistence: { type: Cookie, cookie: { name: c } }, ${there} }`;
     assert.match(message(route(toWeb, session)), /sessions are not kept/);
     const outside = only(
@@ -159,7 +150,7 @@ spec: ${spec}`);
     assert.match(message(`{ hosts: [nobody], http: [{ ${to} }] }`), /spec\.hosts\[0\]: no service of the mesh/);
     assert.match(message(`{ hosts: [api.pay.svc.cluster.local], http: [{ ${to} }] }`), /behind no waypoint/);
     assert.match(
-      message(`{ hosts: [web], tcp: [{ match: [{ sourceNamespace: pay }], ${to} }] }`),
+      message(`{ hosts: [web], tcp: [{ match: [{ sourceLabels: { a: b } }], ${to} }] }`),
       /tcp\[0\]\.match\[0\]/,
     );
   });

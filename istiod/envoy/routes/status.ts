@@ -96,7 +96,7 @@ function parentConditions(
     ...acceptance(route, own, missing, shadowed),
     ['ResolvedRefs', resolution(own)],
     ['ResolvedWaypoints', service === undefined ? undefined : waypointOf(service, parent)],
-    [ineffective, ineffectiveness([...own, ...mute(route, ports), ...unheard(context, route)])],
+    [ineffective, ineffectiveness([...own, ...mute(route, ports)])],
   ]);
 }
 
@@ -198,14 +198,6 @@ function mute(route: GatewayRoute, ports: readonly MeshPort[]): readonly Mute[] 
   const wanted = isHttpKind(route) ? 'http' : 'stream';
   if (ports.length === 0 || ports.some((p) => speaks(p) === wanted || speaks(p) === 'either')) return [];
   const message = `port ${ports.map((p) => p.number).join()} speaks ${wanted === 'http' ? 'no HTTP' : 'HTTP, whose connections are not routed'}, by its appProtocol or name`;
-  return [{ kind: 'ineffective', field: 'spec.parentRefs', message }];
-}
-
-/** Connections of consumers, which a waypoint does not tell apart. */
-function unheard({ service, namespace }: RouteContext, route: GatewayRoute): readonly Mute[] {
-  const own = namespaceOf(route);
-  if (isHttpKind(route) || own === service.namespace || own === namespace || service === nowhere) return [];
-  const message = `a waypoint does not tell connections apart by their callers: routes of namespace ${own} have no effect on those to ${service.namespace}`;
   return [{ kind: 'ineffective', field: 'spec.parentRefs', message }];
 }
 

@@ -3,17 +3,23 @@ import { describe, test } from 'node:test';
 import { tcpRoutesOf } from './stream.ts';
 import { clientContext, objects, service, viewOf, waypointContext } from './testing/view.ts';
 
-const services = [service('shop/db:tcp=5432'), service('shop/db2:tcp=5432'), service('shop/tls:tls=443')];
+const services = [
+  service('shop/db:tcp=5432'),
+  service('shop/db2:tcp=5432'),
+  service('shop/tls:tls=443'),
+  service('pay/own:tcp=5432'),
+];
 const db = services[0]!;
 
 function made(yaml: string, of = db, port = 5432) {
   const { routes, problems } = tcpRoutesOf(waypointContext(viewOf(services, objects(yaml)), of, port));
   return {
-    routes: routes.map(({ name, sni, destinations, clusters }) => [
+    routes: routes.map(({ name, sni, destinations, clusters, callers }) => [
       name,
       sni,
       destinations,
       clusters.map((c) => `${c.name.split('|')[3] ?? c.name}*${c.weight}`),
+      ...(callers === undefined ? [] : [callers]),
     ]),
     problems: problems.map((p) => [p.kind, p.object.name, p.field]),
   };
@@ -74,16 +80,13 @@ describe('connections go', () => {
     ]);
   });
 
-  test('by callers at a client, not at a waypoint, which is said', () => {
+  test('by callers: at a client, and by their namespace at a waypoint, which knows no labels and says so', () => {
     const yaml = vs(
       'tcp: [{ match: [{ sourceLabels: { app: a } }, { sourceNamespace: pay }], route: [{ destination: { host: db2 } }] }]',
     );
     assert.deepEqual(made(yaml), {
-      routes: [fallback],
-      problems: [
-        ['ineffective', 'vs', 'spec.tcp[0].match[0].sourceLabels'],
-        ['ineffective', 'vs', 'spec.tcp[0].match[1].sourceNamespace'],
-      ],
+      routes: [['shop.vs.tcp.0', [], [], ['db2.shop.svc.cluster.local*1'], 'pay'], fallback],
+      problems: [['ineffective', 'vs', 'spec.tcp[0].match[0].sourceLabels']],
     });
     const client = clientContext(viewOf(services, objects(yaml)), db, 5432, 'shop', { app: 'a' });
     assert.deepEqual(
@@ -121,11 +124,18 @@ describe('connections go', () => {
     ]);
   });
 
-  test('not where routes of other namespaces say, at a waypoint', () => {
-    const yaml = route('TCPRoute', to('db2'), { namespace: 'pay' });
+  test('where routes of their own namespace say, and then by no others', () => {
+    const toOwn = 'rules: [{ backendRefs: [{ name: own, namespace: pay, port: 5432 }] }]';
+    const tls = route('TLSRoute', `hostnames: [a.b], ${toOwn}`, { namespace: 'pay' });
+    const yaml = tls + route('TCPRoute', to('db2'));
+    const own = ['own.pay.svc.cluster.local*1'];
     assert.deepEqual(made(yaml), {
-      routes: [fallback],
-      problems: [['ineffective', 'tcproute', 'spec.parentRefs']],
+      routes: [
+        ['pay.tlsroute.0', ['a.b'], [], own, 'pay'],
+        ['default.pay', [], [], ['db.shop.svc.cluster.local*1'], 'pay'],
+        ['shop.tcproute.0', [], [], ['db2.shop.svc.cluster.local*1']],
+      ],
+      problems: [],
     });
   });
 });

@@ -16,42 +16,58 @@ export function tcpRoutesOf(context: RouteContext): StreamRoutes {
   const problems: RouteProblem[] = [];
   const services = selectVirtualServices(context);
   const { http, grpc, tls, tcp } = attachedTo(context);
-  const [names, rest] = [
-    chosen(context, tls, [...grpc, ...http], problems),
-    chosen(context, tcp, [...grpc, ...http, ...tls], problems),
-  ];
+  const of = (kind: 'producer' | 'consumer', namespace?: string) => {
+    const here = <T extends GatewayRoute>(groups: readonly RouteGroup<T>[]) =>
+      groups.filter((g) => g.kind === kind && (namespace === undefined || g.namespace === namespace));
+    return [
+      chosen(here(tls), [...grpc, ...http], problems),
+      chosen(here(tcp), [...grpc, ...http, ...tls], problems),
+    ] as const;
+  };
+  const consumers = [...new Set([...tls, ...tcp].flatMap((g) => (g.kind === 'consumer' ? [g.namespace] : [])))].map(
+    (namespace) => ({ namespace, routes: of('consumer', namespace).flat() }),
+  );
+  const [names, rest] = of('producer');
   const section = (name: 'tls' | 'tcp', routes: readonly GatewayRoute[]) =>
     byAge([...services, ...routes]).flatMap((object) =>
       object.kind === 'VirtualService'
         ? virtualServiceStreams(context, object as VirtualService, name, problems)
         : streamRoute(context, object as Parameters<typeof streamRoute>[1], problems),
     );
-  const routes = upToAll([...section('tls', names), ...section('tcp', rest), fallback(context)]);
+  // Who has routes of its own namespace sees no others (GEP-1294).
+  const own = consumers.flatMap(({ namespace, routes }) =>
+    routes.length === 0
+      ? []
+      : upToAll([...routes.flatMap((r) => streamRoute(context, r, problems)), fallback(context)]).map((route) => ({
+          ...route,
+          name: route.object === undefined ? `default.${namespace}` : route.name,
+          callers: namespace,
+        })),
+  );
+  const routes = [...own, ...upToAll([...section('tls', names), ...section('tcp', rest), fallback(context)])];
   const objects = new Map<string, RouteObject>();
-  for (const object of [...services.filter((vs) => vs.spec.tls ?? vs.spec.tcp), ...names, ...rest].map(routeObject))
+  for (const object of [
+    ...services.filter((vs) => vs.spec.tls ?? vs.spec.tcp),
+    ...names,
+    ...rest,
+    ...consumers.flatMap((c) => c.routes),
+  ].map(routeObject))
     objects.set(`${object.kind}/${object.namespace}/${object.name}`, object);
   return { routes, problems, objects: [...objects.values()] };
 }
 
-/** Routes that count for everybody; `before` are those of kinds that come first. */
+/** Routes that count; `before` are those of kinds that come first. */
 function chosen<T extends GatewayRoute>(
-  context: RouteContext,
   groups: readonly RouteGroup<T>[],
   before: readonly RouteGroup<GatewayRoute>[],
   problems: RouteProblem[],
 ): readonly T[] {
-  const problem = (route: T, kind: 'ineffective' | 'shadowed', message: string) =>
-    problems.push({ kind, object: routeObject(route), field: 'spec.parentRefs', message });
-  return groups.flatMap(({ kind, namespace, routes }) => {
-    if (kind === 'consumer') {
-      const message = `connections are not told apart by their callers at a waypoint: routes of namespace ${namespace} have no effect on those to ${context.service.namespace}`;
-      for (const route of routes) problem(route, 'ineffective', message);
-      return [];
-    }
+  return groups.flatMap(({ namespace, routes }) => {
     if (!before.some((g) => g.namespace === namespace)) return routes;
     const message =
       'routes of a more specific kind have the same parent, and kinds are not mixed: connections do not get here';
-    for (const route of routes) problem(route, 'shadowed', message);
+    for (const route of routes)
+      problems.push({ kind: 'shadowed', object: routeObject(route), field: 'spec.parentRefs', message });
     return [];
   });
 }
@@ -62,7 +78,7 @@ function byAge<T extends VirtualService | GatewayRoute>(objects: readonly T[]): 
 }
 
 function upToAll(routes: readonly StreamRoute[]): readonly StreamRoute[] {
-  const all = routes.findIndex((r) => r.sni.length === 0 && r.destinations.length === 0);
+  const all = routes.findIndex((r) => r.sni.length === 0 && r.destinations.length === 0 && r.callers === undefined);
   return routes.slice(0, all + 1);
 }
 

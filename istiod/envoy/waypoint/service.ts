@@ -16,6 +16,7 @@ import { policiesFor, rbacFilters } from '../rbac/filters.ts';
 import { httpRoutesOf } from '../routes/http.ts';
 import { tcpRoutesOf } from '../routes/stream.ts';
 import { cidr, type Message } from '../values.ts';
+import { clientCertificate } from './client-certificate.ts';
 
 /** A chain of main_internal. */
 export interface Chain extends Message {
@@ -142,10 +143,11 @@ function httpChain(scope: Scope, port: MeshPort): MadeChains {
   const name = inboundCluster(service.hostname, port.number, 'http');
   const { routes } = httpRoutesOf(contextOf(scope, port, 'http'));
   const dynamic = service.resolution === 'dynamic-dns' ? [dynamicHttp(proxy)] : [];
-  const filters = [...rbacFilters(policies, 'http', facts, name), ...dynamic];
+  const certificate = clientCertificate(view, proxy);
+  const filters = [...certificate.filters, ...rbacFilters(policies, 'http', facts, name), ...dynamic];
   return {
     kind: 'http',
-    chains: [frozen({ name, filters: [httpManager(facts, name, port, name, filters)] })],
+    chains: [frozen({ name, filters: [httpManager(facts, name, port, name, filters, certificate.manager)] })],
     on: toChain(name),
     routes: [
       {
@@ -176,7 +178,10 @@ function tcpChains(scope: Scope, port: MeshPort): MadeChains {
       filters: [...before, tcpProxy(facts, name, clusters.length > 0 ? clusters : [nowhere], idle)],
     }),
   );
-  const cases = routes.map(({ sni, destinations }, i) => ({ sni, destinations, on: toChain(chains[i]!.name) }));
+  const cases = routes.map(({ sni, destinations, callers }, i) => ({
+    ...{ sni, destinations, callers },
+    on: toChain(chains[i]!.name),
+  }));
   return { kind: 'tcp', chains, on: byStream(cases), routes: [] };
 }
 

@@ -28,14 +28,11 @@ export function virtualServiceStreams(
       switch (reach.kind) {
         case 'elsewhere':
           return false;
-        case 'here': {
-          if (reach.callers.length === 0) return true;
-          const message = 'connections are not told apart by their callers at a waypoint: nothing matches';
-          problems.push({ kind: 'ineffective', object, field: `${field}.match[${j}].sourceNamespace`, message });
-          return false;
-        }
+        case 'here':
+          return true;
         case 'unknown': {
-          const message = 'connections are not told apart by their callers at a waypoint: nothing matches';
+          const message =
+            'a waypoint knows callers by what they prove, which labels are not: nothing matches; use sourceNamespace';
           problems.push({ kind: 'ineffective', object, field: `${field}.match[${j}].sourceLabels`, message });
           return false;
         }
@@ -49,6 +46,8 @@ export function virtualServiceStreams(
       name: `${namespaceOf(vs)}.${vs.metadata.name}.${section}.${i}${reached.length === 1 ? '' : `.${j}`}`,
       sni: match !== undefined && 'sniHosts' in match ? match.sniHosts : [],
       destinations: match?.destinationSubnets ?? [],
+      // A client that has labels knows its own namespace, too, and got here by that.
+      ...(context.clientLabels === undefined && match?.sourceNamespace && { callers: match.sourceNamespace }),
       clusters,
       object,
     }));
