@@ -49,6 +49,8 @@ export class Agent {
   #steering: { close(): void } | undefined;
   #pluginServer: PluginServer | undefined;
   #sweep: Timer | undefined;
+  /** A plugin may ask this agent, or read what it keeps for it. */
+  #plugged = true;
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -110,15 +112,22 @@ export class Agent {
     return this.#options.plugin?.installer?.ready ?? true;
   }
 
+  /** No pod that starts asks this agent any more. */
+  stopPlugin(): void {
+    this.#plugged = false;
+    this.#options.plugin?.installer?.stop();
+    this.#pluginServer?.close();
+  }
+
   /** All capture stays as it is: the next agent takes it over. */
   stop(): void {
+    if (this.#abort.signal.aborted) return;
     this.#abort.abort();
     this.#sweep?.cancel();
     this.pods.stop();
     this.#zds.stop();
     this.#steering?.close();
-    this.#options.plugin?.installer?.stop();
-    this.#pluginServer?.close();
+    this.stopPlugin();
   }
 
   /** Its own connections are none to capture, from before it is given the first pod. */
@@ -133,7 +142,7 @@ export class Agent {
 
   #writeOutside(namespaces: readonly string[]): void {
     const { plugin, log } = this.#options;
-    if (plugin === undefined) return;
+    if (plugin === undefined || !this.#plugged) return;
     try {
       writeOutside(plugin.runDir, namespaces);
     } catch (e) {

@@ -34,6 +34,19 @@ describe('configuration of the agent', () => {
     assert.equal(config.plugin, undefined);
   });
 
+  test('an agent of a DaemonSet knows it; to retire its agents nothing else is needed', () => {
+    assert.equal(parse().home, undefined);
+    assert.deepEqual(parse([], { AQUIFER_DAEMONSET: 'istio-cni-node', POD_NAMESPACE: 'mesh' }).home, {
+      namespace: 'mesh',
+      name: 'istio-cni-node',
+    });
+    const alone = parseConfig({ argv: ['retire'], env: { KUBECONFIG: '/k', AQUIFER_DAEMONSET: 'd' }, mounts: '' });
+    assert.deepEqual(alone.kind === 'ok' && alone.config.home, { namespace: 'istio-system', name: 'd' });
+    assert.deepEqual(mistakes({ argv: ['retire'], env: { KUBECONFIG: '/k' }, mounts: '' }), [
+      'AQUIFER_DAEMONSET is not set: the agents to retire',
+    ]);
+  });
+
   test('a flag wins over the environment', () => {
     const config = parse(['--ztunnel-uds-address', '/a.sock', '--monitoring-port=0', 'uninstall'], {
       INPOD_UDS: '/b.sock',

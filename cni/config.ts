@@ -9,9 +9,12 @@ import { type Millis, millis } from '../common/core/brand.ts';
 import type { Port } from '../common/core/net.ts';
 import { kubeconfigFlag, readSourcePlace, type SourcePlace, sourcePlaceMissing } from '../common/kube/open-source.ts';
 import type { PluginPlace } from './install/installer.ts';
+import type { Home } from './retirement.ts';
 
 export interface AgentConfig {
-  readonly command: 'run' | 'uninstall';
+  readonly command: 'run' | 'uninstall' | 'retire';
+  /** AQUIFER_DAEMONSET, of POD_NAMESPACE: the agent retires when it says so. undefined: this agent is no DaemonSet's pod. */
+  readonly home: Home | undefined;
   /** NODE_NAME: only pods with this spec.nodeName are looked at. */
   readonly nodeName: string;
   /** --kubeconfig, KUBECONFIG or the pod's own; undefined: an uninstallation without. */
@@ -63,7 +66,7 @@ export interface ConfigInput {
 }
 
 export const usage =
-  'usage: cni-agent [run | uninstall | redirect add|remove] [--ztunnel-uds-address PATH] [--monitoring-port PORT] [--exclude-namespaces A,B] [--kubeconfig FILE]';
+  'usage: cni-agent [run | uninstall | retire | redirect add|remove] [--ztunnel-uds-address PATH] [--monitoring-port PORT] [--exclude-namespaces A,B] [--kubeconfig FILE]';
 
 export function readConfig(argv: readonly string[]): ConfigResult<AgentConfig> {
   return parseConfig({ argv, env: process.env, mounts: readFileSync('/proc/mounts', 'utf8') });
@@ -75,7 +78,7 @@ export function parseConfig({ argv, env, mounts }: ConfigInput): ConfigResult<Ag
   const { flags, words, errors } = readCommandLine(argv, flagNames);
   const r = new SettingsReader({ ...env, ...flags });
   for (const error of errors) r.mistake(error);
-  const command = words[0] === 'uninstall' ? 'uninstall' : 'run';
+  const command = words[0] === 'uninstall' || words[0] === 'retire' ? words[0] : 'run';
   for (const word of words[0] === command ? words.slice(1) : words) r.mistake(`"${word}" is not understood`);
   /** An uninstallation does what it can without them. */
   const required = (name: string, meaning: string): string =>
@@ -87,7 +90,7 @@ export function parseConfig({ argv, env, mounts }: ConfigInput): ConfigResult<Ag
   if (Buffer.byteLength(`${zdsPath}.steer`) > 107) r.mistake(`${zdsName}=${zdsPath}: at most 101 bytes fit`);
   const givenRoot = r.absolutePath('AQUIFER_CGROUP_ROOT');
   const found = cgroupMounts(mounts);
-  if (r.text('AQUIFER_CGROUP_ROOT') === undefined && found.unified === undefined) {
+  if (command !== 'retire' && r.text('AQUIFER_CGROUP_ROOT') === undefined && found.unified === undefined) {
     r.mistake(
       'AQUIFER_CGROUP_ROOT is not set and no cgroup2 is mounted: capture knows the node proxy by its cgroup2 folder',
     );
@@ -99,9 +102,10 @@ export function parseConfig({ argv, env, mounts }: ConfigInput): ConfigResult<Ag
     'one or more namespaces with commas between them',
   );
   const objects = readSourcePlace(r);
-  if (objects === undefined && command === 'run') r.mistake(sourcePlaceMissing);
+  if (objects === undefined && command !== 'uninstall') r.mistake(sourcePlaceMissing);
   return r.finish<AgentConfig>({
     command,
+    home: homeOf(r, command),
     nodeName: required('NODE_NAME', 'the name of the Node object of this machine'),
     objects,
     zdsPath,
@@ -119,6 +123,13 @@ export function parseConfig({ argv, env, mounts }: ConfigInput): ConfigResult<Ag
     monitoringPort: r.port('--monitoring-port') ?? (15_014 as Port),
     plugin: pluginConfig(r),
   });
+}
+
+function homeOf(r: SettingsReader, command: AgentConfig['command']): Home | undefined {
+  const namespace = r.text('POD_NAMESPACE') ?? 'istio-system';
+  const name =
+    command === 'retire' ? r.required('AQUIFER_DAEMONSET', 'the agents to retire') : r.text('AQUIFER_DAEMONSET');
+  return name === undefined || name === '' ? undefined : { namespace, name };
 }
 
 /** Names as Istio's chart has them. A machine without Kubernetes has no such folders, so nothing is put there unasked. */

@@ -6,6 +6,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { reportMistakes } from '../common/config/reader.ts';
+import { millis } from '../common/core/brand.ts';
 import { systemClock } from '../common/core/clock.ts';
 import { assertNever, describeError } from '../common/core/errors.ts';
 import { createLogger, type Logger } from '../common/core/log.ts';
@@ -14,6 +15,7 @@ import { seqpacketListen } from '../native/index.ts';
 import { Agent, type AgentOptions } from './agent.ts';
 import { chooseCapture } from './capture/choose.ts';
 import { captureMachine } from './capture/machine.ts';
+import type { CaptureBackend } from './capture/types.ts';
 import { type AgentConfig, readConfig, usage } from './config.ts';
 import { PluginInstaller } from './install/installer.ts';
 import { serveMonitoring } from './monitoring/server.ts';
@@ -21,6 +23,7 @@ import { type PodKernel, podKernel } from './pods/kernel.ts';
 import { parseRedirect, redirectUsage } from './redirect/args.ts';
 import { redirect, redirectText } from './redirect/redirect.ts';
 import { checkRequirements } from './requirements.ts';
+import { onRetirement, retireAll } from './retirement.ts';
 import { removePlugin, uninstall } from './uninstall.ts';
 
 const pluginBinary = fileURLToPath(new URL('plugin/build/aquifer-cni', import.meta.url));
@@ -41,6 +44,7 @@ async function main(): Promise<void> {
   const log = createLogger(parsed.sink, 'cni');
   const abort = new AbortController();
   if (config.command === 'uninstall') await remove(config, log, abort.signal);
+  else if (config.command === 'retire') await retire(config, abort.signal);
   else await run(config, log, abort);
 }
 
@@ -86,9 +90,14 @@ async function run(config: AgentConfig, log: Logger, abort: AbortController): Pr
     listen: { zds: () => seqpacketListen(config.zdsPath), steering: () => seqpacketListen(config.steeringPath) },
   });
   const { registry } = agent.metrics;
-  const monitoring = await serveMonitoring({ port: config.monitoringPort, registry, ready: () => agent.ready });
-  const stop = () => {
-    log.info('stopping; capture stays as it is');
+  let retirement: Promise<void> | undefined;
+  let retired = false;
+  const ready = () => !retired && (retirement !== undefined || agent.ready);
+  const monitoring = await serveMonitoring({ port: config.monitoringPort, registry, ready });
+  const stop = async () => {
+    log.info(retirement === undefined ? 'stopping; capture stays as it is' : 'stopping');
+    // What it has begun it ends.
+    await retirement;
     agent.stop();
     monitoring.close();
     monitoring.closeAllConnections();
@@ -97,7 +106,41 @@ async function run(config: AgentConfig, log: Logger, abort: AbortController): Pr
   };
   process.once('SIGTERM', stop).once('SIGINT', stop);
   await agent.start();
+  if (config.home !== undefined) {
+    const { home } = config;
+    onRetirement({ kube, home, clock: systemClock, log, signal: abort.signal }, () => {
+      retirement = retireNode(agent, capture, config, log)
+        .catch((e: unknown) => log.error('this node is not as it was before', { error: describeError(e) }))
+        .finally(() => {
+          retired = true;
+        });
+    });
+  }
   log.info('capture agent is ready', { node: config.nodeName, zds: config.zdsPath, capture: capture.kind });
+}
+
+/** Pods of this node get so long to leave, of which they need some seven seconds for what is open. */
+const retirementMost = millis(25_000);
+/** All nodes, each as long as one, and what the API server takes to tell. */
+const allMost = millis(60_000);
+
+/** The node as it was before the agent came. No pod of it is in the mesh when this ends, whatever its labels say. */
+async function retireNode(agent: Agent, capture: CaptureBackend, config: AgentConfig, log: Logger): Promise<void> {
+  log.info('the agents of this cluster are retired: pods leave the mesh');
+  // First of all, so that no pod waits for an agent that is gone.
+  agent.stopPlugin();
+  if (config.plugin !== undefined) removePlugin(config.plugin, log);
+  await agent.pods.retire(AbortSignal.timeout(retirementMost));
+  agent.stop();
+  for (const path of [config.zdsPath, config.steeringPath]) rmSync(path, { force: true });
+  capture.destroy();
+  log.info('capture was removed from this node');
+}
+
+async function retire({ home, objects }: AgentConfig, signal: AbortSignal): Promise<void> {
+  const keepAlive = setInterval(() => undefined, 60_000);
+  await retireAll(openSource(objects!, signal), home!, systemClock, allMost);
+  clearInterval(keepAlive);
 }
 
 function machineKernel({ cgroupRoot, cgroupMount, legacyCgroupRoots }: AgentConfig): PodKernel {

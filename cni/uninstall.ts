@@ -3,6 +3,7 @@ import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Millis } from '../common/core/brand.ts';
 import { type Clock, sleep } from '../common/core/clock.ts';
+import { isCode } from '../common/core/files.ts';
 import type { Logger } from '../common/core/log.ts';
 import { keyOf } from '../common/kube/informer.ts';
 import { podKind } from '../common/kube/kinds/core.ts';
@@ -34,8 +35,18 @@ export function removePlugin({ runDir, place }: PluginConfig, log: Logger): void
   const changed = place === undefined ? [] : uninstallPlugin(place);
   removeOutside(runDir);
   rmSync(join(runDir, pluginSocket), { force: true });
-  if (existsSync(runDir) && readdirSync(runDir).length === 0) rmdirSync(runDir);
+  removeIfEmpty(runDir);
   log.info('the CNI plugin was removed from this node', { files: changed.join() });
+}
+
+function removeIfEmpty(folder: string): void {
+  if (!existsSync(folder) || readdirSync(folder).length > 0) return;
+  try {
+    rmdirSync(folder);
+  } catch (e) {
+    // A volume of this container, in a file system that it may not write.
+    if (!isCode(e, 'EBUSY') && !isCode(e, 'EROFS')) throw e;
+  }
 }
 
 /** As when one pod leaves: apps take plain text, peers are told and given the grace. The agent must not be running. */

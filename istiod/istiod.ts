@@ -232,7 +232,12 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     apply: (object) => deps.apply(object, gatewayApply),
     clock,
     log: createLogger(sink, 'istiod::deploy'),
-    settings: () => ({ ...mesh.index.settings, image: config.deploy.waypointImage, revision: config.model.revision }),
+    settings: () => ({
+      ...mesh.index.settings,
+      image: config.deploy.waypointImage,
+      command: config.deploy.waypointCommand,
+      revision: config.model.revision,
+    }),
     objectsOf: (kind) => mesh.objectsOf(kind),
     deploys: config.deploy.deploys,
   });

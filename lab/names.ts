@@ -47,6 +47,8 @@ export interface LabPaths {
   readonly istiod: string;
   /** Which processes run the mesh's programs now. */
   readonly programs: string;
+  /** Values for the charts, by which the mesh is installed into a lab without one. */
+  readonly values: string;
   /** How the lab was started. */
   readonly config: string;
   node(node: string): string;
@@ -66,6 +68,7 @@ export function labPaths(lab: string): LabPaths {
     captures: join(root, 'captures'),
     istiod: join(root, 'istiod'),
     programs: join(root, 'programs'),
+    values: join(root, 'values.yaml'),
     config: join(root, 'lab.json'),
     node: (node) => join(root, node),
     pod: (uid) => join(pods, uid),

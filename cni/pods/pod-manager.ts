@@ -34,6 +34,8 @@ export class PodManager implements PluginHandlers {
   readonly #log: Logger;
   /** By UID; also those that are gone, until they have been cleaned up. */
   readonly #pods = new Map<string, PodEnrolment>();
+  /** No pod belongs to the mesh any more. */
+  #retired = false;
   readonly #synced = Promise.withResolvers<void>();
   #namespaces: Informer<Namespace> | undefined;
   #objects: Informer<Pod> | undefined;
@@ -90,6 +92,16 @@ export class PodManager implements PluginHandlers {
     const counts = { out: 0, entering: 0, enrolled: 0, leaving: 0, gone: 0 };
     for (const pod of this.#pods.values()) counts[pod.state]++;
     return counts;
+  }
+
+  /** Takes every pod out of the mesh, as when its label goes. Resolves when all are out; the signal ends the wait. */
+  async retire(signal: AbortSignal): Promise<void> {
+    await this.#synced.promise;
+    this.#retired = true;
+    for (const { pod, exists } of [...this.#pods.values()]) if (exists) this.#podChanged(pod);
+    const isOut = ({ state }: PodEnrolment) => state === 'out';
+    while (!signal.aborted && ![...this.#pods.values()].every(isOut))
+      await sleep(this.#options.clock, lookAgain, signal);
   }
 
   /** See ZdsServerOptions. */
@@ -171,7 +183,7 @@ export class PodManager implements PluginHandlers {
   /** The pod that an event is about, when it belongs to the mesh; undefined when not. MeshError NOT_FOUND when nobody knows it. */
   async #belonging(event: PluginEvent): Promise<PodEnrolment | undefined> {
     const { namespace, name, uid } = event;
-    if (this.#options.excludedNamespaces.has(namespace)) return undefined;
+    if (this.#retired || this.#options.excludedNamespaces.has(namespace)) return undefined;
     const late = this.#late(objectWait);
     try {
       await Promise.race([
@@ -234,7 +246,7 @@ export class PodManager implements PluginHandlers {
     if (decision.kind === 'leave-alone') {
       this.#log.trace('pod is not in the mesh', { pod: keyOf(pod.metadata), reason: decision.reason });
     }
-    enrolment.update(pod, decision.kind === 'enrol');
+    enrolment.update(pod, decision.kind === 'enrol' && !this.#retired);
   }
 
   #namespaceChanged({ metadata }: Namespace): void {

@@ -39,6 +39,7 @@ class World implements Disposable {
       log: silentLogger,
       settings: () => ({
         image: 'aquifer/waypoint',
+        command: undefined,
         clusterId: 'c',
         trustDomain: 'td',
         domain: 'cluster.local',

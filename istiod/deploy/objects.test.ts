@@ -8,6 +8,7 @@ import { applyOverlays } from './overlay.ts';
 
 const settings: DeploySettings = {
   image: 'aquifer/waypoint',
+  command: undefined,
   clusterId: 'c1',
   trustDomain: 'td',
   domain: 'cluster.local',
@@ -96,10 +97,26 @@ describe('what a Gateway becomes', () => {
     const { deployment } = made(gateway({ annotations }), { ...settings, revision: 'canary', network: 'n1' });
     const container = at(deployment, 'spec', 'template', 'spec', 'containers', 0);
     assert.equal(container.image, 'istio/proxyv2:1.30');
+    assert.equal(container.command, undefined);
     assert.equal(container.args[container.args.indexOf('--proxyLogLevel') + 1], 'debug');
     const env = Object.fromEntries(container.env.map((e: { name: string; value: string }) => [e.name, e.value]));
     assert.deepEqual([env['CA_ADDR'], env['ISTIO_META_NETWORK']], ['istiod-canary.istio-system.svc:15012', 'n1']);
     assert.equal(deployment.metadata.labels?.['topology.istio.io/network'], 'n1');
+  });
+
+  test('a program that the settings name is that of their image, and of no other', () => {
+    const command = '/usr/local/bin/waypoint';
+    const commandOf = (annotations: Record<string, string>) =>
+      at(
+        made(gateway({ annotations }), { ...settings, command }).deployment,
+        'spec',
+        'template',
+        'spec',
+        'containers',
+        0,
+      ).command;
+    assert.deepEqual(commandOf({}), [command]);
+    assert.equal(commandOf({ 'sidecar.istio.io/proxyImage': 'istio/proxyv2' }), undefined);
   });
 
   test('listeners that share a port, or a name once it is cut, become ports that a Service may have', () => {

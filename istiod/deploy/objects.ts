@@ -9,6 +9,8 @@ import { accountName, accountOverride, gatewayNameLabel, waypointController } fr
 
 export interface DeploySettings {
   readonly image: string;
+  /** Of that image; undefined: what it starts by itself. */
+  readonly command: string | undefined;
   readonly clusterId: string;
   readonly trustDomain: string;
   /** Suffix of service names. */
@@ -149,6 +151,13 @@ function servicePorts({ spec }: Gateway): readonly ServicePort[] {
   return ports;
 }
 
+/** An image that the Gateway names starts what it has. */
+function optionalCommand(annotations: Texts, { command }: DeploySettings): { readonly command?: readonly string[] } {
+  return command === undefined || annotations['sidecar.istio.io/proxyImage'] !== undefined
+    ? {}
+    : { command: [command] };
+}
+
 function podSpec(gateway: Gateway, settings: DeploySettings, account: string, deployment: string): JsonValue {
   const { namespace = 'default' } = gateway.metadata;
   const annotations: Texts = gateway.metadata.annotations ?? {};
@@ -181,6 +190,7 @@ function podSpec(gateway: Gateway, settings: DeploySettings, account: string, de
       {
         name: 'istio-proxy',
         image: of('proxyImage', settings.image),
+        ...optionalCommand(annotations, settings),
         args: [
           ...['proxy', 'waypoint', '--domain', `$(POD_NAMESPACE).svc.${settings.domain}`],
           ...['--serviceCluster', `${account}.$(POD_NAMESPACE)`],

@@ -8,7 +8,8 @@ import type { LabApi, LabOptions } from '../api.ts';
 import { cleanUp } from '../cleanup.ts';
 import { cacheFolder, daemonEnv } from '../config.ts';
 import type { LabConfig } from '../daemon/lab-config.ts';
-import { checkLabName, labPaths, programLogFile } from '../names.ts';
+import { cgroupName, checkLabName, labPaths, programLogFile } from '../names.ts';
+import { cgroupRoot } from '../system/cgroup.ts';
 import { systemPath } from '../system/run.ts';
 import { daemonStart, explainStart } from './daemon-start.ts';
 import { openLab } from './lab-client.ts';
@@ -39,6 +40,7 @@ export async function bringUp(options: LabOptions): Promise<LabApi> {
   const paths = labPaths(config.name);
   await mkdir(paths.logs, { recursive: true });
   await writeFile(paths.config, `${JSON.stringify(config, undefined, 2)}\n`);
+  await writeFile(paths.values, chartValues(join(cgroupRoot(), cgroupName(config.name))));
   progress(`starting lab ${config.name}: ${config.nodes} nodes${config.mesh ? '' : ', without the mesh'}`);
   try {
     await startDaemon(config);
@@ -49,6 +51,12 @@ export async function bringUp(options: LabOptions): Promise<LabApi> {
     await cleanUp(config.name);
     throw e;
   }
+}
+
+/** What a node of a lab has elsewhere than a machine of its own. `cgroup`: the lab's. */
+function chartValues(cgroup: string): string {
+  const node = `${cgroup}/$(NODE_NAME)`;
+  return `cni:\n  aquifer:\n    cgroupRoot: ${node}\n    proberCgroup: ${node}/kubelet\n`;
 }
 
 function checkMachine(config: LabConfig): void {

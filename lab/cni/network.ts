@@ -16,11 +16,13 @@ export interface CniFolders {
   readonly netDir: string;
   readonly binDir: string;
   readonly runDir: string;
+  /** What a plugin sees as /run, apart from what is mounted into it. */
+  readonly run: string;
 }
 
 export function cniFolders(nodeFolder: string): CniFolders {
   const folder = (name: string) => join(nodeFolder, 'cni', name);
-  return { netDir: folder('net.d'), binDir: folder('bin'), runDir: folder('run') };
+  return { netDir: folder('net.d'), binDir: folder('bin'), runDir: folder('run'), run: join(nodeFolder, 'run') };
 }
 
 /** `type` of the plugin that is the lab itself. */
@@ -106,6 +108,15 @@ async function readList(netDir: string): Promise<NetworkList> {
   }
 }
 
+/** Folders of /run in which a plugin finds what it needs: namespaces, labs, and its node's agent, where that is a pod's. */
+export const pluginRunFolders = ['netns', 'aquifer', 'istio-cni'] as const;
+
+/** A plugin runs among its node's files: two nodes of a lab have agents with a socket at the same path. */
+const asOnNode = `set -e
+[ ! -d "$2" ] || mount --no-mtab --bind "$2" "$1/istio-cni"
+mount --no-mtab --rbind /run/netns "$1/netns"; mount --no-mtab --rbind /run/aquifer "$1/aquifer"; mount --no-mtab --rbind "$1" /run
+exec "$3"`;
+
 async function runPlugin(
   a: Attachment,
   list: NetworkList,
@@ -119,7 +130,9 @@ async function runPlugin(
   const { namespace, name: podName, uid } = a.pod;
   // The arguments that containerd gives.
   const args = `IgnoreUnknown=1;K8S_POD_NAMESPACE=${namespace};K8S_POD_NAME=${podName};K8S_POD_INFRA_CONTAINER_ID=${uid};K8S_POD_UID=${uid}`;
-  const child = spawn(join(a.folders.binDir, plugin.type), [], {
+  const { run, runDir, binDir } = a.folders;
+  const own = ['--mount', '--propagation=slave', '/bin/sh', '-c', asOnNode, 'plugin', run, runDir];
+  const child = spawn('unshare', [...own, join(binDir, plugin.type)], {
     stdio: ['pipe', 'pipe', 'inherit'],
     signal,
     killSignal: 'SIGKILL',

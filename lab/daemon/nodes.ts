@@ -9,7 +9,7 @@ import { type Node, nodeKind } from '../../common/kube/kinds/core.ts';
 import { leaseKind } from '../../common/kube/schema/cluster.ts';
 import type { KubeSource } from '../../common/kube/types.ts';
 import { nodeAddress, podRange } from '../addresses.ts';
-import { cniFolders, labConfig, labConfigFile } from '../cni/network.ts';
+import { cniFolders, labConfig, labConfigFile, pluginRunFolders } from '../cni/network.ts';
 import { type LabPaths, netnsName } from '../names.ts';
 import { makeCgroup } from '../system/cgroup.ts';
 import { run } from '../system/run.ts';
@@ -39,7 +39,8 @@ export async function prepareNode(o: NodeOptions, index: number): Promise<Omit<L
   await mkdir(bpf, { recursive: true });
   await run(['mount', '-t', 'bpf', `aquifer-${o.lab}-${name}`, bpf]);
   const cni = cniFolders(o.paths.node(name));
-  for (const folder of [cni.netDir, cni.binDir]) await mkdir(folder, { recursive: true });
+  const seen = pluginRunFolders.map((name) => join(cni.run, name));
+  for (const folder of [cni.netDir, cni.binDir, ...seen]) await mkdir(folder, { recursive: true });
   await writeFile(join(cni.netDir, labConfigFile), labConfig);
   return { name, index, address: nodeAddress(index), netns: netnsName(o.lab, name), cgroup };
 }

@@ -102,9 +102,20 @@ export const images: readonly Image[] = [
   { ...ownProgram('istio/proxyv2', 'waypoint', '--envoy', envoyPath), programs: { [envoyPath]: envoyFile } },
 ];
 
+/** One image for the whole mesh, from whatever hub a chart's values name: `HUB/aquifer:TAG`. */
+const meshPrograms = ['ztunnel', 'waypoint', 'istiod', 'aquifer', 'cni-agent'] as const;
+const meshImage: Image = {
+  ...emptyImage,
+  name: 'aquifer',
+  files: Object.fromEntries(
+    meshPrograms.map((p) => [`/usr/local/bin/${p}`, `#!/bin/sh\nexec '${join(checkout, 'bin', p)}' "$@"\n`]),
+  ),
+  needsCheckout: true,
+};
+
 export function findImage(reference: string): Image | undefined {
   const name = imageName(reference);
-  return images.find((i) => i.name === name);
+  return images.find((i) => i.name === name) ?? (name.split('/').at(-1) === meshImage.name ? meshImage : undefined);
 }
 
 /** For an error: `image "foo:1" is not known; known are ...`. */

@@ -123,7 +123,7 @@ function mountLines(l: Layered, mounts: readonly BindMount[]): string[] {
     const outer = resolved.slice(0, i).findLast((o) => m.target.startsWith(`${o.target}/`));
     const place = outer ? join(outer.source, m.target.slice(outer.target.length)) : placeOf(l, m.target);
     makeMountPoint(place, m.file, !outer && existsBelow(l, m.target));
-    return fstabLine(m.source, join(l.root, m.target), 'none', m.readOnly ? 'bind,ro' : 'bind');
+    return fstabLine(m.source, join(l.root, m.target), 'none', m.readOnly ? 'rbind,ro' : 'rbind');
   });
 }
 

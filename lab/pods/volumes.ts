@@ -5,12 +5,13 @@ import { millis } from '../../common/core/brand.ts';
 import { sleep } from '../../common/core/clock.ts';
 import { assertNever, describeError, MeshError } from '../../common/core/errors.ts';
 import { type Pod, serviceAccountKind } from '../../common/kube/kinds/core.ts';
-import type { Runtime } from '../daemon/runtime.ts';
+import type { LabNode, Runtime } from '../daemon/runtime.ts';
 import { configMapData, podField, secretData } from '../manifest/env.ts';
 import type { PodPlan } from '../manifest/pod-plan.ts';
 import type { ResourceField } from '../manifest/resources.ts';
 import type { DownwardItem, FileSource, VolumePlan } from '../manifest/volume.ts';
 import { unmountBelow } from '../system/mounts.ts';
+import { pathOfNode } from '../system/node-paths.ts';
 import { run } from '../system/run.ts';
 import { type VolumeFile, writeVersion } from './atomic-files.ts';
 import { checkHostPath } from './host-path.ts';
@@ -24,6 +25,7 @@ export interface TokenContext {
 
 export interface VolumeContext extends TokenContext {
   readonly runtime: Runtime;
+  readonly node: LabNode;
   /** Of the pod. */
   readonly dir: string;
   readonly plan: Pick<PodPlan, 'fsGroup' | 'init' | 'containers'>;
@@ -76,7 +78,7 @@ export class PodVolumes {
   /** MeshError CONFIG when `subPath` leads out of the volume. */
   async source(volume: string, subPath: string | undefined): Promise<MountSource> {
     const plan = this.#c.volumes.find((v) => v.name === volume)!;
-    const folder = plan.source.kind === 'hostPath' ? plan.source.path : this.#folder(volume);
+    const folder = plan.source.kind === 'hostPath' ? this.#onHost(plan.source.path) : this.#folder(volume);
     const readOnly = plan.source.kind === 'files';
     const path = subPath === undefined ? folder : await within(folder, subPath, readOnly);
     return { path, isFile: !(await stat(path)).isDirectory(), readOnly };
@@ -84,6 +86,10 @@ export class PodVolumes {
 
   async remove(): Promise<void> {
     await unmountBelow(join(this.#c.dir, 'volumes'));
+  }
+
+  #onHost(path: string): string {
+    return pathOfNode(this.#c.runtime.paths.node(this.#c.node.name), path);
   }
 
   #folder(name: string): string {
@@ -102,7 +108,7 @@ export class PodVolumes {
     const { plan, runtime } = this.#c;
     switch (source.kind) {
       case 'hostPath':
-        return checkHostPath(source.path, source.type);
+        return checkHostPath(this.#onHost(source.path), source.type);
       case 'emptyDir': {
         if (this.#made.has(name)) return;
         await mkdir(folder, { recursive: true });

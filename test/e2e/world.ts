@@ -31,15 +31,26 @@ export class World {
   }
 
   /** `server` on node-2; `client` and `stranger` (another service account) on node-1, `near` on node-2; `plain/outsider`. */
-  static async up(name: string, capture: 'ebpf' | 'nft' = 'ebpf', env: LabOptions['env'] = {}): Promise<World> {
+  static up(name: string, capture: 'ebpf' | 'nft' = 'ebpf', env: LabOptions['env'] = {}): Promise<World> {
+    return World.#make(name, capture, {
+      env: { ...env, 'cni-agent': { AQUIFER_CAPTURE: capture, ...env['cni-agent'] } },
+    });
+  }
+
+  /** Without the mesh and its label: somebody else installs it. */
+  static bare(name: string): Promise<World> {
+    return World.#make(name, 'ebpf', { mesh: false });
+  }
+
+  static async #make(name: string, capture: 'ebpf' | 'nft', options: Pick<LabOptions, 'env' | 'mesh'>): Promise<World> {
     // With nftables port 15008 is the proxy's, also in the pod.
     const ports = [String(serverPort), ...(capture === 'ebpf' ? ['15008'] : [])];
     const lab = await Lab.up({
       name: labName(name),
       nodes: 2,
-      env: { ...env, 'cni-agent': { AQUIFER_CAPTURE: capture, ...env['cni-agent'] } },
+      ...options,
       manifests: [
-        namespace(meshNamespace, 'ambient'),
+        options.mesh === false ? namespace(meshNamespace) : namespace(meshNamespace, 'ambient'),
         namespace(plainNamespace),
         deployment({ name: 'server', node: 'node-2', command: [...traffic, 'serve', ...ports] }),
         service('server'),
