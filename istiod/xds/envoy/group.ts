@@ -3,7 +3,7 @@ import { encodeEnvoy, type Typed } from '../../../common/envoy/codec.ts';
 import { ClientConfiguration } from '../../envoy/client/configuration.ts';
 import type { EnvoyProxy } from '../../envoy/proxy.ts';
 import type { MadeResource } from '../../envoy/remember.ts';
-import { type EnvoyType, servedTypes } from '../../envoy/types.ts';
+import { clusterTypeUrl, type EnvoyType, endpointTypeUrl, servedTypes } from '../../envoy/types.ts';
 import { WaypointConfiguration } from '../../envoy/waypoint/configuration.ts';
 import type { Catalog } from '../../model/catalog.ts';
 import { Memo } from '../../model/envoy/memo.ts';
@@ -123,10 +123,17 @@ export class EnvoyGroup implements Catalog {
     const changes = new Map<EnvoyType, Set<string>>(servedTypes.map((t) => [t, new Set()]));
     const kept = new Map<EnvoyType, Set<string>>(servedTypes.map((t) => [t, new Set()]));
     this.#byObject = undefined;
-    for (const made of this.#configuration.resources()) {
+    const encoded = this.#configuration.resources().flatMap((made) => {
       const resource = this.#encode(made);
-      if (resource === undefined) continue;
+      return resource === undefined ? [] : [{ made, resource }];
+    });
+    const clusters = new Map(
+      encoded.flatMap(({ made, resource }) => (made.type === clusterTypeUrl ? [[made.name, resource] as const] : [])),
+    );
+    for (const { made, resource: own } of encoded) {
       const all = this.#resources.get(made.type)!;
+      const cluster = made.type === endpointTypeUrl ? clusters.get(made.name) : undefined;
+      const resource = cluster === undefined ? own : withCluster(own, cluster, all.get(made.name));
       kept.get(made.type)!.add(made.name);
       if (all.get(made.name)?.version !== resource.version) changes.get(made.type)!.add(made.name);
       all.set(made.name, resource);
@@ -182,6 +189,16 @@ export class EnvoyGroup implements Catalog {
       return before?.resource;
     }
   }
+}
+
+/**
+ * An Envoy waits for the endpoints of a cluster that changed, though it has them, and answers for no cluster before they come: they are
+ * of another version with each version of their cluster.
+ */
+function withCluster(own: Resource, cluster: Resource, before: Resource | undefined): Resource {
+  const version = `${own.version}-${cluster.version}`;
+  if (before?.version === version && before.inputs === own.inputs) return before;
+  return { ...own, version };
 }
 
 function isSame<T>(a: readonly T[], b: readonly T[]): boolean {

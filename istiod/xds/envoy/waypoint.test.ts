@@ -84,6 +84,26 @@ test('a changed endpoint is one resource, and one that is behind another waypoin
   );
 });
 
+test('a cluster that changes comes with its endpoints again: an Envoy waits for them', async () => {
+  using bed = await startEnvoyBed(mesh);
+  using client = await new EnvoyClient(bed.port).settled();
+  const before = client.responses.length;
+  bed.apply(`
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: web}
+spec: {host: web, trafficPolicy: {loadBalancer: {simple: RANDOM}}}
+`);
+  await until('the cluster and its endpoints', () => client.responses.length === before + 2);
+  assert.deepEqual(
+    client.responses.slice(before).map((r) => [r.typeUrl, r.resources.map((x) => x.name)]),
+    [
+      [clusterTypeUrl, [web]],
+      [endpointTypeUrl, [web]],
+    ],
+  );
+});
+
 test('a service that comes brings its cluster before the listener; one that goes takes it after', async () => {
   using bed = await startEnvoyBed(mesh);
   using client = await new EnvoyClient(bed.port).settled();
