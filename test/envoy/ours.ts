@@ -11,7 +11,7 @@ import type { FormatContext } from '../../waypoint/format/format.ts';
 import { type CanonicalOptions, canonise, type RawRequest } from '../../waypoint/request/canonical.ts';
 import { Headers } from '../../waypoint/request/headers.ts';
 import type { ConnectionView, Metadata, RequestView, ResponseView } from '../../waypoint/request/view.ts';
-import { applyToRequest, applyToResponse } from '../../waypoint/route/apply.ts';
+import { applyToRequest, applyToResponse, rewriteTo } from '../../waypoint/route/apply.ts';
 import { compileRoutes, type RouteTable } from '../../waypoint/route/table.ts';
 import type { RouteDecision } from '../../waypoint/route/types.ts';
 import { clusters, type Observed, type Request, upstreamHeaders } from './world.ts';
@@ -119,6 +119,7 @@ export class Ours {
       if (verdict.kind === 'reply') return this.#reply(view, decision, verdict, chain, format, 'filter');
     }
     if (decision.kind === 'forward') return this.#forward(view, decision, chain, format);
+    if (decision.kind === 'redirect') rewriteTo(decision.rewritten, view, true);
     return this.#reply(view, decision, ownReply(decision), chain, format, 'router');
   }
 

@@ -191,6 +191,8 @@ async function startEcho(cluster: string): Promise<Server> {
     answer.writeHead(200, { ...upstreamHeaders, 'x-echo': JSON.stringify({ cluster, received } satisfies Echo) });
     answer.end();
   });
+  // Who closes an idle connection may cut a request that is on its way.
+  server.keepAliveTimeout = 0;
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return server;
 }

@@ -12,7 +12,8 @@ export interface StreamFacts {
   readonly requestId?: string;
   readonly virtualHost?: string;
   readonly routeName?: string;
-  readonly cluster?: string;
+  /** Its statName is what is told of it where the name itself is not asked for. */
+  readonly cluster?: { readonly name: string; readonly statName: string };
   readonly upstreamHost?: Address;
   readonly upstreamLocal?: Address;
   /** Envoy's short names, comma-separated: `UF,URX`. */

@@ -83,5 +83,18 @@ export function applyHeaderOps(ops: HeaderOps, headers: Headers, context: Format
     }
   }
   for (const [name, value] of overwrite) headers.set(name, value);
-  for (const [name, value] of append) headers.append(name, value);
+  for (const [name, value] of append) {
+    const before = singles.has(name) ? headers.get(name) : undefined;
+    if (before === undefined) headers.append(name, value);
+    else if (before === '') headers.set(name, value);
+    else if (value !== '') headers.set(name, `${before},${value}`);
+  }
 }
+
+/** Headers that Envoy keeps in one line: what is added to one goes behind a comma, and nothing adds nothing. */
+const singles: ReadonlySet<string> = new Set([
+  ...['connection', 'content-type', 'expect', 'grpc-timeout', 'te', 'upgrade', 'user-agent', 'via', 'x-request-id'],
+  ...['x-forwarded-client-cert', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-port', 'x-forwarded-proto'],
+  ...['x-client-trace-id', 'x-envoy-external-address', 'x-envoy-internal', 'x-envoy-original-host'],
+  ...['x-envoy-original-path', 'x-envoy-attempt-count', 'date', 'grpc-message', 'grpc-status', 'proxy-status'],
+]);

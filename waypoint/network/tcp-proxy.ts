@@ -410,13 +410,18 @@ class Proxied implements Served, ByteReader {
     this.#done(context.facts);
   }
 
+  #clusterNames(): NonNullable<StreamFacts['cluster']> {
+    const name = this.#cluster;
+    return { name, statName: this.#env.clusters.get(name)?.cluster.statName ?? name };
+  }
+
   #context(): FormatContext {
     const { id } = this.#downstream;
     const request = bareRequest(this.#downstream);
     const facts: StreamFacts = {
       startTime: this.#startTime,
       connectionId: id,
-      ...(this.#cluster !== '' && { cluster: this.#cluster }),
+      ...(this.#cluster !== '' && { cluster: this.#clusterNames() }),
       ...(this.#host && { upstreamHost: this.#host }),
       ...(this.#flags.size > 0 && { responseFlags: [...this.#flags].join(',') }),
       duration: Math.round(this.#env.clock.now() - this.#downstream.started),

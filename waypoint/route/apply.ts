@@ -20,7 +20,8 @@ export function applyToRequest(
   context: FormatContext,
   { tellsOriginal, upstreamName }: RequestChange,
 ): void {
-  const { route, hostRewrite, entryHost } = decision;
+  const { route, hostRewrite, entryHost, entryOps } = decision;
+  if (entryOps) applyHeaderOps(entryOps, view.headers, context);
   if (entryHost !== undefined) view.authority = entryHost;
   for (const ops of decision.requestOps) applyHeaderOps(ops, view.headers, context);
   const host = hostRewrite && newHost(hostRewrite, view, upstreamName);
@@ -32,10 +33,14 @@ export function applyToRequest(
   }
   const { pathRewrite, match } = route;
   if (pathRewrite === undefined || view.path === '') return;
+  rewriteTo(rewritePath(view.path, pathRewrite, match), view, tellsOriginal);
+}
+
+/** Changes the path, where a new one is given. */
+export function rewriteTo(path: string | undefined, view: RequestView, tellsOriginal: boolean): void {
+  if (path === undefined) return;
   const original = view.path;
-  const rewritten = rewritePath(original, pathRewrite, match);
-  if (rewritten === undefined) return;
-  view.path = rewritten;
+  view.path = path;
   if (tellsOriginal) view.headers.set('x-envoy-original-path', original);
 }
 

@@ -17,6 +17,8 @@ const statuses = {
 export interface Redirect {
   readonly status: number;
   location(view: RequestView): string;
+  /** The path that it rewrites the request's to, where it rewrites one. */
+  rewritten(view: RequestView): string | undefined;
 }
 
 export function readRedirect(fields: Fields, match: PathMatch): Redirect {
@@ -29,19 +31,20 @@ export function readRedirect(fields: Fields, match: PathMatch): Redirect {
   if (rewrite?.kind === 'prefix' && match.kind === 'template')
     throw fields.refusal('prefix_rewrite', 'has a match without prefix');
   const stripsQuery = fields.flag('strip_query');
+  const rewritten = (view: RequestView) => rewrite && rewritePath(view.path, rewrite, match);
   const newPath = (view: RequestView): string => {
     const query = view.path.slice(withoutQuery(view.path).length);
     // A query of its own takes the place of the request's.
     if (path !== '') return path.includes('?') || stripsQuery ? path : path + query;
-    const rewritten = (rewrite && rewritePath(view.path, rewrite, match)) ?? view.path;
-    return stripsQuery ? withoutQuery(rewritten) : rewritten;
+    const changed = rewritten(view) ?? view.path;
+    return stripsQuery ? withoutQuery(changed) : changed;
   };
   const location = (view: RequestView): string => {
     const newScheme = scheme === '' ? view.scheme : scheme;
     const newHost = host === '' ? requestHost(view, newScheme, port !== 0) : host;
     return `${newScheme}://${newHost}${port === 0 ? '' : `:${port}`}${newPath(view)}`;
   };
-  return { status, location };
+  return { status, location, rewritten };
 }
 
 /** The request's host; its port goes when another takes its place, or when it was the default of a scheme that changes. */

@@ -122,20 +122,22 @@ export class RouteTable {
     switch (action.kind) {
       case 'forward': {
         const choice = action.forward.choose(view, () => dice.random());
-        const { cluster, hostRewrite, entryHost, metadataMatch } = choice;
+        const { cluster, hostRewrite, entryHost, requestOps: entryOps, metadataMatch } = choice;
         return {
           kind: 'forward',
           ...decided(choice),
           cluster,
           hostRewrite,
           entryHost,
+          entryOps,
           metadataMatch,
           route: action.forward.route,
         };
       }
       case 'redirect': {
         const { status } = action.redirect;
-        return { kind: 'redirect', ...decided(), status, location: action.redirect.location(view) };
+        const [location, rewritten] = [action.redirect.location(view), action.redirect.rewritten(view)];
+        return { kind: 'redirect', ...decided(), status, location, rewritten };
       }
       case 'direct':
         return { kind: 'direct', ...decided(), status: action.status, body: action.body };
@@ -153,7 +155,7 @@ export class RouteTable {
       routeName: route.name,
       routeIndex,
       requestOps: this.#inOrder(
-        choice?.requestOps,
+        undefined,
         outer.map((level) => level.requestOps),
       ),
       responseOps: this.#inOrder(

@@ -7,7 +7,13 @@ import type { PathMatch } from './match.ts';
 
 export type RouteDecision =
   | ({ readonly kind: 'forward' } & Decided & Forward)
-  | ({ readonly kind: 'redirect'; readonly status: number; readonly location: string } & Decided)
+  | ({
+      readonly kind: 'redirect';
+      readonly status: number;
+      readonly location: string;
+      /** What the path counts for in formats of the response; undefined: as it was. */
+      readonly rewritten: string | undefined;
+    } & Decided)
   | ({ readonly kind: 'direct'; readonly status: number; readonly body: string } & Decided)
   /** Passes the filters, but there is nothing to forward to: 503 where it reaches the router. */
   | ({ readonly kind: 'non-forwarding' } & Decided)
@@ -41,6 +47,8 @@ export interface Forward {
   readonly hostRewrite: HostRewrite | undefined;
   /** The host that an entry of weighted_clusters sets, before the route rewrites it. */
   readonly entryHost: string | undefined;
+  /** Of that entry: they come first, and see the host as it was. */
+  readonly entryOps: HeaderOps | undefined;
   readonly metadataMatch: Readonly<Record<string, unknown>> | undefined;
 }
 

@@ -16,6 +16,7 @@ export class HttpStats {
   readonly activeConnections: Counter;
   readonly http1Connections: Counter;
   readonly http2Connections: Counter;
+  readonly upgrades: Counter;
   readonly protocolErrors: Counter;
   readonly idleTimeouts: Counter;
   readonly noRoute: Counter;
@@ -39,6 +40,7 @@ export class HttpStats {
     this.activeConnections = stats.gauge(`${prefix}downstream_cx_active`);
     this.http1Connections = stats.counter(`${prefix}downstream_cx_http1_total`);
     this.http2Connections = stats.counter(`${prefix}downstream_cx_http2_total`);
+    this.upgrades = stats.counter(`${prefix}downstream_cx_upgrades_total`);
     this.protocolErrors = stats.counter(`${prefix}downstream_cx_protocol_error`);
     this.idleTimeouts = stats.counter(`${prefix}downstream_cx_idle_timeout`);
     this.noRoute = stats.counter(`${prefix}no_route`);

@@ -15,6 +15,9 @@ interface TestService {
   readonly pods?: Readonly<Record<string, string>>;
 }
 
+/** Nodes of pods; others are on `node-1`. */
+const nodes: Readonly<Record<string, string>> = { 'many-b': 'node-2', 'many-c': 'node-3' };
+
 /** All of `shop` are behind the waypoint, others are not. */
 export const services: readonly TestService[] = [
   {
@@ -26,6 +29,14 @@ export const services: readonly TestService[] = [
   },
   { name: 'v2', ports: [{ name: 'http', number: 80 }] },
   { name: 'many', ports: [{ name: 'http', number: 80 }], pods: { 'many-a': 'v1', 'many-b': 'v1', 'many-c': 'v2' } },
+  {
+    name: 'raw',
+    ports: [
+      { name: 'tcp', number: 82 },
+      { name: 'tls', number: 83 },
+      { name: 'any', number: 84 },
+    ],
+  },
   { name: 'call', ports: [{ name: 'grpc', number: 9000 }] },
   { name: 'api', namespace: 'pay', ports: [{ name: 'grpc', number: 9000 }] },
   { name: 'marker', ports: [{ name: 'http', number: 80 }], pods: {} },
@@ -37,6 +48,20 @@ kind: Gateway
 metadata: {name: waypoint}
 spec: {gatewayClassName: istio-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}
 status: {addresses: [{type: Hostname, value: waypoint.shop.svc.cluster.local}]}
+---
+kind: Node
+metadata: {name: node-1, labels: {topology.kubernetes.io/region: r1, topology.kubernetes.io/zone: z1}}
+---
+kind: Node
+metadata: {name: node-2, labels: {topology.kubernetes.io/region: r1, topology.kubernetes.io/zone: z2}}
+---
+kind: Node
+metadata: {name: node-3, labels: {topology.kubernetes.io/region: r2, topology.kubernetes.io/zone: z1}}
+---
+kind: Pod
+metadata: {name: waypoint-0, labels: {gateway.networking.k8s.io/gateway-name: waypoint}}
+spec: {nodeName: node-1, serviceAccountName: waypoint}
+status: {phase: Running, podIP: 10.244.9.9, conditions: [{type: Ready, status: "True"}]}
 `;
 
 /** Where the service's port is connected to. */
@@ -72,7 +97,7 @@ spec: {clusterIP: ${vipOf(name)}, selector: {app: ${name}}, ports: [${ports.map(
       documents.push(`
 kind: Pod
 metadata: {name: ${pod}, namespace: ${namespace}, labels: {app: ${name}, version: ${version}}}
-spec: {nodeName: node-1, serviceAccountName: ${name}}
+spec: {nodeName: ${nodes[pod] ?? 'node-1'}, serviceAccountName: ${name}}
 status: {phase: Running, podIP: ${ip}, conditions: [{type: Ready, status: "True"}]}
 `);
     }

@@ -19,6 +19,8 @@ export function normalized({ answer, received }: Outcome): Outcome {
 
 function formed(line: string): string {
   const colon = line.indexOf(': ');
+  // Its options are without case (RFC 9110, 7.6.1).
+  if (line.startsWith('connection: ')) return line.toLowerCase();
   const form = forms[line.slice(0, colon)];
   return form?.test(line.slice(colon + 2)) ? `${line.slice(0, colon)}: (${form.source})` : line;
 }

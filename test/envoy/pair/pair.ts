@@ -99,10 +99,24 @@ export class Pair implements AsyncDisposable {
 
   /** Whatever came before a route that both serve is served too, but for what warms up. */
   async #settled(): Promise<void> {
+    const refused = () => {
+      const errors = this.#bed.xds
+        .statuses()
+        .flatMap((s) => [...s.types].map(([type, { lastError }]) => [type, lastError]));
+      const first = errors.find(([, error]) => error !== '');
+      if (first) throw new Error(`refused: ${first.join(': ')}`);
+    };
     for (const side of sides) {
-      await until(`${side} serves change ${this.#markers}`, async () => {
-        const { answer } = await this.ask(side, { service: 'marker', host: 'marker', path: '/' });
-        return answer.body === String(this.#markers);
+      await until(
+        `${side} serves change ${this.#markers}`,
+        async () => {
+          const { answer } = await this.ask(side, { service: 'marker', host: 'marker', path: '/' });
+          return answer.body === String(this.#markers);
+        },
+        5_000,
+      ).catch((e) => {
+        refused();
+        throw e;
       });
     }
     await until('Envoy has warmed up', async () => {
@@ -110,11 +124,7 @@ export class Pair implements AsyncDisposable {
       return !/warming(_clusters)?: [1-9]/.test(stats);
     });
     await until('ours has warmed up', () => this.#rig.runtime.pending().length === 0);
-    const refused = this.#bed.xds
-      .statuses()
-      .flatMap((s) => [...s.types].map(([type, { lastError }]) => [type, lastError]));
-    const first = refused.find(([, error]) => error !== '');
-    if (first) throw new Error(`${first.join(': ')}`);
+    refused();
   }
 
   /** `copies`: how many requests upstreams shall get at least. */

@@ -9,7 +9,7 @@ import { type ConnectionFacts, viewOf } from '../../listener/facts.ts';
 import { canonise } from '../../request/canonical.ts';
 import { Headers } from '../../request/headers.ts';
 import type { ConnectionView, RequestView, ResponseView } from '../../request/view.ts';
-import { applyToResponse } from '../../route/apply.ts';
+import { applyToResponse, rewriteTo } from '../../route/apply.ts';
 import type { RouteDecision, Upgrade } from '../../route/types.ts';
 import type { AccessLog } from '../../telemetry/access-log.ts';
 import type { HttpStats } from '../../telemetry/http-stats.ts';
@@ -122,6 +122,7 @@ export class Request implements BodyReader {
     if (expect?.toLowerCase() === '100-continue' && !config.proxy100Continue) {
       headers.remove('expect');
       this.#exchange.informational({ status: 100, headers: [] });
+      this.#connection.stats.responded(100);
     }
     const table = config.routes.kind === 'inline' ? config.routes.table : env.routes.get(config.routes.name);
     const decision = table?.decide(this.#view, env.dice) ?? { kind: 'none', virtualHost: undefined };
@@ -204,7 +205,12 @@ export class Request implements BodyReader {
   #route(): void {
     const decision = this.#decision!;
     const { stats } = this.#connection;
-    stats.routed.value++;
+    const wanted = this.#view.method === 'CONNECT' ? 'connect' : this.#view.upgrade;
+    const ofRoute = decision.kind === 'forward' ? decision.route.upgrades : [];
+    const allowed = wanted === undefined ? undefined : this.#upgrade(wanted, ofRoute);
+    if (allowed) stats.upgrades.value++;
+    // Envoy refuses what is no upgrade of its before the router sees it.
+    if (wanted === undefined || allowed) stats.routed.value++;
     switch (decision.kind) {
       case 'non-forwarding':
         // As of a cluster that is not there.
@@ -216,6 +222,7 @@ export class Request implements BodyReader {
         return;
       case 'redirect':
         stats.direct.value++;
+        rewriteTo(decision.rewritten, this.#view, !this.#connection.config.router.suppressEnvoyHeaders);
         this.#reply(
           localReply(decision.status, 'direct_response', { headers: [['location', decision.location]] }),
           'router',
@@ -230,8 +237,6 @@ export class Request implements BodyReader {
       default:
         assertNever(decision);
     }
-    const wanted = this.#view.method === 'CONNECT' ? 'connect' : this.#view.upgrade;
-    const allowed = wanted === undefined ? undefined : this.#upgrade(wanted, decision.route.upgrades);
     if (wanted !== undefined && !allowed) {
       this.#reply(localReply(403, 'upgrade_failed', { flags: ['NR'] }), 'router');
       return;

@@ -8,8 +8,9 @@ import { xxHash64 } from '../../cluster/hash/xxhash64.ts';
 import type { ConnectFailure, Lease, PoolFailure, PoolKey, Ticket } from '../../cluster/pool-types.ts';
 import type { Host, Struct } from '../../cluster/types.ts';
 import type { Upstream } from '../../cluster/upstream-types.ts';
-import type { FormatContext } from '../../format/format.ts';
+import type { FormatContext, StreamFacts } from '../../format/format.ts';
 import type { ConnectionFacts } from '../../listener/facts.ts';
+import { isGrpcRequest } from '../../request/grpc.ts';
 import { Headers } from '../../request/headers.ts';
 import type { Address, RequestView, ResponseView } from '../../request/view.ts';
 import { applyToRequest } from '../../route/apply.ts';
@@ -32,7 +33,7 @@ export type ForwardDecision = Extract<RouteDecision, { readonly kind: 'forward' 
 
 /** What the router tells about its request; filled in while it goes on. */
 export interface ForwardFacts {
-  cluster?: string;
+  cluster?: NonNullable<StreamFacts['cluster']>;
   upstreamHost?: Address;
   upstreamLocal?: Address;
   upstreamFailureReason?: string;
@@ -119,7 +120,8 @@ export class Forward {
   #tryLifeTimer: Timer | undefined;
   #backOff: Timer | undefined;
   #applied = false;
-  #tryStarted = 0;
+  /** When all of the request had come. */
+  #requestComplete: number | undefined;
   #active = false;
   #requestStarted = 0;
 
@@ -142,7 +144,6 @@ export class Forward {
     const { decision, told, view } = this.#input;
     this.#requestEnded = ended;
     const { cluster, route } = decision;
-    told.cluster = cluster;
     const upstream = cluster === '' ? undefined : this.#env.clusters.get(cluster);
     if (!upstream) {
       this.#input.count('no_cluster');
@@ -150,6 +151,7 @@ export class Forward {
       return;
     }
     this.#upstream = upstream;
+    told.cluster = { name: cluster, statName: upstream.cluster.statName };
     this.#stats = clusterStats(this.#env.stats, upstream.cluster.statName);
     this.#requestStarted = this.#env.clock.now();
     if (route.hashPolicy.length > 0) {
@@ -162,7 +164,7 @@ export class Forward {
       this.#hash = hashed.hash;
       this.#cookies = hashed.cookies;
     }
-    if (ended) this.#armResponse();
+    if (ended) this.#completed();
     this.#try();
   }
 
@@ -190,7 +192,7 @@ export class Forward {
     if (this.#over) return;
     this.#requestEnded = true;
     this.#trailers = trailers;
-    this.#armResponse();
+    this.#completed();
     for (const shadow of this.#shadows) shadow.end(trailers);
     this.#attempt?.finish(trailers);
   }
@@ -247,7 +249,6 @@ export class Forward {
     const { address } = host;
     if (address.kind === 'ip') told.upstreamHost = { address: address.ip, port: address.port };
     this.#apply(host);
-    this.#tryStarted = this.#env.clock.now();
     this.#armPerTry();
     const { version, terminates } = this.#input;
     const downstream = terminates ? 'tcp' : version === 'HTTP/2' ? 'http2' : 'http1';
@@ -305,7 +306,7 @@ export class Forward {
     if (attemptCount.request) view.headers.set('x-envoy-attempt-count', String(told.attempts));
     applyToRequest(decision, view, format, { tellsOriginal, upstreamName: host.hostname });
     for (const name of routerHeaders) view.headers.remove(name);
-    if (tellsOriginal) this.#tellExpected(0);
+    this.#tellExpected(0);
   }
 
   /** How long the host has; `elapsed`: ms since the request was complete. */
@@ -313,7 +314,13 @@ export class Forward {
     const { response, perTry } = this.#timeouts;
     const left = response > 0 ? Math.max(1, response - elapsed) : 0;
     const expected = perTry > 0 && (left === 0 || perTry < left) ? perTry : left;
-    if (expected > 0) this.#input.view.headers.set('x-envoy-expected-rq-timeout-ms', String(Math.round(expected)));
+    if (expected <= 0) return;
+    const { view, router, decision } = this.#input;
+    const text = String(Math.round(expected));
+    if (!router.suppressEnvoyHeaders) view.headers.set('x-envoy-expected-rq-timeout-ms', text);
+    // A gRPC server heeds its own header.
+    if (decision.route.timeouts.grpc !== undefined && isGrpcRequest(view.headers))
+      view.headers.set('grpc-timeout', `${text}m`);
   }
 
   #ready(lease: Lease<UpstreamConnection>): void {
@@ -428,8 +435,8 @@ export class Forward {
     this.#charge(head.status);
     const { told, router, decision } = this.#input;
     told.responseDuration = this.#env.clock.now() - this.#requestStarted;
-    if (!router.suppressEnvoyHeaders) {
-      headers.set('x-envoy-upstream-service-time', String(Math.round(this.#env.clock.now() - this.#tryStarted)));
+    if (!router.suppressEnvoyHeaders && this.#requestComplete !== undefined) {
+      headers.set('x-envoy-upstream-service-time', String(Math.round(this.#env.clock.now() - this.#requestComplete)));
     }
     if (decision.route.attemptCount.response) headers.set('x-envoy-attempt-count', String(told.attempts));
     for (const cookie of this.#cookies) headers.append('set-cookie', cookie);
@@ -518,7 +525,9 @@ export class Forward {
 
   #mayRetry(outcome: TryOutcome): boolean {
     const policy = this.#retry;
-    if (!policy || this.#kept === undefined || this.#input.terminates) return false;
+    if (!policy || this.#input.terminates) return false;
+    // There was more of the body than is kept for another try.
+    if (this.#kept === undefined && this.#retries < this.#maxRetries) return false;
     if (isRetriable(policy, outcome) === undefined) {
       if (this.#retries > 0) this.#stats!.retrySuccess.value++;
       return false;
@@ -528,7 +537,6 @@ export class Forward {
       this.#input.told.flags.add('URX');
       return false;
     }
-    if (!this.#requestEnded && this.#keptBytes > 0 && this.#kept === undefined) return false;
     this.#giveRetry();
     if (!this.#upstream!.admission.take('retries', this.#input.decision.route.priority)) {
       this.#stats!.retryOverflow.value++;
@@ -557,6 +565,11 @@ export class Forward {
     this.#stats![asked === undefined ? 'retriesBackedOff' : 'retriesRateLimited'].value++;
     const delay = asked ?? backOffBefore(policy, this.#retries, dice.random());
     this.#backOff = this.#env.clock.after(millis(delay), () => this.#try());
+  }
+
+  #completed(): void {
+    this.#requestComplete = this.#env.clock.now();
+    this.#armResponse();
   }
 
   #armResponse(): void {

@@ -31,7 +31,8 @@ export class Shadow {
     }
     upstream.acquire(
       picked.host,
-      { priority, downstream: head.version === 'HTTP/2' ? 'http2' : 'http1' },
+      // No client speaks for it: what a cluster takes from clients is HTTP/1.1.
+      { priority, downstream: 'http1' },
       {
         ready: (lease) => {
           if (this.#gone) {
