@@ -1,0 +1,95 @@
+/** Every command of the documents, run as a newcomer would: one shell a document, in the order of the text. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
+import { describe, test } from 'node:test';
+import { kubectlPath, skipWithoutKubectl } from '../harness/kubectl.ts';
+import { labName } from '../harness/lab-name.ts';
+import { skipUnless } from '../harness/require.ts';
+import { type Step, stepsOf } from './commands.ts';
+
+const checkout = join(import.meta.dirname, '../..');
+const skip = skipWithoutKubectl() || skipUnless('ebpf', 'program:ip', 'program:nft');
+
+/** Each document uses a lab of its own name, which is another one here. */
+const documents = [
+  { file: 'docs/tutorial.md', lab: 'tutorial' },
+  { file: 'docs/operations.md', lab: 'operations' },
+] as const;
+
+describe('documents', { skip }, () => {
+  for (const { file, lab } of documents) {
+    test(file, async (t) => {
+      const name = labName('docs');
+      const text = readFileSync(join(checkout, file), 'utf8')
+        .replaceAll(`--lab ${lab}`, `--lab ${name}`)
+        .replaceAll(`/run/aquifer/${lab}/`, `/run/aquifer/${name}/`);
+      const shell = new Shell();
+      try {
+        for (const step of stepsOf(text)) {
+          await t.test(`line ${step.line}: ${step.commands.split('\n')[0]}`, async () => {
+            const { code, output } = await shell.run(step.commands);
+            assert.equal(code, 0, `${step.commands}\n${output}`);
+            if (step.prints !== undefined) assert.ok(output.includes(step.prints), `no ${step.prints} in: ${output}`);
+          });
+        }
+      } finally {
+        await shell.run(`bin/aquifer lab down --lab ${name}`);
+        shell.end();
+      }
+    });
+  }
+});
+
+test('what a document says is read as it stands', () => {
+  const step = (line: number, commands: string, prints?: string): Step => ({ line, commands, prints });
+  const text =
+    'a\n\n```sh\none\ntwo\n```\n\nprints `x y`.\n\n```yaml\nno: command\n```\n\n```sh\nthree\n```\n\nprints nothing\n';
+  assert.deepEqual(stepsOf(text), [step(4, 'one\ntwo\n', 'x y'), step(15, 'three\n')]);
+});
+
+/** bash that stops a step at its first command that fails. */
+class Shell {
+  readonly #child;
+  readonly #over: Promise<void>;
+  #output = '';
+  #told: (() => void) | undefined;
+
+  constructor() {
+    const path = [dirname(kubectlPath()), process.env['PATH']].join(delimiter);
+    this.#child = spawn('bash', ['--norc'], { cwd: checkout, env: { ...process.env, PATH: path }, stdio: 'pipe' });
+    this.#over = new Promise((resolve) => this.#child.once('exit', () => resolve()));
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream.setEncoding('utf8').on('data', (part: string) => {
+        this.#output += part;
+        this.#told?.();
+      });
+    }
+  }
+
+  /** What it prints on either stream. */
+  async run(commands: string): Promise<{ readonly code: number; readonly output: string }> {
+    this.#output = '';
+    // A command that starts with `!` is to fail; each exported variable outlives the step.
+    const guarded = commands
+      .trimEnd()
+      .split('\n')
+      .map((line) => (line.startsWith('! ') ? `if ${line.slice(2)}; then false; fi` : line))
+      .join(' &&\n');
+    this.#child.stdin.write(`${guarded}\necho "[ended $?]"\n`);
+    for (;;) {
+      const ended = /\[ended (\d+)\]\n$/.exec(this.#output);
+      if (ended) return { code: Number(ended[1]), output: this.#output.slice(0, ended.index) };
+      if (this.#child.exitCode !== null) throw new Error(`the shell has ended: ${this.#output}`);
+      const told = new Promise<void>((resolve) => {
+        this.#told = resolve;
+      });
+      await Promise.race([told, this.#over]);
+    }
+  }
+
+  end(): void {
+    this.#child.stdin.end();
+  }
+}
