@@ -88,9 +88,9 @@ export class World implements AsyncDisposable {
   }
 
   /** HTTP/2 by raw frames, the handshake done; by TLS with a certificate of the mesh where the listener is `hbone`. */
-  async http2(listener: 'plain' | 'hbone'): Promise<RawPeer> {
+  async http2(listener: string): Promise<RawPeer> {
     const socket = await this.socket(listener);
-    const peer = listener === 'plain' ? await rawPlainClient(socket) : await rawClient(socket, this.#certificate);
+    const peer = listener === 'hbone' ? await rawClient(socket, this.#certificate) : await rawPlainClient(socket);
     peer.send(preface, settingsFrame(), settingsAck);
     await until('SETTINGS', () => peer.closed || peer.frames.some((f) => f.type === 4 && f.flags === 1));
     return peer;
@@ -171,7 +171,7 @@ function call2(session: ClientHttp2Session): Promise<number> {
 }
 
 /** What paths with `/big` are answered with. */
-const big = Buffer.alloc(16 * 1_048_576);
+export const big = Buffer.alloc(16 * 1_048_576);
 
 interface BackendServers {
   readonly http1: number;

@@ -1,8 +1,8 @@
 /** HttpConnectionManager as the last filter of a chain. */
 
-import { inspectHttp } from '../../listener/http-inspector.ts';
+import type { Millis } from '../../../common/core/brand.ts';
 import type { ByteStream } from '../../net/byte-stream.ts';
-import { peek } from '../../net/peek.ts';
+import { type Look, peek } from '../../net/peek.ts';
 import type { Downstream, Served, Terminal } from '../../network/downstream.ts';
 import type { Environment } from '../../runtime/environment.ts';
 import { HttpStats } from '../../telemetry/http-stats.ts';
@@ -23,7 +23,8 @@ export class HttpManager implements Terminal {
   serve(downstream: Downstream, done: () => void): Served {
     const known = this.#version(downstream);
     if (known !== undefined) return this.#connection(downstream, known, done);
-    return new Sniffing(downstream.stream, this.#env, (second) => this.#connection(downstream, second, done), done);
+    const begin = (second: boolean) => this.#connection(downstream, second, done);
+    return new Sniffing(downstream.stream, this.#env, this.#config.timeouts.idle, begin, done);
   }
 
   #connection(downstream: Downstream, second: boolean, done: () => void): Served {
@@ -39,22 +40,37 @@ export class HttpManager implements Terminal {
   }
 }
 
+const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
+
+/** Whether it is HTTP/2. All else is for HTTP/1 to judge and to wait for, from the first byte that tells. */
+function inspectPreface(bytes: Buffer): Look<boolean> {
+  const length = Math.min(bytes.length, preface.length);
+  const alike = bytes.subarray(0, length).equals(preface.subarray(0, length));
+  if (alike && length < preface.length) return { kind: 'more' };
+  return { kind: 'done', found: alike, consumed: 0 };
+}
+
 /** Until the first bytes have told the version. */
 class Sniffing implements Served {
   readonly #stream: ByteStream;
   #served: Served | undefined;
   #draining = false;
 
-  constructor(stream: ByteStream, env: Environment, begin: (second: boolean) => Served, done: () => void) {
+  constructor(
+    stream: ByteStream,
+    env: Environment,
+    idle: Millis | undefined,
+    begin: (second: boolean) => Served,
+    done: () => void,
+  ) {
     this.#stream = stream;
-    // What is no HTTP at all is told so by HTTP/1.
-    void peek(stream, inspectHttp, 'other', env.clock, undefined).then((peeked) => {
+    void peek(stream, inspectPreface, false, env.clock, idle).then((peeked) => {
       if (peeked.kind !== 'found') {
         stream.destroy();
         done();
         return;
       }
-      this.#served = begin(peeked.found === 'h2c');
+      this.#served = begin(peeked.found);
       if (this.#draining) this.#served.drain();
     });
   }
