@@ -11,7 +11,7 @@ export interface Suppression {
 /** UsageError. */
 export function parseSuppressions(texts: readonly string[]): readonly Suppression[] {
   return texts.map((text) => {
-    const [, code, kind, name] = /^(IST\d{4}|\*)=(\S+) (\S+)$/.exec(text) ?? [];
+    const [, code, kind, name] = /^([A-Z]{2,3}\d{4}|\*)=(\S+) (\S+)$/.exec(text) ?? [];
     if (code === undefined) {
       throw new UsageError(`--suppress: ${JSON.stringify(text)}: expected CODE=KIND NAME or CODE=KIND NAME.NAMESPACE`);
     }

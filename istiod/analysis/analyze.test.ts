@@ -201,6 +201,11 @@ const cases: readonly (readonly [what: string, objects: string, expected: RegExp
     /^IST0101 metadata\.labels\["istio\.io\/use-waypoint"\] the waypoint shop\/nobody/,
   ],
   [
+    'a waypoint with policies that may be passed by',
+    `${meta('AuthorizationPolicy', 'p', 'security.istio.io/v1')}spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: waypoint}], rules: [{}]}\n`,
+    /^AQF0001 metadata\.annotations .*past the waypoint waypoint .*shop\/p .*waypoint-bypass: refuse/,
+  ],
+  [
     'a route without its parent',
     `${meta('HTTPRoute', 'r', 'gateway.networking.k8s.io/v1')}spec: {parentRefs: [{name: nobody}], rules: [{backendRefs: [{name: web, port: 80}]}]}\n`,
     /^IST0101 spec\.parentRefs\[0\] the Gateway shop\/nobody/,

@@ -3,6 +3,7 @@ import { customKinds } from '../../common/kube/schema/table.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import {
   analyzeAnnotations,
+  analyzeBypass,
   analyzeConditions,
   analyzeNamespaces,
   analyzeRoutes,
@@ -30,6 +31,7 @@ export const analyzers: Readonly<Record<string, Analyzer>> = {
   'mesh.Conditions': analyzeConditions,
   'mesh.Namespaces': analyzeNamespaces,
   'mesh.Waypoints': analyzeWaypoints,
+  'mesh.WaypointBypass': analyzeBypass,
   'service.PortNames': analyzePortNames,
   'serviceentry.Protocols': analyzeEntryProtocols,
   'sidecar.Selectors': analyzeSidecars,

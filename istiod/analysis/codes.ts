@@ -47,6 +47,8 @@ export const sorts = {
   UnknownDestinationRuleHost: { code: 'IST0174', level: 'Warning' },
   JwksUriFetchUnrestricted: { code: 'IST0175', level: 'Warning' },
   ConflictingServiceEntryProtocol: { code: 'IST0177', level: 'Warning' },
+  /** Of ours: Istio has no such message. */
+  WaypointMayBePassedBy: { code: 'AQF0001', level: 'Info' },
 } as const satisfies Readonly<Record<string, Sort>>;
 
 export type SortName = keyof typeof sorts;

@@ -9,6 +9,7 @@ import type { HttpRoute } from '../../common/kube/kinds/gateway-api/http-route.t
 import type { ReferenceGrant } from '../../common/kube/kinds/gateway-api/reference-grant.ts';
 import type { StreamRoute, TlsRoute } from '../../common/kube/kinds/gateway-api/stream-routes.ts';
 import type { DestinationRule } from '../../common/kube/kinds/istio/destination-rule.ts';
+import type { Sidecar } from '../../common/kube/kinds/istio/sidecar.ts';
 import type { ConsistentHash } from '../../common/kube/kinds/istio/traffic-policy.ts';
 import type { VirtualService } from '../../common/kube/kinds/istio/virtual-service.ts';
 import type { AuthorizationPolicy } from '../../common/kube/kinds/security.ts';
@@ -163,6 +164,8 @@ export interface MeshView {
   /** Of the namespace that is referred to. */
   referenceGrants(namespace: string): readonly ReferenceGrant[];
   policies(target: PolicyTarget): readonly AuthorizationPolicy[];
+  /** What counts for a client with these labels: its namespace's Sidecar that selects it, else the one for all there, else the root namespace's. */
+  sidecar(namespace: string, labels: Readonly<Record<string, string>>): Sidecar | undefined;
   /** The Gateway `namespace/name`, if it is one of a waypoint. */
   waypoint(key: string): MeshWaypoint | undefined;
   /** Data of a Secret by its keys; undefined: there is none. Throws `Pending` (credentials.ts) while it is looked up. */

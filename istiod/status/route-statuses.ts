@@ -4,6 +4,10 @@ import { type GrpcRoute, grpcRouteKind } from '../../common/kube/kinds/gateway-a
 import { httpRouteKind } from '../../common/kube/kinds/gateway-api/http-route.ts';
 import { tcpRouteKind, tlsRouteKind } from '../../common/kube/kinds/gateway-api/stream-routes.ts';
 import { type DestinationRule, destinationRuleKind } from '../../common/kube/kinds/istio/destination-rule.ts';
+import { envoyFilterKind } from '../../common/kube/kinds/istio/envoy-filter.ts';
+import { trafficExtensionKind, wasmPluginKind } from '../../common/kube/kinds/istio/extensions.ts';
+import { sidecarKind } from '../../common/kube/kinds/istio/sidecar.ts';
+import { telemetryKind } from '../../common/kube/kinds/istio/telemetry.ts';
 import { type VirtualService, virtualServiceKind } from '../../common/kube/kinds/istio/virtual-service.ts';
 import type { Kind, KubeObject } from '../../common/kube/types.ts';
 import { destinationRuleConditions } from '../envoy/clusters/status.ts';
@@ -14,6 +18,7 @@ import {
   type RouteConditions,
   virtualServiceConditions,
 } from '../envoy/routes/status.ts';
+import { unservedConditions } from '../envoy/unserved.ts';
 import type { Conditions } from '../model/ambient/context.ts';
 import { type ConditionWriter, type WriteOutcome, writeConditions, writeStatus } from '../model/condition.ts';
 import { Memo } from '../model/envoy/memo.ts';
@@ -30,6 +35,11 @@ export interface RouteStatusesOptions {
 }
 
 const kinds: readonly Kind[] = [
+  sidecarKind,
+  envoyFilterKind,
+  wasmPluginKind,
+  trafficExtensionKind,
+  telemetryKind,
   virtualServiceKind,
   destinationRuleKind,
   httpRouteKind,
@@ -100,6 +110,8 @@ export async function writeJudgement(
 }
 
 function judge(view: Parameters<typeof parentStatuses>[0], kind: Kind, object: KubeObject): Judgement {
+  const unserved = unservedConditions(object);
+  if (unserved !== undefined) return { kind: 'object', conditions: unserved };
   switch (kind.kind) {
     case virtualServiceKind.kind:
       return { kind: 'object', conditions: virtualServiceConditions(view, object as VirtualService) };

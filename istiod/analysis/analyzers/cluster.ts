@@ -1,14 +1,16 @@
 /** Namespaces, labels and annotations of the mesh, waypoints, routes of the Gateway API, conditions. */
 import { namespaceKind, podKind, serviceKind } from '../../../common/kube/kinds/core.ts';
-import { gatewayKind } from '../../../common/kube/kinds/gateway-api/gateway.ts';
+import { type Gateway, gatewayKind } from '../../../common/kube/kinds/gateway-api/gateway.ts';
 import { grpcRouteKind } from '../../../common/kube/kinds/gateway-api/grpc-route.ts';
 import { httpRouteKind } from '../../../common/kube/kinds/gateway-api/http-route.ts';
 import { referenceGrantKind } from '../../../common/kube/kinds/gateway-api/reference-grant.ts';
 import { tcpRouteKind, tlsRouteKind } from '../../../common/kube/kinds/gateway-api/stream-routes.ts';
 import { serviceEntryKind } from '../../../common/kube/kinds/istio/service-entry.ts';
+import { type AuthorizationPolicy, authorizationPolicyKind } from '../../../common/kube/kinds/security.ts';
 import { didYouMean } from '../../../common/kube/schema/nearest.ts';
 import { customKinds } from '../../../common/kube/schema/table.ts';
 import type { Kind, KubeObject } from '../../../common/kube/types.ts';
+import { waypointClassName } from '../../model/waypoint.ts';
 import { type Analyzer, type Message, namespaceOf, type World } from '../world.ts';
 
 const system = /^(kube-.*|istio-system|local-path-storage)$/;
@@ -41,6 +43,51 @@ export const analyzeWaypoints: Analyzer = (world) =>
     const text = `the waypoint ${namespace}/${named} is not there, so connections to it are refused; create the Gateway, or take the label away`;
     return [{ sort: 'ReferencedResourceNotFound', object, field: 'metadata.labels["istio.io/use-waypoint"]', text }];
   });
+
+/** Policies that hold at a waypoint say nothing of what reaches the pods past it (DESIGN 12, `waypoint-bypass`). */
+export const analyzeBypass: Analyzer = (world) => {
+  const byGateway = Map.groupBy(
+    world
+      .all(authorizationPolicyKind)
+      .flatMap((policy) => gatewaysOf(world, policy).map((gateway) => ({ gateway, policy }))),
+    ({ gateway }) => gateway,
+  );
+  return [...byGateway].flatMap(([object, held]): readonly Message[] => {
+    const { name } = object.metadata;
+    const marked = [object, world.all(namespaceKind).find((n) => n.metadata.name === namespaceOf(object))];
+    if (marked.some((o) => o?.metadata.annotations?.[bypassAnnotation] === 'refuse')) return [];
+    const policies = [...new Set(held.map(({ policy }) => `${namespaceOf(policy)}/${policy.metadata.name}`))].join(
+      ', ',
+    );
+    const text = `what reaches pods past the waypoint ${name} is let in, whatever ${policies} says of requests: annotate it (or its namespace) ${bypassAnnotation}: refuse`;
+    return [{ sort: 'WaypointMayBePassedBy', object, field: 'metadata.annotations', text }];
+  });
+};
+
+const bypassAnnotation = 'aquifer.dev/waypoint-bypass';
+
+/** Waypoints that hold a policy, by its targets. */
+function gatewaysOf(world: World, policy: AuthorizationPolicy): readonly Gateway[] {
+  const { targetRef, targetRefs = targetRef ? [targetRef] : [] } = policy.spec ?? {};
+  const namespace = namespaceOf(policy);
+  return targetRefs.flatMap(({ kind, name }) => {
+    const target =
+      kind === 'Service'
+        ? world.get(serviceKind, namespace, name)
+        : kind === 'ServiceEntry'
+          ? world.get(serviceEntryKind, namespace, name)
+          : undefined;
+    const own = target?.metadata.labels ?? {};
+    const ofNamespace = world.all(namespaceKind).find((n) => n.metadata.name === namespace)?.metadata.labels ?? {};
+    const labels = own['istio.io/use-waypoint'] === undefined ? ofNamespace : own;
+    const [at, called] =
+      kind === 'Gateway'
+        ? [namespace, name]
+        : [labels['istio.io/use-waypoint-namespace'] ?? namespace, target && labels['istio.io/use-waypoint']];
+    const found = called === undefined ? undefined : world.get(gatewayKind, at, called);
+    return found?.spec?.gatewayClassName === waypointClassName ? [found] : [];
+  });
+}
 
 interface Route extends KubeObject {
   readonly spec: {

@@ -21,6 +21,7 @@ import {
   secretTypeUrl,
 } from '../types.ts';
 import { ads, extension, type Message, none, typed } from '../values.ts';
+import { isSeen } from './egress.ts';
 
 export class ClientConfiguration {
   readonly #proxy: ClientProxy;
@@ -69,6 +70,7 @@ function listener(view: MeshView, proxy: ClientProxy, name: string): Made | unde
   const [, host, port] = /^(.+):(\d{1,5})$/.exec(name) ?? [];
   const service = host === undefined ? undefined : view.resolve(host, proxy.namespace);
   if (!service?.ports.some((p) => p.number === Number(port))) return undefined;
+  if (!isSeen(view, proxy, service, Number(port))) return undefined;
   const manager = typed('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', {
     stat_prefix: name,
     rds: { config_source: ads, route_config_name: outboundCluster(service.hostname, Number(port)) },
@@ -96,7 +98,7 @@ function find(view: MeshView, proxy: ClientProxy, name: string): Destination | u
 
 function routes(view: MeshView, proxy: ClientProxy, name: string): Made | undefined {
   const found = find(view, proxy, name);
-  if (found === undefined) return undefined;
+  if (found === undefined || !isSeen(view, proxy, found.service, found.port.number)) return undefined;
   // What is behind a waypoint is routed there.
   const isRouted = found.service.waypoint === undefined;
   const made = isRouted ? httpRoutesOf(contextOf(view, proxy, found)).routes : [straight(name)];

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import type { VirtualService } from '../../../common/kube/kinds/istio/virtual-service.ts';
 import type { GatewayRoute } from './gateway-api/attach.ts';
 import { parentStatuses, type RouteConditions, virtualServiceConditions } from './status.ts';
-import { objects, service, viewOf } from './testing/view.ts';
+import { objects, service, serviceOf, viewOf } from './testing/view.ts';
 
 const behind = { waypoint: 'shop/waypoint' };
 const services = [
@@ -11,6 +11,7 @@ const services = [
   { ...service('shop/v2:http=80'), ...behind },
   service('pay/api:http=80'),
 ];
+const wild = serviceOf({ name: 'wild', namespace: 'shop', hostname: '*.example.org', kind: 'ServiceEntry', ports: [] });
 
 const short = (conditions: RouteConditions) =>
   [...conditions].flatMap(([type, c]) => (c === undefined ? [] : [`${type}=${c.status} ${c.reason}`]));
@@ -118,7 +119,7 @@ apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: { name: vs }
 spec: ${spec}`);
-    return virtualServiceConditions(viewOf(services, all), all[0] as VirtualService);
+    return virtualServiceConditions(viewOf([...services, { ...wild, ...behind }], all), all[0] as VirtualService);
   };
 
   test('says that what it refers to is there', () => {
@@ -148,6 +149,10 @@ spec: ${spec}`);
       /there is no VirtualService shop\/gone/,
     );
     assert.match(message(`{ hosts: [nobody], http: [{ ${to} }] }`), /spec\.hosts\[0\]: no service of the mesh/);
+    assert.match(
+      message(`{ hosts: [a.example.org], http: [{ ${to} }] }`),
+      /ServiceEntry shop\/wild .*routed as a whole/,
+    );
     assert.match(message(`{ hosts: [api.pay.svc.cluster.local], http: [{ ${to} }] }`), /behind no waypoint/);
     assert.match(
       message(`{ hosts: [web], tcp: [{ match: [{ sourceLabels: { a: b } }], ${to} }] }`),

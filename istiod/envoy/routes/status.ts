@@ -229,6 +229,12 @@ export function virtualServiceConditions(view: MeshView, vs: VirtualService): Ro
       field: `spec.hosts[${i}]`,
       message: `no service of the mesh has the name ${host}`,
     }));
+  const wider = hosts.flatMap((host, i) => {
+    const service = host.startsWith('*') ? undefined : view.resolve(host, namespace);
+    if (!service?.hostname.startsWith('*')) return [];
+    const message = `${service.kind} ${service.namespace}/${service.name} is of ${service.hostname}, which is routed as a whole: make a ServiceEntry of ${host}`;
+    return [{ kind: 'ineffective' as const, field: `spec.hosts[${i}]`, message }];
+  });
   const unpassed = found
     .filter((service) => service.waypoint === undefined)
     .map((service) => ({
@@ -238,7 +244,7 @@ export function virtualServiceConditions(view: MeshView, vs: VirtualService): Ro
     }));
   return new Map([
     ['ResolvedRefs', resolution(unique)],
-    [ineffective, ineffectiveness([...unique, ...nobody, ...unpassed])],
+    [ineffective, ineffectiveness([...unique, ...nobody, ...wider, ...unpassed])],
   ]);
 }
 

@@ -22,7 +22,11 @@ import {
   tlsRouteKind,
 } from '../../../common/kube/kinds/gateway-api/stream-routes.ts';
 import { type DestinationRule, destinationRuleKind } from '../../../common/kube/kinds/istio/destination-rule.ts';
+import { envoyFilterKind } from '../../../common/kube/kinds/istio/envoy-filter.ts';
+import { trafficExtensionKind, wasmPluginKind } from '../../../common/kube/kinds/istio/extensions.ts';
 import { type ServiceEntry, serviceEntryKind } from '../../../common/kube/kinds/istio/service-entry.ts';
+import { type Sidecar, sidecarKind } from '../../../common/kube/kinds/istio/sidecar.ts';
+import { telemetryKind } from '../../../common/kube/kinds/istio/telemetry.ts';
 import { type VirtualService, virtualServiceKind } from '../../../common/kube/kinds/istio/virtual-service.ts';
 import { type WorkloadEntry, workloadEntryKind } from '../../../common/kube/kinds/istio/workload-entry.ts';
 import {
@@ -55,6 +59,12 @@ export class MeshInputs {
   readonly tcpRoutes = new Table<StreamRoute>();
   readonly tlsRoutes = new Table<TlsRoute>();
   readonly referenceGrants = new Table<ReferenceGrant>();
+  readonly sidecars = new Table<Sidecar>();
+  /** Of which nothing is made but what their status says. */
+  readonly envoyFilters = new Table<KubeObject>();
+  readonly wasmPlugins = new Table<KubeObject>();
+  readonly trafficExtensions = new Table<KubeObject>();
+  readonly telemetries = new Table<KubeObject>();
 }
 
 export interface MeshKind {
@@ -96,6 +106,11 @@ export const meshKinds: readonly MeshKind[] = [
   custom(tcpRouteKind, 'tcpRoutes'),
   custom(tlsRouteKind, 'tlsRoutes'),
   custom(referenceGrantKind, 'referenceGrants'),
+  custom(sidecarKind, 'sidecars'),
+  custom(envoyFilterKind, 'envoyFilters'),
+  custom(wasmPluginKind, 'wasmPlugins'),
+  custom(trafficExtensionKind, 'trafficExtensions'),
+  custom(telemetryKind, 'telemetries'),
 ];
 
 /** undefined for kinds that the model does not read; two groups have a Gateway. */

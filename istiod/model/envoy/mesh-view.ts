@@ -1,6 +1,7 @@
 /** The mesh as generators of Envoy's configuration look at it, which notes what they looked at. */
 import { addressTypeUrl as addressType, decodeAddress } from '../../../common/api/index.ts';
 import type { ServiceEntry } from '../../../common/kube/kinds/istio/service-entry.ts';
+import type { Sidecar } from '../../../common/kube/kinds/istio/sidecar.ts';
 import type { KubeObject } from '../../../common/kube/types.ts';
 import type { Workload } from '../../../common/mesh/types.ts';
 import { type Credentials, type Looked, Pending } from '../../envoy/credentials.ts';
@@ -20,6 +21,7 @@ import type { Catalog } from '../catalog.ts';
 import { MultiMap } from '../graph/multi-map.ts';
 import type { Index, Table } from '../graph/table.ts';
 import { type ObjectRef, objectKey, type Resource, refOf } from '../resource.ts';
+import { selects } from '../selector.ts';
 import { hostnameOf } from '../service.ts';
 import type { ServiceInfo } from '../service-info.ts';
 import type { MeshSettings } from '../settings.ts';
@@ -104,6 +106,7 @@ export class EnvoyMesh {
       list('TLSRoutes', inputs.tlsRoutes, parentsOf),
       list('reference grants', inputs.referenceGrants, (g) => [namespaceOf(g)]),
       list('policies', inputs.policies, targetKeys),
+      list('sidecars', inputs.sidecars, (s) => [namespaceOf(s)]),
     ]);
   }
 
@@ -251,6 +254,16 @@ export class EnvoyMesh {
       tlsRoutes: (parent) => list('TLSRoutes', [parent]),
       referenceGrants: (namespace) => list('reference grants', [namespace]),
       policies: (target: PolicyTarget) => list('policies', [target]),
+      sidecar: (namespace, labels) => {
+        const own = list<Sidecar>('sidecars', [namespace]);
+        const labelsOf = ({ spec }: Sidecar) => spec?.workloadSelector?.labels ?? {};
+        const isForAll = (s: Sidecar) => Object.keys(labelsOf(s)).length === 0;
+        return (
+          own.find((s) => !isForAll(s) && selects(labelsOf(s), labels)) ??
+          own.find(isForAll) ??
+          list<Sidecar>('sidecars', [settings().rootNamespace]).find(isForAll)
+        );
+      },
       waypoint: (key) => {
         const gateway = inputs.gateways.get(key);
         read(`gateway ${key}`, gateway ? [gateway] : []);
@@ -341,7 +354,8 @@ type ListName =
   | 'TCPRoutes'
   | 'TLSRoutes'
   | 'reference grants'
-  | 'policies';
+  | 'policies'
+  | 'sidecars';
 
 function factsOf(s: MeshSettings): MeshFacts {
   const { trustDomain, domain, rootNamespace, clusterId, network, multiNetwork } = s;

@@ -1,6 +1,7 @@
 /** A mesh of a few services for tests of routes: what MeshView would find, from lists. */
 import type { Gateway } from '../../../../common/kube/kinds/gateway-api/gateway.ts';
 import type { DestinationRule } from '../../../../common/kube/kinds/istio/destination-rule.ts';
+import type { Sidecar } from '../../../../common/kube/kinds/istio/sidecar.ts';
 import type { VirtualService } from '../../../../common/kube/kinds/istio/virtual-service.ts';
 import { parseDocuments } from '../../../../common/kube/manifests/documents.ts';
 import type { KubeObject } from '../../../../common/kube/types.ts';
@@ -115,7 +116,8 @@ export function viewOf(
     named,
     resolve: (host, namespace) => {
       const full = fullName(host, namespace, facts.domain);
-      return named(full).find((s) => s.namespace === namespace) ?? named(full)[0];
+      const wild = services.find((s) => s.hostname.startsWith('*') && full.endsWith(s.hostname.slice(1)));
+      return named(full).find((s) => s.namespace === namespace) ?? named(full)[0] ?? wild;
     },
     ofObject: (kind, namespace, name) =>
       services.find((s) => s.kind === kind && s.namespace === namespace && s.name === name),
@@ -133,6 +135,7 @@ export function viewOf(
     tlsRoutes: (parent) => attached('TLSRoute', parent),
     referenceGrants: () => [],
     policies: () => [],
+    sidecar: (namespace) => ofKind<Sidecar>('Sidecar').find((s) => s.metadata.namespace === namespace),
     secret: () => undefined,
     readsSecrets: () => false,
     waypoint: (key) => {
