@@ -75,6 +75,33 @@ describe('the waypoint, with HTTP', () => {
     );
   });
 
+  it('keeps what a filter adds to one request from the next on its connection', async () => {
+    await using rig = new Rig();
+    rig.cluster('web', [await rig.upstream((_request, response) => response.end())]);
+    const type = 'type.googleapis.com/envoy.extensions.filters';
+    const rule = {
+      object_key: 'seen',
+      factory_key: 'envoy.string',
+      format_string: { text_format_source: { inline_string: '%REQ(x-y)%' }, omit_empty_values: true },
+      skip_if_empty: true,
+    };
+    const seen = { header: { key: 'x-seen', value: '%FILTER_STATE(seen:PLAIN)%' } };
+    const port = await rig.http('main', [{ ...toWeb, response_headers_to_add: [seen] }], {
+      http_filters: [
+        {
+          name: 'state',
+          typed_config: { '@type': `${type}.http.set_filter_state.v3.Config`, on_request_headers: [rule] },
+        },
+        { name: 'router', typed_config: { '@type': `${type}.http.router.v3.Router` } },
+      ],
+    });
+    const first = 'GET / HTTP/1.1\r\nhost: a\r\nx-y: z\r\n\r\n';
+    const second = 'GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n';
+    const answers = await rig.raw(port, first + second);
+    assert.equal(answers.match(/^HTTP\/1\.1 200/gm)?.length, 2, answers);
+    assert.deepEqual(answers.match(/^x-seen: .*(?=\r)/gm), ['x-seen: z'], answers);
+  });
+
   it('bridges HTTP/2 with trailers to HTTP/2, and to HTTP/1.1', async () => {
     await using rig = new Rig();
     const second = createHttp2();
