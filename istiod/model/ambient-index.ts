@@ -2,7 +2,8 @@
  * The mesh as computed from Kubernetes objects, kept up to date: each change marks what it can affect, `flush` computes that
  * anew, and only resources whose bytes changed are announced. Every result names the objects that it was made of.
  */
-import { addressTypeUrl, authorizationTypeUrl } from '../../common/api/index.ts';
+import { addressTypeUrl, authorizationTypeUrl, decodeAuthorization } from '../../common/api/index.ts';
+import type { AuthorizationPolicy } from '../../common/mesh/types.ts';
 import { type Credentials, noCredentials } from '../envoy/credentials.ts';
 import { type Conditions, createContext, type Output } from './ambient/context.ts';
 import { deriveFar } from './ambient/far.ts';
@@ -24,6 +25,8 @@ import type { MeshSettings } from './settings.ts';
 export interface MeshChange {
   readonly addresses: ReadonlySet<string>;
   readonly authorizations: ReadonlySet<string>;
+  /** Of these policies the ones that held for all of a namespace or the mesh, and hold for the workloads that name them now. */
+  readonly narrowed: ReadonlySet<string>;
   /** Lookups of Envoys' configuration that find something else now; see `EnvoyMesh`. */
   readonly lookups: ReadonlySet<string>;
 }
@@ -45,6 +48,8 @@ export class AmbientIndex {
   readonly #staged: (readonly [readonly Resource[], readonly Resource[]])[] = [];
   /** Policies that go when the rest is published. */
   readonly #gone: Resource[] = [];
+  /** Policies that hold for fewer when the rest is published. */
+  readonly #narrowed: Resource[] = [];
   readonly #conditionsOf: ReadonlyMap<string, (key: string) => Conditions | undefined>;
   readonly #judged = new Map<string, ObjectName>();
   #settings: MeshSettings;
@@ -135,7 +140,12 @@ export class AmbientIndex {
 
   /** Of what was computed at most so many objects' results; undefined when clients see no difference in them. */
   publish(most = Number.POSITIVE_INFINITY): MeshChange | undefined {
-    const changed = { addresses: new Set<string>(), authorizations: new Set<string>(), lookups: new Set<string>() };
+    const changed = {
+      addresses: new Set<string>(),
+      authorizations: new Set<string>(),
+      narrowed: new Set<string>(),
+      lookups: new Set<string>(),
+    };
     const note = ({ type, name }: Resource) =>
       (type === addressTypeUrl ? changed.addresses : changed.authorizations).add(name);
     const remove = (old: Resource) => {
@@ -158,9 +168,17 @@ export class AmbientIndex {
         if (old.type === authorizationTypeUrl && this.#staged.length > 0) this.#gone.push(old);
         else remove(old);
       }
-      for (const r of after) put(r);
+      for (const r of after) {
+        if (!isNarrower(this.#catalog.resources(r.type).get(r.name), r)) put(r);
+        else this.#narrowed.push(r);
+      }
     }
     if (this.#staged.length === 0) {
+      // Workloads name a policy first: in between it would hold for nobody.
+      for (const r of this.#narrowed.splice(0)) {
+        put(r);
+        changed.narrowed.add(r.name);
+      }
       for (const old of this.#gone.splice(0)) remove(old);
       changed.lookups = new Set(this.envoy.takeTouched());
     }
@@ -195,6 +213,17 @@ export class AmbientIndex {
     this.#settings = { ...this.#settings, network };
     return network !== before;
   }
+}
+
+/** Of a policy: it held without being named by workloads, and does not any more. */
+function isNarrower(before: Resource | undefined, after: Resource): boolean {
+  if (after.type !== authorizationTypeUrl || before === undefined || before.version === after.version) return false;
+  return scopeOf(before) !== 'WORKLOAD_SELECTOR' && scopeOf(after) === 'WORKLOAD_SELECTOR';
+}
+
+function scopeOf({ bytes }: Resource): AuthorizationPolicy['scope'] | undefined {
+  const decoded = decodeAuthorization(bytes);
+  return decoded.kind === 'rejected' ? undefined : decoded.value.scope;
 }
 
 /** What counts for Envoys, and is not in its bytes. */

@@ -8,6 +8,7 @@ import { meshKinds, tableOf } from './ambient/inputs.ts';
 import { AmbientIndex } from './ambient-index.ts';
 import { Intake } from './intake.ts';
 import { defaultSettings } from './settings.ts';
+import { mutantsOf, placesOf } from './testing/mutants.ts';
 import { objectsOf } from './testing/test-mesh.ts';
 
 const mesh = objectsOf(`
@@ -94,53 +95,7 @@ function world(): World {
   return { index, failed, put };
 }
 
-/** Every place in it, as a path. */
-function placesOf(value: unknown, path: readonly (string | number)[] = []): readonly (readonly (string | number)[])[] {
-  if (typeof value !== 'object' || value === null) return [path];
-  const entries = Array.isArray(value) ? value.map((v, i) => [i, v] as const) : Object.entries(value);
-  return [path, ...entries.flatMap(([k, v]) => placesOf(v, [...path, k]))];
-}
-
 const parts = ['spec', 'status', 'endpoints', 'ports', 'addressType'];
-const anything = fc.oneof(
-  fc.constantFrom<unknown>(
-    null,
-    '',
-    '*',
-    'x',
-    -1,
-    0,
-    65_536,
-    1.5,
-    true,
-    [],
-    {},
-    [null],
-    ['x', 1],
-    { a: null },
-    '10.0.0.0/99',
-    '::/0',
-    'STRICT',
-    'ALLOW',
-  ),
-  fc.jsonValue({ maxDepth: 2 }),
-);
-
-/** One place is something else, or is gone. */
-function mutants(object: KubeObject): fc.Arbitrary<KubeObject> {
-  const places = parts.flatMap((part) => (object[part] === undefined ? [] : placesOf(object[part], [part])));
-  return fc.tuple(fc.constantFrom(...places), fc.option(anything)).map(([path, value]) => {
-    const copy = structuredClone(object) as unknown as Record<string | number, unknown>;
-    let at = copy;
-    for (const step of path.slice(0, -1)) at = at[step] as typeof at;
-    const last = path.at(-1)!;
-    if (value === null) {
-      if (Array.isArray(at)) at.splice(Number(last), 1);
-      else delete at[last];
-    } else at[last] = value;
-    return copy as unknown as KubeObject;
-  });
-}
 
 const state = (index: AmbientIndex) =>
   [...index.addresses.values(), ...index.authorizations.values()]
@@ -154,7 +109,7 @@ for (const object of mesh.filter((o) => placesOf(o).some(([p]) => parts.includes
     const w = world();
     const before = state(w.index);
     fc.assert(
-      fc.property(mutants(object), (mutant) => {
+      fc.property(mutantsOf(object, parts), (mutant) => {
         const isInvalid = meshKind(object.kind).isCustom && faultOf(mutant) !== undefined;
         w.put(mutant);
         w.index.flush();

@@ -77,6 +77,7 @@ export async function startXdsBed(o: XdsBedOptions = {}): Promise<XdsBed> {
       xds.changed({
         addresses: isAddress ? names : new Set(),
         authorizations: isAddress ? new Set() : names,
+        narrowed: new Set(),
         lookups: new Set(),
       });
     },

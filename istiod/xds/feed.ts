@@ -34,7 +34,7 @@ export class Message {
   }
 }
 
-/** Whether removals go along. They are kept back for the order between types. */
+/** Whether removals go along, and what is late (`Journal.noteLate`). They are kept back for the order between types. */
 export type Part = 'all' | 'without-removals';
 
 /** Resources that are encoded in a few ms, also by code that never ran. */
@@ -88,8 +88,11 @@ export class Feed {
   since(updates: number, removals: number, part: Part): Message | undefined {
     return this.#shared(`${updates} ${removals} ${part}`, () => {
       const all = this.catalog.resources(this.kept);
-      const changed = this.journal.since(updates).flatMap((name) => all.get(name) ?? []);
-      const gone = part === 'all' ? this.journal.since(removals).filter((name) => !all.has(name)) : [];
+      const isLate = (name: string) => this.journal.isLate(name, removals);
+      const early = this.journal.since(updates).filter((name) => !isLate(name));
+      const late = part === 'all' ? this.journal.since(removals) : [];
+      const changed = [...early, ...late.filter(isLate)].flatMap((name) => all.get(name) ?? []);
+      const gone = late.filter((name) => !all.has(name));
       return changed.length + gone.length === 0 ? undefined : this.#delta(changed, gone);
     });
   }

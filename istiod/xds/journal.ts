@@ -14,6 +14,8 @@ export class Journal {
   /** By generation. Only a name's newest entry counts. */
   #entries: Entry[] = [];
   readonly #newest = new Map<string, Entry>();
+  /** By name the generation of what is to be told late. */
+  readonly #late = new Map<string, number>();
   #last = 0;
   #compactAt = fewEntries;
 
@@ -32,6 +34,16 @@ export class Journal {
     }
   }
 
+  /** Of a change that was noted, what is kept back until the rest is confirmed, as removals are. */
+  noteLate(generation: number, names: Iterable<string>): void {
+    for (const name of names) this.#late.set(name, generation);
+  }
+
+  /** Whether a client that was told late things up to that generation is yet to be told this one. */
+  isLate(name: string, told: number): boolean {
+    return (this.#late.get(name) ?? 0) > told;
+  }
+
   /** Names that changed after that generation, each once, oldest change first. */
   since(generation: number): readonly string[] {
     const names: string[] = [];
@@ -48,6 +60,7 @@ export class Journal {
     const generation = told();
     this.#entries = this.#entries.filter((e) => e.generation > generation && this.#newest.get(e.name) === e);
     for (const [name, entry] of this.#newest) if (entry.generation <= generation) this.#newest.delete(name);
+    for (const [name, late] of this.#late) if (late <= generation) this.#late.delete(name);
     this.#compactAt = Math.max(fewEntries, this.#entries.length * 2);
   }
 

@@ -32,6 +32,12 @@ class Mesh {
     this.journals[type].note(++this.generation, [name]);
   }
 
+  /** As `set`, to be told with removals. */
+  setLate(type: typeof addressTypeUrl | typeof authorizationTypeUrl, name: string, version: string): void {
+    this.set(type, name, version);
+    this.journals[type].noteLate(this.generation, [name]);
+  }
+
   delete(type: typeof addressTypeUrl | typeof authorizationTypeUrl, name: string): void {
     const there = this.catalog.resources(type).get(name);
     if (there !== undefined && this.catalog.delete(there)) this.journals[type].note(++this.generation, [name]);
@@ -56,7 +62,7 @@ function apply(held: Map<string, string>, message: Message): void {
 }
 
 const change = fc.record({
-  kind: fc.constant('set' as const),
+  kind: fc.constantFrom('set' as const, 'set-late' as const),
   name: fc.constantFrom(...names),
   version: fc.constantFrom('1', '2', '3'),
 });
@@ -92,6 +98,8 @@ test('who follows everything has everything in the end, and gets nothing twice',
       let client = new Subscription(feed, '');
       client.request(delta(new Map()));
       let outstanding: Message | undefined;
+      /** Names that were changed late since everything was told. */
+      const late = new Set<string>();
       const answer = (error?: string) => {
         if (outstanding === undefined) return;
         const sent = outstanding;
@@ -103,12 +111,18 @@ test('who follows everything has everything in the end, and gets nothing twice',
         outstanding = client.next(part);
         if (outstanding === undefined) return;
         for (const r of outstanding.resources) assert.notEqual(held.get(r.name), r.version, 'sent though it is there');
-        if (part === 'without-removals') assert.equal(outstanding.removed.length, 0);
+        if (part === 'without-removals') {
+          assert.equal(outstanding.removed.length, 0);
+          for (const r of outstanding.resources) assert.ok(!late.has(r.name), 'told too early');
+        } else late.clear();
         apply(held, outstanding);
       };
       for (const s of steps) {
         if (s.kind === 'set') mesh.set(addressTypeUrl, s.name, s.version + mesh.generation);
-        else if (s.kind === 'delete') mesh.delete(addressTypeUrl, s.name);
+        else if (s.kind === 'set-late') {
+          mesh.setLate(addressTypeUrl, s.name, s.version + mesh.generation);
+          late.add(s.name);
+        } else if (s.kind === 'delete') mesh.delete(addressTypeUrl, s.name);
         else if (s.kind === 'push') push('all');
         // The first response has removals of another life, so it is never cut.
         else if (s.kind === 'push-updates') {
@@ -120,6 +134,7 @@ test('who follows everything has everything in the end, and gets nothing twice',
           client = new Subscription(feed, '');
           client.request(delta(new Map(held)));
           outstanding = undefined;
+          late.clear();
         }
       }
       for (let i = 0; i < 3; i++) {

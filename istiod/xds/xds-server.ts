@@ -122,6 +122,7 @@ export class XdsServer {
     if (change.authorizations.size > 0) triggers.inc({ type: 'config' });
     this.#addresses.note(this.#generation, change.addresses);
     this.#authorizations.note(this.#generation, change.authorizations);
+    this.#authorizations.noteLate(this.#generation, change.narrowed);
     for (const client of this.#clients) client.changed(change);
     this.#groups?.changed(change.lookups, this.#generation);
     this.#forget(this.#addresses, [addressTypeUrl, workloadTypeUrl]);
