@@ -42,9 +42,17 @@ type Engine = (handler: ServerHandler) => Promise<Rig>;
 const engines: Readonly<Record<'http1' | 'http2', Engine>> = {
   async http1(handler) {
     const [near, far] = streamPair();
-    const server = new Http1Server(far, { ...limits, acceptHttp10: false, trailers: true }, handler);
+    const server = new Http1Server(
+      far,
+      { ...limits, acceptHttp10: false, trailers: true, headerCase: 'lower' },
+      handler,
+    );
     const { told, draining } = clientHandler();
-    return { server, client: new Http1Client(near, { ...limits, trailers: true }, told), draining };
+    return {
+      server,
+      client: new Http1Client(near, { ...limits, trailers: true, headerCase: 'lower' }, told),
+      draining,
+    };
   },
   http2(handler) {
     const [near, far] = streamPair();

@@ -3,12 +3,14 @@ import { type Millis, millis } from '../../common/core/brand.ts';
 import type { Timer } from '../../common/core/clock.ts';
 import type { Fields } from '../../common/envoy/fields.ts';
 import { readMetadata } from '../cluster/compile/metadata.ts';
+import { xxHash64 } from '../cluster/hash/xxhash64.ts';
 import type { Lease, PoolFailure, PoolKey, Ticket } from '../cluster/pool-types.ts';
 import type { Host, Struct } from '../cluster/types.ts';
 import type { Upstream } from '../cluster/upstream-types.ts';
 import { compileFormat, type Format, type FormatContext, type StreamFacts } from '../format/format.ts';
 import { applyHeaderOps, type HeaderOps, readAddition } from '../format/header-ops.ts';
 import type { ClientExchange, ResponseReader } from '../http/message.ts';
+import type { ConnectionFacts } from '../listener/facts.ts';
 import type { ByteReader, ByteStream } from '../net/byte-stream.ts';
 import { Headers } from '../request/headers.ts';
 import type { Address } from '../request/view.ts';
@@ -26,6 +28,8 @@ export interface TcpProxyConfig {
   /** undefined: none. Default 1 h. */
   readonly idle: Millis | undefined;
   readonly maxDuration: Millis | undefined;
+  /** The text whose hash chooses the host; undefined: chance, or the policy's own way. */
+  readonly hash: ((facts: ConnectionFacts) => string | undefined) | undefined;
   readonly tunneling: Tunneling | undefined;
   readonly accessLogs: readonly AccessLog[];
 }
@@ -49,16 +53,34 @@ export function readTcpProxy(fields: Fields): TcpProxyConfig {
     : [{ name: fields.text('cluster'), weight: 1, match }];
   if (clusters.length === 0 || clusters.some(({ name }) => name === '')) fields.mistake('cluster', 'is empty');
   const idle = fields.duration('idle_timeout');
-  if (fields.has('hash_policy')) fields.mistake('hash_policy', 'is not supported');
+  const hashes = fields.readAll('hash_policy', readHash);
+  if (hashes.length > 1) fields.mistake('hash_policy', 'has more than one entry');
   return {
     statPrefix: fields.text('stat_prefix'),
     clusters,
     maxConnectAttempts: fields.wrapped('max_connect_attempts', 1) ?? 1,
     idle: idle === undefined ? millis(3_600_000) : idle || undefined,
     maxDuration: fields.duration('max_downstream_connection_duration') || undefined,
+    hash: hashes[0],
     tunneling: readTunneling(fields.message('tunneling_config')),
     accessLogs: readAccessLogs(fields, 'access_log'),
   };
+}
+
+/** An envoy.type.v3.HashPolicy. */
+function readHash(fields: Fields): NonNullable<TcpProxyConfig['hash']> {
+  const which = fields.which('source_ip', 'filter_state');
+  switch (which) {
+    case 'source_ip':
+      fields.read(which, () => undefined);
+      return ({ remote }) => remote.address;
+    case 'filter_state': {
+      const key = fields.required(which, (f) => f.text('key'));
+      return ({ filterState }) => filterState.get(key);
+    }
+    case undefined:
+      throw fields.refusal('policy_specifier', 'is missing');
+  }
 }
 
 function metadataMatch(fields: Fields): Struct | undefined {
@@ -190,8 +212,10 @@ class Proxied implements Served, ByteReader {
       return;
     }
     const { facts } = this.#downstream;
+    const text = this.#config.hash?.(facts);
     const picked = upstream.pick({
       dice: this.#env.dice,
+      ...(text !== undefined && text !== '' && { hash: xxHash64(Buffer.from(text)) }),
       metadataMatch: choice.match,
       original: {
         restored: facts.restored ? { ip: facts.local.address, port: facts.local.port } : undefined,

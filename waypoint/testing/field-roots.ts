@@ -139,6 +139,7 @@ export const bases: Readonly<Record<string, Message>> = {
   'envoy.config.rbac.v3.Policy': policy,
   'envoy.config.rbac.v3.Principal': { any: true },
   'envoy.config.rbac.v3.Principal.Set': { ids: [{ any: true }] },
+  'envoy.type.v3.HashPolicy': { source_ip: {} },
   'envoy.type.v3.Int32Range': { start: 1, end: 2 },
   'envoy.type.v3.Int64Range': { start: 1, end: 2 },
   'xds.type.matcher.v3.Matcher': {

@@ -128,7 +128,7 @@ class Attempt implements Connecting {
     const { protocol } = cluster;
     const limits = { bytes: protocol.maxHeaderBytes, count: protocol.maxHeaders };
     if (wire === 'http1') {
-      const codec = new Http1Client(stream, { ...limits, trailers: protocol.http1.trailers }, handler);
+      const codec = new Http1Client(stream, { ...limits, ...protocol.http1 }, handler);
       this.#codec = codec;
       events.opened({ kind: 'http', codec, local }, 'http1', 1);
       return;

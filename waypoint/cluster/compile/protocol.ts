@@ -91,11 +91,15 @@ function readNames(upstream: Fields | undefined) {
 
 export function readHttp1(fields: Fields | undefined): Http1Options {
   fields?.harmless('use_balsa_parser');
-  const format = fields?.message('header_key_format');
   return {
-    headerCase: format?.message('proper_case_words') ? 'proper' : 'lower',
+    headerCase: readHeaderCase(fields),
     trailers: fields?.flag('enable_trailers') ?? false,
   };
+}
+
+/** Of Http1ProtocolOptions. */
+export function readHeaderCase(fields: Fields | undefined): 'lower' | 'proper' {
+  return fields?.message('header_key_format')?.message('proper_case_words') ? 'proper' : 'lower';
 }
 
 export function readHttp2(fields: Fields | undefined): Http2Options {

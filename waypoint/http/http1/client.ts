@@ -4,12 +4,13 @@ import type { ClientCodec, ClientHandler } from '../client-codec.ts';
 import type { Break, ClientExchange, HeaderList, RequestHead, ResponseReader } from '../message.ts';
 import { type BodyEvents, type BodyParser, ChunkedBody, LengthBody, RestBody } from './body.ts';
 import { FramedWriter, headerOf } from './framing.ts';
-import { formatHead, type HeadLimits, Malformed } from './head.ts';
+import { formatHead, type HeaderCase, type HeadLimits, inCase, Malformed } from './head.ts';
 import { HeadCollector } from './heads.ts';
 import { parseResponse } from './response.ts';
 
 export interface Http1ClientOptions extends HeadLimits {
   readonly trailers: boolean;
+  readonly headerCase: HeaderCase;
 }
 
 export class Http1Client implements ByteReader, ClientCodec {
@@ -162,7 +163,8 @@ class Exchange implements BodyEvents {
       } else if (method === 'POST' || method === 'PUT' || method === 'PATCH') last = 'content-length: 0\r\n';
     }
     this.#writer = new FramedWriter(this.#stream, chunked, connect || upgrade !== undefined ? undefined : length);
-    this.#stream.write(formatHead(`${method} ${target} HTTP/1.1\r\nhost: ${head.authority}\r\n`, head.headers, last));
+    const first = `${method} ${target} HTTP/1.1\r\nhost: ${head.authority}\r\n`;
+    this.#stream.write(inCase(formatHead(first, head.headers, last), this.#options.headerCase));
     if (connect || upgrade !== undefined) this.#early = { chunks: [], ended: false };
     else if (end) this.#sent = true;
   }
@@ -264,7 +266,7 @@ class Exchange implements BodyEvents {
       return;
     }
     this.#sent = true;
-    if (!this.#writer!.end(this.#options.trailers ? trailers : undefined)) {
+    if (!this.#writer!.end(this.#options.trailers ? trailers : undefined, this.#options.headerCase)) {
       this.#reset();
       return;
     }

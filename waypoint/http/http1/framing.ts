@@ -1,7 +1,7 @@
 /** Writes the body of an HTTP/1 message in the framing that its head announced. */
 import type { ByteStream } from '../../net/byte-stream.ts';
 import type { HeaderList } from '../message.ts';
-import { formatHead } from './head.ts';
+import { formatHead, type HeaderCase, inCase } from './head.ts';
 
 export class FramedWriter {
   readonly #stream: ByteStream;
@@ -31,8 +31,8 @@ export class FramedWriter {
   }
 
   /** False: the body was not as long as announced, so that the connection must be cut. */
-  end(trailers: HeaderList | undefined): boolean {
-    if (this.#chunked) this.#stream.write(formatHead('0\r\n', trailers ?? [], ''));
+  end(trailers: HeaderList | undefined, headerCase: HeaderCase): boolean {
+    if (this.#chunked) this.#stream.write(inCase(formatHead('0\r\n', trailers ?? [], ''), headerCase));
     return this.#owed === undefined || this.#owed === 0;
   }
 }

@@ -157,3 +157,18 @@ export function formatHead(first: string, headers: HeaderList, last: string): st
   for (let i = 0; i < headers.length; i += 2) out += `${headers[i]}: ${headers[i + 1]}\r\n`;
   return `${out}${last}\r\n`;
 }
+
+/** How names of headers are written; `proper`: `X-Request-Id`. */
+export type HeaderCase = 'lower' | 'proper';
+
+/** What `formatHead` made, with names in this case. */
+export function inCase(text: string, headerCase: HeaderCase): string {
+  if (headerCase === 'lower') return text;
+  const firstLine = text.indexOf('\r\n') + 2;
+  const names = text.slice(firstLine).replace(/^[^:\r\n]+(?=:)/gm, proper);
+  return text.slice(0, firstLine) + names;
+}
+
+function proper(name: string): string {
+  return name.replace(/(^|[^a-z0-9])([a-z])/gi, (_, before: string, letter: string) => before + letter.toUpperCase());
+}

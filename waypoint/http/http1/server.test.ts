@@ -6,7 +6,13 @@ import { wired } from '../../testing/wire.ts';
 import type { Break, HeaderList, ServerExchange } from '../message.ts';
 import { Http1Server, type Http1ServerOptions } from './server.ts';
 
-const options: Http1ServerOptions = { bytes: 8_192, count: 100, acceptHttp10: false, trailers: true };
+const options: Http1ServerOptions = {
+  bytes: 8_192,
+  count: 100,
+  acceptHttp10: false,
+  trailers: true,
+  headerCase: 'lower',
+};
 
 interface Seen {
   readonly exchange: ServerExchange;

@@ -5,13 +5,14 @@ import type { BodyReader, Break, HeaderList, RequestHead, ResponseHead, ServerEx
 import type { ServerCodec, ServerHandler } from '../server-codec.ts';
 import { type BodyEvents, type BodyParser, ChunkedBody, LengthBody, RestBody } from './body.ts';
 import { FramedWriter, headerOf } from './framing.ts';
-import { formatHead, Malformed } from './head.ts';
+import { formatHead, type HeaderCase, inCase, Malformed } from './head.ts';
 import { HeadCollector } from './heads.ts';
 import { type ParsedRequest, parseRequest, type RequestOptions } from './request.ts';
 
 export interface Http1ServerOptions extends RequestOptions {
   /** Trailers of requests are passed on, and those of responses sent. */
   readonly trailers: boolean;
+  readonly headerCase: HeaderCase;
 }
 
 export class Http1Server implements ByteReader, ServerCodec {
@@ -155,7 +156,8 @@ export class Http1Server implements ByteReader, ServerCodec {
       }
     }
     const { head, body } = this.#handler.malformed(error.status, error.message, exchange === undefined);
-    this.#stream.write(formatHead(statusLine(head.status), head.headers, 'connection: close\r\n'));
+    const text = formatHead(statusLine(head.status), head.headers, 'connection: close\r\n');
+    this.#stream.write(inCase(text, this.#options.headerCase));
     this.#stream.write(body);
     this.#stream.end();
     this.#handler.ending();
@@ -279,7 +281,7 @@ class Exchange implements ServerExchange {
 
   informational({ status, headers }: ResponseHead): void {
     if (this.#gone || this.request.version === 'HTTP/1.0') return;
-    this.#stream.write(formatHead(statusLine(status), headers, ''));
+    this.#stream.write(inCase(formatHead(statusLine(status), headers, ''), this.#options.headerCase));
   }
 
   respond({ status, headers }: ResponseHead, end: boolean): void {
@@ -308,7 +310,7 @@ class Exchange implements ServerExchange {
       }
       if (!this.#reusable) last += 'connection: close\r\n';
     }
-    const text = formatHead(statusLine(status), headers, last);
+    const text = inCase(formatHead(statusLine(status), headers, last), this.#options.headerCase);
     this.#writer = new FramedWriter(this.#stream, chunked, end ? undefined : length);
     this.#stream.write(text);
     if (end) this.#answered();
@@ -321,7 +323,7 @@ class Exchange implements ServerExchange {
 
   end(trailers?: HeaderList): void {
     if (this.#gone) return;
-    if (!this.#writer!.end(this.#options.trailers ? trailers : undefined)) {
+    if (!this.#writer!.end(this.#options.trailers ? trailers : undefined, this.#options.headerCase)) {
       this.reset();
       return;
     }

@@ -1,7 +1,7 @@
 /** Reads an HttpConnectionManager, naming what is not honoured. */
 import { type Millis, millis } from '../../../common/core/brand.ts';
 import type { Fields } from '../../../common/envoy/fields.ts';
-import { readHttp2 } from '../../cluster/compile/protocol.ts';
+import { readHeaderCase, readHttp2 } from '../../cluster/compile/protocol.ts';
 import { filterKinds, perFilterTypes } from '../../filters/kinds.ts';
 import { readRanges } from '../../listener/chain-match.ts';
 import { perFilterReader } from '../../route/per-filter.ts';
@@ -88,6 +88,7 @@ export function readHttpManager(fields: Fields): HttpManagerConfig | undefined {
       count,
       acceptHttp10: http1?.flag('accept_http_10') ?? false,
       trailers: http1?.flag('enable_trailers') ?? false,
+      headerCase: readHeaderCase(http1),
     },
     http2: {
       ...http2,
