@@ -1,5 +1,6 @@
 /** A real Envoy that follows a mesh of YAML by ADS: it says whether it takes what istiod generates. Only for tests. */
 import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { systemClock } from '../../common/core/clock.ts';
 import { silentLogger } from '../../common/core/log.ts';
 import type { WorkloadCertificate } from '../../common/identity/types.ts';
 import { createFakeCa } from '../../common/testing/fake-ca.ts';
@@ -72,7 +73,7 @@ export interface Follower extends AsyncDisposable {
 
 /** Envoy follows the bed, with secrets from a server of its own; live once all listeners are. */
 export async function followBed(bed: EnvoyBed, node = waypointNode()): Promise<Follower> {
-  const secrets = new SecretServer(silentLogger);
+  const secrets = new SecretServer(silentLogger, systemClock);
   const ca = await createFakeCa();
   const issue = (serviceAccount: string, namespace = 'shop') =>
     ca.issue({ trustDomain: 'cluster.local', namespace, serviceAccount });

@@ -41,7 +41,7 @@ async function followByOurs(bed: EnvoyBed) {
       }),
     node: { id: node.id, cluster: 'test', metadata: structFromJson(node.metadata) },
     runtime: rig.runtime,
-    ownSecrets: new Set(['default', 'ROOTCA']),
+    ownSecret: (name) => name === 'default' || name === 'ROOTCA',
     clock: systemClock,
     log: silentLogger,
     signal: end.signal,

@@ -49,7 +49,7 @@ const drainLook = millis(200);
 /** Resolves when Envoy has been started, which does not mean that it serves. Errors of the system: ports and files. */
 export async function startAgent({ config, flags, envoy: binary, clock, sink }: AgentOptions): Promise<Agent> {
   const log = createLogger(sink, 'agent');
-  const secrets = new SecretServer(createLogger(sink, 'sds'));
+  const secrets = new SecretServer(createLogger(sink, 'sds'), clock);
   const proxy = new XdsProxy(config.xds, createLogger(sink, 'xds'));
   let certificate: WorkloadCertificate | undefined;
   const store = createCertificateStore({
@@ -147,6 +147,7 @@ export async function startAgent({ config, flags, envoy: binary, clock, sink }: 
     },
     close() {
       store.close();
+      secrets.close();
       grpc.forceShutdown();
       for (const server of servers) {
         server.closeAllConnections();

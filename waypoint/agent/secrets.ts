@@ -3,9 +3,12 @@
  * pass no network. Streams are told of each renewed certificate.
  */
 import type { ServerDuplexStream, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
+import type { Clock } from '../../common/core/clock.ts';
 import type { Logger } from '../../common/core/log.ts';
 import { decodeEnvoy, encodeEnvoy, typeUrl } from '../../common/envoy/codec.ts';
 import type { WorkloadCertificate } from '../../common/identity/types.ts';
+import { type FileSecret, FileSecrets, placeOf } from '../tls/file-secrets.ts';
+import { rawStream } from './raw-stream.ts';
 
 /** Names that Istio's resources have for them. */
 export const ownSecret = 'default';
@@ -15,18 +18,8 @@ const secretType = typeUrl('envoy.extensions.transport_sockets.tls.v3.Secret');
 const requestType = typeUrl('envoy.service.discovery.v3.DiscoveryRequest');
 const responseType = typeUrl('envoy.service.discovery.v3.DiscoveryResponse');
 
-const bytes = (value: Buffer): Buffer => value;
-
 export const secretsService: ServiceDefinition = {
-  StreamSecrets: {
-    path: '/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets',
-    requestStream: true,
-    responseStream: true,
-    requestSerialize: bytes,
-    requestDeserialize: bytes,
-    responseSerialize: bytes,
-    responseDeserialize: bytes,
-  },
+  StreamSecrets: rawStream('/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets'),
 };
 
 interface Request {
@@ -45,13 +38,19 @@ interface Subscriber {
 
 export class SecretServer {
   readonly #log: Logger;
+  readonly #files: FileSecrets;
   readonly #subscribers = new Set<Subscriber>();
   #certificate: WorkloadCertificate | undefined;
   #version = 0;
   #nonce = 0;
 
-  constructor(log: Logger) {
+  constructor(log: Logger, clock: Clock) {
     this.#log = log;
+    this.#files = new FileSecrets({ clock, log, changed: () => this.#changed() });
+  }
+
+  close(): void {
+    this.#files.close();
   }
 
   get handlers(): UntypedServiceImplementation {
@@ -61,6 +60,10 @@ export class SecretServer {
   /** The certificate from now on. */
   put(certificate: WorkloadCertificate): void {
     this.#certificate = certificate;
+    this.#changed();
+  }
+
+  #changed(): void {
     this.#version++;
     for (const subscriber of this.#subscribers) this.#send(subscriber);
   }
@@ -90,9 +93,7 @@ export class SecretServer {
   }
 
   #send(subscriber: Subscriber): void {
-    const certificate = this.#certificate;
-    if (certificate === undefined) return;
-    const resources = subscriber.names.flatMap((name) => secretOf(name, certificate) ?? this.#unknown(name));
+    const resources = subscriber.names.flatMap((name) => this.#secret(name));
     if (resources.length === 0) return;
     subscriber.nonce = String(++this.#nonce);
     subscriber.call.write(
@@ -106,23 +107,41 @@ export class SecretServer {
     );
   }
 
-  #unknown(name: string): readonly [] {
+  /** None while it is not there yet. */
+  #secret(name: string): readonly object[] {
+    const certificate = this.#certificate;
+    if (name === ownSecret || name === rootsSecret) return certificate ? [secretOf(name, certificate)] : [];
+    if (placeOf(name)) {
+      this.#files.want(name);
+      const secret = this.#files.get(name);
+      return secret ? [resourceOf(name, secret)] : [];
+    }
     this.#log.warn('Envoy was told to ask for a secret that this agent does not have', { secret: name });
     return [];
   }
 }
 
-function secretOf(name: string, { chain, privateKey, roots }: WorkloadCertificate): object | undefined {
-  const text = (parts: readonly string[]) => ({ inline_bytes: Buffer.from(parts.map(line).join('')) });
-  if (name === ownSecret) {
-    return {
-      '@type': secretType,
-      name,
-      tls_certificate: { certificate_chain: text(chain), private_key: text([privateKey]) },
-    };
-  }
-  if (name === rootsSecret) return { '@type': secretType, name, validation_context: { trusted_ca: text(roots) } };
-  return undefined;
+function secretOf(name: string, { chain, privateKey, roots }: WorkloadCertificate): object {
+  const bytesOf = (parts: readonly string[]) => Buffer.from(parts.map(line).join(''));
+  return resourceOf(
+    name,
+    name === ownSecret
+      ? { kind: 'certificate', chain: bytesOf(chain), key: bytesOf([privateKey]) }
+      : { kind: 'roots', pem: bytesOf(roots) },
+  );
+}
+
+function resourceOf(name: string, secret: FileSecret): object {
+  const held =
+    secret.kind === 'roots'
+      ? { validation_context: { trusted_ca: { inline_bytes: secret.pem } } }
+      : {
+          tls_certificate: {
+            certificate_chain: { inline_bytes: secret.chain },
+            private_key: { inline_bytes: secret.key },
+          },
+        };
+  return { '@type': secretType, name, ...held };
 }
 
 function line(pem: string): string {

@@ -14,25 +14,16 @@ import {
 import { describeError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
 import { type ControlPlane, controlPlaneConnection } from '../../common/xds/connect.ts';
+import { bytes, rawStream } from './raw-stream.ts';
 
 type Down = ServerDuplexStream<Buffer, Buffer>;
 type Up = ClientDuplexStream<Buffer, Buffer>;
 
-const bytes = (value: Buffer): Buffer => value;
-
-const stream = (name: string) => ({
-  path: `/envoy.service.discovery.v3.AggregatedDiscoveryService/${name}`,
-  requestStream: true,
-  responseStream: true,
-  requestSerialize: bytes,
-  requestDeserialize: bytes,
-  responseSerialize: bytes,
-  responseDeserialize: bytes,
-});
+const service = '/envoy.service.discovery.v3.AggregatedDiscoveryService';
 
 export const adsService = {
-  DeltaAggregatedResources: stream('DeltaAggregatedResources'),
-  StreamAggregatedResources: stream('StreamAggregatedResources'),
+  DeltaAggregatedResources: rawStream(`${service}/DeltaAggregatedResources`),
+  StreamAggregatedResources: rawStream(`${service}/StreamAggregatedResources`),
 } satisfies ServiceDefinition;
 
 export class XdsProxy {

@@ -52,7 +52,7 @@ async function started() {
       }),
     node: { id: 'waypoint~1', cluster: '', metadata: null },
     runtime: rig.runtime,
-    ownSecrets: new Set(['default']),
+    ownSecret: (name) => name === 'default',
     clock: systemClock,
     log: silentLogger,
     signal: end.signal,

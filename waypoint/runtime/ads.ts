@@ -10,8 +10,8 @@ import type { ResourceKind, Runtime } from './runtime.ts';
 export interface AdsOptions extends DeltaStreamOptions {
   readonly node: Encodable<PbNode>;
   readonly runtime: Runtime;
-  /** Secrets that do not come by this stream. */
-  readonly ownSecrets: ReadonlySet<string>;
+  /** Whether a secret does not come by this stream. */
+  readonly ownSecret: (name: string) => boolean;
 }
 
 export interface Ads {
@@ -33,7 +33,7 @@ interface Kind {
 }
 
 export function startAds(options: AdsOptions): Ads {
-  const { runtime, ownSecrets } = options;
+  const { runtime, ownSecret } = options;
   const kind = (name: ResourceKind, type: string, wanted?: Kind['wanted']): Kind => ({
     kind: name,
     typeUrl: typeUrl(type),
@@ -48,8 +48,10 @@ export function startAds(options: AdsOptions): Ads {
     kind('assignment', 'envoy.config.endpoint.v3.ClusterLoadAssignment', () => runtime.wantedAssignments),
     kind('listener', 'envoy.config.listener.v3.Listener'),
     kind('route', 'envoy.config.route.v3.RouteConfiguration', () => runtime.wantedRoutes),
-    kind('secret', 'envoy.extensions.transport_sockets.tls.v3.Secret', () =>
-      without(runtime.wantedSecrets, ownSecrets),
+    kind(
+      'secret',
+      'envoy.extensions.transport_sockets.tls.v3.Secret',
+      () => new Set([...runtime.wantedSecrets].filter((name) => !ownSecret(name))),
     ),
   ];
   const subscriber = new Subscriber(kinds, options);
@@ -59,10 +61,6 @@ export function startAds(options: AdsOptions): Ads {
     closed: () => subscriber.closed(),
   });
   return { pending: () => kinds.filter((k) => k.wanted === undefined && !k.answered).map((k) => `${k.kind}s`) };
-}
-
-function without(names: ReadonlySet<string>, others: ReadonlySet<string>): ReadonlySet<string> {
-  return new Set([...names].filter((name) => !others.has(name)));
 }
 
 class Subscriber {

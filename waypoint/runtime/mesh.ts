@@ -12,6 +12,7 @@ import { controlPlaneConnection } from '../../common/xds/connect.ts';
 import { adminRoutes, ready } from '../admin/routes.ts';
 import { emptyValidation } from '../cluster/tls/compile.ts';
 import { nodeId, nodeMetadata, type WaypointConfig } from '../config.ts';
+import { placeOf } from '../tls/file-secrets.ts';
 import { startAds } from './ads.ts';
 import { createRuntime, type Running } from './run.ts';
 import type { Runtime } from './runtime.ts';
@@ -50,7 +51,7 @@ export async function runMesh(config: WaypointConfig, sink: LogSink): Promise<Ru
     connect: () => controlPlaneConnection(config.xds),
     node: { id: nodeId(config), cluster: config.serviceCluster, metadata: structFromJson(nodeMetadata(config)) },
     runtime,
-    ownSecrets: new Set([ownSecret, rootsSecret]),
+    ownSecret: (name) => name === ownSecret || name === rootsSecret || placeOf(name) !== undefined,
     clock,
     log: createLogger(sink, 'xds'),
     signal: end.signal,

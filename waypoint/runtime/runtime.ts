@@ -23,13 +23,14 @@ import { clusterGauges } from '../telemetry/cluster-gauges.ts';
 import { clusterStats } from '../telemetry/http-stats.ts';
 import { Stats } from '../telemetry/stats.ts';
 import { TlsClients } from '../tls/client.ts';
+import { FileSecrets } from '../tls/file-secrets.ts';
 import { SecretStore } from '../tls/secrets.ts';
 import { createConnector, type UpstreamConnection } from '../upstream/connector.ts';
 import { dialer } from '../upstream/dial.ts';
 import { InternalListeners } from '../upstream/internal.ts';
 import type { Environment } from './environment.ts';
 import { RouteTables } from './route-tables.ts';
-import { readSecret } from './secret.ts';
+import { fromFile, readSecret } from './secret.ts';
 
 export type ResourceKind = 'cluster' | 'assignment' | 'route' | 'listener' | 'secret';
 
@@ -68,6 +69,7 @@ export class Runtime {
   readonly #options: RuntimeOptions;
   readonly #internal = new InternalListeners();
   readonly #tls: TlsClients;
+  readonly #files: FileSecrets;
   readonly #clusters = new Map<string, LiveCluster>();
   readonly #warming = new Set<string>();
   readonly #assignments = new Map<string, Assignment>();
@@ -93,7 +95,15 @@ export class Runtime {
       routes: this.routes,
       clusters: { get: (name) => this.#clusters.get(name)?.upstream },
     };
-    this.secrets.watch(() => this.#advance());
+    this.#files = new FileSecrets({
+      clock,
+      log,
+      changed: (name, secret) => this.secrets.put(name, fromFile(secret)),
+    });
+    this.secrets.watch((name) => {
+      this.#files.want(name);
+      this.#advance();
+    });
     this.stats.observe(() =>
       [...this.#clusters.values()].flatMap(({ upstream }) => [
         ...clusterGauges(upstream.cluster.statName, upstream.hosts()),
@@ -365,6 +375,7 @@ export class Runtime {
     await Promise.all(outer.map((server) => server.drain()));
     timer.cancel();
     cut();
+    this.#files.close();
     for (const { upstream } of this.#clusters.values()) upstream.close();
   }
 }

@@ -1,6 +1,7 @@
 /** envoy.extensions.transport_sockets.tls.v3.Secret. */
 import type { Fields } from '../../common/envoy/fields.ts';
-import { readPair, readValidation } from '../cluster/tls/compile.ts';
+import { emptyValidation, readPair, readValidation } from '../cluster/tls/compile.ts';
+import type { FileSecret } from '../tls/file-secrets.ts';
 import type { Secret } from '../tls/secrets.ts';
 
 export function readSecret(fields: Fields): { readonly name: string; readonly secret: Secret } {
@@ -16,4 +17,11 @@ export function readSecret(fields: Fields): { readonly name: string; readonly se
     default:
       throw fields.unsupported(which);
   }
+}
+
+export function fromFile(secret: FileSecret): Secret {
+  const inline = (bytes: Buffer) => ({ kind: 'inline' as const, bytes });
+  return secret.kind === 'roots'
+    ? { kind: 'validation', validation: { ...emptyValidation, trustedCa: inline(secret.pem) } }
+    : { kind: 'certificate', pair: { chain: inline(secret.chain), key: inline(secret.key) } };
 }

@@ -74,7 +74,7 @@ export class Pair implements AsyncDisposable {
       connect: async () => ({ ...connection, options: {}, metadata: new Metadata() }),
       node: { id, metadata: structFromJson(metadata) },
       runtime: rig.runtime,
-      ownSecrets: new Set(['default', 'ROOTCA']),
+      ownSecret: (name) => name === 'default' || name === 'ROOTCA',
       clock: systemClock,
       log: silentLogger,
       signal: stop.signal,

@@ -9,15 +9,15 @@ export type Health = 'healthy' | 'degraded' | 'unhealthy';
 export class LiveHost implements Host {
   readonly key: string;
   readonly address: HostAddress;
-  alternatives: readonly HostAddress[];
-  hostname: string;
-  metadata: Metadata;
-  locality: Locality;
-  priority: number;
-  weight: number;
+  alternatives!: readonly HostAddress[];
+  hostname!: string;
+  metadata!: Metadata;
+  locality!: Locality;
+  priority!: number;
+  weight!: number;
   readonly load = { requests: 0, connections: 0 };
 
-  told: EdsHealth;
+  told!: EdsHealth;
   /** Active health checks say no (or have not said yes yet). */
   failedCheck = false;
   /** Waits for its first health check, and the cluster does not count it till then. */
@@ -28,21 +28,14 @@ export class LiveHost implements Host {
   /** Discovery has it no more; it stays while its health checks pass. */
   removed = false;
   /** Where active health checks go, if elsewhere; and whether they are off. */
-  healthCheck: AssignedEndpoint['healthCheck'];
+  healthCheck!: AssignedEndpoint['healthCheck'];
   /** On the monotonic clock, ms: when slow start began. undefined: unhealthy since, or not asked yet. */
   healthySince: number | undefined;
 
   constructor(endpoint: AssignedEndpoint, place: AssignedLocality) {
     this.key = addressText(endpoint.address);
     this.address = endpoint.address;
-    this.alternatives = endpoint.alternatives;
-    this.hostname = endpoint.hostname;
-    this.metadata = endpoint.metadata;
-    this.locality = place.locality;
-    this.priority = place.priority;
-    this.weight = endpoint.weight;
-    this.told = endpoint.health;
-    this.healthCheck = endpoint.healthCheck;
+    this.update(endpoint, place);
   }
 
   /** What a newer assignment says of it. */

@@ -8,16 +8,10 @@ import type { ClientCodec, ClientHandler } from '../client-codec.ts';
 import type { ClientExchange, HeaderList, RequestHead, ResponseReader } from '../message.ts';
 import { readFields, trailerObject, writeFields } from './fields.ts';
 import { pingRegularly } from './keepalive.ts';
-import { type Http2Settings, sessionLimits } from './limits.ts';
+import { type Http2Settings, resetCodes, sessionLimits } from './limits.ts';
 
-const {
-  NGHTTP2_FLAG_END_STREAM,
-  NGHTTP2_CANCEL,
-  NGHTTP2_INTERNAL_ERROR,
-  NGHTTP2_NO_ERROR,
-  NGHTTP2_PROTOCOL_ERROR,
-  NGHTTP2_REFUSED_STREAM,
-} = constants;
+const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR, NGHTTP2_REFUSED_STREAM } =
+  constants;
 
 export class Http2Client implements ClientCodec {
   readonly #session: ClientHttp2Session;
@@ -194,8 +188,7 @@ class Exchange implements ClientExchange {
   reset(why: 'cancel' | 'internal' | 'protocol'): void {
     this.#over = true;
     if (this.#stream.destroyed) return;
-    const codes = { cancel: NGHTTP2_CANCEL, internal: NGHTTP2_INTERNAL_ERROR, protocol: NGHTTP2_PROTOCOL_ERROR };
-    resetStream(this.#stream, undefined, codes[why]);
+    resetStream(this.#stream, undefined, resetCodes[why]);
   }
 
   pause(): void {

@@ -1,4 +1,5 @@
 /** What keeps HTTP/2 peers in bounds, both roles (reliability 2). */
+import { constants } from 'node:http2';
 import type { Millis } from '../../../common/core/brand.ts';
 import type { HeadLimits } from '../http1/head.ts';
 
@@ -20,4 +21,11 @@ export const sessionLimits = {
   maxOutstandingPings: 10,
   streamResetBurst: 1_000,
   streamResetRate: 1_000,
+} as const;
+
+/** Error codes of RST_STREAM, by why we reset. */
+export const resetCodes = {
+  cancel: constants.NGHTTP2_CANCEL,
+  internal: constants.NGHTTP2_INTERNAL_ERROR,
+  protocol: constants.NGHTTP2_PROTOCOL_ERROR,
 } as const;

@@ -10,15 +10,14 @@ import type { BodyReader, Break, HeaderList, RequestHead, ResponseHead, ServerEx
 import type { ServerCodec, ServerHandler } from '../server-codec.ts';
 import { readFields, trailerObject, writeFields } from './fields.ts';
 import { pingRegularly } from './keepalive.ts';
-import { type Http2Settings, sessionLimits } from './limits.ts';
+import { type Http2Settings, resetCodes, sessionLimits } from './limits.ts';
 
 export interface Http2ServerOptions extends Http2Settings {
   /** Extended CONNECT (RFC 8441), and CONNECT. */
   readonly connect: boolean;
 }
 
-const { NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR } =
-  constants;
+const { NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR } = constants;
 
 /** Node's option against a `date` of its own; its types lack it. */
 const noDate = { sendDate: false };
@@ -248,8 +247,7 @@ class Exchange implements ServerExchange {
   reset(why: 'cancel' | 'internal' | 'protocol'): void {
     if (this.#gone) return;
     this.#gone = true;
-    const codes = { cancel: NGHTTP2_CANCEL, internal: NGHTTP2_INTERNAL_ERROR, protocol: NGHTTP2_PROTOCOL_ERROR };
-    resetStream(this.#stream, undefined, codes[why]);
+    resetStream(this.#stream, undefined, resetCodes[why]);
   }
 
   pause(): void {
