@@ -26,6 +26,11 @@ test('an empty address turns a port off', () => {
   assert.ok(parsed.kind === 'ok' && parsed.config.grpc === undefined);
 });
 
+test('a file of MeshNetworks, as Istio starts with, is no mistake', () => {
+  const parsed = parseConfig(['discovery', '--networksConfig', '/etc/istio/meshNetworks'], env);
+  assert.ok(parsed.kind === 'ok' && parsed.config.networksFile === '/etc/istio/meshNetworks');
+});
+
 test('an empty list trusts no node', () => {
   const parsed = parseConfig(['discovery'], { ...env, CA_TRUSTED_NODE_ACCOUNTS: '' });
   assert.ok(parsed.kind === 'ok' && parsed.config.ca.trustedNodeAccounts.size === 0);

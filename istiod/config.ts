@@ -34,6 +34,8 @@ export interface IstiodConfig {
   readonly model: ModelConfig;
   readonly deploy: DeployConfig;
   readonly objects: SourcePlace;
+  /** File with MeshNetworks, which nobody reads. */
+  readonly networksFile: string | undefined;
   /** undefined: tokens are refused. */
   readonly tokens: { readonly jwksFile: string; readonly issuer: string } | undefined;
 }
@@ -49,6 +51,7 @@ Flags, as pilot-discovery has them
   --namespace NAME       where istiod runs, default istio-system (POD_NAMESPACE)
   --revision NAME        objects that name another one are not ours (REVISION), default default
   --meshConfig FILE      MeshConfig, followed; instead of ConfigMap istio
+  --networksConfig FILE  taken and not read: labels of namespaces, pods and Gateways tell
   --grpcAddr ADDR        xDS in plain text, default 127.0.0.1:15010; empty turns a port off
   --secureGRPCAddr ADDR  xDS and certificates over TLS, default :15012
   --monitoringAddr ADDR  /metrics, /version and /ready; /debug for this machine; default :15014
@@ -71,6 +74,7 @@ export const discoveryFlags = [
   '--namespace',
   revisionFlag,
   meshConfigFlag,
+  '--networksConfig',
   '--grpcAddr',
   '--secureGRPCAddr',
   '--monitoringAddr',
@@ -139,6 +143,7 @@ export function parseConfig(args: readonly string[], env: Settings): Invocation 
     model: readModelConfig(r),
     deploy: readDeployConfig(r),
     objects: objects!,
+    networksFile: r.text('--networksConfig'),
     tokens: jwksFile === undefined || issuer === undefined ? undefined : { jwksFile, issuer },
   });
 }

@@ -94,6 +94,11 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   const { signal } = stop;
   let problems: () => readonly MeshProblem[] = () => [];
   let services = () => 0;
+  if (config.networksFile !== undefined) {
+    const reason =
+      "MeshNetworks are not read; the label topology.istio.io/network of istiod's namespace and of pods names their network, a Gateway with it leads there";
+    log.warn('--networksConfig has no effect', { file: config.networksFile, reason });
+  }
   const began = clock.now();
   const metrics = createMetrics({
     problems: () => deps.problems().length + problems().length,
