@@ -4,6 +4,7 @@ import { describeError } from '../common/core/errors.ts';
 import { benchApi } from './api/bench.ts';
 import { benchIstiod } from './istiod/istiod.ts';
 import { benchL4 } from './l4.ts';
+import { benchL7Hostile } from './l7/hostile.ts';
 import { benchMatch } from './l7/match.ts';
 import { benchL7Memory } from './l7/memory.ts';
 import { benchL7Requests } from './l7/requests.ts';
@@ -16,6 +17,7 @@ const usage = `usage: npm run bench -- l4 [--peer PATH] [--rounds 3] [--quick]
        npm run bench -- l7 [--rounds 3] [--quick]
        npm run bench -- l7 --memory
        npm run bench -- l7 --match
+       npm run bench -- l7 --hostile [--quick]
        npm run bench -- api [--peer KUBECONFIG] [--quick]
        npm run bench -- istiod [--quick] [--long] [--data DIR]
 
@@ -26,6 +28,7 @@ const usage = `usage: npm run bench -- l4 [--peer PATH] [--rounds 3] [--quick]
   --memory           of waypoints with 1 and 1,000 clusters, ours and Envoy's
   --lab-up           from nothing to ten enrolled pods
   --match            what it takes to decide among 10,000 routes
+  --hostile          calls through waypoints beside peers that flood them
   --long             with 100,000 changes
   --data DIR         keeps the objects of the bench for the next run
 `;
@@ -45,6 +48,7 @@ async function main(): Promise<number> {
         'lab-up': { type: 'boolean', default: false },
         memory: { type: 'boolean', default: false },
         match: { type: 'boolean', default: false },
+        hostile: { type: 'boolean', default: false },
         long: { type: 'boolean', default: false },
         data: { type: 'string' },
       },
@@ -60,6 +64,10 @@ async function main(): Promise<number> {
     }
     if (positionals.join() === 'l7' && values.memory) {
       await benchL7Memory();
+      return 0;
+    }
+    if (positionals.join() === 'l7' && values.hostile) {
+      await benchL7Hostile(values.quick ? 1 : 5);
       return 0;
     }
     if (positionals.join() === 'l7' && values.match) {

@@ -12,7 +12,6 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import type { WorkloadCertificate } from '../../../common/identity/types.ts';
 import { createFakeCa } from '../../../common/testing/fake-ca.ts';
 import {
-  type Frame,
   preface,
   type RawPeer,
   rawClient,
@@ -90,10 +89,7 @@ export class World implements AsyncDisposable {
   /** HTTP/2 by raw frames, the handshake done; by TLS with a certificate of the mesh where the listener is `hbone`. */
   async http2(listener: string): Promise<RawPeer> {
     const socket = await this.socket(listener);
-    const peer = listener === 'hbone' ? await rawClient(socket, this.#certificate) : await rawPlainClient(socket);
-    peer.send(preface, settingsFrame(), settingsAck);
-    await until('SETTINGS', () => peer.closed || peer.frames.some((f) => f.type === 4 && f.flags === 1));
-    return peer;
+    return shaken(listener === 'hbone' ? await rawClient(socket, this.#certificate) : await rawPlainClient(socket));
   }
 
   /** Calls on connections of their own, by both versions, until `during` is over. Rejects when one is not answered with 200. */
@@ -134,10 +130,17 @@ export class World implements AsyncDisposable {
   }
 }
 
-/** Of the GOAWAY that ended the connection; undefined: none came. */
-export function goawayCode(peer: RawPeer): number | undefined {
-  const last = peer.frames.findLast((f: Frame) => f.type === 7);
-  return last?.payload.readUInt32BE(4);
+/** The same to a port, in plain text. */
+export async function plainHttp2(port: number): Promise<RawPeer> {
+  const socket = connect({ port, host: '127.0.0.1' });
+  socket.on('error', () => undefined);
+  return shaken(await rawPlainClient(socket));
+}
+
+async function shaken(peer: RawPeer): Promise<RawPeer> {
+  peer.send(preface, settingsFrame(), settingsAck);
+  await until('SETTINGS', () => peer.closed || peer.frames.some((f) => f.type === 4 && f.flags === 1));
+  return peer;
 }
 
 export async function closed(socket: Socket): Promise<void> {
