@@ -98,7 +98,7 @@ export interface MeshFacts {
   readonly connectTimeout: string;
   /** Of tunnels without streams. Default `1h`. */
   readonly hboneIdleTimeout: string;
-  /** What happens to destinations that nobody knows. Default ALLOW_ANY. */
+  /** What sidecars do with destinations that nobody knows: nothing is made of it but a warning. Default ALLOW_ANY. */
   readonly outboundTrafficPolicy: 'ALLOW_ANY' | 'REGISTRY_ONLY';
   /** Default BASE, as Istio's DEFAULT. */
   readonly pathNormalization: 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES';

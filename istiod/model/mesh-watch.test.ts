@@ -21,6 +21,7 @@ interface World extends Disposable {
   readonly mesh: MeshWatch;
   /** Kind and key of objects whose status may be new. */
   readonly judged: Set<string>;
+  readonly warnings: readonly string[];
 }
 
 async function world(
@@ -32,6 +33,7 @@ async function world(
   const kube = new FakeKube();
   const stop = new AbortController();
   const judged = new Set<string>();
+  const warnings: string[] = [];
   await kube.create(namespaceKind, object('Namespace', 'shop', undefined, { metadata: { labels: { mesh: 'yes' } } }));
   const mesh = watchMesh({
     source: kube,
@@ -40,7 +42,7 @@ async function world(
     clock,
     revision,
     faultOf,
-    log: silentLogger,
+    log: { ...silentLogger, warn: (text) => void warnings.push(text) },
     signal: stop.signal,
     onChange: () => undefined,
     onObject: () => undefined,
@@ -50,7 +52,7 @@ async function world(
     },
   });
   await mesh.synced;
-  return { kube, mesh, judged, [Symbol.dispose]: () => stop.abort() };
+  return { kube, mesh, judged, warnings, [Symbol.dispose]: () => stop.abort() };
 }
 
 function object(
@@ -113,6 +115,15 @@ test('MeshConfig is followed; what cannot be read leaves the last good one and i
   await w.kube.delete(configMapKind, { namespace: 'istio-system', name: 'istio' });
   await until('the shared one', () => version() !== before);
   assert.deepEqual(w.mesh.problems(), []);
+});
+
+test('a policy for unknown destinations that nobody heeds is said', async () => {
+  using w = await world();
+  const mesh = (mode: string) =>
+    object('ConfigMap', 'istio', 'istio-system', config(`outboundTrafficPolicy: {mode: ${mode}}`));
+  await w.kube.create(configMapKind, mesh('ALLOW_ANY'));
+  await w.kube.patch(configMapKind, { namespace: 'istio-system', name: 'istio' }, mesh('REGISTRY_ONLY'));
+  await until('the warning', () => w.warnings.some((text) => text.startsWith('outboundTrafficPolicy REGISTRY_ONLY')));
 });
 
 test('a file takes the place of the ConfigMap, and is followed', async () => {

@@ -111,6 +111,11 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
       const { trustDomain = options.settings.trustDomain } = changed;
       if (trustDomain !== options.settings.trustDomain)
         log.warn('another trustDomain in MeshConfig holds from the next start', { trust_domain: trustDomain });
+      // As with Istio's node proxies; who asks for it counts on it.
+      if (changed.settings.envoy.outboundTrafficPolicy === 'REGISTRY_ONLY')
+        log.warn(
+          'outboundTrafficPolicy REGISTRY_ONLY of MeshConfig is heeded by sidecars alone: node proxies pass what the mesh does not know; use NetworkPolicies',
+        );
       index.configure({
         ...options.settings,
         ...changed.settings,
