@@ -2,6 +2,7 @@
 import { verb as bugReport } from './bug-report/verb.ts';
 import { verb as check } from './check/verb.ts';
 import { verb as completion } from './completion/verb.ts';
+import { verb as dashboard } from './dashboard/verb.ts';
 import { verb as experimental } from './experimental/verb.ts';
 import type { Verb } from './grammar.ts';
 import { install, manifest, uninstall } from './install/verb.ts';
@@ -17,6 +18,7 @@ import {
 } from './options.ts';
 import { verb as proxyConfig } from './proxy-config/verb.ts';
 import { verb as proxyStatus } from './proxy-status/verb.ts';
+import { verb as tap } from './tap/verb.ts';
 import { verb as version } from './version/verb.ts';
 import { verb as ztunnelConfig } from './ztunnel-config/verb.ts';
 
@@ -43,6 +45,7 @@ export const root: Verb = {
       options: crdsOptions,
       load: () => import('./crds.ts'),
     },
+    dashboard,
     experimental,
     install,
     lab: {
@@ -54,6 +57,7 @@ export const root: Verb = {
     manifest,
     'proxy-config': proxyConfig,
     'proxy-status': proxyStatus,
+    tap,
     uninstall,
     validate: {
       summary: 'check files of Kubernetes YAML, field by field',

@@ -37,6 +37,7 @@ export const whyOptions = {
   path: { type: 'string', default: '/', about: 'with its query' },
   host: { type: 'string', about: 'default: the name of DESTINATION' },
   header: { type: 'string', multiple: true, about: 'NAME:VALUE' },
+  'request-id': { type: 'string', about: 'of a request that happened' },
   output: output('text', 'json'),
 } as const satisfies Options;
 

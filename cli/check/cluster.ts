@@ -112,7 +112,7 @@ export function checkOthers(s: Strangers): readonly Result[] {
       warn(
         'others',
         `${sidecars.length} pods have Istio's sidecar, as ${titleOf(sidecars[0]!)}`,
-        'they stay outside until they restart without: aquifer migrate',
+        'they stay outside of this mesh until they restart without it: kubectl label namespace NAME istio-injection-',
       ),
     );
   if (s.cilium !== undefined) found.push(...checkCilium(s.cilium));
@@ -122,7 +122,7 @@ export function checkOthers(s: Strangers): readonly Result[] {
       warn(
         'others',
         `DaemonSet ${titleOf(other)} is Istio's CNI agent`,
-        'aquifer migrate tells the order in which ours takes its place',
+        'uninstall it first: both would capture the same pods',
       ),
     );
   return found.length === 0 ? [ok('others', 'no other mesh, and no CNI that is in the way')] : found;

@@ -4,6 +4,8 @@ import { UsageError } from '../arguments.ts';
 
 /** In the order in which they are installed. */
 export const charts = ['base', 'istiod', 'cni', 'ztunnel'] as const;
+/** What templates are made for where no cluster is asked. */
+const kubeVersion = '1.34.0';
 export type Chart = (typeof charts)[number];
 
 const releases: Readonly<Record<Chart, string>> = {
@@ -44,7 +46,16 @@ export function installSteps(wanted: Wanted, seconds: number): readonly Step[] {
 /** UsageError. */
 export function templateSteps(wanted: Wanted): readonly Step[] {
   return steps(wanted, (release, chart) => [
-    ...['template', release, `${wanted.folder}/${chart}`, '--namespace', wanted.namespace, '--include-crds'],
+    ...[
+      'template',
+      release,
+      `${wanted.folder}/${chart}`,
+      '--namespace',
+      wanted.namespace,
+      '--include-crds',
+      '--kube-version',
+      kubeVersion,
+    ],
   ]);
 }
 

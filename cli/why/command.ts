@@ -13,13 +13,15 @@ import type { KubeObject } from '../../common/kube/types.ts';
 import { workloadName } from '../../common/mesh/address.ts';
 import { type AtWaypoint, decideWhy, type Side, type Verdict } from '../../common/why/decide.ts';
 import type { ObjectRef } from '../../istiod/model/resource.ts';
+import { withCluster } from '../access/cluster.ts';
 import { apiAccess } from '../api-access.ts';
-import { oneOf, readArguments, UsageError } from '../arguments.ts';
+import { noOperands, oneOf, readArguments, UsageError } from '../arguments.ts';
 import { readCluster } from '../cluster.ts';
 import { readManifests } from '../manifests.ts';
 import { whyOptions } from '../options.ts';
 import { meshOf, type WhyMesh } from './mesh.ts';
 import { findTarget, findWorkload } from './places.ts';
+import { findRequest, reasonIn } from './request.ts';
 import { simulate } from './simulate.ts';
 import { askWaypoint, type RequestQuestion } from './waypoint.ts';
 
@@ -41,6 +43,8 @@ Where a waypoint is on the way, it is asked about one request: which route takes
   --host HOST           default: the name of DESTINATION
   --header NAME:VALUE   may be given several times
 
+  aquifer why --request-id ID    what the proxies wrote of a request that happened: ID of its x-request-id, or of its trace
+
   -f, --filename PATH   in place of a cluster; may be given several times
   --kubeconfig FILE     the cluster; default: KUBECONFIG, or the one whose pod this is
   --istio-namespace NS  where istiod is; default istio-system
@@ -56,6 +60,11 @@ const refusedCode = 3;
 export async function run(args: readonly string[]): Promise<number> {
   const { values, positionals } = readArguments('why', args, whyOptions);
   const format = oneOf('--output', values.output, 'text', 'json');
+  const id = values['request-id'];
+  if (id !== undefined) {
+    noOperands('why --request-id', positionals);
+    return ofRequest(id, values);
+  }
   const [from, to, ...more] = positionals;
   if (from === undefined || to === undefined || more.length > 0) {
     throw new UsageError('aquifer why: a source and a destination are expected; see aquifer why --help');
@@ -79,6 +88,27 @@ export async function run(args: readonly string[]): Promise<number> {
   if (format === 'json') print(JSON.stringify(jsonOf(verdict, mesh), undefined, 2));
   else for (const line of linesOf(verdict, mesh, to)) print(line);
   return verdict.allowed ? 0 : refusedCode;
+}
+
+async function ofRequest(
+  id: string,
+  values: { readonly kubeconfig?: string | undefined; readonly 'istio-namespace': string },
+): Promise<number> {
+  const place = { kubeconfig: values.kubeconfig, istioNamespace: values['istio-namespace'] };
+  const { found, read, problems } = await withCluster(place, process.env, (cluster) => findRequest(cluster, id));
+  for (const problem of problems) process.stderr.write(`not read: ${problem}\n`);
+  for (const { proxy, lines } of found) {
+    for (const line of lines) {
+      print(`${proxy}: ${line}`);
+      const reason = reasonIn(line);
+      if (reason !== undefined) print(`  ${reason}`);
+    }
+  }
+  if (found.length > 0) return 0;
+  process.stderr.write(
+    `none of ${read} access logs has ${JSON.stringify(id)}; waypoints write one with meshConfig.accessLogFile=/dev/stdout\n`,
+  );
+  return 1;
 }
 
 /** As a client would call it: `svc/shop/web:80` by the first name of it. */
