@@ -14,11 +14,12 @@ import { HealthChecker } from './health/checker.ts';
 import { type Dial, prober } from './health/probe.ts';
 import { LiveHost } from './hosts/host.ts';
 import { type HostChange, HostSet } from './hosts/host-set.ts';
+import { localityKey } from './hosts/priorities.ts';
 import { OutlierDetector, type OutlierReport } from './outliers/detector.ts';
 import { Pools } from './pool/pools.ts';
 import type { Connector, PoolCounter, PoolRequest, Ticket, Waiter } from './pool-types.ts';
 import type { Transport } from './transport.ts';
-import type { Balancer, Dice, Host, HostAddress, HostEvents, Pick, PickContext, Struct } from './types.ts';
+import type { Balancer, Dice, Host, HostAddress, HostEvents, Locality, Pick, PickContext, Struct } from './types.ts';
 import type { Upstream } from './upstream-types.ts';
 
 /** Told for logs and metrics. */
@@ -35,7 +36,7 @@ export interface UpstreamOptions<C> {
   readonly clock: Clock;
   readonly dice: Dice;
   /** The cluster that this proxy itself is part of, for zone aware routing. */
-  readonly local?: () => LocalCluster | undefined;
+  readonly local?: (panicThreshold: number) => LocalCluster | undefined;
   readonly count?: (what: PoolCounter) => void;
   readonly report?: (report: UpstreamReport) => void;
 }
@@ -128,6 +129,19 @@ class RunningUpstream<C> implements Upstream<C> {
 
   hosts(): readonly LiveHost[] {
     return this.#hosts.list();
+  }
+
+  census(locality: Locality, panicThreshold: number): LocalCluster {
+    const { localities, healthy, all } = this.#hosts.view().priorities[0]!;
+    return {
+      locality,
+      healthy: new Map(localities.map((at) => [localityKey(at.locality), at.healthy.length])),
+      panics: (100 * healthy.length) / Math.max(1, all.length) < panicThreshold,
+    };
+  }
+
+  localChanged(): void {
+    this.#balancer = undefined;
   }
 
   assign(assignment: Assignment): void {
@@ -227,7 +241,7 @@ class RunningUpstream<C> implements Upstream<C> {
     const options: BalancerOptions = {
       now: () => this.#options.clock.now(),
       active: () => this.admission.active,
-      local: this.#options.local?.(),
+      local: this.#options.local?.(balancing.panicThreshold),
     };
     const view = this.#hosts.view();
     return subsets ? makeSubsets(view, balancing, subsets, options) : makeBalancer(view, balancing, options);

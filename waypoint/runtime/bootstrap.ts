@@ -5,6 +5,8 @@ import { describeError, MeshError } from '../../common/core/errors.ts';
 import { decodeEnvoy, encodeEnvoy, typeUrl } from '../../common/envoy/codec.ts';
 import { checkFields, type Fields } from '../../common/envoy/fields.ts';
 import { messageFromJson } from '../../common/envoy/json.ts';
+import { readLocality } from '../cluster/compile/assignment.ts';
+import type { Locality } from '../cluster/types.ts';
 import type { Runtime } from './runtime.ts';
 
 export interface Bootstrap {
@@ -13,6 +15,8 @@ export interface Bootstrap {
   readonly secrets: readonly object[];
   /** undefined: none is served. */
   readonly admin: BootstrapAddress | undefined;
+  /** The cluster that this proxy is part of, and where it is. */
+  readonly local: { readonly cluster: string; readonly locality: Locality } | undefined;
 }
 
 export type BootstrapAddress =
@@ -34,7 +38,7 @@ export function readBootstrap(text: string): Bootstrap {
     clusters: resources['clusters'] ?? [],
     listeners: resources['listeners'] ?? [],
     secrets: resources['secrets'] ?? [],
-    admin: checked.value,
+    ...checked.value,
   };
 }
 
@@ -48,11 +52,9 @@ function parseText(text: string): JsonValue {
   }
 }
 
-function readFields(fields: Fields): Bootstrap['admin'] {
-  // Who we are to a control plane, which a file alone has none of; limits, flags and statistics of Envoy's process.
+function readFields(fields: Fields): Pick<Bootstrap, 'admin' | 'local'> {
+  // Limits, flags and statistics of Envoy's process.
   fields.harmless(
-    'node',
-    'cluster_manager',
     'stats_config',
     'stats_flush_interval',
     'overload_manager',
@@ -61,14 +63,34 @@ function readFields(fields: Fields): Bootstrap['admin'] {
     'stats_sinks',
     'enable_dispatcher_stats',
   );
-  for (const name of ['node', 'cluster_manager', 'stats_config', 'overload_manager', 'layered_runtime']) {
+  for (const name of ['stats_config', 'overload_manager', 'layered_runtime']) {
     fields.message(name)?.skip();
   }
   for (const extension of fields.list('bootstrap_extensions')) extension.skip();
   // Their parts are checked one by one as they are applied.
   fields.message('static_resources')?.skip();
-  return fields.read('admin', readAdmin);
+  const node = fields.message('node');
+  node?.harmless(...ofControlPlanes);
+  const locality = node ? readLocality(node) : nowhere;
+  const cluster = fields.message('cluster_manager')?.text('local_cluster_name') ?? '';
+  return { admin: fields.read('admin', readAdmin), local: cluster === '' ? undefined : { cluster, locality } };
 }
+
+const nowhere: Locality = { region: '', zone: '', subZone: '' };
+
+/** Of the node: what it tells a control plane, which a file alone has none of. */
+const ofControlPlanes = [
+  'id',
+  'cluster',
+  'metadata',
+  'dynamic_parameters',
+  'user_agent_name',
+  'user_agent_version',
+  'user_agent_build_version',
+  'extensions',
+  'client_features',
+  'listening_addresses',
+];
 
 function readAdmin(admin: Fields): Bootstrap['admin'] {
   admin.harmless('profile_path', 'access_log_path', 'ignore_global_conn_limit');

@@ -10,7 +10,7 @@ import { systemResolver } from '../cluster/dns/resolver.ts';
 import { logWriter } from '../telemetry/log-files.ts';
 import { applyBootstrap, type BootstrapAddress, readBootstrap } from './bootstrap.ts';
 import { ownAddress } from './own-address.ts';
-import { Runtime } from './runtime.ts';
+import { Runtime, type RuntimeOptions } from './runtime.ts';
 
 /** Ms that open requests get at the end. */
 const drain = 5_000;
@@ -22,7 +22,7 @@ export interface Running {
   stop(): Promise<void>;
 }
 
-export function createRuntime(sink: LogSink, drainMs: number): Runtime {
+export function createRuntime(sink: LogSink, drainMs: number, local?: RuntimeOptions['local']): Runtime {
   const log = createLogger(sink, 'waypoint');
   return new Runtime({
     clock: systemClock,
@@ -32,6 +32,7 @@ export function createRuntime(sink: LogSink, drainMs: number): Runtime {
     write: logWriter(log),
     ownAddress: ownAddress(),
     drain: drainMs,
+    local,
   });
 }
 
@@ -44,7 +45,7 @@ export async function runBootstrap(file: string, sink: LogSink): Promise<Running
     throw new MeshError('CONFIG', `bootstrap: ${describeError(e)}`, { cause: e });
   }
   const bootstrap = readBootstrap(text);
-  const runtime = createRuntime(sink, drain);
+  const runtime = createRuntime(sink, drain, bootstrap.local);
   applyBootstrap(runtime, bootstrap);
   const quit = Promise.withResolvers<void>();
   const routes = adminRoutes({ runtime, pending: () => runtime.pending(), quit: quit.resolve, levels: sink.levels });

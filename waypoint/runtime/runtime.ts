@@ -11,7 +11,7 @@ import { compileAssignment } from '../cluster/compile/assignment.ts';
 import { compileCluster } from '../cluster/compile/cluster.ts';
 import type { CheckedCluster } from '../cluster/config.ts';
 import type { Resolver } from '../cluster/dns/resolver.ts';
-import type { Dice } from '../cluster/types.ts';
+import type { Dice, Locality } from '../cluster/types.ts';
 import { startUpstream } from '../cluster/upstream.ts';
 import type { Upstream } from '../cluster/upstream-types.ts';
 import { perFilterTypes } from '../filters/kinds.ts';
@@ -43,6 +43,8 @@ export interface RuntimeOptions {
   readonly ownAddress: string;
   /** How long connections of a listener that is gone or replaced may go on, ms. */
   readonly drain: number;
+  /** The cluster that this proxy is part of, for zone aware routing, and where in it. */
+  readonly local?: { readonly cluster: string; readonly locality: Locality } | undefined;
 }
 
 interface LiveCluster {
@@ -170,6 +172,7 @@ export class Runtime {
       case 'cluster':
         this.#clusters.get(name)?.upstream.close();
         this.#clusters.delete(name);
+        this.#tellLocal(name);
         this.#warming.delete(name);
         break;
       case 'assignment':
@@ -200,6 +203,7 @@ export class Runtime {
     if (before?.text === text) return { kind: 'ok', value: cluster.name };
     const upstream = this.#start(cluster);
     this.#clusters.set(cluster.name, { upstream, text });
+    this.#tellLocal(cluster.name);
     // Its pools drain; requests under way end on them.
     before?.upstream.close();
     for (const secret of secretNames(cluster)) this.secrets.want(secret);
@@ -224,8 +228,15 @@ export class Runtime {
       resolver,
       clock,
       dice,
+      local: (threshold) => {
+        const { local } = this.#options;
+        return local && this.#clusters.get(local.cluster)?.upstream.census(local.locality, threshold);
+      },
       count: (what) => clusterStats(this.stats, cluster.statName).count(what),
-      report: (report) => log.debug('a host changed', { cluster: cluster.name, kind: report.kind }),
+      report: (report) => {
+        log.debug('a host changed', { cluster: cluster.name, kind: report.kind });
+        this.#tellLocal(cluster.name);
+      },
     });
   }
 
@@ -236,9 +247,17 @@ export class Runtime {
     this.#assignments.set(name, assignment);
     for (const { upstream } of this.#clusters.values()) {
       const { discovery } = upstream.cluster;
-      if (discovery.kind === 'eds' && discovery.serviceName === name) upstream.assign(assignment);
+      if (discovery.kind !== 'eds' || discovery.serviceName !== name) continue;
+      upstream.assign(assignment);
+      this.#tellLocal(upstream.cluster.name);
     }
     return { kind: 'ok', value: name };
+  }
+
+  /** Whose balancers depend on it is told of a change within the cluster that we are part of. */
+  #tellLocal(name: string): void {
+    if (this.#options.local?.cluster !== name) return;
+    for (const { upstream } of this.#clusters.values()) upstream.localChanged();
   }
 
   #applyRoutes(resource: object): Checked<string> {

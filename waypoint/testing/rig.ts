@@ -10,7 +10,7 @@ import { messageFromJson } from '../../common/envoy/json.ts';
 import { until } from '../../common/testing/until.ts';
 import { systemResolver } from '../cluster/dns/resolver.ts';
 import { ownAddress } from '../runtime/own-address.ts';
-import { type ResourceKind, Runtime } from '../runtime/runtime.ts';
+import { type ResourceKind, Runtime, type RuntimeOptions } from '../runtime/runtime.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -34,7 +34,7 @@ export class Rig implements AsyncDisposable {
   readonly #servers: Server[] = [];
   readonly #sockets = new Set<Socket>();
 
-  constructor() {
+  constructor(local?: RuntimeOptions['local']) {
     this.runtime = new Runtime({
       clock: systemClock,
       dice: Math,
@@ -43,6 +43,7 @@ export class Rig implements AsyncDisposable {
       ownAddress: ownAddress(),
       write: (_path, line) => this.lines.push(line),
       drain: 2_000,
+      local,
     });
   }
 
