@@ -1,4 +1,5 @@
 /** envoy.extensions.filters.network.tcp_proxy.v3: bytes to a cluster, also in a tunnel. */
+
 import { type Millis, millis } from '../../common/core/brand.ts';
 import type { Timer } from '../../common/core/clock.ts';
 import type { Fields } from '../../common/envoy/fields.ts';
@@ -16,6 +17,7 @@ import { Headers } from '../request/headers.ts';
 import type { Address } from '../request/view.ts';
 import type { Environment } from '../runtime/environment.ts';
 import { type AccessLog, readAccessLogs } from '../telemetry/access-log.ts';
+import { clusterStats } from '../telemetry/http-stats.ts';
 import type { Counter, Stats } from '../telemetry/stats.ts';
 import type { ConnectionKey, UpstreamConnection } from '../upstream/connector.ts';
 import { sharedState } from '../upstream/internal.ts';
@@ -275,6 +277,8 @@ class Proxied implements Served, ByteReader {
       return;
     }
     this.#lease = lease;
+    const { statName } = this.#clusterNames();
+    clusterStats(this.#env.stats, statName).total.value++;
     if (lease.codec.kind === 'tcp') this.#joinStream(lease.codec.stream);
     else this.#openTunnel();
   }

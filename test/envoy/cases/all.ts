@@ -1,7 +1,10 @@
 /** Every case. */
 import type { RouteCase } from './case.ts';
+import { destinationRuleCases } from './destination-rule.ts';
 import { gatewayApiCases } from './gateway-api.ts';
+import { policyCases } from './policies.ts';
 import { retryCases } from './retries.ts';
+import { streamCases } from './streams.ts';
 import { trafficCases } from './traffic.ts';
 import { virtualServiceCases } from './virtual-service.ts';
 
@@ -10,4 +13,7 @@ export const routeCases: readonly RouteCase[] = [
   ...gatewayApiCases,
   ...trafficCases,
   ...retryCases,
+  ...destinationRuleCases,
+  ...policyCases,
+  ...streamCases,
 ];

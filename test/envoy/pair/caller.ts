@@ -56,6 +56,9 @@ export class Caller implements Disposable {
       const [response] = (await once(tunnel, 'response')) as [{ readonly ':status'?: number }];
       if (response[':status'] !== 200) return { ...nothing, status: response[':status'] ?? 0, body: 'of CONNECT' };
       return asked.by === 'http2' ? await byHttp2(tunnel, asked) : await byHttp1(tunnel, asked);
+    } catch {
+      // It was reset before an answer.
+      return nothing;
     } finally {
       tunnel.destroy();
     }

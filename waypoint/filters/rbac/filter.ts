@@ -26,12 +26,12 @@ export const rbacFilter: FilterKind = {
         const { rules, shadow, statPrefix, shadowPrefix } = mostSpecific<RbacConfig>(context) ?? config;
         if (shadow) {
           const verdict = judge(shadow, view);
-          context.count(`rbac.${shadowPrefix}shadow_${verdict.allowed ? 'allowed' : 'denied'}`);
+          context.count(`rbac.${dotted(shadowPrefix)}shadow_${verdict.allowed ? 'allowed' : 'denied'}`);
           context.setMetadata(name, shadowMetadata(verdict, shadowPrefix));
         }
         if (!rules) return goOn;
         const verdict = judge(rules, view);
-        context.count(`rbac.${statPrefix}${verdict.allowed ? 'allowed' : 'denied'}`);
+        context.count(`rbac.${dotted(statPrefix)}${verdict.allowed ? 'allowed' : 'denied'}`);
         if (rules.action === 'log') {
           context.setMetadata('envoy.common', { access_log_hint: verdict.policy !== undefined });
         }
@@ -58,6 +58,11 @@ function readRbac(fields: Fields): RbacConfig {
     statPrefix: fields.text('rules_stat_prefix'),
     shadowPrefix: fields.text('shadow_rules_stat_prefix'),
   };
+}
+
+/** Of names of counters: a level of its own. */
+function dotted(prefix: string): string {
+  return prefix === '' || prefix.endsWith('.') ? prefix : `${prefix}.`;
 }
 
 function denied(policy: string | undefined): Verdict {

@@ -1,0 +1,79 @@
+/** Connections: tcp and tls of VirtualServices, TCPRoute, TLSRoute. */
+import { httpRoute, type RouteCase } from './case.ts';
+
+const vs = (spec: string) => `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: raw }
+spec: { hosts: [raw], ${spec} }
+---`;
+const to = (host: string, port = 82) => `route: [{ destination: { host: ${host}, port: { number: ${port} } } }]`;
+const over = { service: 'raw', port: 82, path: '/' } as const;
+const route = (kind: string, rules: string, spec = '') =>
+  httpRoute(rules, { kind, name: kind.toLowerCase(), of: 'raw' })
+    .replace('spec:', `spec:\n  ${spec}`)
+    .replace('hostnames: []', '');
+
+export const streamCases: readonly RouteCase[] = [
+  {
+    name: 'connections without a route; what the first bytes tell',
+    objects: '',
+    requests: [
+      { ...over, expect: { to: 'raw' } },
+      { ...over, port: 84, expect: { to: 'raw' } },
+    ],
+  },
+  {
+    name: 'tcp: destinationSubnets, port',
+    objects: vs(
+      `tcp: [{ match: [{ port: 99 }], ${to('v2', 80)} }, { match: [{ port: 82, destinationSubnets: [10.0.0.0/8, 192.0.2.1] }], ${to('web', 80)} }, { ${to('raw')} }]`,
+    ),
+    requests: [{ ...over, expect: { to: 'web' } }],
+  },
+  {
+    name: 'tcp: weights',
+    objects: vs(
+      'tcp: [{ route: [{ destination: { host: web, port: { number: 80 } }, weight: 1 }, { destination: { host: v2, port: { number: 80 } }, weight: 3 }, { destination: { host: many, port: { number: 80 } }, weight: 0 }] }]',
+    ),
+    requests: [{ ...over, expect: {}, shares: { web: 1, v2: 3 } }],
+  },
+  {
+    name: 'tcp: nobody there',
+    objects: vs(`tcp: [{ ${to('gone', 1)} }]`),
+    // Envoy refuses the tunnel, ours cuts it.
+    requests: [],
+  },
+  {
+    name: 'tcp: callers that are not told apart',
+    objects: vs(
+      `tcp: [{ match: [{ sourceNamespace: shop }], ${to('web', 80)} }, { match: [{ sourceLabels: { a: b } }], ${to('v2', 80)} }]`,
+    ),
+    // Nothing is left that could match: what the rules say of where connections go holds for nobody.
+    requests: [],
+  },
+  {
+    name: 'tls: sniHosts, two matches of one rule',
+    objects: vs(
+      `tls: [{ match: [{ sniHosts: [a.example, '*.b.example'] }, { sniHosts: [c.example], destinationSubnets: [10.0.0.0/8] }], ${to('raw', 83)} }, { match: [{ port: 83, sniHosts: [d.example] }], ${to('web', 80)} }]`,
+    ),
+    requests: [{ ...over, expect: { to: 'raw' } }],
+  },
+  {
+    name: 'TCPRoute',
+    objects: route(
+      'TCPRoute',
+      '{ name: first, backendRefs: [{ name: web, port: 80, weight: 0 }, { name: v2, port: 80 }] }',
+    ),
+    requests: [{ ...over, expect: { to: 'v2' } }],
+  },
+  {
+    name: 'TCPRoute: a backend that is none',
+    objects: route('TCPRoute', '{ backendRefs: [{ name: gone, port: 80 }] }'),
+    requests: [],
+  },
+  {
+    name: 'TLSRoute',
+    objects: route('TLSRoute', '{ backendRefs: [{ name: raw, port: 83 }] }', "hostnames: ['a.example', '*.b.example']"),
+    requests: [{ ...over, expect: { to: 'raw' } }],
+  },
+];
