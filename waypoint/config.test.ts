@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import type { Ip } from '../common/core/net.ts';
 import { version } from '../common/core/version.ts';
 import { parseCommand } from './command.ts';
 import { nodeId, nodeMetadata, parseWaypointConfig, podLabels, type WaypointConfig } from './config.ts';
@@ -29,7 +30,10 @@ const files: Record<string, string> = {
 function parse(settings: Record<string, string | undefined>, ...args: string[]): WaypointConfig | readonly string[] {
   const command = parseCommand(args);
   assert.ok(command.kind === 'runtime');
-  const parsed = parseWaypointConfig(settings, command.flags, { file: (path) => files[path] });
+  const parsed = parseWaypointConfig(settings, command.flags, {
+    file: (path) => files[path],
+    addresses: () => ['10.0.0.7', 'fd00::7'] as Ip[],
+  });
   return parsed.kind === 'ok' ? parsed.config : parsed.errors;
 }
 
@@ -52,7 +56,7 @@ test("what Istio's template says is understood", () => {
     LABELS: { app: 'waypoint', 'gateway.networking.k8s.io/gateway-name': 'waypoint', empty: '' },
     NAME: 'waypoint-5d-x',
     NAMESPACE: 'shop',
-    INSTANCE_IPS: '10.0.0.7',
+    INSTANCE_IPS: '10.0.0.7,fd00::7',
   });
   assert.deepEqual(
     [c.xds.address, c.ca.address, c.xds.clusterId, c.trustDomain, c.drainDuration, c.serviceCluster],

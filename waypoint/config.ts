@@ -19,6 +19,8 @@ export interface WaypointConfig {
   readonly podNamespace: string;
   readonly serviceAccount: string;
   readonly instanceIp: Ip;
+  /** Those of the pod besides, of its other family. */
+  readonly otherIps: readonly Ip[];
   /** Last part of the node's id. */
   readonly domain: string;
   /** Envoy's name for all that serve the same. */
@@ -54,6 +56,8 @@ export interface WaypointConfig {
 export interface WaypointSurroundings {
   /** Text of a file; undefined where it is not there. */
   readonly file: (path: string) => string | undefined;
+  /** Of this pod's interfaces, but those that are for the machine or the link alone. */
+  readonly addresses: () => readonly Ip[];
 }
 
 /** Labels of the pod, as the downward API writes them. */
@@ -63,7 +67,7 @@ const meshFile = './etc/istio/config/mesh';
 export function parseWaypointConfig(
   env: Settings,
   flags: WaypointFlags,
-  { file }: WaypointSurroundings,
+  { file, addresses }: WaypointSurroundings,
 ): ConfigResult<WaypointConfig> {
   const r = new SettingsReader({
     ...env,
@@ -76,11 +80,14 @@ export function parseWaypointConfig(
   const metadata = parseMetadata(r, env, proxyConfig.proxyMetadata);
   const clusterId = r.text(r.first('ISTIO_META_CLUSTER_ID', 'CLUSTER_ID')) ?? 'Kubernetes';
   const discovery = discoveryAddress(r, proxyConfig);
+  const podName = r.required('POD_NAME', 'the name of this pod');
+  const instanceIp = r.ip('INSTANCE_IP') ?? missingIp(r);
   return r.finish<WaypointConfig>({
-    podName: r.required('POD_NAME', 'the name of this pod'),
+    podName,
     podNamespace,
     serviceAccount,
-    instanceIp: r.ip('INSTANCE_IP') ?? missingIp(r),
+    instanceIp,
+    otherIps: addresses().filter((ip) => ip !== instanceIp),
     domain: flags['--domain'] ?? `${podNamespace}.svc.cluster.local`,
     serviceCluster: flags['--serviceCluster'] ?? `${serviceAccount}.${podNamespace}`,
     nodeName: r.text(r.first('ISTIO_META_NODE_NAME', 'NODE_NAME')),
@@ -114,7 +121,8 @@ export function nodeMetadata(c: WaypointConfig): Readonly<Record<string, JsonVal
     NAME: c.podName,
     NAMESPACE: c.podNamespace,
     SERVICE_ACCOUNT: c.serviceAccount,
-    INSTANCE_IPS: c.instanceIp,
+    // istiod serves the families that are among them.
+    INSTANCE_IPS: [c.instanceIp, ...c.otherIps].join(','),
     CLUSTER_ID: c.clusterId,
     ...(c.nodeName !== undefined && { NODE_NAME: c.nodeName }),
   };

@@ -1,10 +1,12 @@
 /** `bin/waypoint`: a waypoint, until a signal. Exit codes: 0 ended by a signal, 1 failed, 2 wrong use. */
 import { readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import { reportMistakes } from '../common/config/reader.ts';
 import { systemClock } from '../common/core/clock.ts';
 import { describeError, MeshError } from '../common/core/errors.ts';
 import { isCode } from '../common/core/files.ts';
 import { createLogger, LogLevels, stdoutSink } from '../common/core/log.ts';
+import { type Ip, parseIp } from '../common/core/net.ts';
 import { help, parseCommand } from './command.ts';
 import { parseWaypointConfig } from './config.ts';
 
@@ -25,7 +27,7 @@ async function main(args: readonly string[]): Promise<number> {
     await running.stop();
     return 0;
   }
-  const parsed = parseWaypointConfig(process.env, command.flags, { file: readIfThere });
+  const parsed = parseWaypointConfig(process.env, command.flags, { file: readIfThere, addresses: ownAddresses });
   if (parsed.kind === 'invalid') {
     reportMistakes('waypoint', parsed.errors);
     return 2;
@@ -54,6 +56,14 @@ async function main(args: readonly string[]): Promise<number> {
   } finally {
     agent.close();
   }
+}
+
+/** What a link or a machine alone can reach is nobody's address elsewhere. */
+function ownAddresses(): readonly Ip[] {
+  return Object.values(networkInterfaces())
+    .flat()
+    .filter((a) => a !== undefined && !a.internal && !/^(fe80:|169\.254\.)/i.test(a.address))
+    .flatMap((a) => parseIp(a!.address) ?? []);
 }
 
 function signalled(): Promise<'signal'> {

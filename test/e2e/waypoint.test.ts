@@ -54,6 +54,10 @@ for (const engine of engines) {
       );
       assert.deepEqual([answer.status, answer.echo?.method, answer.echo?.url], [200, 'GET', '/a?b=1']);
       assert.equal(answer.echo?.headers['host'], 'web');
+      for (const family of ['-4', '-6']) {
+        const { echo, status } = await shop.curl('client', [family, 'http://web/family']);
+        assert.deepEqual([status, echo?.url], [200, '/family'], family);
+      }
     });
 
     test('an HTTPRoute sends by header, splits by weight and rewrites', async () => {
@@ -395,7 +399,7 @@ spec:
 apiVersion: v1
 kind: Service
 metadata: { name: ${name}, namespace: shop }
-spec: { selector: { ${selector} }, ports: [{ name: ${protocol}, port: 80, targetPort: 8080 }] }
+spec: { ipFamilyPolicy: PreferDualStack, selector: { ${selector} }, ports: [{ name: ${protocol}, port: 80, targetPort: 8080 }] }
 `;
   const echo = '{ name: echo, image: aquifer/echo, readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 } }';
   const folder = dirname(goProgramPath('grpc-interop'));

@@ -137,6 +137,7 @@ class World implements AsyncDisposable {
       podNamespace: 'shop',
       serviceAccount: 'waypoint',
       instanceIp: parseIp('127.0.0.1')!,
+      otherIps: [],
       domain: 'shop.svc.cluster.local',
       serviceCluster: 'waypoint.shop',
       nodeName: 'node-1',
