@@ -13,6 +13,7 @@ import { forwardPort } from './forward.ts';
 import { options } from './options.ts';
 
 const pages = {
+  console: { port: 9_876, path: '/console/' },
   'istiod-debug': { port: 15_014, path: '/debug/list' },
   proxy: { port: 15_000, path: '/' },
   ztunnel: { port: 15_000, path: '/' },

@@ -2,7 +2,7 @@ import type { Verb } from '../grammar.ts';
 import { options } from './options.ts';
 
 const page = (
-  kind: 'proxy' | 'istiod-debug' | 'ztunnel',
+  kind: 'console' | 'proxy' | 'istiod-debug' | 'ztunnel',
   summary: string,
   operands: string,
   aliases?: readonly string[],
@@ -22,6 +22,12 @@ export const verb: Verb = {
   summary: 'forward a page of the mesh to this machine, until Ctrl-C',
   aliases: ['dash', 'd'],
   verbs: {
+    console: page(
+      'console',
+      'the console of the mesh, which asks for a Kubernetes token',
+      '[[TYPE/]NAME[.NAMESPACE]]',
+      ['controlz'],
+    ),
     'istiod-debug': page('istiod-debug', "istiod's metrics and debug pages", '[[TYPE/]NAME[.NAMESPACE]]'),
     proxy: page('proxy', "a waypoint's admin page", '[TYPE/]NAME[.NAMESPACE]', ['envoy']),
     ztunnel: page(
