@@ -12,6 +12,7 @@ import { decodeEnvoy, type TypedObject } from '../../common/envoy/codec.ts';
 import { until } from '../../common/testing/until.ts';
 import type { Credentials } from '../envoy/credentials.ts';
 import {
+  clusterTypeUrl,
   type EnvoyType,
   endpointTypeUrl,
   envoyTypes,
@@ -77,7 +78,11 @@ export function waypointNode(name = 'waypoint', more: Readonly<Record<string, Js
 }
 
 /** Asks for clusters, then endpoints and listeners, then routes, as Envoy does; ACKs by itself unless told to refuse. */
+/** As an Envoy, it confirms clusters only once the endpoints of each have come anew, be it the word that there are none. */
 export class EnvoyClient implements Disposable {
+  /** Clusters whose endpoints it waits for, and the answer that waits with them. */
+  readonly #warming = new Set<string>();
+  #confirm: (() => void) | undefined;
   readonly resources = new Map<EnvoyType, Map<string, TypedObject>>(servedTypes.map((t) => [t, new Map()]));
   readonly responses: PbDeltaResponse[] = [];
   refuse: (r: PbDeltaResponse) => string | undefined = () => undefined;
@@ -139,7 +144,17 @@ export class EnvoyClient implements Disposable {
     }
     for (const name of r.removedResources) kept.delete(name);
     const detail = message === undefined ? {} : { errorDetail: { code: 13, message } };
-    this.#stream.write({ typeUrl: type, responseNonce: r.nonce, ...detail });
+    const answer = () => this.#stream.write({ typeUrl: type, responseNonce: r.nonce, ...detail });
+    if (type !== clusterTypeUrl || message !== undefined) answer();
+    else {
+      for (const { name } of r.resources) if (kept.get(name)?.['type'] === 'EDS') this.#warming.add(name);
+      this.#confirm = answer;
+    }
+    if (type === endpointTypeUrl)
+      for (const name of [...r.resources.map((x) => x.name), ...r.removedResources]) this.#warming.delete(name);
+    if (this.#warming.size > 0) return;
+    this.#confirm?.();
+    this.#confirm = undefined;
   }
 
   /** Asks for what the resource refers to. */

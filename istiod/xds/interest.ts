@@ -11,6 +11,8 @@ export interface Interest {
   next(part: Part): Message | undefined;
   /** Names of resources that changed. */
   changed(names: ReadonlySet<string>): void;
+  /** The client waits for these anew, also for the word that there are none. */
+  again(names: Iterable<string>): void;
   /** Generation up to which nothing has to be remembered for this client. */
   readonly told: number;
 }
@@ -46,6 +48,10 @@ export class Everything implements Interest {
 
   changed(): void {
     // The journal has it.
+  }
+
+  again(): void {
+    // Whoever asks for everything waits for nothing by name.
   }
 
   next(part: Part): Message | undefined {
@@ -153,6 +159,13 @@ export class Named implements Interest {
     }
   }
 
+  again(names: Iterable<string>): void {
+    for (const name of names) {
+      if (!this.#sent.delete(name) && !this.#names.has(name)) continue;
+      this.#pending.add(name);
+    }
+  }
+
   next(part: Part): Message | undefined {
     const resources: Resource[] = [];
     const removed: string[] = [];
@@ -221,6 +234,10 @@ export class State implements Interest {
 
   changed(): void {
     // The journal has it.
+  }
+
+  again(): void {
+    this.#told = -1;
   }
 
   /** Whether these are the names it was made for. */

@@ -60,7 +60,11 @@ export class EnvoyOrder implements Order {
     if (clusters !== undefined) {
       const kept = users.some((s) => s.hasPending || s.isWaiting);
       const sent = sender.send(clusters, kept ? 'without-removals' : 'all');
-      if (sent !== undefined && sent.resources.length > 0) this.#warming = { confirmedAt: undefined };
+      if (sent !== undefined && sent.resources.length > 0) {
+        this.#warming = { confirmedAt: undefined };
+        // Also of clusters that it had: it waits for their endpoints as if it had none, and confirms no cluster before they come.
+        endpoints?.again(sent.resources.map((r) => r.name));
+      }
     }
     if (endpoints !== undefined) sender.send(endpoints, 'all');
     const wait = this.#holdsBack(clusters, endpoints, now);

@@ -101,6 +101,11 @@ export class Subscription {
     this.#interest?.changed(names);
   }
 
+  /** The client waits for these anew, though it may have them. */
+  again(names: Iterable<string>): void {
+    this.#interest?.again(names);
+  }
+
   request(ask: Ask): Answer {
     const { names } = ask;
     if (names.kind === 'state') this.#askState(names.names);

@@ -3,7 +3,7 @@ import { encodeEnvoy, type Typed } from '../../../common/envoy/codec.ts';
 import { ClientConfiguration } from '../../envoy/client/configuration.ts';
 import type { EnvoyProxy } from '../../envoy/proxy.ts';
 import type { MadeResource } from '../../envoy/remember.ts';
-import { clusterTypeUrl, type EnvoyType, endpointTypeUrl, servedTypes } from '../../envoy/types.ts';
+import { type EnvoyType, servedTypes } from '../../envoy/types.ts';
 import { WaypointConfiguration } from '../../envoy/waypoint/configuration.ts';
 import type { Catalog } from '../../model/catalog.ts';
 import { Memo } from '../../model/envoy/memo.ts';
@@ -43,8 +43,6 @@ export class EnvoyGroup implements Catalog {
   readonly #encoded = new Map<EnvoyType, Map<string, Encoded>>(servedTypes.map((t) => [t, new Map()]));
   /** Generation of the newest change of each. */
   readonly #changedAt = new Map<EnvoyType, Map<string, number>>(servedTypes.map((t) => [t, new Map()]));
-  /** Of clusters with endpoints: the newest version, and how often it became another. */
-  readonly #turns = new Map<string, { readonly cluster: string; readonly count: number }>();
   #isComplete = false;
   /** Made when it is asked for, and gone with the next change. */
   #byObject: MultiMap<Resource> | undefined;
@@ -125,17 +123,10 @@ export class EnvoyGroup implements Catalog {
     const changes = new Map<EnvoyType, Set<string>>(servedTypes.map((t) => [t, new Set()]));
     const kept = new Map<EnvoyType, Set<string>>(servedTypes.map((t) => [t, new Set()]));
     this.#byObject = undefined;
-    const encoded = this.#configuration.resources().flatMap((made) => {
+    for (const made of this.#configuration.resources()) {
       const resource = this.#encode(made);
-      return resource === undefined ? [] : [{ made, resource }];
-    });
-    const clusters = new Map(
-      encoded.flatMap(({ made, resource }) => (made.type === clusterTypeUrl ? [[made.name, resource] as const] : [])),
-    );
-    for (const { made, resource: own } of encoded) {
+      if (resource === undefined) continue;
       const all = this.#resources.get(made.type)!;
-      const cluster = made.type === endpointTypeUrl ? clusters.get(made.name) : undefined;
-      const resource = cluster === undefined ? own : this.#withCluster(own, cluster, all.get(made.name));
       kept.get(made.type)!.add(made.name);
       if (all.get(made.name)?.version !== resource.version) changes.get(made.type)!.add(made.name);
       all.set(made.name, resource);
@@ -144,7 +135,6 @@ export class EnvoyGroup implements Catalog {
       for (const name of [...all.keys()].filter((n) => !kept.get(type)!.has(n))) {
         all.delete(name);
         this.#encoded.get(type)!.delete(name);
-        if (type === clusterTypeUrl) this.#turns.delete(name);
         changes.get(type)!.add(name);
       }
     }
@@ -163,19 +153,6 @@ export class EnvoyGroup implements Catalog {
       }
     }
     return any ? changes : undefined;
-  }
-
-  /**
-   * An Envoy waits for the endpoints of a cluster that changed, though it has them, and answers for no cluster before they come: they are
-   * of another version with each change of their cluster, also with one back to what it was.
-   */
-  #withCluster(own: Resource, cluster: Resource, before: Resource | undefined): Resource {
-    const turn = this.#turns.get(own.name);
-    const turns = turn === undefined ? 0 : turn.cluster === cluster.version ? turn.count : turn.count + 1;
-    if (turn?.count !== turns) this.#turns.set(own.name, { cluster: cluster.version, count: turns });
-    const version = `${own.version}-${cluster.version}${turns === 0 ? '' : `.${turns}`}`;
-    if (before?.version === version && before.inputs === own.inputs) return before;
-    return { ...own, version };
   }
 
   #indexObjects(): MultiMap<Resource> {

@@ -104,6 +104,44 @@ spec: {host: web, trafficPolicy: {loadBalancer: {simple: RANDOM}}}
   );
 });
 
+const balancer = (host: string, simple: string) => `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: ${host}}
+spec: {host: ${host}, trafficPolicy: {loadBalancer: {simple: ${simple}}}}
+`;
+
+test('clusters that change faster than an Envoy confirms them, there and back, never leave it waiting for endpoints', async () => {
+  using bed = await startEnvoyBed(mesh);
+  using client = await new EnvoyClient(bed.port).settled();
+  const policy = () => client.get(clusterTypeUrl, web)?.['lb_policy'];
+  for (const simple of ['RANDOM', 'LEAST_REQUEST', 'RANDOM', 'LEAST_REQUEST', 'RANDOM'])
+    bed.apply(balancer('web', simple));
+  await until('the last one', () => policy() === 'RANDOM');
+  // What comes next shows that nothing is stuck.
+  bed.apply(balancer('web', 'LEAST_REQUEST'));
+  await until('the next one', () => policy() === 'LEAST_REQUEST');
+});
+
+test('a cluster without endpoints that changes is told again that there are none: an Envoy waits for that word', async () => {
+  using bed = await startEnvoyBed(mesh);
+  using client = await new EnvoyClient(bed.port).settled();
+  const subsets = (...names: readonly string[]) => `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: web}
+spec:
+  host: web
+  subsets: [${names.map((n) => `{name: ${n}, labels: {version: none}}`).join(', ')}]
+`;
+  bed.apply(subsets('a', 'b'));
+  bed.apply(subsets('a'));
+  bed.apply(balancer('web', 'RANDOM'));
+  await until('the last one', () => client.get(clusterTypeUrl, web)?.['lb_policy'] === 'RANDOM');
+  bed.apply(balancer('web', 'LEAST_REQUEST'));
+  await until('the next one', () => client.get(clusterTypeUrl, web)?.['lb_policy'] === 'LEAST_REQUEST');
+});
+
 test('a service that comes brings its cluster before the listener; one that goes takes it after', async () => {
   using bed = await startEnvoyBed(mesh);
   using client = await new EnvoyClient(bed.port).settled();
