@@ -1,4 +1,5 @@
 /** What a CustomResourceDefinition must be, beyond its schema. Pure. */
+
 import { isDeepStrictEqual } from 'node:util';
 import type {
   CustomResourceDefinition,
@@ -6,6 +7,7 @@ import type {
   DefinitionVersion,
 } from '../../../common/kube/kinds/extension.ts';
 import type { Schema } from '../../../common/kube/schema/types.ts';
+import { isObject } from '../../../common/kube/schema/validate.ts';
 import type { ApiObject } from '../objects.ts';
 import type { Strategy } from '../resources/resource.ts';
 import type { Cause, CauseType } from '../status.ts';
@@ -26,16 +28,13 @@ export const definitionStrategy: Strategy = {
     names.listKind ||= `${names.kind}List`;
   },
   prepareCreate(object) {
-    const { spec } = object as unknown as CustomResourceDefinition;
-    const stored = (spec?.versions ?? []).filter((v) => v.storage).map((v) => v.name);
-    object['status'] = { conditions: [], acceptedNames: { plural: '', kind: '' }, storedVersions: stored };
+    object['status'] = { conditions: [], acceptedNames: { plural: '', kind: '' }, storedVersions: storedIn(object) };
     keepFinalizer(object);
   },
   prepareUpdate(object, old) {
     if (old.metadata.deletionTimestamp === undefined) keepFinalizer(object);
-    const { spec } = object as unknown as CustomResourceDefinition;
     const status = object['status'] as { storedVersions?: string[] } | undefined;
-    const storage = spec?.versions?.find((v) => v.storage)?.name;
+    const [storage] = storedIn(object);
     if (status === undefined || storage === undefined || status.storedVersions?.includes(storage)) return;
     object['status'] = { ...status, storedVersions: [...(status.storedVersions ?? []), storage] };
   },
@@ -45,6 +44,15 @@ export const definitionStrategy: Strategy = {
       old === undefined ? undefined : (old as unknown as CustomResourceDefinition),
     ),
 };
+
+/** Versions that are stored, of an object that nobody has checked yet. */
+function storedIn({ spec }: ApiObject): readonly string[] {
+  const versions = isObject(spec) ? spec['versions'] : undefined;
+  if (!Array.isArray(versions)) return [];
+  return versions.flatMap((v) =>
+    isObject(v) && v['storage'] === true && typeof v['name'] === 'string' ? v['name'] : [],
+  );
+}
 
 function keepFinalizer({ metadata }: ApiObject): void {
   metadata.finalizers ??= [];
