@@ -4,9 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../common/core/clock.ts';
-import { subjectAccessReviewKind, tokenReviewKind } from '../../common/kube/schema/access.ts';
 import { kindTable } from '../../common/kube/schema/table.ts';
-import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
+import type { Kind, KubeSource } from '../../common/kube/types.ts';
+import { isAllowed, reviewToken, type Subject } from '../reviews.ts';
 
 /** Something of a kind in a namespace; absent for what is of the cluster. */
 export interface Place {
@@ -24,19 +24,6 @@ export interface Reader {
 export interface Access {
   /** undefined: the token is nobody's. MeshError where the API server does not say. */
   reader(token: string): Promise<Reader | undefined>;
-}
-
-interface UserInfo {
-  readonly username?: string;
-  readonly uid?: string;
-  readonly groups?: readonly string[];
-  readonly extra?: Readonly<Record<string, readonly string[]>>;
-}
-interface TokenReview extends KubeObject {
-  readonly status?: { readonly authenticated?: boolean; readonly user?: UserInfo };
-}
-interface SubjectAccessReview extends KubeObject {
-  readonly status?: { readonly allowed?: boolean };
 }
 
 /** Ms. */
@@ -65,28 +52,25 @@ export function createAccess(source: Pick<KubeSource, 'create'>, clock: Clock): 
 }
 
 async function review(source: Pick<KubeSource, 'create'>, token: string): Promise<Reader | undefined> {
-  const { status } = await source.create(tokenReviewKind as Kind<TokenReview>, {
-    apiVersion: 'authentication.k8s.io/v1',
-    kind: 'TokenReview',
-    metadata: { name: '' },
-    spec: { token },
-  });
-  const user = status?.user;
-  if (status?.authenticated !== true || user?.username === undefined) return undefined;
-  return new ReaderOf(source, user);
+  const { authenticated, user } = await reviewToken(source, token);
+  if (authenticated !== true || user?.username === undefined) return undefined;
+  const { username, ...more } = user;
+  return new ReaderOf(source, { user: username, ...more });
 }
 
 class ReaderOf implements Reader {
-  readonly user: string;
   readonly #source: Pick<KubeSource, 'create'>;
-  readonly #info: UserInfo;
+  readonly #subject: Subject;
   /** By resource and namespace. */
   readonly #answers = new Map<string, Promise<boolean>>();
 
-  constructor(source: Pick<KubeSource, 'create'>, info: UserInfo) {
+  constructor(source: Pick<KubeSource, 'create'>, subject: Subject) {
     this.#source = source;
-    this.#info = info;
-    this.user = info.username!;
+    this.#subject = subject;
+  }
+
+  get user(): string {
+    return this.#subject.user;
   }
 
   async readable(places: Iterable<Place>): Promise<(place: Place) => boolean> {
@@ -117,21 +101,8 @@ class ReaderOf implements Reader {
     const key = `${group}/${plural}/${namespace ?? ''}`;
     const known = this.#answers.get(key);
     if (known !== undefined) return known;
-    const { username: user, uid, groups, extra } = this.#info;
-    const answer = this.#source
-      .create(subjectAccessReviewKind as Kind<SubjectAccessReview>, {
-        apiVersion: 'authorization.k8s.io/v1',
-        kind: 'SubjectAccessReview',
-        metadata: { name: '' },
-        spec: {
-          user,
-          ...(uid !== undefined && { uid }),
-          ...(groups !== undefined && { groups }),
-          ...(extra !== undefined && { extra }),
-          resourceAttributes: { verb: 'list', group, resource: plural, ...(namespace !== undefined && { namespace }) },
-        },
-      })
-      .then(({ status }) => status?.allowed === true);
+    const what = { verb: 'list', group, resource: plural, ...(namespace !== undefined && { namespace }) };
+    const answer = isAllowed(this.#source, this.#subject, what);
     this.#answers.set(key, answer);
     answer.catch(() => this.#answers.delete(key));
     return answer;

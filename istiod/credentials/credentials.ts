@@ -8,8 +8,9 @@ import { describeError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
 import { createInformer, type Informer } from '../../common/kube/informer.ts';
 import { type Secret, secretKind } from '../../common/kube/kinds/core.ts';
-import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
+import type { KubeSource } from '../../common/kube/types.ts';
 import type { Credentials, Looked } from '../envoy/credentials.ts';
+import { isAllowed as mayDo } from '../reviews.ts';
 
 export interface KubeCredentialsOptions {
   readonly source: KubeSource;
@@ -25,14 +26,6 @@ const patience = millis(2_000);
 /** Ms until an account is asked about again; Istio has 60,000 and 300,000, but who waits for a Role that was missing looks on. */
 const again = { denied: millis(10_000), allowed: millis(300_000) };
 const kept = ['cert', 'key', 'cacert', 'crl', 'tls.crt', 'tls.key', 'ca.crt', 'ca.crl'];
-
-const accessReviewKind: Kind = {
-  group: 'authorization.k8s.io',
-  version: 'v1',
-  kind: 'SubjectAccessReview',
-  plural: 'subjectaccessreviews',
-  namespaced: false,
-};
 
 interface Followed {
   readonly informer: Informer<Secret>;
@@ -100,16 +93,8 @@ export class KubeCredentials implements Credentials {
     const key = `${namespace}/${account}`;
     let isAllowed = false;
     try {
-      const review = await source.create<KubeObject>(accessReviewKind, {
-        apiVersion: 'authorization.k8s.io/v1',
-        kind: accessReviewKind.kind,
-        metadata: { name: '' },
-        spec: {
-          user: `system:serviceaccount:${namespace}:${account}`,
-          resourceAttributes: { namespace, verb: 'list', resource: 'secrets' },
-        },
-      });
-      isAllowed = (review['status'] as { readonly allowed?: boolean } | undefined)?.allowed === true;
+      const user = `system:serviceaccount:${namespace}:${account}`;
+      isAllowed = await mayDo(source, { user }, { namespace, verb: 'list', resource: 'secrets' });
     } catch (e) {
       if (signal.aborted) return;
       log.warn('cannot ask whether an account may read Secrets; it counts as not', {

@@ -1,32 +1,19 @@
 /** Tokens as the API server sees them (TokenReview), which also knows those of pods that are gone. One request for each token. */
 import { describeError, MeshError } from '../../../common/core/errors.ts';
-import { tokenReviewKind } from '../../../common/kube/schema/access.ts';
-import type { Kind, KubeObject, KubeSource } from '../../../common/kube/types.ts';
+import type { KubeSource } from '../../../common/kube/types.ts';
 import { Unauthenticated } from '../../caller.ts';
+import { reviewToken } from '../../reviews.ts';
 import { ReviewUnavailable, type TokenReviewer } from './reviewer.ts';
-
-interface TokenReview extends KubeObject {
-  readonly status?: {
-    readonly authenticated?: boolean;
-    readonly error?: string;
-    readonly audiences?: readonly string[];
-    readonly user?: { readonly username?: string; readonly extra?: Readonly<Record<string, readonly string[]>> };
-  };
-}
 
 export function createApiReviewer(source: Pick<KubeSource, 'create'>, audiences: readonly string[]): TokenReviewer {
   return {
     async review(token) {
-      const spec = { token, audiences };
-      const question = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', metadata: { name: '' }, spec };
-      const { status = {} } = await source
-        .create(tokenReviewKind as Kind<TokenReview>, question)
-        .catch((e: unknown) => {
-          const text = `the API server cannot review a token: ${describeError(e)}`;
-          throw e instanceof MeshError && e.code === 'API_UNAVAILABLE'
-            ? new ReviewUnavailable(text)
-            : new Unauthenticated(text);
-        });
+      const status = await reviewToken(source, token, audiences).catch((e: unknown) => {
+        const text = `the API server cannot review a token: ${describeError(e)}`;
+        throw e instanceof MeshError && e.code === 'API_UNAVAILABLE'
+          ? new ReviewUnavailable(text)
+          : new Unauthenticated(text);
+      });
       if (status.authenticated !== true) throw new Unauthenticated(`token refused: ${status.error ?? 'unknown'}`);
       if (!audiences.some((a) => status.audiences?.includes(a)))
         throw new Unauthenticated(`the API server does not say that the token is for ${audiences.join(' or ')}`);
