@@ -6,17 +6,11 @@ import { test } from 'node:test';
 import { until } from '../../common/testing/until.ts';
 import { envoyTypes } from '../../istiod/envoy/types.ts';
 import { startEnvoyBed } from '../../istiod/testing/envoy-bed.ts';
+import { waypointYaml } from '../../istiod/testing/manifests.ts';
 import { verdicts } from './accepts.ts';
 import { engines } from './followers.ts';
 import { Caller } from './pair/caller.ts';
 
-const gateway = (annotations: string) => `
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: waypoint, annotations: {${annotations}}}
-spec: {gatewayClassName: istio-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}
-status: {addresses: [{type: Hostname, value: waypoint.shop.svc.cluster.local}]}
-`;
 const entry = (name: string, ip: number, port: number, namespace = 'shop') => `
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -55,7 +49,7 @@ for (const engine of engines) {
       return (server.address() as AddressInfo).port;
     };
     const mesh = [
-      gateway(''),
+      waypointYaml(),
       entry('web', 3, await start('web')),
       entry('other', 4, await start('other')),
       entry('own', 5, await start('own'), 'pay'),
@@ -75,7 +69,7 @@ for (const engine of engines) {
       assert.deepEqual([await to('shop'), await to('pay'), await to('labs')], ['web', 'own', 'web']);
 
       assert.equal((await ask('shop', 81)).body, 'web nobody');
-      bed.apply(gateway('ambient.istio.io/xfcc-include-client-identity: "true"'));
+      bed.apply(waypointYaml({ annotations: 'ambient.istio.io/xfcc-include-client-identity: "true"' }));
       const told = 'web By=spiffe://cluster.local/ns/shop/sa/waypoint;URI=spiffe://cluster.local/ns/pay/sa/client';
       await until('it says who called', async () => (await ask('pay', 81)).body === told);
       if (engine.name === 'a stock Envoy') assert.deepEqual(await verdicts(bed, envoyTypes), []);

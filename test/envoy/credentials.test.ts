@@ -8,18 +8,13 @@ import { createFakeCa } from '../../common/testing/fake-ca.ts';
 import { until } from '../../common/testing/until.ts';
 import { secretTypeUrl, servedTypes } from '../../istiod/envoy/types.ts';
 import { startEnvoyBed } from '../../istiod/testing/envoy-bed.ts';
+import { waypointYaml } from '../../istiod/testing/manifests.ts';
 import { TestCredentials } from '../../istiod/testing/test-credentials.ts';
 import { verdicts } from './accepts.ts';
 import { engines } from './followers.ts';
 import { Caller } from './pair/caller.ts';
 
-const mesh = (port: number) => `
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: waypoint}
-spec: {gatewayClassName: istio-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}
-status: {addresses: [{type: Hostname, value: waypoint.shop.svc.cluster.local}]}
----
+const mesh = (port: number) => `${waypointYaml()}---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {name: bank, labels: {istio.io/use-waypoint: waypoint}}

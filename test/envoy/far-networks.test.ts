@@ -8,6 +8,7 @@ import type { WorkloadCertificate } from '../../common/identity/types.ts';
 import { until } from '../../common/testing/until.ts';
 import { envoyTypes } from '../../istiod/envoy/types.ts';
 import { startEnvoyBed } from '../../istiod/testing/envoy-bed.ts';
+import { waypointYaml } from '../../istiod/testing/manifests.ts';
 import { verdicts } from './accepts.ts';
 import { engines } from './followers.ts';
 import { Caller } from './pair/caller.ts';
@@ -16,12 +17,7 @@ const mesh = (gatewayPort: number) => `
 kind: Namespace
 metadata: {name: istio-system, labels: {topology.istio.io/network: net-1}}
 ---
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: waypoint}
-spec: {gatewayClassName: istio-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}
-status: {addresses: [{type: Hostname, value: waypoint.shop.svc.cluster.local}]}
----
+${waypointYaml()}---
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: {name: far, namespace: istio-system, labels: {topology.istio.io/network: net-2}}

@@ -3,18 +3,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { envoyTypes } from '../../istiod/envoy/types.ts';
 import { startEnvoyBed } from '../../istiod/testing/envoy-bed.ts';
+import { podYaml, waypointYaml } from '../../istiod/testing/manifests.ts';
 import { skipWithoutEnvoy } from '../harness/envoy.ts';
 import { followBed, verdicts } from './accepts.ts';
 
 const skip = skipWithoutEnvoy();
 
-const gateway = `
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: waypoint}
-spec: {gatewayClassName: istio-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}
-status: {addresses: [{type: Hostname, value: waypoint.shop.svc.cluster.local}]}
-`;
 const service = `
 kind: Service
 metadata: {name: web, labels: {istio.io/use-waypoint: waypoint}}
@@ -28,12 +22,8 @@ spec:
   - {name: tls, port: 83, targetPort: 8083}
   - {name: any, port: 84, targetPort: 8084}
 `;
-const pod = (name: string, ip: number, captured: boolean) => `
-kind: Pod
-metadata: {name: ${name}, labels: {app: web}, annotations: {ambient.istio.io/redirection: ${captured ? 'enabled' : 'none'}}}
-spec: {nodeName: node-1, serviceAccountName: web}
-status: {phase: Running, podIP: 10.244.1.${ip}, conditions: [{type: Ready, status: "True"}]}
-`;
+const pod = (name: string, ip: number, captured: boolean) =>
+  podYaml({ name, app: 'web', ip: `10.244.1.${ip}`, captured });
 
 /** Each field that ends up in a message of its own form. */
 const everything = `
@@ -136,13 +126,13 @@ spec: {hosts: [static.example.com], addresses: [240.0.0.5], ports: [{number: 80,
 `;
 
 test('a waypoint without routes: each kind of port, endpoints with and without HBONE', { skip }, async () => {
-  using bed = await startEnvoyBed([gateway, service, pod('a', 1, true), pod('b', 2, false)].join('---'));
+  using bed = await startEnvoyBed([waypointYaml(), service, pod('a', 1, true), pod('b', 2, false)].join('---'));
   await using _ = await followBed(bed);
   assert.deepEqual(await verdicts(bed, envoyTypes), []);
 });
 
 test('policies, routes, rules of destinations and services of all sorts', { skip }, async () => {
-  using bed = await startEnvoyBed([gateway, service, pod('a', 1, true), everything].join('---'));
+  using bed = await startEnvoyBed([waypointYaml(), service, pod('a', 1, true), everything].join('---'));
   await using follower = await followBed(bed);
   assert.deepEqual(await verdicts(bed, envoyTypes), []);
   const rejected = await follower.envoy.admin('/stats?filter=update_rejected&usedonly');
@@ -150,7 +140,7 @@ test('policies, routes, rules of destinations and services of all sorts', { skip
 });
 
 test('workloads that are behind it themselves, and a service of their ports', { skip }, async () => {
-  const both = gateway.replace('{name: waypoint}', '{name: waypoint, labels: {istio.io/waypoint-for: all}}');
+  const both = waypointYaml({ labels: 'istio.io/waypoint-for: all' });
   const own = pod('own', 7, true).replace('{app: web}', '{app: web, istio.io/use-waypoint: waypoint}');
   using bed = await startEnvoyBed([both, service, own].join('---'));
   await using follower = await followBed(bed);

@@ -6,19 +6,14 @@ import { test } from 'node:test';
 import { until } from '../../common/testing/until.ts';
 import { envoyTypes } from '../../istiod/envoy/types.ts';
 import { startEnvoyBed } from '../../istiod/testing/envoy-bed.ts';
+import { waypointYaml } from '../../istiod/testing/manifests.ts';
 import { skipWithoutEnvoy } from '../harness/envoy.ts';
 import { followBed, verdicts } from './accepts.ts';
 import { type Asked, Caller } from './pair/caller.ts';
 
 const skip = skipWithoutEnvoy();
 
-const mesh = (port: number) => `
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: waypoint}
-spec: {gatewayClassName: istio-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}
-status: {addresses: [{type: Hostname, value: waypoint.shop.svc.cluster.local}]}
----
+const mesh = (port: number) => `${waypointYaml()}---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {name: web, labels: {istio.io/use-waypoint: waypoint}}

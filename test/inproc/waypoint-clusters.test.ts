@@ -4,16 +4,10 @@ import { describe, test } from 'node:test';
 import type { TypedObject } from '../../common/envoy/codec.ts';
 import { clusterTypeUrl, endpointTypeUrl } from '../../istiod/envoy/types.ts';
 import { EnvoyClient, startEnvoyBed } from '../../istiod/testing/envoy-bed.ts';
+import { podYaml, waypointYaml } from '../../istiod/testing/manifests.ts';
 import { compileAssignment } from '../../waypoint/cluster/compile/assignment.ts';
 import { compileCluster } from '../../waypoint/cluster/compile/cluster.ts';
 
-const gateway = `
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: waypoint}
-spec: {gatewayClassName: istio-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}
-status: {addresses: [{type: Hostname, value: waypoint.shop.svc.cluster.local}]}
-`;
 const web = `
 kind: Service
 metadata: {name: web, labels: {istio.io/use-waypoint: waypoint}}
@@ -22,12 +16,8 @@ spec:
   selector: {app: web}
   ports: [{name: http, port: 80, targetPort: 8080}, {name: tcp, port: 82, targetPort: 8082}, {name: any, port: 84}]
 `;
-const pod = (name: string, ip: number, captured: boolean) => `
-kind: Pod
-metadata: {name: ${name}, labels: {app: web, version: ${name}}, annotations: {ambient.istio.io/redirection: ${captured ? 'enabled' : 'none'}}}
-spec: {nodeName: node-1, serviceAccountName: web}
-status: {phase: Running, podIP: 10.244.1.${ip}, conditions: [{type: Ready, status: "True"}]}
-`;
+const pod = (name: string, ip: number, captured: boolean) =>
+  podYaml({ name, app: 'web', version: name, ip: `10.244.1.${ip}`, captured });
 const entry = `
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -85,7 +75,7 @@ async function refused(yaml: readonly string[]): Promise<readonly string[]> {
 }
 
 describe('clusters that istiod makes for a waypoint', () => {
-  const base = [gateway, web, pod('a', 1, true), pod('b', 2, false)];
+  const base = [waypointYaml(), web, pod('a', 1, true), pod('b', 2, false)];
 
   test('of Services and ServiceEntries', async () => assert.deepEqual(await refused([...base, entry]), []));
 

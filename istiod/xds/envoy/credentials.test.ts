@@ -8,15 +8,10 @@ import { destinationRuleConditions } from '../../envoy/clusters/status.ts';
 import { clusterTypeUrl, listenerTypeUrl, secretTypeUrl } from '../../envoy/types.ts';
 import { objectsOf } from '../../model/testing/test-mesh.ts';
 import { EnvoyClient, startEnvoyBed } from '../../testing/envoy-bed.ts';
+import { waypointYaml } from '../../testing/manifests.ts';
 import { TestCredentials } from '../../testing/test-credentials.ts';
 
-const mesh = `
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: waypoint}
-spec: {gatewayClassName: istio-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}
-status: {addresses: [{type: Hostname, value: waypoint.shop.svc.cluster.local}]}
----
+const mesh = `${waypointYaml()}---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {name: bank, labels: {istio.io/use-waypoint: waypoint}}

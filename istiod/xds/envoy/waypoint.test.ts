@@ -4,28 +4,18 @@ import { test } from 'node:test';
 import { until } from '../../../common/testing/until.ts';
 import { clusterTypeUrl, endpointTypeUrl, listenerTypeUrl, routeTypeUrl } from '../../envoy/types.ts';
 import { EnvoyClient, startEnvoyBed, waypointNode } from '../../testing/envoy-bed.ts';
+import { podYaml, waypointYaml } from '../../testing/manifests.ts';
 
-const gateway = (name: string) => `
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: ${name}}
-spec: {gatewayClassName: istio-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}
-status: {addresses: [{type: Hostname, value: ${name}.shop.svc.cluster.local}]}
-`;
 const service = (name: string, ip: number, waypoint: string, port = '{name: http, port: 80, targetPort: 8080}') => `
 kind: Service
 metadata: {name: ${name}, labels: {istio.io/use-waypoint: ${waypoint}}}
 spec: {clusterIP: 10.96.0.${ip}, selector: {app: ${name}}, ports: [${port}]}
 `;
-const pod = (name: string, app: string, ip: number, captured = true) => `
-kind: Pod
-metadata: {name: ${name}, labels: {app: ${app}}, annotations: {ambient.istio.io/redirection: ${captured ? 'enabled' : 'none'}}}
-spec: {nodeName: node-1, serviceAccountName: ${app}}
-status: {phase: Running, podIP: 10.244.1.${ip}, conditions: [{type: Ready, status: "True"}]}
-`;
+const pod = (name: string, app: string, ip: number, captured = true) =>
+  podYaml({ name, app, ip: `10.244.1.${ip}`, captured });
 const mesh = [
-  gateway('waypoint'),
-  gateway('other'),
+  waypointYaml(),
+  waypointYaml({ name: 'other' }),
   service('web', 1, 'waypoint'),
   service('far', 2, 'other'),
   service('mixed', 3, 'waypoint', '{name: any, port: 7000}'),

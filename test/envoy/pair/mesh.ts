@@ -1,4 +1,6 @@
 /** The mesh that hand-written cases are about: services whose pods are echo servers on addresses of the loopback. */
+
+import { podYaml, waypointYaml } from '../../../istiod/testing/manifests.ts';
 import type { Echoes } from './echo.ts';
 
 interface TestPort {
@@ -42,13 +44,7 @@ export const services: readonly TestService[] = [
   { name: 'marker', ports: [{ name: 'http', number: 80 }], pods: {} },
 ];
 
-const base = `
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: waypoint}
-spec: {gatewayClassName: istio-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}
-status: {addresses: [{type: Hostname, value: waypoint.shop.svc.cluster.local}]}
----
+const base = `${waypointYaml()}---
 kind: Node
 metadata: {name: node-1, labels: {topology.kubernetes.io/region: r1, topology.kubernetes.io/zone: z1}}
 ---
@@ -94,12 +90,7 @@ spec: {clusterIP: ${vipOf(name)}, selector: {app: ${name}}, ports: [${ports.map(
     for (const [pod, version] of Object.entries(pods)) {
       const ip = `${network}.${++last}`;
       for (const port of ports) await echoes.listen(pod, ip, port.number);
-      documents.push(`
-kind: Pod
-metadata: {name: ${pod}, namespace: ${namespace}, labels: {app: ${name}, version: ${version}}}
-spec: {nodeName: ${nodes[pod] ?? 'node-1'}, serviceAccountName: ${name}}
-status: {phase: Running, podIP: ${ip}, conditions: [{type: Ready, status: "True"}]}
-`);
+      documents.push(podYaml({ name: pod, namespace, app: name, version, ip, node: nodes[pod] ?? 'node-1' }));
     }
   }
   return documents.join('---');
