@@ -61,6 +61,8 @@ const corsRequests = [
   preflight('http://c'),
   preflight('http://c', { 'access-control-request-private-network': 'true' }),
   preflight('http://a', { 'access-control-request-private-network': 'true' }),
+  preflight('http://a', { 'access-control-request-headers': 'x-q, x-r' }),
+  preflight('http://c', { 'access-control-request-headers': 'x-q' }),
 ];
 const origins = { allow_origin_string_match: [{ exact: 'http://a' }, { suffix: '.x' }] };
 const full = {
@@ -142,6 +144,25 @@ const cases: readonly Case[] = [
     'cors that keeps others',
     { filter: [cors], route: corsPolicy({ ...full, forward_not_matching_preflights: no }) },
     corsRequests,
+  ),
+  ...['*', 'GET,*'].flatMap((any) =>
+    [yes, no, undefined].map((allow_credentials) =>
+      routed(
+        `cors: methods and headers ${any}, credentials ${JSON.stringify(allow_credentials)}`,
+        {
+          filter: [cors],
+          route: corsPolicy({
+            ...origins,
+            allow_methods: any,
+            allow_headers: any,
+            expose_headers: any,
+            max_age: '*',
+            ...(allow_credentials && { allow_credentials }),
+          }),
+        },
+        corsRequests,
+      ),
+    ),
   ),
   routed(
     'cors turned off',

@@ -1,6 +1,7 @@
 /** envoy.extensions.filters.http.cors.v3: preflights answered here, origins told in responses. Policies are the routes'. */
 import type { Fields } from '../../common/envoy/fields.ts';
 import { readString, type StringTest } from '../match/string.ts';
+import type { RequestView } from '../request/view.ts';
 import { happens, readRuntimeFraction } from '../route/match.ts';
 import { type FilterContext, type FilterKind, goOn, type HttpFilter, type Verdict } from './filter.ts';
 
@@ -32,14 +33,13 @@ const filter: HttpFilter = {
     const policy = origin ? policyOf(context) : undefined;
     if (!policy || !origin || !happens(policy.enabled ?? 1_000_000, context.dice.random())) return goOn;
     const isPreflight = view.method === 'OPTIONS' && (view.headers.first('access-control-request-method') ?? '') !== '';
-    const asksPrivate = view.headers.has('access-control-request-private-network');
     if (!policy.origins.some((test) => test('*') || test(origin))) {
       context.count('cors.origin_invalid');
-      return isPreflight && policy.forwardsOthers === false ? answer(preflight(policy, '', asksPrivate)) : goOn;
+      return isPreflight && policy.forwardsOthers === false ? answer(preflight(policy, '', view)) : goOn;
     }
     context.count('cors.origin_valid');
     context.remember({ policy, origin });
-    if (isPreflight) return answer(preflight(policy, origin, asksPrivate));
+    if (isPreflight) return answer(preflight(policy, origin, view));
     return goOn;
   },
 
@@ -88,22 +88,29 @@ function policyOf({ perRoute }: FilterContext): CorsPolicy | undefined {
   };
 }
 
-/** `origin` is empty where it may not: the rest is told all the same, as by Envoy, and a browser heeds none of it. */
+/**
+ * `origin` is empty where it may not: the rest is told all the same, as by Envoy, and a browser heeds none of it. For `*` the answer says
+ * what was asked for, since browsers take the star for a name once credentials come along.
+ */
 function preflight(
   policy: CorsPolicy,
   origin: string,
-  asksPrivateNetwork: boolean,
+  { headers }: RequestView,
 ): readonly (readonly [string, string])[] {
-  const given = ([, value]: readonly [string, string]) => value !== '';
-  const answers: readonly (readonly [string, string])[] = [
-    ['access-control-allow-origin', origin],
-    ['access-control-allow-credentials', policy.credentials ? 'true' : ''],
-    ['access-control-allow-methods', policy.methods],
-    ['access-control-allow-headers', policy.headers],
-    ['access-control-max-age', policy.maxAge],
-    ['access-control-allow-private-network', policy.privateNetwork && asksPrivateNetwork ? 'true' : ''],
+  const given = (name: string, value: string): readonly (readonly [string, string])[] =>
+    value === '' ? [] : [[name, value]];
+  const asked = (what: 'method' | 'headers') => headers.first(`access-control-request-${what}`) ?? '';
+  const allowed = (name: 'methods' | 'headers', value: string, wanted: string) =>
+    value === '*' ? [[`access-control-allow-${name}`, wanted] as const] : given(`access-control-allow-${name}`, value);
+  const isPrivate = policy.privateNetwork && headers.has('access-control-request-private-network');
+  return [
+    ...given('access-control-allow-origin', origin),
+    ...given('access-control-allow-credentials', policy.credentials ? 'true' : ''),
+    ...allowed('methods', policy.methods, asked('method')),
+    ...allowed('headers', policy.headers, asked('headers')),
+    ...given('access-control-max-age', policy.maxAge),
+    ...given('access-control-allow-private-network', isPrivate ? 'true' : ''),
   ];
-  return answers.filter(given);
 }
 
 function answer(headers: readonly (readonly [string, string])[]): Verdict {
