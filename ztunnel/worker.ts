@@ -23,8 +23,7 @@ import { bindSocket, closeFd, originalDestination, seqpacketFromFd, socketName }
 import { parseConfig, type ZtunnelConfig } from './config.ts';
 import { nameservers, searchList } from './dns/resolv-conf.ts';
 import { systemLookup } from './dns/system-lookup.ts';
-import { nodeEngine } from './engine.ts';
-import { dialer } from './proxy/dial.ts';
+import { nodeEngine } from './engine/node.ts';
 import { hasCapabilities, surroundings } from './surroundings.ts';
 import { answers } from './worker/answers.ts';
 import { WorkerCore } from './worker/core.ts';
@@ -61,7 +60,7 @@ async function main(): Promise<void> {
     registry,
     random: Math.random,
     tools: {
-      dial: dialer(systemClock),
+      dial: nodeEngine.dialer(systemClock),
       bindSocket,
       closeFd,
       originalSource: config.originalSource,

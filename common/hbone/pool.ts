@@ -1,4 +1,4 @@
-/** The client half of the `node` engine: which connection carries which tunnel (ambient-wire 1.6). */
+/** The client half of an engine: which connection carries which tunnel (ambient-wire 1.6). */
 
 import type { Duplex } from 'node:stream';
 import { abortable } from '../core/abortable.ts';
@@ -43,7 +43,10 @@ interface Slot {
   dialing: AbortController | undefined;
 }
 
-export function createHbonePool(options: HbonePoolOptions): HbonePool {
+/** How the connections of a pool are made. */
+export type DialConnection = typeof dialConnection;
+
+export function createHbonePool(options: HbonePoolOptions, connectTo: DialConnection = dialConnection): HbonePool {
   const { clock } = options;
   const maxStreams = options.maxStreamsPerConnection ?? defaultMaxStreams;
   const unusedRelease = millis(options.unusedReleaseMs ?? defaultUnusedRelease);
@@ -180,7 +183,7 @@ export function createHbonePool(options: HbonePoolOptions): HbonePool {
       serveWaiters(slot);
       emptying.check();
     };
-    dialConnection(options, slot.target, controller.signal, onClosed).then(
+    connectTo(options, slot.target, controller.signal, onClosed).then(
       (connection) => {
         slot.dialing = undefined;
         if (!ended && !connection.usable) {

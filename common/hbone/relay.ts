@@ -4,8 +4,8 @@
  */
 
 import type { Http2Stream } from 'node:http2';
-import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { type ByteStream, isByteStream } from '../core/byte-stream.ts';
 import type { CancelSignal } from '../core/cancel.ts';
 import { MeshError } from '../core/errors.ts';
 import { resetStream } from './reset-stream.ts';
@@ -29,6 +29,8 @@ export interface RelayOptions {
   readonly counters?: RelayCounters;
 }
 
+export type Relay = (downstream: Duplex, upstream: Duplex, options: RelayOptions) => Promise<RelayResult>;
+
 /** Peers that go away are no error of ours to report; the other side is reset all the same. */
 const ordinaryEnds = new Set(['ECONNRESET', 'EPIPE', 'ENOTCONN', 'ECONNABORTED']);
 
@@ -36,7 +38,7 @@ const ordinaryEnds = new Set(['ECONNRESET', 'EPIPE', 'ENOTCONN', 'ECONNABORTED']
  * Copies both directions until both ended; resolves once, never rejects. Both streams are closed then, or about to be. An end of one side
  * is passed on as an end, a failure as a reset. Sockets must have been made with allowHalfOpen.
  */
-export function relay(downstream: Duplex, upstream: Duplex, options: RelayOptions): Promise<RelayResult> {
+export const relay: Relay = (downstream, upstream, options) => {
   const counters = options.counters ?? { received: 0, sent: 0 };
   return new Promise((resolve) => {
     let open = 2;
@@ -68,7 +70,7 @@ export function relay(downstream: Duplex, upstream: Duplex, options: RelayOption
     if (options.signal.aborted) onAbort();
     else options.signal.addEventListener('abort', onAbort, { once: true });
   });
-}
+};
 
 function copy(
   source: Duplex,
@@ -78,8 +80,8 @@ function copy(
   onCut: () => void,
 ): void {
   let done = false;
-  // Of a socket, which tells of its peer by an end or an error: somebody in this process may destroy it.
-  let cuttable = source instanceof Socket && !source.destroyed;
+  // Of a connection, which tells of its peer by an end or an error: somebody in this process may destroy it.
+  let cuttable = isByteStream(source) && !source.destroyed;
   let corked = false;
   const finish = () => {
     if (done) return;
@@ -89,7 +91,7 @@ function copy(
     onDone();
   };
   // Chunks of one turn of the event loop leave in one system call. HTTP/2 gathers by itself, and corking costs it 10 %.
-  const gathers = sink instanceof Socket;
+  const gathers = isByteStream(sink);
   const uncork = () => {
     corked = false;
     sink.uncork();
@@ -136,7 +138,7 @@ function copy(
 /** TCP RST or RST_STREAM, so that a peer cannot take a cut transfer for a complete one. */
 function reset(stream: Duplex, error: Error): void {
   if (stream.destroyed) return;
-  if (stream instanceof Socket) resetSocket(stream);
+  if (isByteStream(stream)) resetSocket(stream);
   else if (isHttp2(stream)) resetStream(stream, error);
   else stream.destroy(error);
 }
@@ -145,7 +147,7 @@ function reset(stream: Duplex, error: Error): void {
  * libuv refuses a reset (EINVAL) while a shutdown is under way, and Node then loses the descriptor. A shutdown begins when
  * all has been written and takes one turn of the event loop, so that waiting for it cannot last.
  */
-function resetSocket(socket: Socket): void {
+function resetSocket(socket: ByteStream): void {
   const shuttingDown = socket.writableEnded && !socket.writableFinished && socket.writableLength === 0;
   if (shuttingDown) socket.once('finish', () => socket.resetAndDestroy());
   else socket.resetAndDestroy();

@@ -7,9 +7,9 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
-import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { abortable } from '../core/abortable.ts';
+import type { ByteStream } from '../core/byte-stream.ts';
 import { Cancellation, type CancelSignal } from '../core/cancel.ts';
 import { MeshError } from '../core/errors.ts';
 import { formatSocketAddr, type SocketAddr } from '../core/net.ts';
@@ -58,13 +58,13 @@ interface Connection {
 export function createHboneServer(options: HboneServerOptions): HboneServer {
   const { clock, wire = defaultWire } = options;
   /** Sockets from serve() to their close, whatever became of them. */
-  const sockets = new Set<Socket>();
+  const sockets = new Set<ByteStream>();
   const connections = new Set<Connection>();
   const emptying = new Emptying(clock, () => sockets.size === 0);
   let draining = false;
   let closed = false;
 
-  function serve(socket: Socket, remote: SocketAddr, local: SocketAddr): void {
+  function serve(socket: ByteStream, remote: SocketAddr, local: SocketAddr): void {
     socket.on('error', () => undefined);
     if (closed || socket.destroyed) {
       socket.destroy();
@@ -88,7 +88,7 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
       .finally(() => timer.cancel());
   }
 
-  async function handshake(socket: Socket, signal: CancelSignal): Promise<AuthenticatedSocket> {
+  async function handshake(socket: ByteStream, signal: CancelSignal): Promise<AuthenticatedSocket> {
     const certificate = await abortable(options.certificate(), signal);
     return acceptTls(socket, certificate, wire.tls, signal, options.revocation);
   }

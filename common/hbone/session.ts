@@ -80,11 +80,23 @@ export function openConnectionWindow(
   session.setLocalWindowSize(connection);
 }
 
+/** An HTTP/2 connection of either engine, as far as clocks rule it. */
+export interface LivingSession {
+  /** Gone. */
+  readonly destroyed: boolean;
+  /** Takes no more streams. */
+  readonly closed: boolean;
+  /** GOAWAY; its streams may finish. */
+  close(): void;
+  ping(onAnswer: () => void): unknown;
+  once(event: 'close', listener: () => void): unknown;
+}
+
 /**
  * First PING 10 s after the start, then 10 s after each answer; `onDead` when one stays unanswered for 20 s, or when the
  * session is destroyed and yet its socket lingers, because Node waits for a peer that reads nothing.
  */
-export function keepAlive(session: Http2Session, clock: Clock, onDead: () => void): void {
+export function keepAlive(session: LivingSession, clock: Clock, onDead: () => void): void {
   const ping = () => {
     if (session.destroyed) return onDead();
     if (session.closed) {
@@ -106,7 +118,7 @@ export function keepAlive(session: Http2Session, clock: Clock, onDead: () => voi
  * Ends a session gracefully once the wall clock has reached `expiresAt` (ms since the epoch): GOAWAY, no new stream; open ones
  * may finish.
  */
-export function closeAtExpiry(session: Http2Session, clock: Clock, expiresAt: number): void {
+export function closeAtExpiry(session: LivingSession, clock: Clock, expiresAt: number): void {
   let timer: Timer | undefined;
   const look = () => {
     const left = expiresAt - clock.wall();

@@ -3,8 +3,8 @@
  * one compliance suite (test/compliance/hbone.ts) runs on both.
  */
 
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { ByteStream } from '../core/byte-stream.ts';
 import type { CancelSignal } from '../core/cancel.ts';
 import type { Clock } from '../core/clock.ts';
 import type { SocketAddr } from '../core/net.ts';
@@ -59,7 +59,7 @@ export interface HboneServer {
    * Takes over an accepted socket whose original destination is `local`. Once either side's certificate expires, its open
    * tunnels may finish and no new one is taken.
    */
-  serve(socket: Socket, remote: SocketAddr, local: SocketAddr): void;
+  serve(socket: ByteStream, remote: SocketAddr, local: SocketAddr): void;
   /** Graceful GOAWAY on every connection; resolves when all streams ended, or at the deadline after closing them. */
   drain(deadlineMs: number): Promise<void>;
   /** Cuts everything now. */
@@ -127,7 +127,7 @@ export interface HbonePoolOptions {
   readonly clock: Clock;
   readonly certificate: (identity: Identity) => Promise<WorkloadCertificate>;
   /** Dials TCP from where the pod is; rejects with MeshError. The socket is connected. */
-  readonly dial: (address: SocketAddr, signal: CancelSignal) => Promise<Socket>;
+  readonly dial: (address: SocketAddr, signal: CancelSignal) => Promise<ByteStream>;
   /** Default: nobody is revoked. */
   readonly revocation?: Revocation | undefined;
   /** Default 100. */

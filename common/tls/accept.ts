@@ -1,6 +1,6 @@
 /** Server side of a mesh TLS handshake on an accepted socket. */
 
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import type { CancelSignal } from '../core/cancel.ts';
 import { MeshError } from '../core/errors.ts';
@@ -23,7 +23,7 @@ const handshakes = new WeakMap<object, Handshake>();
  * when it aborts, which is also how the caller sets a deadline.
  */
 export function acceptTls(
-  raw: Socket,
+  raw: Duplex,
   certificate: WorkloadCertificate,
   policy: TlsPolicy,
   signal: CancelSignal,
@@ -92,5 +92,5 @@ const serverFor = keptFor((certificate, policy): Server => {
 
 /** The socket that was handed in. Node has no public name for it; without it every handshake is refused. */
 function underlying(socket: TLSSocket): object {
-  return (socket as TLSSocket & { readonly _parent?: Socket })._parent ?? socket;
+  return (socket as TLSSocket & { readonly _parent?: Duplex })._parent ?? socket;
 }

@@ -4,7 +4,7 @@ import { relay } from '../../common/hbone/relay.ts';
 import type { ConnectRequest, InboundTunnel } from '../../common/hbone/types.ts';
 import { identityOf } from '../../common/mesh/address.ts';
 import type { Identity, Workload } from '../../common/mesh/types.ts';
-import { nodeEngine } from '../../ztunnel/engine.ts';
+import { nodeEngine } from '../../ztunnel/engine/node.ts';
 import type { InprocMesh } from './mesh.ts';
 
 export interface Seen extends ConnectRequest {

@@ -16,7 +16,7 @@ import { createFakeCa, type FakeCa } from '../../common/testing/fake-ca.ts';
 import type { Revocation } from '../../common/tls/revocation.ts';
 import type { Demand } from '../../common/xds/demand.ts';
 import type { WorkloadInfo } from '../../common/zds/types.ts';
-import { nodeEngine } from '../../ztunnel/engine.ts';
+import { nodeEngine } from '../../ztunnel/engine/node.ts';
 import type { ConnectionRecord, Outcome, TrafficSink } from '../../ztunnel/proxy/account.ts';
 import { connectFromPod } from '../../ztunnel/proxy/connect.ts';
 import { handleTunnel } from '../../ztunnel/proxy/inbound.ts';

@@ -4,8 +4,8 @@
  */
 import { randomInt } from 'node:crypto';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
-import type { Socket } from 'node:net';
 import { type Fd, millis } from '../../common/core/brand.ts';
+import type { ByteStream } from '../../common/core/byte-stream.ts';
 import type { Clock, Timer } from '../../common/core/clock.ts';
 import { MeshError } from '../../common/core/errors.ts';
 import { formatSocketAddr, isIpv6, type SocketAddr } from '../../common/core/net.ts';
@@ -16,7 +16,7 @@ export interface ForwarderOptions {
   /** A bound UDP socket in the pod's namespace, on a random port; closed here. */
   readonly datagram: (family: 4 | 6, signal: AbortSignal) => Promise<UdpSocket>;
   /** Connects TCP from the pod's namespace. */
-  readonly connect: (to: SocketAddr, signal: AbortSignal) => Promise<Socket>;
+  readonly connect: (to: SocketAddr, signal: AbortSignal) => Promise<ByteStream>;
   readonly clock: Clock;
 }
 

@@ -1,7 +1,7 @@
 /** DNS over UDP and TCP on listeners that the supervisor made in the pod. */
 import { createSocket } from 'node:dgram';
-import type { Socket } from 'node:net';
 import { type Fd, millis } from '../../common/core/brand.ts';
+import type { ByteStream } from '../../common/core/byte-stream.ts';
 import type { Clock } from '../../common/core/clock.ts';
 import type { Logger } from '../../common/core/log.ts';
 import { isIpv6, type SocketAddr } from '../../common/core/net.ts';
@@ -76,7 +76,7 @@ export function serveDnsUdp(fd: Fd, listen: SocketAddr, { answerer, log }: DnsSe
 export function serveDnsTcp(fd: Fd, options: DnsServerOptions): DnsServer {
   const stopped = new AbortController();
   const open = new Open();
-  const clients = new Set<Socket>();
+  const clients = new Set<ByteStream>();
   const server = acceptFrom(fd, (accepted) => {
     const { socket } = accepted;
     if (clients.size >= maxTcpClients || !options.admits(accepted)) {
@@ -98,7 +98,7 @@ export function serveDnsTcp(fd: Fd, options: DnsServerOptions): DnsServer {
   };
 }
 
-function serveClient(socket: Socket, options: DnsServerOptions, all: Open, signal: AbortSignal): void {
+function serveClient(socket: ByteStream, options: DnsServerOptions, all: Open, signal: AbortSignal): void {
   const { clock } = options;
   const reader = new MessageReader();
   const waiting: Buffer[] = [];

@@ -1,6 +1,7 @@
 /** First stage: takes connections off a listener that the supervisor made, and asks the kernel where they wanted to go. */
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Fd } from '../../common/core/brand.ts';
+import type { ByteStream } from '../../common/core/byte-stream.ts';
 import type { Ip, Port, SocketAddr } from '../../common/core/net.ts';
 
 /** Node calls listen(2) again, which would cut the supervisor's backlog to 511. */
@@ -8,7 +9,7 @@ const backlog = 4096;
 
 export interface Accepted {
   /** Paused: nothing is read until a permit is there. */
-  readonly socket: Socket;
+  readonly socket: ByteStream;
   readonly fd: Fd;
   readonly remote: SocketAddr;
   /** Where the connection arrived; with sk_lookup that is where it was meant to go. */
@@ -56,7 +57,7 @@ function fromKernel(address: string): Ip {
 }
 
 /** Ends a connection that is refused: the client sees a reset, not an orderly end. */
-export function refuse(socket: Socket): void {
+export function refuse(socket: ByteStream): void {
   // The handle is paused and nobody listens for errors of a connection that is thrown away.
   socket.on('error', () => undefined);
   socket.resetAndDestroy();

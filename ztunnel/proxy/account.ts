@@ -56,15 +56,22 @@ export interface TrafficSink {
 
 export class Account {
   readonly record: ConnectionRecord;
-  readonly counters: RelayCounters = { received: 0, sent: 0 };
+  readonly counters: RelayCounters;
   readonly trace: Trace | undefined;
   readonly #sink: TrafficSink;
   readonly #clock: Clock;
   readonly #start: number;
   #state: 'new' | 'open' | 'settled' = 'new';
 
-  constructor(record: ConnectionRecord, sink: TrafficSink, clock: Clock, trace: Trace | undefined) {
+  constructor(
+    record: ConnectionRecord,
+    counters: RelayCounters,
+    sink: TrafficSink,
+    clock: Clock,
+    trace: Trace | undefined,
+  ) {
     this.record = record;
+    this.counters = counters;
     this.trace = trace;
     this.#sink = sink;
     this.#clock = clock;

@@ -1,7 +1,7 @@
 /** Fourth stage: the connection onwards, always from a socket that was made inside the pod's namespace. */
 
-import type { Socket } from 'node:net';
 import type { Fd } from '../../common/core/brand.ts';
+import type { ByteStream } from '../../common/core/byte-stream.ts';
 import type { CancelSignal } from '../../common/core/cancel.ts';
 import { MeshError } from '../../common/core/errors.ts';
 import { type Ip, isIpv6, type Port, type SocketAddr } from '../../common/core/net.ts';
@@ -29,7 +29,7 @@ export async function connectFromPod(
   to: SocketAddr,
   tools: ConnectTools,
   signal: CancelSignal,
-): Promise<Socket> {
+): Promise<ByteStream> {
   const fd = await pod.socket(isIpv6(to.ip) ? 'outbound6' : 'outbound4', signal);
   return tools.dial(fd, to, signal, dialTimeout);
 }
@@ -41,7 +41,7 @@ export async function connectToApp(
   to: SocketAddr,
   tools: ConnectTools,
   signal: CancelSignal,
-): Promise<Socket> {
+): Promise<ByteStream> {
   // A pod that calls itself has its own address anyway, and the kernel would route the reply past us.
   const hidden = pod.hidesClients || tools.originalSource === 'never';
   if (hidden || client === to.ip || isIpv6(client) !== isIpv6(to.ip)) {
@@ -62,7 +62,7 @@ async function dialFrom(
   tools: ConnectTools,
   signal: CancelSignal,
   timeoutMs: number,
-): Promise<Socket> {
+): Promise<ByteStream> {
   const kind: SocketKind = isIpv6(to.ip) ? 'inbound6' : 'inbound4';
   const fd = await pod.socket(kind, signal);
   try {

@@ -3,8 +3,9 @@
  * socket that failed once would connect again from the worker's own namespace (ebpf-datapath 3), so none is ever used twice.
  */
 
-import { connect, type Socket } from 'node:net';
+import { connect } from 'node:net';
 import { type Fd, millis } from '../../common/core/brand.ts';
+import type { ByteStream } from '../../common/core/byte-stream.ts';
 import type { CancelSignal } from '../../common/core/cancel.ts';
 import type { Clock } from '../../common/core/clock.ts';
 import { MeshError } from '../../common/core/errors.ts';
@@ -14,13 +15,13 @@ import { formatSocketAddr, type SocketAddr } from '../../common/core/net.ts';
 export const dialTimeout = 10_000;
 
 /** Takes the descriptor over. MeshError CONNECT_FAILED with the errno as cause, CONNECT_TIMEOUT, CANCELLED. */
-export type Dial = (fd: Fd, to: SocketAddr, signal: CancelSignal, timeoutMs: number) => Promise<Socket>;
+export type Dial = (fd: Fd, to: SocketAddr, signal: CancelSignal, timeoutMs: number) => Promise<ByteStream>;
 
 export function dialer(clock: Clock): Dial {
   return (fd, to, signal, timeoutMs) => dial(fd, to, clock, signal, timeoutMs);
 }
 
-function dial(fd: Fd, to: SocketAddr, clock: Clock, signal: CancelSignal, timeoutMs: number): Promise<Socket> {
+function dial(fd: Fd, to: SocketAddr, clock: Clock, signal: CancelSignal, timeoutMs: number): Promise<ByteStream> {
   return new Promise((resolve, reject) => {
     const options = { fd, host: to.ip, port: to.port, allowHalfOpen: true };
     const socket = connect(options);

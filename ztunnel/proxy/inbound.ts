@@ -1,5 +1,5 @@
 /** An HBONE stream to a pod (ambient-wire 2.4): identify -> decide -> connect -> relay -> account. */
-import type { Socket } from 'node:net';
+import type { ByteStream } from '../../common/core/byte-stream.ts';
 import { MeshError } from '../../common/core/errors.ts';
 import { formatSocketAddr, loopbackOf, type SocketAddr } from '../../common/core/net.ts';
 import { parseAuthority, parseBaggage, parseForwarded, parseTraceparent } from '../../common/hbone/headers.ts';
@@ -97,7 +97,7 @@ async function connectToTunnel(
   { tools, tunnelOverLoopback }: ProxyRuntime,
   target: SocketAddr,
   announce: SocketAddr,
-): Promise<Socket> {
+): Promise<ByteStream> {
   const app = tunnelOverLoopback
     ? await connectFromPod(pod, { ip: loopbackOf(target.ip), port: target.port }, tools, signal)
     : await connectToApp(pod, remote.ip, target, tools, signal);

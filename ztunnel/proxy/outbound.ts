@@ -1,6 +1,6 @@
 /** From a pod into the mesh or out of it (ambient-wire 2.2): accept -> identify -> decide -> connect -> relay -> account. */
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { ByteStream } from '../../common/core/byte-stream.ts';
 import { assertNever, MeshError } from '../../common/core/errors.ts';
 import { formatSocketAddr, type SocketAddr } from '../../common/core/net.ts';
 import { formatForwarded, newTraceparent, parseBaggage } from '../../common/hbone/headers.ts';
@@ -31,9 +31,9 @@ export interface Manner {
   /** Where it is to go. MeshError LOOP when nobody said so. */
   destination(accepted: Accepted, runtime: ProxyRuntime): SocketAddr;
   /** The way onwards stands; called before the first byte is moved. */
-  connected(socket: Socket): void;
+  connected(socket: ByteStream): void;
   /** It ends here. Closes the socket. */
-  failed(socket: Socket, cause: unknown): void;
+  failed(socket: ByteStream, cause: unknown): void;
 }
 
 /** The app believes that it is connected already, and learns of a failure by a reset. */

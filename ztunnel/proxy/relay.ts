@@ -1,6 +1,6 @@
 /** Fifth stage: moves the bytes, for exactly as long as the permit holds. */
 import type { Duplex } from 'node:stream';
-import type { Engine } from '../engine.ts';
+import type { Engine } from '../engine/engine.ts';
 import type { Account } from './account.ts';
 import type { Permit } from './permit.ts';
 

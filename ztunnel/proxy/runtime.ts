@@ -6,7 +6,7 @@ import type { SocketAddr } from '../../common/core/net.ts';
 import type { MeshReader } from '../../common/mesh/store.ts';
 import type { CountBypass } from '../../common/telemetry/bypass.ts';
 import type { Demand } from '../../common/xds/demand.ts';
-import type { Engine } from '../engine.ts';
+import type { Engine } from '../engine/engine.ts';
 import { Account, type ConnectionRecord, type TrafficSink } from './account.ts';
 import type { ConnectTools } from './connect.ts';
 import type { OriginalDestination } from './identify.ts';
@@ -49,5 +49,5 @@ export function openAccount(
   destination: SocketAddr | undefined,
 ): Account {
   const traced: Traced = { source: record.sourceAddress, destination, traceId: record.traceId };
-  return new Account(record, runtime.sink, runtime.clock, runtime.trace(traced));
+  return new Account(record, runtime.engine.counters(), runtime.sink, runtime.clock, runtime.trace(traced));
 }

@@ -1,6 +1,6 @@
 /** Serves a client of SOCKS 5 on the pod's loopback: its destination goes the way of a captured connection. */
-import type { Socket } from 'node:net';
 import { millis } from '../../common/core/brand.ts';
+import type { ByteStream } from '../../common/core/byte-stream.ts';
 import type { Clock } from '../../common/core/clock.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
 import type { Ip, SocketAddr } from '../../common/core/net.ts';
@@ -82,7 +82,7 @@ class Malformed extends Error {
 }
 
 /** Reads greeting and request; what the client sent after them stays in the socket, which is paused again. */
-async function negotiate(socket: Socket, signal: AbortSignal): Promise<Target> {
+async function negotiate(socket: ByteStream, signal: AbortSignal): Promise<Target> {
   const input = new Input(socket, signal);
   for (;;) {
     const greeting = readGreeting(input.bytes);
@@ -111,10 +111,10 @@ async function negotiate(socket: Socket, signal: AbortSignal): Promise<Target> {
 /** Bytes that have come and are not read yet. */
 class Input {
   bytes: Buffer = Buffer.alloc(0);
-  readonly #socket: Socket;
+  readonly #socket: ByteStream;
   readonly #signal: AbortSignal;
 
-  constructor(socket: Socket, signal: AbortSignal) {
+  constructor(socket: ByteStream, signal: AbortSignal) {
     this.#socket = socket;
     this.#signal = signal;
   }
@@ -135,7 +135,7 @@ class Input {
 }
 
 /** Leaves the socket paused. */
-function nextChunk(socket: Socket, signal: AbortSignal): Promise<Buffer> {
+function nextChunk(socket: ByteStream, signal: AbortSignal): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const settle = () => {
       socket.pause();
@@ -175,7 +175,7 @@ async function resolved(
 }
 
 /** An orderly end, so that the answer arrives; a client that does not take it is cut. */
-function end(socket: Socket, answer: Buffer | undefined, clock: Clock): void {
+function end(socket: ByteStream, answer: Buffer | undefined, clock: Clock): void {
   if (socket.destroyed) return;
   const timer = clock.after(lingering, () => socket.destroy());
   socket.once('close', () => timer.cancel());

@@ -10,7 +10,7 @@ import { MeshStore } from '../../common/mesh/store.ts';
 import { workload } from '../../common/testing/builders.ts';
 import { createFakeCa } from '../../common/testing/fake-ca.ts';
 import { FakeClock } from '../../common/testing/fake-clock.ts';
-import { nodeEngine } from '../engine.ts';
+import { nodeEngine } from '../engine/node.ts';
 import { WorkerCore } from './core.ts';
 
 const never = new AbortController().signal;

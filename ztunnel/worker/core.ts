@@ -24,7 +24,7 @@ import { DnsAnswerer, type DnsTools } from '../dns/answer.ts';
 import { adoptDatagram, Forwarder } from '../dns/forward.ts';
 import { addressOf } from '../dns/lookup.ts';
 import { type DnsServer, serveDnsTcp, serveDnsUdp } from '../dns/server.ts';
-import type { Engine } from '../engine.ts';
+import type { Engine } from '../engine/engine.ts';
 import type { Accepted } from '../proxy/accept.ts';
 import { type ConnectTools, connectFromPod } from '../proxy/connect.ts';
 import type { OriginalDestination } from '../proxy/identify.ts';

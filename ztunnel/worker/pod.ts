@@ -1,7 +1,7 @@
 /** One pod inside a worker: its listeners, its stock of sockets, its HBONE server and pool, and the workload that it is. */
 
-import type { Server, Socket } from 'node:net';
 import { type Fd, millis } from '../../common/core/brand.ts';
+import type { ByteStream } from '../../common/core/byte-stream.ts';
 import type { CancelSignal } from '../../common/core/cancel.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
 import { isLoopback, type SocketAddr } from '../../common/core/net.ts';
@@ -14,7 +14,8 @@ import type { Revocation } from '../../common/tls/revocation.ts';
 import type { WorkloadInfo } from '../../common/zds/types.ts';
 import type { PodMessage, SocketKind } from '../control/messages.ts';
 import type { DnsServer } from '../dns/server.ts';
-import { type Accepted, acceptFrom, refuse } from '../proxy/accept.ts';
+import type { Listener } from '../engine/engine.ts';
+import { type Accepted, refuse } from '../proxy/accept.ts';
 import { connectFromPod } from '../proxy/connect.ts';
 import { handleTunnel } from '../proxy/inbound.ts';
 import { handleOutbound } from '../proxy/outbound.ts';
@@ -69,9 +70,9 @@ export class WorkerPod implements ProxiedPod {
   readonly #server: HboneServer;
   readonly #listeners: { readonly fd: Fd; readonly role: PodMessage['listeners'][number]['role'] }[];
   readonly #socks: SocksOptions;
-  readonly #servers: Server[] = [];
+  readonly #acceptors: Listener[] = [];
   readonly #dns: DnsServer[] = [];
-  readonly #connections = new Set<Socket>();
+  readonly #connections = new Set<ByteStream>();
   readonly #gone = new AbortController();
   readonly #waiting = new Set<(workload: Workload) => void>();
   #workload: Workload | undefined;
@@ -243,19 +244,18 @@ export class WorkerPod implements ProxiedPod {
   }
 
   #stopAccepting(): void {
-    for (const server of this.#servers.splice(0)) server.close();
+    for (const acceptor of this.#acceptors.splice(0)) acceptor.close();
     for (const { fd } of this.#listeners.splice(0)) this.#services.closeFd(fd);
   }
 
   #accept(fd: Fd, handle: (accepted: Accepted) => void): void {
-    const server = acceptFrom(fd, (accepted) => {
+    const { engine, log } = this.#services.runtime;
+    const onAccepted = (accepted: Accepted) => {
       if (this.admits(accepted)) handle(accepted);
       else refuse(accepted.socket);
-    });
-    server.on('error', (e) => {
-      this.#services.runtime.log.error('a listener failed', { uid: this.uid, error: e.message });
-    });
-    this.#servers.push(server);
+    };
+    const onError = (e: Error) => log.error('a listener failed', { uid: this.uid, error: e.message });
+    this.#acceptors.push(engine.accept(fd, onAccepted, onError));
   }
 
   /** Only steered or redirected connections carry the pod's address; one to loopback came from inside the pod, past capture. */

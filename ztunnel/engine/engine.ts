@@ -1,0 +1,26 @@
+/**
+ * What moves bytes, behind one object: listeners, dials, HBONE server, HBONE pool and relay (DESIGN 6). Everything above
+ * decides and accounts; it sees streams, and reads or writes one only where a protocol is spoken in TypeScript.
+ */
+import type { Fd } from '../../common/core/brand.ts';
+import type { Clock } from '../../common/core/clock.ts';
+import type { Relay, RelayCounters } from '../../common/hbone/relay.ts';
+import type { HbonePool, HbonePoolOptions, HboneServer, HboneServerOptions } from '../../common/hbone/types.ts';
+import type { Accepted } from '../proxy/accept.ts';
+import type { Dial } from '../proxy/dial.ts';
+
+export interface Engine {
+  /** Accepts until closed. The listener's descriptor is taken over; TCP_NODELAY and keep-alive are inherited from it. */
+  accept(fd: Fd, onAccepted: (accepted: Accepted) => void, onError: (error: Error) => void): Listener;
+  dialer(clock: Clock): Dial;
+  createServer(options: HboneServerOptions): HboneServer;
+  createPool(options: HbonePoolOptions): HbonePool;
+  /** What a relay counts in. */
+  counters(): RelayCounters;
+  readonly relay: Relay;
+}
+
+export interface Listener {
+  /** What waits in the backlog is for whoever else has the socket. */
+  close(): void;
+}
