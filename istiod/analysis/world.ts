@@ -4,7 +4,7 @@ import { deploymentKind } from '../../common/kube/kinds/apps.ts';
 import { podKind, type Service, serviceKind } from '../../common/kube/kinds/core.ts';
 import { type ServiceEntry, serviceEntryKind } from '../../common/kube/kinds/istio/service-entry.ts';
 import { workloadEntryKind } from '../../common/kube/kinds/istio/workload-entry.ts';
-import { kindName } from '../../common/kube/names.ts';
+import { kindName, namespaceOf } from '../../common/kube/names.ts';
 import { findKind } from '../../common/kube/schema/table.ts';
 import type { Kind, KubeObject } from '../../common/kube/types.ts';
 import { type Labels, selects } from '../model/selector.ts';
@@ -116,10 +116,6 @@ export class World {
       ? this.knowsAll(serviceKind) || this.all(serviceKind).length > 0
       : this.knowsAll(serviceEntryKind);
   }
-}
-
-export function namespaceOf({ metadata }: KubeObject): string {
-  return metadata.namespace ?? 'default';
 }
 
 /** `exportTo` of an object of `owner`, asked by `viewer`. Default: all see it. */

@@ -19,23 +19,15 @@ export function outboundCluster(hostname: string, port: number, subset = ''): st
   return `outbound|${port}|${subset}|${hostname}`;
 }
 
-export interface ClusterName {
-  readonly direction: 'inbound-vip' | 'outbound';
+export interface OutboundName {
   readonly port: number;
-  /** Of inbound ones. */
-  readonly kind: 'tcp' | 'http' | undefined;
   /** Empty: the whole service. */
   readonly subset: string;
   readonly hostname: string;
 }
 
 /** undefined: a name of another form. */
-export function parseCluster(name: string): ClusterName | undefined {
-  const [direction, port, subset, hostname, ...more] = name.split('|');
-  if (hostname === undefined || hostname === '' || more.length > 0 || !/^[1-9]\d{0,4}$/.test(port!)) return undefined;
-  if (direction === 'outbound') return { direction, port: Number(port), kind: undefined, subset: subset!, hostname };
-  if (direction !== 'inbound-vip') return undefined;
-  const [, kind, , part = ''] = /^(tcp|http)(\/(.+))?$/.exec(subset!) ?? [];
-  if (kind === undefined) return undefined;
-  return { direction, port: Number(port), kind: kind as 'tcp' | 'http', subset: part, hostname };
+export function parseOutbound(name: string): OutboundName | undefined {
+  const [, port, subset = '', hostname] = /^outbound\|([1-9]\d{0,4})\|([^|]*)\|([^|]+)$/.exec(name) ?? [];
+  return hostname === undefined ? undefined : { port: Number(port), subset, hostname };
 }

@@ -7,11 +7,12 @@ import { referenceGrantKind } from '../../../common/kube/kinds/gateway-api/refer
 import { tcpRouteKind, tlsRouteKind } from '../../../common/kube/kinds/gateway-api/stream-routes.ts';
 import { serviceEntryKind } from '../../../common/kube/kinds/istio/service-entry.ts';
 import { type AuthorizationPolicy, authorizationPolicyKind } from '../../../common/kube/kinds/security.ts';
+import { namespaceOf } from '../../../common/kube/names.ts';
 import { didYouMean } from '../../../common/kube/schema/nearest.ts';
 import { customKinds } from '../../../common/kube/schema/table.ts';
 import type { Kind, KubeObject } from '../../../common/kube/types.ts';
 import { waypointClassName } from '../../model/waypoint.ts';
-import { type Analyzer, type Message, namespaceOf, type World } from '../world.ts';
+import type { Analyzer, Message, World } from '../world.ts';
 
 const system = /^(kube-.*|istio-system|local-path-storage)$/;
 

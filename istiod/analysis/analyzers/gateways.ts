@@ -1,8 +1,9 @@
 /** Istio's Gateways: pods, Secrets, ports; two that claim one name. */
 import { secretKind, serviceKind } from '../../../common/kube/kinds/core.ts';
 import { type IstioGateway, istioGatewayKind } from '../../../common/kube/kinds/istio/istio-gateway.ts';
+import { namespaceOf } from '../../../common/kube/names.ts';
 import { selects } from '../../model/selector.ts';
-import { type Analyzer, covers, type Message, namespaceOf } from '../world.ts';
+import { type Analyzer, covers, type Message } from '../world.ts';
 
 export const analyzeIstioGateways: Analyzer = (world) =>
   world.all(istioGatewayKind).flatMap((object): readonly Message[] => {

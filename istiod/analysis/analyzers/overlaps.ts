@@ -2,10 +2,11 @@
 import { type EnvoyFilter, envoyFilterKind } from '../../../common/kube/kinds/istio/envoy-filter.ts';
 import { sidecarKind } from '../../../common/kube/kinds/istio/sidecar.ts';
 import { telemetryKind } from '../../../common/kube/kinds/istio/telemetry.ts';
+import { namespaceOf } from '../../../common/kube/names.ts';
 import type { KubeObject } from '../../../common/kube/types.ts';
 import { type Labels, selects } from '../../model/selector.ts';
 import type { SortName } from '../codes.ts';
-import { type Analyzer, type Message, namespaceOf, type World } from '../world.ts';
+import type { Analyzer, Message, World } from '../world.ts';
 
 interface Selecting {
   readonly object: KubeObject;

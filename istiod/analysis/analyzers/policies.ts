@@ -8,10 +8,11 @@ import {
   peerAuthenticationKind,
   requestAuthenticationKind,
 } from '../../../common/kube/kinds/security.ts';
+import { namespaceOf } from '../../../common/kube/names.ts';
 import type { Kind, KubeObject } from '../../../common/kube/types.ts';
 import { convertPolicy } from '../../model/authorization.ts';
 import { defaultSettings } from '../../model/settings.ts';
-import { type Analyzer, type Message, namespaceOf, type World } from '../world.ts';
+import type { Analyzer, Message, World } from '../world.ts';
 
 interface Selecting extends KubeObject {
   readonly spec?: { readonly selector?: { readonly matchLabels?: Readonly<Record<string, string>> } };

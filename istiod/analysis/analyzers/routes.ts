@@ -5,7 +5,8 @@ import { istioGatewayKind } from '../../../common/kube/kinds/istio/istio-gateway
 import type { ServiceEntry } from '../../../common/kube/kinds/istio/service-entry.ts';
 import { type VirtualService, virtualServiceKind } from '../../../common/kube/kinds/istio/virtual-service.ts';
 import { requestAuthenticationKind } from '../../../common/kube/kinds/security.ts';
-import { type Analyzer, covers, type Message, namespaceOf, sees, type World } from '../world.ts';
+import { namespaceOf } from '../../../common/kube/names.ts';
+import { type Analyzer, covers, type Message, sees, type World } from '../world.ts';
 
 interface Target {
   readonly host: string;

@@ -2,8 +2,9 @@
 import { serviceKind } from '../../../common/kube/kinds/core.ts';
 import { type DestinationRule, destinationRuleKind } from '../../../common/kube/kinds/istio/destination-rule.ts';
 import { type ServiceEntry, serviceEntryKind } from '../../../common/kube/kinds/istio/service-entry.ts';
+import { namespaceOf } from '../../../common/kube/names.ts';
 import { selects } from '../../model/selector.ts';
-import { type Analyzer, type Message, namespaceOf } from '../world.ts';
+import type { Analyzer, Message } from '../world.ts';
 
 const protocols = ['http', 'http2', 'https', 'grpc', 'grpc-web', 'mongo', 'mysql', 'redis', 'tcp', 'tls', 'udp'];
 const system = /^(kube-|istio-system$|local-path-storage$)/;

@@ -8,7 +8,7 @@ import { secretPlanOf, secretResource } from '../credentials.ts';
 import { type AssignmentPlan, assignment } from '../endpoints/assignment.ts';
 import { addressAssignment } from '../endpoints/virtual.ts';
 import type { MeshPort, MeshService, MeshView, RouteContext } from '../inputs.ts';
-import { outboundCluster, parseCluster } from '../names.ts';
+import { outboundCluster, parseOutbound } from '../names.ts';
 import type { ClientProxy } from '../proxy.ts';
 import type { MadeResource, Remember } from '../remember.ts';
 import { httpRoutesOf } from '../routes/http.ts';
@@ -89,8 +89,8 @@ interface Destination {
 }
 
 function find(view: MeshView, proxy: ClientProxy, name: string): Destination | undefined {
-  const parsed = parseCluster(name);
-  if (parsed?.direction !== 'outbound') return undefined;
+  const parsed = parseOutbound(name);
+  if (parsed === undefined) return undefined;
   const service = view.resolve(parsed.hostname, proxy.namespace);
   const port = service?.ports.find((p) => p.number === parsed.port);
   return service && port && { service, port, subset: parsed.subset };

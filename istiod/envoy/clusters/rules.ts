@@ -1,5 +1,6 @@
 /** Which DestinationRules hold for a service as a proxy of some namespace sees it, and what they come to for a port and a subset. */
 import type { DestinationRule } from '../../../common/kube/kinds/istio/destination-rule.ts';
+import { namespaceOf } from '../../../common/kube/names.ts';
 import type { MeshService, MeshView } from '../inputs.ts';
 
 export type TrafficPolicy = NonNullable<DestinationRule['spec']['trafficPolicy']>;
@@ -31,7 +32,7 @@ export function rulesFor(
     .destinationRules(service.hostname)
     .filter((r) => isSeen(r, namespace, facts.destinationRuleExportTo) && selects(r, namespace, labels));
   for (const place of new Set([namespace, service.namespace, facts.rootNamespace])) {
-    const here = seen.filter((r) => (r.metadata.namespace ?? 'default') === place);
+    const here = seen.filter((r) => namespaceOf(r) === place);
     const most = Math.max(...here.map((r) => specificity(r.spec.host)));
     const best = here.filter((r) => specificity(r.spec.host) === most);
     if (best.length > 0) return merged(best);
@@ -39,20 +40,20 @@ export function rulesFor(
   return noRules;
 }
 
-function isSeen({ metadata, spec }: DestinationRule, namespace: string, fallback: readonly string[]): boolean {
-  const exportTo = spec.exportTo === undefined || spec.exportTo.length === 0 ? fallback : spec.exportTo;
-  const own = metadata.namespace ?? 'default';
-  return exportTo.some((to) => to === '*' || to === namespace || (to === '.' && own === namespace));
+function isSeen(rule: DestinationRule, namespace: string, fallback: readonly string[]): boolean {
+  const { exportTo: given = [] } = rule.spec;
+  const exportTo = given.length === 0 ? fallback : given;
+  return exportTo.some((to) => to === '*' || to === namespace || (to === '.' && namespaceOf(rule) === namespace));
 }
 
 function selects(
-  { metadata, spec }: DestinationRule,
+  rule: DestinationRule,
   namespace: string,
   labels: Readonly<Record<string, string>> | undefined,
 ): boolean {
-  const wanted = Object.entries(spec.workloadSelector?.matchLabels ?? {});
+  const wanted = Object.entries(rule.spec.workloadSelector?.matchLabels ?? {});
   if (wanted.length === 0) return true;
-  if (labels === undefined || (metadata.namespace ?? 'default') !== namespace) return false;
+  if (labels === undefined || namespaceOf(rule) !== namespace) return false;
   return wanted.every(([k, v]) => labels[k] === v);
 }
 

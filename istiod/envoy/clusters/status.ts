@@ -1,5 +1,6 @@
 /** What the status of a DestinationRule says: whether proxies get what it names, and what of it has no effect. Pure. */
 import type { DestinationRule } from '../../../common/kube/kinds/istio/destination-rule.ts';
+import { namespaceOf } from '../../../common/kube/names.ts';
 import { contentFault, credentialOf } from '../credentials.ts';
 import type { MeshService, MeshView } from '../inputs.ts';
 import { ineffective, type RouteCondition, type RouteConditions } from '../routes/status.ts';
@@ -13,7 +14,7 @@ interface Said<T> {
 }
 
 export function destinationRuleConditions(view: MeshView, rule: DestinationRule): RouteConditions {
-  const namespace = rule.metadata.namespace ?? 'default';
+  const namespace = namespaceOf(rule);
   const { host, workloadSelector } = rule.spec;
   const isWildcard = host.startsWith('*');
   const service = isWildcard ? undefined : view.resolve(host, namespace);
@@ -59,7 +60,7 @@ function refusalOf(view: MeshView, tls: ClientTls, service: MeshService | undefi
   const waypoint = service?.waypoint === undefined ? undefined : view.waypoint(service.waypoint);
   if (waypoint === undefined) return undefined;
   const { gateway, account } = waypoint;
-  const reader = { namespace: gateway.metadata.namespace ?? 'default', account };
+  const reader = { namespace: namespaceOf(gateway), account };
   const wanted = { certificate: mode === 'MUTUAL', authorities: insecureSkipVerify !== true };
   const found = credentialOf(view, reader, credentialName, wanted);
   if (found.kind === 'refused') return found.reason;

@@ -68,7 +68,6 @@ export function byStream(cases: readonly StreamCase[]): OnMatch {
       ...(destinations.length > 0 ? [destination(destinations)] : []),
       ...(callers === undefined ? [] : [caller(callers)]),
     ];
-    if (terms.length === 0) return [];
     return [{ predicate: terms.length === 1 ? terms[0]! : { and_matcher: { predicate: terms } }, on_match: on }];
   });
   return matchers.length === 0 ? last.on : toMatcher({ matcher_list: { matchers }, on_no_match: last.on });

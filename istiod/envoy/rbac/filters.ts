@@ -1,6 +1,7 @@
 /** The filters that enforce AuthorizationPolicies at a service's port. */
 import { assertNever } from '../../../common/core/errors.ts';
 import type { AuthorizationPolicy } from '../../../common/kube/kinds/security.ts';
+import { namespaceOf } from '../../../common/kube/names.ts';
 import type { MeshFacts, MeshService, MeshView } from '../inputs.ts';
 import type { WaypointProxy } from '../proxy.ts';
 import { extension, type Message } from '../values.ts';
@@ -87,12 +88,12 @@ function rbac(
 ): Message | undefined {
   if (policies.length === 0) return undefined;
   const trustDomains = [facts.trustDomain, ...facts.trustDomainAliases];
-  const made = policies.flatMap(({ metadata, spec }) => {
-    const namespace = metadata.namespace ?? 'default';
-    return (spec?.rules ?? []).flatMap((rule, i) => {
+  const made = policies.flatMap((source) => {
+    const [namespace, { name }] = [namespaceOf(source), source.metadata];
+    return (source.spec?.rules ?? []).flatMap((rule, i) => {
       const scope = { level, namespace, trustDomains };
       const { policy } = convertRule(rule, action === 'ALLOW', `rules[${i}]`, scope);
-      return policy === undefined ? [] : [[`ns[${namespace}]-policy[${metadata.name}]-rule[${i}]`, policy] as const];
+      return policy === undefined ? [] : [[`ns[${namespace}]-policy[${name}]-rule[${i}]`, policy] as const];
     });
   });
   // Without a rule ALLOW allows nothing, and the others match nothing.
@@ -108,7 +109,7 @@ export function unenforced(
   const action: Action = policy.spec?.action ?? 'ALLOW';
   const scope = {
     level: 'http',
-    namespace: policy.metadata.namespace ?? 'default',
+    namespace: namespaceOf(policy),
     trustDomains: [facts.trustDomain, ...facts.trustDomainAliases],
   } as const;
   const fields = (policy.spec?.rules ?? []).flatMap(

@@ -26,7 +26,7 @@ export interface Changes {
 export function istioHeaders(
   given: { readonly request?: MapChanges; readonly response?: MapChanges } | undefined,
 ): Changes {
-  const lists = ({ set = {}, add = {}, remove = [] }: MapChanges = {}): ListChanges => ({
+  const lists = ({ set = {}, add = {}, remove = [] }: MapChanges = {}): Required<ListChanges> => ({
     set: named(set),
     add: named(add),
     remove,
@@ -56,24 +56,28 @@ function named(values: Readonly<Record<string, string>>): readonly Named[] {
 }
 
 /** Of a name that is there twice, whatever its case, the first one counts. */
-function once({ set = [], add = [], remove = [] }: ListChanges = {}): ListChanges {
+function once({ set = [], add = [], remove = [] }: ListChanges = {}): Required<ListChanges> {
   const first = (list: readonly Named[]) =>
     list.filter(({ name }, i) => list.findIndex((o) => o.name.toLowerCase() === name.toLowerCase()) === i);
   return { set: first(set), add: first(add), remove };
 }
 
-function changesOf(request: ListChanges, response: ListChanges, text: (value: string) => string): Changes {
-  const options = ({ set = [], add = [] }: ListChanges) => [
+function changesOf(
+  request: Required<ListChanges>,
+  response: Required<ListChanges>,
+  text: (value: string) => string,
+): Changes {
+  const options = ({ set, add }: Required<ListChanges>) => [
     ...set.filter(isPlain).map((h) => option(h, text, 'OVERWRITE_IF_EXISTS_OR_ADD')),
     ...add.filter(isPlain).map((h) => option(h, text, 'APPEND_IF_EXISTS_OR_ADD')),
   ];
   const changes = {
     request_headers_to_add: options(request),
-    request_headers_to_remove: (request.remove ?? []).filter((name) => isPlain({ name })),
+    request_headers_to_remove: request.remove.filter((name) => isPlain({ name })),
     response_headers_to_add: options(response),
-    response_headers_to_remove: (response.remove ?? []).filter((name) => isPlain({ name })),
+    response_headers_to_remove: response.remove.filter((name) => isPlain({ name })),
   };
-  const host = [...(request.set ?? []), ...(request.add ?? [])].find(({ name }) => isHost(name))?.value;
+  const host = [...request.set, ...request.add].find(({ name }) => isHost(name))?.value;
   return { changes: Object.fromEntries(Object.entries(changes).filter(([, list]) => list.length > 0)), host };
 }
 

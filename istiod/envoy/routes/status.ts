@@ -3,9 +3,10 @@ import type { GrpcRoute } from '../../../common/kube/kinds/gateway-api/grpc-rout
 import type { HttpRoute } from '../../../common/kube/kinds/gateway-api/http-route.ts';
 import type { TlsRoute } from '../../../common/kube/kinds/gateway-api/stream-routes.ts';
 import type { VirtualService } from '../../../common/kube/kinds/istio/virtual-service.ts';
+import { namespaceOf } from '../../../common/kube/names.ts';
 import type { MeshPort, MeshService, MeshView, RouteContext } from '../inputs.ts';
 import { outboundCluster } from '../names.ts';
-import { attachedTo, type GatewayRoute, namespaceOf, type RouteGroup } from './gateway-api/attach.ts';
+import { attachedTo, type GatewayRoute, type RouteGroup } from './gateway-api/attach.ts';
 import { grpcRules } from './gateway-api/grpc-route.ts';
 import { httpRules } from './gateway-api/http-route.ts';
 import { groupRoutes } from './gateway-api/rules.ts';
@@ -204,7 +205,7 @@ function mute(route: GatewayRoute, ports: readonly MeshPort[]): readonly Mute[] 
 /** Of a VirtualService for workloads; of one for gateways alone, and of a delegate, nothing is said. */
 export function virtualServiceConditions(view: MeshView, vs: VirtualService): RouteConditions {
   const { hosts = [], gateways = [] } = vs.spec;
-  const namespace = vs.metadata.namespace ?? 'default';
+  const namespace = namespaceOf(vs);
   if (hosts.length === 0 || (gateways.length > 0 && !gateways.includes('mesh')))
     return new Map([
       ['ResolvedRefs', undefined],

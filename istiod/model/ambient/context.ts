@@ -2,6 +2,7 @@
 import type { Pod, Service } from '../../../common/kube/kinds/core.ts';
 import type { ServiceEntry } from '../../../common/kube/kinds/istio/service-entry.ts';
 import type { WorkloadEntry } from '../../../common/kube/kinds/istio/workload-entry.ts';
+import { namespaceOf } from '../../../common/kube/names.ts';
 import type { KubeObject } from '../../../common/kube/types.ts';
 import type { WantedCondition } from '../condition.ts';
 import type { Graph } from '../graph/graph.ts';
@@ -40,10 +41,6 @@ export function createContext(graph: Graph, inputs: MeshInputs, settings: () => 
 
 export function placeOf(object: KubeObject) {
   return { namespace: namespaceOf(object), labels: object.metadata.labels ?? {} };
-}
-
-export function namespaceOf(object: KubeObject): string {
-  return object.metadata.namespace ?? 'default';
 }
 
 /** Conditions by type that an object shall have, and undefined for those of ours that it shall not. */

@@ -1,5 +1,6 @@
 /** The policies that node proxies get (ambient-wire 5.3, 5.4), and which of them a workload lists. */
 import type { AuthorizationPolicy, PeerAuthentication } from '../../../common/kube/kinds/security.ts';
+import { namespaceOf } from '../../../common/kube/names.ts';
 import type { KubeObject } from '../../../common/kube/types.ts';
 import { convertPolicy } from '../authorization.ts';
 import { waypointAccepted, ztunnelAccepted } from '../condition.ts';
@@ -11,7 +12,7 @@ import { resourceOfPolicy } from '../resource.ts';
 import type { Labels } from '../selector.ts';
 import type { Waypoint } from '../waypoint.ts';
 import { allowWaypoint, targetKeys, waypointAcceptance } from '../waypoint-policy.ts';
-import { type Conditions, type Context, namespaceOf, type Output, placeOf } from './context.ts';
+import { type Conditions, type Context, type Output, placeOf } from './context.ts';
 import type { Services } from './services.ts';
 import type { Waypoints } from './waypoints.ts';
 

@@ -1,4 +1,5 @@
 /** The services of the mesh: of each host name in each namespace one (ambient-wire 3.9). */
+import { namespaceOf } from '../../../common/kube/names.ts';
 import { waypointBound } from '../condition.ts';
 import type { Derived } from '../graph/graph.ts';
 import { type Place, selecting, selectorKey } from '../graph/labelled.ts';
@@ -6,7 +7,7 @@ import { servicesOf } from '../service.ts';
 import { entryConditions, entryServices } from '../service-entry.ts';
 import type { ServiceInfo } from '../service-info.ts';
 import { bindService, namespaceDiffers } from '../waypoint.ts';
-import { type Conditions, type Context, namespaceOf } from './context.ts';
+import type { Conditions, Context } from './context.ts';
 import { type Waypoints, waypointDiffers } from './waypoints.ts';
 
 /** What one Service or ServiceEntry says. */

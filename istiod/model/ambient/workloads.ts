@@ -1,5 +1,6 @@
 /** The workloads of the mesh, each with what applies to it: of Pods, WorkloadEntries, ServiceEntries and EndpointSlices. */
 import type { EndpointSlice } from '../../../common/kube/kinds/discovery.ts';
+import { namespaceOf } from '../../../common/kube/names.ts';
 import type { KubeObject } from '../../../common/kube/types.ts';
 import type { Workload } from '../../../common/mesh/types.ts';
 import { waypointBound } from '../condition.ts';
@@ -27,7 +28,7 @@ import {
   type WorkloadInputs,
 } from '../workload.ts';
 import { entryWorkload, inlineWorkload, labelsOfEntry, networkOfEntry } from '../workload-entry.ts';
-import { type Context, namespaceOf, type Output, placeOf } from './context.ts';
+import { type Context, type Output, placeOf } from './context.ts';
 import type { Networks } from './networks.ts';
 import type { Policies } from './policies.ts';
 import type { Services } from './services.ts';

@@ -2,6 +2,7 @@
 import { addressTypeUrl as addressType, decodeAddress } from '../../../common/api/index.ts';
 import type { ServiceEntry } from '../../../common/kube/kinds/istio/service-entry.ts';
 import type { Sidecar } from '../../../common/kube/kinds/istio/sidecar.ts';
+import { namespaceOf } from '../../../common/kube/names.ts';
 import type { KubeObject } from '../../../common/kube/types.ts';
 import type { Workload } from '../../../common/mesh/types.ts';
 import { type Credentials, type Looked, Pending } from '../../envoy/credentials.ts';
@@ -14,7 +15,7 @@ import type {
   Resolution,
   RouteParent,
 } from '../../envoy/inputs.ts';
-import { namespaceOf } from '../ambient/context.ts';
+
 import type { MeshInputs } from '../ambient/inputs.ts';
 import type { Services } from '../ambient/services.ts';
 import type { Catalog } from '../catalog.ts';

@@ -2,6 +2,7 @@
 import type { GrpcRoute } from '../../../../common/kube/kinds/gateway-api/grpc-route.ts';
 import type { HttpRoute } from '../../../../common/kube/kinds/gateway-api/http-route.ts';
 import type { StreamRoute, TlsRoute } from '../../../../common/kube/kinds/gateway-api/stream-routes.ts';
+import { namespaceOf } from '../../../../common/kube/names.ts';
 import type { RouteContext, RouteParent } from '../../inputs.ts';
 
 export type GatewayRoute = HttpRoute | GrpcRoute | StreamRoute | TlsRoute;
@@ -79,8 +80,4 @@ function namesPort({ service, port }: RouteContext, route: GatewayRoute): boolea
       (ref.port === undefined || ref.port === port.number) &&
       (ref.sectionName === undefined || ref.sectionName === port.name),
   );
-}
-
-export function namespaceOf({ metadata }: GatewayRoute): string {
-  return metadata.namespace ?? 'default';
 }

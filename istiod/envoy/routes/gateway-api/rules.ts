@@ -1,4 +1,5 @@
 /** From rules of HTTPRoutes and GRPCRoutes to Envoy's routes. */
+import { namespaceOf } from '../../../../common/kube/names.ts';
 import type { RouteContext } from '../../inputs.ts';
 import { forwardTo, type WeightedTarget } from '../destinations.ts';
 import type { Action, Duration, HeaderChanges, Route, RouteMatch } from '../envoy.ts';
@@ -10,7 +11,7 @@ import type { RouteObject, RouteProblem } from '../results.ts';
 import { type Retries, retryPolicy } from '../retries.ts';
 import { durationOf, isZero, madeBy, routeObject, takesAll } from '../values.ts';
 import type { GatewayRoute, RouteGroup } from './attach.ts';
-import { namespaceOf } from './attach.ts';
+
 import { type Backend, type BackendRef, findBackend, unknownCluster } from './backends.ts';
 import { type Filter, type Filters, readFilters } from './filters.ts';
 import { byPrecedence, type Ranked } from './precedence.ts';
@@ -63,7 +64,7 @@ export function groupRoutes<T extends GatewayRoute>(
   const routes = byPrecedence(entries).flatMap((e) => e.routes);
   const isOpen = !routes.some(({ match: { filter_state: _callers, ...rest } }) => takesAll(rest));
   const nowhere = callers.length > 0 && isOpen ? [notFound(group.routes[0]!, { prefix: '/', ...only })] : [];
-  const created = group.routes.map((r) => r.metadata.creationTimestamp ?? '').sort()[0] ?? '';
+  const created = group.routes.map((r) => r.metadata.creationTimestamp ?? '').sort()[0]!;
   return { routes: [...routes, ...nowhere], problems, objects: group.routes.map(routeObject), created };
 }
 

@@ -1,9 +1,10 @@
 /** TLSRoute and TCPRoute: where connections go. */
 import type { StreamRoute as TcpRoute, TlsRoute } from '../../../../common/kube/kinds/gateway-api/stream-routes.ts';
+import { namespaceOf } from '../../../../common/kube/names.ts';
 import type { RouteContext } from '../../inputs.ts';
 import type { RouteProblem, StreamRoute } from '../results.ts';
 import { routeObject } from '../values.ts';
-import { namespaceOf } from './attach.ts';
+
 import { findBackend, unknownCluster } from './backends.ts';
 
 /** The oldest of TCPRoutes gets all connections; the others come behind it. */

@@ -1,10 +1,11 @@
 /** Routes that a VirtualService leaves to others: merged as Istio merges them, or left out where the two disagree. */
 import type { StringMatch, VirtualService } from '../../../../common/kube/kinds/istio/virtual-service.ts';
+import { namespaceOf } from '../../../../common/kube/names.ts';
 import type { RouteContext } from '../../inputs.ts';
 import { fullName } from '../destinations.ts';
 import type { RouteProblem } from '../results.ts';
 import { routeObject } from '../values.ts';
-import { isSeen, namespaceOf } from './select.ts';
+import { isSeen } from './select.ts';
 
 export type HttpRoute = NonNullable<VirtualService['spec']['http']>[number];
 export type HttpMatch = NonNullable<HttpRoute['match']>[number];

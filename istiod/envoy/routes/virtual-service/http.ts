@@ -1,6 +1,7 @@
 /** HTTP routes of a VirtualService. */
 import { assertNever } from '../../../../common/core/errors.ts';
 import type { VirtualService } from '../../../../common/kube/kinds/istio/virtual-service.ts';
+import { namespaceOf } from '../../../../common/kube/names.ts';
 import type { RouteContext } from '../../inputs.ts';
 import { type Destination, findDestination, forwardTo, type WeightedTarget } from '../destinations.ts';
 import type { Action, Extension, HeaderChanges, MirrorPolicy, RedirectAction, Route, RouteMatch } from '../envoy.ts';
@@ -13,7 +14,7 @@ import type { RouteObject, RouteProblem } from '../results.ts';
 import { type Retries, retryPolicy } from '../retries.ts';
 import { durationOf, madeBy, routeObject, runtimeFraction, takesAll } from '../values.ts';
 import { expandDelegates, type HttpMatch, type HttpRoute, type OwnedRoute } from './delegate.ts';
-import { namespaceOf, reachOf } from './select.ts';
+import { reachOf } from './select.ts';
 
 export interface MadeRoutes {
   readonly routes: readonly Route[];

@@ -1,5 +1,6 @@
 /** Which VirtualServices count for a service, and what of them is for this proxy. */
 import type { VirtualService } from '../../../../common/kube/kinds/istio/virtual-service.ts';
+import { namespaceOf } from '../../../../common/kube/names.ts';
 import type { RouteContext } from '../../inputs.ts';
 import type { FilterStateMatcher } from '../envoy.ts';
 import { callersOf } from '../matchers.ts';
@@ -19,10 +20,6 @@ export function isSeen({ view }: RouteContext, vs: VirtualService, namespace: st
   const { exportTo = [] } = vs.spec;
   const given = exportTo.length === 0 ? view.facts.virtualServiceExportTo : exportTo;
   return given.some((to) => to === '*' || (to === '.' ? namespaceOf(vs) : to) === namespace);
-}
-
-export function namespaceOf({ metadata }: VirtualService): string {
-  return metadata.namespace ?? 'default';
 }
 
 /** Without gateways all workloads are meant. */

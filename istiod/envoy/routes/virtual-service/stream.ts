@@ -1,11 +1,12 @@
 /** The tls and tcp sections of a VirtualService. */
 import { assertNever } from '../../../../common/core/errors.ts';
 import type { VirtualService } from '../../../../common/kube/kinds/istio/virtual-service.ts';
+import { namespaceOf } from '../../../../common/kube/names.ts';
 import type { RouteContext } from '../../inputs.ts';
 import { findDestination } from '../destinations.ts';
 import type { RouteProblem, StreamRoute } from '../results.ts';
 import { routeObject } from '../values.ts';
-import { namespaceOf, reachOf } from './select.ts';
+import { reachOf } from './select.ts';
 
 type TlsRule = NonNullable<VirtualService['spec']['tls']>[number];
 type TcpRule = NonNullable<VirtualService['spec']['tcp']>[number];
