@@ -46,7 +46,8 @@ test('replicas share one root; what one does goes on when it is gone, and its cl
       const leaf = new X509Certificate(await signed(r, token));
       assert.ok(leaf.verify(new X509Certificate(b.istiod.rootCertificate).publicKey));
     }
-    const leads = (r: Replica) => r.lines.filter((l) => /\tistiod::leader\tleads /.test(l)).length;
+    const leads = (r: Replica) =>
+      r.lines.filter((l) => /\tleads .*lease="?aquifer-istiod-leader"?( |$)/.test(l)).length;
     assert.equal(leads(a) + leads(b), 1);
     const [first, second] = leads(a) === 1 ? [a, b] : [b, a];
     const client = new XdsClient(first, first.istiod.ports.secureGrpc, first.tls(), bearer(token)).subscribe();

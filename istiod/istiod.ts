@@ -11,10 +11,11 @@ import { createLogger, type LogSink } from '../common/core/log.ts';
 import { parseSocketAddr } from '../common/core/net.ts';
 import { gitRevision, version } from '../common/core/version.ts';
 import type { KubeClient } from '../common/kube/client/client.ts';
-import { namespaceKind, type Pod } from '../common/kube/kinds/core.ts';
+import { namespaceKind, type Pod, serviceKind } from '../common/kube/kinds/core.ts';
 import { serviceEntryKind } from '../common/kube/kinds/istio/service-entry.ts';
 import { formatProblem, type Problem } from '../common/kube/manifests/problem.ts';
-import type { KubeSource } from '../common/kube/types.ts';
+import { serviceOf, tagService } from '../common/kube/revisions.ts';
+import type { KubeObject, KubeSource } from '../common/kube/types.ts';
 import { AddressAllocator } from './addresses/allocator.ts';
 import { type Authenticator, createAuthenticator } from './authenticator.ts';
 import { type Ca, startCa } from './ca/ca.ts';
@@ -42,12 +43,14 @@ import { Registrar } from './machines/registrar.ts';
 import { createMetrics } from './metrics.ts';
 import { meshKinds } from './model/ambient/inputs.ts';
 import { meshConfigPlaces, readMeshConfig } from './model/mesh-config-watch.ts';
-import { type MeshProblem, watchMesh } from './model/mesh-watch.ts';
+import { type MeshProblem, type MeshWatch, watchMesh } from './model/mesh-watch.ts';
+import { refOf } from './model/resource.ts';
 import { defaultSettings } from './model/settings.ts';
 import { StatusWriter } from './model/status-writer.ts';
 import { createMonitoring } from './monitoring.ts';
 import { type GrpcPort, openGrpcPort } from './ports/grpc-port.ts';
 import { listenAt } from './ports/listen.ts';
+import { Ownership } from './revisions/ownership.ts';
 import { ProgrammedWriter } from './status/programmed-writer.ts';
 import { RouteStatuses, writeJudgement } from './status/route-statuses.ts';
 import { keepCaBundles } from './validation/ca-bundle.ts';
@@ -133,10 +136,13 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   };
   // The name alone would make one process of two on a machine.
   const instance = `${config.podName}_${randomUUID()}`;
-  const leadership = electionOf(config, deps, instance, signal);
+  const elect = (name: string) => electionOf(name, config, deps, instance, signal);
+  const leadership = elect('aquifer-istiod-leader');
+  // Who writes statuses and makes what Gateways want, of their revision.
+  const ofRevision = elect(`aquifer-istiod-leader-${config.model.revision}`);
   const shutDown = async () => {
     stop.abort();
-    await leadership.release();
+    await Promise.all([leadership.release(), ofRevision.release()]);
     for (const port of grpcPorts) port.close();
     for (const server of webServers) {
       server.closeAllConnections();
@@ -204,12 +210,33 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
       if (config.model.writesStatus) routes.changed(change.lookups);
     },
     onGeneration: (object) => statuses.touched(object),
-    onObject: (object) => deployments.touched(object),
+    onObject(object) {
+      ownership.touched(object);
+      deployments.touched(object);
+    },
     onJudged(objects) {
       conditions.mark(objects);
       if (objects.some((o) => o.kind === serviceEntryKind.kind)) addresses.mark();
     },
   });
+  const renamed: (() => void)[] = [];
+  const { revision } = config.model;
+  const ownership = new Ownership({
+    source,
+    revision,
+    namespace: config.namespace,
+    objectsOf: (kind) => mesh.objectsOf(kind),
+    clock,
+    log: modelLog,
+    signal,
+    onChange() {
+      conditions.mark([...customObjects(mesh), ...mesh.objectsOf(serviceKind).values()].map(refOf));
+      statuses.lead();
+      deployments.reassess();
+      for (const changed of renamed) changed();
+    },
+  });
+  const isMine = (object: KubeObject) => ownership.isMine(object);
   const statusLog = createLogger(sink, 'istiod::status');
   const routes = new RouteStatuses({
     mesh: mesh.index.envoy,
@@ -221,8 +248,8 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   const conditions = new StatusWriter({
     clock,
     signal,
-    mayWrite: () => config.model.writesStatus && leadership.leads,
-    object: (name) => mesh.object(name),
+    mayWrite: () => config.model.writesStatus && ofRevision.leads,
+    object: (name) => [mesh.object(name)].find((object) => object !== undefined && isMine(object)),
     write: (kind, object, name) =>
       writeJudgement({ source, clock, log: statusLog }, kind, object, mesh.conditionsOf(name), routes.of(name)),
   });
@@ -241,8 +268,9 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
       ...mesh.index.settings,
       image: config.deploy.waypointImage,
       command: config.deploy.waypointCommand,
-      revision: config.model.revision,
+      revision,
     }),
+    isMine,
     objectsOf: (kind) => mesh.objectsOf(kind),
     deploys: config.deploy.deploys,
   });
@@ -297,7 +325,10 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     source,
     namespace: config.namespace,
     instance,
-    leads: () => leadership.leads,
+    revision,
+    leads: () => ofRevision.leads,
+    object: (name) => mesh.object(name),
+    isMine,
     clock,
     log: createLogger(sink, 'istiod::status'),
     signal,
@@ -310,13 +341,25 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   ca.watch(mesh.pods.objects);
   if (config.model.writesStatus) void statuses.run();
   // What changed while another one led, it may not have written.
-  leadership.whileLeading((term) => {
+  ofRevision.whileLeading((term) => {
     conditions.resume();
-    if (config.model.allocatesAddresses) void addresses.run(term);
     statuses.lead();
-    void registrar?.clean(term);
     void deployments.run(term);
   });
+  leadership.whileLeading((term) => {
+    if (config.model.allocatesAddresses) void addresses.run(term);
+    void registrar?.clean(term);
+  });
+  const serving = {
+    namespace: config.namespace,
+    domain: config.domain,
+    services: () => [...new Set(['istiod', serviceOf(revision), ...ownership.tags.map(tagService)])],
+    onServices: (changed: () => void) => void renamed.push(changed),
+    signer: ca.signer,
+    clock,
+    log: caLog,
+    signal,
+  };
 
   const access = createAccess(source, clock);
   const portOptions = { clock, log, maxAge: config.maxConnectionAge };
@@ -325,13 +368,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
       const reviewer = reviewerFor(config, deps, mesh.pods.objects, signal);
       const authenticate = createAuthenticator({ ...config, trustDomain, reviewer, clock });
       pages.admits = (authorization) => isOperator(authenticate, authorization, config.namespace);
-      const credentials = await createServingCredentials({
-        ...config,
-        signer: ca.signer,
-        clock,
-        log: caLog,
-        signal,
-      });
+      const credentials = await createServingCredentials(serving);
       const CreateCertificate = createCertificateHandler({
         signer: ca.signer,
         authenticate,
@@ -359,7 +396,6 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
       ports.secureGrpc = port.port;
     }
     if (config.https !== undefined) {
-      const serving = { ...config, signer: ca.signer, clock, log: caLog, signal };
       let webhook: SecureWebServer | undefined;
       const context = await keepServingContext(serving, (next) => webhook?.setSecureContext(next));
       webhook = createWebhook(context, createLogger(sink, 'istiod::validation'), metrics.validation);
@@ -377,7 +413,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
         pages: consolePages({
           catalog: mesh.index.catalog,
           settings: () => mesh.index.settings,
-          objects: () => meshKinds.filter((k) => k.isCustom).flatMap((k) => [...mesh.objectsOf(k.kind).values()]),
+          objects: () => customObjects(mesh),
           certificates: () => ca.certificates(),
           roots: () => ca.signer.roots(),
           proxies: () => proxyAddresses(xds.clients),
@@ -432,11 +468,21 @@ async function ensureNamespace(source: KubeSource, name: string): Promise<void> 
     });
 }
 
-function electionOf(config: IstiodConfig, deps: IstiodDependencies, identity: string, signal: AbortSignal): Leadership {
+function customObjects(mesh: MeshWatch): readonly KubeObject[] {
+  return meshKinds.filter((k) => k.isCustom).flatMap((k) => [...mesh.objectsOf(k.kind).values()]);
+}
+
+function electionOf(
+  name: string,
+  config: IstiodConfig,
+  deps: IstiodDependencies,
+  identity: string,
+  signal: AbortSignal,
+): Leadership {
   const { source, clock, sink } = deps;
   const { namespace } = config;
   const log = createLogger(sink, 'istiod::leader');
-  return joinElection({ source, namespace, name: 'aquifer-istiod-leader', identity, clock, log, signal });
+  return joinElection({ source, namespace, name, identity, clock, log, signal });
 }
 
 /** A key set that somebody names counts alone; else the API server is asked, and its keys where it is away. */

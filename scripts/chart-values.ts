@@ -88,7 +88,6 @@ const ownMoot: Readonly<Record<ChartName, Readonly<Record<string, string>>>> = {
     sidecarInjectorWebhook: sidecars,
     sidecarInjectorWebhookAnnotations: sidecars,
     istiodRemote: 'other clusters are not followed',
-    revisionTags: 'there are no tags of revisions yet',
     defaultRevision: 'of the chart base',
     gateways: 'there are no ingress gateways yet',
     gatewayClasses: "annotations of a waypoint's Gateway, or ConfigMaps that its parametersRef names",

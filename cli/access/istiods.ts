@@ -1,5 +1,6 @@
 /** What istiods say of themselves: their monitoring port, through the API server, as their own machine sees it. */
 import { describeError, MeshError } from '../../common/core/errors.ts';
+import { revisionLabel } from '../../common/kube/revisions.ts';
 import type { Cluster } from './cluster.ts';
 import { askOver } from './http.ts';
 import { askLabIstiod, labOf } from './lab.ts';
@@ -14,7 +15,6 @@ export interface IstiodAnswer {
 }
 
 const monitoringPort = 15_014;
-export const revisionLabel = 'istio.io/rev';
 
 /**
  * A GET of each istiod that runs, of one revision where it is said. MeshError NOT_FOUND where none runs, CONNECT_FAILED where one does not

@@ -6,6 +6,7 @@ import { MeshError } from '../../common/core/errors.ts';
 import { createKubeClient, type KubeClient } from '../../common/kube/client/client.ts';
 import { type Condition, namespaceKind } from '../../common/kube/kinds/core.ts';
 import { type Gateway, gatewayKind } from '../../common/kube/kinds/gateway-api/gateway.ts';
+import { revisionLabel } from '../../common/kube/revisions.ts';
 import type { NewObject } from '../../common/kube/types.ts';
 import { apiAccess } from '../api-access.ts';
 import { formatTable } from '../table.ts';
@@ -38,7 +39,6 @@ export const help = `aquifer waypoint: L7 proxies of the mesh
 const className = 'istio-waypoint';
 const useLabel = 'istio.io/use-waypoint';
 const forLabel = 'istio.io/waypoint-for';
-const revisionLabel = 'istio.io/rev';
 
 type Print = (line: string) => void;
 

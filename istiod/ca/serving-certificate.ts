@@ -20,13 +20,22 @@ export interface ServingOptions {
   readonly namespace: string;
   /** `cluster.local`. */
   readonly domain: string;
+  /** Services before it, as they are now. */
+  readonly services: () => readonly string[];
+  /** Calls back when those may be others. */
+  readonly onServices: (changed: () => void) => void;
   readonly clock: Clock;
   readonly log: Logger;
   readonly signal: AbortSignal;
 }
 
-export function servingNames(namespace: string, domain: string): readonly string[] {
-  return [`istiod.${namespace}.svc`, `istiod.${namespace}.svc.${domain}`, `istiod.${namespace}`, 'localhost'];
+export function servingNames(services: readonly string[], namespace: string, domain: string): readonly string[] {
+  const names = services.flatMap((service) => [
+    `${service}.${namespace}.svc`,
+    `${service}.${namespace}.svc.${domain}`,
+    `${service}.${namespace}`,
+  ]);
+  return [...names, 'localhost'];
 }
 
 /** Asks clients for a certificate but does not insist: node proxies come with tokens. */
@@ -47,13 +56,19 @@ export async function keepServingContext(
   return context;
 }
 
-/** At half its life, and as soon as the roots or the signer changed. */
+/** At half its life, and as soon as the roots, the signer or the names changed. */
 async function renew(renewed: (context: SecureContextOptions) => void, options: ServingOptions): Promise<void> {
-  const { signer, clock, log, signal } = options;
+  const { signer, clock, log, signal, services, onServices } = options;
   let issuedAt = clock.wall();
   let delay = lookInterval;
   let changed = new AbortController();
   signer.onChange(() => changed.abort());
+  let named = services().join();
+  onServices(() => {
+    const now = services().join();
+    if (now !== named) changed.abort();
+    named = now;
+  });
   while (!signal.aborted) {
     await sleep(clock, delay, AbortSignal.any([signal, changed.signal]));
     if (signal.aborted) return;
@@ -72,8 +87,8 @@ async function renew(renewed: (context: SecureContextOptions) => void, options: 
   }
 }
 
-async function issue({ signer, namespace, domain }: ServingOptions): Promise<SecureContextOptions> {
-  const dns = servingNames(namespace, domain);
+async function issue({ signer, services, namespace, domain }: ServingOptions): Promise<SecureContextOptions> {
+  const dns = servingNames(services(), namespace, domain);
   const { key, chain } = await signer.serving({ dns, ips: ['127.0.0.1', '::1'], ttlMs: lifetime });
   return { key, cert: chain, ca: bundleOf(signer.roots()), minVersion: 'TLSv1.2' };
 }

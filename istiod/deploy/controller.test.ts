@@ -25,6 +25,8 @@ class World implements Disposable {
   readonly kube = new FakeKube();
   readonly clock = new FakeClock();
   readonly applied: string[] = [];
+  /** Of which Gateways are ours. */
+  revision = 'default';
   readonly #stop = new AbortController();
   readonly #informers = new Map<string, Informer<KubeObject>>();
   #term = new AbortController();
@@ -49,6 +51,7 @@ class World implements Disposable {
       }),
       objectsOf: <T extends KubeObject>(kind: Kind<T>) =>
         this.#informers.get(kind.kind)!.objects as ReadonlyMap<string, T>,
+      isMine: ({ metadata }) => (metadata.labels?.['istio.io/rev'] ?? 'default') === this.revision,
       deploys: true,
     });
   }

@@ -40,13 +40,14 @@ export interface DeployControllerOptions {
   readonly settings: () => DeploySettings;
   /** All objects of a kind, by `namespace/name`: of Gateways, their classes, Services and Pods. */
   readonly objectsOf: <T extends KubeObject>(kind: Kind<T>) => ReadonlyMap<string, T>;
+  /** Whether this revision of istiod acts for it. */
+  readonly isMine: (object: KubeObject) => boolean;
   readonly deploys: boolean;
 }
 
 /** Ms in which changes are taken together. */
 const pause = millis(50);
 const afterFailure = millis(5_000);
-const revisionLabel = 'istio.io/rev';
 const classDefaultsLabel = 'gateway.istio.io/defaults-for-class';
 /** Where ConfigMaps change the objects of Gateways. */
 const parameters = { group: '', kind: 'ConfigMap' } as const;
@@ -91,6 +92,11 @@ export class DeployController {
       if (gateway !== undefined) this.#mark(`${namespace}/${gateway}`, kind === 'Service');
       else this.#markNamed(namespace);
     }
+  }
+
+  /** What is this revision's may be another's now, and the other way round. */
+  reassess(): void {
+    if (this.#term !== undefined) this.#markAll();
   }
 
   /** Until the signal aborts. */
@@ -187,7 +193,11 @@ export class DeployController {
       term.applied.delete(key);
       return;
     }
-    if (!this.#isOurs(gateway)) return;
+    if (!this.#isOurs(gateway)) {
+      // Another revision may apply its own, before it is ours again.
+      term.applied.delete(key);
+      return;
+    }
     try {
       const fault = await this.#make(gateway, term).then(
         () => undefined,
@@ -205,10 +215,8 @@ export class DeployController {
   }
 
   #isOurs(gateway: Gateway): boolean {
-    const { objectsOf, settings } = this.#options;
-    const { deletionTimestamp, labels } = gateway.metadata;
-    const revision = labels?.[revisionLabel];
-    if (deletionTimestamp !== undefined || (revision !== undefined && revision !== settings().revision)) return false;
+    const { objectsOf, isMine } = this.#options;
+    if (gateway.metadata.deletionTimestamp !== undefined || !isMine(gateway)) return false;
     return isWaypointGateway(gateway, objectsOf(gatewayClassKind).get(gateway.spec.gatewayClassName));
   }
 

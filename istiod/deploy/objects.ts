@@ -4,6 +4,7 @@
  */
 import type { JsonValue } from '../../common/api/index.ts';
 import type { Gateway } from '../../common/kube/kinds/gateway-api/gateway.ts';
+import { revisionLabel, serviceOf } from '../../common/kube/revisions.ts';
 import type { NewObject, OwnerReference } from '../../common/kube/types.ts';
 import { accountName, accountOverride, gatewayNameLabel, waypointController } from '../model/waypoint.ts';
 
@@ -88,7 +89,7 @@ export function waypointObjects(gateway: Gateway, settings: DeploySettings): rea
               'prometheus.io/port': '15020',
               'prometheus.io/scrape': 'true',
               ...annotations,
-              'istio.io/rev': settings.revision,
+              [revisionLabel]: settings.revision,
             },
           },
           spec: podSpec(gateway, settings, account, deployment),
@@ -162,7 +163,7 @@ function podSpec(gateway: Gateway, settings: DeploySettings, account: string, de
   const { namespace = 'default' } = gateway.metadata;
   const annotations: Texts = gateway.metadata.annotations ?? {};
   const of = (name: string, fallback: string) => annotations[`sidecar.istio.io/${name}`] ?? fallback;
-  const istiod = `istiod${settings.revision === 'default' ? '' : `-${settings.revision}`}.${settings.systemNamespace}.svc`;
+  const istiod = `${serviceOf(settings.revision)}.${settings.systemNamespace}.svc`;
   const field = (fieldPath: string) => ({ fieldRef: { fieldPath } });
   const env: Readonly<Record<string, string | { readonly fieldRef: { readonly fieldPath: string } }>> = {
     ISTIO_META_SERVICE_ACCOUNT: field('spec.serviceAccountName'),

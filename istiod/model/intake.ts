@@ -2,6 +2,7 @@
  * Between an informer and the model: what is of another revision or of a namespace that is not discovered stays out, and of an
  * object that is not valid the last good version stays in.
  */
+import { revisionLabel } from '../../common/kube/revisions.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import type { Table } from './graph/table.ts';
 
@@ -20,8 +21,6 @@ export interface IntakeOptions<T extends KubeObject> {
   /** Told when an object came to be invalid, or is valid again. */
   readonly onVerdict: (object: T) => void;
 }
-
-const revisionLabel = 'istio.io/rev';
 
 export class Intake<T extends KubeObject> {
   readonly #options: IntakeOptions<T>;

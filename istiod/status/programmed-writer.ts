@@ -15,6 +15,7 @@ import { serviceEntryKind } from '../../common/kube/kinds/istio/service-entry.ts
 import { virtualServiceKind } from '../../common/kube/kinds/istio/virtual-service.ts';
 import { workloadEntryKind } from '../../common/kube/kinds/istio/workload-entry.ts';
 import { authorizationPolicyKind, peerAuthenticationKind } from '../../common/kube/kinds/security.ts';
+import { revisionLabel } from '../../common/kube/revisions.ts';
 import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
 import type { MeshChange } from '../model/ambient-index.ts';
 import type { Catalog } from '../model/catalog.ts';
@@ -55,8 +56,13 @@ export interface ProgrammedWriterOptions {
   readonly namespace: string;
   /** Different for each process that runs at one time. */
   readonly instance: string;
+  readonly revision: string;
   /** Of several replicas one writes; the others tell it of their clients. */
   readonly leads: () => boolean;
+  /** The object as it is. */
+  readonly object: (name: ObjectName) => KubeObject | undefined;
+  /** Whether this revision of istiod writes its status. */
+  readonly isMine: (object: KubeObject) => boolean;
   readonly clock: Clock;
   readonly log: Logger;
   readonly signal: AbortSignal;
@@ -132,7 +138,7 @@ export class ProgrammedWriter {
     this.#wake?.();
   }
 
-  /** This replica leads now. */
+  /** This replica leads now, or writes of other objects than before. */
   lead(): void {
     void this.#reports?.withdraw();
     this.#markAll();
@@ -242,7 +248,7 @@ export class ProgrammedWriter {
     const tracked = this.#tracked.get(key);
     const kind = tracked && kinds[tracked.ref.kind];
     if (tracked === undefined || kind === undefined) return false;
-    const { catalog, source, clock, log, leads } = this.#options;
+    const { catalog, source, clock, log, leads, isMine } = this.#options;
     const ofNodes = catalog.madeOf(tracked.ref);
     const groups = new Set([...this.#options.clients()].flatMap((c) => c.group ?? []));
     const resources = [...ofNodes, ...[...groups].flatMap((g) => g.madeOf(tracked.ref))];
@@ -255,12 +261,16 @@ export class ProgrammedWriter {
     const own = progressOf(tracked.ref, made, this.#options.clients());
     const input = resources[0]?.inputs.find((i) => objectKey(i) === key);
     const generation = input?.generation ?? tracked.ref.generation;
-    if (!leads()) {
+    const known = this.#options.object(tracked.ref);
+    if (!leads() || (known !== undefined && !isMine(known))) {
+      reports.report();
       reports.say(tracked.mark, generation, input && own);
       if (own.confirmed < own.proxies) this.#dirty.set(key, looks + 1);
       return false;
     }
-    const wanted = conditionOf(reports.sum(own, tracked.mark, generation));
+    reports.say(tracked.mark, generation, undefined);
+    const revision = known?.metadata.labels?.[revisionLabel];
+    const wanted = conditionOf(reports.sum(own, tracked.mark, generation, revision));
     // Answers take a moment; who looks at the object need not see each step.
     const isOpen = wanted.status === 'False' && wanted.reason === 'Pending';
     if (isOpen) this.#dirty.set(key, looks + 1);

@@ -1,6 +1,6 @@
 /**
- * How far the proxies of other replicas are: each replica that does not lead keeps a ConfigMap of its own, by object what its clients
- * confirmed of which generation; the one that leads adds them up. What a replica has not said yet counts as not confirmed.
+ * How far the proxies of other replicas are: each replica keeps a ConfigMap of its own, by object of which another one writes the
+ * status what its clients confirmed of which generation; that one adds them up. What a replica has not said yet counts as not confirmed.
  */
 import { createHash } from 'node:crypto';
 import { millis } from '../../common/core/brand.ts';
@@ -18,6 +18,8 @@ export interface ReportsOptions {
   readonly namespace: string;
   /** Different for each process that runs at one time. */
   readonly instance: string;
+  /** Of this replica: others do not see what names it. */
+  readonly revision: string;
   /** Clients of this replica. */
   readonly clients: () => number;
   readonly clock: Clock;
@@ -88,12 +90,12 @@ export class Reports {
     void this.#keep();
   }
 
-  /** What the proxies of this replica and of the others have confirmed of that generation of the object. */
-  sum(own: Progress, mark: string, generation: number): Progress {
+  /** What the proxies of this replica and of the others have confirmed of that generation of the object; `revision`: which alone sees it. */
+  sum(own: Progress, mark: string, generation: number, revision: string | undefined): Progress {
     let { proxies, confirmed } = own;
     const rejections = [...own.rejections];
     for (const { metadata, data = {} } of this.#others.values()) {
-      if (!this.#lives(metadata.name)) continue;
+      if (!this.#lives(metadata.name) || (revision !== undefined && data['revision'] !== revision)) continue;
       const told = parse(data[mark]);
       if (told?.generation === generation) {
         proxies += told.proxies;
@@ -163,7 +165,7 @@ export class Reports {
   }
 
   async #flush(): Promise<void> {
-    const { source, clients, clock } = this.#options;
+    const { source, clients, clock, revision } = this.#options;
     const isDue = clock.now() - this.#beatAt >= heartbeat;
     if (this.#since === undefined || clock.now() - this.#since < patience) return;
     if (this.#unwritten.size === 0 && !isDue) return;
@@ -171,13 +173,15 @@ export class Reports {
     this.#unwritten.clear();
     const data: Record<string, string | null> = {
       clients: String(clients()),
+      revision,
       renewed: new Date(clock.wall()).toISOString(),
     };
     for (const mark of marks) data[mark] = this.#said.get(mark) ?? null;
     try {
       await source.patch(configMapKind, this.#key, { data }).catch((e: unknown) => {
         if (!(e instanceof MeshError && e.code === 'NOT_FOUND')) throw e;
-        const all = { ...Object.fromEntries(this.#said), clients: data['clients'], renewed: data['renewed'] };
+        const { clients: count, renewed } = data;
+        const all = { ...Object.fromEntries(this.#said), clients: count, renewed, revision };
         return source.create(configMapKind, { apiVersion: 'v1', kind: 'ConfigMap', metadata: this.#key, data: all });
       });
       this.#beatAt = clock.now();

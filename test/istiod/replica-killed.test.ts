@@ -37,7 +37,7 @@ async function startReplica(kubeconfig: string): Promise<Replica> {
   return {
     grpc: Number(ports[1]),
     secureGrpc: Number(ports[2]),
-    leads: () => text.lastIndexOf('\tleads ') > text.lastIndexOf('leads no more'),
+    leads: () => /\tleads .*lease="?aquifer-istiod-leader"?[ \n]/.test(text),
     async end(signal) {
       child.kill(signal);
       await ended;

@@ -70,6 +70,8 @@ export class ControlPlane {
       signer: createLocalSigner(unchanging({ issuer: root, roots: [root.root] }), systemClock),
       namespace: 'istio-system',
       domain: 'cluster.local',
+      services: () => ['istiod'],
+      onServices: () => undefined,
       clock: systemClock,
       log: silentLogger,
       signal: stopped.signal,
