@@ -64,6 +64,7 @@ export class Agent {
       clock,
       log,
       onHello: (pid) => this.#admit(pid),
+      startedAt: (pid) => options.kernel.startedAt(pid),
       snapshot: () => this.pods.snapshot(),
       entry: (uid) => this.pods.snapshotEntry(uid),
       onNewest: (ready) => {

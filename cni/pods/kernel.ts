@@ -11,6 +11,7 @@ import {
   type PodNetns,
 } from '../discovery/pod-netns.ts';
 import { processCgroup } from '../discovery/process-cgroup.ts';
+import { processStart } from '../discovery/process-start.ts';
 
 export interface PodKernel {
   discover(uid: string): Discovery;
@@ -23,6 +24,8 @@ export interface PodKernel {
   cookie(netns: Fd): NetnsCookie;
   /** Of the pod that the process belongs to, or its own. MeshError when it is none to tell a program by. */
   cgroupOf(pid: number): string;
+  /** Clock ticks from the machine's start to the process'; 0 where it is gone, or not to be seen from here. */
+  startedAt(pid: number): number;
   close(netns: Fd): void;
 }
 
@@ -30,6 +33,7 @@ export interface PodKernel {
 export function podKernel(roots: readonly [string, ...string[]], mount: string): PodKernel {
   return {
     cgroupOf: (pid) => processCgroup(pid, { mount, root: roots[0] }),
+    startedAt: processStart,
     discover: (uid) => discoverPodNetns(uid, { roots }),
     open: (path) => openRuntimeNetns(path),
     isInhabited: (netns) => isInhabited(netns),

@@ -134,6 +134,10 @@ export class FakeKernel implements PodKernel {
     return { close: () => void this.#watchers.delete(life.cgroup) };
   }
 
+  startedAt(): number {
+    return 0;
+  }
+
   cgroupOf(pid: number): string {
     return `cgroup of ${pid}`;
   }

@@ -1,6 +1,7 @@
 /**
- * The agent's end of ZDS: every ztunnel that connects gets a snapshot; later adds go to the newest connection only, deletions to
- * all (ambient-wire 6.4), since the older ones belong to a ztunnel that is being replaced.
+ * The agent's end of ZDS: every ztunnel that connects gets a snapshot; later adds go to the newest ztunnel only, deletions to
+ * all (ambient-wire 6.4), since the older ones are being replaced. The newest is the process that started last: after a restart of the
+ * agent they all connect anew, and one that is to end may be the last to come.
  */
 import { type Fd, millis } from '../../common/core/brand.ts';
 import type { Clock, Timer } from '../../common/core/clock.ts';
@@ -25,6 +26,8 @@ export interface ZdsServerOptions {
   readonly log: Logger;
   /** A ztunnel has said hello; before it is told of any pod. MeshError: it is turned away. */
   readonly onHello: (pid: number) => void;
+  /** When a process started, on any clock that is the same for all; equal where it is not known. */
+  readonly startedAt: (pid: number) => number;
   /** UIDs. Resolves once the agent knows which pods there are: a snapshot without them would end their proxies. */
   readonly snapshot: () => Promise<readonly string[]>;
   /** Asked when it is this pod's turn; undefined when it is gone. */
@@ -42,10 +45,12 @@ const waitingConnections = 32;
 
 export class ZdsServer {
   readonly #options: ZdsServerOptions;
-  /** Oldest first. */
-  readonly #sessions = new Set<ZdsSession>();
+  /** With the start of their processes, in the order in which they came. */
+  readonly #sessions = new Map<ZdsSession, number>();
   /** Those that have had their snapshot. */
   readonly #ready = new Set<ZdsSession>();
+  /** Those that are being told. */
+  readonly #telling = new Set<ZdsSession>();
   readonly #waiting: SeqpacketConnection[] = [];
   #listener: SeqpacketListener | undefined;
   #accepted = 0;
@@ -64,7 +69,7 @@ export class ZdsServer {
     this.#listener?.close();
     this.#window?.cancel();
     for (const connection of this.#waiting.splice(0)) connection.close();
-    for (const session of [...this.#sessions]) session.close('the agent is stopping');
+    for (const session of [...this.#sessions.keys()]) session.close('the agent is stopping');
   }
 
   /** A ztunnel is connected, and has its snapshot. */
@@ -87,7 +92,7 @@ export class ZdsServer {
 
   /** Does not wait: each connection keeps the order of requests. */
   del(uid: string): void {
-    for (const session of this.#sessions) {
+    for (const session of this.#sessions.keys()) {
       session.request({ kind: 'del', uid }).then(
         (ack) => {
           if (ack?.error) this.#options.log.warn('ztunnel did not delete a pod', { uid, error: ack.error });
@@ -100,11 +105,17 @@ export class ZdsServer {
 
   /** This process is connected, and a newer ztunnel is too: traffic is no longer its to steer. */
   isReplaced(pid: number): boolean {
-    return this.#newest()?.pid !== pid && [...this.#sessions].some((session) => session.pid === pid);
+    return this.#newest()?.pid !== pid && [...this.#sessions.keys()].some((session) => session.pid === pid);
   }
 
   #newest(): ZdsSession | undefined {
-    return [...this.#sessions].at(-1);
+    let newest: ZdsSession | undefined;
+    let latest = Number.NEGATIVE_INFINITY;
+    for (const [session, startedAt] of this.#sessions) {
+      if (startedAt < latest) continue;
+      [newest, latest] = [session, startedAt];
+    }
+    return newest;
   }
 
   #accept(connection: SeqpacketConnection): void {
@@ -139,20 +150,31 @@ export class ZdsServer {
           session.refuse(describeError(e));
           return;
         }
-        this.#sessions.add(session);
-        this.#options.log.info('ztunnel connected');
-        this.#options.onNewest(false);
-        void this.#sendSnapshot(session);
+        this.#sessions.set(session, this.#options.startedAt(session.pid));
+        const isNewest = session === this.#newest();
+        this.#options.log.info('ztunnel connected', isNewest ? {} : { replaced: true });
+        // One that is replaced keeps what it has.
+        if (isNewest) this.#takeOver(session);
       },
       onClose: (session) => {
         const wasNewest = session === this.#newest();
         this.#sessions.delete(session);
         this.#ready.delete(session);
         if (!wasNewest) return;
+        const next = this.#newest();
+        if (next !== undefined && !this.#ready.has(next)) return this.#takeOver(next);
         this.#options.onNewest(false);
-        if (this.ready) this.#options.onNewest(true);
+        if (next !== undefined) this.#options.onNewest(true);
       },
     });
+  }
+
+  #takeOver(session: ZdsSession): void {
+    this.#options.onNewest(false);
+    // It became the newest again before it noticed.
+    if (this.#telling.has(session)) return;
+    this.#telling.add(session);
+    void this.#sendSnapshot(session).finally(() => this.#telling.delete(session));
   }
 
   async #sendSnapshot(session: ZdsSession): Promise<void> {

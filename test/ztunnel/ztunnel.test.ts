@@ -105,9 +105,8 @@ describe('ztunnel in pods', { skip: skipUnless('root', 'addon', 'program:nft', '
     await bed.ready();
   });
 
-  test('a lost agent makes the node not ready, traffic goes on, and the same pods come back without a change', async () => {
+  test('while the agent is away traffic goes on, and the same pods come back without a change', async () => {
     bed.agent.newest.hangUp();
-    await until('not ready', async () => /workload proxy manager/.test(await bed.get('readiness', '/healthz/ready')));
     assert.equal(await bed.run('a', call, vip, '80'), `peer ${address.a} hello\n`);
     await bed.agent.connected(2);
     assert.equal(await bed.add('a'), '');

@@ -15,7 +15,6 @@ test('the workload is the only pod, and nothing else is waited for', () => {
       },
       del: () => assert.fail('nothing tells it to go'),
       snapshot: (uids) => void told.push([...uids]),
-      disconnected: () => assert.fail('there is nobody to lose'),
     },
   });
   source.start();

@@ -61,6 +61,7 @@ class FakeWorkers implements PodWorkers {
 }
 
 function table(mode: 'steered' | 'fixed' = 'steered') {
+  const agent: { refusal: Error | undefined } = { refusal: undefined };
   const kernel = new FakeKernel();
   const workers = new FakeWorkers();
   const clock = new FakeClock();
@@ -69,7 +70,10 @@ function table(mode: 'steered' | 'fixed' = 'steered') {
     kernel,
     workers,
     mode: () => mode,
-    steer: async (pod, fds) => void steered.push({ pod, fds }),
+    steer: async (pod, fds) => {
+      if (agent.refusal) throw agent.refusal;
+      steered.push({ pod, fds });
+    },
     listeners: {
       mark: 1337,
       ipv6: true,
@@ -85,7 +89,7 @@ function table(mode: 'steered' | 'fixed' = 'steered') {
     clock,
     log: silentLogger,
   });
-  return { kernel, workers, clock, steered, pods };
+  return { kernel, workers, clock, steered, agent, pods };
 }
 
 test('a pod is listened for, served, then steered', async () => {
@@ -119,6 +123,15 @@ test('the same pod again changes nothing but tells the agent again where to stee
   assert.equal(steered.length, 2);
   assert.equal(kernel.open.has(fd(11)), false);
   assert.equal(pods.counts.started, 1);
+});
+
+test('an agent that does not bring the traffic of a served pod here is told why, and the pod is served as before', async () => {
+  const { kernel, clock, agent, pods } = table();
+  await pods.add('u1', info, kernel.netns(1));
+  pods.snapshot(new Set(['u1']));
+  agent.refusal = new Error('a newer ztunnel has taken over');
+  assert.equal(await pods.add('u1', info, kernel.netns(11)), 'a newer ztunnel has taken over');
+  assert.deepEqual([pods.ready, pods.counts.active, clock.timers], [true, 1, 0]);
 });
 
 test('a uid in another namespace is another pod: the old one drains, the new one starts', async () => {
@@ -158,8 +171,6 @@ test('pods that a snapshot does not mention are drained', async () => {
   const { kernel, workers, pods } = table();
   await pods.add('u1', info, kernel.netns(1));
   await pods.add('u2', info, kernel.netns(2));
-  pods.disconnected();
-  assert.equal(pods.ready, false);
   pods.snapshot(new Set(['u2']));
   assert.deepEqual(workers.dropped, [1]);
   assert.equal(pods.ready, true);

@@ -69,7 +69,10 @@ export class PodTable implements ZdsHandler {
     this.#options = options;
   }
 
-  /** The agent has told all its pods, and all of them are served. */
+  /**
+   * An agent has told all its pods, and all of them are served. Also while the agent is away, unlike Istio's (ambient-wire 6.4): a DaemonSet
+   * that is rolled ends a proxy that is not ready before another takes its place.
+   */
   get ready(): boolean {
     return this.#snapshotComplete && [...this.#pods.values()].every((p) => p.state !== 'failed');
   }
@@ -88,10 +91,6 @@ export class PodTable implements ZdsHandler {
   /** For an operator's dump. */
   get served(): readonly ServedPod[] {
     return [...this.#pods.values()].map(({ uid, info, state }) => ({ uid, info, up: state === 'serving' }));
-  }
-
-  disconnected(): void {
-    this.#snapshotComplete = false;
   }
 
   snapshot(uids: ReadonlySet<string>): void {
@@ -164,6 +163,7 @@ export class PodTable implements ZdsHandler {
 
   /** Brings a pod to the state "serving" from whatever state it is in. Returns the ack's error. */
   async #attempt(pod: Pod): Promise<string> {
+    const { log } = this.#options;
     pod.retry?.cancel();
     const before = pod.state;
     try {
@@ -177,13 +177,16 @@ export class PodTable implements ZdsHandler {
       if (pod.mode === 'steered') await this.#steer(pod);
     } catch (e) {
       const error = describeError(e);
-      if (this.#holds(pod)) this.#fail(pod, error);
+      if (!this.#holds(pod)) return error;
+      // One that is served stays so: traffic goes where it went, and the agent that could not bring it here asks again.
+      if (before === 'serving') log.warn('a pod could not be steered here again', { uid: pod.uid, error });
+      else this.#fail(pod, error);
       return error;
     }
     if (!this.#holds(pod)) return wasRemoved;
     pod.state = 'serving';
     if (before !== 'serving' && pod.mode !== 'self') this.#started++;
-    this.#options.log.info('pod is served', { uid: pod.uid, pod: `${pod.info.namespace}/${pod.info.name}` });
+    log.info('pod is served', { uid: pod.uid, pod: `${pod.info.namespace}/${pod.info.name}` });
     return '';
   }
 

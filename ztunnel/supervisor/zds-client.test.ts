@@ -66,9 +66,6 @@ class Handler implements ZdsHandler {
   snapshot(uids: ReadonlySet<string>): void {
     this.calls.push(`snapshot ${[...uids].join(',')}`);
   }
-  disconnected(): void {
-    this.calls.push('disconnected');
-  }
 }
 
 function started() {
@@ -136,7 +133,7 @@ test('what breaks the protocol is named in the ack and ends the connection', asy
       send(line);
       assert.match(await line.ack(0), reason);
       await until('the end', () => line.closed);
-      assert.deepEqual(handler.calls, ['disconnected']);
+      assert.deepEqual(handler.calls, []);
       assert.equal(client.refused, 1);
     });
   }
@@ -151,7 +148,7 @@ test('what comes after a packet that broke the protocol is not looked at, and it
   assert.match(await line.ack(1), /second snapshot/);
   await until('the end', () => line.closed);
   await until('the descriptor to be closed', () => !existsSync(`/proc/self/fd/${late}`));
-  assert.deepEqual(handler.calls, ['snapshot ', 'disconnected']);
+  assert.deepEqual(handler.calls, ['snapshot ']);
   assert.equal(line.sent.length, 3);
 });
 
@@ -162,31 +159,43 @@ test('requests that do not fit their place', () => {
   assert.equal(misplaced({ kind: 'del', uid: 'a' }, 0, true), undefined);
 });
 
-test('a lost agent is looked for again, ever less often, and found', async () => {
-  const { lines, line, clock, handler, refuse } = started();
+/** What is waited, in ms, before each of so many further attempts. */
+function waits(clock: FakeClock, attempts: number): readonly number[] {
+  return Array.from({ length: attempts }, () => {
+    const next = clock.nextIn!;
+    clock.advance(next);
+    return next;
+  });
+}
+
+test('while no agent listens it is looked for often, also after it broke off more than once', async () => {
+  const { lines, line, clock, refuse } = started();
   refuse(true);
   line.close();
-  assert.deepEqual(handler.calls, ['disconnected']);
-  const waits: number[] = [];
-  for (let i = 0; i < 14; i++) {
-    waits.push(clock.nextIn!);
-    clock.advance(clock.nextIn!);
-  }
-  assert.deepEqual(waits.slice(0, 4), [10, 20, 40, 80]);
-  assert.equal(waits.at(-1), 15_000);
+  assert.deepEqual(waits(clock, 7), [10, 20, 40, 80, 160, 160, 160]);
   refuse(false);
-  clock.advance(15_000);
-  assert.equal(lines.length, 2);
-  // An agent that closes before it has told its pods, as after each packet that broke the protocol, is not asked in a hot loop.
-  lines[1]!.ask({ kind: 'keep', uid: 'a' });
-  assert.equal(await lines[1]!.ack(0), '');
+  clock.advance(160);
   lines[1]!.close();
-  assert.equal(clock.nextIn, 15_000);
-  clock.advance(15_000);
-  lines[2]!.ask({ kind: 'snapshotSent' });
-  assert.equal(await lines[2]!.ack(0), '');
-  refuse(true);
+  waits(clock, 1);
   lines[2]!.close();
+  refuse(true);
+  waits(clock, 1);
+  assert.deepEqual(waits(clock, 2), [160, 160]);
+});
+
+test('an agent that closes before it has told all its pods is asked ever less often, until it has', async () => {
+  const { lines, line, clock } = started();
+  line.ask({ kind: 'keep', uid: 'a' });
+  assert.equal(await line.ack(0), '');
+  const closing = Array.from({ length: 13 }, () => {
+    lines.at(-1)!.close();
+    return waits(clock, 1)[0];
+  });
+  assert.deepEqual(closing.slice(0, 4), [10, 20, 40, 80]);
+  assert.equal(closing.at(-1), 15_000);
+  lines.at(-1)!.ask({ kind: 'snapshotSent' });
+  assert.equal(await lines.at(-1)!.ack(0), '');
+  lines.at(-1)!.close();
   assert.equal(clock.nextIn, 10);
 });
 

@@ -18,7 +18,6 @@ export interface ZdsHandler {
   del(uid: string): string;
   /** These pods, and no others, exist; the others are drained. */
   snapshot(uids: ReadonlySet<string>): void;
-  disconnected(): void;
 }
 
 export interface ZdsClientOptions {
@@ -29,8 +28,11 @@ export interface ZdsClientOptions {
   readonly log: Logger;
 }
 
-/** ms. Doubles from the first to the last, until an agent has told all its pods. */
-const reconnect = { first: 10, last: 15_000 };
+/**
+ * ms. Doubles from the first to the last. Where nobody listens a look costs nothing; and a new agent has only the older of two proxies to give
+ * the pods to until the newer one has found it. An agent that closes before it has told all its pods is left in peace for longer.
+ */
+const reconnect = { first: 10, lastAway: 160, lastClosing: 15_000 };
 
 export class ZdsClient {
   readonly #options: ZdsClientOptions;
@@ -59,7 +61,7 @@ export class ZdsClient {
       // Once: an agent that is being upgraded is no news every 15 s.
       if (!this.#reported) log.warn('cannot reach the node agent, retrying', { error: describeError(e) });
       this.#reported = true;
-      this.#retry();
+      this.#retry(reconnect.lastAway);
       return;
     }
     this.#connection = connection;
@@ -78,8 +80,7 @@ export class ZdsClient {
       session.end();
       if (this.#stopped) return;
       log.warn('the node agent closed the connection, reconnecting', error ? { error: error.message } : {});
-      handler.disconnected();
-      this.#retry();
+      this.#retry(reconnect.lastClosing);
     });
     connection.onPacket((packet) => session.receive(packet));
     connection.send(encodeHello());
@@ -90,9 +91,10 @@ export class ZdsClient {
     this.#connection?.close();
   }
 
-  #retry(): void {
+  #retry(last: number): void {
+    this.#delay = Math.min(this.#delay, last);
     this.#options.clock.after(millis(this.#delay), () => this.start());
-    this.#delay = Math.min(this.#delay * 2, reconnect.last);
+    this.#delay *= 2;
   }
 }
 
