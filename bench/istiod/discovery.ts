@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { usageOf } from '../process-tree.ts';
+import type { Stall } from './protocol.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -16,8 +17,8 @@ export interface Discovery {
   rssMb(): number;
   /** Largest resident memory since the last call. */
   peakMb(): number;
-  /** Longest ms that the event loop stood still since the last call. */
-  stallMs(): Promise<number>;
+  /** Since the last call. */
+  stall(): Promise<Stall>;
   stop(): Promise<void>;
 }
 
@@ -56,8 +57,8 @@ export async function startDiscovery(kubeconfig: string, dataDir: string): Promi
   const peak = () => Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1_024;
   const stall = async () => {
     child.send('turns');
-    const [ms] = (await once(child, 'message')) as [number];
-    return ms;
+    const [worst] = (await once(child, 'message')) as [Stall];
+    return worst;
   };
   return {
     pid,
@@ -70,7 +71,7 @@ export async function startDiscovery(kubeconfig: string, dataDir: string): Promi
       writeFileSync(`/proc/${pid}/clear_refs`, '5');
       return mb;
     },
-    stallMs: stall,
+    stall,
     async stop() {
       child.kill('SIGTERM');
       await ended;

@@ -8,6 +8,14 @@ export type Command =
   /** Asks for the longest time without a message to the first client since it was asked last. */
   | { readonly kind: 'silence' };
 
+/** Of istiod's event loop. */
+export interface Stall {
+  /** Longest that it stood still. */
+  readonly ms: number;
+  /** Most that its thread used of a core in between. */
+  readonly cpuMs: number;
+}
+
 export type Report =
   | { readonly kind: 'synced'; readonly ms: number; readonly bytes: number }
   | { readonly kind: 'watching'; readonly id: number }

@@ -10,7 +10,7 @@ export interface Pushable {
 }
 
 /** Ms of work at a time; other work of the process goes in between. */
-const slice = 8;
+const slice = 4;
 /** Bytes that may be on their way to the kernel at once, over all clients: a reconnect of all does not hold the mesh once each. */
 const mostInFlight = 16 * 1024 * 1024;
 /** Ms after which a slow reader's bytes do not hold up others any more. */
