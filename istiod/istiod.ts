@@ -8,7 +8,6 @@ import type { ListenAddress } from '../common/config/listen-address.ts';
 import type { Clock } from '../common/core/clock.ts';
 import { describeError, MeshError } from '../common/core/errors.ts';
 import { createLogger, type LogSink } from '../common/core/log.ts';
-import { parseSocketAddr } from '../common/core/net.ts';
 import { gitRevision, version } from '../common/core/version.ts';
 import type { KubeClient } from '../common/kube/client/client.ts';
 import { namespaceKind, type Pod, serviceKind } from '../common/kube/kinds/core.ts';
@@ -29,8 +28,6 @@ import { followPublishedKeys } from './ca/tokens/published-keys.ts';
 import type { TokenReviewer } from './ca/tokens/reviewer.ts';
 import { bundleOf } from './ca/trust.ts';
 import type { IstiodConfig } from './config.ts';
-import { createAccess } from './console/access.ts';
-import { consolePages } from './console/pages.ts';
 import { createConsole } from './console/server.ts';
 import { debugPages, type Page } from './debug/pages.ts';
 import type { Profiles } from './debug/profiles.ts';
@@ -57,7 +54,6 @@ import { keepCaBundles } from './validation/ca-bundle.ts';
 import { faultOf } from './validation/fault.ts';
 import { createWebhook } from './validation/webhook.ts';
 import { whenAvailable } from './wait-for-api.ts';
-import type { Client } from './xds/client.ts';
 import { warmUp } from './xds/warm-up.ts';
 import { XdsServer, xdsService } from './xds/xds-server.ts';
 
@@ -361,7 +357,6 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     signal,
   };
 
-  const access = createAccess(source, clock);
   const portOptions = { clock, log, maxAge: config.maxConnectionAge };
   try {
     if (config.secureGrpc !== undefined) {
@@ -409,21 +404,20 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
       });
     }
     if (config.console !== undefined) {
-      const server = createConsole({
-        pages: consolePages({
-          catalog: mesh.index.catalog,
-          settings: () => mesh.index.settings,
+      const consoleLog = createLogger(sink, 'istiod::console');
+      const clients = () => xds.clients;
+      const server = createConsole(async () => {
+        const { consoleOf } = await import('./console/console.ts');
+        return consoleOf({
+          source,
+          index: mesh.index,
           objects: () => customObjects(mesh),
-          certificates: () => ca.certificates(),
-          roots: () => ca.signer.roots(),
-          proxies: () => proxyAddresses(xds.clients),
-          metricsPort: proxyMetrics,
+          ca,
+          clients,
           clock,
-          log: createLogger(sink, 'istiod::console'),
-        }),
-        reader: (token) => access.reader(token),
-        log: createLogger(sink, 'istiod::console'),
-      });
+          log: consoleLog,
+        });
+      }, consoleLog);
       webServers.push(server);
       ports.console = await listenAt(server, config.console, '--consoleAddr');
     }
@@ -498,17 +492,6 @@ function reviewerFor(
   const issuer = followPublishedKeys({ document, clock, log, signal });
   const offline = createJwksReviewer({ issuer, audiences, clock });
   return createFallbackReviewer({ api: createApiReviewer(source, audiences), offline, pods: () => pods, clock, log });
-}
-
-/** Where node proxies and waypoints serve their metrics (ambient-wire 7). */
-const proxyMetrics = 15_020;
-
-/** From where their streams came: nobody can name another's. */
-function* proxyAddresses(clients: Iterable<Client>): Generator<string> {
-  for (const { id, peer } of clients) {
-    const address = /^(ztunnel|waypoint)~/.test(id) ? parseSocketAddr(peer) : undefined;
-    if (address !== undefined) yield address.ip;
-  }
 }
 
 /** Its modules are loaded when somebody asks. */

@@ -13,6 +13,7 @@ import type { KubeObject } from '../../common/kube/types.ts';
 import { workloadName } from '../../common/mesh/address.ts';
 import { type AtWaypoint, decideWhy, type Side, type Verdict } from '../../common/why/decide.ts';
 import type { ObjectRef } from '../../istiod/model/resource.ts';
+import { askWaypoint, type RequestQuestion } from '../../istiod/why/waypoint.ts';
 import { withCluster } from '../access/cluster.ts';
 import { apiAccess } from '../api-access.ts';
 import { noOperands, oneOf, readArguments, UsageError } from '../arguments.ts';
@@ -23,7 +24,6 @@ import { meshOf, type WhyMesh } from './mesh.ts';
 import { findTarget, findWorkload } from './places.ts';
 import { findRequest, reasonIn } from './request.ts';
 import { simulate } from './simulate.ts';
-import { askWaypoint, type RequestQuestion } from './waypoint.ts';
 
 export const help = `aquifer why: whether a connection or a request would be, and who decides it
 
@@ -83,7 +83,7 @@ export async function run(args: readonly string[]): Promise<number> {
     host: values.host ?? hostOf(to),
     headers: (values.header ?? []).map(headerOf),
   };
-  const atWaypoint = (at: AtWaypoint) => askWaypoint(mesh.envoy, at, request);
+  const atWaypoint = (at: AtWaypoint) => askWaypoint(mesh.envoy, at, request).verdict;
   const verdict = decideWhy(mesh.store, { source, target, compat, atWaypoint });
   if (format === 'json') print(JSON.stringify(jsonOf(verdict, mesh), undefined, 2));
   else for (const line of linesOf(verdict, mesh, to)) print(line);

@@ -15,10 +15,10 @@ import type { KubeObject } from '../../common/kube/types.ts';
 import { decideWhy } from '../../common/why/decide.ts';
 import { startTestServer } from '../../istiod/apiserver/testing/client.ts';
 import { installDefinitions } from '../../istiod/crds/install.ts';
+import { askWaypoint, type RequestQuestion } from '../../istiod/why/waypoint.ts';
 import { meshOf } from './mesh.ts';
 import { findTarget, findWorkload } from './places.ts';
 import { simulate } from './simulate.ts';
-import { askWaypoint, type RequestQuestion } from './waypoint.ts';
 
 const deployment = (name: string) =>
   `---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: ${name}, namespace: shop}\nspec: {selector: {matchLabels: {app: ${name}}}, template: {metadata: {labels: {app: ${name}}}, spec: {serviceAccountName: ${name}, containers: [{name: c, image: i}]}}}\n`;
@@ -61,7 +61,7 @@ function ask(
     source,
     target: findTarget(places, to, source),
     compat,
-    atWaypoint: (at) => askWaypoint(mesh.envoy, at, { ...request, ...question }),
+    atWaypoint: (at) => askWaypoint(mesh.envoy, at, { ...request, ...question }).verdict,
   });
   return { ...verdict, mesh };
 }

@@ -31,6 +31,35 @@ metadata: { name: strict, namespace: bank }
 spec: { mtls: { mode: STRICT } }
 `;
 
+const waypoint = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: waypoint, namespace: shop }
+spec: { gatewayClassName: istio-waypoint, listeners: [{ name: mesh, port: 15008, protocol: HBONE }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: books, namespace: shop, labels: { istio.io/use-waypoint: waypoint } }
+spec: { clusterIP: 10.96.1.2, selector: { app: books }, ports: [{ name: http, port: 80 }] }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: books, namespace: shop }
+spec:
+  parentRefs: [{ group: "", kind: Service, name: books }]
+  rules:
+    - backendRefs: [{ name: books, port: 80 }]
+    - { matches: [{ headers: [{ name: x-tester, value: "yes" }] }], backendRefs: [{ name: web, port: 80 }] }
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: read-only, namespace: shop }
+spec:
+  targetRefs: [{ group: "", kind: Service, name: books }]
+  action: DENY
+  rules: [{ to: [{ operation: { methods: [DELETE] } }] }]
+`;
+
 const rbac = 'rbac.authorization.k8s.io';
 /** viewer may list what the console shows of namespace shop, guest its pods alone. */
 const rules = {
@@ -160,6 +189,39 @@ describe('what is shown', () => {
       // What is in force everywhere may be named, and this one may not list it.
       const pods = await ask(w, why('shop/client', 'shop/stranger'), guest);
       assert.deepEqual([pods.status, /AuthorizationPolicy in shop/.test(pods.body.message)], [403, true]);
+    });
+  });
+
+  test('why at a waypoint: by the route and the policy that take the request, to whoever may list those', async () => {
+    await withShop(async (w, { admin, viewer }) => {
+      await w.put('waypoint.yaml', waypoint);
+      const labels = { 'gateway.networking.k8s.io/gateway-name': 'waypoint' };
+      await w.pod({ name: 'waypoint-1', namespace: 'shop', serviceAccount: 'waypoint', ip: '10.244.1.9', labels });
+      await w.pod({ name: 'books-1', namespace: 'shop', labels: { app: 'books' }, ip: '10.244.1.8' });
+      const known = async () =>
+        (await shown(w, 'graph', admin)).services.find((s: Json) => s.name === 'books')?.waypoint === 'shop/waypoint';
+      await until('the service is behind the waypoint', known);
+      const books = 'shop/books.shop.svc.cluster.local';
+      const why = (request: string) => `why?from=shop/client&to=${books}&port=80&${request}`;
+      const told = async (request: string) => {
+        const { allowed, by, source } = await shown(w, why(request), admin);
+        return { allowed, by, source: source.join('\n') };
+      };
+      const read = await told('');
+      assert.deepEqual([read.allowed, read.by], [true, 'the waypoint: route shop.books.0'], read.source);
+      assert.match(read.source, /at the waypoint: GET \/ of host books\.shop\.svc\.cluster\.local, from spiffe:/);
+      const tester = await told('path=/a&header=x-tester:yes');
+      // It goes on to where another policy wants the client itself.
+      assert.match(tester.source, /route shop\.books\.1 of/);
+      assert.deepEqual([tester.allowed, /ALLOW policy shop\/web-clients/.test(tester.by)], [false, true], tester.by);
+      const write = await told('method=DELETE');
+      assert.deepEqual([write.allowed, /DENY policy .*read-only.* matches/.test(write.by)], [false, true], write.by);
+      assert.equal((await ask(w, why('header=none'), admin)).status, 400);
+      // Who may not list routes and Gateways is not told of them.
+      const hidden = await ask(w, why(''), viewer);
+      assert.equal(hidden.status, 403);
+      assert.match(hidden.body.message, /HTTPRoute in shop/);
+      assert.doesNotMatch(JSON.stringify(hidden.body), /route shop/);
     });
   });
 

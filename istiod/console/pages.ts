@@ -5,18 +5,21 @@ import type { KubeObject } from '../../common/kube/types.ts';
 import type { Holding } from '../ca/rotation/holding.ts';
 import type { TrustedRoot } from '../ca/trust.ts';
 import type { Catalog } from '../model/catalog.ts';
+import type { EnvoyMesh } from '../model/envoy/mesh-view.ts';
 import type { MeshSettings } from '../model/settings.ts';
 import type { Reader } from './access.ts';
+import type { ConsolePage } from './answers.ts';
 import { MeshMirror } from './mirror.ts';
-import type { ConsolePage } from './server.ts';
 import { TrafficWatcher } from './traffic/watcher.ts';
 import { certificatesOf, placesOfHoldings } from './views/certificates.ts';
 import { graphOf, placesOf } from './views/graph.ts';
 import { objectsOf, placeOf } from './views/objects.ts';
-import { locate, whyOf } from './views/why.ts';
+import { judge, type WhyQuestion, whyOf } from './views/why.ts';
 
 export interface PageSources {
   readonly catalog: Catalog;
+  /** What waypoints are told. */
+  readonly envoy: EnvoyMesh;
   readonly settings: () => MeshSettings;
   /** Of the mesh's own kinds. */
   readonly objects: () => readonly KubeObject[];
@@ -31,7 +34,7 @@ export interface PageSources {
 }
 
 export function consolePages(sources: PageSources): Readonly<Record<string, ConsolePage>> {
-  const { catalog, clock, log, proxies, metricsPort: port } = sources;
+  const { catalog, envoy, clock, log, proxies, metricsPort: port } = sources;
   const mirror = new MeshMirror(catalog, clock);
   const traffic = new TrafficWatcher({ proxies, port, clock, log });
   const ok = (body: unknown) => ({ kind: 'ok', body }) as const;
@@ -65,25 +68,48 @@ export function consolePages(sources: PageSources): Readonly<Record<string, Cons
       return ok(certificatesOf(holdings, sources.roots(), await reader.readable(placesOfHoldings(holdings))));
     },
     async why(reader, query) {
-      const [from, to, port] = [query.get('from') ?? '', query.get('to') ?? '', Number(query.get('port'))];
-      if (!Number.isInteger(port) || port < 1 || port > 65_535)
-        return { kind: 'wrong', status: 400, message: `port: ${query.get('port')} is no port` };
+      const asked = questionOf(query);
+      if (asked.kind === 'wrong') return { kind: 'wrong', status: 400, message: asked.message };
+      const { question } = asked;
       await mirror.refresh();
       const { compat, rootNamespace } = sources.settings();
-      const mesh = { mirror, compat, rootNamespace };
-      const located = locate(mesh, { from, to, port });
+      const judged = judge({ mirror, envoy, compat, rootNamespace }, question);
       const nobody = {
         kind: 'wrong',
         status: 404,
-        message: `no ${from} or ${to} with an address that your token may list`,
+        message: `no ${question.from} or ${question.to} with an address that your token may list`,
       } as const;
-      if (located === undefined) return nobody;
-      const answer = whyOf(mesh, located, await reader.readable([...located.ends, ...located.named]));
+      if (judged === undefined) return nobody;
+      const answer = whyOf(judged, await reader.readable([...judged.ends, ...judged.named]));
       if (answer.kind === 'unknown') return nobody;
       if (answer.kind === 'ok') return ok(answer.view);
       return { kind: 'wrong', status: 403, message: answer.message };
     },
   };
+}
+
+type Asked =
+  | { readonly kind: 'ok'; readonly question: WhyQuestion }
+  | { readonly kind: 'wrong'; readonly message: string };
+
+/** `from`, `to` and `port`; of the request `method`, `path`, `host` and any number of `header`, each `NAME:VALUE`. */
+function questionOf(query: URLSearchParams): Asked {
+  const port = Number(query.get('port'));
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    return { kind: 'wrong', message: `port: ${query.get('port')} is no port` };
+  const headers: (readonly [string, string])[] = [];
+  for (const text of query.getAll('header')) {
+    const colon = text.indexOf(':');
+    if (colon <= 0) return { kind: 'wrong', message: `header: ${JSON.stringify(text)} is no NAME:VALUE` };
+    headers.push([text.slice(0, colon).trim(), text.slice(colon + 1).trim()]);
+  }
+  const request = {
+    method: query.get('method') || 'GET',
+    path: query.get('path') || '/',
+    host: query.get('host') || undefined,
+    headers,
+  };
+  return { kind: 'ok', question: { from: query.get('from') ?? '', to: query.get('to') ?? '', port, request } };
 }
 
 async function mayRead(reader: Reader, object: KubeObject): Promise<boolean> {

@@ -8,7 +8,10 @@ export const arrows: Readonly<Record<string, { readonly may: readonly string[]; 
   waypoint: { may: ['common', 'native'], reason: 'the waypoint can be swapped with Envoy, alone' },
   cni: { may: ['common', 'native'], reason: 'the agent can be swapped with the original, alone' },
   lab: { may: ['common', 'native'], reason: 'the lab starts programs as a node does and shares nothing with them' },
-  istiod: { may: ['common'], reason: 'the control plane runs where no addon is built' },
+  istiod: {
+    may: ['common', 'waypoint'],
+    reason: 'the control plane says what a waypoint would decide by the code of ours, and otherwise knows no proxy',
+  },
   dashboards: { may: [], reason: 'pictures know of the mesh what its metrics tell' },
   cli: {
     may: ['common', 'lab', 'istiod', 'cni', 'waypoint'],
@@ -42,6 +45,11 @@ export const unreachable: readonly { readonly from: string; readonly target: str
     reason:
       "Envoys' configuration is made of what it is shown of the mesh, so that who shows it can tell what was looked at",
   },
+  ...['apiserver', 'ca', 'deploy', 'envoy', 'model', 'validation', 'xds'].map((part) => ({
+    from: `istiod/${part}`,
+    target: 'waypoint',
+    reason: 'only the console asks what a waypoint decides (istiod/why)',
+  })),
   { from: 'cli', target: 'istiod/ca', reason: 'the command line issues nothing' },
   { from: 'cli', target: 'istiod/apiserver/storage', reason: 'objects are read and written through the API alone' },
   { from: 'istiod', target: 'native', reason: 'the control plane runs where no addon is built' },

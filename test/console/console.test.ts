@@ -5,8 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { silentLogger } from '../../common/core/log.ts';
+import { createServer } from '../../common/core/node-http.ts';
 import { until } from '../../common/testing/until.ts';
-import { createConsole } from '../../istiod/console/server.ts';
+import { consoleAnswers } from '../../istiod/console/answers.ts';
 import type { FlowView, GraphView, WorkloadView } from '../../istiod/console/views/graph.ts';
 import { needs } from '../harness/require.ts';
 import { chromium, type Page, withPage } from './browser.ts';
@@ -72,7 +73,7 @@ async function withConsole(body: (c: Console) => Promise<void>): Promise<void> {
   const asked: string[] = [];
   let round = 0;
   const ok = (body: unknown) => ({ kind: 'ok', body }) as const;
-  const server = createConsole({
+  const answers = consoleAnswers({
     log: silentLogger,
     reader: async (token) => (token === 'good' ? { user: 'ann', readable: async () => () => true } : undefined),
     pages: {
@@ -116,6 +117,7 @@ async function withConsole(body: (c: Console) => Promise<void>): Promise<void> {
       },
     },
   });
+  const server = createServer(answers);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   try {
     await body({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/console/`, asked });

@@ -1,4 +1,5 @@
 /** Reads the proxies' metrics while somebody looks at the console. */
+import { millis } from '../../../common/core/brand.ts';
 import type { Clock } from '../../../common/core/clock.ts';
 import { describeError } from '../../../common/core/errors.ts';
 import type { Logger } from '../../../common/core/log.ts';
@@ -22,8 +23,8 @@ export interface Traffic {
 
 /** Ms: who looks more often sees the same. */
 const interval = 5_000;
-/** Ms for one proxy's answer. */
-const patience = 3_000;
+/** For one proxy's answer. */
+const patience = millis(3_000);
 /** Bytes of one proxy's answer. */
 const maxBytes = 32 * 1024 * 1024;
 /** Proxies that are read at once. */
@@ -57,7 +58,7 @@ export class TrafficWatcher {
     const next = async () => {
       for (let address = queue.pop(); address !== undefined; address = queue.pop()) {
         try {
-          texts.push(await fetchText(address, port));
+          texts.push(await fetchText(address, port, clock));
         } catch (e) {
           silent++;
           log.debug('a proxy does not tell its metrics', { address, port, error: describeError(e) });
@@ -74,9 +75,9 @@ export class TrafficWatcher {
   }
 }
 
-function fetchText(host: string, port: number): Promise<string> {
+function fetchText(host: string, port: number, clock: Clock): Promise<string> {
   return new Promise((resolve, reject) => {
-    const call = request({ host, port, path: '/metrics', timeout: patience }, (response) => {
+    const call = request({ host, port, path: '/metrics' }, (response) => {
       const parts: Buffer[] = [];
       let size = 0;
       response.on('data', (part: Buffer) => {
@@ -90,8 +91,8 @@ function fetchText(host: string, port: number): Promise<string> {
       });
       response.on('error', reject);
     });
-    const timer = setTimeout(() => call.destroy(new Error(`no answer within ${patience} ms`)), patience);
-    call.on('close', () => clearTimeout(timer));
+    const timer = clock.after(patience, () => call.destroy(new Error(`no answer within ${patience} ms`)));
+    call.on('close', () => timer.cancel());
     call.on('error', reject);
     call.end();
   });

@@ -6,11 +6,6 @@
 import { decodeEnvoy, encodeEnvoy, type TypedObject } from '../../common/envoy/codec.ts';
 import { checkFields } from '../../common/envoy/fields.ts';
 import type { AtWaypoint, WaypointVerdict } from '../../common/why/decide.ts';
-import { inboundCluster } from '../../istiod/envoy/names.ts';
-import type { WaypointProxy } from '../../istiod/envoy/proxy.ts';
-import { peerPrincipal } from '../../istiod/envoy/routes/matchers.ts';
-import { waypointService } from '../../istiod/envoy/waypoint/service.ts';
-import type { EnvoyMesh } from '../../istiod/model/envoy/mesh-view.ts';
 import { filterKinds, perFilterTypes } from '../../waypoint/filters/kinds.ts';
 import { judge, readRules } from '../../waypoint/filters/rbac/rules.ts';
 import { type CanonicalOptions, canonise } from '../../waypoint/request/canonical.ts';
@@ -18,6 +13,12 @@ import { Headers } from '../../waypoint/request/headers.ts';
 import type { RequestView } from '../../waypoint/request/view.ts';
 import { compileRoutes } from '../../waypoint/route/table.ts';
 import type { RouteDecision } from '../../waypoint/route/types.ts';
+import { inboundCluster } from '../envoy/names.ts';
+import type { WaypointProxy } from '../envoy/proxy.ts';
+import { peerPrincipal } from '../envoy/routes/matchers.ts';
+import { waypointService } from '../envoy/waypoint/service.ts';
+import type { EnvoyMesh } from '../model/envoy/mesh-view.ts';
+import type { ObjectRef } from '../model/resource.ts';
 
 export interface RequestQuestion {
   readonly method: string;
@@ -27,17 +28,25 @@ export interface RequestQuestion {
   readonly headers: readonly (readonly [name: string, value: string])[];
 }
 
+export interface Judgement {
+  /** undefined: the port is not read as HTTP, so nothing of the request counts. */
+  readonly verdict: WaypointVerdict | undefined;
+  /** All that the waypoint's configuration was made of: the verdict names no other. */
+  readonly objects: readonly ObjectRef[];
+}
+
 const rbac = 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC';
 const router = 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router';
 /** Of several clusters with weights the first, and no fault that happens by chance. */
 const firstOfAll = { random: () => 0 };
 const noChance = { random: () => 0.999_999_9 };
 
-/** undefined: the port is not read as HTTP, so nothing of the request counts. */
-export function askWaypoint(mesh: EnvoyMesh, at: AtWaypoint, question: RequestQuestion): WaypointVerdict | undefined {
-  const made = configurationOf(mesh, at);
-  if (made === undefined) return undefined;
-  const { manager, routes } = made;
+export function askWaypoint(mesh: EnvoyMesh, at: AtWaypoint, question: RequestQuestion): Judgement {
+  const { made, objects } = configurationOf(mesh, at);
+  return { verdict: made && judgeRequest(made, at, question), objects };
+}
+
+function judgeRequest({ manager, routes }: Configuration, at: AtWaypoint, question: RequestQuestion): WaypointVerdict {
   const canonical = canonise(
     {
       method: question.method,
@@ -124,22 +133,25 @@ interface Configuration {
 }
 
 /** What of the waypoint's configuration is for that port of the service. */
-function configurationOf(mesh: EnvoyMesh, { service: key, port }: AtWaypoint): Configuration | undefined {
-  const { outcome } = mesh.trace((view) => {
+function configurationOf(
+  mesh: EnvoyMesh,
+  { service: key, port }: AtWaypoint,
+): { readonly made: Configuration | undefined; readonly objects: readonly ObjectRef[] } {
+  const { outcome, objects } = mesh.trace((view) => {
     const service = view.service(key);
     if (service?.waypoint === undefined) return undefined;
     return { service, made: waypointService(view, proxyOf(service.waypoint), service) };
   });
   if (outcome.kind === 'failed') throw outcome.error;
-  if (outcome.value === undefined) return undefined;
+  if (outcome.value === undefined) return { made: undefined, objects };
   const { service, made } = outcome.value;
   const name = inboundCluster(service.hostname, port, 'http');
   const chain = made.chains.find((c) => c.name === name);
   const routes = made.routes.find((r) => r.name === name);
-  if (chain === undefined || routes === undefined) return undefined;
+  if (chain === undefined || routes === undefined) return { made: undefined, objects };
   const [filter] = (chain['filters'] as readonly Frozen[]).slice(-1);
   const { type_url: type, value } = filter!.typed_config;
-  return { manager: decoded(type, value), routes: decoded(routes['@type'], encodeEnvoy(routes)) };
+  return { made: { manager: decoded(type, value), routes: decoded(routes['@type'], encodeEnvoy(routes)) }, objects };
 }
 
 /** Where it runs changes nothing about what it decides. */
