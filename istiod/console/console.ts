@@ -2,7 +2,6 @@
 import type { RequestListener } from 'node:http';
 import type { Clock } from '../../common/core/clock.ts';
 import type { Logger } from '../../common/core/log.ts';
-import { parseSocketAddr } from '../../common/core/net.ts';
 import type { KubeObject, KubeSource } from '../../common/kube/types.ts';
 import type { Ca } from '../ca/ca.ts';
 import type { AmbientIndex } from '../model/ambient-index.ts';
@@ -10,6 +9,7 @@ import type { Client } from '../xds/client.ts';
 import { createAccess } from './access.ts';
 import { consoleAnswers } from './answers.ts';
 import { consolePages } from './pages.ts';
+import { proxyAddresses } from './traffic/proxies.ts';
 
 export interface ConsoleParts {
   /** Asked whose a token is, and what it may list. */
@@ -41,12 +41,4 @@ export function consoleOf({ source, index, objects, ca, clients, clock, log }: C
     log,
   });
   return consoleAnswers({ pages, reader: (token) => access.reader(token), log });
-}
-
-/** From where their streams came: nobody can name another's. */
-function* proxyAddresses(clients: Iterable<Client>): Generator<string> {
-  for (const { id, peer } of clients) {
-    const address = /^(ztunnel|waypoint)~/.test(id) ? parseSocketAddr(peer) : undefined;
-    if (address !== undefined) yield address.ip;
-  }
 }

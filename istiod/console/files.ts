@@ -14,7 +14,7 @@ const files: Readonly<Record<string, readonly [file: string, type: string]>> = {
   '': ['index.html', 'text/html; charset=utf-8'],
   'style.css': ['style.css', 'text/css; charset=utf-8'],
   ...Object.fromEntries(
-    ['app', 'client', 'details', 'graph', 'layout', 'pages', 'table', 'text', 'view'].map((name) => [
+    ['app', 'client', 'details', 'graph', 'layout', 'object', 'pages', 'table', 'text', 'view', 'why'].map((name) => [
       `${name}.ts`,
       [`${name}.ts`, 'text/javascript; charset=utf-8'],
     ]),

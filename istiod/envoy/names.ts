@@ -19,6 +19,11 @@ export function outboundCluster(hostname: string, port: number, subset = ''): st
   return `outbound|${port}|${subset}|${hostname}`;
 }
 
+/** Host name of the service that such a name is of; undefined: a name of another form. */
+export function hostOfInbound(name: string): string | undefined {
+  return /^inbound-vip\|[1-9]\d{0,4}\|(?:tcp|http)(?:\/[^|]+)?\|([^|]+)$/.exec(name)?.[1];
+}
+
 export interface OutboundName {
   readonly port: number;
   /** Empty: the whole service. */

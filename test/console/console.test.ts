@@ -8,6 +8,7 @@ import { silentLogger } from '../../common/core/log.ts';
 import { createServer } from '../../common/core/node-http.ts';
 import { until } from '../../common/testing/until.ts';
 import { consoleAnswers } from '../../istiod/console/answers.ts';
+import type { RequestFlow } from '../../istiod/console/traffic/requests.ts';
 import type { FlowView, GraphView, WorkloadView } from '../../istiod/console/views/graph.ts';
 import { needs } from '../harness/require.ts';
 import { chromium, type Page, withPage } from './browser.ts';
@@ -59,8 +60,18 @@ function meshOf(round: number): GraphView {
     endpoints: 3,
     healthy: w.healthy,
     workloads: [w.id],
+    // The last one of each namespace is its waypoint.
+    ...(w.name.endsWith('-01') && {
+      waypoint: `${w.namespace}/${w.namespace}-service-49`,
+      requests: requestsIn(round),
+    }),
   }));
   return { workloads, services, flows, silentProxies: 0 };
+}
+
+function requestsIn(round: number): RequestFlow {
+  const [answered, failed] = [1_000 + round * 100, 10 + round];
+  return { answered, refused: 0, failed, rates: { answered: 12.5, refused: 0, failed: 0.5 } };
 }
 
 interface Console {
@@ -92,6 +103,10 @@ async function withConsole(body: (c: Console) => Promise<void>): Promise<void> {
             conditions: [{ type: 'Programmed', status: 'False', reason: 'Rejected', message: 'node-2 refused it' }],
           },
         ]),
+      object: async (_reader, query) => {
+        asked.push(query.toString());
+        return ok({ kind: query.get('kind'), metadata: { managedFields: [], generation: 2 }, spec: { rules: [] } });
+      },
       certificates: async () =>
         ok({
           roots: [{ id: '0123456789abcdef', notAfter: Date.now() + 1e11 }],
@@ -232,6 +247,28 @@ test('the console in a browser', async (t) => {
           'from=bank%2Fbank-service-00&to=bank%2Fbank-service-00.bank.svc.cluster.local&port=80',
         ]);
         await keep(page, 'why');
+        asked.length = 0;
+        const choose = (name: string) =>
+          page.eval(
+            `const s = document.querySelector('.why select'); s.value = [...s.options].find((o) => o.text.startsWith(${JSON.stringify(name)})).value; s.dispatchEvent(new Event('change'))`,
+          );
+        const asksForRequest = () => page.eval<boolean>(`!document.querySelector('.why fieldset').hidden`);
+        assert.equal(await asksForRequest(), false, 'nobody reads requests on the way there');
+        await choose('shop-service-01.');
+        assert.equal(await asksForRequest(), true, 'a waypoint does');
+        const fill = (label: string, value: string) =>
+          page.eval(`document.querySelector('.why [aria-label="${label}"]').value = ${JSON.stringify(value)}`);
+        await fill('Method', 'DELETE');
+        await fill('Path', '/books?id=1');
+        await fill('Headers', 'x-tester: yes\n\nx-other: a');
+        await page.eval(`document.querySelector('.why').requestSubmit()`);
+        await until('it is asked', async () => asked.length === 1);
+        const query = new URLSearchParams(asked[0]);
+        assert.deepEqual(
+          [query.get('to'), query.get('method'), query.get('path'), query.getAll('header')],
+          ['shop/shop-service-01.shop.svc.cluster.local', 'DELETE', '/books?id=1', ['x-tester: yes', 'x-other: a']],
+        );
+        await keep(page, 'why-request');
         await page.eval(`document.querySelector('.chip[tabindex="0"]').focus()`);
         await page.press('Escape');
         assert.equal(await page.eval(`document.querySelector('aside').hidden`), true);
@@ -245,11 +282,24 @@ test('the console in a browser', async (t) => {
         );
         assert.equal(await textOf(page, 'caption'), '1 workload');
         assert.match(await textOf(page, 'tbody'), /shop-service-07shop2\/33\/3/);
+        await page.eval(`location.hash = '#services'`);
+        await until('all are listed', async () => (await textOf(page, 'caption')) === '500 services');
+        assert.match(await textOf(page, 'tbody'), /3\/3bank\/bank-service-491300\.5/);
+        await keep(page, 'services');
         await page.eval(`location.hash = '#config'`);
         await until('it is listed', async () => (await textOf(page, 'tbody')).includes('node-2 refused it'));
         assert.match(await textOf(page, 'tbody'), /<img src=x onerror=alert\(1\)>.*3\/4/);
         assert.equal(await page.eval(`document.querySelectorAll('img').length`), 0);
         await keep(page, 'config');
+        asked.length = 0;
+        await page.eval(`document.querySelector('tbody td').click()`);
+        await until('the object is shown', async () => (await textOf(page, 'dialog pre')).includes('"rules": []'));
+        assert.match(asked.join(), /^kind=AuthorizationPolicy&namespace=shop&name=%3Cimg/);
+        assert.doesNotMatch(await textOf(page, 'dialog pre'), /managedFields/);
+        assert.equal(await page.eval(`document.querySelectorAll('img').length`), 0);
+        await keep(page, 'object');
+        await page.press('Escape');
+        await until('it is closed', () => page.eval<boolean>(`document.querySelector('dialog') === null`));
         await page.eval(`location.hash = '#certificates'`);
         await until('it is listed', async () => (await textOf(page, 'tbody')).includes('ns/shop/sa/web'));
         assert.match(await textOf(page, 'tbody'), /in 30 min/);

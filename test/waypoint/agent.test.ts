@@ -25,6 +25,8 @@ const uri = 'URI:spiffe://cluster.local/ns/shop/sa/waypoint';
 const clusterType = typeUrl('envoy.config.cluster.v3.Cluster');
 const listenerType = typeUrl('envoy.config.listener.v3.Listener');
 const patience = 60_000;
+/** As istiod calls that of a service's port. */
+const manager = 'inbound-vip|80|http|web.shop.svc.cluster.local';
 
 describe('the agent beside Envoy', { skip: skipWithoutEnvoy() }, () => {
   it('brings certificate and configuration, is ready then, renews and drains', async () => {
@@ -49,6 +51,9 @@ describe('the agent beside Envoy', { skip: skipWithoutEnvoy() }, () => {
     const metrics = await world.get(config.statsPort, '/stats/prometheus');
     assert.match(metrics, /istio_build\{component="agent"/);
     assert.match(metrics, /^envoy_server_live\{\} 1$/m);
+    // Dots in the host name of a service are not the end of a label.
+    const labels = `envoy_http_conn_manager_prefix="${manager}"`;
+    assert.ok(metrics.includes(`\nenvoy_http_downstream_rq_total{${labels}}`), metrics);
     assert.match(await world.get(config.prometheusPort, '/stats/prometheus'), /envoy_server_live/);
 
     // Half of its life: a new one is live without a new Envoy, for new connections.
@@ -274,7 +279,7 @@ function tlsListener(port: number): Typed & { name: string } {
           {
             name: 'hcm',
             typed_config: typed('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', {
-              stat_prefix: 'main',
+              stat_prefix: manager,
               route_config: {
                 virtual_hosts: [
                   {

@@ -18,6 +18,25 @@ const type = (name: string) => `type.googleapis.com/${name}`;
 /** Clusters of this name are what istiod's resources name for the proxy's own certificate (ambient-wire 10). */
 export const secretsCluster = 'sds-grpc';
 const xdsCluster = 'xds-grpc';
+/**
+ * Envoy's own rules end a name of a cluster or connection manager at its first dot, which host names have: the rest would become part of
+ * the metric's name. So the part that follows decides, as in our waypoint (waypoint/telemetry/stats.ts).
+ */
+const statsTags = [
+  ...['response_code', 'response_code_class', 'tcp_prefix', 'listener_address', 'ssl_version', 'ssl_cipher'].map(
+    (t) => ({
+      tag_name: `envoy.${t}`,
+    }),
+  ),
+  {
+    tag_name: 'envoy.cluster_name',
+    regex: String.raw`^cluster\.((.+?);?\.)(?:default\.|external\.|internal\.|canary\.|retry\.|upstream_|membership_|lb_|bind_|assignment_|circuit_breakers\.|outlier_detection\.|health_check\.|update_|retry_|http[123]\.|ssl\.|tls_|max_host|original_dst|version|warming|init_)`,
+  },
+  {
+    tag_name: 'envoy.http_conn_manager_prefix',
+    regex: String.raw`^(?:listener\..+?\.)?http\.((.+?)\.)(?:downstream_|rq_|passthrough_|tracing\.|rbac\.|fault\.|no_|rs_|rds\.|user_agent\.)`,
+  },
+];
 const adminCluster = 'prometheus_stats';
 
 export function bootstrap({ config, socket }: BootstrapOptions): Json {
@@ -54,6 +73,7 @@ export function bootstrap({ config, socket }: BootstrapOptions): Json {
       ],
       listeners: [metricsListener(config.prometheusPort)],
     },
+    stats_config: { use_all_default_tags: false, stats_tags: statsTags },
     // As Istio's: Envoy's own limit of 100 instructions refuses expressions that users write, and all routes and policies with them.
     layered_runtime: {
       layers: [{ name: 'static', static_layer: { 're2.max_program_size.error_level': mostInstructions } }],

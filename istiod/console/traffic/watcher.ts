@@ -6,6 +6,7 @@ import type { Logger } from '../../../common/core/log.ts';
 import { request } from '../../../common/core/node-http.ts';
 import { readSamples } from './exposition.ts';
 import { counters, type Flow, flowsOf, type Reading, readingOf } from './flows.ts';
+import { type RequestFlow, type Requests, requestCounters, requestFlowsOf, requestsOf } from './requests.ts';
 
 export interface TrafficOptions {
   /** Addresses of the proxies that are connected: from there their streams came, so nobody can name another's. */
@@ -17,6 +18,8 @@ export interface TrafficOptions {
 
 export interface Traffic {
   readonly flows: readonly Flow[];
+  /** What waypoints answered, by the host name of the service. */
+  readonly requests: ReadonlyMap<string, RequestFlow>;
   /** That did not answer. */
   readonly silent: number;
 }
@@ -32,7 +35,9 @@ const width = 8;
 
 export class TrafficWatcher {
   readonly #options: TrafficOptions;
-  #before: { readonly reading: Reading; readonly at: number } | undefined;
+  #before:
+    | { readonly reading: Reading; readonly requests: ReadonlyMap<string, Requests>; readonly at: number }
+    | undefined;
   #last: { readonly traffic: Traffic; readonly at: number } | undefined;
   #reading: Promise<Traffic> | undefined;
 
@@ -68,8 +73,14 @@ export class TrafficWatcher {
     await Promise.all(Array.from({ length: width }, next));
     const at = clock.now();
     const reading = readingOf(texts.map((text) => readSamples(text, counters)));
-    const traffic = { flows: flowsOf(reading, this.#before?.reading, (at - (this.#before?.at ?? at)) / 1000), silent };
-    this.#before = { reading, at };
+    const requests = requestsOf(texts.map((text) => readSamples(text, requestCounters)));
+    const seconds = (at - (this.#before?.at ?? at)) / 1000;
+    const traffic = {
+      flows: flowsOf(reading, this.#before?.reading, seconds),
+      requests: requestFlowsOf(requests, this.#before?.requests, seconds),
+      silent,
+    };
+    this.#before = { reading, requests, at };
     this.#last = { traffic, at };
     return traffic;
   }

@@ -7,6 +7,7 @@ import type { GatewayAddress, Service, Workload } from '../../../common/mesh/typ
 import type { Place } from '../access.ts';
 import type { MeshMirror } from '../mirror.ts';
 import type { End } from '../traffic/flows.ts';
+import type { RequestFlow } from '../traffic/requests.ts';
 import type { Traffic } from '../traffic/watcher.ts';
 
 /** What a controller runs: its pods are alike. */
@@ -40,6 +41,8 @@ export interface ServiceView {
   /** Ids of workloads behind it. */
   readonly workloads: readonly string[];
   readonly waypoint?: string;
+  /** What its waypoint answered to all who asked; absent where no waypoint counts. */
+  readonly requests?: RequestFlow;
 }
 
 export interface FlowView {
@@ -92,7 +95,7 @@ export function graphOf(mirror: MeshMirror, traffic: Traffic, readable: (place: 
   const hop = (waypoint: GatewayAddress | undefined, client: string) => waypointOf(store, waypoint, client, visible);
   return {
     workloads: [...groups].map(([id, pods]) => workloadView(id, pods, policiesOf, hop)).sort(byId),
-    services: services.map((s) => serviceView(s, store.endpoints(s), groups, hop)).sort(byId),
+    services: services.map((s) => serviceView(s, store.endpoints(s), groups, hop, traffic.requests)).sort(byId),
     flows: traffic.flows
       .filter((f) => known(f.from) && known(f.to))
       .map(({ from, to, service, secured, opened, failed, bytes, rates }) => ({
@@ -143,8 +146,11 @@ function serviceView(
   endpoints: readonly { readonly workload: Workload }[],
   groups: ReadonlyMap<string, unknown>,
   hop: Hop,
+  counted: Traffic['requests'],
 ): ServiceView {
   const waypoint = hop(s.waypoint, s.namespace);
+  // Another service may have the same name, without a waypoint.
+  const requests = s.waypoint && counted.get(s.hostname);
   return {
     id: serviceKey(s),
     namespace: s.namespace,
@@ -156,6 +162,7 @@ function serviceView(
     healthy: endpoints.filter((e) => e.workload.status === 'HEALTHY').length,
     workloads: distinct(endpoints.map((e) => workloadId(e.workload))).filter((id) => groups.has(id)),
     ...(waypoint !== undefined && { waypoint }),
+    ...(requests && { requests }),
   };
 }
 

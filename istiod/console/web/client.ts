@@ -24,7 +24,7 @@ export function signOut(): void {
 }
 
 /** Rejects with SignedOut, Refused, or a TypeError where nobody answers. */
-export async function ask<T>(page: string, query: Readonly<Record<string, string>> = {}): Promise<T> {
+export async function ask<T>(page: string, query: Readonly<Record<string, string>> | URLSearchParams = {}): Promise<T> {
   const token = sessionStorage.getItem(stored);
   if (token === null) throw new SignedOut('');
   const text = new URLSearchParams(query).toString();

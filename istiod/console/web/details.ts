@@ -1,8 +1,7 @@
 /** What is known of the workload that was chosen, and `why` from there to a service. */
-import type { FlowView, GraphView, WorkloadView } from '../views/graph.ts';
-import type { WhyView } from '../views/why.ts';
-import { ask } from './client.ts';
-import { count, element, rate } from './text.ts';
+import type { FlowView, GraphView, ServiceView, WorkloadView } from '../views/graph.ts';
+import { count, element, rate, requests } from './text.ts';
+import { whyForm } from './why.ts';
 
 export function details(w: WorkloadView, graph: GraphView, close: () => void): readonly HTMLElement[] {
   const shut = element('button', { type: 'button', 'aria-label': 'Close details' }, '×');
@@ -18,7 +17,7 @@ export function details(w: WorkloadView, graph: GraphView, close: () => void): r
       ['Nodes', w.nodes.join(', ')],
       ['Policies', w.policies.join(', ') || 'none applies'],
       ['Waypoint', w.waypoint ?? 'none'],
-      ['Services', services.map((s) => s.hostname).join(', ') || 'none'],
+      ['Services', services.map(described).join(', ') || 'none'],
     ]),
     element('h3', {}, 'Calls'),
     flowList(graph.flows.filter((f) => f.from === w.id).map((f) => [f.to, f] as const)),
@@ -27,6 +26,10 @@ export function details(w: WorkloadView, graph: GraphView, close: () => void): r
     element('h3', {}, `Why may ${w.name} call…`),
     whyForm(w, graph),
   ];
+}
+
+function described({ hostname, requests: counted }: ServiceView): string {
+  return counted === undefined ? hostname : `${hostname} (${requests(counted)})`;
 }
 
 function facts(rows: readonly (readonly [string, string])[]): HTMLElement {
@@ -44,39 +47,4 @@ function flowList(flows: readonly (readonly [other: string, flow: FlowView])[]):
     list.append(element('li', {}, `${other}: ${secured ? 'mutual TLS' : 'plain text'}, ${speed}${wrong}`));
   }
   return list;
-}
-
-function whyForm(w: WorkloadView, graph: GraphView): HTMLElement {
-  const service = element('select', { 'aria-label': 'Service' });
-  for (const s of graph.services) {
-    for (const port of s.ports) {
-      service.append(element('option', { value: `${s.id} ${port}` }, `${s.name}.${s.namespace}:${port}`));
-    }
-  }
-  const answer = element('div', { role: 'status', 'aria-live': 'polite' });
-  const form = element('form', { class: 'why' }, service, element('button', { type: 'submit' }, 'Why'), answer);
-  form.addEventListener('submit', (event) => {
-    event.preventDefault();
-    const [to = '', port = ''] = service.value.split(' ');
-    ask<WhyView>('why', { from: w.id, to, port }).then(
-      (view) => answer.replaceChildren(verdict(view)),
-      (e: unknown) => answer.replaceChildren(element('p', { class: 'verdict' }, (e as Error).message)),
-    );
-  });
-  return form;
-}
-
-function verdict({ allowed, by, source, destination, policies, open }: WhyView): HTMLElement {
-  const list = (title: string, lines: readonly string[]) =>
-    lines.length === 0 ? [] : [element('h3', {}, title), element('ul', {}, ...lines.map((l) => element('li', {}, l)))];
-  return element(
-    'div',
-    { class: allowed ? 'verdict allowed' : 'verdict' },
-    element('strong', {}, allowed ? 'It may' : 'It may not'),
-    `, by ${by}`,
-    ...list('At the source', source),
-    ...list('At the destination', destination),
-    ...list('Policies that were asked', policies),
-    ...list('What this leaves open', open),
-  );
 }

@@ -1,8 +1,9 @@
 /** The graph: workloads as chips in boxes of their namespaces, and what flows between them. */
+import type { RequestFlow } from '../traffic/requests.ts';
 import type { FlowView, GraphView, WorkloadView } from '../views/graph.ts';
 import { details } from './details.ts';
 import { chip as chipSize, type Layout, layout, type Point } from './layout.ts';
-import { count, drawing, element } from './text.ts';
+import { count, drawing, element, perSecond } from './text.ts';
 import { createView, type View } from './view.ts';
 
 export interface GraphPage {
@@ -107,8 +108,10 @@ function draw(scene: HTMLElement, panel: HTMLElement, first: GraphView, chosenBe
     },
     update(next) {
       graph = next;
-      for (const workload of next.workloads) tell(byId.get(workload.id), workload);
-      for (const [key, flows] of Map.groupBy(next.flows, keyOf)) tellFlow(paths.get(key), flows);
+      const answered = requestsByWaypoint(next);
+      for (const workload of next.workloads) tell(byId.get(workload.id), workload, answered.get(workload.id));
+      const failing = new Set(next.services.filter((s) => (s.requests?.rates?.failed ?? 0) > 0).map((s) => s.id));
+      for (const [key, flows] of Map.groupBy(next.flows, keyOf)) tellFlow(paths.get(key), flows, failing);
       const silent = next.silentProxies;
       const missing = silent > 0 ? `; ${count(silent, 'proxy does', 'proxies do')} not tell rates` : '';
       legend.textContent = `${count(next.workloads.length, 'workload')}; solid: mutual TLS, dashed: plain text, red: failing${missing}`;
@@ -179,16 +182,38 @@ function shortened(name: string): string {
   return name.length > 22 ? `${name.slice(0, 21)}…` : name;
 }
 
-function tell(chip: SVGGElement | undefined, w: WorkloadView): void {
+/** Requests that waypoints answered a second, and those with 5xx, by the id of the waypoint's workload, which has its name. */
+function requestsByWaypoint({ services }: GraphView): ReadonlyMap<string, RequestFlow['rates']> {
+  const found = new Map<string, NonNullable<RequestFlow['rates']>>();
+  for (const { waypoint, requests } of services) {
+    if (waypoint === undefined || requests?.rates === undefined) continue;
+    const { answered, refused, failed } = requests.rates;
+    const sum = found.get(waypoint) ?? { answered: 0, refused: 0, failed: 0 };
+    found.set(waypoint, {
+      answered: sum.answered + answered,
+      refused: sum.refused + refused,
+      failed: sum.failed + failed,
+    });
+  }
+  return found;
+}
+
+function tell(chip: SVGGElement | undefined, w: WorkloadView, answered: RequestFlow['rates']): void {
   if (chip === undefined) return;
   const mesh = w.enrolled === w.pods ? '🔒 ' : w.enrolled === 0 ? '' : '◐ ';
   const policies = w.policies.length > 0 ? `, ${count(w.policies.length, 'policy', 'policies')}` : '';
-  const more = `${w.healthy}/${w.pods} healthy${policies}`;
+  const failing = answered !== undefined && answered.failed > 0;
+  const wrong = failing ? `, ${perSecond((100 * answered.failed) / answered.answered)}% 5xx` : '';
+  const healthy = `${w.healthy}/${w.pods}`;
+  const requests = answered === undefined ? undefined : `${perSecond(answered.answered)} req/s${wrong}`;
+  // Not all of it has room.
+  const shown = `${mesh}${requests === undefined ? `${healthy} healthy${policies}` : `${healthy}, ${requests}`}`;
   const text = chip.querySelector('.more')!;
-  if (text.textContent === `${mesh}${more}`) return;
-  text.textContent = `${mesh}${more}`;
-  chip.classList.toggle('sick', w.healthy < w.pods);
+  if (text.textContent === shown) return;
+  text.textContent = shown;
+  chip.classList.toggle('sick', w.healthy < w.pods || failing);
   const secured = w.enrolled === w.pods ? 'in the mesh' : w.enrolled === 0 ? 'not in the mesh' : 'partly in the mesh';
+  const more = `${healthy} healthy${policies}${requests === undefined ? '' : `, ${requests}`}`;
   chip.setAttribute('aria-label', `${w.name} of ${w.namespace}: ${more}, ${secured}`);
 }
 
@@ -210,7 +235,12 @@ function pathOf({ from, to }: FlowView, { chips }: Layout): SVGPathElement | und
   return drawing('path', { class: 'flow', d: `M${start.x} ${start.y} C${one} ${two} ${end.x} ${end.y}` });
 }
 
-function tellFlow(path: SVGPathElement | undefined, flows: readonly FlowView[]): void {
+/** A waypoint does not tell who got an answer with 5xx: all who ask that service are shown failing. */
+function tellFlow(
+  path: SVGPathElement | undefined,
+  flows: readonly FlowView[],
+  failingServices: ReadonlySet<string>,
+): void {
   if (path === undefined) return;
   const rates = flows.flatMap((f) => f.rates ?? []);
   const bytes = rates.reduce((sum, r) => sum + r.bytes, 0);
@@ -219,7 +249,8 @@ function tellFlow(path: SVGPathElement | undefined, flows: readonly FlowView[]):
     'secured',
     flows.every((f) => f.secured || f.opened === 0),
   );
-  path.classList.toggle('failing', failed > 0);
+  const answered5xx = flows.some((f) => f.service !== undefined && failingServices.has(f.service));
+  path.classList.toggle('failing', failed > 0 || answered5xx);
   const width = bytes > 0 ? 1.5 + Math.min(4, Math.log10(1 + bytes / 1000)) : 1.5;
   path.style.strokeWidth = String(width);
 }

@@ -1,11 +1,12 @@
 /** Every page: what it asks for, and how it shows the answer. */
 import type { CertificatesView } from '../views/certificates.ts';
-import type { GraphView } from '../views/graph.ts';
+import type { GraphView, ServiceView } from '../views/graph.ts';
 import type { ObjectView } from '../views/objects.ts';
 import { ask } from './client.ts';
 import { openGraph } from './graph.ts';
-import { openTable, type Rows } from './table.ts';
-import { when } from './text.ts';
+import { showObject } from './object.ts';
+import { type Cell, openTable, type Rows } from './table.ts';
+import { perSecond, when } from './text.ts';
 
 export interface OpenPage {
   /** Asks and shows; again every few seconds. */
@@ -47,7 +48,18 @@ function workloadRows({ workloads }: GraphView): Rows {
 function serviceRows({ services }: GraphView): Rows {
   return {
     what: ['service', 'services'],
-    columns: ['Service', 'Namespace', 'Hostname', 'Addresses', 'Ports', 'Healthy', 'Waypoint'],
+    columns: [
+      'Service',
+      'Namespace',
+      'Hostname',
+      'Addresses',
+      'Ports',
+      'Healthy',
+      'Waypoint',
+      'Requests/s',
+      'With 4xx',
+      'With 5xx',
+    ],
     rows: services.map((s) => [
       s.name,
       s.namespace,
@@ -56,8 +68,19 @@ function serviceRows({ services }: GraphView): Rows {
       s.ports.join(', '),
       { text: `${s.healthy}/${s.endpoints}`, class: s.healthy === 0 ? 'number wrong' : 'number' },
       s.waypoint ?? '',
+      ...requestCells(s),
     ]),
   };
+}
+
+/** Empty where no waypoint counts. */
+function requestCells({ requests }: ServiceView): readonly Cell[] {
+  const rates = requests?.rates;
+  const number = (n: number | undefined, state = '') => ({
+    text: n === undefined ? '' : perSecond(n),
+    class: n ? `number ${state}` : 'number',
+  });
+  return [number(rates?.answered), number(rates?.refused, 'waiting'), number(rates?.failed, 'wrong')];
 }
 
 function objectRows(objects: readonly ObjectView[]): Rows {
@@ -65,7 +88,7 @@ function objectRows(objects: readonly ObjectView[]): Rows {
     what: ['object', 'objects'],
     columns: ['Name', 'Namespace', 'Kind', 'State', 'Programmed', 'What is said of it'],
     rows: objects.map((o) => [
-      o.name,
+      { text: o.name, open: () => showObject(o) },
       o.namespace,
       o.kind,
       { text: o.state, class: o.state },

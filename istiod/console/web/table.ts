@@ -1,7 +1,11 @@
 /** A table that can be searched. */
 import { count, element } from './text.ts';
 
-export type Cell = string | { readonly text: string; readonly class: string };
+export type Cell =
+  | string
+  | { readonly text: string; readonly class: string }
+  /** A button. */
+  | { readonly text: string; readonly open: () => void };
 
 export interface Rows {
   readonly what: readonly [one: string, many: string];
@@ -39,7 +43,7 @@ export function openTable(main: HTMLElement, title: string): TablePage {
     });
     caption.textContent = `${count(found.length, ...what)}${found.length > shown ? `, the first ${shown} are shown` : ''}`;
     head.replaceChildren(element('tr', {}, ...columns.map((c) => element('th', { scope: 'col' }, c))));
-    body.replaceChildren(...found.slice(0, shown).map((row) => element('tr', {}, ...row.map(cellOf))));
+    body.replaceChildren(...found.slice(0, shown).map(rowOf));
   };
   search.addEventListener('input', draw);
   return {
@@ -53,13 +57,30 @@ export function openTable(main: HTMLElement, title: string): TablePage {
   };
 }
 
+/** A click anywhere in a row does what its button does. */
+function rowOf(cells: readonly Cell[]): HTMLElement {
+  const row = element('tr', {}, ...cells.map(cellOf));
+  const opening = row.querySelector('button');
+  if (opening === null) return row;
+  row.classList.add('opens');
+  row.addEventListener('click', (event) => {
+    if (!(event.target as Element).closest('button') && getSelection()?.type !== 'Range') opening.click();
+  });
+  return row;
+}
+
 function textOf(cell: Cell): string {
   return typeof cell === 'string' ? cell : cell.text;
 }
 
 function cellOf(cell: Cell, column: number): HTMLElement {
-  const attributes = typeof cell === 'string' ? {} : { class: cell.class };
-  return column === 0
-    ? element('th', { scope: 'row', ...attributes }, textOf(cell))
-    : element('td', attributes, textOf(cell));
+  const attributes = typeof cell === 'object' && 'class' in cell ? { class: cell.class } : {};
+  const content = typeof cell === 'object' && 'open' in cell ? opener(cell) : textOf(cell);
+  return column === 0 ? element('th', { scope: 'row', ...attributes }, content) : element('td', attributes, content);
+}
+
+function opener({ text, open }: Extract<Cell, { readonly open: unknown }>): HTMLElement {
+  const button = element('button', { type: 'button', class: 'opener' }, text);
+  button.addEventListener('click', open);
+  return button;
 }

@@ -1,4 +1,5 @@
 /** Elements and words. Text only ever becomes text: nothing of the mesh is read as HTML. */
+import type { RequestFlow } from '../traffic/requests.ts';
 
 type Child = Node | string | undefined;
 
@@ -22,6 +23,19 @@ export function drawing<K extends keyof SVGElementTagNameMap>(
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
   made.append(...children.filter((c) => c !== undefined));
   return made;
+}
+
+/** `4.2 requests/s, 0.5/s with 5xx`; without rates `12 requests, 1 with 5xx`. */
+export function requests({ rates, ...counted }: RequestFlow): string {
+  const { answered, refused, failed } = rates ?? counted;
+  const some = (n: number, status: string) => (n > 0 ? [`${perSecond(n)}${rates ? '/s' : ''} with ${status}`] : []);
+  const all = rates ? `${perSecond(answered)} requests/s` : count(answered, 'request');
+  return [all, ...some(failed, '5xx'), ...some(refused, '4xx')].join(', ');
+}
+
+/** `0.4`, `12`. */
+export function perSecond(n: number): string {
+  return n > 0 && n < 10 ? n.toFixed(1) : String(Math.round(n));
 }
 
 /** `1.2 MB/s`. */
