@@ -5,6 +5,9 @@ import { describeError } from '../common/core/errors.ts';
 /** The arguments are not understood; exit code 64, as istioctl's. */
 export class UsageError extends Error {}
 
+/** Options are understood, but what is needed beside them is missing, or too much: exit code 1, as istioctl's. */
+export class OperandError extends UsageError {}
+
 type Options = NonNullable<ParseArgsConfig['options']>;
 
 /** Options and what is beside them. `--flag=false` takes a flag back, as Go's programs have it. UsageError. */
@@ -31,17 +34,17 @@ export function oneOf<const T extends readonly string[]>(option: string, value: 
   return found;
 }
 
-/** The one word beside the options. UsageError. */
+/** The one word beside the options. OperandError. */
 export function oneOperand(command: string, what: string, operands: readonly string[]): string {
   const [first, ...more] = operands;
   if (first !== undefined && more.length === 0) return first;
-  throw new UsageError(`aquifer ${command}: expected ${what}; see aquifer ${command} --help`);
+  throw new OperandError(`aquifer ${command}: expected ${what}; see aquifer ${command} --help`);
 }
 
-/** Where nothing may stand beside the options. UsageError. */
+/** Where nothing may stand beside the options. OperandError. */
 export function noOperands(command: string, [first]: readonly string[]): void {
   if (first !== undefined)
-    throw new UsageError(
+    throw new OperandError(
       `aquifer ${command}: ${JSON.stringify(first)} is not understood; see aquifer ${command} --help`,
     );
 }

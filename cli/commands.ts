@@ -18,6 +18,7 @@ import {
 } from './options.ts';
 import { verb as proxyConfig } from './proxy-config/verb.ts';
 import { verb as proxyStatus } from './proxy-status/verb.ts';
+import { verb as tag } from './tag/verb.ts';
 import { verb as tap } from './tap/verb.ts';
 import { verb as version } from './version/verb.ts';
 import { verb as ztunnelConfig } from './ztunnel-config/verb.ts';
@@ -57,6 +58,7 @@ export const root: Verb = {
     manifest,
     'proxy-config': proxyConfig,
     'proxy-status': proxyStatus,
+    tag,
     tap,
     uninstall,
     validate: {

@@ -1,6 +1,6 @@
 /** `bin/aquifer`. Errors are messages without stacks; exit code 1, or 64 for arguments that are not understood. */
 import { describeError } from '../common/core/errors.ts';
-import { UsageError } from './arguments.ts';
+import { OperandError, UsageError } from './arguments.ts';
 import { root } from './commands.ts';
 import { takesValue } from './connection-options.ts';
 import { findVerb, helpOf } from './grammar.ts';
@@ -18,7 +18,7 @@ async function main(words: readonly string[]): Promise<number> {
   const helps = own.includes('--help') || own.includes('-h');
   if (verb.load === undefined) {
     process.stdout.write(helpOf(found));
-    return helps ? 0 : 64;
+    return 0;
   }
   const { run, help } = await verb.load();
   if (helps) {
@@ -42,5 +42,5 @@ try {
   await end(await main(process.argv.slice(2)));
 } catch (e) {
   process.stderr.write(e instanceof UsageError ? `${e.message}\n` : `aquifer: ${describeError(e)}\n`);
-  process.exit(e instanceof UsageError ? 64 : 1);
+  process.exit(e instanceof UsageError && !(e instanceof OperandError) ? 64 : 1);
 }

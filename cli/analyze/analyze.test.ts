@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { systemClock } from '../../common/core/clock.ts';
 import { createLogger, LogLevels } from '../../common/core/log.ts';
@@ -9,19 +7,10 @@ import { loadKubeconfig } from '../../common/kube/client/kubeconfig.ts';
 import { virtualServiceKind } from '../../common/kube/kinds/istio/virtual-service.ts';
 import { startTestServer } from '../../istiod/apiserver/testing/client.ts';
 import { installDefinitions } from '../../istiod/crds/install.ts';
+import { aquifer as run } from '../testing/run.ts';
 import { parseSuppressions, suppresses } from './suppressions.ts';
 
-const aquifer = (args: readonly string[], input = '') =>
-  new Promise<{ code: number; out: string; err: string }>((resolve) => {
-    const { KUBECONFIG: _, ...env } = process.env;
-    const child = execFile(
-      process.execPath,
-      [join(import.meta.dirname, '../main.ts'), 'analyze', ...args],
-      { env },
-      (error, out, err) => resolve({ code: error === null ? 0 : Number(error.code), out, err }),
-    );
-    child.stdin?.end(input);
-  });
+const aquifer = (args: readonly string[], input = '') => run(['analyze', ...args], { input });
 
 const route = `apiVersion: networking.istio.io/v1
 kind: VirtualService

@@ -1,6 +1,5 @@
 /** `aquifer install`, `uninstall` and `manifest generate`. */
 import { existsSync } from 'node:fs';
-import { createInterface } from 'node:readline/promises';
 import { fileURLToPath } from 'node:url';
 import { parseDuration } from '../../common/config/duration.ts';
 import { MeshError } from '../../common/core/errors.ts';
@@ -10,6 +9,7 @@ import { kubeconfigOf } from '../api-access.ts';
 import { noOperands, readArguments, UsageError } from '../arguments.ts';
 import { report } from '../check/result.ts';
 import { checkCluster } from '../check/run.ts';
+import { isConfirmed } from '../confirm.ts';
 import { print, tell } from '../print.ts';
 import { type HelmPlace, helm } from './helm.ts';
 import { generateOptions, installOptions, uninstallOptions } from './options.ts';
@@ -140,15 +140,4 @@ async function needHelm(
       'helm is not on PATH; install it (https://helm.sh), or run the commands above where it is',
     );
   });
-}
-
-async function isConfirmed(what: string, skip: boolean): Promise<boolean> {
-  if (skip) return true;
-  if (!process.stdin.isTTY) throw new UsageError(`${what} Nobody is here to confirm it: --skip-confirmation`);
-  const asked = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    return /^y(es)?$/i.test((await asked.question(`${what} Proceed? (y/N) `)).trim());
-  } finally {
-    asked.close();
-  }
 }

@@ -12,7 +12,7 @@ import {
   tagLabel,
 } from '../../common/kube/revisions.ts';
 import type { Kind, KubeObject, KubeSource, NewObject } from '../../common/kube/types.ts';
-import { validatingWebhooks } from '../validation/ca-bundle.ts';
+import { mutatingWebhooks, validatingWebhooks } from '../validation/ca-bundle.ts';
 
 export interface OwnershipOptions {
   readonly source: KubeSource;
@@ -28,12 +28,6 @@ export interface OwnershipOptions {
   /** What is this revision's may be another's now, and the other way round. */
   readonly onChange: () => void;
 }
-
-const mutatingWebhooks: Kind<KubeObject> = {
-  ...validatingWebhooks,
-  kind: 'MutatingWebhookConfiguration',
-  plural: 'mutatingwebhookconfigurations',
-};
 
 export class Ownership {
   readonly #options: OwnershipOptions;

@@ -27,6 +27,12 @@ export const validatingWebhooks: Kind<WebhookConfiguration> = {
   namespaced: false,
 };
 
+export const mutatingWebhooks: Kind<KubeObject> = {
+  ...validatingWebhooks,
+  kind: 'MutatingWebhookConfiguration',
+  plural: 'mutatingwebhookconfigurations',
+};
+
 /** Of those that call a Service `istiod` or `istiod-<revision>` of the namespace; undefined: nothing is to be written. Pure. */
 export function withRoots(
   { webhooks = [] }: WebhookConfiguration,

@@ -30,6 +30,7 @@ function linesOf(program: string, words: readonly string[]): readonly string[] {
 const commands: readonly (readonly string[])[] = [
   ...['cluster', 'listener', 'route', 'endpoint', 'secret'].map((what) => ['proxy-config', what, waypoint]),
   ['proxy-config', 'listener', waypoint, '--waypoint'],
+  ['tag', 'list'],
   ...['workload', 'service', 'policy', 'certificate', 'connections'].map((what) => [
     'ztunnel-config',
     what,
