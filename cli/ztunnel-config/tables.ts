@@ -149,7 +149,10 @@ export function connectionTable(dump: ZtunnelDump, filter: ConnectionFilter): Ta
 }
 
 /** `10.96.0.7:80` as `web.shop.svc.cluster.local:80`, or NAME.NAMESPACE of a workload; what is unknown as it is. */
-export function namesOf({ services, workloads }: ZtunnelDump): (address: string) => string {
+export function namesOf({
+  services,
+  workloads,
+}: Pick<ZtunnelDump, 'services' | 'workloads'>): (address: string) => string {
   const names = new Map<string, string>();
   for (const w of workloads) for (const ip of w.workloadIps ?? []) names.set(ip, `${w.name}.${w.namespace}`);
   for (const s of services) for (const vip of s.vips ?? []) names.set(vip.slice(vip.indexOf('/') + 1), s.hostname);

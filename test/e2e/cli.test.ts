@@ -30,6 +30,11 @@ kind: AuthorizationPolicy
 metadata: { name: own, namespace: shop }
 spec:
   rules: [{ from: [{ source: { namespaces: [shop] } }] }]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: istio, namespace: istio-system }
+data: { mesh: 'accessLogFile: /dev/stdout' }
 `;
 
 describe('the command line against a mesh', { skip: skipUnless('ebpf', 'program:ip', 'program:nft') }, () => {
@@ -165,6 +170,40 @@ describe('the command line against a mesh', { skip: skipUnless('ebpf', 'program:
       line,
       /^\+ outbound +client-\S+\.shop:\d+ -> web\.shop\.svc\.cluster\.local:80 {2}HBONE {2}spiffe:\/\/\S+\/sa\/client -> spiffe/,
     );
+  });
+
+  test('tap: requests with who sent them, and why one that happened was refused', async () => {
+    const [client] = await lab.podsOf('shop/client');
+    const pod = { namespace: 'shop', name: client!.metadata.name };
+    const ended = aquifer('tap', '--only', 'requests', '--from', 'client', '--max-lines', '2', '--duration', '60s');
+    let isOver = false;
+    void ended.then(() => {
+      isOver = true;
+    });
+    // It follows what comes after it has begun.
+    await until(
+      'two requests are told',
+      async () => {
+        await lab.exec(pod, ['curl', '-s', '-m', '5', '-X', 'DELETE', 'http://web/books']);
+        return isOver;
+      },
+      patience,
+    );
+    const { stdout, stderr } = await ended;
+    const [line = ''] = stdout.split('\n');
+    assert.match(
+      line,
+      /^= request {3}client-\S+\.shop:\d+ -> web\.shop\.svc\.cluster\.local:80 {2}DELETE \/books 403 \d+ms {2}spiffe:\S+\/sa\/client {2}\S+ \(refused by policy ns\[shop\]-policy\[no-delete\]/,
+      stderr,
+    );
+    const told = / {2}(\S+) \(refused/.exec(line)?.[1] ?? '';
+    const why = await said('why', '--request-id', told);
+    assert.match(
+      why,
+      /^shop\/waypoint-\S+: .*"DELETE \/books HTTP\/1\.1" 403 [\s\S]* {2}refused by policy ns\[shop\]-policy\[no-delete\]-rule\[0\]$/m,
+    );
+    const unknown = await aquifer('why', '--request-id', 'no-such-request');
+    assert.deepEqual([unknown.code, /none of \d+ access logs has "no-such-request"/.test(unknown.stderr)], [1, true]);
   });
 
   test('check: nothing failed, and what would be before an installation', async () => {
