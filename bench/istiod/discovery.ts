@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { usageOf } from '../process-tree.ts';
-import type { Stall } from './protocol.ts';
+import type { Stall, StallCommand } from './protocol.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -17,7 +17,9 @@ export interface Discovery {
   rssMb(): number;
   /** Largest resident memory since the last call. */
   peakMb(): number;
-  /** Since the last call. */
+  /** Looks at its event loop from now on. */
+  look(): void;
+  /** Since it looks, from its start at first. */
   stall(): Promise<Stall>;
   stop(): Promise<void>;
 }
@@ -55,8 +57,9 @@ export async function startDiscovery(kubeconfig: string, dataDir: string): Promi
   if (ports === null) throw new Error(`istiod did not start:\n${text}`);
   const pid = child.pid!;
   const peak = () => Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1_024;
+  const tell = (command: StallCommand) => void child.send(command);
   const stall = async () => {
-    child.send('turns');
+    tell('say');
     const [worst] = (await once(child, 'message')) as [Stall];
     return worst;
   };
@@ -71,6 +74,7 @@ export async function startDiscovery(kubeconfig: string, dataDir: string): Promi
       writeFileSync(`/proc/${pid}/clear_refs`, '5');
       return mb;
     },
+    look: () => tell('look'),
     stall,
     async stop() {
       child.kill('SIGTERM');

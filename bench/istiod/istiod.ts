@@ -135,9 +135,14 @@ async function measure(dir: string, pods: number, services: number, loadMs: numb
       await settled(istiod);
       figures.allSyncCpu = istiod.cpuSeconds() - cpu;
       figures.peakMb = istiod.peakMb();
+      fleet.disconnect(1);
+      await settled(istiod);
+      istiod.look();
+      await fleet.connect(istiod.grpc, clients);
       figures.syncStallMs = (await istiod.stall()).ms;
       fleet.disconnect(1);
       await settled(istiod);
+      istiod.look();
       await changes(cluster, fleet, figures);
       await creates(cluster, fleet, figures, loadMs);
       await storm(cluster, fleet, figures, loadMs, istiod);

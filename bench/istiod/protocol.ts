@@ -8,6 +8,9 @@ export type Command =
   /** Asks for the longest time without a message to the first client since it was asked last. */
   | { readonly kind: 'silence' };
 
+/** What istiod is told: to look at its event loop, and to say what it saw and look no more. */
+export type StallCommand = 'look' | 'say';
+
 /** Of istiod's event loop. */
 export interface Stall {
   /** Longest that it stood still. */
