@@ -20,7 +20,7 @@ import {
   secretTypeUrl,
   servedTypes,
 } from '../envoy/types.ts';
-import type { MeshSettings } from '../model/settings.ts';
+import { defaultSettings, type MeshSettings } from '../model/settings.ts';
 import { TestMesh } from '../model/testing/test-mesh.ts';
 import { startXdsBed, type XdsBed } from './xds-bed.ts';
 
@@ -31,6 +31,8 @@ export interface EnvoyBed extends Disposable {
   /** Objects without a namespace are of `shop`. */
   apply(yaml: string): void;
   remove(kind: string, key: string): void;
+  /** What MeshConfig says for Envoys from now on; what is left out has its default. */
+  configure(envoy: Partial<MeshSettings['envoy']>): void;
   /** What `credentials` find is something else. */
   looked(lookup: string): void;
 }
@@ -56,6 +58,10 @@ export async function startEnvoyBed(yaml: string, { settings, credentials }: Env
     xds: bed.xds,
     apply: (more) => void tell(mesh.apply(more)),
     remove: (kind, key) => void tell(mesh.remove(kind, key)),
+    configure(envoy) {
+      mesh.index.configure({ ...mesh.index.settings, envoy: { ...defaultSettings.envoy, ...envoy } });
+      tell(mesh.index.flush());
+    },
     looked(lookup) {
       mesh.index.envoy.looked(lookup);
       tell(mesh.index.flush());

@@ -33,17 +33,19 @@ export interface PodYaml {
   readonly node?: string;
   /** Whether it takes HBONE. Default false. */
   readonly captured?: boolean;
+  /** Default true. */
+  readonly ready?: boolean;
 }
 
-/** A pod that runs and is ready. */
+/** A pod that runs. */
 export function podYaml(pod: PodYaml): string {
-  const { name, ip, app = name, version, namespace = 'shop', node = 'node-1', captured = false } = pod;
+  const { name, ip, app = name, version, namespace = 'shop', node = 'node-1', captured = false, ready = true } = pod;
   const labels = version === undefined ? `app: ${app}` : `app: ${app}, version: ${version}`;
   const annotations = captured ? 'ambient.istio.io/redirection: enabled' : '';
   return `
 kind: Pod
 metadata: {name: ${name}, namespace: ${namespace}, labels: {${labels}}, annotations: {${annotations}}}
 spec: {nodeName: ${node}, serviceAccountName: ${app}}
-status: {phase: Running, podIP: ${ip}, conditions: [{type: Ready, status: "True"}]}
+status: {phase: Running, podIP: "${ip}", conditions: [{type: Ready, status: "${ready ? 'True' : 'False'}"}]}
 `;
 }

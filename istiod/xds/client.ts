@@ -59,7 +59,10 @@ export interface ClientStatus {
   /** Wall time, ms. */
   readonly connectedAt: number;
   readonly metadata: PbStruct | null;
-  readonly types: ReadonlyMap<FeedType, SubscriptionStatus & { readonly sentAt: number; readonly isWaiting: boolean }>;
+  readonly types: ReadonlyMap<
+    FeedType,
+    SubscriptionStatus & { readonly sentAt: number; readonly isWaiting: boolean; readonly hasPending: boolean }
+  >;
 }
 
 /** Ms until a look at what is not there yet. */
@@ -151,7 +154,7 @@ export class Client {
       types: new Map(
         [...this.#subscriptions].map(([type, s]) => [
           type,
-          { ...s.status, isWaiting: s.isWaiting, sentAt: this.#sentAt.get(type) ?? 0 },
+          { ...s.status, isWaiting: s.isWaiting, hasPending: s.hasPending, sentAt: this.#sentAt.get(type) ?? 0 },
         ]),
       ),
     };

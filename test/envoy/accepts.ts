@@ -84,7 +84,7 @@ export async function followBed(bed: EnvoyBed, node = waypointNode()): Promise<F
   const port = await new Promise<number>((resolve, reject) =>
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (e, p) => (e ? reject(e) : resolve(p))),
   );
-  const envoy = await Envoy.start(bootstrapOf(relay.port, port, node));
+  const envoy = await Envoy.start(bootstrapOf(relay.port, port, node), { args: ['--file-flush-interval-msec', '10'] });
   return {
     envoy,
     xdsPort: relay.port,
@@ -103,7 +103,11 @@ export async function verdicts(bed: EnvoyBed, types: readonly FeedType[]): Promi
   const client = () => bed.xds.statuses()[0];
   await until('Envoy has answered everything', () => {
     const has = client()?.types;
-    return has !== undefined && types.every((t) => has.has(t)) && [...has.values()].every((s) => !s.isWaiting);
+    return (
+      has !== undefined &&
+      types.every((t) => has.has(t)) &&
+      [...has.values()].every((s) => !s.isWaiting && !s.hasPending)
+    );
   });
   return [...client()!.types].flatMap(([type, s]) => (s.lastError === '' ? [] : [`${type}: ${s.lastError}`]));
 }

@@ -23,7 +23,7 @@ describe('cases, in Envoy and in ours', { skip: skipWithoutEnvoy() }, () => {
 
   for (const one of routeCases) {
     test(one.name, async () => {
-      await pair.apply(one.objects);
+      await pair.apply(one.objects, one.mesh);
       try {
         await runCase(one);
       } finally {

@@ -1,11 +1,13 @@
 /** A stock Envoy takes everything that istiod generates for a waypoint. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { envoyTypes } from '../../istiod/envoy/types.ts';
-import { startEnvoyBed } from '../../istiod/testing/envoy-bed.ts';
+import { noCredentials } from '../../istiod/envoy/credentials.ts';
+import { clusterTypeUrl, envoyTypes, listenerTypeUrl, routeTypeUrl } from '../../istiod/envoy/types.ts';
+import { startEnvoyBed, waypointNode } from '../../istiod/testing/envoy-bed.ts';
 import { podYaml, waypointYaml } from '../../istiod/testing/manifests.ts';
 import { skipWithoutEnvoy } from '../harness/envoy.ts';
 import { followBed, verdicts } from './accepts.ts';
+import { engines } from './followers.ts';
 
 const skip = skipWithoutEnvoy();
 
@@ -148,4 +150,66 @@ test('workloads that are behind it themselves, and a service of their ports', { 
   const dump = await follower.envoy.admin('/config_dump?resource=dynamic_listeners');
   assert.match(dump, /"direct-http"/);
   assert.match(dump, /"10.244.1.7"/);
+});
+
+for (const engine of engines) {
+  test(`a waypoint without any service: ${engine.name}`, { skip: engine.skip }, async () => {
+    using bed = await startEnvoyBed(waypointYaml());
+    await using _ = await engine.follow(bed);
+    assert.deepEqual(await verdicts(bed, [clusterTypeUrl, listenerTypeUrl]), []);
+  });
+}
+
+const families = [
+  ['IPv6 alone', 'fd00::9', ''],
+  ['both families', '10.244.9.9', 'fd00::9'],
+] as const;
+for (const [name, ip, INSTANCE_IPS] of families) {
+  test(`a waypoint of ${name}, before services and workloads of IPv6`, { skip }, async () => {
+    const gateway = waypointYaml({ labels: 'istio.io/waypoint-for: all' }).replace(
+      'spec: {',
+      "spec: {infrastructure: {annotations: {ambient.istio.io/xfcc-include-client-identity: 'true'}}, ",
+    );
+    const six = service
+      .replace('clusterIP: 10.96.0.1', 'clusterIPs: ["fd00:96::1"]')
+      .replace(/- \{name: (http|grpc|tcp|tls).*\n/g, '');
+    const pods = [
+      podYaml({ name: 'a', app: 'web', ip: 'fd00::a', captured: true }),
+      podYaml({ name: 'own', app: 'own', ip: 'fd00::b', captured: true }).replace(
+        '{app: own}',
+        '{app: own, istio.io/use-waypoint: waypoint}',
+      ),
+    ];
+    using bed = await startEnvoyBed([gateway, six, ...pods].join('---'));
+    const { id, metadata } = waypointNode('waypoint', { INSTANCE_IPS });
+    await using follower = await followBed(bed, { id: id.replace('10.244.9.9', ip), metadata });
+    assert.deepEqual(await verdicts(bed, envoyTypes), []);
+    const dump = await follower.envoy.admin('/config_dump?resource=dynamic_listeners');
+    assert.match(dump, /"direct-http"/);
+    assert.ok(dump.includes('"fd00::b"') && dump.includes('x-forwarded-client-cert'));
+  });
+}
+
+test('Secrets that istiod may not read, or nobody has shown a token for: nothing is sent there', { skip }, async () => {
+  const rule = `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: web}
+spec: {host: web, trafficPolicy: {tls: {mode: MUTUAL, credentialName: web}}}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: wild, labels: {istio.io/use-waypoint: waypoint}}
+spec: {hosts: ["*.example.org"], addresses: [240.0.0.4], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DYNAMIC_DNS}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: wild}
+spec: {host: "*.example.org", trafficPolicy: {tls: {mode: DISABLE}}}
+`;
+  for (const options of [{}, { credentials: noCredentials }]) {
+    using bed = await startEnvoyBed([waypointYaml(), service, rule].join('---'), options);
+    await using _ = await followBed(bed);
+    assert.deepEqual(await verdicts(bed, [clusterTypeUrl, listenerTypeUrl, routeTypeUrl]), []);
+  }
 });

@@ -31,6 +31,15 @@ export function compileListener(resource: object, env: Environment): Compiled<Li
 
 const filterTypes = 'envoy.extensions.filters.';
 
+/** A chain without filters has nobody to serve: as Envoy's, it ends what comes. */
+const closing: Terminal = {
+  serve({ stream }, done) {
+    stream.destroy();
+    queueMicrotask(done);
+    return { drain: () => undefined, cut: () => undefined };
+  },
+};
+
 class Reader {
   readonly #env: Environment;
   readonly #needs: Needs = { routes: new Set(), secrets: new Set(), clusters: new Set() };
@@ -141,10 +150,8 @@ class Reader {
     });
     const match = readChainMatch(chain.message('filter_chain_match'));
     const handshakeTimeout = chain.duration('transport_socket_connect_timeout') || millis(10_000);
-    if (!terminal) {
-      if (list.length === 0) chain.mistake('filters', 'is empty');
-      return undefined;
-    }
+    if (list.length === 0) terminal = closing;
+    if (!terminal) return undefined;
     return { name: chain.text('name'), match, tls, handshakeTimeout, filters, terminal };
   }
 

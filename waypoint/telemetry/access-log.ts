@@ -42,9 +42,10 @@ function readLine(config: Fields): AccessLog['line'] {
   if (!format) return textLine(config, defaultText, 'log_format');
   const omitEmpty = format.flag('omit_empty_values');
   format.harmless('content_type');
-  const sorted = format.message('json_format_options')?.flag('sort_properties') ?? false;
+  // They are sorted with and without it.
+  format.message('json_format_options')?.harmless('sort_properties');
   const structured = format.struct('json_format');
-  if (structured) return jsonLine(format, sorted ? sortKeys(structured) : structured, 'json_format', omitEmpty);
+  if (structured) return jsonLine(format, structured, 'json_format', omitEmpty);
   const source = format.message('text_format_source');
   const text = source ? source.text('inline_string') : format.text('text_format');
   return textLine(format, text === '' ? defaultText : text, 'text_format_source', omitEmpty ? '' : '-');
@@ -56,12 +57,6 @@ function textLine(owner: Fields, text: string, name: string, missing = '-'): Acc
 }
 
 type Value = null | boolean | number | string | readonly Value[] | { readonly [key: string]: Value };
-/** Within objects of objects too. */
-function sortKeys<V extends Value>(value: V): V {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
-  const entries = Object.entries(value).map(([key, inner]) => [key, sortKeys(inner as Value)] as const);
-  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1))) as V;
-}
 
 type Render = (context: FormatContext) => unknown;
 
@@ -95,7 +90,10 @@ function jsonOf(owner: Fields, value: Value, name: string, omitEmpty: boolean): 
     return (context) => items.map((item) => item(context) ?? null);
   }
   if (typeof value !== 'object' || value === null) return () => value;
-  const entries = Object.entries(value).map(([key, item]) => [key, jsonOf(owner, item, name, omitEmpty)] as const);
+  // Sorted, as Envoy writes them.
+  const entries = Object.keys(value)
+    .sort()
+    .map((key) => [key, jsonOf(owner, (value as Readonly<Record<string, Value>>)[key]!, name, omitEmpty)] as const);
   return (context) => Object.fromEntries(entries.map(([key, item]) => [key, item(context)]));
 }
 

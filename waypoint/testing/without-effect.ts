@@ -46,6 +46,7 @@ export const withoutEffect: Readonly<Record<string, Reasons>> = {
     allow_connect: 'of clusters; listeners honour it',
     use_oghttp2_codec: parser,
   },
+  'envoy.config.core.v3.JsonFormatOptions': { sort_properties: 'keys are sorted in any case, as in Envoy' },
   'envoy.config.core.v3.KeepaliveSettings': { interval_jitter: 'spreads pings of many connections' },
   'envoy.config.core.v3.Metadata': { typed_filter_metadata: 'for extensions, which would be refused themselves' },
   'envoy.config.core.v3.RuntimeDouble': { runtime_key: runtime },

@@ -26,6 +26,7 @@ export function assignment(view: MeshView, proxy: EnvoyProxy, plan: AssignmentPl
 export function assignmentNow(view: MeshView, proxy: EnvoyProxy, plan: AssignmentPlan): Message {
   const { service, port, labels } = plan;
   const isByName = service.resolution !== 'endpoints';
+  // They are as good as others to who asks for them; Envoy would send nothing to one that is said to be ill.
   const allowsUnhealthy = service.balancing?.healthPolicy === 'ALLOW_ALL';
   const fitting = view
     .endpoints(service)
@@ -93,7 +94,6 @@ function endpoint(e: MeshEndpoint, address: Address<'ip' | 'name'>, proxy: Envoy
   };
   return {
     endpoint: { address: isTunnelled ? internalAddress(connectOriginate, at) : socketAddress(ip, target) },
-    ...(e.isHealthy ? {} : { health_status: 'UNHEALTHY' }),
     load_balancing_weight: { value: e.weight },
     ...(proxy.kind === 'waypoint' && { metadata: { filter_metadata: described } }),
   };

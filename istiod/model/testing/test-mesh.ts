@@ -96,6 +96,7 @@ export function tableOf(index: AmbientIndex, kind: string): Table<KubeObject> {
 
 export function objectsOf(yaml: string): readonly KubeObject[] {
   return parseAllDocuments(yaml).flatMap((document) => {
+    assert.deepEqual(document.errors, []);
     const value = document.toJS() as KubeObject | null;
     if (value === null) return [];
     const { kind, metadata } = value;

@@ -1,5 +1,6 @@
 /** Every case. */
 import type { RouteCase } from './case.ts';
+import { delegateCases } from './delegates.ts';
 import { destinationRuleCases } from './destination-rule.ts';
 import { gatewayApiCases } from './gateway-api.ts';
 import { policyCases } from './policies.ts';
@@ -10,6 +11,7 @@ import { virtualServiceCases } from './virtual-service.ts';
 
 export const routeCases: readonly RouteCase[] = [
   ...virtualServiceCases,
+  ...delegateCases,
   ...gatewayApiCases,
   ...trafficCases,
   ...retryCases,

@@ -1,4 +1,5 @@
 /** Objects in Kubernetes' words, requests to services of a mesh, and what shall become of them: for any data plane. */
+import type { MeshSettings } from '../../../istiod/model/settings.ts';
 import type { Question } from '../pair/pair.ts';
 
 export interface RouteCase {
@@ -6,6 +7,8 @@ export interface RouteCase {
   readonly name: string;
   /** YAML of routes, rules and policies on the services of `test/envoy/pair/mesh.ts`; namespace `shop` where an object names none. Older objects first. */
   readonly objects: string;
+  /** What MeshConfig says. */
+  readonly mesh?: Partial<MeshSettings['envoy']>;
   readonly requests: readonly CaseRequest[];
 }
 

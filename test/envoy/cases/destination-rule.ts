@@ -5,12 +5,13 @@ const policy = (text: string, name = 'web') => rule(`trafficPolicy: ${text}`, na
 const pool = (http: string) => policy(`{ connectionPool: { http: ${http} } }`);
 const web = { path: '/', expect: { to: 'web' } } as const;
 const many = { service: 'many', path: '/', expect: { to: 'many' } } as const;
+const near = { service: 'near', path: '/' } as const;
 const byHttp2 = { ...web, by: 'http2' } as const;
 const speaks = (protocol: string) => ({ expect: { to: 'web', received: { protocol } } });
-const localities = (text: string) =>
+const localities = (text: string, of = 'many') =>
   policy(
     `{ outlierDetection: { consecutive5xxErrors: 5 }, loadBalancer: { localityLbSetting: { enabled: true, ${text} } } }`,
-    'many',
+    of,
   );
 const taken = (name: string, objects: string): RouteCase => ({ name, objects, requests: [web] });
 
@@ -118,6 +119,38 @@ export const destinationRuleCases: readonly RouteCase[] = [
     requests: [{ ...many, expect: { pod: 'many-b' } }],
   },
   {
+    name: 'localityLbSetting distribute: from anywhere, to nobody',
+    objects: localities("distribute: [{ from: 'r9/*' }, { to: { 'r1/*': 100 } }]"),
+    requests: [{ service: 'many', path: '/', expect: {}, shares: { 'many-a': 1, 'many-b': 1 } }],
+  },
+  {
+    name: 'localityLbSetting failover: rules that say nothing, a subzone of the own zone',
+    objects: localities('failover: [{}, { from: r1, to: r2 }]', 'near'),
+    requests: [1, 2, 3].map(() => ({ ...near, expect: { pod: 'near-a' } })),
+  },
+  {
+    name: 'localityLbSetting failoverPriority by a label that nobody has',
+    objects: localities('failoverPriority: [none, "version=v2"]'),
+    requests: [{ ...many, expect: { pod: 'many-c' } }],
+  },
+  {
+    name: 'localityLbSetting by MeshConfig',
+    mesh: { localityLb: { distribute: [{ from: 'r1/*', to: { 'r1/z2/*': 100 } }] } },
+    objects: '',
+    requests: [{ ...many, expect: { pod: 'many-b' } }],
+  },
+  {
+    name: 'trafficDistribution, internalTrafficPolicy, publishNotReadyAddresses, ports that pods have not',
+    objects: '',
+    requests: [
+      ...[1, 2, 3].map(() => ({ ...near, expect: { pod: 'near-a' } })),
+      ...[1, 2, 3].map(() => ({ service: 'local', path: '/', expect: { pod: 'local-a' } })),
+      { service: 'local', port: 81, path: '/', expect: { status: 503, body: 'no healthy upstream' } },
+      { service: 'early', path: '/', expect: { to: 'early' } },
+      { service: 'near', family: 'ipv6', path: '/', expect: { pod: 'near-a' } },
+    ],
+  },
+  {
     name: 'localityLbSetting off',
     objects: policy('{ loadBalancer: { localityLbSetting: { enabled: false } } }', 'many'),
     requests: [{ service: 'many', path: '/', expect: {}, shares: { 'many-a': 1, 'many-b': 1, 'many-c': 1 } }],
@@ -154,6 +187,12 @@ export const destinationRuleCases: readonly RouteCase[] = [
       '{ outlierDetection: { consecutiveErrors: 3, consecutiveGatewayErrors: null, splitExternalLocalOriginErrors: true, consecutiveLocalOriginFailures: 2, minHealthPercent: 30 } }',
     ),
   ),
+  taken(
+    'numbers that are left out, and what validation would refuse',
+    policy(
+      '{ outlierDetection: { consecutiveErrors: 0 }, connectionPool: { tcp: { tcpKeepalive: { time: soon } } } }',
+    ) + policy('{ proxyProtocol: {}, retryBudget: {} }', 'v2'),
+  ),
   taken('warm-up of the default balancer', policy('{ loadBalancer: { warmupDurationSecs: 10s } }')),
   taken(
     'tls DISABLE, connections',
@@ -163,7 +202,10 @@ export const destinationRuleCases: readonly RouteCase[] = [
   ),
   {
     name: 'tls MUTUAL without a key, SIMPLE to a server without',
-    objects: policy('{ tls: { mode: MUTUAL } }') + policy('{ tls: { mode: SIMPLE, sni: x } }', 'v2'),
+    objects:
+      policy('{ tls: { mode: MUTUAL } }') +
+      policy('{ tls: { mode: SIMPLE, sni: x } }', 'v2') +
+      policy('{ tls: { mode: MUTUAL, clientCertificate: /none } }', 'many'),
     requests: [{ path: '/', expect: { status: 503 } }],
   },
   {

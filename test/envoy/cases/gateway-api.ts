@@ -196,6 +196,61 @@ export const gatewayApiCases: readonly RouteCase[] = [
     ],
   },
   {
+    name: 'parents: without a namespace, by the name of a port; two routes of one age by their names',
+    objects: [
+      httpRoute(`{ matches: [${path('/own')}], ${v2} }`, { name: 'own' }).replace(', namespace: shop }]', ' }]'),
+      httpRoute(`{ matches: [${path('/port')}], ${v2} }`, { name: 'by-port' }).replace(
+        ', namespace: shop }]',
+        ', sectionName: http }]',
+      ),
+      httpRoute(`{ matches: [${path('/port')}], ${web} }, { matches: [${path('/admin')}], ${web} }`, {
+        name: 'admin',
+      }).replace(', namespace: shop }]', ', sectionName: http-admin }]'),
+      httpRoute(`{ matches: [${path('/same')}], ${v2} }`, { name: 'b' }),
+      httpRoute(`{ matches: [${path('/same')}], ${web} }`, { name: 'a' }),
+      httpRoute(`{ matches: [${path('/same')}], ${v2} }`, { name: 'c' }),
+    ].join(''),
+    requests: [
+      { path: '/own', expect: { to: 'v2' } },
+      { path: '/port', expect: { to: 'v2' } },
+      { path: '/admin', expect: { status: 404 } },
+      { path: '/port', port: 8080, expect: to },
+      { path: '/same', expect: to },
+    ],
+  },
+  {
+    name: 'routes without rules, backends of other kinds, empty paths, timeouts where nothing is tried again',
+    objects: `${httpRoute(
+      `{ matches: [${path('/group')}], backendRefs: [{ group: x.example, kind: Thing, name: web, port: 80 }] },
+       { matches: [${path('/entry')}], backendRefs: [{ group: networking.istio.io, kind: ServiceEntry, name: entry, port: 80 }] },
+       { matches: [${path('/full')}], filters: [{ type: URLRewrite, urlRewrite: { path: { type: ReplaceFullPath, replaceFullPath: '' } } }], ${web} },
+       { matches: [${path('/none')}], filters: [{ type: URLRewrite, urlRewrite: { path: { type: ReplaceFullPath } } }], ${web} },
+       { matches: [${path('/redirect')}], filters: [{ type: RequestRedirect, requestRedirect: { path: { type: ReplaceFullPath, replaceFullPath: '' } } }] },
+       { matches: [${path('/try')}], timeouts: { request: 10s, backendRequest: 50ms }, retry: { attempts: 0 }, ${web} },
+       { matches: [${path('/whole')}], timeouts: { request: 50ms, backendRequest: 50ms }, retry: { attempts: 0 }, ${web} },
+       { matches: [${path('/one')}], timeouts: { backendRequest: 50ms }, retry: { attempts: 0 }, ${web} }`,
+    )}${httpRoute('', { name: 'no-rules', of: 'many' }).replace('rules: []', '')}${httpRoute('', { kind: 'GRPCRoute', name: 'no-grpc', of: 'near' }).replace('rules: []', '')}
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: entry }
+spec: { hosts: [entry.example.com], addresses: [240.0.0.9], ports: [{ number: 80, name: http, protocol: HTTP }], resolution: STATIC, workloadSelector: { labels: { app: v2 } } }
+---`,
+    requests: [
+      { path: '/group', expect: { status: 500 } },
+      { path: '/entry', expect: { to: 'v2' } },
+      { path: '/full', expect: { ...to, received: { path: '/' } } },
+      { path: '/none', expect: to },
+      { path: '/redirect', expect: { status: 302, response: { location: 'http://web/' } } },
+      ...['/try', '/whole', '/one'].map((p) => ({
+        path: p,
+        headers: { 'x-echo-hang': '9' },
+        expect: { status: 504, attempts: 1 },
+      })),
+      { service: 'many', path: '/', expect: { status: 500 } },
+      { service: 'near', path: '/', expect: { pod: 'near-a' } },
+    ],
+  },
+  {
     name: 'MeshConsumerRoute',
     objects:
       httpRoute(

@@ -23,6 +23,13 @@ const allowing = (name: string, ...rules: readonly string[]): RouteCase => ({
 export const policyCases: readonly RouteCase[] = [
   allowing('source.principal', when('source.principal', 'cluster.local/ns/shop/sa/*')),
   allowing('source.namespace', when('source.namespace', 'shop')),
+  allowing('any host', "{ from: [{ source: { namespaces: [shop] } }], to: [{ operation: { hosts: ['*'] } }] }"),
+  allowing('the end of a principal', "{ from: [{ source: { principals: ['*/sa/client'] } }] }"),
+  allowing(
+    'an account, and one that is none',
+    '{ from: [{ source: { serviceAccounts: [a/b/c] } }] }',
+    '{ from: [{ source: { serviceAccounts: [client] } }] }',
+  ),
   allowing('source.serviceAccount', when('source.serviceAccount', 'shop/client')),
   {
     name: 'allowed by addresses, ports, hosts, trust domains',

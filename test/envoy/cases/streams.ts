@@ -1,5 +1,5 @@
 /** Connections: tcp and tls of VirtualServices, TCPRoute, TLSRoute. */
-import { httpRoute, type RouteCase } from './case.ts';
+import { httpRoute, type RouteCase, destinationRule as rule } from './case.ts';
 
 const vs = (spec: string) => `
 apiVersion: networking.istio.io/v1
@@ -8,6 +8,10 @@ metadata: { name: raw }
 spec: { hosts: [raw], ${spec} }
 ---`;
 const to = (host: string, port = 82) => `route: [{ destination: { host: ${host}, port: { number: ${port} } } }]`;
+const pay = 'spiffe://cluster.local/ns/pay/sa/x';
+const at = (second: number) => `"2026-01-01T00:00:0${second}Z"`;
+/** The same of a namespace that consumes the service. */
+const theirs = (yaml: string) => yaml.replace('namespace: shop }', 'namespace: pay }');
 const over = { service: 'raw', port: 82, path: '/' } as const;
 const route = (kind: string, rules: string, spec = '') =>
   httpRoute(rules, { kind, name: kind.toLowerCase(), of: 'raw' })
@@ -65,6 +69,48 @@ export const streamCases: readonly RouteCase[] = [
       '{ name: first, backendRefs: [{ name: web, port: 80, weight: 0 }, { name: v2, port: 80 }] }',
     ),
     requests: [{ ...over, expect: { to: 'v2' } }],
+  },
+  {
+    name: 'tcp: idleTimeout of connections',
+    objects: rule('trafficPolicy: { connectionPool: { tcp: { idleTimeout: 10s } } }', 'raw'),
+    requests: [{ ...over, expect: { to: 'raw' } }],
+  },
+  {
+    name: 'tcp: no port, a rule of the pool that says nothing of connections',
+    objects: rule('trafficPolicy: { connectionPool: { http: {} } }', 'raw'),
+    requests: [{ ...over, expect: { to: 'raw' } }],
+  },
+  {
+    name: 'TCPRoute and VirtualService: the older first',
+    objects:
+      route('TCPRoute', '{ backendRefs: [{ name: v2, port: 80 }] }').replace(
+        'metadata: {',
+        `metadata: { creationTimestamp: ${at(2)},`,
+      ) +
+      vs(`tcp: [{ ${to('web', 80)} }]`).replace('metadata: {', `metadata: { creationTimestamp: ${at(1)},`) +
+      route('TCPRoute', '{ backendRefs: [{ name: many, port: 80 }] }')
+        .replace('name: tcproute', 'name: third')
+        .replace('metadata: {', `metadata: { creationTimestamp: ${at(2)},`),
+    requests: [{ ...over, expect: { to: 'web' } }],
+  },
+  {
+    name: 'TCPRoute beside HTTPRoute and TLSRoute of one namespace: put aside',
+    objects:
+      route('TCPRoute', '{ backendRefs: [{ name: v2, port: 80 }] }') +
+      route('HTTPRoute', '{ backendRefs: [{ name: web, port: 80 }] }') +
+      theirs(route('TCPRoute', '{ backendRefs: [{ name: v2, namespace: shop, port: 80 }] }')) +
+      theirs(route('HTTPRoute', '{ backendRefs: [{ name: web, namespace: shop, port: 80 }] }')),
+    requests: [
+      { ...over, expect: { to: 'raw' } },
+      { ...over, principal: pay, expect: { to: 'raw' } },
+    ],
+  },
+  {
+    name: 'TLSRoute of consumers: what has no such name goes where it was to go',
+    objects: theirs(
+      route('TLSRoute', '{ backendRefs: [{ name: web, namespace: shop, port: 80 }] }', "hostnames: ['a.example']"),
+    ),
+    requests: [{ ...over, principal: pay, expect: { to: 'raw' } }],
   },
   {
     name: 'TCPRoute: a backend that is none',

@@ -37,6 +37,21 @@ export const trafficCases: readonly RouteCase[] = [
       { path: '/', headers: { expect: '100-continue' }, method: 'POST', body: 'x', expect: { to: 'web' } },
     ],
   },
+  ...(
+    [
+      ['NONE', '/a/../b//c%2Fd', '/a/../b//c%2Fd'],
+      ['BASE', '/a/../b//c%2Fd', '/b//c%2Fd'],
+      ['MERGE_SLASHES', '/a/../b//c%2Fd', '/b/c%2Fd'],
+      ['DECODE_AND_MERGE_SLASHES', '/a/../b//c%2Fd%5c', '/b/c/d/'],
+    ] as const
+  ).map(
+    ([pathNormalization, path, received]): RouteCase => ({
+      name: `pathNormalization ${pathNormalization}`,
+      mesh: { pathNormalization },
+      objects: '',
+      requests: [{ path, expect: { to: 'web', received: { path: received } } }],
+    }),
+  ),
   {
     name: 'gRPC: statuses and trailers',
     objects: '',

@@ -220,6 +220,80 @@ export const virtualServiceCases: readonly RouteCase[] = [
     ],
   },
   {
+    name: 'destination: a host header for each, subsets of others, subsets that are none',
+    objects: `${vs(
+      `{ match: [{ uri: { exact: /a } }], route: [{ destination: { host: web }, weight: 100, headers: { request: { set: { host: own.example } } } }, { destination: { host: v2 }, weight: 0 }] },
+       { match: [{ uri: { exact: /far } }], route: [{ destination: { host: api.pay.svc.cluster.local, subset: v1 } }] }, { match: [{ uri: { exact: /none } }], route: [{ destination: { host: api.pay.svc.cluster.local, subset: none } }] }`,
+    )}${vs(`{ route: [{ destination: { host: api.pay.svc.cluster.local } }] }`, 'v2', 'v2')}
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: api, namespace: pay }
+spec: { host: api, subsets: [{ name: v1, labels: { version: v1 } }, { name: v9, labels: { version: v9 } }] }
+---`,
+    requests: [
+      { path: '/a', expect: { ...to, received: { host: 'own.example' } } },
+      { path: '/far', expect: { to: 'api' } },
+      { path: '/none', expect: { status: 503 } },
+      { service: 'v2', path: '/', expect: { to: 'api' } },
+    ],
+  },
+  {
+    name: 'destination: by chance to one of two, with a host header each',
+    objects: vs(
+      '{ route: [{ destination: { host: web }, weight: 1, headers: { request: { set: { host: a.example } } } }, { destination: { host: v2 }, weight: 1, headers: { request: { set: { host: b.example } } } }] }',
+    ),
+    requests: [{ path: '/', expect: {}, shares: { web: 1, v2: 1 } }],
+  },
+  {
+    name: 'subsets without endpoints, and with',
+    objects:
+      rule(
+        'subsets: [{ name: v1, labels: { version: v1 } }, { name: v2, labels: { version: v2 }, trafficPolicy: { loadBalancer: { simple: RANDOM } } }, { name: v9, labels: { version: v9 } }]',
+        'many',
+      ) +
+      vs(
+        `{ match: [{ uri: { exact: /v2 } }], route: [{ destination: { host: many, subset: v2 } }] }, { match: [{ uri: { exact: /v9 } }], route: [{ destination: { host: many, subset: v9 } }] }`,
+      ),
+    requests: [
+      { path: '/v2', expect: { pod: 'many-c' } },
+      { path: '/v9', expect: { status: 503, body: 'no healthy upstream' } },
+    ],
+  },
+  {
+    name: 'values that are left out, and what validation would refuse',
+    objects: vs(`
+      { match: [{ uri: { exact: /code } }], redirect: { uri: /x, redirectCode: 333 } },
+      { match: [{ uri: { exact: /delay } }], fault: { delay: { fixedDelay: 1ms }, abort: { httpStatus: 418 } }, ${web} },
+      { match: [{ uri: { exact: /percent } }], fault: { delay: { fixedDelay: 1ms, percent: 100 } }, ${web} },
+      { match: [{ uri: { exact: /fault } }], fault: {}, ${web} },
+      { match: [{ uri: { exact: /grpc } }], fault: { abort: { grpcStatus: NONSENSE, percentage: { value: 100 } } }, ${web} },
+      { match: [{ uri: { exact: /mirror } }], mirror: { host: v2 }, mirrorPercentage: {}, ${web} },
+      { match: [{ uri: { exact: /mirrors } }], mirrors: [{ destination: { host: v2 }, percentage: {} }], ${web} },
+      { match: [{ uri: { exact: /query } , queryParams: { q: {} } }], ${v2} },
+      { match: [{ uri: { exact: /claim }, headers: { '@request.auth.claims[a][b]': { exact: c } } }], ${v2} },
+      { match: [{ uri: { exact: /claim }, headers: { '@request.auth.claims': { exact: c } } }], ${v2} },
+      { match: [{ uri: { exact: /cors } }], corsPolicy: { allowOrigin: ['https://a.example'] }, ${web} },
+      { match: [{ uri: { exact: /origins } }], corsPolicy: { allowOrigins: [{}, { exact: 'https://a.example' }] }, ${web} },
+      { ${web} }`),
+    requests: [
+      { path: '/code', expect: { status: 301 } },
+      { path: '/delay', expect: to },
+      { path: '/percent', expect: to },
+      { path: '/fault', expect: to },
+      { path: '/grpc', expect: to },
+      { path: '/mirror', expect: to },
+      { path: '/mirrors', expect: to },
+      { path: '/query?q', expect: { to: 'v2' } },
+      { path: '/query', expect: to },
+      { path: '/claim', expect: to },
+      ...['/cors', '/origins'].map((path) => ({
+        path,
+        headers: { origin: 'https://a.example' },
+        expect: { ...to, response: { 'access-control-allow-origin': 'https://a.example' } },
+      })),
+    ],
+  },
+  {
     name: 'delegate',
     objects: `${vs('{ match: [{ uri: { prefix: /part } }], delegate: { name: part, namespace: pay } }')}
 apiVersion: networking.istio.io/v1

@@ -1,4 +1,5 @@
 /** istiod's whole configuration of one mesh in a stock Envoy and in our waypoint at once. */
+import { existsSync, readFileSync } from 'node:fs';
 import { credentials, Metadata } from '@grpc/grpc-js';
 import { structFromJson } from '../../../common/api/index.ts';
 import { systemClock } from '../../../common/core/clock.ts';
@@ -7,6 +8,7 @@ import type { WorkloadCertificate } from '../../../common/identity/types.ts';
 import { keyOf } from '../../../common/kube/informer.ts';
 import { until } from '../../../common/testing/until.ts';
 import { connectTerminate } from '../../../istiod/envoy/names.ts';
+import type { MeshSettings } from '../../../istiod/model/settings.ts';
 import { objectsOf } from '../../../istiod/model/testing/test-mesh.ts';
 import { type EnvoyBed, startEnvoyBed, waypointNode } from '../../../istiod/testing/envoy-bed.ts';
 import { startAds } from '../../../waypoint/runtime/ads.ts';
@@ -25,6 +27,8 @@ export interface Question extends Asked {
   /** Default `web`, its port 80. */
   readonly service?: string;
   readonly port?: number;
+  /** Which of the service's addresses. Default `ipv4`. */
+  readonly family?: 'ipv4' | 'ipv6';
   /** Of the caller. Default that of `client` in `shop`. */
   readonly principal?: string;
 }
@@ -45,6 +49,7 @@ export class Pair implements AsyncDisposable {
   readonly #callers = new Map<string, Caller>();
   readonly #certificates = new Map<string, Promise<WorkloadCertificate>>();
   #markers = 0;
+  #mesh = '{}';
 
   private constructor(
     bed: EnvoyBed,
@@ -85,8 +90,10 @@ export class Pair implements AsyncDisposable {
     return pair;
   }
 
-  /** Resolves when both serve it. Objects without a namespace are of `shop`. */
-  async apply(yaml: string): Promise<void> {
+  /** Resolves when both serve it. Objects without a namespace are of `shop`. `mesh`: what MeshConfig says, but its defaults. */
+  async apply(yaml: string, mesh: Partial<MeshSettings['envoy']> = {}): Promise<void> {
+    if (JSON.stringify(mesh) !== this.#mesh) this.#bed.configure(mesh);
+    this.#mesh = JSON.stringify(mesh);
     this.#bed.apply(`${yaml}\n---\n${marker(++this.#markers)}`);
     await this.#settled();
   }
@@ -119,6 +126,9 @@ export class Pair implements AsyncDisposable {
         throw e;
       });
     }
+    await until('everything is said and answered', () =>
+      this.#bed.xds.statuses().every((s) => [...s.types.values()].every((t) => !t.isWaiting && !t.hasPending)),
+    );
     await until('Envoy has warmed up', async () => {
       const stats = await this.#follower.envoy.admin('/stats?filter=warming');
       return !/warming(_clusters)?: [1-9]/.test(stats);
@@ -130,12 +140,12 @@ export class Pair implements AsyncDisposable {
   /** `copies`: how many requests upstreams shall get at least. */
   async ask(
     side: Side,
-    { service = 'web', port = 80, principal = client, ...asked }: Question,
+    { service = 'web', port = 80, family = 'ipv4', principal = client, ...asked }: Question,
     copies = 0,
   ): Promise<Outcome> {
     this.#echoes.clear();
     const caller = await this.#caller(side, principal);
-    const answer = await caller.ask(destinationOf(service, port), asked);
+    const answer = await caller.ask(destinationOf(service, port, family), asked);
     await until('the requests to arrive', () => this.#echoes.received.length >= copies, 5_000).catch(() => undefined);
     return { answer, received: this.#echoes.received };
   }
@@ -157,6 +167,12 @@ export class Pair implements AsyncDisposable {
       this.#certificates.set(principal, found);
     }
     return found;
+  }
+
+  /** Lines of the access log, which Envoy writes to that file. */
+  logged(side: Side, file: string): readonly string[] {
+    if (side === 'ours') return this.#rig.lines.map((line) => line.trimEnd());
+    return existsSync(file) ? readFileSync(file, 'utf8').split('\n').slice(0, -1) : [];
   }
 
   async stats(side: Side): Promise<Counters> {

@@ -1,0 +1,68 @@
+/** Access logs as MeshConfig asks for them: lines of Envoy and of ours for the same requests. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { until } from '../../common/testing/until.ts';
+import type { MeshSettings } from '../../istiod/model/settings.ts';
+import { skipWithoutEnvoy } from '../harness/envoy.ts';
+import { Pair, type Side, sides } from './pair/pair.ts';
+
+const formats: readonly (readonly [string, Partial<MeshSettings['envoy']>])[] = [
+  ['text as Istio writes it', {}],
+  [
+    'text of an own format',
+    { accessLogFormat: '%REQ(:path)% %RESPONSE_CODE% %PROTOCOL% [%REQ(x-none)%] %RESPONSE_FLAGS%' },
+  ],
+  ['text of an own format that ends its lines', { accessLogFormat: '%REQ(:path)%\n' }],
+  ['JSON as Istio writes it', { accessLogEncoding: 'JSON' }],
+  [
+    'JSON of an own format',
+    {
+      accessLogEncoding: 'JSON',
+      accessLogFormat:
+        '{"path":"%REQ(:path)%","none":"%REQ(x-none)%","code":"%RESPONSE_CODE%","both":"%PROTOCOL% %RESPONSE_CODE%","number":1}',
+    },
+  ],
+  ['JSON of a format that is no object', { accessLogEncoding: 'JSON', accessLogFormat: '["%REQ(:path)%"]' }],
+  ['JSON of a format that is none', { accessLogEncoding: 'JSON', accessLogFormat: '%REQ(:path)%' }],
+];
+
+describe('access logs', { skip: skipWithoutEnvoy() }, () => {
+  let pair: Pair;
+  const folder = mkdtempSync(join(tmpdir(), 'aq-logs-'));
+  before(async () => {
+    pair = await Pair.start();
+  });
+  after(async () => {
+    await pair?.[Symbol.asyncDispose]();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  for (const [i, [name, mesh]] of formats.entries()) {
+    test(name, async () => {
+      const accessLogFile = join(folder, `${i}`);
+      await pair.apply('', { ...mesh, accessLogFile });
+      const of = async (side: Side) => {
+        const mine = () => pair.logged(side, accessLogFile).filter((line) => line.includes(`/asked-${i}`));
+        await pair.ask(side, { host: 'web', path: `/asked-${i}?x`, headers: { 'user-agent': 'me "quoted"' } });
+        await pair.ask(side, { host: 'web', path: `/asked-${i}`, by: 'http2', method: 'POST', body: 'four' });
+        await until(`${side} has logged both`, () => mine().length === 2);
+        return mine().map(settled);
+      };
+      const [envoy, ours] = [await of(sides[0]), await of(sides[1])];
+      assert.deepEqual(ours, envoy);
+    });
+  }
+});
+
+/** Without times, ids and ports, which are of one request alone. */
+function settled(line: string): string {
+  return line
+    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '(time)')
+    .replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}/g, '(id)')
+    .replaceAll(/(127\.\d+\.\d+\.\d+):\d{4,5}/g, '$1:(port)')
+    .replaceAll(/"(duration|upstream_service_time)":("?)\d+\2/g, '"$1":(ms)')
+    .replaceAll(/( \d+ \d+) \d+ \d+ "/g, '$1 (ms) (ms) "');
+}
