@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
+import { SettingsReader } from '../common/config/reader.ts';
 import { type ConfigInput, cgroupMounts, parseConfig } from './config.ts';
 
 const hybrid = [
@@ -142,4 +144,19 @@ describe('configuration of the agent', () => {
       legacy: [],
     });
   });
+});
+
+test('SETTINGS.md names every setting that is read, and no other', (t) => {
+  const page = readFileSync(new URL('SETTINGS.md', import.meta.url), 'utf8');
+  const cells = page.split('\n').flatMap((line) => (line.startsWith('| `') ? line.split('|').slice(1, 3) : []));
+  const listed = new Set(cells.flatMap((cell) => cell.match(/(?<=`)(?:--[a-z-]+|[A-Z][A-Z0-9_]+)(?=`)/g) ?? []));
+  const read = new Set<string>();
+  const { text } = SettingsReader.prototype;
+  t.mock.method(SettingsReader.prototype, 'text', function (this: SettingsReader, name: string) {
+    read.add(name);
+    return text.call(this, name);
+  });
+  parse();
+  mistakes({ argv: [], env: {}, mounts: '' });
+  assert.deepEqual([...listed].toSorted(), [...read].toSorted());
 });

@@ -1,0 +1,85 @@
+/** Names of metrics, as the code that makes them has them. */
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { code, table } from './pages.ts';
+
+interface Metric {
+  readonly name: string;
+  readonly help: string;
+}
+
+const programs = {
+  ztunnel: ['ztunnel/**/*.ts', 'common/telemetry/*.ts', 'common/tls/*.ts'],
+  istiod: ['istiod/*.ts', 'istiod/{xds,ca,model,validation,leader,deploy,machines,status}/**/*.ts'],
+  'cni-agent': ['cni/**/*.ts'],
+  'API server': ['istiod/apiserver/**/*.ts'],
+} as const;
+
+/** Names that are put together of what is only known as it runs. */
+const families: Readonly<Record<string, readonly Metric[]>> = {
+  istiod: [
+    { name: 'istio_build', help: 'Which build runs.' },
+    {
+      name: 'citadel_server_{root_cert,cert_chain}_expiry_{timestamp,seconds}',
+      help: 'When what signs expires, seconds since the epoch, and how long that is.',
+    },
+  ],
+  'cni-agent': [{ name: 'aquifer_capture_*_total', help: 'Counts of the capture programs since they were loaded.' }],
+};
+
+const string = String.raw`(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|${'`'}([^${'`'}]*)${'`'})`;
+const forms = [
+  new RegExp(String.raw`\bname: ${string},\s*help:\s*${string}`, 'g'),
+  new RegExp(String.raw`\b(?:gauge|counter)Of\(\s*\w+,\s*${string},\s*${string}`, 'g'),
+  new RegExp(String.raw`(?<![\w.])counter\(\s*${string},\s*${string}`, 'g'),
+  new RegExp(String.raw`#counter\(\s*registry,\s*${string},\s*${string}`, 'g'),
+];
+/** What such a call puts around the name that it is given. */
+const wrapper = /name: `([a-z_]*)\$\{name\}([a-z_]*)`/;
+
+export function metricsPage(checkout: string): string {
+  const parts = [
+    '# Metrics',
+    "At `/metrics`: ztunnel's and waypoints' on port 15020 of the node or pod, istiod's and the agent's on 15014. Each also has what Node tells of its process (`process_*`, `nodejs_*`). `dashboards/prometheus.yaml` scrapes all of them.",
+  ];
+  for (const [program, patterns] of Object.entries(programs)) {
+    const found = new Map<string, string>();
+    for (const path of patterns.flatMap((p) => globSync(p, { cwd: checkout })).toSorted()) {
+      if (path.includes('.test.') || (program === 'istiod' && path.startsWith('istiod/apiserver/'))) continue;
+      for (const { name, help } of metricsOf(readFileSync(join(checkout, path), 'utf8'))) found.set(name, help);
+    }
+    for (const { name, help } of families[program] ?? []) found.set(name, help);
+    const rows = [...found].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([name, help]) => [code(name), help]);
+    parts.push(`## ${program}`, table(['name', 'what'], rows));
+  }
+  parts.push(
+    '## Waypoints',
+    "Envoy's names, whichever of the two engines runs: `envoy_http_*` with the label `envoy_http_conn_manager_prefix` (`inbound-vip|PORT|http|HOST` of a service), `envoy_cluster_*` with `envoy_cluster_name`. Ours counts of them:",
+    table(['scope', 'counts'], envoyNames(checkout)),
+  );
+  return `${parts.join('\n\n')}\n`;
+}
+
+function* metricsOf(text: string): Generator<Metric> {
+  const [, before = '', after = ''] = wrapper.exec(text) ?? [];
+  for (const [i, form] of forms.entries()) {
+    for (const found of text.matchAll(form)) {
+      const name = found[1] ?? found[2] ?? found[3] ?? '';
+      const help = found[4] ?? found[5] ?? found[6] ?? '';
+      if (!/^[a-z_]+$/.test(name)) continue;
+      const wrapped = i >= 2 && !/^(pilot|galley|citadel|istio|aquifer)_/.test(name);
+      yield { name: wrapped ? `${before}${name}${after}` : name, help: help.replaceAll(/\\(.)/g, '$1') };
+    }
+  }
+}
+
+function envoyNames(checkout: string): readonly (readonly string[])[] {
+  const text = readFileSync(join(checkout, 'waypoint/telemetry/http-stats.ts'), 'utf8');
+  const of = (part: string) =>
+    [...part.matchAll(/stats\.(?:counter|gauge|histogram)\(`\$\{prefix\}([a-z0-9_]+)`\)/g)].map((m) => code(m[1]!));
+  const at = text.indexOf('class ClusterStats');
+  return [
+    ['`http.NAME.`', `${of(text.slice(0, at)).join(', ')}, ${code('downstream_rq_Nxx')}`],
+    ['`cluster.NAME.`', `${of(text.slice(at)).join(', ')}, ${code('upstream_rq_STATUS')}, ${code('upstream_rq_Nxx')}`],
+  ];
+}
