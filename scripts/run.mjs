@@ -18,7 +18,7 @@ const pinnedNode = join(root, 'scripts/pinned-node');
  */
 const full = {
   packages: ['build', 'lab', 'test'],
-  make: ['native', 'bpf', 'cni/plugin', 'test/tools'],
+  make: ['native', 'native/engine', 'bpf', 'cni/plugin', 'test/tools'],
   images: true,
   origins: true,
   wheels: true,

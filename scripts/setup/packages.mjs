@@ -37,6 +37,17 @@ export const needs = {
     { purpose: 'unpacks the workload programs', programs: ['dpkg-deb'], packages: ['dpkg'] },
   ],
   test: [
+    {
+      purpose: "sanitizers and libFuzzer, for the engine's C++",
+      file: [19, 16].map((version) => `/usr/lib/llvm-${version}/lib/clang/${version}/lib/linux`),
+      packages: ['libclang-rt-19-dev', 'libclang-rt-16-dev'],
+    },
+    { purpose: "linked into the engine's tests", file: ['/usr/include/openssl/ssl.h'], packages: ['libssl-dev'] },
+    {
+      purpose: "linked into the engine's tests",
+      file: ['/usr/include/nghttp2/nghttp2.h'],
+      packages: ['libnghttp2-dev'],
+    },
     { purpose: 'delays system calls in tests', programs: ['strace'], packages: ['strace'] },
     { purpose: 'redirects to a dedicated proxy in tests', programs: ['iptables'], packages: ['iptables'] },
     { purpose: 'lists the BPF programs that are left, in tests', programs: ['bpftool'], packages: ['bpftool'] },

@@ -12,10 +12,11 @@ import type { TestContext } from 'node:test';
  * - `addon`: native/build/aquifer.node is built.
  * - `ebpf`: root, the addon, the BPF objects and a cgroup2 mount.
  * - `plugin`: the CNI plugin is built.
+ * - `engine-programs`: the engine's units and fuzzers are built.
  * - `memory-cgroup`: root and a memory controller that a cgroup may use, of version 1 or 2.
  * - `program:NAME`: NAME is on PATH.
  */
-export type Requirement = 'linux' | 'root' | 'addon' | 'ebpf' | 'plugin' | 'memory-cgroup' | `program:${string}`;
+export type Requirement = 'linux' | 'root' | 'addon' | 'ebpf' | 'plugin' | 'engine-programs' | 'memory-cgroup' | `program:${string}`;
 
 const repository = join(import.meta.dirname, '../..');
 
@@ -67,6 +68,11 @@ function reasonAgainst(requirement: Requirement): string | undefined {
     return existsSync(join(repository, 'cni/plugin/build/aquifer-cni'))
       ? undefined
       : 'the CNI plugin is not built: make -C cni/plugin';
+  }
+  if (requirement === 'engine-programs') {
+    return existsSync(join(repository, 'native/engine/build/units'))
+      ? undefined
+      : "the engine's test programs are not built: make -C native/engine";
   }
   if (requirement === 'ebpf') return missing(['root', 'addon']) ?? bpfReason();
   if (requirement === 'memory-cgroup') {

@@ -36,6 +36,8 @@ public:
   /** Bytes that a sealed record may be longer than its plain text, one KeyUpdate included. */
   static constexpr size_t kOverhead = 5 + 64;
   virtual ~Records() = default;
+  /** Bytes between the slots of full records that are laid out before they are sealed. */
+  virtual size_t stride() const = 0;
   /** The largest length that a record's header may name. */
   virtual size_t maxRecord() const = 0;
   /** Opens one whole record, header included, in place. */

@@ -10,6 +10,7 @@
 
 namespace aq {
 
+class Records;
 class RowPool;
 class Tunnel;
 
@@ -106,6 +107,8 @@ class Tunnel {
 public:
   /** `rows` outlives the tunnel and belongs to the same thread. The role is the context's. */
   Tunnel(std::shared_ptr<TlsContext> context, const TunnelLimits &limits, RowPool &rows, TunnelHandler &handler);
+  /** One whose handshake is done: as after accepted(). */
+  Tunnel(Role role, std::unique_ptr<Records> records, const TunnelLimits &limits, RowPool &rows, TunnelHandler &handler);
   ~Tunnel();
   Tunnel(const Tunnel &) = delete;
   Tunnel &operator=(const Tunnel &) = delete;

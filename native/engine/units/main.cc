@@ -1,0 +1,87 @@
+#include "check.h"
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <malloc.h>
+#include <new>
+#include <stdexcept>
+
+namespace {
+
+std::atomic<size_t> inUse{0}, peak{0};
+std::atomic<int64_t> countdown{-1};
+std::atomic<int> calm{0};
+std::atomic<bool> hasFailed{false};
+
+void *allocate(size_t size) {
+  if (calm == 0 && countdown >= 0 && countdown-- == 0) {
+    hasFailed = true;
+    throw std::bad_alloc();
+  }
+  void *p = malloc(size ? size : 1);
+  if (!p) throw std::bad_alloc();
+  const size_t now = inUse += malloc_usable_size(p);
+  if (now > peak) peak = now;
+  return p;
+}
+
+void release(void *p) {
+  if (p) inUse -= malloc_usable_size(p);
+  free(p);
+}
+
+} // namespace
+
+void *operator new(size_t size) { return allocate(size); }
+void *operator new[](size_t size) { return allocate(size); }
+void operator delete(void *p) noexcept { release(p); }
+void operator delete[](void *p) noexcept { release(p); }
+void operator delete(void *p, size_t) noexcept { release(p); }
+void operator delete[](void *p, size_t) noexcept { release(p); }
+
+namespace aq::units {
+
+std::vector<Case> &cases() {
+  static std::vector<Case> all;
+  return all;
+}
+
+void failed(const char *file, int line, const std::string &what) {
+  const Calm quiet;
+  throw std::logic_error(std::string(file) + ":" + std::to_string(line) + ": " + what);
+}
+
+size_t memoryInUse() { return inUse; }
+size_t memoryPeak() { return peak; }
+void resetPeak() { peak = inUse.load(); }
+void failAllocation(int64_t n) {
+  hasFailed = false;
+  countdown = n;
+}
+bool allocationFailed() { return hasFailed; }
+Calm::Calm() { calm++; }
+Calm::~Calm() { calm--; }
+
+} // namespace aq::units
+
+int main(int argc, char **argv) {
+  int bad = 0, ran = 0;
+  for (const auto &c : aq::units::cases()) {
+    const auto named = [&](const char *part) { return c.name.find(part) != std::string::npos; };
+    if (argc > 1 && std::none_of(argv + 1, argv + argc, named)) continue;
+    ran++;
+    try {
+      c.run();
+      printf("ok %s\n", c.name.c_str());
+    } catch (const std::exception &e) {
+      bad++;
+      printf("not ok %s\n  %s\n", c.name.c_str(), e.what());
+    }
+    aq::units::failAllocation(-1);
+    fflush(stdout);
+  }
+  printf("%d run, %d failed\n", ran, bad);
+  return bad > 0 || ran == 0;
+}
