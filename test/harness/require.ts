@@ -16,7 +16,15 @@ import type { TestContext } from 'node:test';
  * - `memory-cgroup`: root and a memory controller that a cgroup may use, of version 1 or 2.
  * - `program:NAME`: NAME is on PATH.
  */
-export type Requirement = 'linux' | 'root' | 'addon' | 'ebpf' | 'plugin' | 'engine-programs' | 'memory-cgroup' | `program:${string}`;
+export type Requirement =
+  | 'linux'
+  | 'root'
+  | 'addon'
+  | 'ebpf'
+  | 'plugin'
+  | 'engine-programs'
+  | 'memory-cgroup'
+  | `program:${string}`;
 
 const repository = join(import.meta.dirname, '../..');
 

@@ -13,6 +13,7 @@ constexpr uint32_t kGoawaySize = 8;
 constexpr uint32_t kMaxStreamErrors = 100;
 /** Replies that wait for a peer which does not read; then all frames that wait for it. */
 constexpr uint32_t kMaxReplies = 1000;
+constexpr uint32_t kMaxFrames = 10'000;
 constexpr size_t kMaxOverflow = 1u << 20;
 /** WINDOW_UPDATEs that a frame of DATA may bring. */
 constexpr uint64_t kWindowUpdatesPerData = 20, kMostWindowUpdates = 1u << 20;
@@ -37,7 +38,7 @@ void Session::putFrame(FrameType type, uint8_t flags, uint32_t stream, Bytes pay
   FrameHeader{uint32_t(payload.size()), type, flags, stream}.write(header);
   row_.put(header);
   row_.put(payload);
-  if (row_.overflow() > kMaxOverflow && alive_) {
+  if ((++frames_ > kMaxFrames || row_.overflow() > kMaxOverflow) && alive_) {
     fail(TunnelFailure::Kind::peerFlood, ENHANCE_YOUR_CALM, "it does not read what it asks for");
   }
 }
@@ -346,7 +347,7 @@ void Session::goaway(uint32_t code, bool graceful) {
 }
 
 void Session::onRowMoved(bool empty) {
-  if (empty) replies_ = 0;
+  if (empty) replies_ = frames_ = 0;
   if (alive_ && row_.dataRoom() > 0) wakeWaiting();
 }
 

@@ -165,8 +165,8 @@ private:
   FrameBudget budget_;
   /** WINDOW_UPDATEs that what we sent may still bring. */
   uint64_t windowUpdates_ = 1000;
-  /** Replies that the peer caused and has not read. */
-  uint32_t replies_ = 0;
+  /** Replies that the peer caused and has not read; frames other than DATA that it has not read. */
+  uint32_t replies_ = 0, frames_ = 0;
   uint32_t streamErrors_ = 0;
 };
 

@@ -60,6 +60,13 @@ inline std::string connectBlock() { return literals({{":method", "CONNECT"}, {":
 inline std::string connect(uint32_t id, uint8_t flags = 0) {
   return frame(FrameType::headers, uint8_t(kEndHeaders | flags), id, connectBlock());
 }
+/** The first block after SETTINGS were acknowledged. */
+inline std::string firstConnect(uint32_t id, uint8_t flags = 0) {
+  return frame(FrameType::headers, uint8_t(kEndHeaders | flags), id, tableSize0 + connectBlock());
+}
+inline std::string firstHeaders(uint32_t id, uint8_t flags, const std::string &block) {
+  return frame(FrameType::headers, uint8_t(kEndHeaders | flags), id, tableSize0 + block);
+}
 inline std::string windowUpdate(uint32_t id, uint32_t n) { return frame(FrameType::windowUpdate, 0, id, number(n)); }
 inline std::string rst(uint32_t id, uint32_t code) { return frame(FrameType::rstStream, 0, id, number(code)); }
 
