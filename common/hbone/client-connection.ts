@@ -4,6 +4,7 @@ import type { OutgoingHttpHeaders } from 'node:http';
 import { type ClientHttp2Stream, connect, constants } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { abortable } from '../core/abortable.ts';
+import { millis } from '../core/brand.ts';
 import { Cancellation, type CancelSignal } from '../core/cancel.ts';
 import type { Clock } from '../core/clock.ts';
 import { MeshError } from '../core/errors.ts';
@@ -25,6 +26,13 @@ import {
 import type { ConnectHeaders, DialTarget, HbonePoolOptions, InnerTarget, OutboundTunnel } from './types.ts';
 import { createUnreadGuard } from './unread-guard.ts';
 import { defaultWire } from './wire.ts';
+
+/**
+ * ms after its GOAWAY in which a peer may still answer a CONNECT, before it is asked again elsewhere: Istio's proxy answers none that it had
+ * not looked at when it began to drain, though its GOAWAY counts them in. Nothing was sent on such a tunnel yet, so at most its app sees
+ * a connection more.
+ */
+const leavingPatience = millis(500);
 
 export interface ClientConnection {
   readonly peer: Identity;
@@ -133,8 +141,14 @@ function startSession(
     cutSession(session, socket, error, code);
   });
   let goneAway = false;
-  session.on('goaway', () => {
+  /** Each takes a CONNECT back. */
+  const unanswered = new Set<() => void>();
+  session.once('goaway', () => {
     goneAway = true;
+    const patience = clock.after(leavingPatience, () => {
+      for (const takeBack of unanswered) takeBack();
+    });
+    session.once('close', () => patience.cancel());
   });
   const connection: ClientConnection = {
     peer,
@@ -154,7 +168,7 @@ function startSession(
         streams.delete(stream);
         onStreamClosed();
       });
-      return awaitResponse(stream, `the tunnel through ${address} to ${headers.authority}`, peer, abort);
+      return awaitResponse(stream, `the tunnel through ${address} to ${headers.authority}`, peer, abort, unanswered);
     },
     finish: () => session.close(),
     cut: () => cutSession(session, socket, undefined, constants.NGHTTP2_NO_ERROR),
@@ -194,12 +208,13 @@ function connectFields(headers: ConnectHeaders): OutgoingHttpHeaders {
   };
 }
 
-/** 'unprocessed' when the peer has certainly not acted on it, so that it may be sent again elsewhere (RFC 9113 8.7). */
+/** 'unprocessed' when it may be sent again elsewhere: the peer has not acted on it (RFC 9113 8.7), or leaves without an answer. */
 function awaitResponse(
   stream: ClientHttp2Stream,
   what: string,
   peer: Identity,
   signal: CancelSignal,
+  unanswered: Set<() => void>,
 ): Promise<OutboundTunnel | 'unprocessed'> {
   return new Promise((resolve, reject) => {
     let failure: NodeJS.ErrnoException | undefined;
@@ -210,9 +225,18 @@ function awaitResponse(
       stream.close(constants.NGHTTP2_CANCEL);
       reject(signal.reason);
     };
-    signal.addEventListener('abort', onAbort, { once: true });
-    const onClose = () => {
+    const takeBack = () => {
+      stream.close(constants.NGHTTP2_CANCEL);
+      resolve('unprocessed');
+    };
+    const settle = () => {
+      unanswered.delete(takeBack);
       signal.removeEventListener('abort', onAbort);
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    unanswered.add(takeBack);
+    const onClose = () => {
+      settle();
       if (stream.rstCode === constants.NGHTTP2_REFUSED_STREAM || neverSent(failure)) return resolve('unprocessed');
       const reason = failure?.message ?? `reset with code ${stream.rstCode}`;
       reject(
@@ -223,7 +247,7 @@ function awaitResponse(
     };
     stream.on('close', onClose);
     stream.once('response', (response) => {
-      signal.removeEventListener('abort', onAbort);
+      settle();
       stream.off('close', onClose);
       const status = response[':status'];
       if (status !== 200) {

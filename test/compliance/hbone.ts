@@ -371,6 +371,29 @@ export function hboneCompliance(engine: HboneEngine): void {
         assert.equal(peers, 2);
       });
 
+      it('sends a tunnel again that a peer which leaves took and does not answer', async () => {
+        let peers = 0;
+        const address = await rawListener((peer) => {
+          peers++;
+          peer.send(settingsFrame());
+          if (peers === 1) onConnect(peer, () => peer.send(goaway(1, 0)));
+          else answerConnects(peer);
+        });
+        await open(startPool(), address);
+        assert.equal(peers, 2);
+      });
+
+      it('waits for the answer of a peer that leaves', async () => {
+        let peers = 0;
+        const address = await rawListener((peer) => {
+          peers++;
+          peer.send(settingsFrame());
+          onConnect(peer, (stream) => peer.send(goaway(1, 0), accepted(stream)));
+        });
+        await open(startPool(), address);
+        assert.equal(peers, 1);
+      });
+
       it('dials again while a peer that is being replaced takes each connection back', async () => {
         let peers = 0;
         const address = await rawListener((peer) => {
@@ -1260,9 +1283,13 @@ export function hboneCompliance(engine: HboneEngine): void {
   });
 }
 
-/** Answers each CONNECT with 200: `88` is the static table's `:status 200`. */
 function answerConnects(peer: RawPeer): void {
-  onConnect(peer, (stream) => peer.send(frame(frameType.headers, flag.endHeaders, stream, Buffer.of(0x88))));
+  onConnect(peer, (stream) => peer.send(accepted(stream)));
+}
+
+/** `88` is the static table's `:status 200`. */
+function accepted(stream: number): Buffer {
+  return frame(frameType.headers, flag.endHeaders, stream, Buffer.of(0x88));
 }
 
 function onConnect(peer: RawPeer, then: (stream: number) => void): void {
