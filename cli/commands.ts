@@ -6,6 +6,7 @@ import { verb as dashboard } from './dashboard/verb.ts';
 import { verb as experimental } from './experimental/verb.ts';
 import type { Verb } from './grammar.ts';
 import { install, manifest, uninstall } from './install/verb.ts';
+import { verb as migrate } from './migrate/verb.ts';
 import {
   analyzeOptions,
   caOptions,
@@ -56,6 +57,7 @@ export const root: Verb = {
       load: () => import('./lab-command.ts'),
     },
     manifest,
+    migrate,
     'proxy-config': proxyConfig,
     'proxy-status': proxyStatus,
     tag,

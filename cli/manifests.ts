@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describeError, MeshError } from '../common/core/errors.ts';
 import { type Documents, parseDocuments } from '../common/kube/manifests/documents.ts';
+import { formatProblem } from '../common/kube/manifests/problem.ts';
+import type { KubeObject } from '../common/kube/types.ts';
+import { tell } from './print.ts';
 
 /** Folders with all that is below them; `-` is stdin. MeshError CONFIG. */
 export async function readManifests(paths: readonly string[]): Promise<readonly Documents[]> {
@@ -31,4 +34,22 @@ async function read(file: string): Promise<string> {
   return readFile(file, 'utf8').catch((e: unknown) => {
     throw new MeshError('CONFIG', `${file} cannot be read: ${describeError(e)}`);
   });
+}
+
+const clusterScoped = new Set([
+  ...['Namespace', 'Node', 'GatewayClass', 'CustomResourceDefinition'],
+  ...['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration'],
+]);
+
+/** As an API server has them, in the namespace `default` where none is named. What cannot be read is told. MeshError CONFIG. */
+export async function readObjects(paths: readonly string[]): Promise<readonly KubeObject[]> {
+  const files = await readManifests(paths);
+  for (const problem of files.flatMap((f) => f.problems)) tell(formatProblem(problem));
+  return files.flatMap((f) =>
+    f.objects.map(({ object }) => {
+      const { name, namespace = 'default' } = object.metadata;
+      const place = clusterScoped.has(object.kind) ? {} : { namespace };
+      return { ...object, metadata: { uid: name, resourceVersion: '', ...object.metadata, ...place } };
+    }),
+  );
 }

@@ -89,7 +89,8 @@ export function uninstallSteps(namespace: string, revision: string | undefined):
   });
 }
 
-function releaseOf(chart: Chart, revision: string | undefined): string {
+/** What the release of a chart is called. */
+export function releaseOf(chart: Chart, revision: string | undefined): string {
   return chart === 'istiod' && revision !== undefined && revision !== 'default'
     ? `istiod-${revision}`
     : releases[chart];

@@ -1,6 +1,5 @@
 /** `aquifer install`, `uninstall` and `manifest generate`. */
 import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { parseDuration } from '../../common/config/duration.ts';
 import { MeshError } from '../../common/core/errors.ts';
 import { withCluster } from '../access/cluster.ts';
@@ -11,11 +10,10 @@ import { report } from '../check/result.ts';
 import { checkCluster } from '../check/run.ts';
 import { isConfirmed } from '../confirm.ts';
 import { print, tell } from '../print.ts';
+import { ownCharts } from './charts.ts';
 import { type HelmPlace, helm } from './helm.ts';
 import { generateOptions, installOptions, uninstallOptions } from './options.ts';
 import { commandLine, installSteps, type Step, templateSteps, uninstallSteps, type Wanted } from './plan.ts';
-
-const ownCharts = fileURLToPath(new URL('../../charts', import.meta.url));
 
 export async function runInstall(args: readonly string[]): Promise<number> {
   const { values, positionals } = readArguments('install', args, installOptions);

@@ -7,7 +7,6 @@ import { createKubeClient } from '../../common/kube/client/client.ts';
 import { deploymentKind } from '../../common/kube/kinds/apps.ts';
 import { configMapKind, namespaceKind, nodeKind, podKind, serviceKind } from '../../common/kube/kinds/core.ts';
 import { endpointSliceKind } from '../../common/kube/kinds/discovery.ts';
-import { formatProblem } from '../../common/kube/manifests/problem.ts';
 import { customKinds } from '../../common/kube/schema/table.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import { workloadName } from '../../common/mesh/address.ts';
@@ -18,7 +17,7 @@ import { withCluster } from '../access/cluster.ts';
 import { apiAccess } from '../api-access.ts';
 import { noOperands, oneOf, readArguments, UsageError } from '../arguments.ts';
 import { readCluster } from '../cluster.ts';
-import { readManifests } from '../manifests.ts';
+import { readObjects } from '../manifests.ts';
 import { whyOptions } from '../options.ts';
 import { meshOf, type WhyMesh } from './mesh.ts';
 import { findTarget, findWorkload } from './places.ts';
@@ -72,7 +71,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const compat = values.compat === undefined ? new Set<never>() : parseCompat(values.compat);
   if (compat === undefined) throw new UsageError(`--compat: expected istio, or a list of ${compatCases.join(', ')}`);
   const objects =
-    values.filename === undefined ? await ofCluster(values.kubeconfig) : simulate(await ofFiles(values.filename));
+    values.filename === undefined ? await ofCluster(values.kubeconfig) : simulate(await readObjects(values.filename));
   const mesh = meshOf(objects, values['istio-namespace'], compat);
   const places = { store: mesh.store, objects, domain: 'cluster.local' };
   const source = findWorkload(places, from);
@@ -133,19 +132,6 @@ async function ofCluster(kubeconfig: string | undefined): Promise<readonly KubeO
   } finally {
     source.close();
   }
-}
-
-async function ofFiles(paths: readonly string[]): Promise<readonly KubeObject[]> {
-  const files = await readManifests(paths);
-  for (const problem of files.flatMap((f) => f.problems)) process.stderr.write(`${formatProblem(problem)}\n`);
-  const scoped = new Set(['Namespace', 'Node', 'GatewayClass']);
-  return files.flatMap((f) =>
-    f.objects.map(({ object }) => {
-      const namespace = scoped.has(object.kind) ? {} : { namespace: object.metadata.namespace ?? 'default' };
-      const { name } = object.metadata;
-      return { ...object, metadata: { uid: name, resourceVersion: '', ...object.metadata, ...namespace } };
-    }),
-  );
 }
 
 function linesOf(verdict: Verdict, mesh: WhyMesh, to: string): readonly string[] {

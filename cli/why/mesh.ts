@@ -6,11 +6,12 @@ import { configMapKind } from '../../common/kube/kinds/core.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import { type MeshReader, MeshStore } from '../../common/mesh/store.ts';
 import type { AuthorizationPolicy, MeshAddress } from '../../common/mesh/types.ts';
+import type { Conditions } from '../../istiod/model/ambient/context.ts';
 import { meshKindOf, tableOf } from '../../istiod/model/ambient/inputs.ts';
 import { AmbientIndex } from '../../istiod/model/ambient-index.ts';
 import type { EnvoyMesh } from '../../istiod/model/envoy/mesh-view.ts';
 import { defaultMeshConfig, parseMeshConfig } from '../../istiod/model/mesh-config.ts';
-import type { ObjectRef } from '../../istiod/model/resource.ts';
+import type { ObjectName, ObjectRef } from '../../istiod/model/resource.ts';
 import { defaultSettings } from '../../istiod/model/settings.ts';
 import { faultOf } from '../../istiod/validation/fault.ts';
 
@@ -20,6 +21,8 @@ export interface WhyMesh {
   readonly envoy: EnvoyMesh;
   /** Objects that a workload (by uid), a service or a policy (`namespace/name`) was made of. */
   inputsOf(name: string): readonly ObjectRef[];
+  /** What istiod would say of it in its status, but for routes and what Envoys are made of. */
+  conditionsOf(name: ObjectName): Conditions;
   /** Objects that istiod would leave out, and why. */
   readonly leftOut: readonly string[];
 }
@@ -62,7 +65,8 @@ export function meshOf(objects: readonly KubeObject[], systemNamespace: string, 
   store.apply({ addresses, policies });
   const inputsOf = (name: string) =>
     (index.catalog.resources(addressTypeUrl).get(name) ?? index.authorizations.get(name))?.inputs ?? [];
-  return { store, envoy: index.envoy, inputsOf, leftOut };
+  const conditionsOf = (name: ObjectName) => index.conditions(name) ?? new Map();
+  return { store, envoy: index.envoy, inputsOf, conditionsOf, leftOut };
 }
 
 /** The ConfigMap `istio` of istiod's namespace; one that cannot be read counts as absent, as istiod keeps the last good one. */
