@@ -117,14 +117,16 @@ export interface Addon {
   resizeTerminal(fd: number, columns: number, rows: number): void;
 }
 
-const file = fileURLToPath(new URL('./build/aquifer.node', import.meta.url));
+/** Where the compiled addon is, built or not. */
+export const addonFile = fileURLToPath(new URL('./build/aquifer.node', import.meta.url));
 let loaded: Addon | undefined;
 
 /** Throws when the addon was not built, or not for this Node and machine. */
 export function addon(): Addon {
   if (loaded === undefined) {
-    if (!existsSync(file)) throw new Error(`the addon ${file} is not built; run: npm run demo, or make -C native`);
-    loaded = createRequire(import.meta.url)(file) as Addon;
+    if (!existsSync(addonFile))
+      throw new Error(`the addon ${addonFile} is not built; run: npm run demo, or make -C native`);
+    loaded = createRequire(import.meta.url)(addonFile) as Addon;
   }
   return loaded;
 }

@@ -4,7 +4,7 @@
  *
  * Switching network namespaces happens on threads that the addon makes and ends, never on Node's.
  */
-export { isNativeError, type NativeError } from './addon.ts';
+export { addonFile, isNativeError, type NativeError } from './addon.ts';
 export {
   type Attached,
   type BpfMap,

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// npm run demo|test|bench|check ...: does the set-up that the command needs, then hands over to the pinned Node.
+// npm run demo|test|bench|image|check ...: does the set-up that the command needs, then hands over to the pinned Node.
 // Plain JavaScript without dependencies, for whatever Node (20 or later) started npm.
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
@@ -17,7 +17,7 @@ const pinnedNode = join(root, 'scripts/pinned-node');
  * which skip; not so with REQUIRE_ALL=1.
  */
 const full = {
-  packages: ['build', 'lab', 'test'],
+  packages: ['build', 'lab', 'test', 'image'],
   make: ['native', 'native/engine', 'bpf', 'cni/plugin', 'test/tools'],
   images: true,
   origins: true,
@@ -54,6 +54,12 @@ const commands = {
     compile: true,
     needsRoot: true,
     start: ['bench/main.ts'],
+  },
+  image: {
+    packages: ['build', 'image'],
+    make: ['native', 'bpf', 'cni/plugin'],
+    images: false,
+    start: ['image/main.ts'],
   },
   check: { packages: [], make: [], images: false, start: ['scripts/check.ts'] },
 };

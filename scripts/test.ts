@@ -22,6 +22,7 @@ const unitFolders = [
   'istiod',
   'cni',
   'dashboards',
+  'image',
   'lab',
   'cli',
   'scripts',

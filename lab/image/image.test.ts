@@ -19,6 +19,11 @@ test('registry, tag and digest do not choose the image', () => {
   }
 });
 
+test('an absolute path is the root file system itself', () => {
+  assert.equal(findImage('/tmp/a:b/rootfs')?.root, '/tmp/a:b/rootfs');
+  assert.equal(findImage('nginx')?.root, '/');
+});
+
 test('an unknown image is named together with the known ones', () => {
   assert.equal(findImage('mysql:8'), undefined);
   assert.match(unknownImage('mysql:8'), /"mysql:8".*known are nginx, redis/);

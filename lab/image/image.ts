@@ -1,7 +1,9 @@
-/** What an image is here: Debian packages over this machine's own files, a few files of ours, and what to start. */
+/** What an image is here: Debian packages over this machine's own files or a folder's, a few files of ours, and what to start. */
 export interface Image {
   /** Without registry and tag. */
   readonly name: string;
+  /** Folder with the root file system that all else lies on; `/`: this machine's own. */
+  readonly root: string;
   /** Debian packages whose files the container sees, installed on the machine or not. */
   readonly packages: readonly DebianPackage[];
   readonly entrypoint: readonly string[];
@@ -19,6 +21,7 @@ export interface Image {
 
 /** What an image is unless it says more. */
 export const emptyImage = {
+  root: '/',
   packages: [],
   entrypoint: [],
   command: [],

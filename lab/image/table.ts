@@ -113,7 +113,9 @@ const meshImage: Image = {
   needsCheckout: true,
 };
 
+/** An absolute path is a root file system on this machine, such as `npm run image` makes. */
 export function findImage(reference: string): Image | undefined {
+  if (reference.startsWith('/')) return { ...emptyImage, name: reference, root: reference };
   const name = imageName(reference);
   return images.find((i) => i.name === name) ?? (name.split('/').at(-1) === meshImage.name ? meshImage : undefined);
 }
@@ -121,5 +123,5 @@ export function findImage(reference: string): Image | undefined {
 /** For an error: `image "foo:1" is not known; known are ...`. */
 export function unknownImage(reference: string): string {
   const known = images.map((i) => i.name).join(', ');
-  return `image "${reference}" is not in the lab's table (lab/image/table.ts); known are ${known}`;
+  return `image "${reference}" is not in the lab's table (lab/image/table.ts); known are ${known}, and absolute paths of root file systems`;
 }

@@ -87,6 +87,7 @@ export async function startContainer(
   await mkdir(sharedMemory, { recursive: true, mode: 0o1777 });
   const rootfs = prepareRootfs({
     dir,
+    base: imageRoot(plan),
     layers: imageLayers(c, plan),
     files: { ...plan.image.files, ...c.networkFiles() },
     mounts: [
@@ -234,6 +235,11 @@ function containerEnv(c: ContainerContext, plan: ContainerPlan): Record<string, 
   if (!resolved.ok) throw new MeshError('NOT_FOUND', `${resolved.missing} in namespace "${namespace}"`);
   const terminal = plan.tty ? { TERM: 'xterm' } : {};
   return { PATH: systemPath, HOME: '/root', HOSTNAME: c.hostname, ...terminal, ...plan.image.env, ...resolved.env };
+}
+
+function imageRoot({ image: { root }, imageReference }: ContainerPlan): string {
+  if (existsSync(join(root, 'usr'))) return root;
+  throw new MeshError('CONFIG', `image ${imageReference} is no root file system: it has no folder usr`);
 }
 
 function imageLayers(c: ContainerContext, plan: ContainerPlan): string[] {

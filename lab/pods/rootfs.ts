@@ -1,13 +1,13 @@
 /**
- * The file system of a container: this machine's own /usr, /etc, /var, ... under the packages and files of the image, with a
- * layer on top (overlayfs) that takes what the container writes. Nothing the container does reaches the machine's files.
+ * The file system of a container: /usr, /etc, /var, ... of this machine, or of a folder that is the image, under the packages and files
+ * of the image, with a layer on top (overlayfs) that takes what the container writes. Nothing the container does reaches what is below.
  */
 import { lstatSync, mkdirSync, readdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { MeshError } from '../../common/core/errors.ts';
 
-/** Folders of the machine that a container sees (hier(7)); of these only, so that homes and data stay out. */
-const machineFolders = ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'usr', 'etc', 'var', 'opt'] as const;
+/** Folders of the machine or image that a container sees (hier(7)); of these only, so that homes and data stay out. */
+const baseFolders = ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'usr', 'etc', 'var', 'opt'] as const;
 const kernelFolders = ['proc', 'sys'] as const;
 /** Devices of the machine that every container sees, and terminals. */
 const devices = ['null', 'zero', 'full', 'random', 'urandom', 'tty', 'ptmx', 'pts'] as const;
@@ -31,7 +31,9 @@ export interface BindMount {
 export interface RootfsOptions {
   /** Fresh folder on a file system that overlayfs takes as upper layer (tmpfs). */
   readonly dir: string;
-  /** Unpacked packages, over the machine's own files; the first wins. */
+  /** Folder with the files that all else lies on; `/`: the machine's own. */
+  readonly base: string;
+  /** Unpacked packages, over those; the first wins. */
   readonly layers: readonly string[];
   /** Absolute path -> content; executable when it starts with `#!`. */
   readonly files: Readonly<Record<string, string>>;
@@ -61,14 +63,15 @@ export function prepareRootfs(o: RootfsOptions): Rootfs {
   const lock = o.readOnly ? ',ro' : '';
   // What is mounted inside afterwards can be written all the same.
   if (o.readOnly) lines.push(fstabLine(root, root, 'none', `bind${lock}`));
-  for (const name of machineFolders) {
-    const kind = entryKind(`/${name}`);
-    if (kind === 'link') symlinkSync(readlinkSync(`/${name}`), join(root, name));
+  for (const name of baseFolders) {
+    const below = join(o.base, name);
+    const kind = entryKind(below);
+    if (kind === 'link') symlinkSync(readlinkSync(below), join(root, name));
     if (kind !== 'folder') continue;
     overlaid.add(name);
     for (const part of ['upper', 'work']) mkdirSync(join(o.dir, part, name), { recursive: true });
     mkdirSync(join(root, name));
-    const lower = [...o.layers.map((l) => join(l, name)).filter((p) => entryKind(p) === 'folder'), `/${name}`];
+    const lower = [...o.layers.map((l) => join(l, name)).filter((p) => entryKind(p) === 'folder'), below];
     const options = `lowerdir=${lower.map(lowerPath).join(':')},upperdir=${join(o.dir, 'upper', name)},workdir=${join(o.dir, 'work', name)}`;
     lines.push(fstabLine('overlay', join(root, name), 'overlay', `${options}${lock}`));
   }
@@ -79,7 +82,7 @@ export function prepareRootfs(o: RootfsOptions): Rootfs {
   lines.push(...deviceLines(join(root, 'dev'), o));
   for (const name of scratchFolders) mkdirSync(join(root, name), { mode: name === 'tmp' ? 0o1777 : 0o755 });
 
-  const layered: Layered = { dir: o.dir, root, overlaid, layers: o.layers };
+  const layered: Layered = { dir: o.dir, root, overlaid, layers: [...o.layers, o.base] };
   for (const [path, content] of Object.entries(o.files)) {
     const place = placeOf(layered, join(resolvePath(layered, dirname(path)), path.split('/').pop()!));
     mkdirSync(dirname(place), { recursive: true });
@@ -111,6 +114,7 @@ interface Layered {
   readonly dir: string;
   readonly root: string;
   readonly overlaid: ReadonlySet<string>;
+  /** The base is the last. */
   readonly layers: readonly string[];
 }
 
@@ -165,7 +169,7 @@ function resolvePath(l: Layered, path: string): string {
 function candidates(l: Layered, path: string): string[] {
   const top = path.split('/')[1] ?? '';
   if (!l.overlaid.has(top)) return [join(l.root, path)];
-  return [placeOf(l, path), ...l.layers.map((layer) => join(layer, path)), path];
+  return [placeOf(l, path), ...l.layers.map((layer) => join(layer, path))];
 }
 
 function linkBelow(l: Layered, path: string): string | undefined {

@@ -13,7 +13,7 @@ import { run, SetupError } from './steps.mjs';
 /** The C library as an archive, in the folder of the machine's own triple or, elsewhere, beside the others. */
 const libc = ['x86_64-linux-gnu/libc.a', 'aarch64-linux-gnu/libc.a', 'libc.a'].map((file) => `/usr/lib/${file}`);
 
-/** @type {Record<'build' | 'lab' | 'test', Need[]>} */
+/** @type {Record<'build' | 'lab' | 'test' | 'image', Need[]>} */
 export const needs = {
   build: [
     {
@@ -59,6 +59,14 @@ export const needs = {
       packages: ['chromium-headless-shell'],
     },
   ],
+  // What is in the image is fetched for it; which packages have the libraries of it is asked of those installed here.
+  image: [
+    { purpose: 'reads what programs are linked with', programs: ['readelf'], packages: ['binutils'] },
+    { purpose: 'unpacks what the image has of Debian', programs: ['dpkg-deb'], packages: ['dpkg'] },
+    { purpose: 'in the image, with its libraries', programs: ['nft'], packages: ['nftables'] },
+    { purpose: 'in the image, with its libraries', programs: ['iptables'], packages: ['iptables'] },
+    { purpose: 'in the image, with its libraries', programs: ['setpriv'], packages: ['util-linux'] },
+  ],
 };
 
 /** Debian keeps these folders out of a plain user's PATH. */
@@ -90,7 +98,7 @@ export function clang() {
 
 /**
  * Installs what is missing for these purposes, after asking when there is a terminal to ask on.
- * @param {readonly ('build' | 'lab' | 'test')[]} purposes
+ * @param {readonly ('build' | 'lab' | 'test' | 'image')[]} purposes
  * @param {{ yes: boolean }} options
  */
 export async function installPackages(purposes, { yes }) {

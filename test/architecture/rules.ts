@@ -12,6 +12,7 @@ export const arrows: Readonly<Record<string, { readonly may: readonly string[]; 
     may: ['common', 'waypoint'],
     reason: 'the control plane says what a waypoint would decide by the code of ours, and otherwise knows no proxy',
   },
+  image: { may: ['common', 'lab'], reason: 'the image takes programs as files, whatever they import' },
   dashboards: { may: [], reason: 'pictures know of the mesh what its metrics tell' },
   cli: {
     may: ['common', 'lab', 'istiod', 'cni', 'waypoint'],
@@ -59,4 +60,4 @@ export const unreachable: readonly { readonly from: string; readonly target: str
 export const environmentReaders = /(^|\/)config\.ts$|^cli\/|^scripts\/|\/main\.ts$|^ztunnel\/worker\.ts$/;
 
 /** Folders of production code: these may not import test code. */
-export const production = ['common', 'native', 'ztunnel', 'waypoint', 'cni', 'lab', 'istiod', 'cli'];
+export const production = ['common', 'native', 'ztunnel', 'waypoint', 'cni', 'lab', 'istiod', 'cli', 'image'];

@@ -4,13 +4,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '../../common/core/log.ts';
-import { closeFd, seqpacketFromFd, seqpacketPair } from '../../native/index.ts';
+import { addonFile, closeFd, seqpacketFromFd, seqpacketPair } from '../../native/index.ts';
 import type { ZtunnelConfig } from '../config.ts';
 import { capabilityObstacle, obstacle, pathModes } from './worker-user.ts';
 import type { WorkerProcess } from './workers.ts';
 
 const program = fileURLToPath(new URL('../worker.ts', import.meta.url));
-const addon = fileURLToPath(new URL('../../native/index.ts', import.meta.url));
 
 /** setpriv (util-linux) drops the capabilities before Node starts, so that no line of ours runs with them. */
 const dropAll = ['--bounding-set=-all', '--inh-caps=-all', '--ambient-caps=-all', '--no-new-privs'] as const;
@@ -41,7 +40,7 @@ function userOptions(settings: WorkerSettings, log: Logger): readonly string[] {
   // The group is taken in any case: rules of a dedicated proxy know the connections of workers by it.
   const group = [`--regid=${workerUid}`, '--clear-groups'];
   const missing = capabilityObstacle(readFileSync('/proc/self/status', 'utf8'));
-  const files = [program, addon, process.execPath, ...settingsFiles(settings)];
+  const files = [program, addonFile, process.execPath, ...settingsFiles(settings)];
   const reason = missing ?? obstacle(files.flatMap(pathModes), workerUid);
   if (reason === undefined) return [`--reuid=${workerUid}`, ...group];
   log.warn('workers keep the user of ztunnel, without capabilities', { wanted_uid: workerUid, reason });

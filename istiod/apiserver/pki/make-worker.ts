@@ -45,7 +45,7 @@ async function make({ folder, servingFile, trustDomain, names, ips, now }: Makin
   return { kind: 'made', serving: { authority: root.pem, key, certificate }, said };
 }
 
-const answer = await make(workerData as Making).catch(
-  (e: unknown): Made => ({ kind: 'failed', reason: describeError(e) }),
-);
-parentPort!.postMessage(answer);
+// Not awaited by the module: V8 aborts where a module that awaits, and is imported by another, is ended at that moment.
+void make(workerData as Making)
+  .catch((e: unknown): Made => ({ kind: 'failed', reason: describeError(e) }))
+  .then((answer) => parentPort!.postMessage(answer));
