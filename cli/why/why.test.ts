@@ -230,3 +230,15 @@ test('a waypoint says which route takes a request, to where, and which policy re
     assert.match(verdict.by, by);
   }
 });
+
+test('to a service that only DNS knows: whom the waypoint finds there is left open', () => {
+  const entry = `---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: bank, namespace: shop, labels: {istio.io/use-waypoint: waypoint}}
+spec: {hosts: [bank.example], addresses: [240.0.0.9], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS, endpoints: [{address: edge.bank.example}]}
+`;
+  const { allowed, by, open } = ask('deploy/shop/client', 'bank.example:80', waypoint + entry);
+  assert.deepEqual([allowed, by], [true, 'the waypoint: route default']);
+  assert.deepEqual(open, ['what edge.bank.example resolves to, where the waypoint looks it up']);
+});

@@ -149,6 +149,8 @@ function throughWaypoint(
   if (!allowed || to === undefined) return ends();
   const next = store.serviceByHostname(to.hostname, source.namespace);
   const endpoint = next && store.endpoints(next)[0];
+  if (endpoint !== undefined && endpoint.workload.addresses.length === 0 && endpoint.workload.hostname !== '')
+    return ends(`what ${endpoint.workload.hostname} resolves to, where the waypoint looks it up`);
   const port = endpoint && endpointPort(endpoint, to.port, mapped(next.ports, to.port) ?? 0);
   const ip = endpoint?.workload.addresses[0];
   if (endpoint === undefined || port === undefined || ip === undefined)
