@@ -1,21 +1,24 @@
 /** Every command of the documents, run as a newcomer would: one shell a document, in the order of the text. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
+import { goProgramPath } from '../harness/go-programs.ts';
+import { skipWithoutHelm } from '../harness/helm.ts';
 import { kubectlPath, skipWithoutKubectl } from '../harness/kubectl.ts';
 import { labName } from '../harness/lab-name.ts';
 import { skipUnless } from '../harness/require.ts';
 import { type Step, stepsOf } from './commands.ts';
 
 const checkout = join(import.meta.dirname, '../..');
-const skip = skipWithoutKubectl() || skipUnless('ebpf', 'program:ip', 'program:nft');
+const skip = skipWithoutKubectl() || skipWithoutHelm() || skipUnless('ebpf', 'program:ip', 'program:nft');
 
 /** Each document uses a lab of its own name, which is another one here. */
 const documents = [
   { file: 'docs/tutorial.md', lab: 'tutorial' },
   { file: 'docs/operations.md', lab: 'operations' },
+  { file: 'docs/migration.md', lab: 'migration' },
 ] as const;
 
 describe('documents', { skip }, () => {
@@ -42,6 +45,17 @@ describe('documents', { skip }, () => {
   }
 });
 
+test('no document has commands that nobody runs', () => {
+  const all = globSync('docs/*.md', { cwd: checkout }).toSorted();
+  for (const file of all) {
+    const fences = readFileSync(join(checkout, file), 'utf8').match(/^(?:```|~~~).*/gm) ?? [];
+    const isRun = documents.some((d) => d.file === file);
+    const wrong = fences.filter((fence, i) => fence !== (i % 2 === 0 && isRun ? '```sh' : '```'));
+    assert.deepEqual(isRun ? wrong : fences, [], file);
+  }
+  assert.ok(documents.every(({ file }) => all.includes(file)));
+});
+
 test('what a document says is read as it stands', () => {
   const step = (line: number, commands: string, prints?: string): Step => ({ line, commands, prints });
   const text =
@@ -57,7 +71,8 @@ class Shell {
   #told: (() => void) | undefined;
 
   constructor() {
-    const path = [dirname(kubectlPath()), process.env['PATH']].join(delimiter);
+    const programs = [kubectlPath(), goProgramPath('helm')].map(dirname);
+    const path = [...programs, process.env['PATH']].join(delimiter);
     this.#child = spawn('bash', ['--norc'], { cwd: checkout, env: { ...process.env, PATH: path }, stdio: 'pipe' });
     this.#over = new Promise((resolve) => this.#child.once('exit', () => resolve()));
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
