@@ -9,7 +9,7 @@ import type { Clock } from '../common/core/clock.ts';
 import { describeError, MeshError } from '../common/core/errors.ts';
 import { createLogger, type LogSink } from '../common/core/log.ts';
 import { gitRevision, version } from '../common/core/version.ts';
-import type { KubeClient } from '../common/kube/client/client.ts';
+import { createKubeClient, type KubeClient } from '../common/kube/client/client.ts';
 import { namespaceKind, type Pod, serviceKind } from '../common/kube/kinds/core.ts';
 import { serviceEntryKind } from '../common/kube/kinds/istio/service-entry.ts';
 import { formatProblem, type Problem } from '../common/kube/manifests/problem.ts';
@@ -47,6 +47,7 @@ import { StatusWriter } from './model/status-writer.ts';
 import { createMonitoring } from './monitoring.ts';
 import { type GrpcPort, openGrpcPort } from './ports/grpc-port.ts';
 import { listenAt } from './ports/listen.ts';
+import { RemoteClusters } from './remote/clusters.ts';
 import { Ownership } from './revisions/ownership.ts';
 import { ProgrammedWriter } from './status/programmed-writer.ts';
 import { RouteStatuses, writeJudgement } from './status/route-statuses.ts';
@@ -210,11 +211,25 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
       ownership.touched(object);
       deployments.touched(object);
     },
+    onSettings: () => remotes?.configured(),
     onJudged(objects) {
       conditions.mark(objects);
       if (objects.some((o) => o.kind === serviceEntryKind.kind)) addresses.mark();
     },
   });
+  const remotes = !config.model.settings.multiNetwork
+    ? undefined
+    : new RemoteClusters({
+        source,
+        namespace: config.namespace,
+        ownId: config.clusterId,
+        connect: (access) => createKubeClient({ access, clock }),
+        settings: () => mesh.index.settings,
+        faultOf,
+        sink: mesh.remote,
+        log: createLogger(sink, 'istiod::remote'),
+        signal,
+      });
   const renamed: (() => void)[] = [];
   const { revision } = config.model;
   const ownership = new Ownership({
@@ -313,6 +328,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     catalog: mesh.index.catalog,
     clients: () => xds.clients,
     settings: () => mesh.index.settings,
+    clusters: () => remotes?.statuses() ?? [],
     problems: () => [...deps.problems().map((p) => ({ ...p, text: formatProblem(p) })), ...mesh.problems()],
   });
   const statuses = new ProgrammedWriter({

@@ -14,6 +14,7 @@ import type { MeshAddress, Service, Workload } from '../../common/mesh/types.ts'
 import { meshKinds } from '../model/ambient/inputs.ts';
 import type { Catalog } from '../model/catalog.ts';
 import type { MeshSettings } from '../model/settings.ts';
+import type { ClusterStatus } from '../remote/clusters.ts';
 import type { Client, ClientStatus } from '../xds/client.ts';
 
 export interface DebugSources {
@@ -21,6 +22,8 @@ export interface DebugSources {
   readonly clients: () => Iterable<Client>;
   readonly settings: () => MeshSettings;
   readonly problems: () => unknown;
+  /** The others. */
+  readonly clusters: () => readonly ClusterStatus[];
 }
 
 /** Text is shown as it is, all else as JSON. */
@@ -29,7 +32,13 @@ export type Page = (query: URLSearchParams) => unknown;
 /** The proxy that was asked for is not here. */
 export class NoSuchProxy extends Error {}
 
-export function debugPages({ catalog, clients, settings, problems }: DebugSources): Readonly<Record<string, Page>> {
+export function debugPages({
+  catalog,
+  clients,
+  settings,
+  problems,
+  clusters,
+}: DebugSources): Readonly<Record<string, Page>> {
   const statuses = () => [...clients()].filter((c) => c.id !== '').map((c) => c.status());
   const inNamespace = (query: URLSearchParams) => {
     const namespace = query.get('namespace');
@@ -66,7 +75,7 @@ export function debugPages({ catalog, clients, settings, problems }: DebugSource
           return [type, { resources: all.length, bytes: all.reduce((sum, r) => sum + r.bytes.length, 0) }];
         }),
       ),
-    clusterz: () => [{ id: settings().clusterId, syncStatus: 'synced' }],
+    clusterz: () => [{ id: settings().clusterId, secretName: '', syncStatus: 'synced' }, ...clusters()],
     config_dump: (query) => configDump(clientOf(clients(), query.get('proxyID') ?? ''), catalog),
     configz: () => objectsOf(catalog),
     connections: (query) => ({

@@ -10,6 +10,7 @@ import { deriveFar } from './ambient/far.ts';
 import { MeshInputs } from './ambient/inputs.ts';
 import { deriveNetworks } from './ambient/networks.ts';
 import { derivePolicies } from './ambient/policies.ts';
+import { deriveRemote } from './ambient/remote.ts';
 import { deriveServices } from './ambient/services.ts';
 import { deriveWaypoints } from './ambient/waypoints.ts';
 import { deriveWorkloads } from './ambient/workloads.ts';
@@ -38,6 +39,8 @@ export interface AmbientOptions {
   readonly onFailure?: (failure: Failure) => void;
   /** Secrets for Envoys. Default: none. */
   readonly credentials?: Credentials;
+  /** They are others now. */
+  readonly onSettings?: () => void;
 }
 
 export class AmbientIndex {
@@ -53,11 +56,19 @@ export class AmbientIndex {
   readonly #conditionsOf: ReadonlyMap<string, (key: string) => Conditions | undefined>;
   readonly #judged = new Map<string, ObjectName>();
   #settings: MeshSettings;
+  readonly #onSettings: () => void;
   /** What Envoys' configuration is made of. */
   readonly envoy: EnvoyMesh;
 
-  constructor({ settings, onFailure = () => undefined, credentials = noCredentials }: AmbientOptions) {
+  constructor(options: AmbientOptions) {
+    const {
+      settings,
+      onFailure = () => undefined,
+      credentials = noCredentials,
+      onSettings = () => undefined,
+    } = options;
     this.#settings = settings;
+    this.#onSettings = onSettings;
     this.#graph = new Graph(onFailure);
     const { inputs } = this;
     const c = createContext(this.#graph, inputs, () => this.#settings);
@@ -68,8 +79,9 @@ export class AmbientIndex {
     this.envoy = new EnvoyMesh({ inputs, services, catalog: this.#catalog, settings: settingsNow, credentials });
     const networks = deriveNetworks(c);
     const workloads = deriveWorkloads(c, { waypoints, services, policies, networks });
-    const announced = deriveFar(c, services, networks, workloads);
-    for (const table of [...policies.tables, ...workloads, networks.table, ...announced]) this.#announce(table);
+    const everywhere = [...workloads, deriveRemote(c, services, networks)];
+    const announced = deriveFar(c, services, networks, everywhere);
+    for (const table of [...policies.tables, ...everywhere, networks.table, ...announced]) this.#announce(table);
     const entries = workloads.find((w) => w.name === 'WorkloadEntry');
     this.#conditionsOf = new Map([
       ['Service', (key) => services.offers.get(`Service/${key}`)?.conditions],
@@ -104,6 +116,7 @@ export class AmbientIndex {
     this.#settings = { ...settings, network: this.#settings.network };
     this.#graph.markAll();
     this.envoy.configured();
+    this.#onSettings();
   }
 
   /** What its status shall say, by type; undefined for objects that are not judged. */
@@ -202,7 +215,9 @@ export class AmbientIndex {
 
   #watchNetwork(): void {
     this.inputs.namespaces.onChange((_, __, name) => {
-      if (name === this.#settings.systemNamespace && this.#readNetwork()) this.#graph.markAll();
+      if (name !== this.#settings.systemNamespace || !this.#readNetwork()) return;
+      this.#graph.markAll();
+      this.#onSettings();
     });
   }
 

@@ -47,6 +47,7 @@ async function world(
     onChange: () => undefined,
     onObject: () => undefined,
     onGeneration: () => undefined,
+    onSettings: () => undefined,
     onJudged(objects) {
       for (const o of objects) judged.add(objectKey(o));
     },

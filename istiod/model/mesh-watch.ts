@@ -8,6 +8,7 @@ import { type ServiceEntry, serviceEntryKind } from '../../common/kube/kinds/ist
 import { type WorkloadEntry, workloadEntryKind } from '../../common/kube/kinds/istio/workload-entry.ts';
 import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
 import { KubeCredentials } from '../credentials/credentials.ts';
+import type { RemoteSink } from '../remote/cluster.ts';
 import type { Conditions } from './ambient/context.ts';
 import { type MeshKind, meshKinds, tableOf } from './ambient/inputs.ts';
 import { AmbientIndex, type MeshChange } from './ambient-index.ts';
@@ -33,6 +34,8 @@ export interface MeshWatchOptions {
   readonly onGeneration: (object: ObjectName) => void;
   /** An object of any kind that is watched came, changed or went. */
   readonly onObject: (object: KubeObject) => void;
+  /** Settings of `index` are others now. */
+  readonly onSettings: () => void;
   /** What `conditionsOf` says of these may be new. */
   readonly onJudged: (objects: readonly ObjectName[]) => void;
 }
@@ -50,6 +53,8 @@ export interface MeshWatch {
   conditionsOf(name: ObjectName): Conditions;
   /** Objects that are left out, or of which an older version is served, and why. */
   problems(): readonly MeshProblem[];
+  /** Where other clusters say what they have. */
+  readonly remote: RemoteSink;
   /** Resolves when everything has been listed and computed. */
   readonly synced: Promise<void>;
 }
@@ -91,6 +96,7 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
   const index = new AmbientIndex({
     settings: options.settings,
     credentials,
+    onSettings: options.onSettings,
     onFailure({ what, key, error }) {
       log.error('an object cannot be announced; what was announced of it stays', {
         what,
@@ -244,6 +250,16 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
       // The controller of Gateways judges those itself.
       const says = name.kind === 'Gateway' || name.kind === 'GatewayClass' ? [] : [[accepted, refusal(fault)] as const];
       return new Map([...(index.conditions(name) ?? []), ...says]);
+    },
+    remote: {
+      output(cluster, key, output) {
+        index.inputs.remote.set(`${cluster} ${key}`, output);
+        schedule();
+      },
+      gateway(cluster, key, gateway) {
+        index.inputs.remoteGateways.set(`${cluster} ${key}`, gateway);
+        schedule();
+      },
     },
     problems: () => [
       ...(config.problem === undefined

@@ -8,7 +8,7 @@ import type { Pod } from '../../common/kube/kinds/core.ts';
 import type { Gateway } from '../../common/kube/kinds/gateway-api/gateway.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import type { GatewayAddress, Identity, Service, Workload } from '../../common/mesh/types.ts';
-import type { MeshSettings } from './settings.ts';
+import { type MeshSettings, networkOfAudience } from './settings.ts';
 
 export const networkLabel = 'topology.istio.io/network';
 const gatewayClasses = new Set(['istio-east-west', 'istio-remote']);
@@ -23,18 +23,21 @@ export interface Way {
   readonly at: { readonly kind: 'ip'; readonly ip: Ip } | { readonly kind: 'hostname'; readonly hostname: string };
   readonly port: Port;
   readonly gateway: Gateway;
+  /** The same, where it is the cluster's own. */
+  readonly object: Gateway | undefined;
 }
 
-export function waysOf(gateway: Gateway): readonly Way[] {
+export function waysOf(gateway: Gateway, object?: Gateway): readonly Way[] {
   const network = gateway.metadata.labels?.[networkLabel] ?? '';
   const { gatewayClassName, listeners, addresses } = gateway.spec;
   const listener = listeners.find((l) => l.protocol === 'HBONE');
   if (!gatewayClasses.has(gatewayClassName) || network === '' || !listener) return [];
   const port = listener.port as Port;
   return [...(gateway.status?.addresses ?? addresses ?? [])].flatMap(({ type = 'IPAddress', value }): Way[] => {
-    if (type === 'Hostname' && value) return [{ network, at: { kind: 'hostname', hostname: value }, port, gateway }];
+    if (type === 'Hostname' && value)
+      return [{ network, at: { kind: 'hostname', hostname: value }, port, gateway, object }];
     const ip = type === 'IPAddress' ? parseIp(value ?? '') : undefined;
-    return ip === undefined ? [] : [{ network, at: { kind: 'ip', ip }, port, gateway }];
+    return ip === undefined ? [] : [{ network, at: { kind: 'ip', ip }, port, gateway, object }];
   });
 }
 
@@ -91,12 +94,13 @@ export interface FarEndpoint {
   readonly capacity: number;
   /** Keys of the services that it is behind. */
   readonly services: readonly string[];
-  readonly object: KubeObject;
+  /** undefined: it is another cluster's. */
+  readonly object: KubeObject | undefined;
 }
 
-/** undefined for those of the cluster's own network. */
-export function farEndpoint(w: Workload, object: KubeObject, { network }: MeshSettings): FarEndpoint | undefined {
-  if (w.network === network || w.services.size === 0) return undefined;
+/** undefined for those that are told as they are. */
+export function farEndpoint(w: Workload, object: KubeObject, settings: MeshSettings): FarEndpoint | undefined {
+  if (w.network === networkOfAudience(settings) || w.services.size === 0) return undefined;
   const { trustDomain, namespace } = w;
   const identity = { trustDomain, namespace, serviceAccount: w.serviceAccount || 'default' };
   return { network: w.network, identity, capacity: w.capacity, services: [...w.services.keys()], object };

@@ -15,6 +15,11 @@ export interface MeshSettings {
   readonly systemNamespace: string;
   /** The cluster's own: the label topology.istio.io/network of istiod's namespace. Default the empty one. */
   readonly network: string;
+  /**
+   * Who is told. Default: the cluster's own proxies. Else those of another cluster, which are in that network and are told of global services
+   * alone.
+   */
+  readonly audience: { readonly network: string } | undefined;
   /** AMBIENT_ENABLE_MULTI_NETWORK: endpoints of other networks are told as one for each service (ambient-wire 9.7). */
   readonly multiNetwork: boolean;
   /** PILOT_AUTO_ALLOW_WAYPOINT_POLICY: what is behind a waypoint takes connections from it alone. */
@@ -55,6 +60,11 @@ export interface VisibilityRules {
   readonly policies: readonly { readonly visibility: Visibility; readonly namespaces: readonly LabelSelector[] }[];
 }
 
+/** Of the proxies that are told: what is there they reach without a gateway. */
+export function networkOfAudience({ audience, network }: MeshSettings): string {
+  return audience === undefined ? network : audience.network;
+}
+
 /** What MeshConfig says where it says nothing, and a cluster of one network. */
 export const defaultSettings: MeshSettings = {
   clusterId: 'Kubernetes',
@@ -63,6 +73,7 @@ export const defaultSettings: MeshSettings = {
   rootNamespace: 'istio-system',
   systemNamespace: 'istio-system',
   network: '',
+  audience: undefined,
   multiNetwork: false,
   allowOnlyWaypoints: false,
   dryRun: false,

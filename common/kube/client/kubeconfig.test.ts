@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import { stringify } from 'yaml';
 import { MeshError } from '../../core/errors.ts';
-import { loadKubeconfig } from './kubeconfig.ts';
+import { loadKubeconfig, parseRemoteKubeconfig } from './kubeconfig.ts';
 
 let dir: string;
 before(() => {
@@ -122,4 +122,28 @@ test('whatever a file says, it is read or refused', () => {
       }
     }),
   );
+});
+
+test('one that came from elsewhere may not read files here, start programs or trust anybody', () => {
+  const of = (cluster: object, user: object) => parseRemoteKubeconfig('Secret a/b', stringify(config(cluster, user)));
+  const ca = { 'certificate-authority-data': base64(pem('CERTIFICATE')) };
+  assert.deepEqual(of(ca, { token: 't' }).credentials, { kind: 'token', token: 't' });
+  const exec = { exec: { apiVersion: 'client.authentication.k8s.io/v1', command: 'sh', interactiveMode: 'Never' } };
+  const not: [object, object, RegExp][] = [
+    [ca, exec, /Secret a\/b: exec is not allowed here/],
+    [ca, { 'auth-provider': { name: 'gcp' } }, /auth-provider is not supported/],
+    [ca, { tokenFile: '/var/run/secrets/token' }, /tokenFile names a file, which is not allowed/],
+    [ca, { 'client-certificate': '/etc/x', 'client-key': '/etc/y' }, /client-certificate names a file/],
+    [{ 'certificate-authority': '/etc/ca' }, { token: 't' }, /certificate-authority names a file/],
+    [{ ...ca, 'insecure-skip-tls-verify': true }, { token: 't' }, /insecure-skip-tls-verify is not allowed/],
+    [{ ...ca, server: 'http://api.test' }, { token: 't' }, /expected an https/],
+    [ca, { token: 't', as: 'admin' }, /as is not supported/],
+  ];
+  for (const [cluster, user, message] of not) {
+    assert.throws(
+      () => of(cluster, user),
+      (e) => e instanceof MeshError && e.code === 'CONFIG' && message.test(e.message),
+      String(message),
+    );
+  }
 });

@@ -24,8 +24,27 @@ export function loadKubeconfig(paths: string, choice: KubeconfigChoice = {}): Ap
   return accessOf(paths, files, choice);
 }
 
+/**
+ * One that a stranger to this machine wrote: `place` is for messages. What would read files here, start programs, trust any certificate or
+ * act as somebody else is refused. MeshError CONFIG.
+ */
+export function parseRemoteKubeconfig(place: string, text: string): ApiAccess {
+  const access = accessOf(place, [{ ...parseFile(place, text), folder: undefined }], {});
+  if (access.credentials.kind === 'exec')
+    throw new MeshError('CONFIG', `${place}: exec is not allowed here; use a token or a client certificate`);
+  if (access.insecure)
+    throw new MeshError(
+      'CONFIG',
+      `${place}: insecure-skip-tls-verify is not allowed here; use certificate-authority-data`,
+    );
+  if (access.server.protocol !== 'https:')
+    throw new MeshError('CONFIG', `${place}: server is ${access.server.href}, expected an https:// URL`);
+  return access;
+}
+
 interface ConfigFile {
-  readonly folder: string;
+  /** undefined: it may name no files. */
+  readonly folder: string | undefined;
   readonly content: Readonly<Record<string, unknown>>;
 }
 
@@ -71,7 +90,7 @@ function credentialsOf(user: Entry, cluster: Entry): Credentials {
   const certificate = user.data('client-certificate');
   const key = user.data('client-key');
   // A token in a file goes first, as in client-go.
-  if (tokenFile !== undefined) return { kind: 'tokenFile', path: resolve(user.folder, tokenFile) };
+  if (tokenFile !== undefined) return { kind: 'tokenFile', path: user.path('tokenFile', tokenFile) };
   if (token !== undefined) return { kind: 'token', token };
   if (certificate !== undefined && key !== undefined) return { kind: 'certificate', certificate, key };
   if (certificate === undefined && key === undefined) {
@@ -99,7 +118,7 @@ function pluginOf(exec: Entry, cluster: Entry): ExecPlugin {
   return {
     apiVersion,
     // A name is found in PATH.
-    command: command.includes('/') ? resolve(exec.folder, command) : command,
+    command: command.includes('/') ? exec.path('command', command) : command,
     args: exec.texts('args'),
     env: exec.pairs('env'),
     installHint: exec.text('installHint'),
@@ -109,11 +128,11 @@ function pluginOf(exec: Entry, cluster: Entry): ExecPlugin {
 
 /** One named cluster, user or context, or a part of one. */
 class Entry {
-  readonly folder: string;
+  readonly folder: string | undefined;
   readonly #place: string;
   readonly #fields: Readonly<Record<string, unknown>>;
 
-  constructor(place: string, folder: string, fields: Readonly<Record<string, unknown>>) {
+  constructor(place: string, folder: string | undefined, fields: Readonly<Record<string, unknown>>) {
     this.#place = place;
     this.folder = folder;
     this.#fields = fields;
@@ -174,7 +193,14 @@ class Entry {
       return text;
     }
     const path = this.text(field);
-    return path === undefined ? undefined : readText(resolve(this.folder, path), `${field} of ${this.#place}`);
+    return path === undefined ? undefined : readText(this.path(field, path), `${field} of ${this.#place}`);
+  }
+
+  /** Beside the file that names it. */
+  path(field: string, path: string): string {
+    if (this.folder === undefined)
+      throw this.mistake(field, `names a file, which is not allowed here; use ${field}-data or token`);
+    return resolve(this.folder, path);
   }
 
   refuse(...fields: readonly string[]): void {

@@ -44,7 +44,7 @@ export function deriveFar(
       if (far.length === 0) return undefined;
       const workload = splitHorizon(way, info.service, far, settings());
       return {
-        resources: [resourceOfAddress(workload, [info.object, way.gateway, ...far.map((f) => f.object)])],
+        resources: [resourceOfAddress(workload, [info.object, way.object, ...far.map((f) => f.object)])],
         far: [],
       };
     })

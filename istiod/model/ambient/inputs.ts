@@ -38,6 +38,7 @@ import {
 import type { Kind, KubeObject } from '../../../common/kube/types.ts';
 import { Table } from '../graph/table.ts';
 import { trimNode, trimObject, trimPod, trimService, trimSlice } from '../trim.ts';
+import type { Output } from './context.ts';
 
 /** What the model reads, by `namespace/name` or `name`. */
 export class MeshInputs {
@@ -51,6 +52,10 @@ export class MeshInputs {
   readonly policies = new Table<AuthorizationPolicy>();
   readonly peers = new Table<PeerAuthentication>();
   readonly gateways = new Table<Gateway>();
+  /** East-west gateways of other clusters, by `cluster namespace/name`. */
+  readonly remoteGateways = new Table<Gateway>();
+  /** What objects of other clusters come to, by cluster, kind and `namespace/name`; see `RemoteIndex`. */
+  readonly remote = new Table<Output>();
   readonly gatewayClasses = new Table<GatewayClass>();
   readonly virtualServices = new Table<VirtualService>();
   readonly destinationRules = new Table<DestinationRule>();

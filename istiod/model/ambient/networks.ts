@@ -16,11 +16,12 @@ export interface Networks {
 export function deriveNetworks({ graph, inputs, settings }: Context): Networks {
   const ways = graph
     .derive('gateway of a network', (key) => {
-      const gateway = inputs.gateways.get(key);
-      const found = gateway ? waysOf(gateway) : [];
+      const [own, other] = [inputs.gateways.get(key), inputs.remoteGateways.get(key)];
+      const found = own ? waysOf(own, own) : other ? waysOf(other) : [];
       return found.length === 0 ? undefined : found;
     })
-    .after(inputs.gateways, (_, key) => [key]);
+    .after(inputs.gateways, (_, key) => [key])
+    .after(inputs.remoteGateways, (_, key) => [key]);
   const byNetwork = ways.index((some) => [...new Set(some.map((w) => w.network))]);
 
   function leading(network: string): readonly Way[] {
@@ -34,7 +35,7 @@ export function deriveNetworks({ graph, inputs, settings }: Context): Networks {
     .derive('network', (network): Output | undefined => {
       const workloads = new Map(leading(network).map((w) => [gatewayWorkload(w, settings()).uid, w]));
       const resources = [...workloads.values()].map((w) =>
-        resourceOfAddress(gatewayWorkload(w, settings()), [w.gateway]),
+        resourceOfAddress(gatewayWorkload(w, settings()), [w.object]),
       );
       return resources.length === 0 ? undefined : { resources, far: [] };
     })

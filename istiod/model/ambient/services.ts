@@ -28,7 +28,7 @@ export interface Services {
 }
 
 export function deriveServices(c: Context, waypoints: Waypoints): Services {
-  const { graph, inputs } = c;
+  const { graph, inputs, settings } = c;
   const users = {
     services: waypoints.users(inputs.services, c.services),
     entries: waypoints.users(inputs.serviceEntries, c.serviceEntries),
@@ -57,7 +57,10 @@ export function deriveServices(c: Context, waypoints: Waypoints): Services {
     );
   const byHost = offers.index((o) => o.services.map((s) => s.service.hostname));
   const table = graph
-    .derive('service of a namespace', (key) => choose(key, hostOf(key)))
+    .derive('service of a namespace', (key) => {
+      const chosen = choose(key, hostOf(key));
+      return settings().audience === undefined || chosen?.isGlobal ? chosen : undefined;
+    })
     .after(offers, (o) => o.services.flatMap((s) => keysOf(s.service.hostname, s)));
   const bySelector = table.index((s) =>
     Object.keys(s.selector).length === 0 ? [] : [selectorKey(namespaceOf(s.object), s.selector)],

@@ -11,6 +11,7 @@ import { farEndpoint, networkLabel, podNetwork, referenceOf } from '../network.t
 import { type Resource, resourceOfAddress } from '../resource.ts';
 import { entryEndpoints } from '../service-entry.ts';
 import type { ServiceInfo } from '../service-info.ts';
+import { networkOfAudience } from '../settings.ts';
 import {
   type Binding,
   bindWorkload,
@@ -256,7 +257,7 @@ function surroundings(
       applicationTunnel: instance?.tunnel,
     },
     binding,
-    from: [...services.map((s) => s.object), ...listed.from, ...binding.from, instance?.gateway, way?.gateway],
+    from: [...services.map((s) => s.object), ...listed.from, ...binding.from, instance?.gateway, way?.object],
   };
 }
 
@@ -269,8 +270,9 @@ function outputOf(
   moreOf: (workload: Workload) => Pick<Resource, 'labels' | 'waypoint'> = () => ({}),
 ): Output | undefined {
   if (workloads === undefined || workloads.length === 0) return undefined;
-  const { network, multiNetwork } = settings();
-  const told = multiNetwork ? workloads.filter((w) => w.network === network) : workloads;
+  const told = settings().multiNetwork
+    ? workloads.filter((w) => w.network === networkOfAudience(settings()))
+    : workloads;
   return {
     resources: told.map((w) => resourceOfAddress(w, [object, ...from], moreOf(w))),
     far: workloads.flatMap((w) => farEndpoint(w, object, settings()) ?? []),
