@@ -172,17 +172,30 @@ private:
 /** Two ends that are joined. */
 struct Pair {
   End client, server;
+  /** By a handshake, which the first pump() does. */
   explicit Pair(const TunnelLimits &limits = {}, bool tls12 = false);
+  Pair(const TunnelLimits &ofClient, const TunnelLimits &ofServer, std::shared_ptr<TlsContext> tlsOfClient,
+       std::shared_ptr<TlsContext> tlsOfServer);
+  /** With keys that were agreed on elsewhere: quick. */
+  enum Agreed { agreed };
+  Pair(Agreed, const TunnelLimits &ofClient, const TunnelLimits &ofServer);
+
   /** Until nothing is under way; `chunk` bytes at a time. */
   void pump(size_t chunk = 0) {
-    for (;;) {
-      const std::string there = client.take();
-      if (!there.empty()) server.give(there, chunk);
-      const std::string back = server.take();
-      if (!back.empty()) client.give(back, chunk);
-      if (there.empty() && back.empty()) return;
+    while (turn(chunk)) {
     }
   }
+  /** Once each way; false when nothing was under way. */
+  bool turn(size_t chunk = 0) {
+    const std::string there = client.take();
+    if (!there.empty()) server.give(there, chunk);
+    const std::string back = server.take();
+    if (!back.empty()) client.give(back, chunk);
+    return !there.empty() || !back.empty();
+  }
 };
+
+/** The records of one end of such a pair. */
+std::unique_ptr<Records> agreedRecords(Role role, uint64_t recordsPerKey);
 
 } // namespace aq::units
