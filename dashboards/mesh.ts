@@ -1,3 +1,4 @@
+import { answers, perSecond } from './http.ts';
 import { chart, type Dashboard, stat } from './model.ts';
 import { bytes, opened, reported, trafficPanels } from './tcp.ts';
 
@@ -17,6 +18,8 @@ export const mesh: Dashboard = {
         stat('By mutual TLS', 'percentunit', `${opened(secured)} / ${opened(all)}`),
         stat('Bytes', 'Bps', `${bytes('received', all)} + ${bytes('sent', all)}`),
         stat('Open connections', 'short', 'sum (istio_tcp_sockets_open{reporter="destination"})'),
+        stat('Requests at waypoints', 'ops', perSecond(answers())),
+        stat('Failed requests (5xx)', 'ops', perSecond(answers('.+', 'envoy_response_code_class="5"'))),
         stat('Services', 'short', 'max (pilot_services)'),
         stat('Proxies with configuration', 'short', 'sum (pilot_xds)'),
       ],

@@ -1,7 +1,8 @@
 import { chart, type Dashboard, type Query } from './model.ts';
 
-/** Requests that pods send, not those of the waypoint to itself. */
-const requests = '{job="waypoint", pod=~"$waypoint"}';
+const onwards = '{job="waypoint", pod=~"$waypoint"}';
+/** Of clients; the tunnels that bring them are another connection manager's. */
+const requests = '{job="waypoint", pod=~"$waypoint", envoy_http_conn_manager_prefix=~"inbound-vip.+"}';
 
 function quantile(q: number): Query {
   return {
@@ -38,20 +39,29 @@ export const waypoint: Dashboard = {
       title: 'Onwards',
       panels: [
         chart('Requests to clusters', 'ops', {
-          expr: `sum by (envoy_cluster_name) (rate(envoy_cluster_upstream_rq_total${requests}[$__rate_interval]))`,
+          expr: `sum by (envoy_cluster_name) (rate(envoy_cluster_upstream_rq_total${onwards}[$__rate_interval]))`,
           legend: '{{envoy_cluster_name}}',
         }),
+        chart('Answers of clusters by class', 'ops', {
+          expr: `sum by (envoy_cluster_name, envoy_response_code_class) (rate(envoy_cluster_upstream_rq_xx${onwards}[$__rate_interval]))`,
+          legend: '{{envoy_cluster_name}} {{envoy_response_code_class}}xx',
+        }),
+        chart('Timeouts', 'ops', {
+          expr: `sum by (envoy_cluster_name) (rate(envoy_cluster_upstream_rq_timeout${onwards}[$__rate_interval]))`,
+          legend: '{{envoy_cluster_name}}',
+          rare: true,
+        }),
         chart('Retries', 'ops', {
-          expr: `sum by (envoy_cluster_name) (rate(envoy_cluster_upstream_rq_retry${requests}[$__rate_interval]))`,
+          expr: `sum by (envoy_cluster_name) (rate(envoy_cluster_upstream_rq_retry${onwards}[$__rate_interval]))`,
           legend: '{{envoy_cluster_name}}',
           rare: true,
         }),
         chart('Connections to endpoints', 'short', {
-          expr: `sum by (envoy_cluster_name) (envoy_cluster_upstream_cx_active${requests})`,
+          expr: `sum by (envoy_cluster_name) (envoy_cluster_upstream_cx_active${onwards})`,
           legend: '{{envoy_cluster_name}}',
         }),
         chart('Healthy endpoints', 'short', {
-          expr: `sum by (envoy_cluster_name) (envoy_cluster_membership_healthy${requests})`,
+          expr: `sum by (envoy_cluster_name) (envoy_cluster_membership_healthy${onwards})`,
           legend: '{{envoy_cluster_name}}',
         }),
       ],

@@ -34,6 +34,11 @@ const forms = [
   new RegExp(String.raw`(?<![\w.])counter\(\s*${string},\s*${string}`, 'g'),
   new RegExp(String.raw`#counter\(\s*registry,\s*${string},\s*${string}`, 'g'),
 ];
+/** With the text in a constant before it. */
+const beside = new RegExp(
+  String.raw`const help\s*=\s*${string};\s*(?:gauge|counter)Of\(\s*[\w.]+,\s*${string},\s*help\b`,
+  'g',
+);
 /** What such a call puts around the name that it is given. */
 const wrapper = /name: `([a-z_]*)\$\{name\}([a-z_]*)`/;
 
@@ -61,6 +66,10 @@ export function metricsPage(checkout: string): string {
 }
 
 function* metricsOf(text: string): Generator<Metric> {
+  for (const [, a, b, c, ...names] of text.matchAll(beside)) {
+    const name = names.find((n) => n !== undefined) ?? '';
+    if (/^[a-z_]+$/.test(name)) yield { name, help: a ?? b ?? c ?? '' };
+  }
   const [, before = '', after = ''] = wrapper.exec(text) ?? [];
   for (const [i, form] of forms.entries()) {
     for (const found of text.matchAll(form)) {

@@ -147,6 +147,21 @@ describe('dashboards on a real Prometheus', { skip }, () => {
     await until('all answer', scraped, patience).catch(() => assert.deepEqual(up, all));
   });
 
+  test('the reference names every metric', async () => {
+    const page = readFileSync(`${checkout}docs/reference/metrics.md`, 'utf8');
+    const { data } = await ask('count by (__name__) ({job=~"istiod|ztunnel|cni"})');
+    const names = (data?.result ?? []).map(({ metric }) => metric['__name__'] ?? '');
+    assert.ok(names.length > 40, names.join());
+    const ofProcess = /^(process|nodejs|scrape)_|^up$/;
+    const families = /^aquifer_capture_\w+_total$|^citadel_server_(root_cert|cert_chain)_expiry_(timestamp|seconds)$/;
+    const isNamed = (name: string) =>
+      [name, name.replace(/_(bucket|sum|count)$/, '')].some((n) => page.includes(`| \`${n}\` |`));
+    assert.deepEqual(
+      names.filter((n) => !ofProcess.test(n) && !families.test(n) && !isNamed(n)),
+      [],
+    );
+  });
+
   for (const dashboard of dashboards) {
     for (const panel of dashboard.rows.flatMap((r) => r.panels)) {
       test(`${dashboard.title}: ${panel.title}`, async () => {
