@@ -42,7 +42,7 @@ export const wanted: readonly Wanted[] = [
   },
   {
     package: 'iptables',
-    why: '`cni-agent redirect --by iptables`',
+    why: '`cni-agent redirect --iptables`',
     files: ['/usr/sbin/xtables-nft-multi', `/usr/lib/${triple}/xtables/*.so`],
     links: Object.fromEntries(iptablesNames.map((name) => [`/usr/sbin/${name}`, 'xtables-nft-multi'])),
   },

@@ -18,7 +18,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { version } from '../../common/core/version.ts';
+import { version as ownVersion } from '../../common/core/version.ts';
 import type { Deployment } from '../../common/kube/kinds/apps.ts';
 import { until } from '../../common/testing/until.ts';
 import { type Built, buildImage, sbomInImage } from '../../image/build.ts';
@@ -135,51 +135,50 @@ describe('the image', { skip }, () => {
       assert.match(await call('/'), /200$/);
     });
 
+    test('cni-agent redirects by nftables and by iptables', async () => {
+      const security = await securityOf('daemonset/istio-cni-node');
+      for (const by of [[], ['--iptables']]) {
+        const pod = await run(`redirect${by.length}`, ['cni-agent', 'redirect', 'add', ...by], security);
+        assert.equal(await pod.end(), 'Succeeded', await pod.output());
+      }
+    });
+
     test('aquifer reads files, and asks an istiod that is an API server too', async () => {
-      const security = await istiodsSecurity();
+      const security = await securityOf('deployment/istiod');
       const data = join(folder, 'data');
       mkdirSync(data);
       chownSync(data, 1337, 1337);
-      const start = async (name: string, ...argv: readonly string[]) => {
-        const command = argv.map((arg, i) => (i === 0 ? `/usr/local/bin/${arg}` : arg));
-        await kubectl.ok(['apply', '-f', '-'], onePod({ name, image: rootfs, command, security, data }));
-      };
-      const output = async (name: string) => {
-        await until(
-          `${name} has ended`,
-          async () => (await phaseOf(name)).match(/Succeeded|Failed/) !== null,
-          patience,
-        );
-        return `${await kubectl.ok(['logs', name])}${await phaseOf(name)}`;
-      };
-      await start('version', 'aquifer', 'version', '--remote=false');
-      await start('bad', 'aquifer', 'validate', '-f', '/data/bad.yaml');
       writeFileSync(join(data, 'bad.yaml'), bad);
-      await start('no-lab', 'aquifer', 'lab', 'up');
-      await start('standalone', 'istiod', '--standalone', '--data-dir', '/data/istiod');
-      assert.equal(await output('version'), `client version: ${version}\nSucceeded`);
-      assert.match(await output('bad'), /\/data\/bad\.yaml:.*spec\.action.*Failed$/s);
-      assert.match(await output('no-lab'), /this image has no lab.*Failed$/s);
-      const config = join(data, 'istiod/kubeconfig');
-      await until('it serves', async () => /serving/.test(await kubectl.ok(['logs', 'standalone'])), patience);
-      const { pid } = await lab.spawn('default/standalone', ['/bin/sh', '-c', 'read -r _']);
-      const ask = [
-        '--net',
-        `--target=${pid}`,
-        kubectlPath(),
-        `--kubeconfig=${config}`,
-        'get',
-        'namespaces',
-        '-o',
-        'name',
-      ];
+      const istiod = await run('istiod', ['istiod', '--standalone', '--data-dir', '/data/istiod'], security, data);
+      const version = await run('version', ['aquifer', 'version', '--remote=false'], security);
+      const validate = await run('validate', ['aquifer', 'validate', '-f', '/data/bad.yaml'], security, data);
+      const noLab = await run('no-lab', ['aquifer', 'lab', 'up'], security);
+      assert.deepEqual([await version.end(), await version.output()], ['Succeeded', `client version: ${ownVersion}\n`]);
+      assert.equal(await validate.end(), 'Failed');
+      assert.match(await validate.output(), /\/data\/bad\.yaml:.*spec\.action/);
+      assert.equal(await noLab.end(), 'Failed');
+      assert.match(await noLab.output(), /this image has no lab/);
+      await until('istiod serves', async () => /serving/.test(await istiod.output()), patience);
+      const { pid } = await lab.spawn('default/istiod', ['/bin/sh', '-c', 'read -r _']);
+      const kubeconfig = `--kubeconfig=${join(data, 'istiod/kubeconfig')}`;
+      const ask = ['--net', `--target=${pid}`, kubectlPath(), kubeconfig, 'get', 'namespaces', '-o', 'name'];
       assert.match(execFileSync('nsenter', ask, { encoding: 'utf8' }), /namespace\/kube-system/);
     });
 
     test('nothing of it has changed', () => assert.equal(digest(rootfs), unused));
 
     const logs = (label: string) => kubectl.ok(['logs', '-n', 'istio-system', '-l', label, '--tail=500']);
-    const phaseOf = (name: string) => kubectl.ok(['get', 'pod', name, '-o', 'jsonpath={.status.phase}']);
+
+    /** One of its programs in a pod of its own. */
+    async function run(name: string, [program, ...args]: readonly string[], security: Security, data?: string) {
+      const command = [`/usr/local/bin/${program}`, ...args];
+      await kubectl.ok(['apply', '-f', '-'], onePod({ name, image: rootfs, command, security, data }));
+      const phase = () => kubectl.ok(['get', 'pod', name, '-o', 'jsonpath={.status.phase}']);
+      return {
+        output: () => kubectl.ok(['logs', name]),
+        end: () => until(`${name} ends`, async () => /Succeeded|Failed/.exec(await phase())?.[0], patience),
+      };
+    }
 
     /** Answer and status. */
     async function call(path: string): Promise<string> {
@@ -202,8 +201,8 @@ describe('the image', { skip }, () => {
     }
 
     /** As the chart renders it, so that what is tried here is what is installed. */
-    async function istiodsSecurity(): Promise<Security> {
-      const text = await kubectl.ok(['get', 'deployment', 'istiod', '-n', 'istio-system', '-o', 'json']);
+    async function securityOf(object: string): Promise<Security> {
+      const text = await kubectl.ok(['get', object, '-n', 'istio-system', '-o', 'json']);
       const { spec } = (JSON.parse(text) as Deployment).spec.template;
       return { pod: spec['securityContext'] as object, container: spec.containers[0]!['securityContext'] as object };
     }

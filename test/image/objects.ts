@@ -80,7 +80,7 @@ export interface OnePod {
   readonly command: readonly string[];
   readonly security: Security;
   /** Folder of the machine that it has as /data. */
-  readonly data?: string;
+  readonly data: string | undefined;
 }
 
 /** A pod that runs once. */
