@@ -7,6 +7,7 @@ import { verb as experimental } from './experimental/verb.ts';
 import type { Verb } from './grammar.ts';
 import { install, manifest, uninstall } from './install/verb.ts';
 import { verb as migrate } from './migrate/verb.ts';
+import { createRemoteSecret, remoteClusters } from './multicluster/verb.ts';
 import {
   analyzeOptions,
   caOptions,
@@ -47,6 +48,7 @@ export const root: Verb = {
       options: crdsOptions,
       load: () => import('./crds.ts'),
     },
+    'create-remote-secret': createRemoteSecret,
     dashboard,
     experimental,
     install,
@@ -60,6 +62,7 @@ export const root: Verb = {
     migrate,
     'proxy-config': proxyConfig,
     'proxy-status': proxyStatus,
+    'remote-clusters': remoteClusters,
     tag,
     tap,
     uninstall,

@@ -90,6 +90,12 @@ describe('the command line against a mesh', { skip: skipUnless('ebpf', 'program:
     );
   });
 
+  test('remote-clusters: the own one, of no Secret, where there is no other', async () => {
+    const { header, rows } = await table('remote-clusters');
+    assert.deepEqual(header, ['NAME', 'SECRET', 'STATUS', 'ISTIOD', 'REVISION']);
+    assert.deepEqual(rows, [['Kubernetes', 'synced', 'istiod', 'default']]);
+  });
+
   test('proxy-status: each proxy, and what it confirmed', async () => {
     const { header, rows } = await table('ps');
     assert.deepEqual(header, ['NAME', 'CLUSTER', 'ISTIOD', 'VERSION', 'SUBSCRIBED TYPES']);
