@@ -64,6 +64,40 @@ export interface RawPoll {
   close(): void;
 }
 
+/** What an HBONE connection of the native engine is made by. */
+export interface RawContext {
+  readonly server: boolean;
+  /** PEM, leaf first. */
+  readonly chain: string;
+  readonly key: string;
+  readonly roots: string;
+  readonly tls12: boolean;
+  readonly pqc: boolean;
+  readonly streamWindow: number;
+  readonly connectionWindow: number;
+  readonly maxFrame: number;
+  readonly maxHeaderList: number;
+  readonly maxStreams: number;
+}
+
+/** The thread of the native engine; `native/engine.ts` speaks its language. */
+export interface RawEngineLoop {
+  submit(records: Int32Array, count: number, bytes: Uint8Array, size: number): void;
+  /** Two numbers for each relay. */
+  counters(chunk: number): Float64Array;
+  /** Throws an Error that names the part that is wrong. */
+  addContext(context: RawContext): number;
+  removeContext(context: number): void;
+  ref(): void;
+  unref(): void;
+}
+
+export interface RawEngineLoopClass {
+  new (onEvents: (count: number, records: Int32Array, bytes: Uint8Array) => void): RawEngineLoop;
+  /** Commands and events that it knows, in their order. */
+  readonly abi: string;
+}
+
 export interface Addon {
   /** `netns` -1: the caller's own. */
   socketsInNetns(netns: number, spec: RawSocketSpec, count: number): number[];
@@ -109,6 +143,8 @@ export interface Addon {
   bpfLinkDetach(pinPath: string): void;
 
   nftRun(netns: number, commands: string): { ok: boolean; text: string };
+
+  readonly EngineLoop: RawEngineLoopClass;
 
   /** [read, write] */
   makePipe(owner: number): [number, number];

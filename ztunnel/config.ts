@@ -20,7 +20,8 @@ import { workerCount } from './config/worker-count.ts';
 import { parseTraceFilter, type TraceFilter } from './proxy/trace-filter.ts';
 
 export interface ZtunnelConfig extends ControlPlaneSettings {
-  readonly engine: 'node';
+  /** What moves bytes. Default `node`. */
+  readonly engine: 'node' | 'native';
   readonly mode: ProxyMode;
   /** Listeners of connections in pods; off leaves the DNS proxy alone. Default on. */
   readonly proxy: boolean;
@@ -115,10 +116,6 @@ const defaultMark = 1337;
 export function parseConfig(env: Settings, surroundings: Surroundings): ConfigResult<ZtunnelConfig> {
   const r = new SettingsReader(env);
 
-  if (r.choice('AQUIFER_ENGINE', ['node', 'native']) === 'native') {
-    r.mistake('AQUIFER_ENGINE=native: comes with a later release; use node');
-  }
-
   const mode = parseMode(r);
   const proxyConfig = parseProxyConfig(r, surroundings.meshFile);
   const metadata = parseMetadata(r, env, proxyConfig.proxyMetadata);
@@ -137,7 +134,7 @@ export function parseConfig(env: Settings, surroundings: Surroundings): ConfigRe
   }
 
   return r.finish<ZtunnelConfig>({
-    engine: 'node',
+    engine: r.choice('AQUIFER_ENGINE', ['node', 'native']) ?? 'node',
     mode,
     proxy,
     workers: workerCount(r, surroundings.cpus ?? 1, proxyConfig.concurrency),

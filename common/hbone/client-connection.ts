@@ -10,6 +10,7 @@ import type { Clock } from '../core/clock.ts';
 import { MeshError } from '../core/errors.ts';
 import { formatSocketAddr } from '../core/net.ts';
 import { formatSpiffe } from '../identity/spiffe.ts';
+import type { WorkloadCertificate } from '../identity/types.ts';
 import type { Identity } from '../mesh/types.ts';
 import { type AuthenticatedSocket, connectTls } from '../tls/connect.ts';
 import {
@@ -25,14 +26,14 @@ import {
 } from './session.ts';
 import type { ConnectHeaders, DialTarget, HbonePoolOptions, InnerTarget, OutboundTunnel } from './types.ts';
 import { createUnreadGuard } from './unread-guard.ts';
-import { defaultWire } from './wire.ts';
+import { defaultWire, type WireSettings } from './wire.ts';
 
 /**
  * ms after its GOAWAY in which a peer may still answer a CONNECT, before it is asked again elsewhere: Istio's proxy answers none that it had
  * not looked at when it began to drain, though its GOAWAY counts them in. Nothing was sent on such a tunnel yet, so at most its app sees
  * a connection more.
  */
-const leavingPatience = millis(500);
+export const leavingPatience = millis(500);
 
 export interface ClientConnection {
   readonly peer: Identity;
@@ -54,6 +55,7 @@ export function dialConnection(
   target: DialTarget,
   signal: CancelSignal,
   onClosed: (connection: ClientConnection) => void,
+  establish?: Establish,
 ): Promise<ClientConnection> {
   const dial = (either: CancelSignal) =>
     abortable(options.dial(target.address, either), either, (late) => {
@@ -61,7 +63,7 @@ export function dialConnection(
       late.destroy();
     });
   const carrier = { address: formatSocketAddr(target.address), get: dial, slow: 'CONNECT_TIMEOUT' } as const;
-  return startConnection(options, carrier, target, signal, onClosed);
+  return startConnection(options, carrier, target, signal, onClosed, establish);
 }
 
 /** What a connection is made over. */
@@ -74,6 +76,25 @@ export interface Carrier {
   readonly slow: 'CONNECT_TIMEOUT' | 'TLS_FAILED';
 }
 
+/** What a connection is to be, for whoever makes TLS and HTTP/2 of a stream. */
+export interface Establishing {
+  readonly options: Pick<HbonePoolOptions, 'clock' | 'revocation'>;
+  readonly wire: WireSettings;
+  /** For messages. */
+  readonly address: string;
+  readonly certificate: WorkloadCertificate;
+  readonly expected: readonly Identity[];
+  readonly signal: CancelSignal;
+  /** TLS stands. */
+  readonly onAuthenticated: () => void;
+  readonly onClosed: (connection: ClientConnection) => void;
+}
+
+/**
+ * Takes the stream over; resolves with the peer's SETTINGS. MeshError TLS_FAILED, CERT_REVOKED, H2_FAILED, or the signal's reason.
+ */
+export type Establish = (raw: Duplex, establishing: Establishing) => Promise<ClientConnection>;
+
 /** As `dialConnection`; the carrier is destroyed when this fails after it was there. */
 export async function startConnection(
   options: Pick<HbonePoolOptions, 'clock' | 'certificate' | 'revocation' | 'wire'>,
@@ -81,6 +102,7 @@ export async function startConnection(
   target: InnerTarget,
   signal: CancelSignal,
   onClosed: (connection: ClientConnection) => void,
+  establish: Establish = byNode,
 ): Promise<ClientConnection> {
   const { address } = carrier;
   const { wire = defaultWire } = options;
@@ -96,9 +118,12 @@ export async function startConnection(
     const certificate = await abortable(options.certificate(target.source), either);
     const raw = await carrier.get(either);
     stage = 'TLS_FAILED';
-    const authenticated = await connectTls(raw, certificate, target.expected, wire.tls, either, options.revocation);
-    stage = 'H2_FAILED';
-    return await startSession(options.clock, wire.windows, address, authenticated, either, onClosed);
+    const onAuthenticated = () => {
+      stage = 'H2_FAILED';
+    };
+    const { expected } = target;
+    const parts = { options, wire, address, certificate, expected, signal: either, onAuthenticated, onClosed };
+    return await establish(raw, parts);
   } catch (error) {
     if (error instanceof MeshError && (error.code === 'TLS_FAILED' || error.code === 'CERT_REVOKED')) {
       throw new MeshError(error.code, `${address}, as ${formatSpiffe(target.source)}: ${error.message}`, {
@@ -111,6 +136,13 @@ export async function startConnection(
     signal.removeEventListener('abort', giveUp);
   }
 }
+
+const byNode: Establish = async (raw, parts) => {
+  const { options, wire, certificate, expected, signal } = parts;
+  const authenticated = await connectTls(raw, certificate, expected, wire.tls, signal, options.revocation);
+  parts.onAuthenticated();
+  return startSession(options.clock, wire.windows, parts.address, authenticated, signal, parts.onClosed);
+};
 
 /** Resolves with the peer's SETTINGS: before them it may still be refusing our certificate, and its limits are unknown. */
 function startSession(

@@ -8,7 +8,7 @@ import type { Timer } from '../core/clock.ts';
 import { MeshError } from '../core/errors.ts';
 import { formatSocketAddr } from '../core/net.ts';
 import { formatSpiffe } from '../identity/spiffe.ts';
-import { type ClientConnection, dialConnection } from './client-connection.ts';
+import { type ClientConnection, dialConnection, type Establish } from './client-connection.ts';
 import { Emptying } from './emptying.ts';
 import { connectInner } from './inner.ts';
 import { defaultMaxStreams } from './session.ts';
@@ -43,10 +43,8 @@ interface Slot {
   dialing: AbortController | undefined;
 }
 
-/** How the connections of a pool are made. */
-export type DialConnection = typeof dialConnection;
-
-export function createHbonePool(options: HbonePoolOptions, connectTo: DialConnection = dialConnection): HbonePool {
+/** `establish`: by node:tls and node:http2 where none is given, as it always is for connections inside of a tunnel. */
+export function createHbonePool(options: HbonePoolOptions, establish?: Establish): HbonePool {
   const { clock } = options;
   const maxStreams = options.maxStreamsPerConnection ?? defaultMaxStreams;
   const unusedRelease = millis(options.unusedReleaseMs ?? defaultUnusedRelease);
@@ -183,7 +181,7 @@ export function createHbonePool(options: HbonePoolOptions, connectTo: DialConnec
       serveWaiters(slot);
       emptying.check();
     };
-    connectTo(options, slot.target, controller.signal, onClosed).then(
+    dialConnection(options, slot.target, controller.signal, onClosed, establish).then(
       (connection) => {
         slot.dialing = undefined;
         if (!ended && !connection.usable) {

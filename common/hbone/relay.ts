@@ -34,6 +34,10 @@ export type Relay = (downstream: Duplex, upstream: Duplex, options: RelayOptions
 /** Peers that go away are no error of ours to report; the other side is reset all the same. */
 const ordinaryEnds = new Set(['ECONNRESET', 'EPIPE', 'ENOTCONN', 'ECONNABORTED']);
 
+export function isOrdinaryEnd(error: NodeJS.ErrnoException): boolean {
+  return ordinaryEnds.has(error.code ?? '');
+}
+
 /**
  * Copies both directions until both ended; resolves once, never rejects. Both streams are closed then, or about to be. An end of one side
  * is passed on as an end, a failure as a reset. Sockets must have been made with allowHalfOpen.
@@ -56,7 +60,7 @@ export const relay: Relay = (downstream, upstream, options) => {
     const onFailure = (error: NodeJS.ErrnoException) => {
       reset(downstream, error);
       reset(upstream, error);
-      settle(ordinaryEnds.has(error.code ?? '') ? undefined : error);
+      settle(isOrdinaryEnd(error) ? undefined : error);
     };
     const onAbort = () => {
       const { reason } = options.signal;

@@ -64,9 +64,19 @@ export function goaway(lastStream: number, code: number): Buffer {
   return frame(frameType.goaway, 0, 0, Buffer.concat([uint32(lastStream), uint32(code)]));
 }
 
+/**
+ * Begins a block by setting the dynamic table to 0, which a peer that allows none demands (RFC 9113 4.3.1) and every other
+ * takes (RFC 7541 4.2).
+ */
+export const noTable = Buffer.of(0x20);
+
 /** Literal fields without indexing and without Huffman coding: every decoder reads them and no state is kept. */
 export function headerBlock(fields: readonly (readonly [name: string, value: string])[]): Buffer {
-  return Buffer.concat(fields.flatMap(([name, value]) => [Buffer.of(0), text(name), text(value)]));
+  return Buffer.concat([noTable, ...literals(fields)]);
+}
+
+function literals(fields: readonly (readonly [name: string, value: string])[]): Buffer[] {
+  return fields.flatMap(([name, value]) => [Buffer.of(0), text(name), text(value)]);
 }
 
 export function headersFrame(

@@ -8,7 +8,7 @@ import type { WorkloadCertificate } from '../identity/types.ts';
 import type { AuthenticatedSocket } from './connect.ts';
 import { alpn, keptFor, secureOptions } from './context.ts';
 import type { TlsPolicy } from './policy.ts';
-import { type Revocation, unrevoked } from './revocation.ts';
+import { type Revocation, sentBehind, unrevoked } from './revocation.ts';
 import { readLeaf, verifyClient } from './verify.ts';
 
 interface Handshake {
@@ -54,7 +54,7 @@ export function acceptTls(
         const leaf = readLeaf(new Uint8Array(presented.raw));
         const verdict = verifyClient(leaf.identities, certificate.identity.trustDomain);
         if (verdict.kind === 'refused') return fail(verdict.reason);
-        const onRevoked = unrevoked(revocation, presented, certificate, 'destination');
+        const onRevoked = unrevoked(revocation, presented, sentBehind(presented), certificate, 'destination');
         signal.removeEventListener('abort', onAbort);
         handshakes.delete(raw);
         resolve({ socket, peer: verdict.peer, expiresAt: Math.min(certificate.notAfter, leaf.notAfter), onRevoked });

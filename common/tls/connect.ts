@@ -8,7 +8,7 @@ import type { WorkloadCertificate } from '../identity/types.ts';
 import type { Identity } from '../mesh/types.ts';
 import { alpn, clientContext } from './context.ts';
 import type { TlsPolicy } from './policy.ts';
-import { type Revocation, unrevoked } from './revocation.ts';
+import { type Revocation, sentBehind, unrevoked } from './revocation.ts';
 import { readLeaf, verifyServer } from './verify.ts';
 
 export interface AuthenticatedSocket {
@@ -63,7 +63,7 @@ export function connectTls(
         const leaf = readLeaf(new Uint8Array(presented.raw));
         const verdict = verifyServer(leaf.identities, expected);
         if (verdict.kind === 'refused') return refuse(verdict.reason);
-        const onRevoked = unrevoked(revocation, presented, certificate, 'source');
+        const onRevoked = unrevoked(revocation, presented, sentBehind(presented), certificate, 'source');
         signal.removeEventListener('abort', onAbort);
         resolve({ socket, peer: verdict.peer, expiresAt: Math.min(certificate.notAfter, leaf.notAfter), onRevoked });
       } catch (error) {

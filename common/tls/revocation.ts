@@ -146,16 +146,22 @@ function oneLine(subject: string): string {
  */
 export function unrevoked(
   revocation: Revocation | undefined,
-  presented: X509Certificate,
+  leaf: X509Certificate,
+  sent: readonly X509Certificate[],
   { roots }: WorkloadCertificate,
   side: RevocationSide,
 ): AuthenticatedSocket['onRevoked'] {
   if (!revocation) return () => () => undefined;
-  const sent: X509Certificate[] = [];
-  for (let c = presented.issuerCertificate; c; c = c.issuerCertificate) sent.push(c);
-  const chain = { leaf: presented, sent, roots: parsedRoots(roots) };
+  const chain = { leaf, sent, roots: parsedRoots(roots) };
   revocation.admit(chain, side);
   return (cut) => revocation.watch(chain, side, cut);
+}
+
+/** What node:tls keeps behind a leaf that it has verified. */
+export function sentBehind(leaf: X509Certificate): X509Certificate[] {
+  const sent: X509Certificate[] = [];
+  for (let c = leaf.issuerCertificate; c; c = c.issuerCertificate) sent.push(c);
+  return sent;
 }
 
 const parsed = new WeakMap<readonly string[], readonly X509Certificate[]>();

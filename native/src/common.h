@@ -66,3 +66,4 @@ void registerPoll(Napi::Object exports);
 void registerBpf(Napi::Object exports);
 void registerNft(Napi::Object exports);
 void registerStdio(Napi::Object exports);
+void registerEngine(Napi::Object exports);

@@ -34,6 +34,7 @@ static Napi::Object init(Napi::Env, Napi::Object exports) {
   registerBpf(exports);
   registerNft(exports);
   registerStdio(exports);
+  registerEngine(exports);
   return exports;
 }
 

@@ -1,19 +1,18 @@
 /** What every HBONE engine must do inside a tunnel (ambient-wire 2.3): a gateway passes the second connection on as bytes. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { after, describe, it as test } from 'node:test';
+import type { ByteStream } from '../../common/core/byte-stream.ts';
 import { type Clock, systemClock } from '../../common/core/clock.ts';
 import { MeshError } from '../../common/core/errors.ts';
-import { parseSocketAddr, type SocketAddr } from '../../common/core/net.ts';
-import { relay } from '../../common/hbone/relay.ts';
+import type { SocketAddr } from '../../common/core/net.ts';
 import type { HbonePool, InboundTunnel, InnerTarget } from '../../common/hbone/types.ts';
 import type { WorkloadCertificate } from '../../common/identity/types.ts';
 import { identity } from '../../common/testing/builders.ts';
 import { createFakeCa } from '../../common/testing/fake-ca.ts';
 import { FakeClock } from '../../common/testing/fake-clock.ts';
-import { connectHeaders, dialTcp, listenTcp } from '../../common/testing/hbone-rig.ts';
+import { connectHeaders } from '../../common/testing/hbone-rig.ts';
 import { until } from '../../common/testing/until.ts';
 import type { HboneEngine } from './hbone.ts';
 
@@ -32,6 +31,7 @@ const hasCode = (code: string) => (error: unknown) => {
 
 export function hboneInnerCompliance(engine: HboneEngine): void {
   describe(`HBONE inside a tunnel, engine ${engine.name}`, async () => {
+    const { relay, sockets } = engine;
     const ca = await createFakeCa();
     const certificates = new Map([
       [client, await ca.issue(client)],
@@ -43,13 +43,14 @@ export function hboneInnerCompliance(engine: HboneEngine): void {
       for (const close of closers) close();
     });
 
-    async function listen(onSocket: (socket: Socket, address: SocketAddr) => void): Promise<SocketAddr> {
-      const { server: tcp, address } = await listenTcp((socket) => {
-        socket.on('error', () => undefined);
+    async function listen(
+      onSocket: (socket: ByteStream, remote: SocketAddr, address: SocketAddr) => void,
+    ): Promise<SocketAddr> {
+      const { address, close } = await sockets.listen((socket, remote) => {
         closers.push(() => socket.destroy());
-        onSocket(socket, address);
+        onSocket(socket, remote, address);
       });
-      closers.push(() => tcp.close());
+      closers.push(close);
       return address;
     }
 
@@ -61,9 +62,7 @@ export function hboneInnerCompliance(engine: HboneEngine): void {
         onError: () => undefined,
       });
       closers.push(() => hbone.close());
-      return listen((socket, address) => {
-        hbone.serve(socket, parseSocketAddr(`${socket.remoteAddress}:${socket.remotePort}`)!, address);
-      });
+      return listen((socket, remote, address) => hbone.serve(socket, remote, address));
     }
 
     const echo = (tunnel: InboundTunnel) => {
@@ -77,7 +76,7 @@ export function hboneInnerCompliance(engine: HboneEngine): void {
       const carriers: Duplex[] = [];
       const farAddress = await serve(certificates.get(server)!, onTunnel);
       const gatewayAddress = await serve(certificates.get(gateway)!, (tunnel) => {
-        void dialTcp(farAddress).then((onwards) => {
+        void sockets.dial(farAddress).then((onwards) => {
           const stream = tunnel.accept({});
           carriers.push(stream);
           void relay(stream, onwards, { signal: never });
@@ -86,7 +85,7 @@ export function hboneInnerCompliance(engine: HboneEngine): void {
       const pool = engine.createPool({
         clock,
         certificate: async () => certificates.get(client)!,
-        dial: (address, signal) => dialTcp(address, signal),
+        dial: sockets.dial,
       });
       closers.push(() => pool.close());
       const outer = async (): Promise<Duplex> => {
@@ -215,7 +214,7 @@ export function hboneInnerCompliance(engine: HboneEngine): void {
       const pool = engine.createPool({
         clock: systemClock,
         certificate: async () => certificates.get(client)!,
-        dial: (address, signal) => dialTcp(address, signal),
+        dial: sockets.dial,
       });
       closers.push(() => pool.close());
       const target = { address: silent, expected: [gateway], source: client, sourceIp: '10.0.0.1' };
@@ -233,7 +232,7 @@ export function hboneInnerCompliance(engine: HboneEngine): void {
       const pool = engine.createPool({
         clock,
         certificate: async () => certificates.get(client)!,
-        dial: (address, signal) => dialTcp(address, signal),
+        dial: sockets.dial,
       });
       closers.push(() => pool.close());
       const target = { address: silent, expected: [gateway], source: client, sourceIp: '10.0.0.1' };

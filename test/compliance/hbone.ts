@@ -8,11 +8,12 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { after, describe, it as test } from 'node:test';
+import type { ByteStream } from '../../common/core/byte-stream.ts';
 import type { CancelSignal } from '../../common/core/cancel.ts';
 import { type Clock, systemClock } from '../../common/core/clock.ts';
 import { MeshError } from '../../common/core/errors.ts';
 import { parseSocketAddr, type SocketAddr } from '../../common/core/net.ts';
-import { relay } from '../../common/hbone/relay.ts';
+import type { Relay } from '../../common/hbone/relay.ts';
 import type {
   HbonePool,
   HbonePoolOptions,
@@ -34,6 +35,7 @@ import {
   frameType,
   goaway,
   headersFrame,
+  noTable,
   preface,
   type RawPeer,
   rawClient,
@@ -50,6 +52,20 @@ export interface HboneEngine {
   readonly name: string;
   readonly createServer: (options: HboneServerOptions) => HboneServer;
   readonly createPool: (options: HbonePoolOptions) => HbonePool;
+  readonly relay: Relay;
+  readonly sockets: EngineSockets;
+}
+
+/** TCP as an engine has it. */
+export interface EngineSockets {
+  /** A listener on a free port of the loopback. */
+  readonly listen: (onSocket: (socket: ByteStream, remote: SocketAddr) => void) => Promise<EngineListener>;
+  readonly dial: (address: SocketAddr, signal?: CancelSignal) => Promise<ByteStream>;
+}
+
+export interface EngineListener {
+  readonly address: SocketAddr;
+  readonly close: () => void;
 }
 
 const trustDomain = 'cluster.local';
@@ -88,10 +104,28 @@ export function hboneCompliance(engine: HboneEngine): void {
       return address;
     }
 
-    async function dial(address: SocketAddr, signal?: CancelSignal): Promise<Socket> {
-      const socket = await dialTcp(address, signal);
+    async function dial(address: SocketAddr): Promise<Socket> {
+      const socket = await dialTcp(address);
       closers.push(() => socket.destroy());
       return socket;
+    }
+
+    const { relay } = engine;
+
+    /** A connection that the engine may relay. */
+    async function engineDial(address: SocketAddr, signal?: CancelSignal): Promise<ByteStream> {
+      const socket = await engine.sockets.dial(address, signal);
+      closers.push(() => socket.destroy());
+      return socket;
+    }
+
+    async function engineListen(onSocket: (socket: ByteStream, remote: SocketAddr) => void): Promise<SocketAddr> {
+      const { address, close } = await engine.sockets.listen((socket, remote) => {
+        closers.push(() => socket.destroy());
+        onSocket(socket, remote);
+      });
+      closers.push(close);
+      return address;
     }
 
     /** A TCP listener whose sockets go to an engine's server. */
@@ -103,16 +137,15 @@ export function hboneCompliance(engine: HboneEngine): void {
       }: { certificate?: WorkloadCertificate; clock?: Clock } = {},
     ) {
       const errors: Error[] = [];
-      const accepted: Socket[] = [];
+      const accepted: ByteStream[] = [];
       const hbone = engine.createServer({
         clock,
         certificate: async () => certificate,
         onTunnel,
         onError: (error) => errors.push(error),
       });
-      const address = await listen((socket) => {
+      const address = await engineListen((socket, remote) => {
         accepted.push(socket);
-        const remote = parseSocketAddr(`${socket.remoteAddress}:${socket.remotePort}`)!;
         hbone.serve(socket, remote, address);
       });
       closers.push(() => hbone.close());
@@ -124,7 +157,7 @@ export function hboneCompliance(engine: HboneEngine): void {
         clock: systemClock,
         certificate: async (identity) =>
           sameIdentity(identity, client) ? clientCertificate : await ca.issue(identity),
-        dial,
+        dial: engineDial,
         ...options,
       });
       closers.push(() => pool.close());
@@ -229,7 +262,7 @@ export function hboneCompliance(engine: HboneEngine): void {
             peer.frames.find((f) => f.stream === stream && f.type === frameType.headers),
           );
           // 8c: the static table's `:status 400`.
-          assert.equal(answer.payload[0], 0x8c);
+          assert.ok(answer.payload.equals(Buffer.of(0x8c)) || answer.payload.equals(Buffer.of(...noTable, 0x8c)));
           assert.ok(answer.flags & flag.endStream);
         }
         assert.equal(tunnels, 0);
@@ -450,7 +483,7 @@ export function hboneCompliance(engine: HboneEngine): void {
       it('goes on with a dial when one of two clients leaves', async () => {
         const { address } = await startServer(hold);
         const gate = Promise.withResolvers<void>();
-        const pool = startPool({ dial: (to, signal) => gate.promise.then(() => dial(to, signal)) });
+        const pool = startPool({ dial: (to, signal) => gate.promise.then(() => engineDial(to, signal)) });
         const abort = new AbortController();
         const leaves = open(pool, address, { signal: abort.signal });
         const stays = open(pool, address);
@@ -524,11 +557,11 @@ export function hboneCompliance(engine: HboneEngine): void {
       it('copies odd sizes unchanged through a relay at either end', async () => {
         const app = await listen((socket) => socket.pipe(socket));
         const { address } = await startServer(async (tunnel) => {
-          const upstream = await dial(app);
+          const upstream = await engineDial(app);
           await relay(tunnel.accept({}), upstream, { signal: tunnel.signal });
         });
         const pool = startPool();
-        const outbound = await listen(async (socket) => {
+        const outbound = await engineListen(async (socket) => {
           const tunnel = await open(pool, address);
           await relay(socket, tunnel.stream, { signal: never });
         });
@@ -564,7 +597,7 @@ export function hboneCompliance(engine: HboneEngine): void {
             socket.resume();
           });
           const { address } = await startServer(async (tunnel) => {
-            const upstream = await dial(app);
+            const upstream = await engineDial(app);
             relayed.resolve(await relay(tunnel.accept({}), upstream, { signal: never }));
           });
           const peer = await readyPeer(address);
@@ -609,7 +642,7 @@ export function hboneCompliance(engine: HboneEngine): void {
         };
         const cut = new AbortController();
         const { address } = await startServer(async (tunnel) => {
-          await relay(tunnel.accept({}), await dial(app), { signal: cut.signal });
+          await relay(tunnel.accept({}), await engineDial(app), { signal: cut.signal });
         });
         const downstream = await readyPeer(address);
         downstream.send(connectFrame(1));
@@ -624,7 +657,7 @@ export function hboneCompliance(engine: HboneEngine): void {
             );
           }),
         );
-        const relayed = relay(await dial(app), tunnel.stream, { signal: cut.signal });
+        const relayed = relay(await engineDial(app), tunnel.stream, { signal: cut.signal });
         await until('the answer', () => downstream.frames.some((f) => f.type === frameType.headers));
         cut.abort();
         await relayed;
@@ -641,9 +674,9 @@ export function hboneCompliance(engine: HboneEngine): void {
         it(`closes the socket behind a tunnel on ${name}`, async () => {
           const relayed = Promise.withResolvers<{ error?: Error }>();
           const app = await listen((socket) => socket.resume());
-          let upstream: Socket | undefined;
+          let upstream: ByteStream | undefined;
           const { address } = await startServer(async (tunnel) => {
-            upstream = await dial(app);
+            upstream = await engineDial(app);
             relayed.resolve(await relay(tunnel.accept({}), upstream, { signal: never }));
           });
           const peer = await readyPeer(address);
@@ -1289,7 +1322,7 @@ function answerConnects(peer: RawPeer): void {
 
 /** `88` is the static table's `:status 200`. */
 function accepted(stream: number): Buffer {
-  return frame(frameType.headers, flag.endHeaders, stream, Buffer.of(0x88));
+  return frame(frameType.headers, flag.endHeaders, stream, Buffer.of(...noTable, 0x88));
 }
 
 function onConnect(peer: RawPeer, then: (stream: number) => void): void {
@@ -1339,6 +1372,8 @@ async function advance(clock: FakeClock, seconds: number): Promise<void> {
   for (let i = 0; i < seconds; i++) {
     clock.advance(1_000);
     for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+    // And threads beside Node's theirs.
+    await tick(1);
   }
 }
 

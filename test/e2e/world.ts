@@ -7,6 +7,7 @@ import { type Ip, isIpv6, parseIp } from '../../common/core/net.ts';
 import { namespaceKind, type Pod, serviceKind } from '../../common/kube/kinds/core.ts';
 import { cleanUp } from '../../lab/cleanup.ts';
 import { type HostName, Lab, type LabApi, type LabOptions, type LabProcess, type PodRef } from '../../lab/index.ts';
+import { engineUnderTest } from '../harness/engine.ts';
 import { labName } from '../harness/lab-name.ts';
 import type { BurstSummary, HoldEvent, LoopCall, Touched } from './tools/traffic.ts';
 import type { TunnelAnswer } from './tools/tunnel.ts';
@@ -33,7 +34,11 @@ export class World {
   /** `server` on node-2; `client` and `stranger` (another service account) on node-1, `near` on node-2; `plain/outsider`. */
   static up(name: string, capture: 'ebpf' | 'nft' = 'ebpf', env: LabOptions['env'] = {}): Promise<World> {
     return World.#make(name, capture, {
-      env: { ...env, 'cni-agent': { AQUIFER_CAPTURE: capture, ...env['cni-agent'] } },
+      env: {
+        ...env,
+        ztunnel: { ...engineUnderTest, ...env.ztunnel },
+        'cni-agent': { AQUIFER_CAPTURE: capture, ...env['cni-agent'] },
+      },
     });
   }
 

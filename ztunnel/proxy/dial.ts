@@ -53,7 +53,7 @@ function dial(fd: Fd, to: SocketAddr, clock: Clock, signal: CancelSignal, timeou
   });
 }
 
-function dialError(to: SocketAddr, cause: NodeJS.ErrnoException): MeshError {
+export function dialError(to: SocketAddr, cause: NodeJS.ErrnoException): MeshError {
   const code = cause.code === 'ETIMEDOUT' ? 'CONNECT_TIMEOUT' : 'CONNECT_FAILED';
   return new MeshError(code, `connecting to ${formatSocketAddr(to)} failed: ${cause.code ?? cause.message}`, { cause });
 }

@@ -1,0 +1,243 @@
+#include "carrier.h"
+#include "loop.h"
+#include "stream-end.h"
+#include <cerrno>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <utility>
+
+namespace aq {
+
+namespace {
+
+StreamEnd *endOf(Stream &stream) { return static_cast<StreamEnd *>(stream.owner); }
+
+void putHeaders(std::vector<uint8_t> &to, std::span<const Header> headers) {
+  for (const Header &h : headers) {
+    putPiece(to, h.name);
+    putPiece(to, h.value);
+  }
+}
+
+} // namespace
+
+Carrier::Carrier(Loop &loop, int fd, std::shared_ptr<TlsContext> context, const TunnelLimits &limits)
+    : loop_(loop), fd_(fd), tunnel_(std::move(context), limits, loop.rows(), *this) {}
+
+Carrier::~Carrier() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void Carrier::adopt(StreamEnd *end) {
+  end->next = streams_;
+  if (streams_ != nullptr) streams_->link = &end->next;
+  end->link = &streams_;
+  streams_ = end;
+}
+
+void Carrier::start() {
+  loop_.rewatch(fd_, this, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+  tunnel_.start();
+  touch();
+}
+
+void Carrier::onEvents(uint32_t events) {
+  if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) hung_ = true;
+  if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
+    if (blocked_) touch();
+    blocked_ = false;
+  }
+  if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+    readable_ = true;
+    loop_.readable(this);
+  }
+}
+
+void Carrier::readTurn() {
+  if (dead || over_ || !tunnel_.wantsRead() || (!readable_ && !owed_)) return;
+  const size_t kept = tunnel_.carried();
+  uint8_t *buffer = loop_.buffer();
+  ssize_t n = -1;
+  if (readable_) {
+    n = ::recv(fd_, buffer + kept, Loop::kTurnBytes, 0);
+    if (n < 0 && errno == EINTR) {
+      loop_.readable(this);
+      return;
+    }
+    if (n < 0 && errno == EAGAIN) readable_ = false;
+    else if (n <= 0) lost_ = true;
+    else if (size_t(n) < Loop::kTurnBytes && !hung_) readable_ = false;
+  }
+  if (n > 0 || owed_) {
+    owed_ = false;
+    if (kept > 0) tunnel_.carry(buffer);
+    tunnel_.feed(buffer, kept + (n > 0 ? size_t(n) : 0), loop_.now());
+    loop_.flushGathered();
+  }
+  if (lost_ && !over_ && n <= 0) {
+    readable_ = false;
+    tunnel_.endOfInput();
+  }
+  touch();
+  if (readable_ && !over_) loop_.readable(this);
+}
+
+void Carrier::touch() {
+  if (touched || dead) return;
+  touched = true;
+  loop_.touched(this);
+}
+
+bool Carrier::write() {
+  if (dead) return false;
+  tunnel_.flush();
+  bool any = false;
+  while (!blocked_) {
+    const Bytes out = tunnel_.output();
+    if (out.empty()) break;
+    const ssize_t n = ::send(fd_, out.data(), out.size(), MSG_NOSIGNAL);
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      blocked_ = true;
+      if (errno == EAGAIN) break;
+      // What the peer said before it left, an alert perhaps, is still to be read.
+      readable_ = hung_ = true;
+      loop_.readable(this);
+      break;
+    }
+    if (size_t(n) < out.size()) blocked_ = true;
+    tunnel_.wrote(size_t(n));
+    any = true;
+  }
+  return any;
+}
+
+void Carrier::settle() {
+  if (dead) return;
+  write();
+  if (!over_) return;
+  // A socket that is closed with bytes unread resets, and the peer may lose our last word.
+  for (int i = 0; i < 4 && ::recv(fd_, loop_.buffer(), Loop::kTurnBytes, MSG_DONTWAIT) > 0; i++);
+  ::close(std::exchange(fd_, -1));
+  while (streams_ != nullptr) streams_->orphan();
+  loop_.bury(this);
+}
+
+void Carrier::close() { goaway(NO_ERROR, false); }
+
+void Carrier::accepted() {
+  if (dead || over_) return;
+  tunnel_.accepted();
+  owed_ = true;
+  loop_.readable(this);
+  touch();
+}
+
+void Carrier::refuse(uint8_t alert, std::string_view reason) {
+  tunnel_.fail(alert, std::string(reason));
+  touch();
+}
+
+void Carrier::open(Id id, std::span<const Header> headers) {
+  Stream *stream = dead || over_ ? nullptr : tunnel_.open(headers);
+  if (stream == nullptr) {
+    loop_.event({.type = int(Event::refused), .slot = id.slot, .generation = id.generation});
+    return;
+  }
+  loop_.objects().put(id, new StreamEnd(loop_, *this, *stream));
+  touch();
+}
+
+void Carrier::ping() {
+  tunnel_.ping();
+  touch();
+}
+
+void Carrier::goaway(uint32_t code, bool graceful) {
+  if (dead || over_) return;
+  tunnel_.goaway(code, graceful);
+  // Also in the middle of a handshake.
+  if (!graceful) over_ = true;
+  touch();
+}
+
+void Carrier::tell(Event type, int a, int b, int c) {
+  loop_.event({.type = int(type), .slot = id.slot, .generation = id.generation, .a = a, .b = b, .c = c});
+}
+
+void Carrier::onHandshaken(Tunnel &, const std::vector<std::vector<uint8_t>> &chain, std::string_view alpn) {
+  std::vector<uint8_t> bytes;
+  putPiece(bytes, alpn);
+  for (const auto &der : chain) putPiece(bytes, {reinterpret_cast<const char *>(der.data()), der.size()});
+  loop_.event({.type = int(Event::handshaken), .slot = id.slot, .generation = id.generation}, bytes);
+}
+
+void Carrier::onSettings(Tunnel &, uint32_t maxStreams) { tell(Event::settings, int(maxStreams)); }
+
+void Carrier::onPong(Tunnel &) { tell(Event::pong); }
+
+void Carrier::onGoaway(Tunnel &, uint32_t code) { tell(Event::goaway, int(code)); }
+
+void Carrier::onRequest(Tunnel &, Stream &stream, std::span<const Header> headers) {
+  auto *end = new StreamEnd(loop_, *this, stream);
+  loop_.objects().add(end);
+  std::vector<uint8_t> bytes;
+  putHeaders(bytes, headers);
+  loop_.event({.type = int(Event::request),
+               .slot = id.slot,
+               .generation = id.generation,
+               .a = end->id.slot,
+               .b = end->id.generation},
+              bytes);
+}
+
+void Carrier::onResponse(Tunnel &, Stream &stream, int status, std::span<const Header> headers) {
+  StreamEnd *end = endOf(stream);
+  if (end == nullptr) return;
+  std::vector<uint8_t> bytes;
+  putHeaders(bytes, headers);
+  loop_.event(
+      {.type = int(Event::response), .slot = end->id.slot, .generation = end->id.generation, .a = status}, bytes);
+}
+
+void Carrier::onData(Tunnel &, Stream &stream, Bytes bytes) {
+  if (StreamEnd *end = endOf(stream)) loop_.gather(end, bytes);
+  else tunnel_.consumed(stream, bytes.size());
+}
+
+void Carrier::onEnd(Tunnel &, Stream &stream) {
+  loop_.flushGathered();
+  if (StreamEnd *end = endOf(stream)) end->remoteEnd();
+}
+
+void Carrier::onReset(Tunnel &, Stream &stream, uint32_t code, bool unprocessed) {
+  loop_.flushGathered();
+  if (StreamEnd *end = endOf(stream)) end->wasReset(code, unprocessed, lost_);
+}
+
+void Carrier::onWritable(Tunnel &, Stream &stream) {
+  if (StreamEnd *end = endOf(stream)) end->writable();
+}
+
+void Carrier::onResetFlood(Tunnel &) { tell(Event::flooded); }
+
+void Carrier::onFailed(Tunnel &, const TunnelFailure &failure) {
+  over_ = true;
+  const auto *reason = reinterpret_cast<const uint8_t *>(failure.reason.data());
+  loop_.event({.type = int(Event::failed),
+               .slot = id.slot,
+               .generation = id.generation,
+               .a = int(failure.kind),
+               .b = failure.alertOrCode},
+              {reason, failure.reason.size()});
+  touch();
+}
+
+void Carrier::onClosed(Tunnel &) {
+  over_ = true;
+  tell(Event::closed);
+  touch();
+}
+
+} // namespace aq

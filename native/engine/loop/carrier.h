@@ -1,0 +1,73 @@
+// A tunnel and the socket under it.
+#pragma once
+#include "../tunnel/tunnel.h"
+#include "object.h"
+
+namespace aq {
+
+class Loop;
+class StreamEnd;
+
+class Carrier : public Object, private TunnelHandler {
+public:
+  // Takes the descriptor over.
+  Carrier(Loop &loop, int fd, std::shared_ptr<TlsContext> context, const TunnelLimits &limits);
+  ~Carrier() override;
+
+  Tunnel &tunnel() { return tunnel_; }
+  void start();
+  void onEvents(uint32_t events) override;
+  // One turn's worth.
+  void readTurn();
+  // In this turn its output is to be written.
+  void touch();
+  // Seals and writes; whether anything left.
+  bool write();
+  // At the end of a turn: writes, and closes what is over.
+  void settle();
+  void close() override;
+
+  // Commands.
+  void accepted();
+  void refuse(uint8_t alert, std::string_view reason);
+  void open(Id stream, std::span<const Header> headers);
+  void ping();
+  void goaway(uint32_t code, bool graceful);
+
+  void adopt(StreamEnd *end);
+
+  bool reading = false;
+  bool touched = false;
+
+private:
+  void onHandshaken(Tunnel &, const std::vector<std::vector<uint8_t>> &chain, std::string_view alpn) override;
+  void onSettings(Tunnel &, uint32_t maxStreams) override;
+  void onPong(Tunnel &) override;
+  void onGoaway(Tunnel &, uint32_t code) override;
+  void onRequest(Tunnel &, Stream &, std::span<const Header>) override;
+  void onResponse(Tunnel &, Stream &, int status, std::span<const Header>) override;
+  void onData(Tunnel &, Stream &, Bytes) override;
+  void onEnd(Tunnel &, Stream &) override;
+  void onReset(Tunnel &, Stream &, uint32_t code, bool unprocessed) override;
+  void onWritable(Tunnel &, Stream &) override;
+  void onResetFlood(Tunnel &) override;
+  void onFailed(Tunnel &, const TunnelFailure &) override;
+  void onClosed(Tunnel &) override;
+  void tell(Event type, int a = 0, int b = 0, int c = 0);
+
+  Loop &loop_;
+  StreamEnd *streams_ = nullptr;
+  int fd_;
+  Tunnel tunnel_;
+  bool readable_ = false;
+  bool hung_ = false;
+  bool blocked_ = false;
+  // It is to be fed even without anything new.
+  bool owed_ = false;
+  // The connection broke off without a word.
+  bool lost_ = false;
+  // Failed or closed: its last bytes, then nothing.
+  bool over_ = false;
+};
+
+} // namespace aq

@@ -1,0 +1,99 @@
+// One end of a relay: a TCP connection to an app, or a stream of a tunnel. JavaScript may read and write it until it is relayed.
+#pragma once
+#include "fifo.h"
+#include "object.h"
+#include <sys/uio.h>
+
+namespace aq {
+
+class Loop;
+class End;
+
+// Two ends whose bytes go to each other. Gone when both directions have ended, or one has failed.
+struct Relay {
+  End *downstream;
+  End *upstream;
+  uint32_t counters;
+};
+
+class End : public Object {
+public:
+  explicit End(Loop &loop) : loop_(loop) {}
+
+  // Commands of JavaScript.
+  void read(size_t most);
+  void unread();
+  void unshift(std::string_view bytes);
+  void write(std::string_view bytes, bool wantsDrained);
+  // `tell`: by `drained`, once it is done.
+  void finish(bool tell = false);
+  // Nobody has a use for what still comes.
+  void abandon() { ended_ = true; }
+  void close() override;
+  void reset(uint32_t code) override;
+  // Takes both ends; `counters` is where bytes are counted.
+  static void join(Loop &loop, End &downstream, End &upstream, uint32_t counters);
+
+  // Moves what can be moved from here, at most one turn's worth.
+  virtual void pump() = 0;
+  bool isRelayed() const { return relay_ != nullptr; }
+  bool outWaits() const { return !out_.empty(); }
+  bool queued = false;
+
+protected:
+  // Writes what goes at once; -1 with errno. Only where nothing waits before it.
+  virtual ssize_t offer(const iovec *pieces, int count, size_t total) = 0;
+  // Nothing waits any more: FIN, END_STREAM.
+  virtual void finishNow() = 0;
+  // So many bytes that came from here have left for where they go.
+  virtual void returnCredit(size_t) {}
+  // Closes without a word to JavaScript. `code`: HTTP/2's, where it is a reset.
+  virtual void drop() = 0;
+  virtual void cut(uint32_t code) = 0;
+
+  // Bytes came; they go to the peer, or wait for somebody to read them.
+  void came(const iovec *pieces, int count, size_t total);
+  void cameEnd();
+  // A failure of this end: a relay ends by it.
+  void failed(RelayEnd kind, int value);
+  // Room again: what waits goes on, and whoever fills this end.
+  void drain();
+  // JavaScript's read, from what waits.
+  void answerRead();
+  void relayDone(RelayEnd kind, int value);
+  void maybeDone();
+
+  // Nothing is left to do but this end's FIN.
+  bool isLast() const { return isRelayed() && ended_ && peer_->ended_ && peer_->finished_; }
+  // What JavaScript has asked for, or a peer would take now.
+  bool wanted() const { return isRelayed() ? !peer_->outWaits() : wantedByScript_ > 0; }
+
+  Loop &loop_;
+  Relay *relay_ = nullptr;
+  End *peer_ = nullptr;
+  double *counter_ = nullptr;
+  // Came from here, and nobody has taken it.
+  Fifo inbox_;
+  // Its first bytes came by unshift(), so that their credit was returned before.
+  size_t inboxFree_ = 0;
+  // Goes to here, and waits for room.
+  Fifo out_;
+  // Its first bytes are JavaScript's, so that nobody gets credit for them.
+  size_t outFree_ = 0;
+  size_t wantedByScript_ = 0;
+  bool wantsDrained_ = false;
+  // The far side has ended.
+  bool ended_ = false;
+  // The end of what waits is to be told to the far side; it was told.
+  bool finishing_ = false;
+  bool finished_ = false;
+  int error_ = 0;
+
+private:
+  void finishedAll();
+  void tellDrained();
+  void put(const iovec *pieces, int count, size_t total, bool free);
+  void passOn(const iovec *pieces, int count, size_t total, bool free);
+};
+
+} // namespace aq

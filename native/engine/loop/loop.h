@@ -1,0 +1,107 @@
+// One thread beside Node's: it owns listeners, connections and tunnels, and moves their bytes. It decides nothing and keeps no time.
+#pragma once
+#include "../tls/context.h"
+#include "../tunnel/row.h"
+#include "../tunnel/tunnel.h"
+#include "messages.h"
+#include "object.h"
+#include <array>
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <sys/uio.h>
+#include <thread>
+#include <vector>
+
+namespace aq {
+
+class Carrier;
+class End;
+class StreamEnd;
+
+class Loop {
+public:
+  // Bytes that one connection may move before the next has its turn.
+  static constexpr size_t kTurnBytes = 512 * 1024;
+  // Relays that count in one piece of the slab.
+  static constexpr uint32_t kCountersInChunk = 4096;
+  static constexpr uint32_t kCounterChunks = 4096;
+
+  // `notify` is called on the loop's thread when events wait, at most once between two calls of take().
+  explicit Loop(std::function<void()> notify);
+  ~Loop();
+
+  // For JavaScript's thread.
+  void submit(const Message *records, size_t count, const uint8_t *bytes, size_t size);
+  // False when nothing waits.
+  bool take(Batch &events);
+  // Two numbers for each relay: bytes from downstream, and to it. Lives as long as the loop.
+  double *counterChunk(uint32_t chunk);
+  // What a tunnel is made of; never reused while one is being made.
+  int32_t addContext(std::shared_ptr<TlsContext> context, const TunnelLimits &limits);
+  void removeContext(int32_t context);
+
+  // For what lives in the loop.
+  Table &objects() { return objects_; }
+  RowPool &rows() { return rows_; }
+  uint8_t *buffer() { return buffer_.get(); }
+  // Monotonic, ms; of this turn.
+  uint64_t now() const { return now_; }
+  void event(Message message, Bytes bytes = {});
+  void watch(int fd, Object *object, uint32_t events);
+  void rewatch(int fd, Object *object, uint32_t events);
+  // It may have something to move.
+  void ready(End *end);
+  void readable(Carrier *carrier);
+  void touched(Carrier *carrier) { touched_.push_back(carrier); }
+  // Slices for one end are written together.
+  void gather(StreamEnd *end, Bytes bytes);
+  void flushGathered();
+  // Its number means nothing any more; deleted at the end of the turn.
+  void bury(Object *object);
+  double *counters(uint32_t index);
+  // With no descriptor left, the caller that waits is told by a close; else the listener would wake us for ever.
+  void refuseWithoutDescriptor(int listener);
+
+private:
+  struct Context {
+    std::shared_ptr<TlsContext> tls;
+    TunnelLimits limits;
+  };
+
+  void run();
+  void turn();
+  void commands();
+  void command(const Message &m, const Batch &batch);
+  void makeTunnel(const Message &m);
+  void publish();
+
+  std::function<void()> notify_;
+  int epoll_, wake_, spare_;
+  Table objects_;
+  RowPool rows_;
+  std::unique_ptr<uint8_t[]> buffer_;
+  uint64_t now_ = 0;
+  std::vector<End *> ready_, readyNow_;
+  std::vector<Carrier *> reading_, readingNow_, touched_, touchedNow_;
+  std::vector<Object *> buried_;
+  StreamEnd *gathering_ = nullptr;
+  std::vector<iovec> gathered_;
+  size_t gatheredBytes_ = 0;
+  Batch events_, taken_;
+  std::vector<Header> headers_;
+
+  std::mutex mutex_;
+  Batch submitted_, outgoing_;
+  bool told_ = false;
+  std::vector<Context> contexts_;
+  std::vector<int32_t> freeContexts_;
+  std::array<std::atomic<double *>, kCounterChunks> slab_{};
+
+  std::atomic<bool> sleeping_{false};
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+};
+
+} // namespace aq

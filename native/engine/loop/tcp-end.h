@@ -1,0 +1,39 @@
+// A TCP connection to an app or to the world.
+#pragma once
+#include "end.h"
+
+namespace aq {
+
+class TcpEnd : public End {
+public:
+  // Takes the descriptor over.
+  TcpEnd(Loop &loop, int fd) : End(loop), fd_(fd) {}
+  ~TcpEnd() override;
+
+  void watch();
+  void dial(std::string_view ip, uint16_t port);
+  // The descriptor without its end, for a tunnel. -1 when it was relayed, or is gone.
+  int take();
+  void onEvents(uint32_t events) override;
+  void pump() override;
+
+protected:
+  ssize_t offer(const iovec *pieces, int count, size_t total) override;
+  void finishNow() override;
+  void drop() override;
+  void cut(uint32_t code) override;
+
+private:
+  void pumpToTunnel();
+  void took(ssize_t n, size_t wanted);
+  void connected(int error);
+
+  int fd_;
+  bool connecting_ = false;
+  bool readable_ = false;
+  // FIN or an error has come: it is read until nothing is left (with edges, a short read would hide it).
+  bool hung_ = false;
+  bool blocked_ = false;
+};
+
+} // namespace aq

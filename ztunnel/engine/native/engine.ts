@@ -1,0 +1,24 @@
+/** The engine in C++ (native/engine): bytes never touch JavaScript, which decides and accounts as with the other. */
+import { createHbonePool } from '../../../common/hbone/pool.ts';
+import { EngineLoop } from '../../../native/engine.ts';
+import type { Engine } from '../engine.ts';
+import { nativeEstablish } from './client.ts';
+import { Contexts } from './contexts.ts';
+import { NativeCounters, nativeRelay } from './relay.ts';
+import { createNativeServer } from './server.ts';
+import { accept, nativeDialer } from './tcp.ts';
+
+/** Starts the engine's thread. Throws when the addon is not built, or is another version's. */
+export function createNativeEngine(): Engine {
+  const loop = new EngineLoop();
+  const contexts = new Contexts(loop);
+  const establish = nativeEstablish(loop, contexts);
+  return {
+    accept: (fd, onAccepted, onError) => accept(loop, fd, onAccepted, onError),
+    dialer: (clock) => nativeDialer(loop, clock),
+    createServer: (options) => createNativeServer(loop, contexts, options),
+    createPool: (options) => createHbonePool(options, establish),
+    counters: () => new NativeCounters(),
+    relay: nativeRelay(loop),
+  };
+}

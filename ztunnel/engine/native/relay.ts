@@ -1,0 +1,95 @@
+/** Relays of the native engine: two of its ends are joined in C++, anything else is copied here. */
+import { MeshError } from '../../../common/core/errors.ts';
+import {
+  isOrdinaryEnd,
+  type Relay,
+  type RelayCounters,
+  type RelayOptions,
+  type RelayResult,
+  relay as relayInScript,
+} from '../../../common/hbone/relay.ts';
+import type { EngineLoop } from '../../../native/engine.ts';
+import { NativeStream } from './stream.ts';
+
+/** Counts where the loop counts while a relay is open, and keeps the last figures. */
+export class NativeCounters implements RelayCounters {
+  #loop: EngineLoop | undefined;
+  #index = 0;
+  #received = 0;
+  #sent = 0;
+
+  get received(): number {
+    return this.#loop ? this.#loop.count(this.#index, 0) : this.#received;
+  }
+  set received(bytes: number) {
+    this.#received = bytes;
+  }
+  get sent(): number {
+    return this.#loop ? this.#loop.count(this.#index, 1) : this.#sent;
+  }
+  set sent(bytes: number) {
+    this.#sent = bytes;
+  }
+
+  follow(loop: EngineLoop): number {
+    this.#loop = loop;
+    this.#index = loop.takeCounters();
+    return this.#index;
+  }
+
+  settle(): void {
+    const loop = this.#loop;
+    if (!loop) return;
+    this.#received = this.received;
+    this.#sent = this.sent;
+    this.#loop = undefined;
+    loop.giveCounters(this.#index);
+  }
+}
+
+export function nativeRelay(loop: EngineLoop): Relay {
+  return (downstream, upstream, options) => {
+    if (!(downstream instanceof NativeStream && upstream instanceof NativeStream)) {
+      return relayInScript(downstream, upstream, options);
+    }
+    const waits = [downstream.settled(), upstream.settled()].filter((wait) => wait !== undefined);
+    if (waits.length === 0) return join(loop, downstream, upstream, options);
+    return Promise.all(waits).then(() => join(loop, downstream, upstream, options));
+  };
+}
+
+function join(
+  loop: EngineLoop,
+  downstream: NativeStream,
+  upstream: NativeStream,
+  { signal, counters = { received: 0, sent: 0 } }: RelayOptions,
+): Promise<RelayResult> {
+  return new Promise((resolve) => {
+    const settle = (error?: Error) =>
+      resolve({ received: counters.received, sent: counters.sent, ...(error && { error }) });
+    const reason = () =>
+      signal.reason instanceof Error ? signal.reason : new MeshError('CANCELLED', 'the connection was cut');
+    if (signal.aborted) {
+      downstream.resetAndDestroy();
+      upstream.resetAndDestroy();
+      return settle(reason());
+    }
+    if (downstream.destroyed || upstream.destroyed) {
+      for (const end of [downstream, upstream]) if (!end.destroyed) end.once('finish', () => end.destroy()).end();
+      return settle();
+    }
+    const live = counters instanceof NativeCounters ? counters : new NativeCounters();
+    const index = live.follow(loop);
+    const onAbort = () => downstream.cut(reason());
+    signal.addEventListener('abort', onAbort, { once: true });
+    downstream.join(upstream, index, (error) => {
+      signal.removeEventListener('abort', onAbort);
+      live.settle();
+      if (live !== counters) {
+        counters.received = live.received;
+        counters.sent = live.sent;
+      }
+      settle(error && isOrdinaryEnd(error) ? undefined : error);
+    });
+  });
+}

@@ -1,0 +1,206 @@
+/** The server half of the native engine: one tunnel for each CONNECT. */
+import { abortable } from '../../../common/core/abortable.ts';
+import type { ByteStream } from '../../../common/core/byte-stream.ts';
+import { Cancellation } from '../../../common/core/cancel.ts';
+import { MeshError } from '../../../common/core/errors.ts';
+import { formatSocketAddr, type SocketAddr } from '../../../common/core/net.ts';
+import { Emptying } from '../../../common/hbone/emptying.ts';
+import { closeAtExpiry, handshakeTimeout, keepAlive } from '../../../common/hbone/session.ts';
+import type { ConnectRequest, HboneServer, HboneServerOptions } from '../../../common/hbone/types.ts';
+import { defaultWire } from '../../../common/hbone/wire.ts';
+import type { WorkloadCertificate } from '../../../common/identity/types.ts';
+import type { Identity } from '../../../common/mesh/types.ts';
+import { verifyClient } from '../../../common/tls/verify.ts';
+import type { EngineLoop } from '../../../native/engine.ts';
+import type { Contexts } from './contexts.ts';
+import { http2Code } from './stream.ts';
+import { TcpStream } from './tcp.ts';
+import { authenticate, type HeaderList, Tunnel, type TunnelStream } from './tunnel.ts';
+
+/** One for all streams: an error of its own for each would be a large part of what a short connection costs. */
+const streamGone = new MeshError('CANCELLED', 'the client or its connection went away');
+const streamCut = new MeshError('CANCELLED', 'the tunnel was still open when this end was closed');
+
+interface Connection {
+  readonly tunnel: Tunnel;
+  readonly peer: Identity;
+  /** ms since the epoch; no stream is taken from then on. */
+  readonly expiresAt: number;
+  readonly remote: SocketAddr;
+  readonly local: SocketAddr;
+}
+
+export function createNativeServer(loop: EngineLoop, contexts: Contexts, options: HboneServerOptions): HboneServer {
+  const { clock, wire = defaultWire } = options;
+  /** From serve() on, whatever became of them. */
+  const open = new Set<{ cut(): void }>();
+  const connections = new Set<Connection>();
+  const emptying = new Emptying(clock, () => open.size === 0);
+  let draining = false;
+  let closed = false;
+
+  function serve(socket: ByteStream, remote: SocketAddr, local: SocketAddr): void {
+    if (!(socket instanceof TcpStream)) throw new Error('the connection is not of this engine');
+    if (closed || socket.destroyed) {
+      socket.destroy();
+      return;
+    }
+    const late = new Cancellation();
+    const entry = { cut: () => late.abort(streamCut) };
+    open.add(entry);
+    const leave = () => {
+      timer.cancel();
+      open.delete(entry);
+      emptying.check();
+    };
+    const timer = clock.after(handshakeTimeout, () =>
+      late.abort(new MeshError('TLS_FAILED', `no HBONE handshake within ${handshakeTimeout} ms`)),
+    );
+    const fail = (error: unknown) => {
+      leave();
+      if (!closed) options.onError(error instanceof Error ? error : new Error(String(error)), remote);
+    };
+    abortable(options.certificate(), late).then(
+      (certificate) => {
+        try {
+          handshake(socket, certificate);
+        } catch (error) {
+          socket.destroy();
+          fail(error);
+        }
+      },
+      (error: unknown) => {
+        socket.destroy();
+        fail(error);
+      },
+    );
+
+    function handshake(tcp: TcpStream, certificate: WorkloadCertificate): void {
+      let connection: Connection | undefined;
+      let settled = false;
+      const tunnel = new Tunnel(loop, tcp, contexts.get('server', certificate, wire), {
+        handshaken(chain, protocol) {
+          const { trustDomain } = certificate.identity;
+          const verify = (leaf: { identities: readonly Identity[] }) => verifyClient(leaf.identities, trustDomain);
+          const { revocation } = options;
+          const peer = authenticate(tunnel, chain, protocol, certificate, 'destination', revocation, verify);
+          if (!peer) return;
+          connection = { tunnel, peer: peer.peer, expiresAt: peer.expiresAt, remote, local };
+          connections.add(connection);
+          keepAlive(tunnel, clock, () =>
+            tunnel.cut(new MeshError('H2_FAILED', `${formatSocketAddr(remote)} answers no PING`)),
+          );
+          closeAtExpiry(tunnel, clock, peer.expiresAt);
+          tunnel.once(
+            'close',
+            peer.onRevoked((error) => tunnel.cut(error)),
+          );
+        },
+        settings() {
+          settled = true;
+          timer.cancel();
+          late.removeEventListener('abort', onLate);
+        },
+        request: (stream, headers) => onStream(connection!, stream, headers),
+        leaving: () => undefined,
+        flooded() {
+          const what = `${formatSocketAddr(remote)} opens and resets streams too fast`;
+          options.onError(new MeshError('PROTOCOL', what), remote);
+        },
+        closed(error) {
+          if (connection) connections.delete(connection);
+          late.removeEventListener('abort', onLate);
+          // A peer that goes away without a word is a failure only while it still owes us its SETTINGS.
+          if (settled) {
+            leave();
+            if (error && !closed) options.onError(error, remote);
+          } else {
+            fail(error ?? new MeshError('H2_FAILED', `${formatSocketAddr(remote)} closed before its SETTINGS`));
+          }
+        },
+      });
+      const onLate = () => tunnel.cut(late.reason as MeshError);
+      entry.cut = () => tunnel.cut(undefined);
+      late.addEventListener('abort', onLate);
+      if (late.aborted) onLate();
+    }
+  }
+
+  function onStream(connection: Connection, stream: TunnelStream, headers: HeaderList): void {
+    const { tunnel, remote } = connection;
+    const gone = new Cancellation();
+    stream.onEnding = () => gone.abort(streamGone);
+    // A connection that was accepted just before the drain: what it was opened for is served, nothing after it.
+    if (draining) setImmediate(() => tunnel.close());
+    // closeAtExpiry would come later where the clock was set.
+    if (clock.wall() >= connection.expiresAt) {
+      stream.refuseWith(http2Code.refusedStream);
+      tunnel.close();
+      return;
+    }
+    const request = connectRequest(headers);
+    let answered = false;
+    const refuse = (status: number) => {
+      if (answered || stream.destroyed) return;
+      answered = true;
+      stream.respond(status, [], true);
+    };
+    if (!request) {
+      const what = `${formatSocketAddr(remote)} sent a request that is not CONNECT with an :authority`;
+      options.onError(new MeshError('PROTOCOL', what), remote);
+      refuse(400);
+      return;
+    }
+    options.onTunnel({
+      request,
+      peer: connection.peer,
+      remote,
+      local: connection.local,
+      accept(responseHeaders) {
+        // The peer may have left while the caller was connecting; then it gets a stream that is already closed.
+        if (!answered && !stream.destroyed) {
+          answered = true;
+          stream.respond(200, Object.entries(responseHeaders).flat(), false);
+        }
+        return stream;
+      },
+      refuse,
+      signal: gone,
+    });
+  }
+
+  function close(): void {
+    closed = true;
+    for (const { tunnel } of connections) for (const stream of tunnel.streams) stream.destroy(streamCut);
+    for (const entry of [...open]) entry.cut();
+  }
+
+  return {
+    serve,
+    close,
+    drain(deadlineMs) {
+      draining = true;
+      for (const { tunnel } of connections) tunnel.close();
+      return emptying.wait(deadlineMs, close);
+    },
+  };
+}
+
+function connectRequest(headers: HeaderList): ConnectRequest | undefined {
+  const fields = new Map<string, string>();
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!;
+    const before = fields.get(name);
+    // Several instances are joined by commas, which is how baggage lists its members anyway.
+    fields.set(name, before === undefined ? headers[i + 1]! : `${before},${headers[i + 1]}`);
+  }
+  const authority = fields.get(':authority');
+  if (fields.get(':method') !== 'CONNECT' || authority === undefined) return undefined;
+  return {
+    authority,
+    baggage: fields.get('baggage'),
+    forwarded: fields.get('forwarded'),
+    traceparent: fields.get('traceparent'),
+    forwardedNetwork: fields.get('x-forwarded-network'),
+  };
+}
