@@ -16,6 +16,7 @@ test('rights and times are the same whoever made the folder, and the digest tell
       chmodSync(join(folder, 'a/file'), mode);
       chmodSync(join(folder, 'a/program'), 0o4711);
       symlinkSync('file', join(folder, 'a/link'));
+      symlinkSync('a', join(folder, 'b'));
       settle(folder, new Set(['a/tmp']), 1_000);
       return folder;
     };
@@ -28,6 +29,7 @@ test('rights and times are the same whoever made the folder, and the digest tell
         ['a/link', 'link', 0],
         ['a/program', 'file', 0o755],
         ['a/tmp', 'folder', 0o1777],
+        ['b', 'link', 0],
       ],
     );
     assert.equal(digest(make('two', 0o666, 'x')), digest(one));

@@ -13,12 +13,17 @@ export interface Entry {
   readonly size: number;
 }
 
+/** Paths of all below `root`, without a slash in front. Links are not followed, as Node's recursive readdir does. */
+export function pathsBelow(root: string, folder = ''): readonly string[] {
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    return entry.isDirectory() ? [path, ...pathsBelow(root, path)] : [path];
+  });
+}
+
 /** All below `root`, by path in code units. */
 export function entriesOf(root: string): readonly Entry[] {
-  const paths = readdirSync(root, { recursive: true, withFileTypes: true }).map((e) =>
-    join(e.parentPath, e.name).slice(root.length).replace(/^\//, ''),
-  );
-  return paths.sort().map((path): Entry => {
+  return [...pathsBelow(root)].sort().map((path): Entry => {
     const stat = lstatSync(join(root, path));
     const kind = stat.isDirectory() ? 'folder' : stat.isSymbolicLink() ? 'link' : 'file';
     return { path, kind, mode: stat.mode & 0o7777, size: kind === 'file' ? stat.size : 0 };

@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path';
 import { MeshError } from '../../common/core/errors.ts';
 import { run, tryRun } from '../../lab/system/run.ts';
+import { pathsBelow } from '../tree.ts';
 import { movedToUsr } from './table.ts';
 
 export interface DebianPackage {
@@ -107,11 +108,7 @@ async function unpackOne(name: string, { file, sha256 }: Archive, cache: string,
   await run(['dpkg-deb', '-x', archive, folder]);
   const control = await run(['dpkg-deb', '-f', archive]);
   const field = (key: string) => new RegExp(`^${key}: (.*)$`, 'm').exec(control)?.[1] ?? '';
-  const files = new Map<string, string>();
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    const path = join(entry.parentPath, entry.name);
-    files.set(inUsr(path.slice(folder.length)), path);
-  }
+  const files = new Map(pathsBelow(folder).map((path) => [inUsr(`/${path}`), join(folder, path)]));
   return { name, version: field('Version'), architecture: field('Architecture'), sha256, control, folder, files };
 }
 
