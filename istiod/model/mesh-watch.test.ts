@@ -22,6 +22,8 @@ interface World extends Disposable {
   /** Kind and key of objects whose status may be new. */
   readonly judged: Set<string>;
   readonly warnings: readonly string[];
+  /** Objects as they came. */
+  readonly told: readonly KubeObject[];
 }
 
 async function world(
@@ -34,6 +36,7 @@ async function world(
   const stop = new AbortController();
   const judged = new Set<string>();
   const warnings: string[] = [];
+  const told: KubeObject[] = [];
   await kube.create(namespaceKind, object('Namespace', 'shop', undefined, { metadata: { labels: { mesh: 'yes' } } }));
   const mesh = watchMesh({
     source: kube,
@@ -45,7 +48,7 @@ async function world(
     log: { ...silentLogger, warn: (text) => void warnings.push(text) },
     signal: stop.signal,
     onChange: () => undefined,
-    onObject: () => undefined,
+    onObject: (o) => void told.push(o),
     onGeneration: () => undefined,
     onSettings: () => undefined,
     onJudged(objects) {
@@ -53,7 +56,7 @@ async function world(
     },
   });
   await mesh.synced;
-  return { kube, mesh, judged, warnings, [Symbol.dispose]: () => stop.abort() };
+  return { kube, mesh, judged, warnings, told, [Symbol.dispose]: () => stop.abort() };
 }
 
 function object(
@@ -197,4 +200,22 @@ test('an object that is not valid is left out, one that was valid stays as it wa
   assert.equal(w.mesh.conditionsOf(name).get('Accepted'), undefined);
   await w.kube.delete(kind, { namespace: 'shop', name: 'bad' });
   await until('no problem', () => w.mesh.problems().length === 0);
+});
+
+test('what only its status says anew changes nothing but for who writes it', async () => {
+  using w = await world();
+  const kind = authorizationPolicyKind as Kind<KubeObject>;
+  const name = { namespace: 'shop', name: 'p' };
+  const spec = { rules: [{ to: [{ operation: { ports: ['80'] } }] }] };
+  const kept = () => w.mesh.index.inputs.policies.get('shop/p');
+  await w.kube.create(kind, object('AuthorizationPolicy', 'p', 'shop', { metadata: { generation: 1 }, spec }));
+  const first = await until('the policy', kept);
+  const status = { conditions: [{ type: 'Programmed', status: 'True' }] };
+  await w.kube.patch(kind, name, { status }, { subresource: 'status' });
+  await until('word of it', () => w.told.some((o) => o.kind === 'AuthorizationPolicy' && o.status !== undefined));
+  assert.equal(kept(), first);
+  await w.kube.patch(kind, name, { metadata: { labels: { a: 'b' } } });
+  await until('another label', () => kept()?.metadata.labels?.['a'] === 'b');
+  await w.kube.patch(kind, name, { metadata: { generation: 2 }, spec: { action: 'DENY' } });
+  await until('another spec', () => kept()?.spec?.action === 'DENY');
 });

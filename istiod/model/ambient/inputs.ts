@@ -81,14 +81,17 @@ export interface MeshKind {
   readonly isCustom: boolean;
   /** With the label istio.io/rev it is for istiods of that revision alone. On other kinds that label is about injection. */
   readonly isRevisioned: boolean;
+  /** What is in its status counts: a change of that alone is one. */
+  readonly readsStatus: boolean;
 }
 
 function builtIn<T extends KubeObject>(kind: Kind<T>, input: keyof MeshInputs, trim: (object: T) => T): MeshKind {
-  return { kind, input, trim: trim as unknown as MeshKind['trim'], isCustom: false, isRevisioned: false };
+  const own = { trim: trim as unknown as MeshKind['trim'], isCustom: false, isRevisioned: false, readsStatus: true };
+  return { kind, input, ...own };
 }
 
 function custom(kind: Kind<KubeObject>, input: keyof MeshInputs): MeshKind {
-  return { kind, input, trim: trimObject, isCustom: true, isRevisioned: true };
+  return { kind, input, trim: trimObject, isCustom: true, isRevisioned: true, readsStatus: false };
 }
 
 export const meshKinds: readonly MeshKind[] = [
@@ -97,12 +100,13 @@ export const meshKinds: readonly MeshKind[] = [
   builtIn(nodeKind, 'nodes', trimNode),
   builtIn(serviceKind, 'services', trimService),
   builtIn(endpointSliceKind, 'slices', trimSlice),
-  custom(serviceEntryKind, 'serviceEntries'),
-  custom(workloadEntryKind, 'workloadEntries'),
+  // Their addresses, and health that VMs report.
+  { ...custom(serviceEntryKind, 'serviceEntries'), readsStatus: true },
+  { ...custom(workloadEntryKind, 'workloadEntries'), readsStatus: true },
   custom(authorizationPolicyKind, 'policies'),
   custom(peerAuthenticationKind, 'peers'),
   // What is behind a waypoint of another revision is behind it all the same.
-  { ...custom(gatewayKind, 'gateways'), isRevisioned: false },
+  { ...custom(gatewayKind, 'gateways'), isRevisioned: false, readsStatus: true },
   { ...custom(gatewayClassKind, 'gatewayClasses'), isRevisioned: false },
   custom(virtualServiceKind, 'virtualServices'),
   custom(destinationRuleKind, 'destinationRules'),
