@@ -52,7 +52,7 @@ function jsonFormat({ accessLogFormat }: MeshFacts): Message {
 }
 
 function defaultJson(): Struct {
-  const entries = fields.map(([name, format]) => [name, { stringValue: /%.*%/.exec(format)?.[0] ?? format }]);
+  const entries = fields.map(([name, format]) => [name, { stringValue: /%.*%/.exec(format)![0] }]);
   return { fields: Object.fromEntries(entries) };
 }
 

@@ -3,7 +3,7 @@
  * where its account may list Secrets there; authorities of others are public (Istio's rules).
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { MeshError } from '../../common/core/errors.ts';
+import { describeError, MeshError } from '../../common/core/errors.ts';
 import type { Typed } from '../../common/envoy/codec.ts';
 import type { MeshView } from './inputs.ts';
 import { type Message, typed } from './values.ts';
@@ -147,7 +147,7 @@ function checked(namespace: string, name: string, check: () => void): void {
   try {
     check();
   } catch (e) {
-    throw new MeshError('CONFIG', `Secret ${namespace}/${name}: ${e instanceof Error ? e.message : String(e)}`);
+    throw new MeshError('CONFIG', `Secret ${namespace}/${name}: ${describeError(e)}`);
   }
 }
 

@@ -41,7 +41,7 @@ function bootstrapOf(
   };
 }
 
-function h2Cluster(name: string, port: number) {
+export function h2Cluster(name: string, port: number) {
   const options = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
   return {
     name,

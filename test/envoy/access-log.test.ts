@@ -26,6 +26,7 @@ const formats: readonly (readonly [string, Partial<MeshSettings['envoy']>])[] = 
     },
   ],
   ['JSON of a format that is no object', { accessLogEncoding: 'JSON', accessLogFormat: '["%REQ(:path)%"]' }],
+  ['JSON of a number', { accessLogEncoding: 'JSON', accessLogFormat: '1' }],
   ['JSON of a format that is none', { accessLogEncoding: 'JSON', accessLogFormat: '%REQ(:path)%' }],
 ];
 

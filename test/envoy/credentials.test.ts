@@ -114,6 +114,8 @@ for (const engine of engines) {
         const said = bed.mesh.index.envoy.trace((view) => destinationRuleConditions(view, rule)).outcome;
         assert.equal(said.kind === 'made' && said.value.get('ResolvedRefs')?.reason, 'InvalidCertificateRef');
         put({ ...whole, 'ca.crl': await ca.revoke([]) });
+        const again = bed.mesh.index.envoy.trace((view) => destinationRuleConditions(view, rule)).outcome;
+        assert.equal(again.kind === 'made' && again.value.get('ResolvedRefs')?.status, 'True');
         await until('the whole Secret again', async () => (await ask()).body === 'URI:spiffe://bank/ns/shop/sa/three');
       }
 

@@ -35,6 +35,15 @@ kind: WorkloadEntry
 metadata: {name: web}
 spec: {address: 192.0.2.7, network: net-2, labels: {app: web}, serviceAccount: web, ports: {http: 8080}}
 ---
+kind: Service
+metadata: {name: here, labels: {istio.io/use-waypoint: waypoint}}
+spec: {clusterIP: 240.1.2.4, selector: {app: here}, ports: [{name: http, port: 80}]}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: here}
+spec: {address: 192.0.2.8, network: net-1, labels: {app: here}, serviceAccount: here}
+---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: web}

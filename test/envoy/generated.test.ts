@@ -152,6 +152,13 @@ test('workloads that are behind it themselves, and a service of their ports', { 
   assert.match(dump, /"10.244.1.7"/);
 });
 
+test('a waypoint before services whose protocol nobody says', { skip }, async () => {
+  const any = service.replace(/- \{name: (http|grpc|tcp|tls).*\n/g, '');
+  using bed = await startEnvoyBed([waypointYaml(), any, pod('a', 1, true)].join('---'));
+  await using _ = await followBed(bed);
+  assert.deepEqual(await verdicts(bed, envoyTypes), []);
+});
+
 for (const engine of engines) {
   test(`a waypoint without any service: ${engine.name}`, { skip: engine.skip }, async () => {
     using bed = await startEnvoyBed(waypointYaml());
@@ -191,11 +198,11 @@ for (const [name, ip, INSTANCE_IPS] of families) {
 }
 
 test('Secrets that istiod may not read, or nobody has shown a token for: nothing is sent there', { skip }, async () => {
-  const rule = `
+  const rule = (mode: string) => `
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: web}
-spec: {host: web, trafficPolicy: {tls: {mode: MUTUAL, credentialName: web}}}
+spec: {host: web, trafficPolicy: {tls: {mode: ${mode}, credentialName: web}}}
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -207,8 +214,12 @@ kind: DestinationRule
 metadata: {name: wild}
 spec: {host: "*.example.org", trafficPolicy: {tls: {mode: DISABLE}}}
 `;
-  for (const options of [{}, { credentials: noCredentials }]) {
-    using bed = await startEnvoyBed([waypointYaml(), service, rule].join('---'), options);
+  for (const [mode, options] of [
+    ['MUTUAL', {}],
+    ['MUTUAL', { credentials: noCredentials }],
+    ['SIMPLE', { credentials: noCredentials }],
+  ] as const) {
+    using bed = await startEnvoyBed([waypointYaml(), service, rule(mode)].join('---'), options);
     await using _ = await followBed(bed);
     assert.deepEqual(await verdicts(bed, [clusterTypeUrl, listenerTypeUrl, routeTypeUrl]), []);
   }

@@ -98,7 +98,9 @@ function find(view: MeshView, proxy: ClientProxy, name: string): Destination | u
 
 function routes(view: MeshView, proxy: ClientProxy, name: string): Made | undefined {
   const found = find(view, proxy, name);
-  if (found === undefined || !isSeen(view, proxy, found.service, found.port.number)) return undefined;
+  if (found === undefined || !isSeen(view, proxy, found.service, found.port.number))
+    // Envoy keeps routes that are taken away, and would go on by them.
+    return proxy.isGrpc ? undefined : typed('envoy.config.route.v3.RouteConfiguration', { name });
   // What is behind a waypoint is routed there.
   const isRouted = found.service.waypoint === undefined;
   const made = isRouted ? httpRoutesOf(contextOf(view, proxy, found)).routes : [straight(name)];

@@ -68,9 +68,9 @@ export class WaypointConfiguration {
     }
     return [...targets.values()].flatMap((target) => {
       const { id, value } = this.#remember(`target ${target.kind} ${target.name}`, (view) => {
-        const service = view.service(target.service);
-        const port = service?.ports.find((p) => p.number === target.port);
-        if (service === undefined || port === undefined) return undefined;
+        // Routes found them a moment ago.
+        const service = view.service(target.service)!;
+        const port = service.ports.find((p) => p.number === target.port)!;
         const rules = rulesFor(view, service, this.#proxy.namespace, undefined);
         const subset = rules.subsets.find((s) => s.name === target.subset);
         // A subset that nobody defines has no endpoints.

@@ -114,5 +114,6 @@ spec: { hosts: [web.shop.svc.cluster.local], http: [{ ${api} }] }
   ),
   merged('other labels of callers', '{ sourceLabels: { a: b } }', '{ sourceLabels: { a: c } }', {}, false),
   merged('the same gateways', '{ gateways: [mesh] }', '{ gateways: [mesh] }', {}),
+  merged('gateways of the root alone', '{ gateways: [mesh] }', '{ uri: { prefix: /a } }', {}),
   merged('other gateways', '{ gateways: [mesh] }', '{ gateways: [edge, mesh] }', {}, false),
 ];

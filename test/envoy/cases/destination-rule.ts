@@ -140,15 +140,19 @@ export const destinationRuleCases: readonly RouteCase[] = [
     requests: [{ ...many, expect: { pod: 'many-b' } }],
   },
   {
-    name: 'trafficDistribution, internalTrafficPolicy, publishNotReadyAddresses, ports that pods have not',
+    name: 'trafficDistribution, internalTrafficPolicy, ports that pods have not',
     objects: '',
     requests: [
       ...[1, 2, 3].map(() => ({ ...near, expect: { pod: 'near-a' } })),
       ...[1, 2, 3].map(() => ({ service: 'local', path: '/', expect: { pod: 'local-a' } })),
       { service: 'local', port: 81, path: '/', expect: { status: 503, body: 'no healthy upstream' } },
-      { service: 'early', path: '/', expect: { to: 'early' } },
       { service: 'near', family: 'ipv6', path: '/', expect: { pod: 'near-a' } },
     ],
+  },
+  {
+    name: 'publishNotReadyAddresses',
+    objects: '',
+    requests: [{ service: 'early', path: '/', expect: {}, shares: { 'early-a': 1, 'early-b': 1 } }],
   },
   {
     name: 'localityLbSetting off',

@@ -228,6 +228,8 @@ export const gatewayApiCases: readonly RouteCase[] = [
        { matches: [${path('/redirect')}], filters: [{ type: RequestRedirect, requestRedirect: { path: { type: ReplaceFullPath, replaceFullPath: '' } } }] },
        { matches: [${path('/try')}], timeouts: { request: 10s, backendRequest: 50ms }, retry: { attempts: 0 }, ${web} },
        { matches: [${path('/whole')}], timeouts: { request: 50ms, backendRequest: 50ms }, retry: { attempts: 0 }, ${web} },
+       { matches: [${path('/longer')}], timeouts: { request: 50ms, backendRequest: 1s }, retry: { attempts: 0 }, ${web} },
+       { matches: [${path('/session')}], sessionPersistence: { sessionName: s }, ${web} },
        { matches: [${path('/one')}], timeouts: { backendRequest: 50ms }, retry: { attempts: 0 }, ${web} }`,
     )}${httpRoute('', { name: 'no-rules', of: 'many' }).replace('rules: []', '')}${httpRoute('', { kind: 'GRPCRoute', name: 'no-grpc', of: 'near' }).replace('rules: []', '')}
 apiVersion: networking.istio.io/v1
@@ -241,7 +243,8 @@ spec: { hosts: [entry.example.com], addresses: [240.0.0.9], ports: [{ number: 80
       { path: '/full', expect: { ...to, received: { path: '/' } } },
       { path: '/none', expect: to },
       { path: '/redirect', expect: { status: 302, response: { location: 'http://web/' } } },
-      ...['/try', '/whole', '/one'].map((p) => ({
+      { path: '/session', expect: to },
+      ...['/try', '/whole', '/longer', '/one'].map((p) => ({
         path: p,
         headers: { 'x-echo-hang': '9' },
         expect: { status: 504, attempts: 1 },

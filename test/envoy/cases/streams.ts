@@ -9,7 +9,8 @@ spec: { hosts: [raw], ${spec} }
 ---`;
 const to = (host: string, port = 82) => `route: [{ destination: { host: ${host}, port: { number: ${port} } } }]`;
 const pay = 'spiffe://cluster.local/ns/pay/sa/x';
-const at = (second: number) => `"2026-01-01T00:00:0${second}Z"`;
+const aged = (yaml: string, second: number) =>
+  yaml.replace('metadata: {', `metadata: { creationTimestamp: "2026-01-01T00:00:0${second}Z",`);
 /** The same of a namespace that consumes the service. */
 const theirs = (yaml: string) => yaml.replace('namespace: shop }', 'namespace: pay }');
 const over = { service: 'raw', port: 82, path: '/' } as const;
@@ -30,7 +31,7 @@ export const streamCases: readonly RouteCase[] = [
   {
     name: 'tcp: destinationSubnets, port',
     objects: vs(
-      `tcp: [{ match: [{ port: 99 }], ${to('v2', 80)} }, { match: [{ port: 82, destinationSubnets: [10.0.0.0/8, 192.0.2.1] }], ${to('web', 80)} }, { ${to('raw')} }]`,
+      `tcp: [{ match: [{ port: 99 }], ${to('v2', 80)} }, { match: [{ port: 82, destinationSubnets: [10.0.0.0/8, 192.0.2.1, none] }], ${to('web', 80)} }, { ${to('raw')} }]`,
     ),
     requests: [{ ...over, expect: { to: 'web' } }],
   },
@@ -71,6 +72,19 @@ export const streamCases: readonly RouteCase[] = [
     requests: [{ ...over, expect: { to: 'v2' } }],
   },
   {
+    name: 'TCPRoute: nobody gets a share',
+    objects: route('TCPRoute', '{ backendRefs: [{ name: v2, port: 80, weight: 0 }] }'),
+    requests: [],
+  },
+  {
+    name: 'TCPRoute older than a VirtualService, and one without an age',
+    objects:
+      aged(route('TCPRoute', '{ backendRefs: [{ name: v2, port: 80 }] }'), 1) +
+      aged(vs(`tcp: [{ ${to('web', 80)} }]`), 2) +
+      route('TCPRoute', '{ backendRefs: [{ name: near, port: 80 }] }').replace('name: tcproute', 'name: ageless'),
+    requests: [{ ...over, expect: { pod: 'near-a' } }],
+  },
+  {
     name: 'tcp: idleTimeout of connections',
     objects: rule('trafficPolicy: { connectionPool: { tcp: { idleTimeout: 10s } } }', 'raw'),
     requests: [{ ...over, expect: { to: 'raw' } }],
@@ -83,14 +97,12 @@ export const streamCases: readonly RouteCase[] = [
   {
     name: 'TCPRoute and VirtualService: the older first',
     objects:
-      route('TCPRoute', '{ backendRefs: [{ name: v2, port: 80 }] }').replace(
-        'metadata: {',
-        `metadata: { creationTimestamp: ${at(2)},`,
-      ) +
-      vs(`tcp: [{ ${to('web', 80)} }]`).replace('metadata: {', `metadata: { creationTimestamp: ${at(1)},`) +
-      route('TCPRoute', '{ backendRefs: [{ name: many, port: 80 }] }')
-        .replace('name: tcproute', 'name: third')
-        .replace('metadata: {', `metadata: { creationTimestamp: ${at(2)},`),
+      aged(route('TCPRoute', '{ backendRefs: [{ name: v2, port: 80 }] }'), 2) +
+      aged(vs(`tcp: [{ ${to('web', 80)} }]`), 1) +
+      aged(
+        route('TCPRoute', '{ backendRefs: [{ name: many, port: 80 }] }').replace('name: tcproute', 'name: third'),
+        2,
+      ),
     requests: [{ ...over, expect: { to: 'web' } }],
   },
   {

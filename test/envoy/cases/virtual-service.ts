@@ -223,7 +223,7 @@ export const virtualServiceCases: readonly RouteCase[] = [
     name: 'destination: a host header for each, subsets of others, subsets that are none',
     objects: `${vs(
       `{ match: [{ uri: { exact: /a } }], route: [{ destination: { host: web }, weight: 100, headers: { request: { set: { host: own.example } } } }, { destination: { host: v2 }, weight: 0 }] },
-       { match: [{ uri: { exact: /far } }], route: [{ destination: { host: api.pay.svc.cluster.local, subset: v1 } }] }, { match: [{ uri: { exact: /none } }], route: [{ destination: { host: api.pay.svc.cluster.local, subset: none } }] }`,
+       { match: [{ uri: { exact: /far } }], route: [{ destination: { host: api.pay.svc.cluster.local, subset: v1 } }] }, { match: [{ uri: { exact: /none } }], route: [{ destination: { host: api.pay.svc.cluster.local, subset: none } }] }, { match: [{ uri: { exact: /whole } }], route: [{ destination: { host: api.pay.svc.cluster.local } }] }`,
     )}${vs(`{ route: [{ destination: { host: api.pay.svc.cluster.local } }] }`, 'v2', 'v2')}
 apiVersion: networking.istio.io/v1
 kind: DestinationRule

@@ -68,7 +68,13 @@ export const services: readonly TestService[] = [
     spec: 'internalTrafficPolicy: Local',
     pods: { 'local-b': 'v1', 'local-a': 'v1' },
   },
-  { name: 'early', ports: [{ name: 'http', number: 80 }], spec: 'publishNotReadyAddresses: true', isReady: false },
+  {
+    name: 'early',
+    ports: [{ name: 'http', number: 80 }],
+    spec: 'publishNotReadyAddresses: true',
+    isReady: false,
+    pods: { 'early-b': 'v1', 'early-a': 'v1' },
+  },
   { name: 'marker', ports: [{ name: 'http', number: 80 }], pods: {} },
 ];
 
