@@ -45,13 +45,21 @@ describe('documents', { skip }, () => {
   }
 });
 
+/** Blocks of commands that cannot be run here. */
+const unrun: Readonly<Record<string, readonly string[]>> = {
+  // They need a registry, and programs that Debian's image does not have.
+  'docs/operations.md': ['podman build'],
+};
+
 test('no document has commands that nobody runs', () => {
   const all = globSync('docs/*.md', { cwd: checkout }).toSorted();
   for (const file of all) {
-    const fences = readFileSync(join(checkout, file), 'utf8').match(/^(?:```|~~~).*/gm) ?? [];
+    const blocks = readFileSync(join(checkout, file), 'utf8').matchAll(/^(```|~~~)(.*)\n([\s\S]*?)^\1$/gm);
     const isRun = documents.some((d) => d.file === file);
-    const wrong = fences.filter((fence, i) => fence !== (i % 2 === 0 && isRun ? '```sh' : '```'));
-    assert.deepEqual(isRun ? wrong : fences, [], file);
+    const left = [...blocks].filter(([, , language]) => language !== 'sh' || !isRun).map(([, , , text]) => text!);
+    const known = unrun[file] ?? [];
+    assert.equal(left.length, known.length, `${file}: ${left.join('\n')}`);
+    for (const [i, text] of left.entries()) assert.ok(text.startsWith(known[i]!), text);
   }
   assert.ok(documents.every(({ file }) => all.includes(file)));
 });
