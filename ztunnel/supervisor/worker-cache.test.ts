@@ -48,3 +48,11 @@ test('a program that fails leaves nothing behind', async (t) => {
   await assert.rejects(fillWorkerCache(o));
   assert.deepEqual(readdirSync(o.folder), []);
 });
+
+test('where nothing can be written nothing is run', async (t) => {
+  const { program, folder, ...o } = options(t);
+  writeFileSync(program, `require('node:fs').writeFileSync(${JSON.stringify(join(folder, 'ran'))}, '')`);
+  // Nobody makes a folder there, root neither.
+  await assert.rejects(fillWorkerCache({ ...o, folder: '/proc/self' }));
+  assert.deepEqual(readdirSync(folder), []);
+});

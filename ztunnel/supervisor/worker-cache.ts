@@ -3,7 +3,7 @@
  * may write would outlive a break-in; so root fills a folder in the name of the worker, who can only read it.
  */
 import { execFile } from 'node:child_process';
-import { chmod, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -35,6 +35,8 @@ export async function fillWorkerCache({ folder, argv, uid, sources }: WorkerCach
   const newest = await newestOf(sources);
   if (ages.some((age) => age > newest)) return false;
   const scratch = join(folder, `filling-${process.pid}`);
+  // First, for Node would compile everything and then write nothing where the file system is read-only, as in the chart's pods.
+  await mkdir(scratch);
   try {
     const [program, ...args] = argv;
     await run(program, args, { env: { NODE_COMPILE_CACHE: scratch } });
