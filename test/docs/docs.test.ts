@@ -19,6 +19,7 @@ const documents = [
   { file: 'docs/tutorial.md', lab: 'tutorial' },
   { file: 'docs/operations.md', lab: 'operations' },
   { file: 'docs/migration.md', lab: 'migration' },
+  { file: 'docs/upgrade.md', lab: 'upgrade' },
 ] as const;
 
 describe('documents', { skip }, () => {

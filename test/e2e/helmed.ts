@@ -26,7 +26,10 @@ export class HelmedLab {
   /** What a chart needs to know of this lab, for each release. */
   readonly values: readonly string[];
 
-  private constructor(world: World) {
+  readonly #capture: 'ebpf' | 'nft';
+
+  private constructor(world: World, capture: 'ebpf' | 'nft') {
+    this.#capture = capture;
     this.world = world;
     this.helm = new Helm(world.lab.kubeconfig);
     this.kubectl = new Kubectl(world.lab.kubeconfig);
@@ -34,8 +37,8 @@ export class HelmedLab {
   }
 
   /** Without the mesh. */
-  static async up(name: string): Promise<HelmedLab> {
-    return new HelmedLab(await World.bare(name));
+  static async up(name: string, capture: 'ebpf' | 'nft' = 'ebpf'): Promise<HelmedLab> {
+    return new HelmedLab(await World.bare(name, capture), capture);
   }
 
   install(chart: Chart, ...more: readonly string[]): Promise<string> {
@@ -48,9 +51,9 @@ export class HelmedLab {
   }
 
   /** All four, and the namespace of the workloads enters. Resolves when a call has identities at both ends. */
-  async installAll(...cni: readonly string[]): Promise<void> {
+  async installAll(): Promise<void> {
     for (const chart of ['base', 'istiod'] as const) await this.install(chart);
-    await this.install('cni', ...cni);
+    await this.install('cni', '--set', `aquifer.capture=${this.#capture}`);
     await this.install('ztunnel', ...waiting);
     await this.enter();
   }
@@ -118,6 +121,11 @@ export class Calls {
         .filter(({ error }) => error !== '')
         .map(({ at, error }) => ({ source, at: new Date(at).toISOString(), error })),
     );
+  }
+
+  /** How many were answered or lost so far. */
+  get made(): number {
+    return this.#streams.reduce((sum, { lines }) => sum + lines.length, 0);
   }
 
   /** Ends them; every one must have been answered. Says how many there were. */

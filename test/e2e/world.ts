@@ -43,8 +43,8 @@ export class World {
   }
 
   /** Without the mesh and its label: somebody else installs it. */
-  static bare(name: string): Promise<World> {
-    return World.#make(name, 'ebpf', { mesh: false });
+  static bare(name: string, capture: 'ebpf' | 'nft' = 'ebpf'): Promise<World> {
+    return World.#make(name, capture, { mesh: false });
   }
 
   static async #make(name: string, capture: 'ebpf' | 'nft', options: Pick<LabOptions, 'env' | 'mesh'>): Promise<World> {
