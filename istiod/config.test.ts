@@ -68,11 +68,12 @@ test('help wins over mistakes', () => {
 
 test("a start line of Istio's charts works", () => {
   const line =
-    'discovery --monitoringAddr=:15014 --log_output_level=default:info,ads:debug --log_as_json --domain x.y --keepaliveMaxServerConnectionAge 30m -n mesh';
+    'discovery --monitoringAddr=:15014 --log_output_level=default:info,ads:debug --log_as_json --domain x.y --keepaliveMaxServerConnectionAge 30m --keepaliveInterval=1m --keepaliveTimeout 5s -n mesh';
   const parsed = parseConfig(line.split(' '), { ...env, POD_NAMESPACE: 'other' });
   assert.ok(parsed.kind === 'ok', JSON.stringify(parsed));
   const { config, sink } = parsed;
   assert.deepEqual([config.domain, config.maxConnectionAge, config.namespace], ['x.y', 30 * 60_000, 'mesh']);
+  assert.deepEqual(config.keepalive, { interval: 60_000, timeout: 5_000 });
   assert.equal(sink.format, 'json');
   assert.ok(sink.levels.enabled('istiod::xds', 'debug') && !sink.levels.enabled('istiod::model', 'debug'));
 });

@@ -8,6 +8,7 @@ import { kubeconfigFlag, readSourcePlace, type SourcePlace, sourcePlaceMissing }
 import { type CaSettings, caFlags, caVariables, readCaSettings } from './ca/config.ts';
 import { type DeployConfig, deployVariables, readDeployConfig } from './deploy/config.ts';
 import { type ModelConfig, meshConfigFlag, modelVariables, readModelConfig, revisionFlag } from './model/config.ts';
+import { defaultKeepalive, type Keepalive } from './ports/keepalive.ts';
 
 export interface IstiodConfig {
   /** undefined: not served. */
@@ -26,6 +27,7 @@ export interface IstiodConfig {
   readonly podName: string;
   /** After it clients are asked to connect anew; undefined: never. */
   readonly maxConnectionAge: Millis | undefined;
+  readonly keepalive: Keepalive;
   /** How long a client may take to answer a response. */
   readonly xdsAckTimeout: Millis;
   /** Where istiod runs, and the namespace whose policies apply to the whole mesh. */
@@ -60,6 +62,8 @@ Flags, as pilot-discovery has them
   --consoleAddr ADDR     the console for browsers, default 127.0.0.1:9876, which is ControlZ's in Istio
   --keepaliveMaxServerConnectionAge TIME
                          after which clients connect anew, a tenth sooner or later; default: never
+  --keepaliveInterval TIME, --keepaliveTimeout TIME
+                         of silence until a client is asked for a sign of life, and for that; default 30s, 10s
   --log_output_level LEVELS, --log_as_json
                          default:info,xds:debug; instead of RUST_LOG and LOG_FORMAT
   --standalone           runs an API server of its own (see istiod --standalone --help)
@@ -82,6 +86,8 @@ export const discoveryFlags = [
   '--httpsAddr',
   '--consoleAddr',
   '--keepaliveMaxServerConnectionAge',
+  '--keepaliveInterval',
+  '--keepaliveTimeout',
   '--log_output_level',
   ...caFlags,
   ...switches,
@@ -137,6 +143,10 @@ export function parseConfig(args: readonly string[], env: Settings): Invocation 
     clusterId: r.text('--clusterID') ?? r.text('CLUSTER_ID') ?? 'Kubernetes',
     podName: r.text('POD_NAME') ?? hostname(),
     maxConnectionAge: r.duration('--keepaliveMaxServerConnectionAge', 1_000),
+    keepalive: {
+      interval: r.duration('--keepaliveInterval', 1_000) ?? defaultKeepalive.interval,
+      timeout: r.duration('--keepaliveTimeout', 1_000) ?? defaultKeepalive.timeout,
+    },
     xdsAckTimeout: r.duration('AQUIFER_XDS_ACK_TIMEOUT', 1_000) ?? millis(60_000),
     namespace: r.text('--namespace') ?? r.text('POD_NAMESPACE') ?? 'istio-system',
     ca: readCaSettings(r),

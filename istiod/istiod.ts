@@ -373,7 +373,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     signal,
   };
 
-  const portOptions = { clock, log, maxAge: config.maxConnectionAge };
+  const portOptions = { clock, log, maxAge: config.maxConnectionAge, keepalive: config.keepalive };
   try {
     if (config.secureGrpc !== undefined) {
       const reviewer = reviewerFor(config, deps, mesh.pods.objects, signal);

@@ -15,6 +15,7 @@ import { type Millis, millis } from '../../common/core/brand.ts';
 import type { Clock } from '../../common/core/clock.ts';
 import type { Logger } from '../../common/core/log.ts';
 import { frameOf } from './frame.ts';
+import { defaultKeepalive, type Keepalive } from './keepalive.ts';
 import { listenAt } from './listen.ts';
 import { type StrangerLimits, Strangers, strangerLimits } from './strangers.ts';
 
@@ -27,6 +28,8 @@ export interface GrpcPortOptions {
   readonly log: Logger;
   /** After it a client is asked to connect anew, a tenth sooner or later; undefined: never. */
   readonly maxAge: Millis | undefined;
+  /** Default `defaultKeepalive`. */
+  readonly keepalive?: Keepalive;
   readonly limits?: StrangerLimits;
   /** Adds the services. Calls are served from then on. */
   readonly services: (server: GrpcServer, port: PeerControl) => void;
@@ -60,7 +63,7 @@ const lastWords = millis(200);
 
 /** Resolves when it listens. MeshError CONFIG. */
 export async function openGrpcPort(options: GrpcPortOptions): Promise<GrpcPort> {
-  const { at, credentials, flag, clock, log, maxAge } = options;
+  const { at, credentials, flag, clock, log, maxAge, keepalive = defaultKeepalive } = options;
   const sockets = new Map<string, Socket>();
   const strangers = new Strangers(options.limits ?? strangerLimits, clock, (peer, reason) =>
     log.warn('connection closed', { peer, reason }),
@@ -77,9 +80,8 @@ export async function openGrpcPort(options: GrpcPortOptions): Promise<GrpcPort> 
     'grpc-node.max_session_memory': sessionMemory,
     // Records of each connection and call, which nobody reads.
     'grpc.enable_channelz': 0,
-    // Tells a client that is gone without a word from one that is idle.
-    'grpc.keepalive_time_ms': 30_000,
-    'grpc.keepalive_timeout_ms': 10_000,
+    'grpc.keepalive_time_ms': keepalive.interval,
+    'grpc.keepalive_timeout_ms': keepalive.timeout,
     ...(maxAge === undefined
       ? {}
       : { 'grpc.max_connection_age_ms': maxAge, 'grpc.max_connection_age_grace_ms': ageGrace }),
