@@ -10,6 +10,8 @@ import { startVariants, type Variant } from './variants.ts';
 export interface L4Options {
   /** Path of a real ztunnel to compare with. */
   readonly peer: string | undefined;
+  /** AQUIFER_ENGINE of ours. */
+  readonly engine: string;
   readonly rounds: number;
   /** Seconds of each measurement. */
   readonly seconds: number;
@@ -27,8 +29,8 @@ interface Sample {
   readonly cpuPerGb: number | undefined;
 }
 
-export async function benchL4({ peer, rounds, seconds }: L4Options): Promise<void> {
-  await withLab({ progress: say }, async (lab) => {
+export async function benchL4({ peer, engine, rounds, seconds }: L4Options): Promise<void> {
+  await withLab({ progress: say, env: { ztunnel: { AQUIFER_ENGINE: engine } } }, async (lab) => {
     await makePair(lab, namespaces.direct, 'none');
     await makePair(lab, namespaces.relay, 'none');
     await makePair(lab, namespaces.mesh, 'ambient');
@@ -51,6 +53,7 @@ export async function benchL4({ peer, rounds, seconds }: L4Options): Promise<voi
         rows,
       );
       await writeResults('l4', {
+        engine,
         rounds,
         seconds,
         rows,

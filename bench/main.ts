@@ -11,7 +11,7 @@ import { benchL7Requests } from './l7/requests.ts';
 import { benchLabUp } from './lab-up.ts';
 import { benchPolicyLatency } from './policy-latency.ts';
 
-const usage = `usage: npm run bench -- l4 [--peer PATH] [--rounds 3] [--quick]
+const usage = `usage: npm run bench -- l4 [--engine native] [--peer PATH] [--rounds 3] [--quick]
        npm run bench -- l4 --policy-latency [--quick]
        npm run bench -- l4 --lab-up
        npm run bench -- l7 [--rounds 3] [--quick]
@@ -22,6 +22,7 @@ const usage = `usage: npm run bench -- l4 [--peer PATH] [--rounds 3] [--quick]
        npm run bench -- istiod [--quick] [--long] [--data DIR]
 
   --peer PATH        compare with this ztunnel, or API server, too
+  --engine NAME      what moves bytes in ours: node (default), native
   --rounds N         rounds, interleaved; medians are printed (default 3)
   --quick            one short round, 10 policies instead of 100, or 1,000 pods
   --policy-latency   from the write of a policy to its effect
@@ -42,6 +43,7 @@ async function main(): Promise<number> {
       allowPositionals: true,
       options: {
         peer: { type: 'string' },
+        engine: { type: 'string', default: 'node' },
         rounds: { type: 'string', default: '3' },
         quick: { type: 'boolean', default: false },
         'policy-latency': { type: 'boolean', default: false },
@@ -83,7 +85,10 @@ async function main(): Promise<number> {
     if (positionals.join() !== 'l4' || !Number.isInteger(rounds) || rounds < 1) throw new Error(usage);
     if (values['lab-up']) await benchLabUp();
     else if (values['policy-latency']) await benchPolicyLatency({ writes: values.quick ? 10 : 100 });
-    else await benchL4({ peer: values.peer, rounds: values.quick ? 1 : rounds, seconds: values.quick ? 1 : 4 });
+    else {
+      const { peer, engine } = values;
+      await benchL4({ peer, engine, rounds: values.quick ? 1 : rounds, seconds: values.quick ? 1 : 4 });
+    }
     return 0;
   } catch (e) {
     process.stderr.write(`bench: ${describeError(e)}\n`);
