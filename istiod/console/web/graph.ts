@@ -174,9 +174,13 @@ function chipOf(workload: WorkloadView, { chips }: Layout): SVGGElement {
     { class: 'chip', role: 'button', transform: `translate(${x} ${y})` },
     drawing('rect', { width, height, rx: 8 }),
     drawing('text', { x: 12, y: 19 }, shortened(workload.name)),
+    drawing('path', { class: 'lock', d: lock }),
     drawing('text', { class: 'more', x: 12, y: 36 }),
   );
 }
+
+/** Drawn, since not every machine has a letter for it: 8 by 10, left of the second line. */
+const lock = 'M12 31h8v6h-8zM13.5 31v-2a2.5 2.5 0 0 1 5 0v2h-1.4v-2a1.1 1.1 0 0 0-2.2 0v2z';
 
 function shortened(name: string): string {
   return name.length > 22 ? `${name.slice(0, 21)}…` : name;
@@ -200,17 +204,19 @@ function requestsByWaypoint({ services }: GraphView): ReadonlyMap<string, Reques
 
 function tell(chip: SVGGElement | undefined, w: WorkloadView, answered: RequestFlow['rates']): void {
   if (chip === undefined) return;
-  const mesh = w.enrolled === w.pods ? '🔒 ' : w.enrolled === 0 ? '' : '◐ ';
   const policies = w.policies.length > 0 ? `, ${count(w.policies.length, 'policy', 'policies')}` : '';
   const failing = answered !== undefined && answered.failed > 0;
   const wrong = failing ? `, ${perSecond((100 * answered.failed) / answered.answered)}% 5xx` : '';
   const healthy = `${w.healthy}/${w.pods}`;
   const requests = answered === undefined ? undefined : `${perSecond(answered.answered)} req/s${wrong}`;
   // Not all of it has room.
-  const shown = `${mesh}${requests === undefined ? `${healthy} healthy${policies}` : `${healthy}, ${requests}`}`;
+  const shown = requests === undefined ? `${healthy} healthy${policies}` : `${healthy}, ${requests}`;
   const text = chip.querySelector('.more')!;
-  if (text.textContent === shown) return;
+  const state = w.enrolled === w.pods ? 'locked' : w.enrolled === 0 ? 'open' : 'partly';
+  if (text.textContent === shown && chip.classList.contains(state)) return;
   text.textContent = shown;
+  text.setAttribute('x', state === 'open' ? '12' : '25');
+  for (const other of ['locked', 'partly', 'open']) chip.classList.toggle(other, other === state);
   chip.classList.toggle('sick', w.healthy < w.pods || failing);
   const secured = w.enrolled === w.pods ? 'in the mesh' : w.enrolled === 0 ? 'not in the mesh' : 'partly in the mesh';
   const more = `${healthy} healthy${policies}${requests === undefined ? '' : `, ${requests}`}`;
