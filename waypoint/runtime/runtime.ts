@@ -21,6 +21,7 @@ import { compileListener } from '../listener/read.ts';
 import { compileRoutes } from '../route/table.ts';
 import { clusterGauges } from '../telemetry/cluster-gauges.ts';
 import { clusterStats } from '../telemetry/http-stats.ts';
+import { countOutlier } from '../telemetry/outlier-stats.ts';
 import { Stats } from '../telemetry/stats.ts';
 import { TlsClients } from '../tls/client.ts';
 import { FileSecrets } from '../tls/file-secrets.ts';
@@ -234,6 +235,7 @@ export class Runtime {
       },
       count: (what) => clusterStats(this.stats, cluster.statName).count(what),
       report: (report) => {
+        if (report.kind === 'outlier') countOutlier(this.stats, cluster.statName, report);
         log.debug('a host changed', { cluster: cluster.name, kind: report.kind });
         this.#tellLocal(cluster.name);
       },

@@ -185,6 +185,27 @@ export const destinationRuleCases: readonly RouteCase[] = [
       { path: '/', expect: { status: 503, body: 'no healthy upstream' } },
     ],
   },
+  {
+    name: 'outlierDetection: gateway errors, and too few to leave one out',
+    objects:
+      policy(
+        '{ outlierDetection: { consecutive5xxErrors: 0, consecutiveGatewayErrors: 1, interval: 1h, maxEjectionPercent: 100 } }',
+      ) +
+      policy('{ outlierDetection: { consecutive5xxErrors: 1, interval: 1h, maxEjectionPercent: 1 } }', 'v2') +
+      vs('{ retries: { attempts: 0 }, route: [{ destination: { host: web } }] }') +
+      vs('{ retries: { attempts: 0 }, route: [{ destination: { host: v2 } }] }', 'v2', 'v2'),
+    requests: [
+      { ...web, headers: { 'x-echo-status': '500' }, expect: { status: 500, to: 'web' } },
+      { ...web, headers: { 'x-echo-status': '502' }, expect: { status: 502, to: 'web' } },
+      { path: '/', expect: { status: 503, body: 'no healthy upstream' } },
+      ...[1, 2].map(() => ({
+        service: 'v2',
+        path: '/',
+        headers: { 'x-echo-status': '500' },
+        expect: { status: 500, to: 'v2' },
+      })),
+    ],
+  },
   taken(
     'outlierDetection: all of it',
     policy(

@@ -18,7 +18,7 @@ export function deltaOf(before: Counters, after: Counters): Counters {
   return new Map(all.filter(([, value]) => value !== 0));
 }
 
-/** Counters that have to be the same (ours does not count outlier_detection, bytes and closed connections): by what comes behind `http.NAME.` and `cluster.NAME;.`. */
+/** Counters that have to be the same (ours does not count bytes and closed connections): by what comes behind `http.NAME.` and `cluster.NAME;.`. */
 const ofHttp = [
   /^downstream_cx_(total|http[12]_total|upgrades_total)$/,
   /^downstream_rq_(total|http[12]_total|completed|[1-5]xx|timeout|idle_timeout|too_many_premature_resets)$/,
@@ -32,6 +32,7 @@ const ofCluster = [
   /^upstream_rq_retry/,
   /^upstream_cx_(total|http[12]_total|connect_fail|connect_timeout|none_healthy|overflow|max_requests)$/,
   /^(external|internal)\./,
+  /^outlier_detection\.ejections_/,
 ];
 
 export function compared(name: string): boolean {
