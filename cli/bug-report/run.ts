@@ -76,6 +76,8 @@ export async function run(args: readonly string[]): Promise<number> {
     return 0;
   }
   return withCluster(values, process.env, async (cluster) => {
+    // What is missing later is said in the archive; without an API server there would be nothing in it.
+    await cluster.client.document('/version');
     const files = await collect(cluster, wanted);
     const path = join(values['output-dir'], `${folder}.tar.gz`);
     await mkdir(values['output-dir'], { recursive: true });

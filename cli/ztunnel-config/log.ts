@@ -4,7 +4,7 @@ import { withCluster } from '../access/cluster.ts';
 import { readArguments, UsageError } from '../arguments.ts';
 import { print } from '../print.ts';
 import { options } from './options.ts';
-import { targetOf, ztunnels } from './target.ts';
+import { someZtunnels, targetOf } from './target.ts';
 
 /** Words of Envoy's that a node proxy has others for. */
 const levels: Readonly<Record<string, string>> = {
@@ -53,7 +53,7 @@ export async function run(args: readonly string[]): Promise<number> {
   const path = query.size === 0 ? '/logging' : `/logging?${query}`;
   return withCluster(values, process.env, async (cluster) => {
     const isOne = name !== undefined || values.node !== undefined;
-    const pods = isOne ? [(await targetOf(cluster, name, values.node)).ztunnel] : await ztunnels(cluster);
+    const pods = isOne ? [(await targetOf(cluster, name, values.node)).ztunnel] : await someZtunnels(cluster);
     for (const pod of pods) {
       const said = await askAdmin(cluster, pod, port, path, 'POST');
       print(`${pod.metadata.name}.${pod.metadata.namespace}:\n${said.trimEnd()}\n`);

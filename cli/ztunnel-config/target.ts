@@ -20,14 +20,19 @@ export async function ztunnels({
   return (await podsWith(client, istioNamespace, { matchLabels: { app: 'ztunnel' } })).filter(isRunning);
 }
 
+/** One at least. MeshError NOT_FOUND. */
+export async function someZtunnels(cluster: Pick<Asked, 'client' | 'istioNamespace'>): Promise<readonly Pod[]> {
+  const all = await ztunnels(cluster);
+  if (all.length > 0) return all;
+  throw new MeshError(
+    'NOT_FOUND',
+    `no ztunnel runs in namespace ${cluster.istioNamespace}; aquifer check says what is missing`,
+  );
+}
+
 /** MeshError NOT_FOUND. */
 export async function targetOf(cluster: Asked, name: string | undefined, node: string | undefined): Promise<Target> {
-  const all = await ztunnels(cluster);
-  if (all.length === 0)
-    throw new MeshError(
-      'NOT_FOUND',
-      `no ztunnel runs in namespace ${cluster.istioNamespace}; aquifer check says what is missing`,
-    );
+  const all = await someZtunnels(cluster);
   if (name === undefined) {
     const ztunnel = node === undefined ? all[0]! : onNode(all, node, `--node ${node}`);
     return { ztunnel, workload: undefined };
