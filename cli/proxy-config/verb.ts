@@ -1,4 +1,5 @@
-import type { Verb, Verbs } from '../grammar.ts';
+import type { Verb } from '../grammar.ts';
+import { subjectVerbs } from '../subjects.ts';
 import { options, type Subject } from './options.ts';
 
 const about: Readonly<Record<Subject, readonly [summary: string, aliases: readonly string[]]>> = {
@@ -11,40 +12,16 @@ const about: Readonly<Record<Subject, readonly [summary: string, aliases: readon
   secret: ['certificates, without keys', ['secrets', 's']],
 };
 
-const subjects: Verbs = Object.fromEntries(
-  Object.entries(about).map(([name, [summary, aliases]]): [string, Verb] => {
-    const subject = name as Subject;
-    return [
-      name,
-      {
-        summary,
-        aliases,
-        operands: '[TYPE/]NAME[.NAMESPACE]',
-        offers: 'pod',
-        options: options[subject],
-        load: async () => {
-          const { show } = await import('./run.ts');
-          return { run: (args) => show(subject, args) };
-        },
-      },
-    ];
-  }),
-);
-
 export const verb: Verb = {
   summary: 'what a waypoint, ours or an Envoy, was told',
   aliases: ['pc'],
   notes: `The pod is named as NAME[.NAMESPACE], deploy/NAME, svc/NAME, ...; with --file no cluster is asked. endpoint --file takes what
 an Envoy says on :15000/clusters?format=json, the others its config_dump.`,
-  verbs: {
-    ...subjects,
-    log: {
-      summary: 'log levels, and changing them',
-      aliases: ['o'],
-      operands: '[TYPE/]NAME[.NAMESPACE]',
-      offers: 'pod',
-      options: options.log,
-      load: () => import('./log.ts'),
-    },
-  },
+  verbs: subjectVerbs({
+    about,
+    operands: '[TYPE/]NAME[.NAMESPACE]',
+    options,
+    load: () => import('./run.ts'),
+    log: () => import('./log.ts'),
+  }),
 };

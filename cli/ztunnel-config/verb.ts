@@ -1,4 +1,5 @@
-import type { Verb, Verbs } from '../grammar.ts';
+import type { Verb } from '../grammar.ts';
+import { subjectVerbs } from '../subjects.ts';
 import { options, type Subject } from './options.ts';
 
 const about: Readonly<Record<Subject, readonly [summary: string, aliases: readonly string[]]>> = {
@@ -10,40 +11,16 @@ const about: Readonly<Record<Subject, readonly [summary: string, aliases: readon
   all: ['all of it', []],
 };
 
-const subjects: Verbs = Object.fromEntries(
-  Object.entries(about).map(([name, [summary, aliases]]): [string, Verb] => {
-    const subject = name as Subject;
-    return [
-      name,
-      {
-        summary,
-        aliases,
-        operands: '[[TYPE/]NAME[.NAMESPACE]]',
-        offers: 'pod',
-        options: options[subject],
-        load: async () => {
-          const { show } = await import('./run.ts');
-          return { run: (args) => show(subject, args) };
-        },
-      },
-    ];
-  }),
-);
-
 export const verb: Verb = {
   summary: 'what a node proxy knows and does',
   aliases: ['zc'],
   notes: `Of any node's proxy, the one that --node or a pod's name says, or that of the pod's node: a workload's name shows that
 workload alone. With --file no cluster is asked.`,
-  verbs: {
-    ...subjects,
-    log: {
-      summary: 'log levels, and changing them',
-      aliases: ['o'],
-      operands: '[[TYPE/]NAME[.NAMESPACE]]',
-      offers: 'pod',
-      options: options.log,
-      load: () => import('./log.ts'),
-    },
-  },
+  verbs: subjectVerbs({
+    about,
+    operands: '[[TYPE/]NAME[.NAMESPACE]]',
+    options,
+    load: () => import('./run.ts'),
+    log: () => import('./log.ts'),
+  }),
 };
