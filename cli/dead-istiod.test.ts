@@ -10,6 +10,8 @@ import { loadKubeconfig } from '../common/kube/client/kubeconfig.ts';
 import { deploymentKind } from '../common/kube/kinds/apps.ts';
 import { namespaceKind, podKind } from '../common/kube/kinds/core.ts';
 import { startTestServer, type TestServer } from '../istiod/apiserver/testing/client.ts';
+import { absent } from './absent.ts';
+import { UsageError } from './arguments.ts';
 import { root } from './commands.ts';
 import { takesValue } from './connection-options.ts';
 import { findVerb, type Verb } from './grammar.ts';
@@ -28,7 +30,12 @@ const online: Readonly<Record<string, readonly [words: string, withoutIstiod: Re
   'experimental authz check': ['x authz check p.shop', /pod shop\/p|ztunnel/],
   'experimental describe pod': ['x describe pod p.shop', false],
   'experimental describe service': ['x describe svc s.shop', /service shop\/s|Service shop\/s/],
+  'create-remote-secret': ['create-remote-secret --name east', /account|Secret|ServiceAccount/],
+  'experimental internal-debug': ['x internal-debug syncz', /no istiod runs/],
   'experimental precheck': ['x precheck', false],
+  'experimental proxy-status': ['x proxy-status', /no istiod runs/],
+  'experimental version': ['x version', /no istiod runs/],
+  'remote-clusters': ['remote-clusters', /no istiod runs/],
   migrate: ['migrate', /no istiod/],
   'proxy-status': ['proxy-status', /no istiod runs in namespace istio-system/],
   'tag generate': ['tag generate t -r r', /has no Service of an istiod/],
@@ -82,6 +89,19 @@ async function ask(words: string, kubeconfig: string, folder: string): Promise<S
     return { code: 1, error: describeError(e) };
   }
 }
+
+test("istioctl's commands that are not there say why, and are not there", () => {
+  const all = new Set(
+    leaves(root).flatMap((leaf) => leaf.split(' ').map((_, i, words) => words.slice(0, i + 1).join(' '))),
+  );
+  for (const [command, reason] of Object.entries(absent)) {
+    assert.ok(!all.has(command), command);
+    assert.throws(
+      () => findVerb(root, command.split(' '), takesValue),
+      (e) => e instanceof UsageError && e.message.includes(reason),
+    );
+  }
+});
 
 describe('where nobody answers', () => {
   let folder: string;

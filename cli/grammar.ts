@@ -1,4 +1,5 @@
 /** What the command line understands: a tree of verbs, each with its options. The one source of dispatch, help and completion; loads nothing. */
+import { absent } from './absent.ts';
 import { UsageError } from './arguments.ts';
 
 export interface OptionSpec {
@@ -68,12 +69,14 @@ export function findVerb(root: Verb, words: readonly string[], takesValue: Takes
     }
     const next = verbNamed(verb.verbs, word);
     if (next === undefined) {
-      if (verb.load !== undefined) {
+      const reason = absent[[...path, word].join(' ')];
+      if (verb.load !== undefined && reason === undefined) {
         args.push(...words.slice(i));
         break;
       }
       const command = ['aquifer', ...path].join(' ');
-      throw new UsageError(`${command} ${word}: there is no such command; see ${command} --help`);
+      const why = reason === undefined ? 'there is no such command' : `not a command of this mesh; ${reason}`;
+      throw new UsageError(`${command} ${word}: ${why}; see ${command} --help`);
     }
     path.push(next[0]);
     verb = next[1];

@@ -1,7 +1,10 @@
 import { options as authz } from '../authz/options.ts';
 import { options as describe } from '../describe/options.ts';
 import type { Verb } from '../grammar.ts';
+import { options as internalDebug } from '../internal-debug/options.ts';
 import { options as precheck } from '../precheck/options.ts';
+import { verb as proxyStatus } from '../proxy-status/verb.ts';
+import { verb as version } from '../version/verb.ts';
 
 const describes = (what: 'pod' | 'service', summary: string, aliases: readonly string[]): Verb => ({
   summary,
@@ -40,11 +43,21 @@ export const verb: Verb = {
         service: describes('service', 'a service: its routes, rules, subsets and policies', ['svc']),
       },
     },
+    'internal-debug': {
+      summary: 'what istiods show below /debug',
+      operands: 'PAGE [PROXY]',
+      options: internalDebug,
+      notes:
+        'Of each istiod by itself; PROXY is its id, as proxy-status names it. Exit code 1: one does not answer, or has no such page.',
+      load: () => import('../internal-debug/run.ts'),
+    },
     precheck: {
       summary: 'whether the mesh can be installed or upgraded',
       options: precheck,
       notes: 'As aquifer check --pre, which says more. Exit code 1: something is in the way.',
       load: () => import('../precheck/run.ts'),
     },
+    'proxy-status': proxyStatus,
+    version,
   },
 };
