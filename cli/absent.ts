@@ -8,7 +8,6 @@ const external = (name: string) =>
 /** Command, without aliases -> why it is not there. */
 export const absent: Readonly<Record<string, string>> = {
   admin: "levels of istiod's log are set at its start: --log_output_level, global.logging.level of the chart istiod",
-  'dashboard controlz': 'istiod has no such page; aquifer dashboard istiod-debug',
   'dashboard grafana': external('Grafana'),
   'dashboard jaeger': external('Jaeger'),
   'dashboard kiali': 'aquifer dashboard console shows the graph of the mesh',
