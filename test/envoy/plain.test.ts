@@ -177,12 +177,23 @@ describe('a plain Envoy', { skip: skipWithoutEnvoy() }, () => {
       destinationRule(`trafficPolicy: { ${policy} }`, 'api').replace('host: api', `host: ${api}`);
     bed.apply(rule('outlierDetection: {}, loadBalancer: { localityLbSetting: { failoverPriority: [app] } }'));
     await becomes('api', 'api');
-    const tls = rule('tls: { mode: SIMPLE, credentialName: bank }');
-    bed.apply(tls);
+    // Nobody there speaks TLS.
+    const tls = (text: string) => rule(`tls: { ${text} }, connectionPool: { tcp: { connectTimeout: 100ms } }`);
+    bed.apply(tls('mode: SIMPLE, credentialName: bank'));
     await becomes('503', 'api');
-    credentials.secrets.set('shop/bank', { 'ca.crt': (await createFakeCa()).root });
+    const ca = await createFakeCa();
+    credentials.secrets.set('shop/bank', { 'ca.crt': ca.root });
     bed.looked('secret shop/bank');
     await until('authorities', async () => (await envoy.admin('/config_dump')).includes('kubernetes://bank-cacert'));
+    const own = await ca.issue({ trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'client' });
+    credentials.readers.add('shop/waypoint');
+    credentials.secrets.set('shop/pair', {
+      'tls.crt': own.chain.join(''),
+      'tls.key': own.privateKey,
+      'ca.crt': ca.root,
+    });
+    bed.apply(tls('mode: MUTUAL, credentialName: pair'));
+    await until('a key', async () => (await envoy.admin('/config_dump')).includes('"kubernetes://pair"'));
     bed.remove('DestinationRule', 'shop/api');
     bed.remove('VirtualService', 'shop/api');
     await becomes('api', 'api');

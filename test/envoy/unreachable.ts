@@ -21,6 +21,7 @@ const istios =
   "only Istio's build of Envoy has the factory, and a stock one refuses it (istiod/xds/envoy/waypoint.test.ts)";
 const refusedBefore =
   'credentialOf has refused before; who asks for a name of its own: istiod/xds/envoy/credentials.test.ts';
+const initializer = 'V8 counts what sets up the fields of a class once more, as a function that never runs';
 
 export const unreachable: readonly Unreachable[] = [
   ...closedOnes,
@@ -40,7 +41,7 @@ export const unreachable: readonly Unreachable[] = [
   { file: 'istiod/envoy/credentials.ts', text: 'if (pair === undefined) return', reason: refusedBefore },
   {
     file: 'istiod/envoy/credentials.ts',
-    text: 'throw e;',
+    text: 'if (e instanceof MeshError)',
     reason: 'a lookup under way: istiod/xds/envoy/credentials.test.ts',
   },
   {
@@ -62,6 +63,15 @@ export const unreachable: readonly Unreachable[] = [
     file: 'istiod/envoy/routes/values.ts',
     text: 'generation === undefined',
     reason: 'objects of an API server have one; `aquifer why` reads files, which have none',
+  },
+  { file: 'istiod/envoy/client/configuration.ts', text: 'readonly #proxy: ClientProxy', reason: initializer },
+  { file: 'istiod/envoy/rbac/rules.ts', text: 'readonly permissions: Message[]', reason: initializer },
+  { file: 'istiod/envoy/credentials.ts', text: 'if (!resource.startsWith(scheme))', reason: refusedBefore },
+  { file: 'istiod/envoy/credentials.ts', text: 'if (name === undefined) return undefined', reason: refusedBefore },
+  {
+    file: 'istiod/envoy/routes/virtual-service/delegate.ts',
+    text: 'root.spec.http ?? []',
+    reason: 'without routes it is asked for by status alone (istiod/envoy/routes/status.test.ts)',
   },
   {
     file: 'istiod/envoy/names.ts',

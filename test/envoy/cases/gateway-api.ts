@@ -165,7 +165,7 @@ export const gatewayApiCases: readonly RouteCase[] = [
     objects: httpRoute(`
       { matches: [${path('/request')}], timeouts: { request: 50ms }, ${web} }, { matches: [${path('/try')}], timeouts: { request: 5s, backendRequest: 50ms }, ${web} },
       { matches: [${path('/retry')}], retry: { codes: [500, 503], attempts: 2, backoff: 1ms }, ${web} },
-      { matches: [${path('/again')}], timeouts: { backendRequest: 50ms }, retry: { attempts: 1, backoff: 1ms }, ${web} }`),
+      { matches: [${path('/again')}], timeouts: { backendRequest: 300ms }, retry: { attempts: 1, backoff: 1ms }, ${web} }`),
     requests: [
       { path: '/request', headers: { 'x-echo-hang': '9' }, expect: { status: 504, attempts: 1 } },
       { path: '/try', headers: { 'x-echo-hang': '9' }, expect: { status: 504, attempts: 1 } },
@@ -226,11 +226,11 @@ export const gatewayApiCases: readonly RouteCase[] = [
        { matches: [${path('/full')}], filters: [{ type: URLRewrite, urlRewrite: { path: { type: ReplaceFullPath, replaceFullPath: '' } } }], ${web} },
        { matches: [${path('/none')}], filters: [{ type: URLRewrite, urlRewrite: { path: { type: ReplaceFullPath } } }], ${web} },
        { matches: [${path('/redirect')}], filters: [{ type: RequestRedirect, requestRedirect: { path: { type: ReplaceFullPath, replaceFullPath: '' } } }] },
-       { matches: [${path('/try')}], timeouts: { request: 10s, backendRequest: 50ms }, retry: { attempts: 0 }, ${web} },
-       { matches: [${path('/whole')}], timeouts: { request: 50ms, backendRequest: 50ms }, retry: { attempts: 0 }, ${web} },
-       { matches: [${path('/longer')}], timeouts: { request: 50ms, backendRequest: 1s }, retry: { attempts: 0 }, ${web} },
+       { matches: [${path('/try')}], timeouts: { request: 10s, backendRequest: 300ms }, retry: { attempts: 0 }, ${web} },
+       { matches: [${path('/whole')}], timeouts: { request: 300ms, backendRequest: 300ms }, retry: { attempts: 0 }, ${web} },
+       { matches: [${path('/longer')}], timeouts: { request: 300ms, backendRequest: 1s }, retry: { attempts: 0 }, ${web} },
        { matches: [${path('/session')}], sessionPersistence: { sessionName: s }, ${web} },
-       { matches: [${path('/one')}], timeouts: { backendRequest: 50ms }, retry: { attempts: 0 }, ${web} }`,
+       { matches: [${path('/one')}], timeouts: { backendRequest: 300ms }, retry: { attempts: 0 }, ${web} }`,
     )}${httpRoute('', { name: 'no-rules', of: 'many' }).replace('rules: []', '')}${httpRoute('', { kind: 'GRPCRoute', name: 'no-grpc', of: 'near' }).replace('rules: []', '')}
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry

@@ -80,7 +80,7 @@ export const retryCases: readonly RouteCase[] = [
   {
     name: 'HTTPRoute: timeouts without retries, retries without codes',
     objects: httpRoute(
-      `{ matches: [{ path: { value: /both } }], timeouts: { request: 2s, backendRequest: 30ms }, backendRefs: [{ name: web, port: 80 }] },
+      `{ matches: [{ path: { value: /both } }], timeouts: { request: 2s, backendRequest: 300ms }, backendRefs: [{ name: web, port: 80 }] },
        { matches: [{ path: { value: /only } }], timeouts: { backendRequest: 50ms }, retry: {}, backendRefs: [{ name: web, port: 80 }] },
        { matches: [{ path: { value: /none } }], timeouts: { request: 0s }, backendRefs: [{ name: web, port: 80 }] }`,
     ),
