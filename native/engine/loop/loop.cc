@@ -300,7 +300,12 @@ void Loop::command(const Message &m, const Batch &batch) {
     else event({.type = int(Event::refused), .slot = m.slot, .generation = m.generation});
     return;
   }
-  if (object == nullptr || object->dead) return;
+  if (object == nullptr || object->dead) {
+    // A stream that was reset meanwhile, as JavaScript is about to hear: its peer gets the same.
+    if (type == Command::relay)
+      if (auto *peer = dynamic_cast<End *>(objects_.find({m.a, m.b}))) peer->reset(CONNECT_ERROR);
+    return;
+  }
   if (type == Command::close) return object->close();
   if (type == Command::reset) return object->reset(uint32_t(m.a));
   if (auto *carrier = dynamic_cast<Carrier *>(object)) {

@@ -71,7 +71,6 @@ export class NativeStream extends Duplex implements ByteStream, Receiver {
         this.#onDrained();
         break;
       case event.broken:
-        this.#over();
         this.destroy(systemError(e.a, 'write'));
         break;
       case event.relayed:
@@ -102,7 +101,6 @@ export class NativeStream extends Duplex implements ByteStream, Receiver {
         this.push(null);
         break;
       case readResult.failed:
-        this.#over();
         this.destroy(systemError(errno, 'read'));
         break;
     }
@@ -155,9 +153,14 @@ export class NativeStream extends Duplex implements ByteStream, Receiver {
     this.destroy();
   }
 
-  /** The loop has closed it. */
-  protected closedByLoop(error: Error | undefined): void {
-    if (this.#state === 'relayed') return;
+  /** The loop has closed it; of a relay it tells before, unless the end came before the relay. */
+  protected closedByLoop(error: NodeJS.ErrnoException | undefined): void {
+    if (this.#state === 'relayed') {
+      const over = this.#relayOver;
+      this.#relayOver = undefined;
+      over?.(error);
+      return;
+    }
     this.#over();
     this.destroy(error);
   }
