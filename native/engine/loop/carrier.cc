@@ -2,6 +2,8 @@
 #include "loop.h"
 #include "stream-end.h"
 #include <cerrno>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -37,6 +39,9 @@ void Carrier::adopt(StreamEnd *end) {
 }
 
 void Carrier::start() {
+  // Frames must not wait for the peer's delayed ACK; those who made the socket may not have known what it is for.
+  const int on = 1;
+  setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   loop_.rewatch(fd_, this, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
   tunnel_.start();
   touch();
