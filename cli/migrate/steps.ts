@@ -40,7 +40,7 @@ export const isDone = ({ checks }: Step): boolean => checks.every((c) => c.met);
 const rootSecrets = ['cacerts', 'istio-ca-secret'] as const;
 
 export function planOf(facts: Facts, options: PlanOptions): readonly Step[] {
-  const all = [
+  return [
     root(facts),
     definitions(facts, options),
     istiod(facts, options),
@@ -52,7 +52,6 @@ export function planOf(facts: Facts, options: PlanOptions): readonly Step[] {
     unnamed(facts, options),
     removal(facts),
   ];
-  return all;
 }
 
 /** In the place of the release that is there, where that is of the same chart. */

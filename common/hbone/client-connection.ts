@@ -4,7 +4,6 @@ import type { OutgoingHttpHeaders } from 'node:http';
 import { type ClientHttp2Stream, connect, constants } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { abortable } from '../core/abortable.ts';
-import { millis } from '../core/brand.ts';
 import { Cancellation, type CancelSignal } from '../core/cancel.ts';
 import type { Clock } from '../core/clock.ts';
 import { MeshError } from '../core/errors.ts';
@@ -13,6 +12,7 @@ import { formatSpiffe } from '../identity/spiffe.ts';
 import type { WorkloadCertificate } from '../identity/types.ts';
 import type { Identity } from '../mesh/types.ts';
 import { type AuthenticatedSocket, connectTls } from '../tls/connect.ts';
+import { type Answer, Unanswered } from './answer.ts';
 import {
   clientSessionOptions,
   closeAtExpiry,
@@ -27,13 +27,6 @@ import {
 import type { ConnectHeaders, DialTarget, HbonePoolOptions, InnerTarget, OutboundTunnel } from './types.ts';
 import { createUnreadGuard } from './unread-guard.ts';
 import { defaultWire, type WireSettings } from './wire.ts';
-
-/**
- * ms after its GOAWAY in which a peer may still answer a CONNECT, before it is asked again elsewhere: Istio's proxy answers none that it had
- * not looked at when it began to drain, though its GOAWAY counts them in. Nothing was sent on such a tunnel yet, so at most its app sees
- * a connection more.
- */
-export const leavingPatience = millis(500);
 
 export interface ClientConnection {
   readonly peer: Identity;
@@ -173,14 +166,10 @@ function startSession(
     cutSession(session, socket, error, code);
   });
   let goneAway = false;
-  /** Each takes a CONNECT back. */
-  const unanswered = new Set<() => void>();
+  const unanswered = new Unanswered();
   session.once('goaway', () => {
     goneAway = true;
-    const patience = clock.after(leavingPatience, () => {
-      for (const takeBack of unanswered) takeBack();
-    });
-    session.once('close', () => patience.cancel());
+    unanswered.peerLeaves(session, clock);
   });
   const connection: ClientConnection = {
     peer,
@@ -200,7 +189,10 @@ function startSession(
         streams.delete(stream);
         onStreamClosed();
       });
-      return awaitResponse(stream, `the tunnel through ${address} to ${headers.authority}`, peer, abort, unanswered);
+      const cancel = () => stream.close(constants.NGHTTP2_CANCEL);
+      const answer = unanswered.wait(`the tunnel through ${address} to ${headers.authority}`, abort, cancel);
+      awaitResponse(stream, answer, peer);
+      return answer.tunnel;
     },
     finish: () => session.close(),
     cut: () => cutSession(session, socket, undefined, constants.NGHTTP2_NO_ERROR),
@@ -240,61 +232,25 @@ function connectFields(headers: ConnectHeaders): OutgoingHttpHeaders {
   };
 }
 
-/** 'unprocessed' when it may be sent again elsewhere: the peer has not acted on it (RFC 9113 8.7), or leaves without an answer. */
-function awaitResponse(
-  stream: ClientHttp2Stream,
-  what: string,
-  peer: Identity,
-  signal: CancelSignal,
-  unanswered: Set<() => void>,
-): Promise<OutboundTunnel | 'unprocessed'> {
-  return new Promise((resolve, reject) => {
-    let failure: NodeJS.ErrnoException | undefined;
-    stream.on('error', (error) => {
-      failure = error;
-    });
-    const onAbort = () => {
-      stream.close(constants.NGHTTP2_CANCEL);
-      reject(signal.reason);
-    };
-    const takeBack = () => {
-      stream.close(constants.NGHTTP2_CANCEL);
-      resolve('unprocessed');
-    };
-    const settle = () => {
-      unanswered.delete(takeBack);
-      signal.removeEventListener('abort', onAbort);
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
-    unanswered.add(takeBack);
-    const onClose = () => {
-      settle();
-      if (stream.rstCode === constants.NGHTTP2_REFUSED_STREAM || neverSent(failure)) return resolve('unprocessed');
-      const reason = failure?.message ?? `reset with code ${stream.rstCode}`;
-      reject(
-        failure instanceof MeshError
-          ? failure
-          : new MeshError('H2_FAILED', `${what} ended without an answer: ${reason}`),
-      );
-    };
-    stream.on('close', onClose);
-    stream.once('response', (response) => {
-      settle();
-      stream.off('close', onClose);
-      const status = response[':status'];
-      if (status !== 200) {
-        stream.close(constants.NGHTTP2_CANCEL);
-        reject(new MeshError('TUNNEL_REFUSED', `${what} was refused with status ${status}`));
-        return;
-      }
-      resolve({
-        stream,
-        peer,
-        get responseHeaders() {
-          return plainHeaders(response);
-        },
-      });
-    });
+function awaitResponse(stream: ClientHttp2Stream, answer: Answer, peer: Identity): void {
+  let failure: NodeJS.ErrnoException | undefined;
+  stream.on('error', (error) => {
+    failure = error;
+  });
+  const onClose = () => {
+    const unprocessed = stream.rstCode === constants.NGHTTP2_REFUSED_STREAM || neverSent(failure);
+    answer.ended(unprocessed, failure, `code ${stream.rstCode}`);
+  };
+  stream.on('close', onClose);
+  stream.once('response', (response) => {
+    stream.off('close', onClose);
+    answer.came(response[':status'], () => ({
+      stream,
+      peer,
+      get responseHeaders() {
+        return plainHeaders(response);
+      },
+    }));
   });
 }
 
@@ -310,6 +266,9 @@ function plainHeaders(response: Readonly<Record<string, unknown>>): Readonly<Rec
   );
 }
 
+/** Why a peer without a word went away. */
+export const closedEarly = 'it closed the connection before its SETTINGS; it may have refused our certificate';
+
 /** A TLS 1.3 server judges our certificate only after our handshake is done, so its refusal arrives here. */
 function sessionError(address: string, cause: Error | undefined): Error {
   if (cause instanceof MeshError) return cause;
@@ -317,8 +276,5 @@ function sessionError(address: string, cause: Error | undefined): Error {
   if (code?.startsWith('ERR_SSL')) {
     return new MeshError('TLS_FAILED', `${address} broke off TLS: ${cause!.message}`, { cause });
   }
-  const reason = cause
-    ? cause.message
-    : 'it closed the connection before its SETTINGS; it may have refused our certificate';
-  return new MeshError('H2_FAILED', `HTTP/2 with ${address} failed: ${reason}`, { cause });
+  return new MeshError('H2_FAILED', `HTTP/2 with ${address} failed: ${cause?.message ?? closedEarly}`, { cause });
 }

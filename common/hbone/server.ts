@@ -17,6 +17,7 @@ import type { Identity } from '../mesh/types.ts';
 import { acceptTls } from '../tls/accept.ts';
 import type { AuthenticatedSocket } from '../tls/connect.ts';
 import { Emptying } from './emptying.ts';
+import { offerTunnel, streamCut, streamGone } from './inbound.ts';
 import { createResetGuard, type ResetGuard } from './reset-guard.ts';
 import { resetStream } from './reset-stream.ts';
 import {
@@ -29,17 +30,12 @@ import {
   openConnectionWindow,
   serverSessionOptions,
 } from './session.ts';
-import type { ConnectRequest, HboneServer, HboneServerOptions, InboundTunnel } from './types.ts';
+import type { HboneServer, HboneServerOptions } from './types.ts';
 import { createUnreadGuard, type UnreadGuard } from './unread-guard.ts';
 import { defaultWire } from './wire.ts';
 
 /** Node's option against the `date` header, which no HBONE peer wants; its types lack it. */
 const noDate = { sendDate: false };
-
-/** One for all streams: an error of its own for each would be a large part of what a short connection costs. */
-const streamGone = new MeshError('CANCELLED', 'the client or its connection went away');
-
-const streamCut = new MeshError('CANCELLED', 'the tunnel was still open when this end was closed');
 
 /** What a stream needs to know of the connection that carries it. */
 interface Connection {
@@ -177,34 +173,15 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
       connection.session.close();
       return;
     }
-    const request = connectRequest(headers);
-    const refuse = (status: number) => {
-      if (!stream.destroyed && !stream.closed && !stream.headersSent) {
-        stream.respond({ ':status': status }, { endStream: true, ...noDate });
-      }
-    };
-    if (!request) {
-      const what = `${formatSocketAddr(connection.remote)} sent a request that is not CONNECT with an :authority`;
-      options.onError(new MeshError('PROTOCOL', what), connection.remote);
-      refuse(400);
-      return;
-    }
-    const tunnel: InboundTunnel = {
-      request,
-      peer: connection.peer,
-      remote: connection.remote,
-      local: connection.local,
-      accept(responseHeaders) {
-        // The peer may have left while the caller was connecting; then it gets a stream that is already closed.
-        if (!stream.destroyed && !stream.closed) {
-          stream.respond({ ':status': 200, ...responseHeaders }, { endStream: false, ...noDate });
-        }
-        return stream;
+    offerTunnel(options, connection, {
+      bytes: stream,
+      field: (name) => text(headers[name]),
+      respond(status, responseHeaders, end) {
+        if (stream.destroyed || stream.closed || stream.headersSent) return;
+        stream.respond({ ':status': status, ...responseHeaders }, { endStream: end, ...noDate });
       },
-      refuse,
       signal: gone,
-    };
-    options.onTunnel(tunnel);
+    });
   }
 
   function close(): void {
@@ -227,18 +204,6 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
       for (const { session } of connections) session.close();
       return emptying.wait(deadlineMs, close);
     },
-  };
-}
-
-function connectRequest(headers: IncomingHttpHeaders): ConnectRequest | undefined {
-  const authority = headers[':authority'];
-  if (headers[':method'] !== 'CONNECT' || typeof authority !== 'string') return undefined;
-  return {
-    authority,
-    baggage: text(headers['baggage']),
-    forwarded: text(headers['forwarded']),
-    traceparent: text(headers['traceparent']),
-    forwardedNetwork: text(headers['x-forwarded-network']),
   };
 }
 

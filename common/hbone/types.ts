@@ -1,6 +1,6 @@
 /**
- * HBONE by node:tls and node:http2 (ambient-wire 1). The `native` engine will implement the same two ports;
- * one compliance suite (test/compliance/hbone.ts) runs on both.
+ * HBONE (ambient-wire 1) as its users see it: two ports that each engine implements, `node` beside this file and `native` in
+ * ztunnel/engine/native; one compliance suite (test/compliance/hbone.ts) runs on both.
  */
 
 import type { Duplex } from 'node:stream';

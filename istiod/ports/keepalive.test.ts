@@ -7,18 +7,8 @@ import { parseListenAddress } from '../../common/config/listen-address.ts';
 import { millis } from '../../common/core/brand.ts';
 import { systemClock } from '../../common/core/clock.ts';
 import { silentLogger } from '../../common/core/log.ts';
+import { frameType, preface, settingsFrame } from '../../common/testing/h2-frames.ts';
 import { openGrpcPort } from './grpc-port.ts';
-
-/** Frames of HTTP/2 (RFC 9113, 4.1 and 6). */
-const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
-const [settingsFrame, pingFrame] = [4, 6];
-
-/** Without a body. */
-function frame(type: number): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUInt8(type, 3);
-  return head;
-}
 
 function typesOf(bytes: Buffer): readonly number[] {
   const types: number[] = [];
@@ -42,10 +32,10 @@ test('a client is asked for a sign of life, and cut where none comes', async () 
   const chunks: Buffer[] = [];
   socket.on('error', () => undefined);
   socket.on('data', (chunk: Buffer) => chunks.push(chunk));
-  socket.write(Buffer.concat([Buffer.from(preface), frame(settingsFrame)]));
+  socket.write(Buffer.concat([preface, settingsFrame()]));
   try {
     await closed;
-    assert.equal(typesOf(Buffer.concat(chunks)).filter((type) => type === pingFrame).length, 1);
+    assert.equal(typesOf(Buffer.concat(chunks)).filter((type) => type === frameType.ping).length, 1);
   } finally {
     socket.destroy();
     port.close();

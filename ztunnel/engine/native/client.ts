@@ -1,17 +1,17 @@
 /** How the native engine makes a client connection; which tunnel it carries is the pool's decision (common/hbone/pool.ts). */
 
-import type { CancelSignal } from '../../../common/core/cancel.ts';
 import { MeshError } from '../../../common/core/errors.ts';
-import { type ClientConnection, type Establish, leavingPatience } from '../../../common/hbone/client-connection.ts';
+import { type Answer, Unanswered } from '../../../common/hbone/answer.ts';
+import { type ClientConnection, closedEarly, type Establish } from '../../../common/hbone/client-connection.ts';
 import { closeAtExpiry, keepAlive } from '../../../common/hbone/session.ts';
-import type { ConnectHeaders, OutboundTunnel } from '../../../common/hbone/types.ts';
+import type { ConnectHeaders } from '../../../common/hbone/types.ts';
 import type { Identity } from '../../../common/mesh/types.ts';
 import { verifyServer } from '../../../common/tls/verify.ts';
 import type { EngineLoop } from '../../../native/engine.ts';
 import type { Contexts } from './contexts.ts';
 import { http2Name } from './stream.ts';
 import { TcpStream } from './tcp.ts';
-import { type AuthenticatedPeer, authenticate, type HeaderList, Tunnel, TunnelStream } from './tunnel.ts';
+import { type AuthenticatedPeer, authenticate, byName, type HeaderList, Tunnel, TunnelStream } from './tunnel.ts';
 
 export function nativeEstablish(loop: EngineLoop, contexts: Contexts): Establish {
   return (raw, { options, wire, address, certificate, expected, signal, onAuthenticated, onClosed }) =>
@@ -29,8 +29,7 @@ export function nativeEstablish(loop: EngineLoop, contexts: Contexts): Establish
         return reject(error);
       }
       let connection: ClientConnection | undefined;
-      /** Each takes a CONNECT back. */
-      const unanswered = new Set<() => void>();
+      const unanswered = new Unanswered();
       const tunnel = new Tunnel(loop, raw, context, {
         handshaken(chain, protocol) {
           const verify = (leaf: { identities: readonly Identity[] }) => verifyServer(leaf.identities, expected);
@@ -51,17 +50,14 @@ export function nativeEstablish(loop: EngineLoop, contexts: Contexts): Establish
           if (connection) resolve(connection);
         },
         request: (stream) => stream.destroy(),
-        leaving() {
-          const patience = options.clock.after(leavingPatience, () => {
-            for (const takeBack of unanswered) takeBack();
-          });
-          tunnel.once('close', () => patience.cancel());
-        },
+        leaving: () => unanswered.peerLeaves(tunnel, options.clock),
         flooded: () => undefined,
         closed(error) {
           signal.removeEventListener('abort', onAbort);
           if (connection) onClosed(connection);
-          reject(error ? named(address, error) : new MeshError('H2_FAILED', `HTTP/2 with ${address} failed: ${early}`));
+          reject(
+            error ? named(address, error) : new MeshError('H2_FAILED', `HTTP/2 with ${address} failed: ${closedEarly}`),
+          );
         },
       });
       const onAbort = () => {
@@ -71,8 +67,6 @@ export function nativeEstablish(loop: EngineLoop, contexts: Contexts): Establish
       signal.addEventListener('abort', onAbort, { once: true });
     });
 }
-
-const early = 'it closed the connection before its SETTINGS; it may have refused our certificate';
 
 function named(address: string, error: MeshError): MeshError {
   if (error.code !== 'H2_FAILED') return error;
@@ -84,7 +78,7 @@ function clientConnection(
   tunnel: Tunnel,
   address: string,
   { peer, expiresAt }: AuthenticatedPeer,
-  unanswered: Set<() => void>,
+  unanswered: Unanswered,
   wall: () => number,
 ): ClientConnection {
   return {
@@ -100,14 +94,10 @@ function clientConnection(
       const stream = new TunnelStream(loop);
       tunnel.adopt(stream);
       stream.open(tunnel.handle, connectFields(headers));
-      return awaitResponse(
-        stream,
-        `the tunnel through ${address} to ${headers.authority}`,
-        peer,
-        signal,
-        unanswered,
-        onStreamClosed,
-      );
+      const what = `the tunnel through ${address} to ${headers.authority}`;
+      const answer = unanswered.wait(what, signal, () => stream.cancel());
+      awaitResponse(stream, answer, peer, onStreamClosed);
+      return answer.tunnel;
     },
     finish: () => tunnel.close(),
     cut: () => tunnel.cut(undefined),
@@ -123,68 +113,25 @@ function connectFields(headers: ConnectHeaders): string[] {
   return fields;
 }
 
-/** 'unprocessed' when it may be sent again elsewhere: the peer has not acted on it (RFC 9113 8.7), or leaves without an answer. */
-function awaitResponse(
-  stream: TunnelStream,
-  what: string,
-  peer: Identity,
-  signal: CancelSignal,
-  unanswered: Set<() => void>,
-  onStreamClosed: () => void,
-): Promise<OutboundTunnel | 'unprocessed'> {
-  return new Promise((resolve, reject) => {
-    let failure: Error | undefined;
-    stream.once('error', (error) => {
-      failure = error;
-    });
-    const onAbort = () => {
-      stream.cancel();
-      reject(signal.reason);
-    };
-    const takeBack = () => {
-      stream.cancel();
-      resolve('unprocessed');
-    };
-    const settle = () => {
-      unanswered.delete(takeBack);
-      signal.removeEventListener('abort', onAbort);
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
-    unanswered.add(takeBack);
-    stream.onEnding = ({ code, unprocessed }) => {
-      onStreamClosed();
-      settle();
-      if (unprocessed) return resolve('unprocessed');
-      const reason = failure?.message ?? `reset with ${http2Name(code)}`;
-      reject(
-        failure instanceof MeshError
-          ? failure
-          : new MeshError('H2_FAILED', `${what} ended without an answer: ${reason}`),
-      );
-    };
-    stream.onResponse = (status, headers) => {
-      settle();
-      if (status !== 200) {
-        stream.cancel();
-        reject(new MeshError('TUNNEL_REFUSED', `${what} was refused with status ${status}`));
-        return;
-      }
-      resolve({
-        stream,
-        peer,
-        get responseHeaders() {
-          return plainHeaders(headers);
-        },
-      });
-    };
+function awaitResponse(stream: TunnelStream, answer: Answer, peer: Identity, onStreamClosed: () => void): void {
+  let failure: Error | undefined;
+  stream.once('error', (error) => {
+    failure = error;
   });
+  stream.onEnding = ({ code, unprocessed }) => {
+    onStreamClosed();
+    answer.ended(unprocessed, failure, http2Name(code));
+  };
+  stream.onResponse = (status, headers) =>
+    answer.came(status, () => ({
+      stream,
+      peer,
+      get responseHeaders() {
+        return plainHeaders(headers);
+      },
+    }));
 }
 
 function plainHeaders(headers: HeaderList): Readonly<Record<string, string>> {
-  const plain: Record<string, string> = {};
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i]!;
-    if (!name.startsWith(':')) plain[name] = name in plain ? `${plain[name]},${headers[i + 1]}` : headers[i + 1]!;
-  }
-  return plain;
+  return Object.fromEntries([...byName(headers)].filter(([name]) => !name.startsWith(':')));
 }

@@ -5,8 +5,9 @@ import { Cancellation } from '../../../common/core/cancel.ts';
 import { MeshError } from '../../../common/core/errors.ts';
 import { formatSocketAddr, type SocketAddr } from '../../../common/core/net.ts';
 import { Emptying } from '../../../common/hbone/emptying.ts';
+import { offerTunnel, streamCut, streamGone } from '../../../common/hbone/inbound.ts';
 import { closeAtExpiry, handshakeTimeout, keepAlive } from '../../../common/hbone/session.ts';
-import type { ConnectRequest, HboneServer, HboneServerOptions } from '../../../common/hbone/types.ts';
+import type { HboneServer, HboneServerOptions } from '../../../common/hbone/types.ts';
 import { defaultWire } from '../../../common/hbone/wire.ts';
 import type { WorkloadCertificate } from '../../../common/identity/types.ts';
 import type { Identity } from '../../../common/mesh/types.ts';
@@ -15,11 +16,7 @@ import type { EngineLoop } from '../../../native/engine.ts';
 import type { Contexts } from './contexts.ts';
 import { http2Code } from './stream.ts';
 import { TcpStream } from './tcp.ts';
-import { authenticate, type HeaderList, Tunnel, type TunnelStream } from './tunnel.ts';
-
-/** One for all streams: an error of its own for each would be a large part of what a short connection costs. */
-const streamGone = new MeshError('CANCELLED', 'the client or its connection went away');
-const streamCut = new MeshError('CANCELLED', 'the tunnel was still open when this end was closed');
+import { authenticate, byName, type HeaderList, Tunnel, type TunnelStream } from './tunnel.ts';
 
 interface Connection {
   readonly tunnel: Tunnel;
@@ -127,7 +124,7 @@ export function createNativeServer(loop: EngineLoop, contexts: Contexts, options
   }
 
   function onStream(connection: Connection, stream: TunnelStream, headers: HeaderList): void {
-    const { tunnel, remote } = connection;
+    const { tunnel } = connection;
     const gone = new Cancellation();
     stream.onEnding = () => gone.abort(streamGone);
     // A connection that was accepted just before the drain: what it was opened for is served, nothing after it.
@@ -138,33 +135,16 @@ export function createNativeServer(loop: EngineLoop, contexts: Contexts, options
       tunnel.close();
       return;
     }
-    const request = connectRequest(headers);
+    const fields = byName(headers);
     let answered = false;
-    const refuse = (status: number) => {
-      if (answered || stream.destroyed) return;
-      answered = true;
-      stream.respond(status, [], true);
-    };
-    if (!request) {
-      const what = `${formatSocketAddr(remote)} sent a request that is not CONNECT with an :authority`;
-      options.onError(new MeshError('PROTOCOL', what), remote);
-      refuse(400);
-      return;
-    }
-    options.onTunnel({
-      request,
-      peer: connection.peer,
-      remote,
-      local: connection.local,
-      accept(responseHeaders) {
-        // The peer may have left while the caller was connecting; then it gets a stream that is already closed.
-        if (!answered && !stream.destroyed) {
-          answered = true;
-          stream.respond(200, Object.entries(responseHeaders).flat(), false);
-        }
-        return stream;
+    offerTunnel(options, connection, {
+      bytes: stream,
+      field: (name) => fields.get(name),
+      respond(status, responseHeaders, end) {
+        if (answered || stream.destroyed) return;
+        answered = true;
+        stream.respond(status, Object.entries(responseHeaders).flat(), end);
       },
-      refuse,
       signal: gone,
     });
   }
@@ -183,24 +163,5 @@ export function createNativeServer(loop: EngineLoop, contexts: Contexts, options
       for (const { tunnel } of connections) tunnel.close();
       return emptying.wait(deadlineMs, close);
     },
-  };
-}
-
-function connectRequest(headers: HeaderList): ConnectRequest | undefined {
-  const fields = new Map<string, string>();
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i]!;
-    const before = fields.get(name);
-    // Several instances are joined by commas, which is how baggage lists its members anyway.
-    fields.set(name, before === undefined ? headers[i + 1]! : `${before},${headers[i + 1]}`);
-  }
-  const authority = fields.get(':authority');
-  if (fields.get(':method') !== 'CONNECT' || authority === undefined) return undefined;
-  return {
-    authority,
-    baggage: fields.get('baggage'),
-    forwarded: fields.get('forwarded'),
-    traceparent: fields.get('traceparent'),
-    forwardedNetwork: fields.get('x-forwarded-network'),
   };
 }

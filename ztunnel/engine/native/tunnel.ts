@@ -27,6 +27,17 @@ const alert = { badCertificate: 42, certificateRevoked: 44, accessDenied: 49, no
 /** Name and value behind each other. */
 export type HeaderList = readonly string[];
 
+/** Several instances are joined by commas (RFC 9110 5.3). */
+export function byName(headers: HeaderList): ReadonlyMap<string, string> {
+  const fields = new Map<string, string>();
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!;
+    const before = fields.get(name);
+    fields.set(name, before === undefined ? headers[i + 1]! : `${before},${headers[i + 1]}`);
+  }
+  return fields;
+}
+
 export interface StreamEnding {
   readonly code: number;
   readonly byPeer: boolean;
