@@ -94,7 +94,8 @@ spec:
         - ${checkout}/scripts/pinned-node
         - -e
         - "require('node:net').createServer((s) => s.end('six')).listen({ host: '::', port: 6666, ipv6Only: true })"
-      readinessProbe: { exec: { command: [bash, -c, 'exec 3<>/dev/tcp/::1/6666'] } }
+      # It reads what it is sent: to close before would reset the connection, which ends the server.
+      readinessProbe: { exec: { command: [bash, -c, 'exec 3<>/dev/tcp/::1/6666; grep -q six <&3'] } }
 `;
 
 const logOptions: LogOptions = {
