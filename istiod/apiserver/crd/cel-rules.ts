@@ -3,13 +3,13 @@
  * is about changes: it runs where a value was before, found by its name, or in a list by its keys.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { CelCostError, CelError, type Node } from '../../../common/cel/ast.ts';
+import { checkCel, type Type } from '../../../common/cel/check.ts';
+import { parseCel } from '../../../common/cel/parser.ts';
+import { Budget, runCel } from '../../../common/cel/run.ts';
+import { Optional, type Value } from '../../../common/cel/values.ts';
 import type { CelRule, Schema } from '../../../common/kube/schema/types.ts';
 import { formatPath, isObject, type Path } from '../../../common/kube/schema/validate.ts';
-import { CelCostError, CelError, type Node } from '../cel/ast.ts';
-import { checkCel, type Type } from '../cel/check.ts';
-import { parseCel } from '../cel/parser.ts';
-import { Budget, runCel } from '../cel/run.ts';
-import { Optional, type Value } from '../cel/values.ts';
 import type { Cause, CauseType } from '../status.ts';
 import { celType, celValue } from './cel-values.ts';
 

@@ -1,10 +1,11 @@
 /** What CEL sees of an object, by its schema: types for the checker, values for programs. Fields without a schema are not seen. */
+
+import { CelError } from '../../../common/cel/ast.ts';
+import { dyn, simple, type Type } from '../../../common/cel/check.ts';
+import { parseDuration, parseTimestamp } from '../../../common/cel/time.ts';
+import { listKinds, type MapKey, type Value } from '../../../common/cel/values.ts';
 import type { ObjectSchema, Schema } from '../../../common/kube/schema/types.ts';
 import { isObject } from '../../../common/kube/schema/validate.ts';
-import { CelError } from '../cel/ast.ts';
-import { dyn, simple, type Type } from '../cel/check.ts';
-import { parseDuration, parseTimestamp } from '../cel/time.ts';
-import { listKinds, type MapKey, type Value } from '../cel/values.ts';
 
 const keywords = new Set(
   'true false null in as break const continue else for function if import let loop package namespace return var void while'.split(

@@ -1,7 +1,7 @@
 /** What the schema cannot say of pods and their templates: names that refer to each other, and what may change. Pure. */
 import { isSameJson } from '../../../common/core/same-json.ts';
+import { compareQuantities } from '../../../common/kube/canonical-quantity.ts';
 import type { ApiObject } from '../objects.ts';
-import { compareQuantities } from '../shapes/quantity.ts';
 import type { Cause } from '../status.ts';
 import { at, listAt, textAt } from './columns.ts';
 import { duplicate, forbidden, invalidValue, required } from './rules.ts';

@@ -1,9 +1,10 @@
 /** Webhook configurations as they are stored: what they say, and what they must be. Pure. */
+
+import { CelError, type Node } from '../../../common/cel/ast.ts';
+import { checkCel, dyn } from '../../../common/cel/check.ts';
+import { parseCel } from '../../../common/cel/parser.ts';
 import type { LabelSelector } from '../../../common/kube/kinds/apps.ts';
 import type { KubeObject } from '../../../common/kube/types.ts';
-import { CelError, type Node } from '../cel/ast.ts';
-import { checkCel, dyn } from '../cel/check.ts';
-import { parseCel } from '../cel/parser.ts';
 import type { ApiObject } from '../objects.ts';
 import type { Cause } from '../status.ts';
 

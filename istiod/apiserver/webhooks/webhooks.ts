@@ -1,14 +1,14 @@
 /** Admission by webhooks: those that change an object one after the other, those that judge it all at once. */
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
+import { CelCostError, CelError } from '../../../common/cel/ast.ts';
+import { jsonValue } from '../../../common/cel/json.ts';
+import { Budget, runCel } from '../../../common/cel/run.ts';
 import { describeError } from '../../../common/core/errors.ts';
 import type { Logger } from '../../../common/core/log.ts';
 import { applyDefaults } from '../../../common/kube/schema/defaults.ts';
 import { pruneUnknown } from '../../../common/kube/schema/prune.ts';
 import type { AdmissionRequest } from '../admission/admission.ts';
-import { CelCostError, CelError } from '../cel/ast.ts';
-import { jsonValue } from '../cel/json.ts';
-import { Budget, runCel } from '../cel/run.ts';
 import { type ApiObject, fromJson } from '../objects.ts';
 import type { Core, PartMaker } from '../part.ts';
 import { applyJsonPatch, PatchError } from '../patch/json-patch.ts';

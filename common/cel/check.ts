@@ -1,5 +1,5 @@
 /** Types of expressions before they run: fields that are not there and functions that do not take what they get are found early. */
-import { assertNever } from '../../../common/core/errors.ts';
+import { assertNever } from '../core/errors.ts';
 import { CelError, type Node } from './ast.ts';
 import type { Overload } from './functions.ts';
 import { library } from './library.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { canonicalQuantity } from './quantity.ts';
+import { canonicalQuantity } from './canonical-quantity.ts';
 
 test('each quantity has one form', () => {
   const forms = [

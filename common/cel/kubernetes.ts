@@ -2,9 +2,9 @@
 
 import { isIPv4, isIPv6 } from 'node:net';
 import ipaddr from 'ipaddr.js';
-import { fitsFormat } from '../../../common/kube/schema/formats.ts';
-import { names } from '../../../common/kube/schema/meta.ts';
-import { canonicalQuantity } from '../shapes/quantity.ts';
+import { canonicalQuantity } from '../kube/canonical-quantity.ts';
+import { fitsFormat } from '../kube/schema/formats.ts';
+import { names } from '../kube/schema/meta.ts';
 import { CelError } from './ast.ts';
 import { type Overload, overload } from './functions.ts';
 import { parseQuantity } from './quantity.ts';

@@ -1,5 +1,5 @@
 /** Runs a tree on values, within a budget. */
-import { assertNever } from '../../../common/core/errors.ts';
+import { assertNever } from '../core/errors.ts';
 import { CelCostError, CelError, type Literal, type Node } from './ast.ts';
 import type { Overload } from './functions.ts';
 import { library } from './library.ts';
