@@ -62,3 +62,28 @@ test('a source that fails is asked again', async () => {
   });
   await withInformer(flaky, async (seen) => assert.deepEqual(seen, ['added a']));
 });
+
+test('many changes at once leave turns of the event loop to others', async () => {
+  const kube = new FakeKube();
+  const stop = new AbortController();
+  /** In which turn of the event loop each change was told of. */
+  const told: number[] = [];
+  let turn = 0;
+  const next = () => {
+    turn++;
+    if (told.length < 50) setImmediate(next);
+  };
+  const added = () => {
+    told.push(turn);
+    const began = performance.now();
+    while (performance.now() - began < 1);
+  };
+  const options = { source: kube, kind: configMapKind, log: silentLogger, signal: stop.signal, handlers: { added } };
+  await createInformer(options).synced;
+  next();
+  await Promise.all(Array.from({ length: 50 }, (_, i) => kube.create(configMapKind, object(String(i)))));
+  await until('all told', () => told.length === 50);
+  stop.abort();
+  const most = Math.max(...told.map((t) => told.filter((other) => other === t).length));
+  assert.ok(most <= 6, `${most} of them were told of in one turn`);
+});

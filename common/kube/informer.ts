@@ -8,6 +8,7 @@ import { millis } from '../core/brand.ts';
 import { type Clock, sleep, systemClock } from '../core/clock.ts';
 import { describeError, MeshError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
+import { turnOver } from '../core/turns.ts';
 import type { Kind, KubeObject, KubeSource, ObjectKey, Within } from './types.ts';
 
 export interface InformerHandlers<T extends KubeObject> {
@@ -90,6 +91,7 @@ async function run<T extends KubeObject>(
           else put(objects, trim(event.object), handlers);
         }
         resume = event.object.metadata.resourceVersion;
+        await turnOver();
       }
     } catch (e) {
       if (signal.aborted) return;
