@@ -76,15 +76,20 @@ function judgeRequest({ manager, routes }: Configuration, at: AtWaypoint, questi
     return answered(`the request is not one (${canonical.reason})`, [`answered with ${canonical.status}`]);
   if (canonical.kind === 'redirect') return answered('its path has encoded slashes', [`sent to ${canonical.location}`]);
   const { view } = canonical;
+  const now = Date.now();
   const table = compileRoutes(routes, perFilterTypes);
   if (table.kind === 'rejected') return answered(`its routes cannot be read: ${table.reason}`, []);
-  const decision = table.value.decide(view, firstOfAll);
+  let decision = table.value.decide(view, firstOfAll);
   const asked = `${view.method} ${view.path} of host ${view.authority}, from ${at.principal}`;
-  const chosen = describeRoute(decision);
-  const lines = [asked, chosen];
+  const lines = [asked, describeRoute(decision)];
   for (const filter of filtersOf(manager)) {
-    const verdict = runFilter(filter, view, decision);
+    const clearRoute = () => {
+      decision = table.value.decide(view, firstOfAll);
+    };
+    const before = decision;
+    const verdict = runFilter(filter, view, decision, now, clearRoute);
     lines.push(...verdict.lines);
+    if (describeRoute(decision) !== describeRoute(before)) lines.push(`by its token: ${describeRoute(decision)}`);
     if (verdict.refusal !== undefined) return answered(verdict.refusal, lines);
   }
   return conclude(decision, answered, lines);
@@ -209,6 +214,8 @@ function runFilter(
   { name, typed_config: config }: HttpFilterConfig,
   view: RequestView,
   decision: RouteDecision,
+  now: number,
+  clearRoute: () => void,
 ): FilterOutcome {
   const kind = filterKinds.get(config['@type']);
   if (kind === undefined) return { lines: [`${name} is not known here: left out`] };
@@ -219,7 +226,11 @@ function runFilter(
     perRoute: decision.kind === 'none' ? [] : decision.perFilter(name),
     format: { request: view, facts: { startTime: 0 } },
     dice: noChance,
-    setMetadata: () => undefined,
+    setMetadata: (namespace, values) => {
+      view.metadata = new Map([...view.metadata, [namespace, { ...view.metadata.get(namespace), ...values }]]);
+    },
+    now: () => now,
+    clearRoute,
     setFilterState: () => undefined,
     remember: () => undefined,
     recall: () => undefined,

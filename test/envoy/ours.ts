@@ -109,10 +109,14 @@ export class Ours {
     };
   }
 
-  #run(view: RequestView, decision: RouteDecision): Observed {
+  #run(view: RequestView, first: RouteDecision): Observed {
+    let decision = first;
+    const clear = () => {
+      decision = this.#table.decide(view, { random: () => 0.5 });
+    };
     const format: FormatContext = { request: view, facts: { startTime: Date.now() } };
     const chain = this.#filters
-      .map(({ name, filter }) => ({ filter, context: contextOf(name, view, decision, format) }))
+      .map(({ name, filter }) => ({ filter, context: contextOf(name, view, decision, format, clear) }))
       .filter(({ context }) => context.perRoute[0]?.kind !== 'disabled');
     for (const { filter, context } of chain) {
       const verdict = settled(filter.onRequest(view, context));
@@ -192,7 +196,13 @@ function compiledFilter(config: OurFilter['config']): HttpFilter {
   return made.value;
 }
 
-function contextOf(name: string, view: RequestView, decision: RouteDecision, format: FormatContext): FilterContext {
+function contextOf(
+  name: string,
+  view: RequestView,
+  decision: RouteDecision,
+  format: FormatContext,
+  clearRoute: () => void,
+): FilterContext {
   const kept: { value?: unknown } = {};
   return {
     cluster: decision.kind === 'forward' ? decision.cluster : undefined,
@@ -211,6 +221,8 @@ function contextOf(name: string, view: RequestView, decision: RouteDecision, for
     },
     recall: () => kept.value,
     count: () => undefined,
+    now: () => Date.now(),
+    clearRoute,
   };
 }
 

@@ -37,6 +37,10 @@ export interface FilterContext {
   /** Dynamic metadata of the request: adds to what is there. */
   setMetadata(namespace: string, values: Readonly<Record<string, unknown>>): void;
   setFilterState(state: FilterState): void;
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** The request has changed: routes are asked again, for the filters that follow, too. */
+  clearRoute(): void;
   /** Adds one to a counter of the connection manager: `rbac.allowed`. */
   count(name: string): void;
   /** Keeps something for `onResponse` of the same filter and request. */

@@ -4,10 +4,18 @@ import { corsFilter } from './cors.ts';
 import { faultFilter } from './fault.ts';
 import type { FilterKind } from './filter.ts';
 import { headerMutationFilter } from './header-mutation.ts';
+import { jwtFilter } from './jwt/filter.ts';
 import { rbacFilter } from './rbac/filter.ts';
 import { setFilterStateFilter } from './set-filter-state.ts';
 
-const all: readonly FilterKind[] = [rbacFilter, faultFilter, corsFilter, headerMutationFilter, setFilterStateFilter];
+const all: readonly FilterKind[] = [
+  jwtFilter,
+  rbacFilter,
+  faultFilter,
+  corsFilter,
+  headerMutationFilter,
+  setFilterStateFilter,
+];
 
 /** By the type URL of their configuration. */
 export const filterKinds: ReadonlyMap<string, FilterKind> = new Map(all.map((kind) => [kind.type, kind]));

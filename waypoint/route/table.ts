@@ -181,7 +181,8 @@ export class RouteTable {
   }
 }
 
-function accepts(match: RouteMatch, path: string, view: RequestView, dice: Dice): boolean {
+/** What `RouteIndex` leaves open; `path` without query. */
+export function accepts(match: RouteMatch, path: string, view: RequestView, dice: Dice): boolean {
   if (!acceptsPath(match.path, path, view) || !matchesRest(match, view)) return false;
   return match.perMillion === undefined || happens(match.perMillion, dice.random());
 }

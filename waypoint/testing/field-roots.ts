@@ -46,6 +46,9 @@ const byPort = { single_predicate: { input: portInput, value_match: { exact: '80
 const balancers = `${extensions}load_balancing_policies.`;
 const roundRobin = { policies: [{ typed_extension_config: named(`${balancers}round_robin.v3.RoundRobin`) }] };
 
+const jwt = `${extensions}filters.http.jwt_authn.v3.`;
+const jwtProvider = { local_jwks: { inline_string: '{"keys":[{"kty":"oct","k":"eA"}]}' } };
+
 /** By type, or by type and field of the owner. */
 export const bases: Readonly<Record<string, Message>> = {
   'envoy.config.core.v3.Address': address,
@@ -173,6 +176,14 @@ export const bases: Readonly<Record<string, Message>> = {
   [`${extensions}filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight`]: { name: 'a', weight: 1 },
   [`${extensions}filters.http.header_mutation.v3.HeaderMutationPerRoute`]: {},
   [`${config}common.mutation_rules.v3.HeaderMutation`]: { append: { header: { key: 'x', value: 'y' } } },
+  [`${jwt}JwtProvider`]: jwtProvider,
+  [`${jwt}JwtProvider.local_jwks`]: jwtProvider.local_jwks,
+  [`${jwt}JwtAuthentication`]: { providers: { key: jwtProvider }, requirement_map: { key: { provider_name: 'key' } } },
+  [`${jwt}JwtRequirement`]: { provider_name: 'key' },
+  [`${jwt}ProviderWithAudiences`]: { provider_name: 'key' },
+  [`${jwt}JwtRequirementOrList`]: { requirements: [{ provider_name: 'key' }, { provider_name: 'key' }] },
+  [`${jwt}JwtRequirementAndList`]: { requirements: [{ provider_name: 'key' }, { provider_name: 'key' }] },
+  [`${jwt}RequirementRule`]: { match: routeMatch },
   [template]: { path_template: '/x' },
   [rewriting]: { path_template_rewrite: '/x' },
   [`${balancers}subset.v3.Subset`]: { subset_lb_policy: roundRobin },
@@ -356,6 +367,7 @@ export function fieldRoots(env: Environment): readonly WalkRoot[] {
     perRoute('cors.v3.CorsPolicy'),
     perRoute('fault.v3.HTTPFault'),
     perRoute('header_mutation.v3.HeaderMutationPerRoute'),
+    perRoute('jwt_authn.v3.PerRouteConfig'),
     perRoute('rbac.v3.RBACPerRoute'),
     {
       type: 'envoy.config.route.v3.FilterConfig',
@@ -385,6 +397,7 @@ export function fieldRoots(env: Environment): readonly WalkRoot[] {
     httpFilter('cors.v3.Cors'),
     httpFilter('fault.v3.HTTPFault'),
     httpFilter('header_mutation.v3.HeaderMutation'),
+    httpFilter('jwt_authn.v3.JwtAuthentication'),
     httpFilter('rbac.v3.RBAC'),
     httpFilter('router.v3.Router'),
     httpFilter('set_filter_state.v3.Config'),

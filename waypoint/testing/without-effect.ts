@@ -102,6 +102,7 @@ export const withoutEffect: Readonly<Record<string, Reasons>> = {
     max_active_faults_runtime: runtime,
     response_rate_limit_percent_runtime: runtime,
   },
+  'envoy.extensions.filters.http.jwt_authn.v3.JwtProvider': { jwt_cache_config: 'verified tokens are always kept' },
   'envoy.extensions.filters.http.rbac.v3.RBAC': { track_per_rule_stats: statistics },
   'envoy.extensions.filters.http.router.v3.Router': {
     dynamic_stats: 'statistics are always kept',

@@ -1,6 +1,6 @@
 /** One request from its head to its account: made canonical, filtered, decided, forwarded or answered, told once. */
 import { millis } from '../../../common/core/brand.ts';
-import type { Timer } from '../../../common/core/clock.ts';
+import type { Clock, Timer } from '../../../common/core/clock.ts';
 import { assertNever } from '../../../common/core/errors.ts';
 import type { FilterContext, FilterState, Verdict } from '../../filters/filter.ts';
 import { replyMessage } from '../../filters/local-reply.ts';
@@ -84,7 +84,7 @@ export class Request implements BodyReader {
   }
 
   start(): void {
-    const { config, downstream, env } = this.#connection;
+    const { config, downstream } = this.#connection;
     const { request } = this.#exchange;
     const { headers } = this.#view;
     const caller = { direct: downstream.facts.remote, local: downstream.facts.local, tls: downstream.tls };
@@ -124,9 +124,7 @@ export class Request implements BodyReader {
       this.#exchange.informational({ status: 100, headers: [] });
       this.#connection.stats.responded(100);
     }
-    const table = config.routes.kind === 'inline' ? config.routes.table : env.routes.get(config.routes.name);
-    const decision = table?.decide(this.#view, env.dice) ?? { kind: 'none', virtualHost: undefined };
-    this.#decision = decision;
+    const decision = this.decide();
     const idle = decision.kind === 'forward' ? decision.route.timeouts.idle : undefined;
     if (idle !== undefined) {
       // Takes the place of stream_idle_timeout.
@@ -134,6 +132,14 @@ export class Request implements BodyReader {
       if (idle > 0) this.#watchIdle(idle);
     }
     this.#filter(0);
+  }
+
+  /** By the request as it is now. */
+  decide(): RouteDecision {
+    const { config, env } = this.#connection;
+    const table = config.routes.kind === 'inline' ? config.routes.table : env.routes.get(config.routes.name);
+    this.#decision = table?.decide(this.#view, env.dice) ?? { kind: 'none', virtualHost: undefined };
+    return this.#decision;
   }
 
   #filter(from: number): void {
@@ -181,6 +187,7 @@ export class Request implements BodyReader {
       format: this.#context,
       perRoute,
       request: this,
+      clock: this.#connection.env.clock,
       stats: this.#connection.stats,
       remembered: this.#remembered,
     });
@@ -499,6 +506,7 @@ const nothing: readonly never[] = [];
 
 interface FilterInput extends Pick<FilterContext, 'cluster' | 'dice' | 'format' | 'perRoute'> {
   readonly request: Request;
+  readonly clock: Clock;
   readonly stats: HttpStats;
   readonly remembered: Map<NamedFilter, unknown>;
 }
@@ -538,6 +546,14 @@ class RequestFilterContext implements FilterContext {
     filterState.set(key, value);
     if (how === 'none') shared.delete(key);
     else shared.set(key, how === 'once' ? 'once' : 'always');
+  }
+
+  now(): number {
+    return this.#input.clock.wall();
+  }
+
+  clearRoute(): void {
+    this.#input.request.decide();
   }
 
   count(name: string): void {
