@@ -86,6 +86,8 @@ export type PoolFailure =
 export interface Waiter<C> {
   /** In the call of `acquire` where a connection is free. */
   ready(lease: Lease<C>): void;
+  /** While the lease is held: the peer takes nothing more on the connection, and may cut it soon. */
+  leaving?(): void;
   failed(failure: PoolFailure): void;
 }
 

@@ -28,5 +28,7 @@ export interface ByteStream {
   destroy(error?: Error): void;
   pause(): void;
   resume(): void;
+  /** Tells the other end, where that is in this process, to begin nothing more on this connection: what carries it on will be cut. */
+  leave?(): void;
   readonly destroyed: boolean;
 }

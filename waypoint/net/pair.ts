@@ -4,9 +4,10 @@ import type { ByteReader, ByteStream } from './byte-stream.ts';
 /** Bytes that one end may have unread before writes to the other say "wait". */
 const highWater = 65_536;
 
-export function streamPair(): readonly [ByteStream, ByteStream] {
+/** `left`: the second end was told to leave. */
+export function streamPair(left?: () => void): readonly [ByteStream, ByteStream] {
   const a = new End();
-  const b = new End();
+  const b = new End(left);
   a.join(b);
   b.join(a);
   return [a, b];
@@ -27,6 +28,11 @@ class End implements ByteStream {
   #closed = false;
   #closeError: Error | undefined;
   destroyed = false;
+  readonly #left: (() => void) | undefined;
+
+  constructor(left?: () => void) {
+    this.#left = left;
+  }
 
   join(peer: End): void {
     this.#peer = peer;
@@ -72,6 +78,10 @@ class End implements ByteStream {
     if (!this.#paused) return;
     this.#paused = false;
     if (this.#unread.length > 0 || this.#ended) this.#schedule();
+  }
+
+  leave(): void {
+    if (!this.destroyed) this.#left?.();
   }
 
   #take(chunk: Buffer): boolean {

@@ -3,6 +3,7 @@
 import { type Millis, millis } from '../../common/core/brand.ts';
 import type { Timer } from '../../common/core/clock.ts';
 import type { Fields } from '../../common/envoy/fields.ts';
+import { leavingPatience } from '../../common/hbone/answer.ts';
 import { readMetadata } from '../cluster/compile/metadata.ts';
 import { xxHash64 } from '../cluster/hash/xxhash64.ts';
 import type { Lease, PoolFailure, PoolKey, Ticket } from '../cluster/pool-types.ts';
@@ -108,6 +109,9 @@ function readTunneling(fields: Fields | undefined): Tunneling | undefined {
   };
 }
 
+/** How often a CONNECT that peers did not look at is sent again. */
+const mostRefusals = 3;
+
 interface TcpStats {
   readonly total: Counter;
   readonly noRoute: Counter;
@@ -167,6 +171,10 @@ class Proxied implements Served, ByteReader {
   #received = 0;
   #sent = 0;
   #active: number;
+  /** Ends a CONNECT that has no answer yet, and sends another one. */
+  #takeBack: (() => void) | undefined;
+  #refusals = 0;
+  #patience: Timer | undefined;
   #idle: Timer | undefined;
   #life: Timer | undefined;
   readonly #flags = new Set<string>();
@@ -238,7 +246,11 @@ class Proxied implements Served, ByteReader {
     this.#ticket = upstream.acquire(
       picked.host,
       { priority: 'default', downstream: this.#config.tunneling ? 'http2' : 'tcp', ...(key && { key }) },
-      { ready: (lease) => this.#ready(lease), failed: (failure) => this.#failed(failure) },
+      {
+        ready: (lease) => this.#ready(lease),
+        failed: (failure) => this.#failed(failure),
+        leaving: () => this.#onLeaving(),
+      },
     );
   }
 
@@ -324,10 +336,14 @@ class Proxied implements Served, ByteReader {
     applyHeaderOps(tunneling.headers, headers, context);
     const authority = tunneling.hostname.render(context, '');
     let exchange: ClientExchange;
-    let open = false;
+    this.#takeBack = () => {
+      exchange.reset('cancel');
+      this.#askAgain();
+    };
     const reader: ResponseReader = {
       informational: () => undefined,
       response: (head, end) => {
+        this.#takeBack = undefined;
         if (head.status < 200 || head.status > 299 || end) {
           this.#flags.add('UF');
           this.#release(true);
@@ -336,12 +352,17 @@ class Proxied implements Served, ByteReader {
           this.#finish(new Error(`the tunnel was refused: ${head.status}`));
           return;
         }
-        open = true;
         this.#near.resume();
       },
       data: (chunk) => this.#fromFar(chunk),
       end: () => this.#onFarEnd(),
-      broke: () => {
+      broke: ({ kind }) => {
+        const open = this.#takeBack === undefined;
+        if (!open && kind === 'refused' && this.#refusals < mostRefusals) {
+          this.#refusals++;
+          this.#askAgain();
+          return;
+        }
         this.#release(true);
         this.#far = undefined;
         this.#flags.add(open ? 'UC' : 'UF');
@@ -366,6 +387,22 @@ class Proxied implements Served, ByteReader {
       resume: () => exchange.resume(),
       cut: () => exchange.reset('cancel'),
     };
+  }
+
+  /** The peer has not acted on the CONNECT (RFC 9113 8.7), or leaves without an answer. */
+  #askAgain(): void {
+    this.#takeBack = undefined;
+    this.#patience?.cancel();
+    this.#release(true);
+    this.#far = undefined;
+    this.#attempts--;
+    this.#connect();
+  }
+
+  /** Node proxies that are replaced say so by GOAWAY: what asks through this connection goes to the next one before it is cut. */
+  #onLeaving(): void {
+    this.#near.leave?.();
+    if (this.#takeBack) this.#patience = this.#env.clock.after(leavingPatience, () => this.#takeBack?.());
   }
 
   #fromFar(chunk: Buffer): void {
@@ -421,6 +458,7 @@ class Proxied implements Served, ByteReader {
     this.#over = true;
     this.#idle?.cancel();
     this.#life?.cancel();
+    this.#patience?.cancel();
     this.#ticket?.cancel();
     const proper = this.#nearEnded && this.#farEnded;
     const protocol = this.#lease?.protocol;

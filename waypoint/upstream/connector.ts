@@ -152,7 +152,10 @@ class Attempt implements Connecting {
     if (address.kind === 'internal') {
       const metadata = passedOn(transport, host, this.#options.cluster);
       const inherited = { filterState: key?.filterState ?? new Map(), metadata };
-      const stream = this.#options.internal.connect(address.listener, inherited);
+      const left = () => {
+        if (!this.#over) this.#events.draining();
+      };
+      const stream = this.#options.internal.connect(address.listener, inherited, left);
       if (!stream) return Promise.reject(new Failed(`there is no internal listener ${address.listener}`));
       this.#stream = stream;
       return Promise.resolve({ stream, local: undefined, alpn: undefined, encrypted: false });

@@ -18,11 +18,11 @@ export class InternalListeners {
     if (this.#listeners.get(name) === listener) this.#listeners.delete(name);
   }
 
-  /** Our end; undefined: there is no such listener. */
-  connect(name: string, inherited: Inherited): ByteStream | undefined {
+  /** Our end; undefined: there is no such listener. `left`: the connection is carried on by one that takes nothing new. */
+  connect(name: string, inherited: Inherited, left?: () => void): ByteStream | undefined {
     const listener = this.#listeners.get(name);
     if (!listener) return undefined;
-    const [near, far] = streamPair();
+    const [near, far] = streamPair(left);
     const facts = newFacts(nowhere, nowhere);
     for (const [key, value] of inherited.filterState) {
       facts.filterState.set(key, value.text);

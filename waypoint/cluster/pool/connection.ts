@@ -3,7 +3,7 @@ import type { Millis } from '../../../common/core/brand.ts';
 import { millis } from '../../../common/core/brand.ts';
 import type { Clock, Timer } from '../../../common/core/clock.ts';
 import type { UpstreamProtocol } from '../config.ts';
-import type { ConnectionEvents, PoolCounter, PoolFailure, WireProtocol } from '../pool-types.ts';
+import type { ConnectionEvents, PoolCounter, PoolFailure, Waiter, WireProtocol } from '../pool-types.ts';
 
 export interface ConnectionOptions {
   readonly protocol: WireProtocol;
@@ -18,6 +18,9 @@ export interface ConnectionOptions {
   readonly gone: (failure: PoolFailure | undefined) => void;
 }
 
+/** Who has a request on it. */
+type Leaver = Pick<Waiter<never>, 'leaving'>;
+
 type State<C> =
   | { readonly kind: 'connecting'; readonly timer: Timer }
   | { readonly kind: 'open'; readonly codec: C; readonly protocol: 'http1' | 'http2' | 'tcp' }
@@ -28,7 +31,7 @@ export class PooledConnection<C> {
   #state: State<C>;
   /** How many at a time, by our configuration and the peer's word. */
   #streams: number;
-  #active = 0;
+  readonly #active = new Set<Leaver>();
   #begun = 0;
   /** No further requests: closed when the last one ends. */
   #draining = false;
@@ -61,7 +64,7 @@ export class PooledConnection<C> {
   /** How many requests it can take now. */
   get free(): number {
     if (this.#state.kind !== 'open' || this.#draining) return 0;
-    return Math.min(this.#streams - this.#active, this.#left);
+    return Math.min(this.#streams - this.#active.size, this.#left);
   }
 
   get codec(): C {
@@ -73,26 +76,26 @@ export class PooledConnection<C> {
   }
 
   /** A request begins; returns how many there were before. */
-  begin(): number {
-    this.#active++;
+  begin(request: Leaver): number {
+    this.#active.add(request);
     return this.#begun++;
   }
 
-  end(reusable: boolean): void {
-    this.#active--;
+  end(request: Leaver, reusable: boolean): void {
+    this.#active.delete(request);
     if (!reusable && this.protocolOrNone !== 'http2') this.#draining = true;
     if (this.#left === 0 && !this.#draining) {
       this.#draining = true;
       this.#options.count('upstream_cx_max_requests');
     }
-    if (this.#active > 0) return;
+    if (this.#active.size > 0) return;
     if (this.#draining) this.close(true);
     else this.#rest();
   }
 
   drain(): void {
     this.#draining = true;
-    if (this.#active === 0) this.close(true);
+    if (this.#active.size === 0) this.close(true);
   }
 
   close(graceful: boolean): void {
@@ -119,7 +122,10 @@ export class PooledConnection<C> {
       this.#limit(streams);
       if (this.free > 0) this.#options.freed();
     },
-    draining: () => this.drain(),
+    draining: () => {
+      this.drain();
+      for (const request of this.#active) request.leaving?.();
+    },
     closed: (detail, tls) => {
       const state = this.#state;
       if (state.kind === 'closed') return;
@@ -165,7 +171,7 @@ export class PooledConnection<C> {
 
   #checkIdle(idle: Millis): void {
     this.#idleTimer = undefined;
-    if (this.#active > 0) return;
+    if (this.#active.size > 0) return;
     const rest = this.#idleSince + idle - this.#options.clock.now();
     if (rest <= 0) this.close(true);
     else this.#idleTimer = this.#options.clock.after(millis(rest), () => this.#checkIdle(idle));

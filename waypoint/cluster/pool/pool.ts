@@ -117,7 +117,7 @@ export class Pool<C> {
     }
     host.load.requests++;
     events.connected(host);
-    const earlier = connection.begin();
+    const earlier = connection.begin(waiter);
     let open = true;
     const lease: Lease<C> = {
       codec: connection.codec,
@@ -129,7 +129,7 @@ export class Pool<C> {
         open = false;
         host.load.requests--;
         if (counted) admission.give('requests', priority);
-        connection.end(reusable && counted);
+        connection.end(waiter, reusable && counted);
         this.#serve();
       },
     };
