@@ -8,6 +8,8 @@ import { type Caller, Unauthenticated } from './caller.ts';
 export interface AuthenticatorOptions {
   readonly reviewer: TokenReviewer;
   readonly clusterId: string;
+  /** Other name of a cluster -> its name. */
+  readonly clusterAliases: ReadonlyMap<string, string>;
   readonly trustDomain: string;
   readonly clock: Pick<Clock, 'wall'>;
 }
@@ -18,9 +20,11 @@ type AuthContext = ReturnType<ServerUnaryCall<unknown, unknown>['getAuthContext'
 /** Rejects with Unauthenticated. */
 export type Authenticator = (metadata: Metadata, peer: AuthContext) => Promise<Caller>;
 
-export function createAuthenticator({ reviewer, clusterId, trustDomain, clock }: AuthenticatorOptions): Authenticator {
+export function createAuthenticator(options: AuthenticatorOptions): Authenticator {
+  const { reviewer, clusterId, clusterAliases, trustDomain, clock } = options;
   return async (metadata, peer) => {
-    const cluster = single(metadata, 'clusterid');
+    const named = single(metadata, 'clusterid');
+    const cluster = named && (clusterAliases.get(named) ?? named);
     if (cluster !== undefined && cluster !== '' && cluster !== clusterId) {
       throw new Unauthenticated(`cluster "${cluster}" is not known here; this is "${clusterId}"`);
     }

@@ -26,9 +26,62 @@ test('an empty address turns a port off', () => {
   assert.ok(parsed.kind === 'ok' && parsed.config.grpc === undefined);
 });
 
-test('a file of MeshNetworks, as Istio starts with, is no mistake', () => {
-  const parsed = parseConfig(['discovery', '--networksConfig', '/etc/istio/meshNetworks'], env);
-  assert.ok(parsed.kind === 'ok' && parsed.config.networksFile === '/etc/istio/meshNetworks');
+test("Istio's flags that change nothing are no mistakes, and are told with the reason", () => {
+  const line =
+    '--networksConfig /etc/istio/meshNetworks --shutdownDuration=10s --kubernetesApiQPS 80 --log_target=stdout';
+  const parsed = parseConfig(['discovery', ...line.split(' ')], env);
+  assert.ok(parsed.kind === 'ok', JSON.stringify(parsed));
+  assert.deepEqual(
+    parsed.config.ignored.map((i) => [i.flag, i.value]),
+    [
+      ['--networksConfig', '/etc/istio/meshNetworks'],
+      ['--shutdownDuration', '10s'],
+      ['--kubernetesApiQPS', '80'],
+      ['--log_target', 'stdout'],
+    ],
+  );
+  for (const { reason } of parsed.config.ignored) assert.ok(reason.length > 20);
+});
+
+test('what TLS ports take', () => {
+  const flags = ['--tls-min-version=1.3', '--caCertFile', '/roots'];
+  const cipher = 'TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,TLS_AES_128_GCM_SHA256';
+  const parsed = parseConfig(['discovery', ...flags, `--tls-cipher-suites=${cipher}`], env);
+  assert.ok(parsed.kind === 'ok', JSON.stringify(parsed));
+  const ciphers = ['ECDHE-RSA-AES128-GCM-SHA256'];
+  assert.deepEqual(parsed.config.tls, { minVersion: '1.3', ciphers, clientRoots: '/roots' });
+  const wrong = ['--tls-min-version=1.1', '--tls-cipher-suites=TLS_RSA_WITH_RC4_128_SHA'];
+  const refused = parseConfig(['discovery', ...wrong], env);
+  assert.ok(refused.kind === 'invalid');
+  assert.match(refused.errors.join('\n'), /--tls-min-version=1.1: expected one of 1.2, 1.3/);
+  assert.match(refused.errors.join('\n'), /"TLS_RSA_WITH_RC4_128_SHA" is unknown or insecure/);
+});
+
+test('clusters: other names of this one, and where the Secrets of others are', () => {
+  const parsed = parseConfig(['discovery', '--clusterAliases=a=x,b=y', '--clusterRegistriesNamespace', 'far'], env);
+  assert.ok(parsed.kind === 'ok', JSON.stringify(parsed));
+  assert.deepEqual([...parsed.config.clusterAliases], Object.entries({ a: 'x', b: 'y' }));
+  assert.equal(parsed.config.clustersNamespace, 'far');
+  const refused = parseConfig(['discovery', '--clusterAliases=a=x,b=x,c'], env);
+  assert.ok(refused.kind === 'invalid');
+  assert.match(refused.errors.join('\n'), /x has more than one alias\n.*"c" is not ALIAS=CLUSTER/);
+});
+
+test('what is no source is refused by what to do instead', () => {
+  const parsed = parseConfig(['discovery', '--registries=Kubernetes,Mock', '--configDir=/config'], env);
+  assert.ok(parsed.kind === 'invalid');
+  for (const part of [/only Kubernetes is there/, /--standalone --manifests/])
+    assert.match(parsed.errors.join('\n'), part);
+});
+
+test('ControlZ, profiles and keep-alives by their other names', () => {
+  const spoken = { ...env, GRPC_KEEPALIVE_INTERVAL: '20s', GRPC_KEEPALIVE_TIMEOUT: '7s' };
+  const args = ['discovery', '--ctrlz_address=localhost', '--ctrlz_port=1', '--profile=false', '--keepaliveTimeout=8s'];
+  const parsed = parseConfig(args, spoken);
+  assert.ok(parsed.kind === 'ok', JSON.stringify(parsed));
+  const { console, keepalive, profiles } = parsed.config;
+  assert.deepEqual([console, profiles], [{ ip: '127.0.0.1', port: 1 }, false]);
+  assert.deepEqual(keepalive, { interval: 20_000, timeout: 8_000 });
 });
 
 test('an empty list trusts no node', () => {

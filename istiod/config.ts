@@ -7,6 +7,9 @@ import { type Millis, millis } from '../common/core/brand.ts';
 import { kubeconfigFlag, readSourcePlace, type SourcePlace, sourcePlaceMissing } from '../common/kube/open-source.ts';
 import { type CaSettings, caFlags, caVariables, readCaSettings } from './ca/config.ts';
 import { type DeployConfig, deployVariables, readDeployConfig } from './deploy/config.ts';
+import { clusterAliasesFlag, readClusterAliases } from './flags/cluster-aliases.ts';
+import { type Ignored, ignoredFlags, readIgnored } from './flags/ignored.ts';
+import { readTls, type TlsSettings, tlsFlags } from './flags/tls.ts';
 import { type ModelConfig, meshConfigFlag, modelVariables, readModelConfig, revisionFlag } from './model/config.ts';
 import { defaultKeepalive, type Keepalive } from './ports/keepalive.ts';
 
@@ -36,8 +39,16 @@ export interface IstiodConfig {
   readonly model: ModelConfig;
   readonly deploy: DeployConfig;
   readonly objects: SourcePlace;
-  /** File with MeshNetworks, which nobody reads. */
-  readonly networksFile: string | undefined;
+  /** Given, and without effect. */
+  readonly ignored: readonly Ignored[];
+  /** Of the ports with TLS. */
+  readonly tls: TlsSettings;
+  /** Other name of a cluster -> its name. */
+  readonly clusterAliases: ReadonlyMap<string, string>;
+  /** Where the Secrets of other clusters are. */
+  readonly clustersNamespace: string;
+  /** Whether /debug/pprof is served. */
+  readonly profiles: boolean;
   /** undefined: tokens are refused. */
   readonly tokens: { readonly jwksFile: string; readonly issuer: string } | undefined;
 }
@@ -50,16 +61,24 @@ Flags, as pilot-discovery has them
   --kubeconfig FILE      the API server; default: KUBECONFIG, or the one whose pod this is
   --domain NAME          suffix of service names, default cluster.local
   --clusterID NAME       default Kubernetes (CLUSTER_ID)
+  --clusterAliases ALIAS=CLUSTER,...
+                         other names by which its proxies may call it
+  --clusterRegistriesNamespace NAME
+                         where the Secrets of other clusters are, default --namespace
   --namespace NAME       where istiod runs, default istio-system (POD_NAMESPACE)
   --revision NAME        objects that name another one are not ours (REVISION), default default
   --meshConfig FILE      MeshConfig, followed; instead of ConfigMap istio
-  --networksConfig FILE  taken and not read: labels of namespaces, pods and Gateways tell
   --grpcAddr ADDR        xDS in plain text, default 127.0.0.1:15010; empty turns a port off
   --secureGRPCAddr ADDR  xDS and certificates over TLS, default :15012
   --monitoringAddr ADDR  /metrics, /version and /ready; /debug for this machine; default :15014
   --httpAddr ADDR        /ready, and /debug for this machine, default :8080
   --httpsAddr ADDR       the validating webhook, default :15017
-  --consoleAddr ADDR     the console for browsers, default 127.0.0.1:9876, which is ControlZ's in Istio
+  --consoleAddr ADDR     the console for browsers, default 127.0.0.1:9876, which is ControlZ's in Istio: --ctrlz_address and
+                         --ctrlz_port are parts of it
+  --tls-min-version 1.2|1.3, --tls-cipher-suites NAMES
+                         of the ports with TLS, default 1.2; suites of TLS 1.2 by IANA's names
+  --caCertFile FILE      roots of clients' certificates, default: the mesh's
+  --profile=false        no /debug/pprof
   --keepaliveMaxServerConnectionAge TIME
                          after which clients connect anew, a tenth sooner or later; default: never
   --keepaliveInterval TIME, --keepaliveTimeout TIME
@@ -67,29 +86,37 @@ Flags, as pilot-discovery has them
   --log_output_level LEVELS, --log_as_json
                          default:info,xds:debug; instead of RUST_LOG and LOG_FORMAT
   --standalone           runs an API server of its own (see istiod --standalone --help)
+Taken without effect, and the log says why: ${ignoredFlags.join(' ')}
 Environment: all of it in istiod/SETTINGS.md`;
 
-const switches = ['--log_as_json'] as const;
+const switches = ['--log_as_json', '--profile'] as const;
 
 export const discoveryFlags = [
   kubeconfigFlag,
   '--domain',
   '--clusterID',
+  clusterAliasesFlag,
+  '--clusterRegistriesNamespace',
+  '--registries',
+  '--configDir',
   '--namespace',
   revisionFlag,
   meshConfigFlag,
-  '--networksConfig',
   '--grpcAddr',
   '--secureGRPCAddr',
   '--monitoringAddr',
   '--httpAddr',
   '--httpsAddr',
   '--consoleAddr',
+  '--ctrlz_address',
+  '--ctrlz_port',
   '--keepaliveMaxServerConnectionAge',
   '--keepaliveInterval',
   '--keepaliveTimeout',
   '--log_output_level',
   ...caFlags,
+  ...tlsFlags,
+  ...ignoredFlags,
   ...switches,
 ] as const;
 
@@ -102,6 +129,8 @@ export const discoveryVariables = [
   'AQUIFER_TOKEN_ISSUER',
   'AQUIFER_XDS_ACK_TIMEOUT',
   'CLUSTER_ID',
+  'GRPC_KEEPALIVE_INTERVAL',
+  'GRPC_KEEPALIVE_TIMEOUT',
   'POD_NAME',
   'POD_NAMESPACE',
 ] as const;
@@ -121,6 +150,7 @@ export function parseConfig(args: readonly string[], env: Settings): Invocation 
   if (command !== 'discovery') r.mistake(`expected the command "discovery", found ${JSON.stringify(command ?? '')}`);
   for (const extra of surplus) r.mistake(`unexpected argument ${JSON.stringify(extra)}`);
 
+  const namespace = r.text('--namespace') ?? r.text('POD_NAMESPACE') ?? 'istio-system';
   const address = (flag: (typeof discoveryFlags)[number], fallback: string): ListenAddress | undefined =>
     r.given(flag) === '' ? undefined : (r.listenAddress(flag) ?? parseListenAddress(fallback));
   const [jwksFile, issuer] = [r.text('AQUIFER_JWKS'), r.text('AQUIFER_TOKEN_ISSUER')];
@@ -129,6 +159,13 @@ export function parseConfig(args: readonly string[], env: Settings): Invocation 
       'AQUIFER_JWKS and AQUIFER_TOKEN_ISSUER belong together: set both, or none to have the API server review tokens',
     );
   }
+  const registries = splitList(r.text('--registries') ?? 'Kubernetes');
+  if (registries.join() !== 'Kubernetes')
+    r.mistake(
+      `--registries=${registries.join()}: only Kubernetes is there; its API may be the embedded one (--standalone)`,
+    );
+  if (r.text('--configDir') !== undefined)
+    r.mistake('--configDir: files alone are no source here; use istiod --standalone --manifests DIR');
   const objects = readSourcePlace(r);
   if (objects === undefined) r.mistake(sourcePlaceMissing);
   return r.finish<IstiodConfig>({
@@ -137,25 +174,38 @@ export function parseConfig(args: readonly string[], env: Settings): Invocation 
     http: address('--httpAddr', ':8080'),
     monitoring: address('--monitoringAddr', ':15014'),
     https: address('--httpsAddr', ':15017'),
-    console: address('--consoleAddr', '127.0.0.1:9876'),
+    console: address('--consoleAddr', controlZ(r)),
     domain: r.text('--domain') ?? 'cluster.local',
     trustDomain: 'cluster.local',
     clusterId: r.text('--clusterID') ?? r.text('CLUSTER_ID') ?? 'Kubernetes',
     podName: r.text('POD_NAME') ?? hostname(),
     maxConnectionAge: r.duration('--keepaliveMaxServerConnectionAge', 1_000),
     keepalive: {
-      interval: r.duration('--keepaliveInterval', 1_000) ?? defaultKeepalive.interval,
-      timeout: r.duration('--keepaliveTimeout', 1_000) ?? defaultKeepalive.timeout,
+      interval:
+        r.duration(r.first('--keepaliveInterval', 'GRPC_KEEPALIVE_INTERVAL'), 1_000) ?? defaultKeepalive.interval,
+      timeout: r.duration(r.first('--keepaliveTimeout', 'GRPC_KEEPALIVE_TIMEOUT'), 1_000) ?? defaultKeepalive.timeout,
     },
     xdsAckTimeout: r.duration('AQUIFER_XDS_ACK_TIMEOUT', 1_000) ?? millis(60_000),
-    namespace: r.text('--namespace') ?? r.text('POD_NAMESPACE') ?? 'istio-system',
+    namespace,
+    clustersNamespace: r.text('--clusterRegistriesNamespace') ?? namespace,
+    clusterAliases: readClusterAliases(r),
+    tls: readTls(r),
+    profiles: r.boolean('--profile') ?? true,
     ca: readCaSettings(r),
     model: readModelConfig(r),
     deploy: readDeployConfig(r),
     objects: objects!,
-    networksFile: r.text('--networksConfig'),
+    ignored: readIgnored(r),
     tokens: jwksFile === undefined || issuer === undefined ? undefined : { jwksFile, issuer },
   });
+}
+
+/** Istio's words for where the console is, unless it has its own. */
+function controlZ(r: SettingsReader): string {
+  const isLocal = r.text('--ctrlz_address') === 'localhost';
+  const address = (isLocal ? undefined : r.ip('--ctrlz_address')) ?? '127.0.0.1';
+  const port = r.port('--ctrlz_port') ?? 9876;
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /** Scopes of Istio's log, and targets of ours. */

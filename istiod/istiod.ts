@@ -94,11 +94,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   const { signal } = stop;
   let problems: () => readonly MeshProblem[] = () => [];
   let services = () => 0;
-  if (config.networksFile !== undefined) {
-    const reason =
-      "MeshNetworks are not read; the label topology.istio.io/network of istiod's namespace and of pods names their network, a Gateway with it leads there";
-    log.warn('--networksConfig has no effect', { file: config.networksFile, reason });
-  }
+  for (const { flag, value, reason } of config.ignored) log.warn(`${flag} has no effect`, { value, reason });
   const began = clock.now();
   const metrics = createMetrics({
     problems: () => deps.problems().length + problems().length,
@@ -110,7 +106,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     registry: metrics.registry,
     notReady: () => (signal.aborted ? 'it ends' : notReady),
     debug: {} as Record<string, Page>,
-    profile: profilesOf(clock),
+    profile: config.profiles ? profilesOf(clock) : undefined,
     admits: async (_authorization: string) => false,
     version: `${version}-${gitRevision}-Clean`,
   };
@@ -221,7 +217,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     ? undefined
     : new RemoteClusters({
         source,
-        namespace: config.namespace,
+        namespace: config.clustersNamespace,
         ownId: config.clusterId,
         connect: (access) => createKubeClient({ access, clock }),
         settings: () => mesh.index.settings,
@@ -365,6 +361,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   const serving = {
     namespace: config.namespace,
     domain: config.domain,
+    tls: config.tls,
     services: () => [...new Set(['istiod', serviceOf(revision), ...ownership.tags.map(tagService)])],
     onServices: (changed: () => void) => void renamed.push(changed),
     signer: ca.signer,

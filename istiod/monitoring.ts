@@ -13,8 +13,8 @@ export interface MonitoringOptions {
   readonly notReady: () => string | undefined;
   /** Path below /debug/ -> what it shows. */
   readonly debug: Readonly<Record<string, Page>>;
-  /** `/debug/pprof/NAME`. */
-  readonly profile: (name: string, query: URLSearchParams) => Promise<ProfileAnswer>;
+  /** `/debug/pprof/NAME`; undefined: not served. */
+  readonly profile: ((name: string, query: URLSearchParams) => Promise<ProfileAnswer>) | undefined;
   /** Whether the bearer of that token may see them from elsewhere. */
   readonly admits: (authorization: string) => Promise<boolean>;
   /** What /version says. */
@@ -51,7 +51,7 @@ async function answer(options: MonitoringOptions, request: IncomingMessage, resp
       '/debug shows the whole mesh: to this machine, and to a token of an account of the namespace where istiod runs\n';
     return reply(response, 403, 'text/plain', text);
   }
-  if (name.startsWith(profiles)) {
+  if (name.startsWith(profiles) && options.profile !== undefined) {
     const answer = await options.profile(name.slice(profiles.length), searchParams);
     if (answer.kind === 'refused') return reply(response, answer.code, 'text/plain', `${answer.reason}\n`);
     return reply(response, 200, 'application/octet-stream', answer.body);
@@ -67,7 +67,8 @@ async function answer(options: MonitoringOptions, request: IncomingMessage, resp
       throw e;
     }
   }
-  const pages = [...Object.keys(options.debug), `${profiles}profile`, `${profiles}heap`].map((d) => `/debug/${d}`);
+  const measured = options.profile === undefined ? [] : [`${profiles}profile`, `${profiles}heap`];
+  const pages = [...Object.keys(options.debug), ...measured].map((d) => `/debug/${d}`);
   const paths = ['/metrics', '/ready', '/version', ...pages];
   reply(response, 404, 'text/plain', `not found; there is ${paths.join(', ')}\n`);
 }

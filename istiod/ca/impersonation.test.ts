@@ -205,3 +205,10 @@ test('a machine renews its certificate with the one that it has, for its own acc
     assert.equal(new X509Certificate(answer[0]).subjectAltName, `URI:${web}`);
     assert.deepEqual([s.issued[0]?.impersonated, s.issued[0]?.caller.pod], [false, undefined]);
   }));
+
+test('a caller may call the cluster by its alias', () =>
+  withNodes(async (s) => {
+    const headers = { clusterid: 'old-name' };
+    const answer = await s.ask({ token: await s.token({ pod: zt }), csr: await csrFor(), impersonate: web, headers });
+    assert.ok(Array.isArray(answer), JSON.stringify(answer));
+  }));

@@ -1,10 +1,12 @@
 /** The certificate of istiod's own TLS port, from its own CA, renewed at half its life. */
+import { readFile } from 'node:fs/promises';
 import type { SecureContextOptions } from 'node:tls';
 import { ServerCredentials } from '@grpc/grpc-js';
 import { millis } from '../../common/core/brand.ts';
 import { type Clock, sleep } from '../../common/core/clock.ts';
-import { describeError } from '../../common/core/errors.ts';
+import { describeError, MeshError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
+import { defaultTls, type TlsSettings, tlsOptions } from '../flags/tls.ts';
 import type { Signer } from './signers/signer.ts';
 import { bundleOf } from './trust.ts';
 
@@ -24,6 +26,8 @@ export interface ServingOptions {
   readonly services: () => readonly string[];
   /** Calls back when those may be others. */
   readonly onServices: (changed: () => void) => void;
+  /** Default `defaultTls`. */
+  readonly tls?: TlsSettings;
   readonly clock: Clock;
   readonly log: Logger;
   readonly signal: AbortSignal;
@@ -87,10 +91,20 @@ async function renew(renewed: (context: SecureContextOptions) => void, options: 
   }
 }
 
-async function issue({ signer, services, namespace, domain }: ServingOptions): Promise<SecureContextOptions> {
+async function issue(options: ServingOptions): Promise<SecureContextOptions> {
+  const { signer, services, namespace, domain, tls = defaultTls } = options;
   const dns = servingNames(services(), namespace, domain);
   const { key, chain } = await signer.serving({ dns, ips: ['127.0.0.1', '::1'], ttlMs: lifetime });
-  return { key, cert: chain, ca: bundleOf(signer.roots()), minVersion: 'TLSv1.2' };
+  const ca = tls.clientRoots === undefined ? bundleOf(signer.roots()) : await clientRootsIn(tls.clientRoots);
+  return { key, cert: chain, ca, ...tlsOptions(tls) };
+}
+
+async function clientRootsIn(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (e) {
+    throw new MeshError('CONFIG', `--caCertFile=${path} cannot be read: ${describeError(e)}`, { cause: e });
+  }
 }
 
 class RenewedCredentials extends ServerCredentials {

@@ -84,6 +84,7 @@ export async function withService(body: (s: TestService) => Promise<void>, exter
     authenticate: createAuthenticator({
       reviewer,
       clusterId: 'Kubernetes',
+      clusterAliases: new Map([['old-name', 'Kubernetes']]),
       trustDomain: 'cluster.local',
       clock: systemClock,
     }),
