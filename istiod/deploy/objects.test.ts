@@ -60,6 +60,10 @@ describe('what a Gateway becomes', () => {
       [container.name, container.image, container.args.slice(0, 4)],
       ['istio-proxy', 'aquifer/waypoint', ['proxy', 'waypoint', '--domain', '$(POD_NAMESPACE).svc.cluster.local']],
     );
+    // What Kubernetes' Pod Security Standard "restricted" asks for: a namespace that enforces it takes waypoints.
+    const { allowPrivilegeEscalation, runAsNonRoot, capabilities, seccompProfile } = container.securityContext;
+    assert.deepEqual([allowPrivilegeEscalation, runAsNonRoot], [false, true]);
+    assert.deepEqual([capabilities, seccompProfile], [{ drop: ['ALL'] }, { type: 'RuntimeDefault' }]);
     const env = Object.fromEntries(container.env.map((e: { name: string; value: string }) => [e.name, e.value]));
     assert.deepEqual(JSON.parse(env['PROXY_CONFIG']), { discoveryAddress: 'istiod.istio-system.svc:15012' });
     assert.deepEqual([env['TRUST_DOMAIN'], env['ISTIO_META_CLUSTER_ID']], ['td', 'c1']);

@@ -218,6 +218,7 @@ function podSpec(gateway: Gateway, settings: DeploySettings, account: string, de
           runAsUser: proxyUser,
           runAsGroup: proxyUser,
           capabilities: { drop: ['ALL'] },
+          seccompProfile: { type: 'RuntimeDefault' },
         },
         volumeMounts: [
           { name: 'workload-socket', mountPath: '/var/run/secrets/workload-spiffe-uds' },

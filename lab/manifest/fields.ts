@@ -84,8 +84,6 @@ export const containerFields: FieldRules = {
 export const ephemeralFields: FieldRules = { ...containerFields, targetContainerName: shared };
 
 const noModules = (name: string) => refused(`there is no ${name} on its nodes`, {});
-/** A runtime's own profile may be none; one of the user's would be missed. */
-const profile = honoured;
 
 export const podSecurityFields: FieldRules = {
   runAsUser: honoured,
@@ -96,8 +94,8 @@ export const podSecurityFields: FieldRules = {
   fsGroup: honoured,
   fsGroupChangePolicy: moot('volumes are as new as their pod'),
   sysctls: honoured,
-  seccompProfile: profile,
-  appArmorProfile: profile,
+  seccompProfile: honoured,
+  appArmorProfile: moot("the runtime's own may be none, and files of nodes are refused"),
   seLinuxOptions: noModules('SELinux'),
   seLinuxChangePolicy: noModules('SELinux'),
   windowsOptions: noModules('Windows'),
@@ -112,8 +110,8 @@ export const containerSecurityFields: FieldRules = {
   privileged: honoured,
   readOnlyRootFilesystem: honoured,
   procMount: moot('nothing of /proc is masked'),
-  seccompProfile: profile,
-  appArmorProfile: profile,
+  seccompProfile: honoured,
+  appArmorProfile: moot("the runtime's own may be none, and files of nodes are refused"),
   seLinuxOptions: noModules('SELinux'),
   windowsOptions: noModules('Windows'),
 };

@@ -133,7 +133,13 @@ describe('what a lab accepts', () => {
       { securityContext: { runAsGroup: 8, capabilities: { drop: ['all'] } } },
     );
     assert.deepEqual(main.security, {
-      privileges: { user: { uid: 7, gid: 8 }, groups: [], noNewPrivileges: false, capabilities: ['-all'] },
+      privileges: {
+        user: { uid: 7, gid: 8 },
+        groups: [],
+        noNewPrivileges: false,
+        capabilities: ['-all'],
+        seccomp: 'unconfined',
+      },
       privileged: false,
       readOnlyRoot: false,
       rootRefused: undefined,
@@ -148,6 +154,17 @@ describe('what a lab accepts', () => {
     assert.ok(changed.includes('+net_admin') && !changed.includes('+net_raw'));
     assert.deepEqual(of({ capabilities: { drop: ['ALL'], add: ['SYS_TIME'] } }), ['-all', '+sys_time']);
     assert.deepEqual(of({ privileged: true }), []);
+  });
+
+  test("a container's seccomp profile before its pod's; none where it is privileged", () => {
+    const of = (pod: object, container: object) =>
+      plan({ securityContext: pod }, { securityContext: container }).main.security.privileges.seccomp;
+    const usual = { seccompProfile: { type: 'RuntimeDefault' } };
+    assert.equal(of({}, {}), 'unconfined');
+    assert.equal(of(usual, {}), 'runtime-default');
+    assert.equal(of(usual, { seccompProfile: { type: 'Unconfined' } }), 'unconfined');
+    assert.equal(of({}, usual), 'runtime-default');
+    assert.equal(of(usual, { privileged: true }), 'unconfined');
   });
 
   test('what the API server fills in', () => {

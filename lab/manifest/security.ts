@@ -12,6 +12,8 @@ export interface Privileges {
   readonly noNewPrivileges: boolean;
   /** Changes to what the lab's root has (setpriv(1)): `-all`, `+net_bind_service`, in this order; empty: it has all. */
   readonly capabilities: readonly string[];
+  /** Which system calls they may make. */
+  readonly seccomp: 'runtime-default' | 'unconfined';
 }
 
 export interface SecurityPlan {
@@ -87,6 +89,7 @@ export function planSecurity(c: Container, at: string, pod: PodSecurity, problem
   const capabilities = ['-all', ...new Set([...kept, ...added])].map((name, i) => (i === 0 ? name : `+${name}`));
   const uid = own.runAsUser ?? pod.runAsUser;
   const gid = own.runAsGroup ?? pod.runAsGroup;
+  const profile = own.seccompProfile ?? pod.seccompProfile;
   const groups = [...(pod.supplementalGroups ?? []), ...(pod.fsGroup === undefined ? [] : [pod.fsGroup])];
   return {
     privileges: {
@@ -94,6 +97,7 @@ export function planSecurity(c: Container, at: string, pod: PodSecurity, problem
       groups: [...new Set(groups)],
       noNewPrivileges: own.allowPrivilegeEscalation === false,
       capabilities: own.privileged ? [] : capabilities,
+      seccomp: !own.privileged && profile?.type === 'RuntimeDefault' ? 'runtime-default' : 'unconfined',
     },
     privileged: own.privileged ?? false,
     readOnlyRoot: own.readOnlyRootFilesystem ?? false,
@@ -112,7 +116,7 @@ function rootRefusal(nonRoot: boolean, uid: number | undefined): string | undefi
 function checkProfiles(context: PodSecurity | ContainerSecurity, at: string, problems: Problems): void {
   for (const name of ['seccompProfile', 'appArmorProfile'] as const) {
     if (context[name]?.type === 'Localhost')
-      problems.add(`${at}.${name}.type`, 'a lab has no profiles of its nodes; RuntimeDefault and Unconfined are none');
+      problems.add(`${at}.${name}.type`, 'a lab has no profiles of its nodes; it knows RuntimeDefault and Unconfined');
   }
 }
 

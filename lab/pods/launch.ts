@@ -1,5 +1,8 @@
 /** Starts processes inside a pod's namespaces and cgroup, by nsenter(1) and unshare(1), each of which becomes the next by exec. */
+import { MeshError } from '../../common/core/errors.ts';
 import type { Privileges } from '../manifest/security.ts';
+import { defaultFilter } from '../seccomp/filter.ts';
+import { loader } from '../seccomp/load.ts';
 
 /** The namespaces of a pod are held by its sandbox process; a host's by their names in /run/netns. */
 export interface Namespaces {
@@ -48,8 +51,8 @@ export function containerArgv(l: ContainerLaunch): string[] {
   const script = `${joinCgroup}
 path=$PATH; PATH=${toolPath}
 mount --no-mtab --all --fstab "$2"
-chroot=$(command -v chroot); PATH=$path; root=$3; shift 3
-exec "$chroot" "$root" "$@"`;
+PATH=$path; shift 2
+exec "$@"`;
   return [
     ...(l.terminal ? ['/usr/bin/setsid', '--ctty'] : []),
     ...enter(l.namespaces),
@@ -62,11 +65,23 @@ exec "$chroot" "$root" "$@"`;
     'container',
     joined(l.cgroups),
     l.fstab,
-    l.root,
+    ...changeRoot(l),
     ...['/bin/sh', '-c', entered, 'container', l.workingDir],
     ...drop(l.privileges),
     ...l.argv,
   ];
+}
+
+function changeRoot({ root, privileges }: ContainerLaunch): string[] {
+  const { seccomp, capabilities } = privileges;
+  if (seccomp === 'unconfined') return ['/usr/sbin/chroot', root];
+  const { arch } = process;
+  if (arch !== 'x64' && arch !== 'arm64')
+    throw new MeshError('CONFIG', `seccompProfile: a lab has no default profile for ${arch}; x64 and arm64 have one`);
+  const kept = new Set(capabilities.filter((c) => c.startsWith('+')).map((c) => c.slice(1)));
+  const filter = defaultFilter(arch, kept.has('all') ? 'all' : kept);
+  // Without the variable perl complains of locales that the machine does not have.
+  return ['/usr/bin/env', 'PERL_BADLANG=0', '/usr/bin/perl', '-e', loader(arch), filter.toString('hex'), root];
 }
 
 function drop(p: Privileges): string[] {
@@ -79,6 +94,7 @@ function drop(p: Privileges): string[] {
   return changes.length > 0 ? ['/usr/bin/setpriv', ...changes, '--'] : [];
 }
 
+/** Joins a running container. Its seccomp filter is not loaded again: what a user or a probe runs has the capabilities alone. */
 export interface ExecLaunch {
   /** Main process of the container. */
   readonly pid: number;

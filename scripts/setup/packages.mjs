@@ -33,6 +33,7 @@ export const needs = {
     { purpose: 'makes network namespaces, links and routes', programs: ['ip'], packages: ['iproute2'] },
     { purpose: 'service addresses outside the mesh', programs: ['nft'], packages: ['nftables'] },
     { purpose: 'takes the capabilities from ztunnel workers', programs: ['setpriv'], packages: ['util-linux'] },
+    { purpose: "loads containers' seccomp filters", programs: ['perl'], packages: ['perl-base'] },
     { purpose: 'captures the link between the nodes', programs: ['tcpdump'], packages: ['tcpdump'] },
     { purpose: 'unpacks the workload programs', programs: ['dpkg-deb'], packages: ['dpkg'] },
   ],

@@ -8,7 +8,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { labConfigFile } from '../../lab/cni/network.ts';
-import { cgroupName, netnsName, netnsPath } from '../../lab/names.ts';
+import { cgroupName, labPaths, netnsName, netnsPath } from '../../lab/names.ts';
+import { readProcesses } from '../../lab/pods/state-file.ts';
 import { cgroupRoot } from '../../lab/system/cgroup.ts';
 import { type Helm, skipWithoutHelm } from '../harness/helm.ts';
 import { type Kubectl, skipWithoutKubectl } from '../harness/kubectl.ts';
@@ -55,6 +56,7 @@ describe('the mesh by helm', { skip }, () => {
     ] as const) {
       const [pod] = await lab.podsOf(app);
       const ref = { namespace: 'istio-system', name: pod!.metadata.name };
+      for (const filter of await filtersOf(world, pod!.metadata.uid)) assert.equal(filter, '2', `seccomp of ${app}`);
       const { stdout } = await world.lab.exec(ref, [
         'sh',
         '-c',
@@ -134,6 +136,16 @@ const names = [
   ...['linux_immutable', 'net_bind_service', 'net_broadcast', 'net_admin', 'net_raw', 'ipc_lock', 'ipc_owner'],
   ...['sys_module', 'sys_rawio', 'sys_chroot', 'sys_ptrace', 'sys_pacct', 'sys_admin'],
 ];
+
+/** Of each process of the pod's containers, children and all: how the kernel filters its system calls (proc(5)). */
+async function filtersOf({ lab }: World, uid: string): Promise<readonly string[]> {
+  const containers = Object.values(await readProcesses(labPaths(lab.name).pod(uid)));
+  const pids = containers.flatMap(({ cgroup }) =>
+    readFileSync(join(cgroup, 'cgroup.procs'), 'utf8').trim().split('\n'),
+  );
+  assert.notEqual(pids.length, 0);
+  return pids.map((pid) => /^Seccomp:\t(\d)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '');
+}
 
 /** Of /proc/PID/status: what the process and all that it starts can ever have. */
 function capabilitiesIn(status: string): readonly string[] {

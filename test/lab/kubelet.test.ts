@@ -84,6 +84,22 @@ spec:
 ---
 apiVersion: v1
 kind: Pod
+metadata: { name: filtered, namespace: ${namespace} }
+spec:
+  terminationGracePeriodSeconds: 1
+  securityContext: { seccompProfile: { type: RuntimeDefault } }
+  containers:
+    - name: main
+      image: debian
+      command: [sh, -c, 'exec 2>&1; grep ^Seccomp: /proc/self/status; setarch -R true; echo done; sleep infinity']
+      securityContext: { runAsUser: 1234, capabilities: { drop: [ALL] } }
+    - name: unconfined
+      image: debian
+      command: [sh, -c, 'exec 2>&1; grep ^Seccomp: /proc/self/status; setarch -R echo changed; echo done; sleep infinity']
+      securityContext: { seccompProfile: { type: Unconfined } }
+---
+apiVersion: v1
+kind: Pod
 metadata: { name: sixth, namespace: ${namespace} }
 spec:
   terminationGracePeriodSeconds: 1
@@ -326,6 +342,18 @@ describe('kubelets of a lab', { skip: needed }, () => {
     ]);
     // CHOWN is bit 0, NET_BIND_SERVICE bit 10 (linux/capability.h).
     assert.equal(stdout.replaceAll(/\s+/g, ' ').trim(), 'CapEff: 0000000000000401 CapBnd: 0000000000000401');
+  });
+
+  test("RuntimeDefault refuses what containerd's profile refuses; a container may be without", async () => {
+    const node = await kubelet();
+    const pod = await ref('filtered');
+    const said = (container: string) =>
+      until('the last line', async () => {
+        const log = await text(await node.logs({ kind: 'logs', pod, container, options: logOptions }, never));
+        return log.endsWith('done\n') && log;
+      });
+    assert.match(await said('main'), /^Seccomp:\t2\nsetarch: .*Operation not permitted\ndone\n$/);
+    assert.equal(await said('unconfined'), 'Seccomp:\t0\nchanged\ndone\n');
   });
 
   test('an image that no lab has is told as kubelet does', async () => {
