@@ -93,7 +93,11 @@ export interface RawEngineLoop {
 }
 
 export interface RawEngineLoopClass {
-  new (onEvents: (count: number, records: Int32Array, bytes: Uint8Array) => void): RawEngineLoop;
+  /** `onReceived`: behind the events, and the ticks and promises that they left behind. */
+  new (
+    onEvents: (count: number, records: Int32Array, bytes: Uint8Array) => void,
+    onReceived: () => void,
+  ): RawEngineLoop;
   /** Commands and events that it knows, in their order. */
   readonly abi: string;
 }

@@ -52,7 +52,7 @@ async function main(args: readonly string[]): Promise<number> {
   flushCompileCache();
   process.once('SIGTERM', () => stopped.resolve());
   process.once('SIGINT', () => stopped.resolve());
-  if (workerUid !== process.geteuid?.()) void supervisor.warm.then(() => prepareNextWorker(workerUid, log));
+  if (workerUid !== process.geteuid?.()) void supervisor.warm.then(() => prepareNextWorker(config, log));
   await stopped.promise;
   await supervisor.drain();
   return 0;
@@ -64,11 +64,11 @@ async function checkLocal({ localMesh, trustDomain, ca }: ZtunnelConfig): Promis
   if (ca.kind === 'fake') (await import('./local/ca.ts')).checkFolder(ca.folder);
 }
 
-async function prepareNextWorker(uid: number, log: Logger): Promise<void> {
+async function prepareNextWorker({ engine, workerUid: uid }: ZtunnelConfig, log: Logger): Promise<void> {
   const folder = process.env['NODE_COMPILE_CACHE'];
   if (folder === undefined) return;
   try {
-    if (await fillWorkerCache({ folder, argv: compileArgv, uid, sources: compiledFrom })) {
+    if (await fillWorkerCache({ folder, argv: compileArgv(engine), uid, sources: compiledFrom })) {
       log.info('compiled code was put aside, for the next worker to start faster', { folder });
     }
   } catch (e) {

@@ -13,6 +13,7 @@ import type { WorkloadCertificate } from '../identity/types.ts';
 import type { Identity } from '../mesh/types.ts';
 import { type AuthenticatedSocket, connectTls } from '../tls/connect.ts';
 import { type Answer, Unanswered } from './answer.ts';
+import type { Ahead } from './relay.ts';
 import {
   clientSessionOptions,
   closeAtExpiry,
@@ -35,7 +36,12 @@ export interface ClientConnection {
   /** What the peer's SETTINGS allow now. */
   readonly maxStreams: number;
   /** `onClosed` is called once, when the stream has gone or could not be opened. */
-  open(headers: ConnectHeaders, signal: CancelSignal, onClosed: () => void): Promise<OutboundTunnel | 'unprocessed'>;
+  open(
+    headers: ConnectHeaders,
+    signal: CancelSignal,
+    onClosed: () => void,
+    ahead?: Ahead,
+  ): Promise<OutboundTunnel | 'unprocessed'>;
   /** GOAWAY; closes when its streams have ended. */
   finish(): void;
   /** Cuts its streams. */

@@ -44,6 +44,7 @@ export function offerTunnel(
       stream.respond(200, responseHeaders, false);
       return stream.bytes;
     },
+    stream: stream.bytes,
     refuse,
     signal: stream.signal,
   });

@@ -11,6 +11,7 @@ import { formatSpiffe } from '../identity/spiffe.ts';
 import { type ClientConnection, dialConnection, type Establish } from './client-connection.ts';
 import { Emptying } from './emptying.ts';
 import { connectInner } from './inner.ts';
+import type { Ahead } from './relay.ts';
 import { defaultMaxStreams } from './session.ts';
 import type { ConnectHeaders, DialTarget, HbonePool, HbonePoolOptions, InnerTarget, OutboundTunnel } from './types.ts';
 
@@ -54,11 +55,16 @@ export function createHbonePool(options: HbonePoolOptions, establish?: Establish
   const emptying = new Emptying(clock, () => connections.size === 0);
   let ended = false;
 
-  async function connect(target: DialTarget, headers: ConnectHeaders, signal: CancelSignal): Promise<OutboundTunnel> {
+  async function connect(
+    target: DialTarget,
+    headers: ConnectHeaders,
+    signal: CancelSignal,
+    ahead?: Ahead,
+  ): Promise<OutboundTunnel> {
     for (const delay of [...retryDelays, undefined]) {
       const pooled = await acquire(target, signal);
       const tunnel =
-        pooled === 'unprocessed' ? pooled : await pooled.connection.open(headers, signal, () => release(pooled));
+        pooled === 'unprocessed' ? pooled : await pooled.connection.open(headers, signal, () => release(pooled), ahead);
       if (tunnel !== 'unprocessed') return tunnel;
       if (delay) await abortable(new Promise<void>((resolve) => void clock.after(millis(delay), resolve)), signal);
     }

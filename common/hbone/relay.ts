@@ -29,6 +29,19 @@ export interface RelayOptions {
   readonly counters?: RelayCounters;
 }
 
+/**
+ * With what a connection that is being made is to be relayed: an engine may begin as soon as it stands, before anybody hears of that. A call of
+ * `Relay` with the same two takes it over; who does not want it any more destroys both.
+ */
+export interface Ahead {
+  readonly downstream: Duplex;
+  readonly counters: RelayCounters;
+  /** Headers of the 200 that a CONNECT gets then; absent where the downstream waits for no answer. */
+  readonly answer?: Readonly<Record<string, string>>;
+  /** Nothing begins after its end. */
+  readonly permit: CancelSignal;
+}
+
 export type Relay = (downstream: Duplex, upstream: Duplex, options: RelayOptions) => Promise<RelayResult>;
 
 /** Peers that go away are no error of ours to report; the other side is reset all the same. */

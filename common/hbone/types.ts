@@ -11,6 +11,7 @@ import type { SocketAddr } from '../core/net.ts';
 import type { WorkloadCertificate } from '../identity/types.ts';
 import type { Identity } from '../mesh/types.ts';
 import type { Revocation } from '../tls/revocation.ts';
+import type { Ahead } from './relay.ts';
 import type { WireSettings } from './wire.ts';
 
 /** Headers of a CONNECT (ambient-wire 1.3), parsed once. */
@@ -36,6 +37,8 @@ export interface InboundTunnel {
    * NO_ERROR or CANCEL closes it without an error, any other reset and a lost connection with one.
    */
   accept(responseHeaders: Readonly<Record<string, string>>): Duplex;
+  /** What accept() returns, for an engine that accepts ahead. */
+  readonly stream: Duplex;
   /** HEADERS with END_STREAM: 400, 401 or 503 (ambient-wire 1.4). */
   refuse(status: number): void;
   /** Aborts, with MeshError CANCELLED, when the stream or its connection is gone, in whatever way. */
@@ -105,7 +108,7 @@ export interface HbonePool {
    * MeshError CONNECT_TIMEOUT, TLS_FAILED, CERT_REVOKED, H2_FAILED, TUNNEL_REFUSED (with the status in its message), CANCELLED after drain or
    * close, what `dial` and `certificate` reject with, or the signal's reason.
    */
-  connect(target: DialTarget, headers: ConnectHeaders, signal: CancelSignal): Promise<OutboundTunnel>;
+  connect(target: DialTarget, headers: ConnectHeaders, signal: CancelSignal, ahead?: Ahead): Promise<OutboundTunnel>;
   /**
    * A connection of its own inside `carrier`, which is a tunnel's stream: TLS, HTTP/2 and one tunnel that nothing else shares.
    * Takes the carrier over and closes it with the tunnel, also on failure. Rejects as `connect` does.

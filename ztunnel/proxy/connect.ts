@@ -5,6 +5,7 @@ import type { ByteStream } from '../../common/core/byte-stream.ts';
 import type { CancelSignal } from '../../common/core/cancel.ts';
 import { MeshError } from '../../common/core/errors.ts';
 import { type Ip, isIpv6, type Port, type SocketAddr } from '../../common/core/net.ts';
+import type { Ahead } from '../../common/hbone/relay.ts';
 import type { SocketKind } from '../control/messages.ts';
 import { type Dial, dialTimeout } from './dial.ts';
 import type { ProxiedPod } from './pod.ts';
@@ -29,9 +30,10 @@ export async function connectFromPod(
   to: SocketAddr,
   tools: ConnectTools,
   signal: CancelSignal,
+  ahead?: Ahead,
 ): Promise<ByteStream> {
   const fd = await pod.socket(isIpv6(to.ip) ? 'outbound6' : 'outbound4', signal);
-  return tools.dial(fd, to, signal, dialTimeout);
+  return tools.dial(fd, to, signal, dialTimeout, ahead);
 }
 
 /** To the app inside the pod, from the client's address where that is wanted and possible. MeshError. */
@@ -41,17 +43,18 @@ export async function connectToApp(
   to: SocketAddr,
   tools: ConnectTools,
   signal: CancelSignal,
+  ahead?: Ahead,
 ): Promise<ByteStream> {
   // A pod that calls itself has its own address anyway, and the kernel would route the reply past us.
   const hidden = pod.hidesClients || tools.originalSource === 'never';
   if (hidden || client === to.ip || isIpv6(client) !== isIpv6(to.ip)) {
-    return connectFromPod(pod, to, tools, signal);
+    return connectFromPod(pod, to, tools, signal, ahead);
   }
   try {
-    return await dialFrom(pod, client, to, tools, signal, firstAttempt);
+    return await dialFrom(pod, client, to, tools, signal, firstAttempt, ahead);
   } catch (e) {
     if (!isPortCollision(e)) throw e;
-    return dialFrom(pod, client, to, tools, signal, dialTimeout - firstAttempt);
+    return dialFrom(pod, client, to, tools, signal, dialTimeout - firstAttempt, ahead);
   }
 }
 
@@ -62,6 +65,7 @@ async function dialFrom(
   tools: ConnectTools,
   signal: CancelSignal,
   timeoutMs: number,
+  ahead: Ahead | undefined,
 ): Promise<ByteStream> {
   const kind: SocketKind = isIpv6(to.ip) ? 'inbound6' : 'inbound4';
   const fd = await pod.socket(kind, signal);
@@ -71,11 +75,11 @@ async function dialFrom(
     tools.closeFd(fd);
     if (tools.originalSource === 'auto') {
       tools.sourceLost(pod.uid, cause as Error);
-      return connectFromPod(pod, to, tools, signal);
+      return connectFromPod(pod, to, tools, signal, ahead);
     }
     throw new MeshError('KERNEL', `the client's address ${client} cannot be used towards the app`, { cause });
   }
-  return tools.dial(fd, to, signal, timeoutMs);
+  return tools.dial(fd, to, signal, timeoutMs, ahead);
 }
 
 function isPortCollision(e: unknown): boolean {

@@ -10,12 +10,19 @@ import type { CancelSignal } from '../../common/core/cancel.ts';
 import type { Clock } from '../../common/core/clock.ts';
 import { MeshError } from '../../common/core/errors.ts';
 import { formatSocketAddr, type SocketAddr } from '../../common/core/net.ts';
+import type { Ahead } from '../../common/hbone/relay.ts';
 
 /** ms (ambient-wire 1.6). */
 export const dialTimeout = 10_000;
 
-/** Takes the descriptor over. MeshError CONNECT_FAILED with the errno as cause, CONNECT_TIMEOUT, CANCELLED. */
-export type Dial = (fd: Fd, to: SocketAddr, signal: CancelSignal, timeoutMs: number) => Promise<ByteStream>;
+/** Takes the descriptor over. MeshError CONNECT_FAILED with the errno as cause, CONNECT_TIMEOUT, CANCELLED, or the permit's reason. */
+export type Dial = (
+  fd: Fd,
+  to: SocketAddr,
+  signal: CancelSignal,
+  timeoutMs: number,
+  ahead?: Ahead,
+) => Promise<ByteStream>;
 
 export function dialer(clock: Clock): Dial {
   return (fd, to, signal, timeoutMs) => dial(fd, to, clock, signal, timeoutMs);

@@ -70,20 +70,23 @@ export async function handleTunnel(tunnel: InboundTunnel, pod: ProxiedPod, runti
     account.record.service = service;
     const past = bypassed(runtime.store, local, service, peer);
     if (past) runtime.bypassed(past, local);
+    const answer = runtime.responseBaggage ? { baggage: baggageHeader(local) } : {};
     const app = announce
       ? await connectToTunnel(tunnel, pod, runtime, target, announce)
-      : await connectToApp(pod, remote.ip, target, runtime.tools, tunnel.signal);
+      : await connectToApp(pod, remote.ip, target, runtime.tools, tunnel.signal, {
+          downstream: tunnel.stream,
+          counters: account.counters,
+          answer,
+          permit: permit.signal,
+        });
     account.trace?.('connect', `connected to ${formatSocketAddr(target)}`);
     if (tunnel.signal.aborted || permit.withdrawn !== undefined) {
       app.destroy();
-      if (permit.withdrawn !== undefined) tunnel.refuse(401);
       throw new MeshError('CANCELLED', permit.withdrawn ?? 'the client went away');
     }
-    const stream = tunnel.accept(runtime.responseBaggage ? { baggage: baggageHeader(local) } : {});
-    await relayWith(permit, stream, app, account, runtime.engine);
+    await relayWith(permit, tunnel.accept(answer), app, account, runtime.engine);
   } catch (e) {
-    // After a withdrawal the refusal has been sent; a stream that is gone takes none.
-    if (!tunnel.signal.aborted && permit.withdrawn === undefined) tunnel.refuse(503);
+    if (!tunnel.signal.aborted) tunnel.refuse(permit.withdrawn === undefined ? 503 : 401);
     account.failed(e);
   } finally {
     governed.release();

@@ -30,8 +30,8 @@ import { openAccount, type ProxyRuntime } from './runtime.ts';
 export interface Manner {
   /** Where it is to go. MeshError LOOP when nobody said so. */
   destination(accepted: Accepted, runtime: ProxyRuntime): SocketAddr;
-  /** The way onwards stands; called before the first byte is moved. */
-  connected(socket: ByteStream): void;
+  /** The way onwards stands; called before the first byte is moved. Absent where nobody has to hear of it, so that bytes need not wait. */
+  readonly connected?: (socket: ByteStream) => void;
   /** It ends here. Closes the socket. */
   failed(socket: ByteStream, cause: unknown): void;
 }
@@ -39,7 +39,6 @@ export interface Manner {
 /** The app believes that it is connected already, and learns of a failure by a reset. */
 const captured: Manner = {
   destination: (accepted, runtime) => outboundDestination(accepted, runtime.originalDestination),
-  connected: () => undefined,
   failed: refuse,
 };
 
@@ -49,6 +48,8 @@ interface Outbound {
   readonly runtime: ProxyRuntime;
   readonly account: Account;
   readonly traceparent: string;
+  /** Its bytes may flow as soon as the way onwards stands. */
+  readonly downstream: ByteStream | undefined;
 }
 
 /** Settles when the connection is over. Never rejects. */
@@ -84,7 +85,8 @@ export async function handleOutbound(
     account.trace?.('identify', `${source.namespace}/${source.name}, service account ${source.serviceAccount}`);
     const { network, random, compat } = runtime;
     const question: OutboundQuestion = { source, target, network, ownPorts: pod.ownPorts, compat, random };
-    const ctx: Outbound = { remote, pod, runtime, account, traceparent };
+    const downstream = manner.connected ? undefined : socket;
+    const ctx: Outbound = { remote, pod, runtime, account, traceparent, downstream };
     const informed = informOutbound(runtime, question);
     if (informed) await informed;
     const undecided = decideOutbound(runtime.store, question);
@@ -98,7 +100,7 @@ export async function handleOutbound(
     }
     const { permit } = decision;
     const upstream = await connectOrElsewhere(ctx, question, decision.route, permit);
-    manner.connected(socket);
+    manner.connected?.(socket);
     await relayWith(permit, socket, upstream, account, runtime.engine);
   } catch (e) {
     account.failed(e);
@@ -171,6 +173,7 @@ function isRefused(e: unknown): boolean {
 
 async function connectRoute(ctx: Outbound, source: Workload, route: OutboundForward, permit: Permit): Promise<Duplex> {
   const { pod, runtime, account } = ctx;
+  const ahead = ctx.downstream && { downstream: ctx.downstream, counters: account.counters, permit: permit.signal };
   const { record } = account;
   account.trace?.('decide', describeRoute(route));
   record.service = route.service;
@@ -178,7 +181,7 @@ async function connectRoute(ctx: Outbound, source: Workload, route: OutboundForw
   if (route.kind === 'passthrough' || route.kind === 'plain') {
     record.destinationAddress = route.target;
     record.mtls = false;
-    return connectFromPod(pod, route.target, runtime.tools, permit.signal);
+    return connectFromPod(pod, route.target, runtime.tools, permit.signal, ahead);
   }
   record.destinationAddress = route.dial;
   record.hboneAddress = route.authority;
@@ -198,7 +201,8 @@ async function connectRoute(ctx: Outbound, source: Workload, route: OutboundForw
     forwarded: formatForwarded({ source: remote, host: route.service?.hostname }),
     traceparent: ctx.traceparent,
   };
-  const tunnel = await pod.pool.connect(target, headers, permit.signal);
+  // Of a gateway the second tunnel is what is relayed.
+  const tunnel = await pod.pool.connect(target, headers, permit.signal, route.kind === 'gateway' ? undefined : ahead);
   record.destinationIdentity = tunnel.peer;
   account.trace?.('connect', `tunnel to ${tunnel.peer.namespace}/${tunnel.peer.serviceAccount} stands`);
   if (route.kind !== 'gateway') return tunnel.stream;

@@ -69,7 +69,8 @@ export async function handlePlaintext(accepted: Accepted, pod: ProxiedPod, runti
     account.record.service = service;
     const past = bypassed(runtime.store, local, service, undefined);
     if (past) runtime.bypassed(past, local);
-    const app = await connectToApp(pod, remote.ip, decision.target, runtime.tools, permit.signal);
+    const ahead = { downstream: socket, counters: account.counters, permit: permit.signal };
+    const app = await connectToApp(pod, remote.ip, decision.target, runtime.tools, permit.signal, ahead);
     if (permit.withdrawn !== undefined) {
       app.destroy();
       throw new MeshError('CANCELLED', permit.withdrawn);

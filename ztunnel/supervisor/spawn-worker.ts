@@ -20,18 +20,25 @@ const dropAll = ['--bounding-set=-all', '--inh-caps=-all', '--ambient-caps=-all'
  * requests cost a fifth more. Freed by a thread, buffers count as used until the next collection, which again starts full ones:
  * with both flags one stream costs 3.2 s/GB of both workers' CPU, without the second 6.0, of which 40 % were full collections (perf).
  */
-const heap = ['--max-semi-space-size=4', '--no-concurrent-array-buffer-sweeping'] as const;
+const chunkHeap = ['--max-semi-space-size=4', '--no-concurrent-array-buffer-sweeping'];
+
+/** The native engine's chunks never come to JavaScript; what a connection leaves there dies young, if the young generation is large enough. */
+const heap: Readonly<Record<ZtunnelConfig['engine'], readonly string[]>> = { node: chunkHeap, native: [] };
 
 /** bytes. Keeps glibc from returning each of those buffers to the kernel, which would have to clear its pages again: 10 %. */
 const allocator = { MALLOC_MMAP_THRESHOLD_: '1048576', MALLOC_TRIM_THRESHOLD_: '33554432' };
 
-export type WorkerSettings = Pick<ZtunnelConfig, 'workerUid' | 'xds' | 'ca' | 'localMesh' | 'crlFile'>;
+export type WorkerSettings = Pick<ZtunnelConfig, 'engine' | 'workerUid' | 'xds' | 'ca' | 'localMesh' | 'crlFile'>;
 
 /** The worker's program as it is started, without what becomes of its user. */
-const argv = [process.execPath, ...process.execArgv, ...heap, program] as const;
+function argv(engine: ZtunnelConfig['engine']): readonly [string, ...string[]] {
+  return [process.execPath, ...process.execArgv, ...heap[engine], program];
+}
 
 /** Loads the worker's program and ends. */
-export const compileArgv: readonly [string, ...string[]] = [...argv, 'compile'];
+export function compileArgv(engine: ZtunnelConfig['engine']): readonly [string, ...string[]] {
+  return [...argv(engine), 'compile'];
+}
 
 /** Options of setpriv; none, with a warning, where the worker's user could not read what a worker needs. */
 function userOptions(settings: WorkerSettings, log: Logger): readonly string[] {
@@ -66,7 +73,7 @@ function settingsFiles({ xds, ca, localMesh, crlFile }: WorkerSettings): readonl
 export function spawnWorker(env: NodeJS.ProcessEnv, config: WorkerSettings, log: Logger): WorkerProcess {
   const user = userOptions(config, log);
   const [ours, theirs] = seqpacketPair();
-  const child = spawn('setpriv', [...user, ...dropAll, ...argv], {
+  const child = spawn('setpriv', [...user, ...dropAll, ...argv(config.engine)], {
     env: { ...allocator, ...env },
     stdio: ['ignore', 'inherit', 'inherit', theirs],
   });

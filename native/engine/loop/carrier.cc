@@ -202,8 +202,10 @@ void Carrier::onResponse(Tunnel &, Stream &stream, int status, std::span<const H
   if (end == nullptr) return;
   std::vector<uint8_t> bytes;
   putHeaders(bytes, headers);
-  loop_.event(
+  // Before what is told of a relay, which may be over at once.
+  const size_t told = loop_.eventWithNext(
       {.type = int(Event::response), .slot = end->id.slot, .generation = end->id.generation, .a = status}, bytes);
+  loop_.relayedAhead(told, status == 200 && end->joinAhead());
 }
 
 void Carrier::onData(Tunnel &, Stream &stream, Bytes bytes) {

@@ -89,12 +89,30 @@ void End::reset(uint32_t code) {
   else cut(code);
 }
 
+void End::relayWhenReady(Id downstream, uint32_t counters, std::string_view answer) {
+  ahead_ = std::make_unique<Ahead>(Ahead{downstream, counters, std::string(answer)});
+}
+
+bool End::joinAhead() {
+  const auto ahead = std::move(ahead_);
+  if (ahead == nullptr || isRelayed()) return false;
+  // Where it is gone, JavaScript has been told.
+  auto *downstream = dynamic_cast<End *>(loop_.objects().find(ahead->downstream));
+  if (downstream == nullptr || downstream->dead || downstream->isRelayed()) return false;
+  downstream->answerAhead(ahead->answer);
+  if (downstream->dead) return false;
+  join(loop_, *downstream, *this, ahead->counters);
+  return true;
+}
+
 void End::join(Loop &loop, End &downstream, End &upstream, uint32_t counters) {
   auto *relay = new Relay{&downstream, &upstream, counters};
   double *slab = loop.counters(counters);
+  slab[0] = slab[1] = 0;
   End *ends[] = {&downstream, &upstream};
   for (int i = 0; i < 2; i++) {
     ends[i]->relay_ = relay;
+    ends[i]->wasRelayed_ = true;
     ends[i]->peer_ = ends[1 - i];
     ends[i]->counter_ = &slab[i];
     ends[i]->wantedByScript_ = 0;
@@ -226,7 +244,8 @@ void End::relayDone(RelayEnd kind, int value) {
     end->peer_ = nullptr;
   }
   // Before what the ends say of themselves.
-  loop_.event({.type = int(Event::relayed), .slot = id.slot, .generation = id.generation, .a = int(kind), .b = value});
+  loop_.eventWithNext(
+      {.type = int(Event::relayed), .slot = id.slot, .generation = id.generation, .a = int(kind), .b = value});
   for (End *end : ends) {
     if (kind == RelayEnd::complete) end->drop();
     else end->cut(10 /* CONNECT_ERROR, RFC 9113 8.5 */);

@@ -2,6 +2,8 @@
 #pragma once
 #include "fifo.h"
 #include "object.h"
+#include <memory>
+#include <string>
 #include <sys/uio.h>
 
 namespace aq {
@@ -31,6 +33,10 @@ public:
   void abandon() { ended_ = true; }
   void close() override;
   void reset(uint32_t code) override;
+  // This end is to be relayed with `downstream` as soon as it stands.
+  void relayWhenReady(Id downstream, uint32_t counters, std::string_view answer);
+  // It stands: joined with what was asked for, if that still is there.
+  bool joinAhead();
   // Takes both ends; `counters` is where bytes are counted.
   static void join(Loop &loop, End &downstream, End &upstream, uint32_t counters);
 
@@ -47,6 +53,8 @@ protected:
   virtual void finishNow() = 0;
   // So many bytes that came from here have left for where they go.
   virtual void returnCredit(size_t) {}
+  // The 200 of a CONNECT that is relayed ahead.
+  virtual void answerAhead(std::string_view) {}
   // Closes without a word to JavaScript. `code`: HTTP/2's, where it is a reset.
   virtual void drop() = 0;
   virtual void cut(uint32_t code) = 0;
@@ -87,13 +95,22 @@ protected:
   // The end of what waits is to be told to the far side; it was told.
   bool finishing_ = false;
   bool finished_ = false;
+  bool wasRelayed_ = false;
   int error_ = 0;
 
 private:
+  struct Ahead {
+    Id downstream;
+    uint32_t counters;
+    std::string answer;
+  };
+
   void finishedAll();
   void tellDrained();
   void put(const iovec *pieces, int count, size_t total, bool free);
   void passOn(const iovec *pieces, int count, size_t total, bool free);
+
+  std::unique_ptr<Ahead> ahead_;
 };
 
 } // namespace aq

@@ -119,10 +119,21 @@ void Loop::removeContext(int32_t context) {
 }
 
 void Loop::event(Message message, Bytes bytes) {
+  eventWithNext(message, bytes);
+  urgent_ = true;
+}
+
+size_t Loop::eventWithNext(Message message, Bytes bytes) {
   message.offset = uint32_t(events_.bytes.size());
   message.length = uint32_t(bytes.size());
   events_.bytes.insert(events_.bytes.end(), bytes.begin(), bytes.end());
   events_.records.push_back(message);
+  return events_.records.size() - 1;
+}
+
+void Loop::relayedAhead(size_t event, bool relayed) {
+  if (relayed) events_.records[event].b = 1;
+  else urgent_ = true;
 }
 
 void Loop::watch(int fd, Object *object, uint32_t events) {
@@ -192,13 +203,14 @@ void Loop::turn() {
     sleeping_ = true;
     const std::lock_guard lock(mutex_);
     // Told before we said that we sleep.
-    timeout = submitted_.empty() ? -1 : 0;
+    timeout = !submitted_.empty() ? 0 : untold_ ? kNextMs : -1;
   }
   const int count = epoll_wait(epoll_, events, kEvents, timeout);
   sleeping_ = false;
   timespec now;
   clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
   now_ = uint64_t(now.tv_sec) * 1000 + uint64_t(now.tv_nsec) / 1'000'000;
+  if (untold_ && (count == 0 || now_ - untoldSince_ >= kNextMs)) urgent_ = true;
   for (int i = 0; i < count; i++) {
     auto *object = static_cast<Object *>(events[i].data.ptr);
     if (object == nullptr) {
@@ -242,15 +254,18 @@ void Loop::turn() {
 }
 
 void Loop::publish() {
-  if (events_.empty()) return;
+  if (events_.empty() && !(urgent_ && untold_)) return;
   bool tell;
   {
     const std::lock_guard lock(mutex_);
     if (outgoing_.empty()) std::swap(outgoing_, events_);
     else outgoing_.append(events_);
-    tell = !told_;
-    told_ = true;
+    tell = urgent_ && !told_;
+    if (urgent_) told_ = true;
+    if (!untold_) untoldSince_ = now_;
+    untold_ = !told_;
   }
+  urgent_ = false;
   events_.clear();
   if (tell) notify_();
 }
@@ -270,8 +285,7 @@ void Loop::command(const Message &m, const Batch &batch) {
   const std::string_view text = batch.text(m);
   auto headers = [&] {
     headers_.clear();
-    std::string_view rest = text, name, value;
-    while (takePiece(rest, name) && takePiece(rest, value)) headers_.push_back({name, value});
+    takeHeaders(text, headers_);
     return std::span<const Header>(headers_);
   };
   switch (type) {
@@ -348,6 +362,10 @@ void Loop::command(const Message &m, const Batch &batch) {
     }
     return End::join(*this, *end, *peer, uint32_t(m.c));
   }
+  case Command::relayWhen:
+    if (auto *peer = dynamic_cast<End *>(objects_.find({m.a, m.b})); peer != nullptr && peer != end && !peer->dead)
+      peer->relayWhenReady(m.id(), uint32_t(m.c), text);
+    return;
   case Command::respond:
     if (auto *stream = dynamic_cast<StreamEnd *>(end)) stream->respond(m.a, headers(), m.b != 0);
     return;

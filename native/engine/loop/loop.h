@@ -27,6 +27,8 @@ public:
   // Relays that count in one piece of the slab.
   static constexpr uint32_t kCountersInChunk = 4096;
   static constexpr uint32_t kCounterChunks = 4096;
+  // ms.
+  static constexpr int kNextMs = 2;
 
   // `notify` is called on the loop's thread when events wait, at most once between two calls of take().
   explicit Loop(std::function<void()> notify);
@@ -49,6 +51,10 @@ public:
   // Monotonic, ms; of this turn.
   uint64_t now() const { return now_; }
   void event(Message message, Bytes bytes = {});
+  // Nobody waits for it: it goes with the next event, or in kNextMs. Its place among the turn's events.
+  size_t eventWithNext(Message message, Bytes bytes = {});
+  // Of an event by whose object a relay has begun, or of one that JavaScript is to go on with now.
+  void relayedAhead(size_t event, bool relayed);
   void watch(int fd, Object *object, uint32_t events);
   void rewatch(int fd, Object *object, uint32_t events);
   // It may have something to move.
@@ -90,6 +96,11 @@ private:
   std::vector<iovec> gathered_;
   size_t gatheredBytes_ = 0;
   Batch events_, taken_;
+  // Of events_: some wait for an answer.
+  bool urgent_ = false;
+  // Events went out without a word to JavaScript.
+  bool untold_ = false;
+  uint64_t untoldSince_ = 0;
   std::vector<Header> headers_;
 
   std::mutex mutex_;

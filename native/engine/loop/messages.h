@@ -4,6 +4,7 @@
 #include <cstring>
 #include <string_view>
 #include <vector>
+#include "../h2/stream.h"
 
 namespace aq {
 
@@ -19,6 +20,9 @@ namespace aq {
   X(close)    /* of ends, tunnels and listeners */                                                                     \
   X(reset)    /* TCP RST or RST_STREAM [code] */                                                                       \
   X(relay)    /* joins two ends [peer's slot, peer's generation, counters] */                                          \
+  /* As `relay`, once the peer stands: a dial has connected, a CONNECT was answered by 200. Who is meant, where it is a  \
+     request, gets 200 then. Nothing where the peer fails. [peer's slot, peer's generation, counters | headers] */        \
+  X(relayWhen)                                                                                                         \
   X(tunnel)   /* a new tunnel on a TCP end, which is gone then [its slot, its generation, context] */                  \
   X(accepted) /* the peer of a handshake is who it should be */                                                        \
   X(refuse)   /* it is not [alert | reason] */                                                                         \
@@ -30,7 +34,7 @@ namespace aq {
 #define AQ_EVENTS(X)                                                                                                   \
   X(accepted)     /* by a listener [slot, generation, fd | port, address] */                                           \
   X(acceptFailed) /* [errno] */                                                                                        \
-  X(connected)    /* a dial ended [errno or 0] */                                                                      \
+  X(connected)    /* a dial ended [errno or 0, 1: and is relayed] */                                                   \
   X(read)         /* [ReadResult, errno | data] */                                                                     \
   X(drained)                                                                                                           \
   X(broken)       /* writing failed [errno] */                                                                         \
@@ -40,7 +44,7 @@ namespace aq {
   X(pong)                                                                                                              \
   X(goaway)       /* [code] */                                                                                         \
   X(request)      /* by a tunnel [slot, generation | headers] */                                                       \
-  X(response)     /* [status | headers] */                                                                             \
+  X(response)     /* [status, 1: and is relayed | headers] */                                                          \
   X(refused)      /* a stream could not be opened; it is gone */                                                       \
   X(streamClosed) /* it is gone [code, 1: by the peer, 1: unprocessed] */                                              \
   X(flooded)      /* the peer resets too fast */                                                                       \
@@ -121,6 +125,12 @@ inline bool takePiece(std::string_view &from, std::string_view &piece) {
   piece = from.substr(0, size);
   from.remove_prefix(size);
   return true;
+}
+
+// Names and values behind each other.
+inline void takeHeaders(std::string_view text, std::vector<Header> &to) {
+  Header h;
+  while (takePiece(text, h.name) && takePiece(text, h.value)) to.push_back(h);
 }
 
 // native/engine.ts has the same text; a border that differs is refused when the addon is loaded.

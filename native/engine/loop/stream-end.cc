@@ -21,13 +21,20 @@ void StreamEnd::unlink() {
 }
 
 void StreamEnd::respond(int status, std::span<const Header> headers, bool end) {
-  if (stream_ == nullptr) return;
+  // JavaScript may refuse what was accepted ahead of it; it cuts that, too.
+  if (stream_ == nullptr || std::exchange(responded_, true)) return;
   carrier_->tunnel().respond(*stream_, status, headers, end);
   carrier_->touch();
   if (!end) return;
   finishing_ = finished_ = refused_ = true;
   if (inbox_.size() > 0) returnCredit(inbox_.size());
   if (ended_) drop();
+}
+
+void StreamEnd::answerAhead(std::string_view text) {
+  std::vector<Header> headers;
+  takeHeaders(text, headers);
+  respond(200, headers, false);
 }
 
 int StreamEnd::prepare(size_t most, iovec *holes, int max, size_t *total) {
@@ -137,12 +144,14 @@ void StreamEnd::gone(uint32_t code) {
     else carrier_->tunnel().reset(*stream, code);
     carrier_->touch();
   }
-  loop_.event({.type = int(Event::streamClosed),
-               .slot = id.slot,
-               .generation = id.generation,
-               .a = int(closeCode_),
-               .b = byPeer_,
-               .c = unprocessed_});
+  const Message closed{.type = int(Event::streamClosed),
+                       .slot = id.slot,
+                       .generation = id.generation,
+                       .a = int(closeCode_),
+                       .b = byPeer_,
+                       .c = unprocessed_};
+  if (wasRelayed_) loop_.eventWithNext(closed);
+  else loop_.event(closed);
   unlink();
   loop_.bury(this);
 }

@@ -35,6 +35,7 @@ protected:
   void returnCredit(size_t size) override;
   void drop() override;
   void cut(uint32_t code) override;
+  void answerAhead(std::string_view headers) override;
 
 private:
   void unlink();
@@ -45,6 +46,7 @@ private:
   uint32_t closeCode_ = 0;
   bool byPeer_ = false;
   bool unprocessed_ = false;
+  bool responded_ = false;
   // Answered for good: what still comes is of no use.
   bool refused_ = false;
 };

@@ -32,10 +32,8 @@ void TcpEnd::dial(std::string_view ip, uint16_t port) {
     v6.sin6_port = htons(port);
     result = ::connect(fd_, reinterpret_cast<sockaddr *>(&v6), sizeof v6);
   }
-  if (result == 0) {
-    watch();
-    connected(0);
-  } else if (errno == EINPROGRESS) {
+  // Where it has connected at once, too, the next turn says so: what is to become of it may stand behind this command.
+  if (result == 0 || errno == EINPROGRESS) {
     connecting_ = true;
     watch();
   } else {
@@ -45,7 +43,9 @@ void TcpEnd::dial(std::string_view ip, uint16_t port) {
 
 void TcpEnd::connected(int error) {
   connecting_ = false;
-  loop_.event({.type = int(Event::connected), .slot = id.slot, .generation = id.generation, .a = error});
+  const size_t told = loop_.eventWithNext(
+      {.type = int(Event::connected), .slot = id.slot, .generation = id.generation, .a = error});
+  loop_.relayedAhead(told, error == 0 && joinAhead());
   if (error != 0) drop();
 }
 

@@ -37,7 +37,7 @@ public:
 
   explicit EngineLoop(const Napi::CallbackInfo &info)
       : Napi::ObjectWrap<EngineLoop>(info), onEvents_(Napi::Persistent(info[0].As<Napi::Function>())),
-        context_(info.Env(), "aquifer.engine") {
+        onReceived_(Napi::Persistent(info[1].As<Napi::Function>())), context_(info.Env(), "aquifer.engine") {
     uv_loop_t *uv = nullptr;
     napi_get_uv_event_loop(info.Env(), &uv);
     uv_async_init(uv, &async_, [](uv_async_t *handle) { static_cast<EngineLoop *>(handle->data)->deliver(); });
@@ -127,12 +127,16 @@ private:
     memcpy(records.Data(), events_.records.data(), numbers * sizeof(int32_t));
     if (!events_.bytes.empty()) memcpy(bytes.Data(), events_.bytes.data(), events_.bytes.size());
     const auto count = Napi::Number::New(env, double(events_.records.size()));
-    try {
-      // MakeCallback also runs the ticks and promises that the callback leaves behind.
-      onEvents_.MakeCallback(Value(), {count, records, bytes}, context_);
-    } catch (const Napi::Error &e) {
-      napi_fatal_exception(env, e.Value());
-    }
+    const auto guarded = [&](auto call) {
+      try {
+        call();
+      } catch (const Napi::Error &e) {
+        napi_fatal_exception(env, e.Value());
+      }
+    };
+    // MakeCallback also runs the ticks and promises that the callback leaves behind.
+    guarded([&] { onEvents_.MakeCallback(Value(), {count, records, bytes}, context_); });
+    guarded([&] { onReceived_.Call(Value(), {}); });
   }
 
   template <typename Make> void fit(Napi::ObjectReference &array, size_t &capacity, size_t wanted, Make make) {
@@ -141,7 +145,7 @@ private:
     array = Napi::Persistent(make(capacity).template As<Napi::Object>());
   }
 
-  Napi::FunctionReference onEvents_;
+  Napi::FunctionReference onEvents_, onReceived_;
   Napi::AsyncContext context_;
   uv_async_t async_{};
   Batch events_;

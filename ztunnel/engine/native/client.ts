@@ -9,6 +9,7 @@ import type { Identity } from '../../../common/mesh/types.ts';
 import { verifyServer } from '../../../common/tls/verify.ts';
 import type { EngineLoop } from '../../../native/engine.ts';
 import type { Contexts } from './contexts.ts';
+import { relayAhead } from './relay.ts';
 import { http2Name } from './stream.ts';
 import { TcpStream } from './tcp.ts';
 import { type AuthenticatedPeer, authenticate, byName, type HeaderList, Tunnel, TunnelStream } from './tunnel.ts';
@@ -90,10 +91,11 @@ function clientConnection(
     get maxStreams() {
       return tunnel.maxStreams;
     },
-    open(headers, signal, onStreamClosed) {
+    open(headers, signal, onStreamClosed, ahead) {
       const stream = new TunnelStream(loop);
       tunnel.adopt(stream);
       stream.open(tunnel.handle, connectFields(headers));
+      if (ahead) relayAhead(stream, ahead);
       const what = `the tunnel through ${address} to ${headers.authority}`;
       const answer = unanswered.wait(what, signal, () => stream.cancel());
       awaitResponse(stream, answer, peer, onStreamClosed);

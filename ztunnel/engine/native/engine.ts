@@ -19,6 +19,6 @@ export function createNativeEngine(): Engine {
     createServer: (options) => createNativeServer(loop, contexts, options),
     createPool: (options) => createHbonePool(options, establish),
     counters: () => new NativeCounters(),
-    relay: nativeRelay(loop),
+    relay: nativeRelay,
   };
 }

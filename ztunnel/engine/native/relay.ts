@@ -1,6 +1,7 @@
 /** Relays of the native engine: two of its ends are joined in C++, anything else is copied here. */
 import { MeshError } from '../../../common/core/errors.ts';
 import {
+  type Ahead,
   isOrdinaryEnd,
   type Relay,
   type RelayCounters,
@@ -47,19 +48,17 @@ export class NativeCounters implements RelayCounters {
   }
 }
 
-export function nativeRelay(loop: EngineLoop): Relay {
-  return (downstream, upstream, options) => {
-    if (!(downstream instanceof NativeStream && upstream instanceof NativeStream)) {
-      return relayInScript(downstream, upstream, options);
-    }
-    const waits = [downstream.settled(), upstream.settled()].filter((wait) => wait !== undefined);
-    if (waits.length === 0) return join(loop, downstream, upstream, options);
-    return Promise.all(waits).then(() => join(loop, downstream, upstream, options));
-  };
-}
+export const nativeRelay: Relay = (downstream, upstream, options) => {
+  if (!(downstream instanceof NativeStream && upstream instanceof NativeStream)) {
+    return relayInScript(downstream, upstream, options);
+  }
+  if (downstream.isRelayedAheadTo(upstream)) return join(downstream, upstream, options);
+  const waits = [downstream.settled(), upstream.settled()].filter((wait) => wait !== undefined);
+  if (waits.length === 0) return join(downstream, upstream, options);
+  return Promise.all(waits).then(() => join(downstream, upstream, options));
+};
 
 function join(
-  loop: EngineLoop,
   downstream: NativeStream,
   upstream: NativeStream,
   { signal, counters = { received: 0, sent: 0 } }: RelayOptions,
@@ -69,20 +68,20 @@ function join(
       resolve({ received: counters.received, sent: counters.sent, ...(error && { error }) });
     const reason = () =>
       signal.reason instanceof Error ? signal.reason : new MeshError('CANCELLED', 'the connection was cut');
-    if (signal.aborted) {
+    const ahead = downstream.isRelayedAheadTo(upstream);
+    if (signal.aborted && !ahead) {
       downstream.resetAndDestroy();
       upstream.resetAndDestroy();
       return settle(reason());
     }
-    if (downstream.destroyed || upstream.destroyed) {
+    if (!ahead && (downstream.destroyed || upstream.destroyed)) {
       for (const end of [downstream, upstream]) if (!end.destroyed) end.once('finish', () => end.destroy()).end();
       return settle();
     }
     const live = counters instanceof NativeCounters ? counters : new NativeCounters();
-    const index = live.follow(loop);
     const onAbort = () => downstream.cut(reason());
     signal.addEventListener('abort', onAbort, { once: true });
-    downstream.join(upstream, index, (error) => {
+    downstream.join(upstream, live, (error) => {
       signal.removeEventListener('abort', onAbort);
       live.settle();
       if (live !== counters) {
@@ -91,5 +90,12 @@ function join(
       }
       settle(error && isOrdinaryEnd(error) ? undefined : error);
     });
+    if (signal.aborted) onAbort();
   });
+}
+
+/** Lets the loop begin by itself, where both ends are its own and nobody has used them. */
+export function relayAhead(upstream: NativeStream, { downstream, counters, answer }: Ahead): void {
+  if (!(downstream instanceof NativeStream && downstream.untouched && counters instanceof NativeCounters)) return;
+  upstream.relayWhenReady(downstream, counters, answer && Object.entries(answer).flat());
 }

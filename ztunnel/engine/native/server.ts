@@ -141,7 +141,8 @@ export function createNativeServer(loop: EngineLoop, contexts: Contexts, options
       bytes: stream,
       field: (name) => fields.get(name),
       respond(status, responseHeaders, end) {
-        if (answered || stream.destroyed) return;
+        // Also by the loop, ahead.
+        if (answered || stream.destroyed || stream.isRelayed) return;
         answered = true;
         stream.respond(status, Object.entries(responseHeaders).flat(), end);
       },

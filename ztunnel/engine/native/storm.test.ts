@@ -2,11 +2,14 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { it } from 'node:test';
 import type { ByteStream } from '../../../common/core/byte-stream.ts';
+import { Cancellation } from '../../../common/core/cancel.ts';
 import { systemClock } from '../../../common/core/clock.ts';
 import { MeshError } from '../../../common/core/errors.ts';
 import type { SocketAddr } from '../../../common/core/net.ts';
+import type { Ahead, RelayCounters } from '../../../common/hbone/relay.ts';
 import { identity } from '../../../common/testing/builders.ts';
 import { createFakeCa } from '../../../common/testing/fake-ca.ts';
 import { connectHeaders, loopback, loopbackPort } from '../../../common/testing/hbone-rig.ts';
@@ -16,7 +19,7 @@ import { createNativeEngine } from './engine.ts';
 
 const built = existsSync(join(import.meta.dirname, '../../../native/build/aquifer.node'));
 const skip = built ? false : 'the addon is not built: make -C native';
-const connections = 300;
+const connections = 600;
 
 /** xorshift32, so that a failure can be had again. */
 function randomFrom(seed: number): (below: number) => number {
@@ -36,7 +39,8 @@ it('survives apps, tunnels and policies that end at any moment, and keeps nothin
   const engine = createNativeEngine();
   const dial = engine.dialer(systemClock);
   const never = new AbortController().signal;
-  const open = (to: SocketAddr) => dial(socketsHere({ family: 4, type: 'stream' }, 1)[0]!, to, never, 10_000);
+  const open = (to: SocketAddr, ahead?: Ahead) =>
+    dial(socketsHere({ family: 4, type: 'stream' }, 1)[0]!, to, never, 10_000, ahead);
   const listen = (onSocket: (socket: ByteStream, remote: SocketAddr) => void) => {
     const bind = { ip: loopback, port: loopbackPort(0).port };
     const [fd] = socketsHere({ family: 4, type: 'stream', bind, backlog: 4096 }, 1);
@@ -75,15 +79,27 @@ it('survives apps, tunnels and policies that end at any moment, and keeps nothin
     act();
   };
   let relays = 0;
-  const settle = async (one: ByteStream | Promise<ByteStream>, other: ByteStream | Promise<ByteStream>) => {
-    const cut = new AbortController();
-    const relayed = engine.relay((await one) as never, (await other) as never, {
-      signal: cut.signal,
-      counters: engine.counters(),
-    });
+  const settle = async (downstream: Duplex, upstream: Duplex, cut: Cancellation, counters: RelayCounters) => {
+    const relayed = engine.relay(downstream, upstream, { signal: cut, counters });
     if (random(4) === 0) setImmediate(() => cut.abort(new MeshError('CANCELLED', 'policy')));
-    await relayed;
+    const { received, sent } = await relayed;
+    assert.deepEqual({ received, sent }, { received: counters.received, sent: counters.sent });
     relays++;
+  };
+  /** Makes the way onwards, half of them for the loop to begin ahead; some are given up meanwhile. */
+  const onwards = async (
+    downstream: Duplex,
+    answer: Ahead['answer'],
+    make: (ahead: Ahead | undefined, permit: Cancellation) => Promise<Duplex>,
+  ): Promise<void> => {
+    const permit = new Cancellation();
+    const counters = engine.counters();
+    const ahead = { downstream, counters, permit, ...(answer && { answer }) };
+    if (random(6) === 0) setImmediate(() => permit.abort(new MeshError('CANCELLED', 'policy')));
+    const upstream = await make(random(2) === 0 ? ahead : undefined, permit);
+    if (random(10) > 0) return settle(downstream, upstream, permit, counters);
+    upstream.destroy();
+    downstream.destroy();
   };
 
   const app = listen(behave);
@@ -93,10 +109,12 @@ it('survives apps, tunnels and policies that end at any moment, and keeps nothin
     onTunnel(tunnel) {
       if (random(10) === 0) tunnel.refuse(503);
       else {
-        void open(app.address).then(
-          (upstream) => settle(tunnel.accept({}) as ByteStream, upstream),
-          () => tunnel.refuse(503),
-        );
+        const dialled = (ahead: Ahead | undefined) =>
+          open(app.address, ahead).then((upstream) => {
+            tunnel.accept({});
+            return upstream;
+          });
+        onwards(tunnel.stream, {}, dialled).catch(() => tunnel.refuse(503));
       }
     },
     onError: () => undefined,
@@ -106,7 +124,7 @@ it('survives apps, tunnels and policies that end at any moment, and keeps nothin
     engine.createPool({
       clock: systemClock,
       certificate: async () => certificates.client,
-      dial: open,
+      dial: (address) => open(address),
       maxStreamsPerConnection: 10,
     });
   let pool = makePool();
@@ -117,10 +135,10 @@ it('survives apps, tunnels and policies that end at any moment, and keeps nothin
     sourceIp: '10.0.0.1',
   };
   const outbound = listen((socket) => {
-    pool.connect(target, connectHeaders('10.0.0.9:80'), never).then(
-      ({ stream }) => settle(socket, stream as ByteStream),
-      () => socket.resetAndDestroy(),
-    );
+    onwards(socket, undefined, async (ahead, permit) => {
+      const { stream } = await pool.connect(target, connectHeaders('10.0.0.9:80'), permit, ahead);
+      return stream;
+    }).catch(() => socket.resetAndDestroy());
   });
   for (let i = 0; i < connections; i++) {
     // Who is reset before it looks was never connected.

@@ -15,6 +15,7 @@ import {
   type Receiver,
   readResult,
   relayEnd,
+  writePieces,
 } from '../../../native/engine.ts';
 
 /** Bytes that JavaScript may have written beyond what the kernel took. */
@@ -36,6 +37,22 @@ export function http2Name(code: number): string {
 /** How a relay ended: what is told about it, if it failed. */
 export type RelayOver = (error: NodeJS.ErrnoException | undefined) => void;
 
+/** Where a relay counts: an index of the loop's, until it is given back. */
+export interface LoopCounters {
+  follow(loop: EngineLoop): number;
+  settle(): void;
+}
+
+/** A relay that the loop was asked to begin by itself. */
+interface Ahead {
+  readonly downstream: NativeStream;
+  readonly counters: LoopCounters;
+  /** It has begun. */
+  running: boolean;
+  /** It has ended before JavaScript came to it. */
+  over: { readonly error: NodeJS.ErrnoException | undefined } | undefined;
+}
+
 export class NativeStream extends Duplex implements ByteStream, Receiver {
   readonly handle: Handle;
   readonly #loop: EngineLoop;
@@ -45,8 +62,9 @@ export class NativeStream extends Duplex implements ByteStream, Receiver {
   #answered: (() => void) | undefined;
   /** Waits for room. */
   #drained: (() => void) | undefined;
-  #ahead = 0;
+  #writtenAhead = 0;
   #relayOver: RelayOver | undefined;
+  #ahead: Ahead | undefined;
   #cutReason: Error | undefined;
 
   /** `named`: by the loop, for what it made; undefined for what a command is about to make. */
@@ -108,15 +126,15 @@ export class NativeStream extends Duplex implements ByteStream, Receiver {
   }
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
-    this.#ahead += chunk.length;
-    const full = this.#ahead > writeAhead && this.#state === 'open';
+    this.#writtenAhead += chunk.length;
+    const full = this.#writtenAhead > writeAhead && this.#state === 'open';
     this.send(command.write, full ? 1 : 0, 0, 0, chunk);
     if (full) this.#drained = done;
     else done();
   }
 
   #onDrained(): void {
-    this.#ahead = 0;
+    this.#writtenAhead = 0;
     const done = this.#drained;
     this.#drained = undefined;
     done?.();
@@ -128,6 +146,7 @@ export class NativeStream extends Duplex implements ByteStream, Receiver {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.stands(false);
     if (this.#state === 'relayed') {
       this.#cutReason ??= error ?? new MeshError('CANCELLED', 'the connection was cut');
       this.#loop.send(command.reset, this.handle, http2Code.connectError);
@@ -212,8 +231,61 @@ export class NativeStream extends Duplex implements ByteStream, Receiver {
     this.#reading = state;
   }
 
+  /** Nothing was read, written or ended here, nor is it about to be. */
+  get untouched(): boolean {
+    return this.#state === 'open' && !this.#reading && this.readableLength === 0 && this.#writtenAhead === 0;
+  }
+
+  /**
+   * The loop relays it with `downstream` as soon as it stands: a dial, or a CONNECT; `answer` are headers of the 200 that the downstream is
+   * waiting for, undefined where it is none. join() takes that over. Sent behind the command that makes this stream.
+   */
+  relayWhenReady(downstream: NativeStream, counters: LoopCounters, answer: readonly string[] | undefined): void {
+    this.#ahead = { downstream, counters, running: false, over: undefined };
+    const { slot, generation } = this.handle;
+    const index = counters.follow(this.#loop);
+    this.#loop.send(command.relayWhen, downstream.handle, slot, generation, index, answer && writePieces(answer));
+  }
+
+  /** It stands, or never will; `relayed`: and the loop has begun. */
+  protected stands(relayed: boolean): void {
+    const ahead = this.#ahead;
+    if (!ahead || ahead.running) return;
+    const { downstream, counters } = ahead;
+    // Given up since then, as the loop is about to hear.
+    if (!relayed || downstream.#state !== 'open') {
+      this.#ahead = undefined;
+      counters.settle();
+      return;
+    }
+    ahead.running = true;
+    this.#state = 'relayed';
+    downstream.#state = 'relayed';
+    downstream.#relayOver = (error) => {
+      this.#leave();
+      downstream.#leave();
+      counters.settle();
+      ahead.over = { error: downstream.#cutReason ?? this.#cutReason ?? error };
+    };
+  }
+
+  get isRelayed(): boolean {
+    return this.#state === 'relayed';
+  }
+
+  /** The loop has begun to relay it with `upstream`. */
+  isRelayedAheadTo(upstream: NativeStream): boolean {
+    const ahead = upstream.#ahead;
+    return ahead?.downstream === this && ahead.running;
+  }
+
   /** Both ends belong to the loop until `over`; `signal`ling an end is `cut`. */
-  join(upstream: NativeStream, counters: number, over: RelayOver): void {
+  join(upstream: NativeStream, counters: LoopCounters, over: RelayOver): void {
+    const ahead = upstream.#ahead;
+    if (ahead?.over) {
+      over(ahead.over.error);
+      return;
+    }
     this.#state = 'relayed';
     upstream.#state = 'relayed';
     this.#relayOver = (error) => {
@@ -221,8 +293,9 @@ export class NativeStream extends Duplex implements ByteStream, Receiver {
       this.#leave();
       over(this.#cutReason ?? upstream.#cutReason ?? error);
     };
+    if (ahead?.running) return;
     const { slot, generation } = upstream.handle;
-    this.#loop.send(command.relay, this.handle, slot, generation, counters);
+    this.#loop.send(command.relay, this.handle, slot, generation, counters.follow(this.#loop));
   }
 
   /** Resets both ends of the relay, for this reason. */
@@ -240,7 +313,14 @@ export class NativeStream extends Duplex implements ByteStream, Receiver {
   #onRelayed(kind: number, value: number): void {
     const over = this.#relayOver;
     this.#relayOver = undefined;
-    over?.(relayError(kind, value));
+    const error = relayError(kind, value);
+    if (over) {
+      over(error);
+    } else {
+      // Begun by the loop with an end that was given up meanwhile.
+      this.#over();
+      this.destroy(error);
+    }
   }
 }
 

@@ -9,6 +9,7 @@ import { socketName } from '../../../native/index.ts';
 import type { Accepted } from '../../proxy/accept.ts';
 import { type Dial, dialError } from '../../proxy/dial.ts';
 import type { Listener } from '../engine.ts';
+import { relayAhead } from './relay.ts';
 import { NativeStream, systemError } from './stream.ts';
 
 export class TcpStream extends NativeStream {
@@ -22,6 +23,7 @@ export class TcpStream extends NativeStream {
 
   override receive(e: EngineEvent): void {
     if (e.type === event.connected) {
+      this.stands(e.b !== 0);
       this.#onConnected?.(e.a);
       this.#onConnected = undefined;
     } else {
@@ -87,12 +89,13 @@ export function accept(
 }
 
 export function nativeDialer(loop: EngineLoop, clock: Clock): Dial {
-  return (fd, to, signal, timeoutMs) =>
+  return (fd, to, signal, timeoutMs, ahead) =>
     new Promise((resolve, reject) => {
       const stream = new TcpStream(loop);
       const settle = () => {
         timer.cancel();
         signal.removeEventListener('abort', onAbort);
+        ahead?.permit.removeEventListener('abort', onWithdrawn);
       };
       const fail = (error: MeshError) => {
         settle();
@@ -100,6 +103,7 @@ export function nativeDialer(loop: EngineLoop, clock: Clock): Dial {
         reject(error);
       };
       const onAbort = () => fail(new MeshError('CANCELLED', `connecting to ${formatSocketAddr(to)} was given up`));
+      const onWithdrawn = () => fail(ahead!.permit.reason as MeshError);
       const timer = clock.after(millis(timeoutMs), () =>
         fail(
           new MeshError('CONNECT_TIMEOUT', `connecting to ${formatSocketAddr(to)} took longer than ${timeoutMs} ms`),
@@ -110,7 +114,12 @@ export function nativeDialer(loop: EngineLoop, clock: Clock): Dial {
         settle();
         resolve(stream);
       });
+      if (ahead) {
+        relayAhead(stream, ahead);
+        ahead.permit.addEventListener('abort', onWithdrawn, { once: true });
+      }
       signal.addEventListener('abort', onAbort, { once: true });
       if (signal.aborted) onAbort();
+      else if (ahead?.permit.aborted) onWithdrawn();
     });
 }

@@ -63,6 +63,7 @@ export class TunnelStream extends NativeStream {
   override receive(e: EngineEvent): void {
     switch (e.type) {
       case event.response:
+        this.stands(e.b !== 0);
         this.onResponse?.(e.a, texts(e.bytes));
         break;
       case event.refused:
