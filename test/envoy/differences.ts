@@ -1,7 +1,4 @@
-/**
- * Where our waypoint differs from Envoy and shall: read by every comparison. At most 20, none in authorization, routing or status; so far
- * there is none.
- */
+/** Where our waypoint differs from Envoy and shall: read by every comparison. At most 20, none in authorization, routing or status. */
 import type { Observed, Request } from './world.ts';
 
 export interface Difference {
@@ -11,4 +8,15 @@ export interface Difference {
   level(request: Request, envoy: Observed, ours: Observed): readonly [Observed, Observed] | undefined;
 }
 
+/** Of what requests see: so far there is none. */
 export const differences: readonly Difference[] = [];
+
+/** Of counters, in cases of these names. */
+export const countedElse: readonly { readonly name: string; readonly reason: string; readonly counter: RegExp }[] = [
+  {
+    name: 'connections: by whom, not by what they say',
+    reason:
+      'Envoy asks who comes when the first bytes do, and has reached for the service by then; ours refuses before, so that nothing is dialled for who may not.',
+    counter: /\.upstream_(cx_total|rq_pending_total|rq_total)$/,
+  },
+];

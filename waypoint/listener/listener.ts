@@ -1,5 +1,6 @@
 /** A listener at work: accepts, looks, chooses a chain, ends TLS, hands the connection to the chain's filters. */
 import { createServer, type Server, type Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describeError, MeshError } from '../../common/core/errors.ts';
 import { parseIp, parseSocketAddr } from '../../common/core/net.ts';
 import type { ByteStream } from '../net/byte-stream.ts';
@@ -104,6 +105,8 @@ export class ListenerServer implements InternalListener {
       const verdict = filter.onConnection(downstream);
       if (verdict.kind === 'continue') continue;
       this.#env.log.debug('a connection was refused', { ...where, detail: verdict.detail });
+      // Who opened it sees it stand first, as at Envoy, which asks when bytes come; nothing is reached for here.
+      await nextTurn();
       inner.destroy();
       return this.#gone(stream, account, { connectionTerminationDetails: verdict.detail });
     }

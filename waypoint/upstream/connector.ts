@@ -1,5 +1,6 @@
 /** Makes connections to hosts: address, then the cluster's transport sockets, then the codec. */
 import { connect as connectTcp, type Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
@@ -158,7 +159,8 @@ class Attempt implements Connecting {
       const stream = this.#options.internal.connect(address.listener, inherited, left);
       if (!stream) return Promise.reject(new Failed(`there is no internal listener ${address.listener}`));
       this.#stream = stream;
-      return Promise.resolve({ stream, local: undefined, alpn: undefined, encrypted: false });
+      const made = { stream, local: undefined, alpn: undefined, encrypted: false };
+      return this.#request.protocol === 'tcp' ? settled(made) : Promise.resolve(made);
     }
     return this.#openSocket(address);
   }
@@ -221,6 +223,13 @@ class Attempt implements Connecting {
       }
     }
   }
+}
+
+/** By then the listener has refused a connection for which there is no chain or host: nobody is told that it stands. */
+async function settled(made: Made): Promise<Made> {
+  await nextTurn();
+  if (made.stream.destroyed) throw new Failed('the internal listener closed the connection');
+  return made;
 }
 
 const alpnFor: Readonly<Record<WireProtocol, readonly string[]>> = {

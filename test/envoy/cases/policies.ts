@@ -104,7 +104,8 @@ export const policyCases: readonly RouteCase[] = [
       ),
     requests: [
       { service: 'raw', port: 82, path: '/', expect: { to: 'raw' } },
-      // Envoy reaches for the service before it asks who comes, which counters would tell.
+      // The tunnel stands, and is cut.
+      { service: 'raw', port: 82, path: '/', principal: 'spiffe://cluster.local/ns/pay/sa/x', expect: { status: 0 } },
     ],
   },
   {

@@ -14,6 +14,8 @@ const aged = (yaml: string, second: number) =>
 /** The same of a namespace that consumes the service. */
 const theirs = (yaml: string) => yaml.replace('namespace: shop }', 'namespace: pay }');
 const over = { service: 'raw', port: 82, path: '/' } as const;
+/** There is nobody to go to: the tunnel is refused. */
+const refused = { ...over, expect: { status: 503, body: 'of CONNECT' } } as const;
 const route = (kind: string, rules: string, spec = '') =>
   httpRoute(rules, { kind, name: kind.toLowerCase(), of: 'raw' })
     .replace('spec:', `spec:\n  ${spec}`)
@@ -45,16 +47,14 @@ export const streamCases: readonly RouteCase[] = [
   {
     name: 'tcp: nobody there',
     objects: vs(`tcp: [{ ${to('gone', 1)} }]`),
-    // Envoy refuses the tunnel, ours cuts it.
-    requests: [],
+    requests: [refused],
   },
   {
     name: 'tcp: callers that are not told apart',
     objects: vs(
       `tcp: [{ match: [{ sourceNamespace: shop }], ${to('web', 80)} }, { match: [{ sourceLabels: { a: b } }], ${to('v2', 80)} }]`,
     ),
-    // Nothing is left that could match: what the rules say of where connections go holds for nobody.
-    requests: [],
+    requests: [{ ...over, expect: { to: 'web' } }],
   },
   {
     name: 'tls: sniHosts, two matches of one rule',
@@ -74,7 +74,7 @@ export const streamCases: readonly RouteCase[] = [
   {
     name: 'TCPRoute: nobody gets a share',
     objects: route('TCPRoute', '{ backendRefs: [{ name: v2, port: 80, weight: 0 }] }'),
-    requests: [],
+    requests: [refused],
   },
   {
     name: 'TCPRoute older than a VirtualService, and one without an age',
@@ -127,7 +127,7 @@ export const streamCases: readonly RouteCase[] = [
   {
     name: 'TCPRoute: a backend that is none',
     objects: route('TCPRoute', '{ backendRefs: [{ name: gone, port: 80 }] }'),
-    requests: [],
+    requests: [refused],
   },
   {
     name: 'TLSRoute',
