@@ -85,6 +85,30 @@ test('rules about changes run where a value was before: by name, and in lists by
   assert.deepEqual(check2({ once: 2 }, { once: 1 }), []);
 });
 
+test('what is as it was is not judged again, but by rules about changes', () => {
+  const even = validations({ rule: 'self % 2 == 0', message: 'even' });
+  const { check, causes } = rules({
+    type: 'object',
+    properties: {
+      spec: {
+        type: 'object',
+        properties: { a: { ...integer, ...even }, list: { type: 'array', items: { ...integer, ...even } } },
+        ...validations({ rule: '!has(self.a) || self.a < 10', message: 'small' }),
+      },
+      never: { ...integer, ...validations({ rule: 'self == oldSelf && self > 5', message: 'fixed and large' }) },
+      other: integer,
+    },
+  });
+  assert.deepEqual(causes, []);
+  const messages = (now: object, before: object) => check(now, before).map(({ message }) => message);
+  const old = { spec: { a: 11, list: [1, 3] }, other: 1 };
+  assert.deepEqual(messages({ ...old, other: 2 }, old), []);
+  // The list has no keys, so that an item's old self cannot be told: all of a list that changed is judged.
+  assert.deepEqual(messages({ spec: { a: 11, list: [1, 3, 2] }, other: 2 }, old), ['small', 'even', 'even']);
+  assert.deepEqual(messages({ spec: { a: 13, list: [1, 3] } }, old), ['small', 'even']);
+  assert.deepEqual(messages({ never: 5 }, { never: 5 }), ['fixed and large']);
+});
+
 test('rules in maps, over sets and maps by keys, of int-or-string, formats and escaped names', () => {
   const { check, causes } = rules({
     type: 'object',

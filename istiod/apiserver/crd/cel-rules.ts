@@ -25,6 +25,8 @@ interface Program {
 interface RuleTree {
   readonly schema: Schema;
   readonly programs: readonly Program[];
+  /** Whether a rule here or below names `oldSelf`: those run for what did not change, too. */
+  readonly transitions: boolean;
   readonly properties: ReadonlyMap<string, RuleTree>;
   readonly values: RuleTree | undefined;
   readonly items: RuleTree | undefined;
@@ -93,7 +95,9 @@ function compile(schema: Schema, field: string, correlated: boolean, causes: Cau
     items = compile(schema.items, `${field}.items`, correlated && schema['x-kubernetes-list-type'] === 'map', causes);
   }
   if (programs.length === 0 && properties.size === 0 && values === undefined && items === undefined) return undefined;
-  return { schema, programs, properties, values, items };
+  const below = [...properties.values(), ...(values ? [values] : []), ...(items ? [items] : [])];
+  const transitions = programs.some((p) => p.transition) || below.some((t) => t.transitions);
+  return { schema, programs, transitions, properties, values, items };
 }
 
 function embedded(schema: Schema): Schema {
@@ -176,32 +180,39 @@ class RuleRun {
   readonly causes: Cause[] = [];
   readonly #budget = new Budget(stepLimit);
 
-  /** `old` is undefined where there was nothing. */
-  visit(tree: RuleTree, value: unknown, old: unknown, path: Path): void {
+  /**
+   * `old` is undefined where there was nothing. What is as it was is not judged again, as in Kubernetes (KEP-4008): a definition that
+   * became stricter keeps nobody from changing something else, and a write of a status costs no rules of the spec.
+   */
+  visit(tree: RuleTree, value: unknown, old: unknown, path: Path, isPartOfOld = false): void {
     if (value === null || value === undefined) return;
-    if (tree.programs.length > 0) this.#programs(tree, value, old, path);
+    const isOld = isPartOfOld || isDeepStrictEqual(value, old);
+    if (isOld && !tree.transitions) return;
+    if (tree.programs.length > 0) this.#programs(tree, value, old, path, isOld);
     if (isObject(value)) {
       const before = isObject(old) ? old : {};
       for (const [name, member] of tree.properties) {
-        if (Object.hasOwn(value, name)) this.visit(member, value[name], own(before, name), [...path, name]);
+        if (Object.hasOwn(value, name)) this.visit(member, value[name], own(before, name), [...path, name], isOld);
       }
       if (tree.values !== undefined) {
         for (const [name, member] of Object.entries(value)) {
-          this.visit(tree.values, member, own(before, name), [...path, name]);
+          this.visit(tree.values, member, own(before, name), [...path, name], isOld);
         }
       }
     } else if (Array.isArray(value) && tree.items !== undefined) {
       const find = correlate(tree.schema, old);
-      for (const [i, item] of value.entries()) this.visit(tree.items, item, find(item), [...path, i]);
+      for (const [i, item] of value.entries()) this.visit(tree.items, item, find(item), [...path, i], isOld);
     }
   }
 
-  #programs({ programs, schema }: RuleTree, value: unknown, old: unknown, path: Path): void {
+  #programs({ programs, schema }: RuleTree, value: unknown, old: unknown, path: Path, isOld: boolean): void {
+    if (isOld && !programs.some((p) => p.transition)) return;
     const self = celValue(schema, value);
     const hasOld = old !== undefined && old !== null;
     const oldSelf = hasOld ? celValue(schema, old) : undefined;
     for (const program of programs) {
       const { rule, transition } = program;
+      if (isOld && !transition) continue;
       if (transition && oldSelf === undefined && !rule.optionalOldSelf) continue;
       const variables: Record<string, Value> = { self };
       if (rule.optionalOldSelf) variables['oldSelf'] = new Optional(oldSelf);
