@@ -16,7 +16,7 @@ import type { RouteDecision } from '../../waypoint/route/types.ts';
 import { inboundCluster } from '../envoy/names.ts';
 import type { WaypointProxy } from '../envoy/proxy.ts';
 import { peerPrincipal } from '../envoy/routes/matchers.ts';
-import { waypointService } from '../envoy/waypoint/service.ts';
+import { waypointFront, waypointRoutes } from '../envoy/waypoint/service.ts';
 import type { EnvoyMesh } from '../model/envoy/mesh-view.ts';
 import type { ObjectRef } from '../model/resource.ts';
 
@@ -145,11 +145,13 @@ function configurationOf(
   const { outcome, objects } = mesh.trace((view) => {
     const service = view.service(key);
     if (service?.waypoint === undefined) return undefined;
-    return { service, made: waypointService(view, proxyOf(service.waypoint), service) };
+    const proxy = proxyOf(service.waypoint);
+    const { chains } = waypointFront(view, proxy, service);
+    return { service, chains, ...waypointRoutes(view, proxy, service) };
   });
   if (outcome.kind === 'failed') throw outcome.error;
   if (outcome.value === undefined) return { made: undefined, objects };
-  const { service, made } = outcome.value;
+  const { service, ...made } = outcome.value;
   const name = inboundCluster(service.hostname, port, 'http');
   const chain = made.chains.find((c) => c.name === name);
   const routes = made.routes.find((r) => r.name === name);

@@ -101,6 +101,8 @@ function discovery(view: MeshView, proxy: EnvoyProxy, plan: AssignmentPlan, poli
           type: resolution === 'dns' ? 'STRICT_DNS' : 'LOGICAL_DNS',
           dns_lookup_family: { ipv4: 'V4_ONLY', ipv6: 'V6_ONLY', both: 'V4_PREFERRED' }[proxy.families],
           dns_refresh_rate: { seconds: 60 },
+          // A name that is not there yet, or a server that fails once, shall not cost a minute of 503, which it does with Istio.
+          dns_failure_refresh_rate: { base_interval: { seconds: 1 }, max_interval: { seconds: 60 } },
           respect_dns_ttl: true,
           load_assignment: assignmentNow(view, proxy, plan),
           ...balancer(policy, isGrpc),

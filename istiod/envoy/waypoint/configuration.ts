@@ -3,6 +3,7 @@ import { type MadeCluster, makeCluster } from '../clusters/cluster.ts';
 import { policyOf, rulesFor } from '../clusters/rules.ts';
 import { type SecretPlan, secretResource } from '../credentials.ts';
 import { assignment } from '../endpoints/assignment.ts';
+import type { MeshService, MeshView } from '../inputs.ts';
 import { connectOriginate, connectTerminate, encap, mainInternal } from '../names.ts';
 import type { WaypointProxy } from '../proxy.ts';
 import type { MadeResource, Remember } from '../remember.ts';
@@ -10,7 +11,14 @@ import { clusterTypeUrl, endpointTypeUrl, listenerTypeUrl, routeTypeUrl, secretT
 import { type DirectAccess, directAccess } from './direct.ts';
 import { farNetworks } from './far-networks.ts';
 import { mainInternalListener } from './main-internal.ts';
-import { type FarTarget, type WaypointService, waypointService } from './service.ts';
+import {
+  type FarTarget,
+  type WaypointFront,
+  type WaypointRoutes,
+  waypointClusters,
+  waypointFront,
+  waypointRoutes,
+} from './service.ts';
 import {
   encapCluster,
   mainInternalCluster,
@@ -19,9 +27,16 @@ import {
   terminateListener,
 } from './tunnels.ts';
 
+/** A service in parts, so that a change of its routes is none of how clients come in, or of its clusters. */
 interface Known {
+  readonly front: Part<WaypointFront>;
+  readonly routes: Part<WaypointRoutes>;
+  readonly clusters: Part<readonly MadeCluster[]>;
+}
+
+interface Part<T> {
   readonly id: string;
-  readonly value: WaypointService;
+  readonly value: T;
 }
 
 export class WaypointConfiguration {
@@ -41,14 +56,23 @@ export class WaypointConfiguration {
     const [proxy, remember] = [this.#proxy, this.#remember];
     const behind = remember('services', (view) => view.behind(proxy.gateway).map((s) => s.key));
     const services = (behind.value ?? []).flatMap((key): readonly Known[] => {
-      const { id, value } = remember(`service ${key}`, (view) => {
-        const service = view.service(key);
-        return service && waypointService(view, proxy, service);
-      });
-      return value === undefined ? [] : [{ id, value }];
+      const part = <T>(
+        what: string,
+        make: (view: MeshView, proxy: WaypointProxy, service: MeshService) => T,
+      ): Part<T> | undefined => {
+        const { id, value } = remember(`${what} of ${key}`, (view) => {
+          const service = view.service(key);
+          return service && make(view, proxy, service);
+        });
+        return value === undefined ? undefined : { id, value };
+      };
+      const front = part('front', waypointFront);
+      const routes = part('routes', waypointRoutes);
+      const clusters = part('clusters', waypointClusters);
+      return front && routes && clusters ? [{ front, routes, clusters }] : [];
     });
     const far = this.#far(services);
-    const clusters = [...services.flatMap((s) => s.value.clusters), ...far.map((f) => f.value)];
+    const clusters = [...services.flatMap((s) => s.clusters.value), ...far.map((f) => f.value)];
     return [
       ...this.#tunnels(),
       this.#main(services),
@@ -61,8 +85,8 @@ export class WaypointConfiguration {
   /** Clusters of services that others are before, each once. */
   #far(services: readonly Known[]): readonly { readonly value: MadeCluster; readonly id: string }[] {
     const targets = new Map<string, FarTarget>();
-    for (const { value } of services) {
-      for (const [name, target] of value.targets) {
+    for (const { front, routes } of services) {
+      for (const [name, target] of [...front.value.targets, ...routes.value.targets]) {
         if (targets.get(name)?.kind !== 'http') targets.set(name, target);
       }
     }
@@ -98,10 +122,10 @@ export class WaypointConfiguration {
   }
 
   /** What is of one service alone. */
-  #of({ value, id }: Known): readonly MadeResource[] {
+  #of({ routes, clusters }: Known): readonly MadeResource[] {
     return [
-      ...value.clusters.flatMap((c) => this.#cluster(c, id)),
-      ...value.routes.map((r) => ({ type: routeTypeUrl, name: r.name, message: r, from: [id] })),
+      ...clusters.value.flatMap((c) => this.#cluster(c, clusters.id)),
+      ...routes.value.routes.map((r) => ({ type: routeTypeUrl, name: r.name, message: r, from: [routes.id] })),
     ];
   }
 
@@ -146,13 +170,13 @@ export class WaypointConfiguration {
       direct.value === this.#direct &&
       isNamed.value === this.#isNamed &&
       services.length === before.length &&
-      services.every((s, i) => hasSameFront(s.value, before[i]!.value));
+      services.every((s, i) => hasSameFront(s.front.value, before[i]!.front.value));
     this.#services = services;
     if (this.#mainInternal !== undefined && same) return this.#mainInternal;
     this.#direct = direct.value;
     this.#isNamed = isNamed.value;
     const message = mainInternalListener(
-      services.map((s) => s.value),
+      services.map((s) => s.front.value),
       direct.value,
       isNamed.value === true,
     );
@@ -160,14 +184,14 @@ export class WaypointConfiguration {
       type: listenerTypeUrl,
       name: mainInternal,
       message,
-      from: [direct.id, isNamed.id, ...services.map((s) => s.id)],
+      from: [direct.id, isNamed.id, ...services.map((s) => s.front.id)],
     };
     return this.#mainInternal;
   }
 }
 
-/** Whether clients come in alike: routes and clusters behind may differ. */
-function hasSameFront(a: WaypointService, b: WaypointService): boolean {
-  const front = ({ chains, ports, ranges }: WaypointService) => JSON.stringify([chains, [...ports], ranges]);
+/** Whether clients come in alike, though it was made anew. */
+function hasSameFront(a: WaypointFront, b: WaypointFront): boolean {
+  const front = ({ chains, ports, ranges }: WaypointFront) => JSON.stringify([chains, [...ports], ranges]);
   return a === b || front(a) === front(b);
 }

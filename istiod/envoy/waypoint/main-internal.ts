@@ -4,7 +4,7 @@ import { byAuthority, byDestination, byPort, type Ranges, toMatcher } from '../l
 import { mainInternal } from '../names.ts';
 import { extension, hostPort, type Message, typed } from '../values.ts';
 import type { DirectAccess } from './direct.ts';
-import type { PortMatch, WaypointService } from './service.ts';
+import type { PortMatch, WaypointFront } from './service.ts';
 import { originalDst } from './tunnels.ts';
 
 /** How long the first bytes may take until a connection counts as one where the server speaks first. */
@@ -14,7 +14,7 @@ const nothing = { name: 'nothing', filters: [] };
 
 /** `isNamed`: clients may say `hostname:port` in place of an address. */
 export function mainInternalListener(
-  services: readonly WaypointService[],
+  services: readonly WaypointFront[],
   direct: DirectAccess | undefined,
   isNamed: boolean,
 ): Typed {
@@ -40,7 +40,7 @@ export function mainInternalListener(
   });
 }
 
-function byName(services: readonly WaypointService[], ranges: readonly Ranges[]): Message {
+function byName(services: readonly WaypointFront[], ranges: readonly Ranges[]): Message {
   const names = services.flatMap(({ hostname, ports }) =>
     [...ports].map(([port, { on }]) => [hostPort(hostname, port), on] as const),
   );

@@ -23,16 +23,23 @@ export interface Chain extends Message {
   readonly name: string;
 }
 
-export interface WaypointService {
+/** How clients come in. */
+export interface WaypointFront extends Leading {
   readonly hostname: string;
   /** Of main_internal. */
   readonly chains: readonly Chain[];
   readonly ports: ReadonlyMap<number, PortMatch>;
   /** Messages `CidrRange` of its addresses. */
   readonly ranges: readonly Message[];
+}
+
+/** Where requests go. */
+export interface WaypointRoutes extends Leading {
   readonly routes: readonly RouteConfig[];
-  readonly clusters: readonly MadeCluster[];
-  /** Services that are not behind this waypoint, to which routes send, by the cluster's name. */
+}
+
+interface Leading {
+  /** Services that are not behind this waypoint, to which connections or requests go, by the cluster's name. */
   readonly targets: ReadonlyMap<string, FarTarget>;
 }
 
@@ -56,14 +63,11 @@ export interface PortMatch {
   readonly speaks: 'http' | 'tcp' | 'tls' | 'unknown';
 }
 
-export function waypointService(view: MeshView, proxy: WaypointProxy, service: MeshService): WaypointService {
-  const scope: Scope = {
-    view,
-    proxy,
-    service,
+export function waypointFront(view: MeshView, proxy: WaypointProxy, service: MeshService): WaypointFront {
+  const scope: FrontScope = {
+    ...scopeOf(view, proxy, service),
     rules: rulesFor(view, service, proxy.namespace, undefined),
     policies: policiesFor(view, proxy, service),
-    targets: new Map(),
   };
   const parts = service.ports.map((port) => portOf(scope, port));
   return {
@@ -71,48 +75,68 @@ export function waypointService(view: MeshView, proxy: WaypointProxy, service: M
     chains: parts.flatMap((p) => p.chains),
     ports: new Map(parts.map((p) => [p.port.number, p.match])),
     ranges: service.addresses.map((a) => cidr(a.ip, a.length ?? (isIpv6(a.ip) ? 128 : 32))),
-    routes: parts.flatMap((p) => p.routes),
-    clusters: parts.flatMap((p) => p.clusters),
     targets: scope.targets,
   };
 }
 
-interface Scope {
-  readonly view: MeshView;
-  readonly proxy: WaypointProxy;
-  readonly service: MeshService;
-  readonly rules: ServiceRules;
-  readonly policies: readonly AuthorizationPolicy[];
-  readonly targets: Map<string, FarTarget>;
+export function waypointRoutes(view: MeshView, proxy: WaypointProxy, service: MeshService): WaypointRoutes {
+  const scope = scopeOf(view, proxy, service);
+  const ports = service.ports.filter((port) => kindsOf(port).includes('http'));
+  return { routes: ports.map((port) => routesOf(scope, port)), targets: scope.targets };
 }
 
-interface Part {
-  readonly port: MeshPort;
-  readonly chains: readonly Chain[];
-  readonly match: PortMatch;
-  readonly routes: readonly RouteConfig[];
-  readonly clusters: readonly MadeCluster[];
-}
-
-function portOf(scope: Scope, port: MeshPort): Part {
-  const { view, proxy, service, rules } = scope;
-  const speaks = speaksOf(port);
-  const http = speaks === 'http' || speaks === 'unknown' ? httpChain(scope, port) : undefined;
-  const tcp = speaks === 'http' ? undefined : tcpChains(scope, port);
-  const made = [http, tcp].filter((c) => c !== undefined);
-  return {
-    port,
-    chains: made.flatMap((c) => c.chains),
-    match: { on: http && tcp ? toMatcher(byProtocol(http.on, tcp.on)) : made[0]!.on, speaks },
-    routes: made.flatMap((c) => c.routes),
-    clusters: made.flatMap(({ kind }) =>
+export function waypointClusters(view: MeshView, proxy: WaypointProxy, service: MeshService): readonly MadeCluster[] {
+  const rules = rulesFor(view, service, proxy.namespace, undefined);
+  return service.ports.flatMap((port) =>
+    kindsOf(port).flatMap((kind) =>
       [undefined, ...rules.subsets].map((subset) => {
         const name = inboundCluster(service.hostname, port.number, kind, subset?.name);
         const policy = policyOf(rules, port.number, subset);
         return makeCluster(view, proxy, { name, service, port, kind, subset, policy });
       }),
     ),
+  );
+}
+
+interface Scope {
+  readonly view: MeshView;
+  readonly proxy: WaypointProxy;
+  readonly service: MeshService;
+  readonly targets: Map<string, FarTarget>;
+}
+
+function scopeOf(view: MeshView, proxy: WaypointProxy, service: MeshService): Scope {
+  return { view, proxy, service, targets: new Map() };
+}
+
+interface FrontScope extends Scope {
+  readonly rules: ServiceRules;
+  readonly policies: readonly AuthorizationPolicy[];
+}
+
+interface Part {
+  readonly port: MeshPort;
+  readonly chains: readonly Chain[];
+  readonly match: PortMatch;
+}
+
+function portOf(scope: FrontScope, port: MeshPort): Part {
+  const speaks = speaksOf(port);
+  const http = kindsOf(port).includes('http') ? httpChain(scope, port) : undefined;
+  const tcp = kindsOf(port).includes('tcp') ? tcpChains(scope, port) : undefined;
+  const made = [http, tcp].filter((c) => c !== undefined);
+  return {
+    port,
+    chains: made.flatMap((c) => c.chains),
+    match: { on: http && tcp ? toMatcher(byProtocol(http.on, tcp.on)) : made[0]!.on, speaks },
   };
+}
+
+/** By which the port has clusters, and what leads to them. */
+function kindsOf(port: MeshPort): readonly ('http' | 'tcp')[] {
+  const speaks = speaksOf(port);
+  if (speaks === 'unknown') return ['http', 'tcp'];
+  return [speaks === 'http' ? 'http' : 'tcp'];
 }
 
 export function speaksOf({ protocol }: MeshPort): PortMatch['speaks'] {
@@ -131,38 +155,36 @@ export function speaksOf({ protocol }: MeshPort): PortMatch['speaks'] {
 }
 
 interface MadeChains {
-  readonly kind: 'tcp' | 'http';
   readonly chains: readonly Chain[];
   readonly on: OnMatch;
-  readonly routes: readonly RouteConfig[];
 }
 
-function httpChain(scope: Scope, port: MeshPort): MadeChains {
-  const { view, service, policies, proxy } = scope;
+function httpChain({ view, service, policies, proxy }: FrontScope, port: MeshPort): MadeChains {
   const { facts } = view;
   const name = inboundCluster(service.hostname, port.number, 'http');
-  const { routes } = httpRoutesOf(contextOf(scope, port, 'http'));
   const dynamic = service.resolution === 'dynamic-dns' ? [dynamicHttp(proxy)] : [];
   const certificate = clientCertificate(view, proxy);
   const filters = [...certificate.filters, ...rbacFilters(policies, 'http', facts, name), ...dynamic];
   return {
-    kind: 'http',
     chains: [frozen({ name, filters: [httpManager(facts, name, port, name, filters, certificate.manager)] })],
     on: toChain(name),
-    routes: [
-      {
-        '@type': typeUrl('envoy.config.route.v3.RouteConfiguration'),
-        name,
-        virtual_hosts: [{ name, domains: ['*'], routes }],
-        validate_clusters: { value: false },
-        // As much as validation lets a directResponse have; Envoy's default is 4096 bytes.
-        max_direct_response_body_size_bytes: { value: 1 << 20 },
-      } as RouteConfig,
-    ],
   };
 }
 
-function tcpChains(scope: Scope, port: MeshPort): MadeChains {
+function routesOf(scope: Scope, port: MeshPort): RouteConfig {
+  const name = inboundCluster(scope.service.hostname, port.number, 'http');
+  const { routes } = httpRoutesOf(contextOf(scope, port, 'http'));
+  return {
+    '@type': typeUrl('envoy.config.route.v3.RouteConfiguration'),
+    name,
+    virtual_hosts: [{ name, domains: ['*'], routes }],
+    validate_clusters: { value: false },
+    // As much as validation lets a directResponse have; Envoy's default is 4096 bytes.
+    max_direct_response_body_size_bytes: { value: 1 << 20 },
+  } as RouteConfig;
+}
+
+function tcpChains(scope: FrontScope, port: MeshPort): MadeChains {
   const { view, service, policies, proxy, rules } = scope;
   const { facts } = view;
   const name = inboundCluster(service.hostname, port.number, 'tcp');
@@ -182,7 +204,7 @@ function tcpChains(scope: Scope, port: MeshPort): MadeChains {
     ...{ sni, destinations, callers },
     on: toChain(chains[i]!.name),
   }));
-  return { kind: 'tcp', chains, on: byStream(cases), routes: [] };
+  return { chains, on: byStream(cases) };
 }
 
 /** No cluster has this name: connections are closed. */

@@ -1,6 +1,6 @@
 /** What a waypoint is served, and what of it is served again when something changes. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { mock, test } from 'node:test';
 import { until } from '../../../common/testing/until.ts';
 import { clusterTypeUrl, endpointTypeUrl, listenerTypeUrl, routeTypeUrl } from '../../envoy/types.ts';
 import { EnvoyClient, startEnvoyBed, waypointNode } from '../../testing/envoy-bed.ts';
@@ -72,6 +72,46 @@ test('a changed endpoint is one resource, and one that is behind another waypoin
     after.map((r) => [r.typeUrl, r.resources.map((x) => x.name)]),
     [[endpointTypeUrl, [web]]],
   );
+});
+
+test('a changed route is one resource, and nothing else is made anew', async () => {
+  using bed = await startEnvoyBed(mesh);
+  using client = await new EnvoyClient(bed.port).settled();
+  const route = (name: string) => `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: web}
+spec:
+  parentRefs: [{group: "", kind: Service, name: web}]
+  rules: [{filters: [{type: ResponseHeaderModifier, responseHeaderModifier: {set: [{name: x-route, value: ${name}}]}}], backendRefs: [{name: web, port: 80}]}]
+`;
+  const has = (name: string) => () => JSON.stringify(client.get(routeTypeUrl, web)).includes(`"${name}"`);
+  bed.apply(route('first'));
+  await until('the route', has('first'));
+  const before = client.responses.length;
+  const made = mock.method(bed.mesh.index.envoy, 'trace');
+  bed.apply(route('second'));
+  await until('its change', has('second'));
+  assert.deepEqual(
+    client.responses.slice(before).map((r) => [r.typeUrl, r.resources.map((x) => x.name)]),
+    [[routeTypeUrl, [web]]],
+  );
+  assert.equal(made.mock.callCount(), 1);
+});
+
+test('a name that has no answer yet is asked for again soon, and then less and less', async () => {
+  using bed = await startEnvoyBed(`${mesh}---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: db, labels: {istio.io/use-waypoint: waypoint}}
+spec: {hosts: [db.example.com], addresses: [240.0.0.1], ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS}
+`);
+  using client = await new EnvoyClient(bed.port).settled();
+  const cluster = client.get(clusterTypeUrl, 'inbound-vip|80|http|db.example.com');
+  assert.deepEqual(cluster?.['dns_failure_refresh_rate'], {
+    base_interval: { seconds: 1 },
+    max_interval: { seconds: 60 },
+  });
 });
 
 test('a cluster that changes comes with its endpoints again: an Envoy waits for them', async () => {
