@@ -5,7 +5,7 @@
 import { closeSync, fstatSync, openSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Fd, fd } from '../../common/core/brand.ts';
-import { assertNever } from '../../common/core/errors.ts';
+import { assertNever, describeError, MeshError } from '../../common/core/errors.ts';
 import { cgroupSubtree, findPodCgroup } from './pod-cgroup.ts';
 
 export interface PodNetns {
@@ -99,7 +99,7 @@ function openAt(path: string): { readonly fd: Fd; readonly key: string } | undef
     return { fd: fd(opened), key: netnsKey(fstatSync(opened, { bigint: true })) };
   } catch (e) {
     if (isGone(e)) return undefined;
-    throw e;
+    throw refusal(e);
   }
 }
 
@@ -108,8 +108,14 @@ function keyAt(path: string): string | undefined {
     return netnsKey(statSync(path, { bigint: true }));
   } catch (e) {
     if (isGone(e)) return undefined;
-    throw e;
+    throw refusal(e);
   }
+}
+
+/** /proc shows namespaces of processes that have another user or more capabilities only to who may trace them (namespaces(7)). */
+function refusal(e: unknown): unknown {
+  if ((e as NodeJS.ErrnoException).code !== 'EACCES') return e;
+  return new MeshError('CONFIG', `${describeError(e)}; grant CAP_SYS_PTRACE, which processes of other users need`);
 }
 
 /** What `ls -i /proc/PID/ns/net` shows, with its device. */

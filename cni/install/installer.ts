@@ -72,6 +72,7 @@ export class PluginInstaller {
       problem = this.#install();
     } catch (e) {
       problem = describeError(e);
+      if (isCode(e, 'EACCES')) problem += '; give the folder to root, or grant CAP_DAC_OVERRIDE';
     }
     if (problem !== undefined && problem !== this.#problem) {
       log.warn('the CNI plugin is not installed: pods are captured only once they run', { folder: netDir, problem });
