@@ -124,6 +124,10 @@ test('a NACK is logged and counted, and later changes still come', () =>
     await until('the NACK in the log', () => w.lines.some((l) => l.includes('NACK') && l.includes('do not like it')));
     const metrics = await (await fetch(`http://127.0.0.1:${w.istiod.ports.monitoring}/metrics`)).text();
     assert.match(metrics, /pilot_total_xds_rejects\{type="wads"\} 1/);
+    assert.match(metrics, /pilot_k8s_cfg_events\{type="AuthorizationPolicy",event="add"\} 1/);
+    assert.match(metrics, /istiod_managed_clusters\{cluster_type="local"\} 1/);
+    for (const name of ['pilot_virt_services', 'pilot_total_xds_internal_errors', 'auto_registration_errors_total'])
+      assert.match(metrics, new RegExp(`^${name} 0$`, 'm'));
     c.refuse = () => undefined;
     await w.put('p.yaml', policy(81));
     await until('the next version', () => portOf(c) === 81);

@@ -12,6 +12,7 @@ import { gitRevision, version } from '../common/core/version.ts';
 import { createKubeClient, type KubeClient } from '../common/kube/client/client.ts';
 import { namespaceKind, type Pod, serviceKind } from '../common/kube/kinds/core.ts';
 import { serviceEntryKind } from '../common/kube/kinds/istio/service-entry.ts';
+import { virtualServiceKind } from '../common/kube/kinds/istio/virtual-service.ts';
 import { formatProblem, type Problem } from '../common/kube/manifests/problem.ts';
 import { serviceOf, tagService } from '../common/kube/revisions.ts';
 import type { KubeObject, KubeSource } from '../common/kube/types.ts';
@@ -36,6 +37,7 @@ import { gatewayApply } from './deploy/config.ts';
 import { DeployController } from './deploy/controller.ts';
 import { joinElection, type Leadership } from './leader/leader.ts';
 import { Guests } from './machines/guests.ts';
+import { createMachineMetrics } from './machines/metrics.ts';
 import { Registrar } from './machines/registrar.ts';
 import { createMetrics } from './metrics.ts';
 import { meshKinds } from './model/ambient/inputs.ts';
@@ -43,11 +45,13 @@ import { meshConfigPlaces, readMeshConfig } from './model/mesh-config-watch.ts';
 import { type MeshProblem, type MeshWatch, watchMesh } from './model/mesh-watch.ts';
 import { refOf } from './model/resource.ts';
 import { defaultSettings } from './model/settings.ts';
+import { createSourceMetrics } from './model/source-metrics.ts';
 import { StatusWriter } from './model/status-writer.ts';
 import { createMonitoring } from './monitoring.ts';
 import { type GrpcPort, openGrpcPort } from './ports/grpc-port.ts';
 import { listenAt } from './ports/listen.ts';
 import { RemoteClusters } from './remote/clusters.ts';
+import { registerClusters } from './remote/metrics.ts';
 import { Ownership } from './revisions/ownership.ts';
 import { ProgrammedWriter } from './status/programmed-writer.ts';
 import { RouteStatuses, writeJudgement } from './status/route-statuses.ts';
@@ -94,11 +98,13 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   const { signal } = stop;
   let problems: () => readonly MeshProblem[] = () => [];
   let services = () => 0;
+  let virtualServices = () => 0;
   for (const { flag, value, reason } of config.ignored) log.warn(`${flag} has no effect`, { value, reason });
   const began = clock.now();
   const metrics = createMetrics({
     problems: () => deps.problems().length + problems().length,
     services: () => services(),
+    virtualServices: () => virtualServices(),
     uptime: () => (clock.now() - began) / 1000,
   });
   let notReady: string | undefined = 'the mesh is not computed yet';
@@ -207,6 +213,8 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
       ownership.touched(object);
       deployments.touched(object);
     },
+    metrics: createSourceMetrics(metrics.registry, config.clusterId),
+    onFailure: () => metrics.internalErrors.inc(),
     onSettings: () => remotes?.configured(),
     onJudged(objects) {
       conditions.mark(objects);
@@ -226,6 +234,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
         log: createLogger(sink, 'istiod::remote'),
         signal,
       });
+  registerClusters(metrics.registry, () => remotes?.statuses() ?? []);
   const renamed: (() => void)[] = [];
   const { revision } = config.model;
   const ownership = new Ownership({
@@ -282,6 +291,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     deploys: config.deploy.deploys,
   });
   problems = () => mesh.problems();
+  virtualServices = () => mesh.objectsOf(virtualServiceKind).size;
   // A workload's name has two slashes at least, a service's is namespace/hostname.
   services = () =>
     [...mesh.index.catalog.resources(addressTypeUrl).keys()].filter((n) => n.split('/').length === 2).length;
@@ -293,6 +303,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
           instance,
           grace: config.model.machineGrace,
           entries: () => mesh.workloadEntries.objects,
+          metrics: createMachineMetrics(metrics.registry),
           clock,
           log: createLogger(sink, 'istiod::machines'),
           signal,
@@ -413,7 +424,8 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
       leadership.whileLeading((term) => {
         const roots = () => bundleOf(signer.roots());
         const onRoots = (changed: () => void) => signer.onChange(changed);
-        keepCaBundles({ source, namespace: config.namespace, roots, onRoots, clock, log }, term);
+        const filled = metrics.configurations;
+        keepCaBundles({ source, namespace: config.namespace, roots, onRoots, metrics: filled, clock, log }, term);
       });
     }
     if (config.console !== undefined) {

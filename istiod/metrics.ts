@@ -2,6 +2,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { version } from '../common/core/version.ts';
 import { gaugeOf, registerBuild } from '../common/telemetry/program.ts';
+import type { ConfigurationMetrics } from './validation/ca-bundle.ts';
+import type { WebhookMetrics } from './validation/webhook.ts';
 
 export interface XdsMetrics {
   readonly clients: Gauge;
@@ -29,23 +31,29 @@ export interface Metrics {
   readonly registry: Registry;
   readonly xds: XdsMetrics;
   /** Of the validating webhook. */
-  readonly validation: { readonly passed: Counter; readonly failed: Counter };
+  readonly validation: WebhookMetrics;
+  /** Of what it keeps in webhook configurations. */
+  readonly configurations: ConfigurationMetrics;
+  /** Computing or announcing something failed. */
+  readonly internalErrors: Counter;
 }
 
 /** What is counted at the time of each scrape. */
 export interface Counted {
   readonly problems: () => number;
   readonly services: () => number;
+  readonly virtualServices: () => number;
   /** Seconds since the start. */
   readonly uptime: () => number;
 }
 
-export function createMetrics({ problems, services, uptime }: Counted): Metrics {
+export function createMetrics({ problems, services, virtualServices, uptime }: Counted): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
   const counter = (name: string, help: string) => new Counter({ name, help, registers });
   gaugeOf(registry, 'pilot_services', 'Services that are announced.', services);
+  gaugeOf(registry, 'pilot_virt_services', 'VirtualServices that are read.', virtualServices);
   gaugeOf(registry, 'istiod_uptime_seconds', 'Seconds since the start.', uptime);
   new Gauge({ name: 'pilot_info', help: 'Which version runs.', labelNames: ['version'], registers }).set(
     { version },
@@ -58,7 +66,21 @@ export function createMetrics({ problems, services, uptime }: Counted): Metrics 
     validation: {
       passed: counter('galley_validation_passed', 'Objects that the webhook found valid.'),
       failed: counter('galley_validation_failed', 'Objects that the webhook refused.'),
+      unusable: new Counter({
+        name: 'galley_validation_http_error',
+        help: 'Requests to the webhook that are no question of an API server.',
+        labelNames: ['status'],
+        registers,
+      }),
     },
+    configurations: {
+      written: counter('galley_validation_config_updates', 'Webhook configurations into which the roots were filled.'),
+      failed: counter('galley_validation_config_update_error', 'Times that writing them failed.'),
+    },
+    internalErrors: counter(
+      'pilot_total_xds_internal_errors',
+      'Objects of which nothing could be computed or announced.',
+    ),
     xds: createXdsMetrics(registry),
   };
 }

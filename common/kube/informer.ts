@@ -24,6 +24,8 @@ export interface InformerOptions<T extends KubeObject> {
   readonly signal: AbortSignal;
   /** They must not throw; they run in the order of the changes, also for the first list. */
   readonly handlers?: InformerHandlers<T>;
+  /** Listing or watching failed, and is tried again. */
+  readonly onFailure?: () => void;
   readonly clock?: Clock;
   /** Default: all objects of the kind. */
   readonly within?: Within;
@@ -107,6 +109,7 @@ async function run<T extends KubeObject>(
         await sleep(clock, missingDelay, signal);
         continue;
       }
+      options.onFailure?.();
       log.warn('watching failed; trying again', { kind: kind.kind, error: describeError(e), delay_ms: delay });
       await sleep(clock, millis(delay), signal);
       delay = Math.min(delay * 2, longestDelay);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Registry } from 'prom-client';
 import { millis } from '../../common/core/brand.ts';
 import { MeshError } from '../../common/core/errors.ts';
 import { silentLogger } from '../../common/core/log.ts';
@@ -12,6 +13,7 @@ import { FakeClock } from '../../common/testing/fake-clock.ts';
 import { FakeKube } from '../../common/testing/fake-kube.ts';
 import { until } from '../../common/testing/until.ts';
 import { isUnhealthy, type Machine } from './entry.ts';
+import { createMachineMetrics } from './metrics.ts';
 import { type Guest, Registrar } from './registrar.ts';
 
 const machine: Machine = {
@@ -30,12 +32,20 @@ async function world() {
   const clock = new FakeClock(Date.parse('2026-01-01T00:00:00Z'));
   const stop = new AbortController();
   const entries = new Map<string, WorkloadEntry>();
+  const registry = new Registry();
+  const metrics = createMachineMetrics(registry);
+  /** auto_registration_NAME_total. */
+  const counted = async (name: string) => {
+    const metric = await registry.getSingleMetric(`auto_registration_${name}_total`)!.get();
+    return metric.values[0]?.value;
+  };
   const registrar = (instance: string) =>
     new Registrar({
       source: kube,
       instance,
       grace: millis(grace),
       entries: () => entries,
+      metrics,
       clock,
       log: silentLogger,
       signal: stop.signal,
@@ -50,7 +60,7 @@ async function world() {
     },
   });
   const entry = () => kube.get(workloadEntryKind, key);
-  return { kube, clock, entries, registrar, entry, [Symbol.dispose]: () => stop.abort() };
+  return { kube, clock, entries, registrar, entry, counted, [Symbol.dispose]: () => stop.abort() };
 }
 
 const guest = (of = machine): Guest & { readonly refusals: string[] } => {
@@ -88,6 +98,9 @@ test('a machine that comes gets an entry of its group, which goes a while after 
   await until('it to be marked again', async () => annotation(await w.entry(), 'disconnectedAt') !== undefined);
   w.clock.advance(grace);
   await until('it to be gone', async () => (await w.entry()) === undefined);
+  for (const [name, count] of Object.entries({ success: 1, updates: 2, unregister: 2, errors: 0 }))
+    assert.equal(await w.counted(name), count, name);
+  await until('it to be counted', async () => (await w.counted('deletes')) === 1);
 });
 
 test('a machine that goes on to another istiod keeps its entry', async () => {

@@ -24,6 +24,7 @@ import {
   type Machine,
   objection,
 } from './entry.ts';
+import type { MachineMetrics } from './metrics.ts';
 
 export interface RegistrarOptions {
   readonly source: KubeSource;
@@ -33,6 +34,7 @@ export interface RegistrarOptions {
   readonly grace: Millis;
   /** By `namespace/name`, as they were a moment ago. */
   readonly entries: () => ReadonlyMap<string, WorkloadEntry>;
+  readonly metrics: MachineMetrics;
   readonly clock: Clock;
   readonly log: Logger;
   readonly signal: AbortSignal;
@@ -87,13 +89,14 @@ export class Registrar {
 
   /** Takes away what istiods that are gone have left; while this one leads. */
   async clean(signal: AbortSignal): Promise<void> {
-    const { clock, entries, grace, log } = this.#options;
+    const { clock, entries, grace, metrics, log } = this.#options;
     while (!signal.aborted) {
       for (const entry of entries().values()) {
         if (signal.aborted || !isLeft(entry, clock.wall(), grace, lease)) continue;
-        await this.#remove(entry.metadata.namespace ?? 'default', entry.metadata.name).catch((e: unknown) =>
-          log.warn('an entry of a machine that is gone stays', { error: describeError(e) }),
-        );
+        await this.#remove(entry.metadata.namespace ?? 'default', entry.metadata.name).catch((e: unknown) => {
+          metrics.failed.inc();
+          log.warn('an entry of a machine that is gone stays', { error: describeError(e) });
+        });
       }
       await sleep(clock, millis(10 * grace), signal);
     }
@@ -108,18 +111,18 @@ export class Registrar {
 
   /** Again until it is done, or no longer wanted. */
   #then(seat: Seat, work: () => Promise<void>): void {
-    const { clock, log, signal } = this.#options;
+    const { clock, metrics, log, signal } = this.#options;
     seat.work = seat.work.then(async () => {
       while (!signal.aborted) {
         try {
           return await work();
         } catch (e) {
           const met = e instanceof MeshError && e.code === 'CONFLICT';
-          if (!met)
-            log.warn('the entry of a machine cannot be written', {
-              entry: keyOf(seat.machine),
-              error: describeError(e),
-            });
+          if (!met) {
+            metrics.failed.inc();
+            const entry = keyOf(seat.machine);
+            log.warn('the entry of a machine cannot be written', { entry, error: describeError(e) });
+          }
           await sleep(clock, retryDelay, signal);
         }
       }
@@ -127,10 +130,11 @@ export class Registrar {
   }
 
   async #register(seat: Seat): Promise<void> {
-    const { source, instance, clock, log } = this.#options;
+    const { source, instance, metrics, clock, log } = this.#options;
     const { machine, guests } = seat;
     if (guests.size === 0) return;
     const refuse = (reason: string) => {
+      metrics.failed.inc();
       log.warn('a machine cannot join', { entry: keyOf(machine), reason });
       for (const guest of [...guests]) guest.refuse(reason);
     };
@@ -144,6 +148,7 @@ export class Registrar {
       const { resourceVersion } = there.metadata;
       const annotations = { ...connected(instance, clock.wall()), [disconnectedAnnotation]: null };
       await source.patch(workloadEntryKind, { namespace, name }, { metadata: { annotations } }, { resourceVersion });
+      metrics.renewed.inc();
       return;
     }
     const group = await source.get<WorkloadGroup>(workloadGroupKind, { namespace, name: machine.group });
@@ -153,11 +158,12 @@ export class Registrar {
     if (reason !== undefined) return refuse(`WorkloadGroup ${namespace}/${machine.group}: ${reason}`);
     const annotations = { ...entry.metadata.annotations, ...connected(instance, clock.wall()) };
     await source.create(workloadEntryKind, { ...entry, metadata: { ...entry.metadata, annotations } });
+    metrics.joined.inc();
     log.info('a machine joined', { entry: keyOf(machine), group: machine.group });
   }
 
   async #unregister(seat: Seat): Promise<void> {
-    const { source, instance, clock, grace, signal } = this.#options;
+    const { source, instance, metrics, clock, grace, signal } = this.#options;
     const { machine, guests } = seat;
     const { namespace } = machine;
     const key = { namespace, name: entryName(machine) };
@@ -171,6 +177,7 @@ export class Registrar {
     const { resourceVersion } = entry.metadata;
     const annotations = { [connectedAnnotation]: null, [disconnectedAnnotation]: new Date(clock.wall()).toISOString() };
     await source.patch(workloadEntryKind, key, { metadata: { annotations } }, { resourceVersion });
+    metrics.left.inc();
     clock.after(grace, () => {
       if (signal.aborted) return;
       this.#then(seat, async () => {
@@ -187,10 +194,11 @@ export class Registrar {
 
   /** As it is now: it may be connected again, to another istiod. */
   async #remove(namespace: string, name: string): Promise<void> {
-    const { source, clock, grace, log } = this.#options;
+    const { source, metrics, clock, grace, log } = this.#options;
     const entry = await source.get(workloadEntryKind, { namespace, name });
     if (entry === undefined || !isLeft(entry, clock.wall(), grace, lease)) return;
     await source.delete(workloadEntryKind, { namespace, name }, { uid: entry.metadata.uid });
+    metrics.deleted.inc();
     log.info('the entry of a machine that is gone was deleted', { entry: `${namespace}/${name}` });
   }
 

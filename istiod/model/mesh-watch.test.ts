@@ -3,9 +3,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { Registry } from 'prom-client';
 import { type Clock, systemClock } from '../../common/core/clock.ts';
 import { silentLogger } from '../../common/core/log.ts';
-import { configMapKind, namespaceKind, serviceKind } from '../../common/kube/kinds/core.ts';
+import { configMapKind, namespaceKind, podKind, serviceKind } from '../../common/kube/kinds/core.ts';
 import { authorizationPolicyKind } from '../../common/kube/kinds/security.ts';
 import type { Kind, KubeObject } from '../../common/kube/types.ts';
 import { FakeClock } from '../../common/testing/fake-clock.ts';
@@ -15,6 +16,7 @@ import { faultOf } from '../validation/fault.ts';
 import { type MeshWatch, watchMesh } from './mesh-watch.ts';
 import { objectKey } from './resource.ts';
 import { defaultSettings } from './settings.ts';
+import { createSourceMetrics } from './source-metrics.ts';
 
 interface World extends Disposable {
   readonly kube: FakeKube;
@@ -24,6 +26,7 @@ interface World extends Disposable {
   readonly warnings: readonly string[];
   /** Objects as they came. */
   readonly told: readonly KubeObject[];
+  readonly registry: Registry;
 }
 
 async function world(
@@ -37,6 +40,7 @@ async function world(
   const judged = new Set<string>();
   const warnings: string[] = [];
   const told: KubeObject[] = [];
+  const registry = new Registry();
   await kube.create(namespaceKind, object('Namespace', 'shop', undefined, { metadata: { labels: { mesh: 'yes' } } }));
   const mesh = watchMesh({
     source: kube,
@@ -50,13 +54,15 @@ async function world(
     onChange: () => undefined,
     onObject: (o) => void told.push(o),
     onGeneration: () => undefined,
+    metrics: createSourceMetrics(registry, 'here'),
+    onFailure: () => undefined,
     onSettings: () => undefined,
     onJudged(objects) {
       for (const o of objects) judged.add(objectKey(o));
     },
   });
   await mesh.synced;
-  return { kube, mesh, judged, warnings, told, [Symbol.dispose]: () => stop.abort() };
+  return { kube, mesh, judged, warnings, told, registry, [Symbol.dispose]: () => stop.abort() };
 }
 
 function object(
@@ -218,4 +224,31 @@ test('what only its status says anew changes nothing but for who writes it', asy
   await until('another label', () => kept()?.metadata.labels?.['a'] === 'b');
   await w.kube.patch(kind, name, { metadata: { generation: 2 }, spec: { action: 'DENY' } });
   await until('another spec', () => kept()?.spec?.action === 'DENY');
+});
+
+test("changes are counted under Istio's names, by what they may change", async () => {
+  using w = await world();
+  const lines = async (name: string) =>
+    (await w.registry.getSingleMetricAsString(name)).split('\n').filter((l) => l.startsWith(`${name}{`));
+  const service = { namespace: 'shop', name: 'web' };
+  await w.kube.create(serviceKind, web);
+  await w.kube.patch(serviceKind, service, { spec: { ports: [{ port: 81 }] } });
+  await w.kube.create(podKind, object('Pod', 'web', 'shop', { spec: {} }));
+  const policy = object('AuthorizationPolicy', 'p', 'shop', { spec: { action: 'DENY' } });
+  await w.kube.create(authorizationPolicyKind, policy);
+  await w.kube.delete(serviceKind, service);
+  await until('all', async () => (await lines('pilot_inbound_updates')).length === 3);
+  assert.deepEqual((await lines('pilot_inbound_updates')).sort(), [
+    'pilot_inbound_updates{type="config"} 1',
+    'pilot_inbound_updates{type="svc"} 2',
+    'pilot_inbound_updates{type="svcdelete"} 1',
+  ]);
+  assert.deepEqual(await lines('pilot_k8s_cfg_events'), [
+    'pilot_k8s_cfg_events{type="AuthorizationPolicy",event="add"} 1',
+  ]);
+  await until('the pod', async () => (await lines('pilot_k8s_reg_events')).length === 4);
+  assert.deepEqual((await lines('pilot_k8s_reg_events')).sort(), [
+    'pilot_k8s_reg_events{type="Pods",event="add"} 1',
+    ...['add', 'delete', 'update'].map((e) => `pilot_k8s_reg_events{type="Services",event="${e}"} 1`),
+  ]);
 });

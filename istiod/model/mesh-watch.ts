@@ -17,6 +17,7 @@ import { type MeshConfigPlaces, watchMeshConfig } from './mesh-config-watch.ts';
 import { type ObjectName, objectKey } from './resource.ts';
 import { selectsLabels } from './selector.ts';
 import type { MeshSettings } from './settings.ts';
+import type { SourceMetrics } from './source-metrics.ts';
 
 export interface MeshWatchOptions {
   readonly source: KubeSource;
@@ -34,6 +35,9 @@ export interface MeshWatchOptions {
   readonly onGeneration: (object: ObjectName) => void;
   /** An object of any kind that is watched came, changed or went. */
   readonly onObject: (object: KubeObject) => void;
+  readonly metrics: SourceMetrics;
+  /** Computing or announcing something failed. */
+  readonly onFailure: () => void;
   /** Settings of `index` are others now. */
   readonly onSettings: () => void;
   /** What `conditionsOf` says of these may be new. */
@@ -76,7 +80,7 @@ interface Feed {
 }
 
 export function watchMesh(options: MeshWatchOptions): MeshWatch {
-  const { log, signal } = options;
+  const { log, metrics, signal } = options;
   let scheduled = false;
   let isSynced = false;
   const first = Promise.withResolvers<void>();
@@ -98,6 +102,7 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
     credentials,
     onSettings: options.onSettings,
     onFailure({ what, key, error }) {
+      options.onFailure();
       log.error('an object cannot be announced; what was announced of it stays', {
         what,
         key,
@@ -174,6 +179,7 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
       const change = index.publish(largestBatch);
       if (change !== undefined) options.onChange(change);
     } catch (e) {
+      options.onFailure();
       log.error('announcing the mesh failed', { error: describeError(e) });
     }
     if (index.isStaged) {
@@ -203,7 +209,9 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
     const put = (object: KubeObject, previous?: KubeObject) => {
       const { name, namespace, generation } = object.metadata;
       // Most often istiod's own word on how far it is: nothing is to be made anew for that.
-      if (!readsStatus && previous !== undefined && saysTheSame(object, previous)) {
+      const isSame = !readsStatus && previous !== undefined && saysTheSame(object, previous);
+      metrics.event(kind.kind, isCustom, previous === undefined ? 'add' : isSame ? 'updatesame' : 'update');
+      if (isSame) {
         options.onObject(object);
         return;
       }
@@ -224,6 +232,7 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
       schedule();
     };
     const deleted = (object: KubeObject) => {
+      metrics.event(kind.kind, isCustom, 'delete');
       intake.remove(keyOf(object.metadata));
       options.onObject(object);
       schedule();
@@ -234,6 +243,7 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
       log,
       signal,
       trim,
+      onFailure: metrics.failed,
       handlers: { added: put, modified: put, deleted },
     });
     feeds.set(kind.kind, { informer, intake });

@@ -1,5 +1,6 @@
 /** The xDS server on a port of its own with a mesh that tests make by hand: no API server, no CA. Only for tests. */
 import { type Metadata, ServerCredentials, status } from '@grpc/grpc-js';
+import { Registry } from 'prom-client';
 import { addressTypeUrl } from '../../common/api/index.ts';
 import { parseListenAddress } from '../../common/config/listen-address.ts';
 import { millis } from '../../common/core/brand.ts';
@@ -7,7 +8,7 @@ import { systemClock } from '../../common/core/clock.ts';
 import { silentLogger } from '../../common/core/log.ts';
 import type { Authenticator } from '../authenticator.ts';
 import { type Caller, Unauthenticated } from '../caller.ts';
-import { createMetrics } from '../metrics.ts';
+import { createXdsMetrics } from '../metrics.ts';
 import { ResourceCatalog } from '../model/catalog.ts';
 import type { EnvoyMesh } from '../model/envoy/mesh-view.ts';
 import type { Resource } from '../model/resource.ts';
@@ -48,7 +49,7 @@ export async function startXdsBed(o: XdsBedOptions = {}): Promise<XdsBed> {
     envoy: o.envoy && { mesh: o.envoy, network: o.network ?? (() => ''), onMade: () => undefined },
     clock: systemClock,
     log: silentLogger,
-    metrics: createMetrics({ problems: () => 0, services: () => 0, uptime: () => 0 }).xds,
+    metrics: createXdsMetrics(new Registry()),
     controlPlane: '{}',
     ackTimeout: millis(o.ackTimeout ?? 60_000),
     debug: () => ({ kind: 'refused', code: status.NOT_FOUND, reason: 'none' }),

@@ -46,6 +46,11 @@ export function withRoots(
   return webhooks.map((w) => (isOurs(w) ? { ...w, clientConfig: { ...w.clientConfig, caBundle } } : w));
 }
 
+export interface ConfigurationMetrics {
+  readonly written: { inc(): void };
+  readonly failed: { inc(): void };
+}
+
 export interface CaBundleOptions {
   readonly source: KubeSource;
   readonly namespace: string;
@@ -53,22 +58,29 @@ export interface CaBundleOptions {
   readonly roots: () => string;
   /** Calls back when the roots changed. */
   readonly onRoots: (changed: () => void) => void;
+  readonly metrics: ConfigurationMetrics;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
 /** Until the signal aborts. */
 export function keepCaBundles(options: CaBundleOptions, signal: AbortSignal): void {
-  const { source, namespace, roots, onRoots, clock, log } = options;
+  const { source, namespace, roots, onRoots, metrics, clock, log } = options;
   const write = async (configuration: WebhookConfiguration) => {
     const webhooks = withRoots(configuration, namespace, roots());
     if (webhooks === undefined || signal.aborted) return;
     const { name, resourceVersion } = configuration.metadata;
     await source
       .patch(validatingWebhooks, { name }, { webhooks }, { resourceVersion })
-      .then(() => log.info('filled the roots into a webhook', { name }))
+      .then(() => {
+        metrics.written.inc();
+        log.info('filled the roots into a webhook', { name });
+      })
       // Somebody changed it meanwhile: that change comes here too.
-      .catch((e: unknown) => log.debug('the roots of a webhook were not written', { name, error: describeError(e) }));
+      .catch((e: unknown) => {
+        metrics.failed.inc();
+        log.debug('the roots of a webhook were not written', { name, error: describeError(e) });
+      });
   };
   const each = (configuration: WebhookConfiguration) => void write(configuration);
   const informer = createInformer({

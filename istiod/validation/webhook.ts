@@ -16,6 +16,8 @@ const requestTimeout = 30_000;
 export interface WebhookMetrics {
   readonly passed: { inc(): void };
   readonly failed: { inc(): void };
+  /** Requests that are no question. */
+  readonly unusable: { inc(labels: { readonly status: string }): void };
 }
 
 export function createWebhook(context: SecureContextOptions, log: Logger, metrics: WebhookMetrics): Server {
@@ -24,6 +26,7 @@ export function createWebhook(context: SecureContextOptions, log: Logger, metric
       (answer) => send(response, 200, JSON.stringify(answer), 'application/json'),
       (e: unknown) => {
         const [code, text] = e instanceof Refusal ? [e.code, e.message] : [500, 'internal error'];
+        metrics.unusable.inc({ status: String(code) });
         if (!(e instanceof Refusal)) log.error('a review failed', { error: describeError(e) });
         send(response, code, `${text}\n`, 'text/plain');
       },

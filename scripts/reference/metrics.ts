@@ -10,7 +10,7 @@ interface Metric {
 
 const programs = {
   ztunnel: ['ztunnel/**/*.ts', 'common/telemetry/*.ts', 'common/tls/*.ts'],
-  istiod: ['istiod/*.ts', 'istiod/{xds,ca,model,validation,leader,deploy,machines,status}/**/*.ts'],
+  istiod: ['istiod/*.ts', 'istiod/{xds,ca,model,validation,leader,deploy,machines,remote,status}/**/*.ts'],
   'cni-agent': ['cni/**/*.ts'],
   'API server': ['istiod/apiserver/**/*.ts'],
 } as const;
@@ -26,6 +26,41 @@ const families: Readonly<Record<string, readonly Metric[]>> = {
   ],
   'cni-agent': [{ name: 'aquifer_capture_*_total', help: 'Counts of the capture programs since they were loaded.' }],
 };
+
+/** Metrics of Istio's istiod that ours does not have, and why. */
+const absent: readonly (readonly [string, string])[] = [
+  [
+    'pilot_debounce_time, pilot_pushcontext_init_seconds',
+    'there is no debouncing and no push context: changes go out at once',
+  ],
+  ['xds_cache_*', 'there is no cache of keys; what was encoded once is shared by reference'],
+  [
+    'pilot_conflict_*_listener*, pilot_duplicate_envoy_clusters, pilot_dns_cluster_without_endpoints, pilot_eds_no_instances, pilot_no_ip, pilot_endpoint_not_ready, endpoint_no_pod',
+    'of sidecars, or of one push of a proxy; `aquifer analyze` and conditions name the objects',
+  ],
+  [
+    'pilot_vservice_dup_domain, pilot_destrule_subsets, pilot_total_rejected_configs',
+    '`aquifer analyze` and conditions name them; `aquifer_kube_problems` counts objects that are left out',
+  ],
+  [
+    'pilot_k8s_endpoints_with_no_pods, pilot_k8s_endpoints_pending_pod, pilot_k8s_proxies_with_no_service_targets',
+    'nothing waits for a pod: an endpoint is announced when both are known',
+  ],
+  [
+    'pilot_xds_{cds,eds,lds,rds}_reject, pilot_xds_recv_max',
+    '`pilot_total_xds_rejects` by type; larger requests are refused',
+  ],
+  ['pilot_envoy_filter_status', 'there is no EnvoyFilter'],
+  [
+    'pilot_worker_queue_*, pilot_sds_certificate_errors_total, provider_lookup_cluster_failures',
+    'queues and lookups of its implementation',
+  ],
+  ['sidecar_injection_*, webhook_patch_*', 'nothing is injected'],
+  [
+    'remote_cluster_secret_events_total, remote_cluster_sync_timeouts_total',
+    '`istiod_remote_cluster_sync_status` says the state; no start waits for other clusters',
+  ],
+];
 
 const string = String.raw`(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|${'`'}([^${'`'}]*)${'`'})`;
 const forms = [
@@ -56,6 +91,7 @@ export function metricsPage(checkout: string): string {
     for (const { name, help } of families[program] ?? []) found.set(name, help);
     const rows = [...found].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([name, help]) => [code(name), help]);
     parts.push(`## ${program}`, table(['name', 'what'], rows));
+    if (program === 'istiod') parts.push("Istio's that are not here:", table(['name', 'why'], absent.map(missingRow)));
   }
   parts.push(
     '## Waypoints',
@@ -65,17 +101,21 @@ export function metricsPage(checkout: string): string {
   return `${parts.join('\n\n')}\n`;
 }
 
+function missingRow([names, why]: readonly [string, string]): readonly string[] {
+  return [names.split(', ').map(code).join(', '), why];
+}
+
 function* metricsOf(text: string): Generator<Metric> {
   for (const [, a, b, c, ...names] of text.matchAll(beside)) {
     const name = names.find((n) => n !== undefined) ?? '';
-    if (/^[a-z_]+$/.test(name)) yield { name, help: a ?? b ?? c ?? '' };
+    if (/^[a-z][a-z0-9_]*$/.test(name)) yield { name, help: a ?? b ?? c ?? '' };
   }
   const [, before = '', after = ''] = wrapper.exec(text) ?? [];
   for (const [i, form] of forms.entries()) {
     for (const found of text.matchAll(form)) {
       const name = found[1] ?? found[2] ?? found[3] ?? '';
       const help = found[4] ?? found[5] ?? found[6] ?? '';
-      if (!/^[a-z_]+$/.test(name)) continue;
+      if (!/^[a-z][a-z0-9_]*$/.test(name)) continue;
       const wrapped = i >= 2 && !/^(pilot|galley|citadel|istio|aquifer)_/.test(name);
       yield { name: wrapped ? `${before}${name}${after}` : name, help: help.replaceAll(/\\(.)/g, '$1') };
     }
