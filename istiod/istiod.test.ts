@@ -10,6 +10,8 @@ import { createCsr } from '../common/identity/csr.ts';
 import { configMapKind } from '../common/kube/kinds/core.ts';
 import { authorizationPolicyKind } from '../common/kube/kinds/security.ts';
 import { until } from '../common/testing/until.ts';
+import { trustBundleKind, trustBundleName } from './ca/publish/trust-bundle.ts';
+import { makeAuthority } from './ca/testing/authorities.ts';
 import { bearer, sign, type World, withWorld, XdsClient } from './testing/world.ts';
 
 const namespaces = (...names: string[]) =>
@@ -335,6 +337,20 @@ test('the root is published in every namespace, also in those that come later, a
     await published('shop');
     await w.source.delete(kind, { namespace: 'shop', name: 'istio-ca-root-cert' });
     await published('shop');
+  }));
+
+test('where the server has ClusterTrustBundles, the root is one that pods can mount', () =>
+  withWorld(async (w) => {
+    const kind = trustBundleKind('v1');
+    const isPublished = async () => {
+      const bundle = await w.source.get(kind, { name: trustBundleName });
+      return bundle?.spec?.trustBundle === w.istiod.rootCertificate && bundle.spec.signerName === 'istio.io/istiod-ca';
+    };
+    await until('the bundle', isPublished);
+    const foreign = await makeAuthority();
+    await w.source.patch(kind, { name: trustBundleName }, { spec: { trustBundle: foreign.certificate } });
+    await w.restart();
+    await until('the bundle again', isPublished);
   }));
 
 test('an istiod whose data folder was lost does not start with another root', () =>

@@ -2,8 +2,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { version } from '../common/core/version.ts';
 import { gaugeOf, registerBuild } from '../common/telemetry/program.ts';
-import type { ConfigurationMetrics } from './validation/ca-bundle.ts';
-import type { WebhookMetrics } from './validation/webhook.ts';
 
 export interface XdsMetrics {
   readonly clients: Gauge;
@@ -31,9 +29,9 @@ export interface Metrics {
   readonly registry: Registry;
   readonly xds: XdsMetrics;
   /** Of the validating webhook. */
-  readonly validation: WebhookMetrics;
-  /** Of what it keeps in webhook configurations. */
-  readonly configurations: ConfigurationMetrics;
+  readonly validation: { readonly passed: Counter; readonly failed: Counter; readonly unusable: Counter<'status'> };
+  /** Of what is kept in webhook configurations. */
+  readonly configurations: { readonly written: Counter; readonly failed: Counter };
   /** Computing or announcing something failed. */
   readonly internalErrors: Counter;
 }
