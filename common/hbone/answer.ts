@@ -3,6 +3,7 @@ import { millis } from '../core/brand.ts';
 import type { CancelSignal } from '../core/cancel.ts';
 import type { Clock } from '../core/clock.ts';
 import { MeshError } from '../core/errors.ts';
+import { Roster } from '../core/roster.ts';
 import type { LivingSession } from './session.ts';
 import type { OutboundTunnel } from './types.ts';
 
@@ -27,7 +28,7 @@ export interface Answer {
 
 export class Unanswered {
   /** Each takes a CONNECT back. */
-  readonly #waiting = new Set<() => void>();
+  readonly #waiting = new Roster<() => void>();
 
   /** The peer's GOAWAY came. Once. */
   peerLeaves(session: Pick<LivingSession, 'once'>, clock: Clock): void {
@@ -50,12 +51,13 @@ export class Unanswered {
       resolve('unprocessed');
     };
     const settle = () => {
+      if (settled) return;
       settled = true;
-      this.#waiting.delete(takeBack);
+      this.#waiting.leave(seat);
       signal.removeEventListener('abort', onAbort);
     };
     signal.addEventListener('abort', onAbort, { once: true });
-    this.#waiting.add(takeBack);
+    const seat = this.#waiting.enter(takeBack);
     return {
       tunnel: promise,
       came(status, tunnel) {

@@ -8,6 +8,7 @@ import { Cancellation, type CancelSignal } from '../core/cancel.ts';
 import type { Clock } from '../core/clock.ts';
 import { MeshError } from '../core/errors.ts';
 import { formatSocketAddr } from '../core/net.ts';
+import { Roster } from '../core/roster.ts';
 import { formatSpiffe } from '../identity/spiffe.ts';
 import type { WorkloadCertificate } from '../identity/types.ts';
 import type { Identity } from '../mesh/types.ts';
@@ -153,7 +154,7 @@ function startSession(
   onClosed: (connection: ClientConnection) => void,
 ): Promise<ClientConnection> {
   const { socket, peer, expiresAt } = authenticated;
-  const streams = new Set<ClientHttp2Stream>();
+  const streams = new Roster<ClientHttp2Stream>();
   failStreamsWithSocket(socket, streams);
   let tlsError: Error | undefined;
   socket.on('error', (error) => {
@@ -189,10 +190,10 @@ function startSession(
     },
     open(headers, abort, onStreamClosed) {
       const stream = session.request(connectFields(headers), { endStream: false });
-      streams.add(stream);
+      const seat = streams.enter(stream);
       unread.watch(stream);
       stream.on('close', () => {
-        streams.delete(stream);
+        streams.leave(seat);
         onStreamClosed();
       });
       const cancel = () => stream.close(constants.NGHTTP2_CANCEL);

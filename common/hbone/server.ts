@@ -13,6 +13,7 @@ import type { ByteStream } from '../core/byte-stream.ts';
 import { Cancellation, type CancelSignal } from '../core/cancel.ts';
 import { MeshError } from '../core/errors.ts';
 import { formatSocketAddr, type SocketAddr } from '../core/net.ts';
+import { Roster } from '../core/roster.ts';
 import type { Identity } from '../mesh/types.ts';
 import { acceptTls } from '../tls/accept.ts';
 import type { AuthenticatedSocket } from '../tls/connect.ts';
@@ -46,7 +47,7 @@ interface Connection {
   readonly expiresAt: number;
   readonly remote: SocketAddr;
   readonly local: SocketAddr;
-  readonly streams: Set<ServerHttp2Stream>;
+  readonly streams: Roster<ServerHttp2Stream>;
   readonly resets: ResetGuard;
   readonly unread: UnreadGuard;
 }
@@ -100,7 +101,7 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
     if (closed || socket.destroyed) {
       throw new MeshError('TLS_FAILED', 'the peer closed the connection right after the handshake');
     }
-    const streams = new Set<ServerHttp2Stream>();
+    const streams = new Roster<ServerHttp2Stream>();
     failStreamsWithSocket(socket, streams);
     const session = performServerHandshake(socket, serverSessionOptions(wire.windows));
     const unread = createUnreadGuard(session, streams, wire.windows, clock, (code) => {
@@ -144,14 +145,14 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
     const opened = clock.now();
     const gone = new Cancellation();
     let ours = false;
-    connection.streams.add(stream);
+    const seat = connection.streams.enter(stream);
     connection.unread.watch(stream);
     stream.on('error', (error: NodeJS.ErrnoException) => {
       // Any other error was given to destroy() on this side.
       ours ||= error.code !== 'ERR_HTTP2_STREAM_ERROR';
     });
     stream.on('close', () => {
-      connection.streams.delete(stream);
+      connection.streams.leave(seat);
       gone.abort(streamGone);
       // A reset with NO_ERROR, too, cuts our side short.
       const resetByPeer = !ours && (stream.aborted || stream.rstCode !== constants.NGHTTP2_NO_ERROR);

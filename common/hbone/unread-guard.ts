@@ -29,7 +29,7 @@ function piecesOf(stream: Http2Stream): number {
 /** `onExcess` is to cut the connection. */
 export function createUnreadGuard(
   session: Http2Session,
-  streams: ReadonlySet<Http2Stream>,
+  streams: Iterable<Http2Stream>,
   windows: Http2Windows,
   clock: Clock,
   onExcess: (code: number) => void,

@@ -45,13 +45,12 @@ export class RecordingSink implements TrafficSink {
     this.resolved.push(hostname);
   }
 
-  opened(record: ConnectionRecord): void {
+  opened(record: ConnectionRecord): (outcome: Outcome) => void {
     this.open.add(record);
-  }
-
-  closed(record: ConnectionRecord, outcome: Outcome): void {
-    this.open.delete(record);
-    this.settled.push({ record, outcome, opened: true });
+    return (outcome) => {
+      this.open.delete(record);
+      this.settled.push({ record, outcome, opened: true });
+    };
   }
 
   failed(record: ConnectionRecord, outcome: Outcome): void {

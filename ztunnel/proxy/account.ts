@@ -46,10 +46,8 @@ export interface Outcome {
 export interface TrafficSink {
   /** A connection of the source waits for DNS. */
   resolving(source: Workload, hostname: string): void;
-  /** `counters` go on counting until `closed`. */
-  opened(record: ConnectionRecord, counters: RelayCounters): void;
-  /** After `opened`. */
-  closed(record: ConnectionRecord, outcome: Outcome): void;
+  /** `counters` go on counting until the connection is closed by what this returns, which is called once. */
+  opened(record: ConnectionRecord, counters: RelayCounters): (outcome: Outcome) => void;
   /** Without `opened`: refused or not connected. */
   failed(record: ConnectionRecord, outcome: Outcome): void;
 }
@@ -61,7 +59,7 @@ export class Account {
   readonly #sink: TrafficSink;
   readonly #clock: Clock;
   readonly #start: number;
-  #state: 'new' | 'open' | 'settled' = 'new';
+  #state: 'new' | 'settled' | ((outcome: Outcome) => void) = 'new';
 
   constructor(
     record: ConnectionRecord,
@@ -80,8 +78,7 @@ export class Account {
 
   opened(): void {
     if (this.#state !== 'new') throw new Error('a connection was opened twice');
-    this.#state = 'open';
-    this.#sink.opened(this.record, this.counters);
+    this.#state = this.#sink.opened(this.record, this.counters);
     this.trace?.('relay', 'bytes flow');
   }
 
@@ -105,7 +102,9 @@ export class Account {
   }
 
   #settle(flag: ResponseFlag, error: string | undefined): void {
-    if (this.#state === 'settled') throw new Error('a connection was accounted twice');
+    const state = this.#state;
+    if (state === 'settled') throw new Error('a connection was accounted twice');
+    this.#state = 'settled';
     const outcome: Outcome = {
       flag,
       durationMs: this.#clock.now() - this.#start,
@@ -113,10 +112,8 @@ export class Account {
       sent: this.counters.sent,
       ...(error !== undefined && { error }),
     };
-    const { record } = this;
-    if (this.#state === 'open') this.#sink.closed(record, outcome);
-    else this.#sink.failed(record, outcome);
-    this.#state = 'settled';
+    if (state === 'new') this.#sink.failed(this.record, outcome);
+    else state(outcome);
     this.trace?.('account', `${error ?? 'complete'} (received ${outcome.received}, sent ${outcome.sent})`);
   }
 }

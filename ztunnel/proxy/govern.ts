@@ -1,7 +1,8 @@
 /** Puts an inbound connection under the policies: registered first, decided then, asked again on every push. */
 import type { SocketAddr } from '../../common/core/net.ts';
+import type { Seat } from '../../common/core/roster.ts';
 import { type InboundDecision, type InboundQuestion, policyDenial } from './decide-inbound.ts';
-import { type Governed, Permit } from './permit.ts';
+import { Permit } from './permit.ts';
 import type { ProxyRuntime } from './runtime.ts';
 
 export interface Governance {
@@ -14,20 +15,20 @@ export interface Governance {
 
 export function govern(runtime: ProxyRuntime): Governance {
   const permit = new Permit();
-  let governed: Governed | undefined;
+  let seat: Seat | undefined;
   return {
     permit,
     decide(question, decide) {
       let target: SocketAddr | undefined;
-      governed = { permit, denied: () => target && policyDenial(runtime.store, question, target) };
-      runtime.registry.register(governed);
+      const denied = () => target && policyDenial(runtime.store, question, target);
+      seat = runtime.registry.register({ permit, denied });
       const decision = decide();
       if (decision.kind === 'forward') target = decision.target;
       else if (decision.cause.kind === 'policy') runtime.policyLog(decision.reason);
       return decision;
     },
     release() {
-      if (governed) runtime.registry.release(governed);
+      if (seat !== undefined) runtime.registry.release(seat);
     },
   };
 }

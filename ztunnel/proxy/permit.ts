@@ -1,5 +1,6 @@
 import { Cancellation, type CancelSignal } from '../../common/core/cancel.ts';
 import { MeshError } from '../../common/core/errors.ts';
+import { Roster, type Seat } from '../../common/core/roster.ts';
 
 /**
  * A permit is what `decide` gives and `relay` demands: without one no byte moves, and when policy withdraws it the
@@ -34,18 +35,18 @@ export interface Governed {
 }
 
 export class ConnectionRegistry {
-  readonly #open = new Set<Governed>();
+  readonly #open = new Roster<Governed>();
 
   get size(): number {
     return this.#open.size;
   }
 
-  register(connection: Governed): void {
-    this.#open.add(connection);
+  register(connection: Governed): Seat {
+    return this.#open.enter(connection);
   }
 
-  release(connection: Governed): void {
-    this.#open.delete(connection);
+  release(seat: Seat): void {
+    this.#open.leave(seat);
   }
 
   /** Asks again for every open connection; returns how many lost their permit. */

@@ -5,6 +5,7 @@ import type { ByteStream } from '../../common/core/byte-stream.ts';
 import type { CancelSignal } from '../../common/core/cancel.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
 import { isLoopback, type SocketAddr } from '../../common/core/net.ts';
+import { Roster } from '../../common/core/roster.ts';
 import type { HbonePool, HboneServer } from '../../common/hbone/types.ts';
 import type { WireSettings } from '../../common/hbone/wire.ts';
 import type { CertificateStore } from '../../common/identity/types.ts';
@@ -72,7 +73,7 @@ export class WorkerPod implements ProxiedPod {
   readonly #socks: SocksOptions;
   readonly #acceptors: Listener[] = [];
   readonly #dns: DnsServer[] = [];
-  readonly #connections = new Set<ByteStream>();
+  readonly #connections = new Roster<ByteStream>();
   readonly #gone = new AbortController();
   readonly #waiting = new Set<(workload: Workload) => void>();
   #workload: Workload | undefined;
@@ -270,9 +271,9 @@ export class WorkerPod implements ProxiedPod {
   }
 
   #track({ socket }: Accepted, done: Promise<void>): void {
-    this.#connections.add(socket);
+    const seat = this.#connections.enter(socket);
     void done.then(() => {
-      this.#connections.delete(socket);
+      this.#connections.leave(seat);
       if (this.#connections.size === 0) this.#onIdle?.();
     });
   }

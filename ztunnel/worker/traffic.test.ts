@@ -24,8 +24,8 @@ async function told(record: ConnectionRecord): Promise<{ line: string; metric: s
   const lines: string[] = [];
   const log = createLogger({ levels: new LogLevels('info'), format: 'plain', write: (l) => lines.push(l) }, 'access');
   const traffic = new Traffic(new TrafficMetrics(registry), log);
-  traffic.opened(record, { received: 5, sent: 7 });
-  traffic.closed(record, { flag: '-', durationMs: 1, received: 5, sent: 7 });
+  const close = traffic.opened(record, { received: 5, sent: 7 });
+  close({ flag: '-', durationMs: 1, received: 5, sent: 7 });
   const metrics = await registry.metrics();
   return {
     line: lines[0]!,

@@ -1,6 +1,7 @@
 /** Where accounts end up: Istio's metrics and ztunnel's access log, by common/telemetry. */
 
 import type { Logger } from '../../common/core/log.ts';
+import { Roster } from '../../common/core/roster.ts';
 import type { RelayCounters } from '../../common/hbone/relay.ts';
 import type { Workload } from '../../common/mesh/types.ts';
 import { type AccessEntry, type AccessLog, accessLog } from '../../common/telemetry/access-log.ts';
@@ -9,6 +10,7 @@ import type { TrafficMeter, TrafficMetrics } from '../../common/telemetry/traffi
 import type { ConnectionRecord, Outcome, TrafficSink } from '../proxy/account.ts';
 
 interface Open {
+  readonly record: ConnectionRecord;
   readonly meter: TrafficMeter;
   readonly counters: RelayCounters;
   /** Bytes that the meter has been told. */
@@ -19,7 +21,7 @@ interface Open {
 export class Traffic implements TrafficSink {
   readonly #metrics: TrafficMetrics;
   readonly #access: AccessLog;
-  readonly #open = new Map<ConnectionRecord, Open>();
+  readonly #open = new Roster<Open>();
 
   /** The logger's target is `access`. */
   constructor(metrics: TrafficMetrics, log: Logger) {
@@ -34,27 +36,24 @@ export class Traffic implements TrafficSink {
 
   /** Records of connections that are open now. */
   get open(): Iterable<ConnectionRecord> {
-    return this.#open.keys();
+    return Array.from(this.#open, (open) => open.record);
   }
 
   resolving(source: Workload, hostname: string): void {
     this.#metrics.resolving(source, hostname);
   }
 
-  opened(record: ConnectionRecord, counters: RelayCounters): void {
+  opened(record: ConnectionRecord, counters: RelayCounters): (outcome: Outcome) => void {
     const meter = this.#metrics.open(flowOf(record));
-    this.#open.set(record, { meter, counters, received: 0, sent: 0 });
+    const open = { record, meter, counters, received: 0, sent: 0 };
+    const seat = this.#open.enter(open);
     this.#access.opened(entryOf(record));
-  }
-
-  closed(record: ConnectionRecord, outcome: Outcome): void {
-    const open = this.#open.get(record);
-    if (open) {
-      this.#open.delete(record);
+    return (outcome) => {
+      this.#open.leave(seat);
       tell(open);
-      open.meter.close(outcome.flag);
-    }
-    this.#access.complete(entryOf(record), outcome);
+      meter.close(outcome.flag);
+      this.#access.complete(entryOf(record), outcome);
+    };
   }
 
   failed(record: ConnectionRecord, outcome: Outcome): void {
@@ -68,7 +67,7 @@ export class Traffic implements TrafficSink {
 
   /** Brings the byte counters of open connections up to date, for a scrape. */
   sample(): void {
-    for (const open of this.#open.values()) tell(open);
+    for (const open of this.#open) tell(open);
   }
 }
 
