@@ -2,6 +2,7 @@
  * Envoy's command operators, `%REQ(x-name?:authority):16%`, in header values, access logs and local replies. An operator that is
  * not known here is refused when the configuration is read.
  */
+import type { HostAddress } from '../cluster/types.ts';
 import type { Address, RequestView, ResponseView } from '../request/view.ts';
 import { readOperator } from './operators.ts';
 
@@ -14,7 +15,7 @@ export interface StreamFacts {
   readonly routeName?: string;
   /** Its statName is what is told of it where the name itself is not asked for. */
   readonly cluster?: { readonly name: string; readonly statName: string };
-  readonly upstreamHost?: Address;
+  readonly upstreamHost?: HostAddress;
   readonly upstreamLocal?: Address;
   /** Envoy's short names, comma-separated: `UF,URX`. */
   readonly responseFlags?: string;

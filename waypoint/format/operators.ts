@@ -1,5 +1,6 @@
 /** Envoy's command operators by name. */
 import { formatSocketAddr, type Ip, type Port } from '../../common/core/net.ts';
+import type { HostAddress } from '../cluster/types.ts';
 import type { Address } from '../request/view.ts';
 import { firstHeaderOf } from '../request/view.ts';
 import type { FormatContext, Operator } from './format.ts';
@@ -45,10 +46,10 @@ const withoutArguments: Readonly<Record<string, Operator>> = {
   VIRTUAL_CLUSTER_NAME: () => undefined,
   UPSTREAM_CLUSTER: ({ facts }) => facts.cluster?.statName,
   UPSTREAM_CLUSTER_RAW: ({ facts }) => facts.cluster?.name,
-  UPSTREAM_HOST: ({ facts }) => address(facts.upstreamHost),
-  UPSTREAM_REMOTE_ADDRESS: ({ facts }) => address(facts.upstreamHost),
-  UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: ({ facts }) => host(facts.upstreamHost),
-  UPSTREAM_REMOTE_PORT: ({ facts }) => text(facts.upstreamHost?.port),
+  UPSTREAM_HOST: ({ facts }) => hostAddress(facts.upstreamHost),
+  UPSTREAM_REMOTE_ADDRESS: ({ facts }) => hostAddress(facts.upstreamHost),
+  UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: ({ facts }) => ipOf(facts.upstreamHost) ?? hostAddress(facts.upstreamHost),
+  UPSTREAM_REMOTE_PORT: ({ facts }) => (facts.upstreamHost?.kind === 'ip' ? text(facts.upstreamHost.port) : undefined),
   UPSTREAM_LOCAL_ADDRESS: ({ facts }) => address(facts.upstreamLocal),
   UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: ({ facts }) => host(facts.upstreamLocal),
   UPSTREAM_LOCAL_PORT: ({ facts }) => text(facts.upstreamLocal?.port),
@@ -124,6 +125,24 @@ function found(root: unknown, path: readonly string[]): string | undefined {
 function address(a: Address | undefined): string | undefined {
   if (a === undefined || a.address === '') return undefined;
   return formatSocketAddr({ ip: a.address as Ip, port: a.port as Port });
+}
+
+/** Behind a tunnel that is the listener which makes it, with the endpoint's own address, as Envoy writes it. */
+function hostAddress(a: HostAddress | undefined): string | undefined {
+  switch (a?.kind) {
+    case undefined:
+      return undefined;
+    case 'ip':
+      return formatSocketAddr({ ip: a.ip as Ip, port: a.port as Port });
+    case 'pipe':
+      return a.path;
+    case 'internal':
+      return `envoy://${a.listener}/${a.endpointId}`;
+  }
+}
+
+function ipOf(a: HostAddress | undefined): string | undefined {
+  return a?.kind === 'ip' ? a.ip : undefined;
 }
 
 function host(a: Address | undefined): string | undefined {

@@ -7,7 +7,7 @@ import { leavingPatience } from '../../common/hbone/answer.ts';
 import { readMetadata } from '../cluster/compile/metadata.ts';
 import { xxHash64 } from '../cluster/hash/xxhash64.ts';
 import type { Lease, PoolFailure, PoolKey, Ticket } from '../cluster/pool-types.ts';
-import type { Host, Struct } from '../cluster/types.ts';
+import type { Host, HostAddress, Struct } from '../cluster/types.ts';
 import type { Upstream } from '../cluster/upstream-types.ts';
 import { compileFormat, type Format, type FormatContext, type StreamFacts } from '../format/format.ts';
 import { applyHeaderOps, type HeaderOps, readAddition } from '../format/header-ops.ts';
@@ -15,7 +15,6 @@ import type { ClientExchange, ResponseReader } from '../http/message.ts';
 import type { ConnectionFacts } from '../listener/facts.ts';
 import type { ByteReader, ByteStream } from '../net/byte-stream.ts';
 import { Headers } from '../request/headers.ts';
-import type { Address } from '../request/view.ts';
 import type { Environment } from '../runtime/environment.ts';
 import { type AccessLog, readAccessLogs } from '../telemetry/access-log.ts';
 import { clusterStats } from '../telemetry/http-stats.ts';
@@ -179,7 +178,7 @@ class Proxied implements Served, ByteReader {
   #life: Timer | undefined;
   readonly #flags = new Set<string>();
   #cluster = '';
-  #host: Address | undefined;
+  #host: HostAddress | undefined;
   readonly #startTime: number;
 
   constructor(
@@ -240,8 +239,7 @@ class Proxied implements Served, ByteReader {
       return;
     }
     this.#attempts++;
-    const { address } = picked.host;
-    if (address.kind === 'ip') this.#host = { address: address.ip, port: address.port };
+    this.#host = picked.host.address;
     const key = this.#key(upstream, picked.host);
     this.#ticket = upstream.acquire(
       picked.host,

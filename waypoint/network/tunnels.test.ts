@@ -1,4 +1,4 @@
-/** Tunnels through a peer that is replaced while calls go on. */
+/** Tunnels to a peer, also to one that is replaced while calls go on. */
 import assert from 'node:assert/strict';
 import { type IncomingMessage, createServer as plainServer, request } from 'node:http';
 import { constants, createServer, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
@@ -66,13 +66,21 @@ async function through(rig: Rig, peer: Peer): Promise<number> {
     internal_listener: {},
     filter_chains: [{ filters: [{ name: 'tcp', typed_config: tcp }] }],
   });
-  const internal = { address: { envoy_internal_address: { server_listener_name: 'origin' } } };
+  const internal = {
+    address: { envoy_internal_address: { server_listener_name: 'origin', endpoint_id: '10.0.0.1:80' } },
+  };
   rig.good('cluster', {
     name: 'app',
     type: 'STATIC',
     load_assignment: { cluster_name: 'app', endpoints: [{ lb_endpoints: [{ endpoint: internal }] }] },
   });
-  return rig.http('web', [{ match: { prefix: '/' }, route: { cluster: 'app' } }]);
+  const log = {
+    '@type': typeUrl('envoy.extensions.access_loggers.file.v3.FileAccessLog'),
+    path: '/dev/null',
+    log_format: { text_format_source: { inline_string: '%UPSTREAM_HOST%\n' } },
+  };
+  const manager = { access_log: [{ name: 'file', typed_config: log }] };
+  return rig.http('web', [{ match: { prefix: '/' }, route: { cluster: 'app' } }], manager);
 }
 
 function get(port: number): Promise<number | undefined> {
@@ -84,6 +92,17 @@ function get(port: number): Promise<number | undefined> {
     .end();
   return promise;
 }
+
+describe('a tunnel', () => {
+  it('stands in the access log by its listener and whom it leads to', async () => {
+    await using rig = new Rig();
+    await using peer = new Peer();
+    const port = await through(rig, peer);
+    assert.equal(await get(port), 200);
+    const [line] = await until('the line', () => (rig.lines.length > 0 ? rig.lines : undefined));
+    assert.equal(line, 'envoy://origin/10.0.0.1:80\n');
+  });
+});
 
 describe('a tunnel through a peer that is replaced', () => {
   it('is asked for again where the peer did not look at it', async () => {

@@ -6,7 +6,7 @@ import { PreviousPriorities } from '../../cluster/balance/retry-priorities.ts';
 import { connectionCookie } from '../../cluster/hash/cookie.ts';
 import { xxHash64 } from '../../cluster/hash/xxhash64.ts';
 import type { ConnectFailure, Lease, PoolFailure, PoolKey, Ticket } from '../../cluster/pool-types.ts';
-import type { Host, Struct } from '../../cluster/types.ts';
+import type { Host, HostAddress, Struct } from '../../cluster/types.ts';
 import type { Upstream } from '../../cluster/upstream-types.ts';
 import type { FormatContext, StreamFacts } from '../../format/format.ts';
 import type { ConnectionFacts } from '../../listener/facts.ts';
@@ -34,7 +34,7 @@ export type ForwardDecision = Extract<RouteDecision, { readonly kind: 'forward' 
 /** What the router tells about its request; filled in while it goes on. */
 export interface ForwardFacts {
   cluster?: NonNullable<StreamFacts['cluster']>;
-  upstreamHost?: Address;
+  upstreamHost?: HostAddress;
   upstreamLocal?: Address;
   upstreamFailureReason?: string;
   attempts: number;
@@ -246,8 +246,7 @@ export class Forward {
     this.#tried.add(host);
     this.#priorities?.tried(host.priority);
     told.attempts++;
-    const { address } = host;
-    if (address.kind === 'ip') told.upstreamHost = { address: address.ip, port: address.port };
+    told.upstreamHost = host.address;
     this.#apply(host);
     this.#armPerTry();
     const { version, terminates } = this.#input;
