@@ -2,6 +2,7 @@
  * What moves bytes, behind one object: listeners, dials, HBONE server, HBONE pool and relay (DESIGN 6). Everything above
  * decides and accounts; it sees streams, and reads or writes one only where a protocol is spoken in TypeScript.
  */
+import type { Duplex } from 'node:stream';
 import type { Fd } from '../../common/core/brand.ts';
 import type { Clock } from '../../common/core/clock.ts';
 import type { Relay, RelayCounters } from '../../common/hbone/relay.ts';
@@ -18,6 +19,8 @@ export interface Engine {
   /** What a relay counts in. */
   counters(): RelayCounters;
   readonly relay: Relay;
+  /** The engine was asked to relay the two ahead and has begun; also where that is over already. Then `relay` is to be called in any case. */
+  begun(downstream: Duplex, upstream: Duplex): boolean;
 }
 
 export interface Listener {

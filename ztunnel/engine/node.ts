@@ -17,4 +17,5 @@ export const nodeEngine: Engine = {
   createPool: createHbonePool,
   counters: () => ({ received: 0, sent: 0 }),
   relay,
+  begun: () => false,
 };

@@ -80,7 +80,9 @@ export async function handleTunnel(tunnel: InboundTunnel, pod: ProxiedPod, runti
           permit: permit.signal,
         });
     account.trace?.('connect', `connected to ${formatSocketAddr(target)}`);
-    if (tunnel.signal.aborted || permit.withdrawn !== undefined) {
+    // A short connection may be over before this turn: that is no client that went away.
+    const begun = runtime.engine.begun(tunnel.stream, app);
+    if (!begun && (tunnel.signal.aborted || permit.withdrawn !== undefined)) {
       app.destroy();
       throw new MeshError('CANCELLED', permit.withdrawn ?? 'the client went away');
     }

@@ -71,7 +71,7 @@ export async function handlePlaintext(accepted: Accepted, pod: ProxiedPod, runti
     if (past) runtime.bypassed(past, local);
     const ahead = { downstream: socket, counters: account.counters, permit: permit.signal };
     const app = await connectToApp(pod, remote.ip, decision.target, runtime.tools, permit.signal, ahead);
-    if (permit.withdrawn !== undefined) {
+    if (permit.withdrawn !== undefined && !runtime.engine.begun(socket, app)) {
       app.destroy();
       throw new MeshError('CANCELLED', permit.withdrawn);
     }

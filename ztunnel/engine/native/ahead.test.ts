@@ -82,6 +82,7 @@ function all(engine: Engine): void {
       const gone = new Promise((resolve) => downstream.once('close', resolve));
       assert.equal(await answerOf(client), 'bye');
       await gone;
+      assert.equal(engine.begun(downstream, upstream), true);
       const result = await engine.relay(downstream, upstream, { signal: permit, counters });
       assert.deepEqual(result, { received: 0, sent: 3 });
     });

@@ -4,7 +4,7 @@ import { EngineLoop } from '../../../native/engine.ts';
 import type { Engine } from '../engine.ts';
 import { nativeEstablish } from './client.ts';
 import { Contexts } from './contexts.ts';
-import { NativeCounters, nativeRelay } from './relay.ts';
+import { hasBegun, NativeCounters, nativeRelay } from './relay.ts';
 import { createNativeServer } from './server.ts';
 import { accept, nativeDialer } from './tcp.ts';
 
@@ -20,5 +20,6 @@ export function createNativeEngine(): Engine {
     createPool: (options) => createHbonePool(options, establish),
     counters: () => new NativeCounters(),
     relay: nativeRelay,
+    begun: hasBegun,
   };
 }

@@ -1,4 +1,5 @@
 /** Relays of the native engine: two of its ends are joined in C++, anything else is copied here. */
+import type { Duplex } from 'node:stream';
 import { MeshError } from '../../../common/core/errors.ts';
 import {
   type Ahead,
@@ -92,6 +93,12 @@ function join(
     });
     if (signal.aborted) onAbort();
   });
+}
+
+export function hasBegun(downstream: Duplex, upstream: Duplex): boolean {
+  return (
+    downstream instanceof NativeStream && upstream instanceof NativeStream && downstream.isRelayedAheadTo(upstream)
+  );
 }
 
 /** Lets the loop begin by itself, where both ends are its own and nobody has used them. */
