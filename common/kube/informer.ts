@@ -3,7 +3,6 @@
  * server does not have has no objects until it does.
  */
 
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { millis } from '../core/brand.ts';
 import { type Clock, sleep, systemClock } from '../core/clock.ts';
 import { describeError, MeshError } from '../core/errors.ts';
@@ -46,8 +45,6 @@ export function keyOf(key: ObjectKey): string {
   return key.namespace === undefined ? key.name : `${key.namespace}/${key.name}`;
 }
 
-/** Objects of a list told of in one turn of the event loop. */
-const stride = 100;
 const firstDelay = 10;
 const longestDelay = 15_000;
 /** Ms between looks for a kind that is missing: its CustomResourceDefinition may come at any time. */
@@ -76,6 +73,9 @@ async function run<T extends KubeObject>(
   while (!signal.aborted) {
     try {
       if (resume === undefined) {
+        // A connection takes milliseconds to be made, and all kinds begin together.
+        const later = turnOver();
+        if (later !== undefined) await later;
         const list = await source.list(kind, signal, { within, trim });
         const items = list.items.filter((o) => isWithin(o, within));
         await replaceAll(objects, items, handlers);
@@ -129,9 +129,9 @@ async function replaceAll<T extends KubeObject>(
 ): Promise<void> {
   const kept = new Set(items.map((o) => keyOf(o.metadata)));
   for (const [key, object] of [...objects]) if (!kept.has(key)) remove(objects, object, h);
-  for (const [i, object] of items.entries()) {
+  for (const object of items) {
     put(objects, object, h);
-    if (i % stride === stride - 1) await nextTurn();
+    await turnOver();
   }
 }
 

@@ -1,8 +1,8 @@
 /** Any Kubernetes API server as a KubeSource. */
 import type { Duplex } from 'node:stream';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { MeshError } from '../../core/errors.ts';
+import { turnOver } from '../../core/turns.ts';
 import { podKind } from '../kinds/core.ts';
 import { patchToSend } from '../merge-patch.ts';
 import { apiVersionOf } from '../names.ts';
@@ -76,8 +76,6 @@ export function createKubeClient({ access, clock = systemClock }: KubeClientOpti
 
 /** Objects asked for at once: parsing them stops all else for some ms. */
 const page = 100;
-/** Objects trimmed in one turn of the event loop. */
-const stride = 50;
 /** Seconds that one watch lasts; a random part spreads what many clients ask for anew. */
 const shortestWatch = 300;
 /** Ms. A watch that ends sooner was not served. */
@@ -160,9 +158,9 @@ class Client implements KubeClient {
         signal,
       } as const;
       const answer = listOf(call, await this.#transport.call(call));
-      for (const [i, item] of answer.items.entries()) {
-        if (i % stride === 0) await nextTurn();
+      for (const item of answer.items) {
         items.push(trim({ ...own, ...item } as T));
+        await turnOver();
       }
       if (answer.next === '') return { items, resourceVersion: answer.resourceVersion };
       next = answer.next;

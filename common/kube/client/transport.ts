@@ -2,11 +2,12 @@
 import type { Agent as HttpAgent, IncomingMessage } from 'node:http';
 import https from 'node:https';
 import type { Duplex } from 'node:stream';
-import type { TLSSocket } from 'node:tls';
+import { createSecureContext, type TLSSocket } from 'node:tls';
 import { millis } from '../../core/brand.ts';
 import type { Clock } from '../../core/clock.ts';
 import { describeError, type ErrorCode, MeshError } from '../../core/errors.ts';
 import { Agent, request as requestHttp } from '../../core/node-http.ts';
+import { turnOver } from '../../core/turns.ts';
 import { isObject } from '../schema/validate.ts';
 import { type ApiAccess, readText } from './access.ts';
 import { type ExecCredential, ExecCredentials } from './exec/exec-credentials.ts';
@@ -54,7 +55,9 @@ export class Transport {
   async call(call: ApiCall): Promise<unknown> {
     return this.#inTime(call, async (signal) => {
       const response = await this.#send(call, signal);
-      return parse(call, await this.#text(call, response, signal));
+      const text = await this.#text(call, response, signal);
+      await turnOver();
+      return parse(call, text);
     });
   }
 
@@ -178,11 +181,15 @@ function agentFor(
   const through = proxy && { HTTP_PROXY: proxy.href, HTTPS_PROXY: proxy.href };
   const pooled = { keepAlive: true, scheduling: 'lifo', ...(through && { proxyEnv: through }) } as const;
   if (server.protocol === 'http:') return new Agent(pooled);
+  // Once for all connections: making it takes as long as the rest of a connection.
+  const secureContext = createSecureContext({
+    ...(ca === undefined ? {} : { ca }),
+    ...(own && { cert: own.certificate, key: own.key }),
+  });
   return new https.Agent({
     ...pooled,
-    ...(ca === undefined ? {} : { ca }),
+    secureContext,
     ...(serverName === undefined ? {} : { servername: serverName }),
-    ...(own && { cert: own.certificate, key: own.key }),
     rejectUnauthorized: !insecure,
   });
 }
