@@ -26,6 +26,11 @@ export interface ApiCall {
 const answerTimeout = 30_000;
 /** Ms without a byte after which the kernel asks whether the peer is there; it gives up 10 s later. */
 const keepAlive = 15_000;
+/**
+ * ms by which an idle connection is given up before the server says it will (`Keep-Alive: timeout=90`): a write that crosses its close
+ * fails, and nobody knows whether it was carried out. A busy machine may keep a program from its timers for seconds.
+ */
+const idleMargin = 30_000;
 /** Ms after which a token is read from its file again. */
 const tokenAge = 10_000;
 
@@ -179,7 +184,12 @@ function agentFor(
   own: { readonly certificate: string; readonly key: string } | undefined,
 ): HttpAgent {
   const through = proxy && { HTTP_PROXY: proxy.href, HTTPS_PROXY: proxy.href };
-  const pooled = { keepAlive: true, scheduling: 'lifo', ...(through && { proxyEnv: through }) } as const;
+  const pooled = {
+    keepAlive: true,
+    agentKeepAliveTimeoutBuffer: idleMargin,
+    scheduling: 'lifo',
+    ...(through && { proxyEnv: through }),
+  } as const;
   if (server.protocol === 'http:') return new Agent(pooled);
   // Once for all connections: making it takes as long as the rest of a connection.
   const secureContext = createSecureContext({

@@ -165,6 +165,13 @@ describe('limits', () => {
   });
 });
 
+test('a client over HTTP/1.1 is told for how many seconds it may keep an idle connection', async () => {
+  const socket = rawConnection('GET /api/v1/nodes/x HTTP/1.1\r\nHost: x\r\n\r\n');
+  const answer = await new Promise<string>((resolve) => socket.once('data', (d) => resolve(String(d))));
+  assert.match(answer, /\r\nKeep-Alive: timeout=90\r\n/);
+  socket.destroy();
+});
+
 test('whatever is sent as a request, it is answered with a Status or cut, and others are served', async () => {
   const line = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 200 }),

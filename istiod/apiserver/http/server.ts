@@ -58,6 +58,9 @@ export interface HttpServer {
 type Request = IncomingMessage | Http2ServerRequest;
 type Response = ServerResponse | Http2ServerResponse;
 
+/** ms that a connection of HTTP/1.1 may be idle, which clients are told; the API server of Kubernetes takes 90 s, too. */
+const idleTimeout = 90_000;
+
 /** MeshError CONFIG when an address cannot be had. */
 export async function startHttpServer(options: HttpOptions): Promise<HttpServer> {
   const stop = new AbortController();
@@ -89,6 +92,7 @@ function listen(
 ): Promise<Http2SecureServer> {
   const server = createSecureServer({
     allowHTTP1: true,
+    http1Options: { keepAliveTimeout: idleTimeout },
     key: options.key,
     cert: options.certificate,
     ca: options.clientCa,

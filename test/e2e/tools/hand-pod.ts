@@ -3,11 +3,12 @@
  * address is told to the mesh, and when the network namespace goes.
  */
 import { spawn } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { Ip } from '../../../common/core/net.ts';
 import { type Pod, podKind } from '../../../common/kube/kinds/core.ts';
+import { until } from '../../../common/testing/until.ts';
 import { nodeAddress, podAddress, podGateway } from '../../../lab/addresses.ts';
 import {
   type Attachment,
@@ -19,7 +20,7 @@ import {
 import type { LabApi } from '../../../lab/index.ts';
 import { cgroupName, labPaths, netnsName, netnsPath } from '../../../lab/names.ts';
 import { programLabel } from '../../../lab/pods/manager.ts';
-import { cgroupRoot, killCgroup, removeCgroup } from '../../../lab/system/cgroup.ts';
+import { cgroupProcesses, cgroupRoot, killCgroup, removeCgroup } from '../../../lab/system/cgroup.ts';
 import { deleteNetns } from '../../../lab/system/netns.ts';
 import { run } from '../../../lab/system/run.ts';
 import { linkPod, unlinkPod } from '../../../lab/topology/build.ts';
@@ -113,6 +114,11 @@ export class HandPod {
     return JSON.parse(await text(child.stdout)) as FirstCall;
   }
 
+  /** Resolves when a connection of the pod's process stands, or is being made. */
+  async connecting(): Promise<void> {
+    await until('the pod connects', () => cgroupProcesses(join(this.#cgroup, 'app')).some(connects), 10_000);
+  }
+
   /** As kubelet tells the addresses; ms since the epoch when they are written. */
   async publish(): Promise<number> {
     const { v4, v6 } = this.#address;
@@ -134,5 +140,15 @@ export class HandPod {
     await removeCgroup(this.#cgroup);
     const { namespace = '', name } = this.#object.metadata;
     await this.#lab.kube.delete(podKind, { namespace, name }, { gracePeriodSeconds: 0 });
+  }
+}
+
+/** By the table of the process's namespace: any connection, but not sockets that listen (state 0A). False for a process that is gone. */
+function connects(pid: number): boolean {
+  try {
+    const rows = readFileSync(`/proc/${pid}/net/tcp`, 'utf8').trim().split('\n').slice(1);
+    return rows.some((row) => row.trim().split(/\s+/)[3] !== '0A');
+  } catch {
+    return false;
   }
 }
