@@ -23,6 +23,5 @@ export const absent: Readonly<Record<string, string>> = {
   'kube-inject': sidecars,
   'proxy-config ecds':
     'waypoints are told no extensions by themselves: they come with their listeners; aquifer proxy-config listener',
-  'proxy-config rootca-compare': 'aquifer check compares the roots of all proxies',
   upgrade: 'aquifer install upgrades what is there; aquifer migrate leads here from Istio',
 };

@@ -47,6 +47,7 @@ const online: Readonly<Record<string, readonly [words: string, withoutIstiod: Re
   wait: ['wait --for=programmed ap/x --timeout 1s', /authorizationpolicies|AuthorizationPolicy/i],
   waypoint: ['waypoint list -n shop', false],
   why: ['why shop/a shop/b:80', /shop\/a|source/],
+  'proxy-config rootca-compare': ['proxy-config rootca-compare p.shop p.shop', /shop\/p/],
   ...Object.fromEntries(
     ['all', 'bootstrap', 'cluster', 'endpoint', 'listener', 'log', 'route', 'secret'].map((verb) => [
       `proxy-config ${verb}`,

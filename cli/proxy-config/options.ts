@@ -61,6 +61,7 @@ export const options = {
     ...routes,
     'with-headers': { type: 'boolean', about: 'a title before each part' },
   },
+  'rootca-compare': admin,
   log: {
     ...admin,
     output: output('short'),
@@ -70,4 +71,4 @@ export const options = {
   },
 } as const satisfies Record<string, Options>;
 
-export type Subject = Exclude<keyof typeof options, 'log'>;
+export type Subject = Exclude<keyof typeof options, 'log' | 'rootca-compare'>;

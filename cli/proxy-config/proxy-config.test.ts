@@ -1,12 +1,18 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { mkdtempDisposable } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { MeshError } from '../../common/core/errors.ts';
+import { writeCaFolder } from '../../common/testing/ca-folder.ts';
 import { UsageError } from '../arguments.ts';
 import { chosenClusters, clusterTable } from './clusters.ts';
 import { parseClusterStatuses, parseEnvoyDump } from './dump.ts';
 import { endpointTable } from './endpoints.ts';
 import { chosenListeners, listenerTable, waypointListenerTable } from './listeners.ts';
 import { levelQuery } from './log.ts';
+import { rootsOf } from './roots.ts';
 import { domainsOf, routeTable } from './routes.ts';
 import { secretTable } from './secrets.ts';
 
@@ -216,4 +222,23 @@ test('mistakes', () => {
   );
   assert.throws(() => levelQuery('http:loud'), UsageError);
   assert.throws(() => levelQuery('http:debug,info'), UsageError);
+});
+
+test('the roots that a proxy trusts, all of them, whatever stands between', async () => {
+  await using folder = await mkdtempDisposable(join(tmpdir(), 'aq-roots-'));
+  const root = async () => {
+    await writeCaFolder(folder.path);
+    return readFileSync(join(folder.path, 'root-cert.pem'), 'utf8');
+  };
+  const [old, next] = [await root(), await root()];
+  const trusting = (pem: string) => {
+    const trusted_ca = { inline_bytes: Buffer.from(pem).toString('base64') };
+    const secret = { name: 'ROOTCA', secret: { validation_context: { trusted_ca } } };
+    return rootsOf('x', parseEnvoyDump('x', JSON.stringify({ configs: [{ dynamic_active_secrets: [secret] }] })));
+  };
+  const both = trusting(`${old}# the next one\n${next}`);
+  assert.deepEqual([...both].sort(), [...trusting(old), ...trusting(next)].sort());
+  assert.equal(both.size, 2);
+  assert.throws(() => trusting(''), /x has no secret ROOTCA yet/);
+  assert.throws(() => rootsOf('x', dump), MeshError);
 });

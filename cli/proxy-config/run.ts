@@ -117,7 +117,15 @@ async function pageOf(
     noOperands('proxy-config --file', positionals);
     return { from: file, text: await readDump(file) };
   }
-  const name = oneOperand('proxy-config', 'one pod, or --file', positionals);
+  return adminPage(values, oneOperand('proxy-config', 'one pod, or --file', positionals), path);
+}
+
+/** Of the waypoint's admin port. */
+export async function adminPage(
+  values: ConnectionValues & { readonly 'proxy-admin-port': string },
+  name: string,
+  path: string,
+): Promise<{ readonly from: string; readonly text: string }> {
   const port = portOf('--proxy-admin-port', values['proxy-admin-port']);
   return withCluster(values, process.env, async (cluster) => {
     const pod = await findPod(cluster, name, cluster.namespace);

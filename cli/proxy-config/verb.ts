@@ -17,11 +17,21 @@ export const verb: Verb = {
   aliases: ['pc'],
   notes: `The pod is named as NAME[.NAMESPACE], deploy/NAME, svc/NAME, ...; with --file no cluster is asked. endpoint --file takes what
 an Envoy says on :15000/clusters?format=json, the others its config_dump.`,
-  verbs: subjectVerbs({
-    about,
-    operands: '[TYPE/]NAME[.NAMESPACE]',
-    options,
-    load: () => import('./run.ts'),
-    log: () => import('./log.ts'),
-  }),
+  verbs: {
+    ...subjectVerbs({
+      about,
+      operands: '[TYPE/]NAME[.NAMESPACE]',
+      options,
+      load: () => import('./run.ts'),
+      log: () => import('./log.ts'),
+    }),
+    'rootca-compare': {
+      summary: 'whether two waypoints trust a root in common',
+      aliases: ['rc'],
+      operands: '[TYPE/]NAME[.NAMESPACE] [TYPE/]NAME[.NAMESPACE]',
+      offers: 'pod',
+      options: options['rootca-compare'],
+      load: () => import('./roots.ts'),
+    },
+  },
 };

@@ -154,6 +154,7 @@ describe('the command line against a mesh', { skip: skipUnless('ebpf', 'program:
     const secrets = await said('pc', 'secret', waypoint, '-o', 'json');
     assert.match(secrets, /certificate_chain/);
     assert.doesNotMatch(secrets, /PRIVATE KEY/);
+    assert.match(await said('pc', 'rc', waypoint, waypoint), /trust a root in common/);
     assert.match(await said('pc', 'log', waypoint), /active loggers:\n {2}all: info/);
     assert.match((await aquifer('pc', 'cluster', 'ds/ztunnel.istio-system')).stderr, /^aquifer: there is no DaemonSet/);
   });
