@@ -7,6 +7,7 @@ import { benchL4 } from './l4.ts';
 import { benchL7Hostile } from './l7/hostile.ts';
 import { benchMatch } from './l7/match.ts';
 import { benchL7Memory } from './l7/memory.ts';
+import { benchMetrics } from './l7/metrics.ts';
 import { benchL7Requests } from './l7/requests.ts';
 import { benchLabUp } from './lab-up.ts';
 import { benchPolicyLatency } from './policy-latency.ts';
@@ -17,6 +18,7 @@ const usage = `usage: npm run bench -- l4 [--engine native] [--peer PATH] [--rou
        npm run bench -- l7 [--rounds 3] [--quick]
        npm run bench -- l7 --memory
        npm run bench -- l7 --match
+       npm run bench -- l7 --metrics
        npm run bench -- l7 --hostile [--quick]
        npm run bench -- api [--peer KUBECONFIG] [--quick]
        npm run bench -- istiod [--quick] [--long] [--data DIR]
@@ -28,6 +30,7 @@ const usage = `usage: npm run bench -- l4 [--engine native] [--peer PATH] [--rou
   --policy-latency   from the write of a policy to its effect
   --memory           of waypoints with 1 and 1,000 clusters, ours and Envoy's
   --lab-up           from nothing to ten enrolled pods
+  --metrics          what Istio's metrics cost, and their page
   --match            what it takes to decide among 10,000 routes
   --hostile          calls through waypoints beside peers that flood them
   --long             with 100,000 changes
@@ -50,6 +53,7 @@ async function main(): Promise<number> {
         'lab-up': { type: 'boolean', default: false },
         memory: { type: 'boolean', default: false },
         match: { type: 'boolean', default: false },
+        metrics: { type: 'boolean', default: false },
         hostile: { type: 'boolean', default: false },
         long: { type: 'boolean', default: false },
         data: { type: 'string' },
@@ -74,6 +78,10 @@ async function main(): Promise<number> {
     }
     if (positionals.join() === 'l7' && values.match) {
       benchMatch();
+      return 0;
+    }
+    if (positionals.join() === 'l7' && values.metrics) {
+      benchMetrics();
       return 0;
     }
     if (positionals.join() === 'l7') {

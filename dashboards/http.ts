@@ -1,20 +1,19 @@
-/** Queries over requests, as waypoints count them under Envoy's names: one connection manager for each port of a service. */
+/** Queries over requests, as waypoints of ours count them under Istio's names and labels. */
 import { chart, type Panel, type Query } from './model.ts';
 
-/** Answers to clients; those to the tunnels that bring them are of another manager. `service`: a regular expression. */
+/** Answers to clients. `service`: a regular expression over host names. */
 export function answers(service = '.+', ...matchers: readonly string[]): string {
-  return of('downstream_rq_xx', service, matchers);
+  return of('requests_total', service, matchers);
 }
 
 function of(metric: string, service: string, matchers: readonly string[]): string {
-  const all = ['job="waypoint"', `envoy_http_conn_manager_prefix=~"inbound-vip.+[|](${service})"`, ...matchers];
-  return `envoy_http_${metric}{${all.join(', ')}}`;
+  const all = ['reporter="waypoint"', `destination_service=~"(${service})"`, ...matchers];
+  return `istio_${metric}{${all.join(', ')}}`;
 }
 
 /** A second, of each service. */
 function byService(series: string, by = ''): string {
-  const named = `label_replace(rate(${series}[$__rate_interval]), "service", "$1", "envoy_http_conn_manager_prefix", ".*[|](.+)")`;
-  return `sum by (service${by}) (${named})`;
+  return `sum by (destination_service${by}) (rate(${series}[$__rate_interval]))`;
 }
 
 export function perSecond(series: string): string {
@@ -24,19 +23,24 @@ export function perSecond(series: string): string {
 /** Requests, what became of them, and how long they took, of each service that the expression matches. */
 export function requestPanels(service: string): readonly Panel[] {
   const took = (q: number): Query => ({
-    expr: `histogram_quantile(${q}, ${byService(of('downstream_rq_time_bucket', service, []), ', le')})`,
-    legend: `{{service}} p${q * 100}`,
+    expr: `histogram_quantile(${q}, ${byService(of('request_duration_milliseconds_bucket', service, []), ', le')})`,
+    legend: `{{destination_service}} p${q * 100}`,
   });
-  const failed = answers(service, 'envoy_response_code_class="5"');
+  const failed = answers(service, 'response_code=~"5.."');
   return [
-    chart('Requests', 'ops', { expr: byService(answers(service)), legend: '{{service}}' }),
-    chart('Answers by class', 'ops', {
-      expr: byService(answers(service), ', envoy_response_code_class'),
-      legend: '{{service}} {{envoy_response_code_class}}xx',
+    chart('Requests', 'ops', { expr: byService(answers(service)), legend: '{{destination_service}}' }),
+    chart('Requests by caller', 'ops', {
+      expr: byService(answers(service), ', source_workload, source_workload_namespace'),
+      legend: '{{source_workload}}.{{source_workload_namespace}} to {{destination_service}}',
+    }),
+    chart('Answers by code', 'ops', {
+      expr: byService(answers(service), ', response_code'),
+      legend: '{{destination_service}} {{response_code}}',
     }),
     chart('Requests that failed (5xx)', 'percentunit', {
-      expr: `${byService(failed)} / (${byService(answers(service))} > 0)`,
-      legend: '{{service}}',
+      // A status that nobody got has no series.
+      expr: `(${byService(failed)} or 0 * ${byService(answers(service))}) / (${byService(answers(service))} > 0)`,
+      legend: '{{destination_service}}',
     }),
     chart('Time to answer', 'ms', took(0.5), took(0.99)),
   ];

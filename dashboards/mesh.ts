@@ -19,7 +19,7 @@ export const mesh: Dashboard = {
         stat('Bytes', 'Bps', `${bytes('received', all)} + ${bytes('sent', all)}`),
         stat('Open connections', 'short', 'sum (istio_tcp_sockets_open{reporter="destination"})'),
         stat('Requests at waypoints', 'ops', perSecond(answers())),
-        stat('Failed requests (5xx)', 'ops', perSecond(answers('.+', 'envoy_response_code_class="5"'))),
+        stat('Failed requests (5xx)', 'ops', `${perSecond(answers('.+', 'response_code=~"5.."'))} or vector(0)`),
         stat('Services', 'short', 'max (pilot_services)'),
         stat('Proxies with configuration', 'short', 'sum (pilot_xds)'),
       ],

@@ -48,6 +48,8 @@ export interface WaypointConfig {
   readonly drainDuration: Millis;
   /** Ends sooner once none is open. */
   readonly exitWhenDrained: boolean;
+  /** Of Istio's metrics: how long series without news stay, and how many label sets a metric may have. Default 1 h, 10,000. */
+  readonly series: { readonly idle: Millis; readonly limit: number };
   /** Where files of the proxy are made. Default ./etc/istio/proxy. */
   readonly configFolder: string;
 }
@@ -104,9 +106,17 @@ export function parseWaypointConfig(
     concurrency: proxyConfig.concurrency ?? 2,
     drainDuration: drainDuration(r, proxyConfig),
     exitWhenDrained: r.boolean('EXIT_ON_ZERO_ACTIVE_CONNECTIONS') ?? false,
+    series: {
+      idle: r.duration('AQUIFER_METRICS_IDLE') ?? millis(3_600_000),
+      limit: r.integer('AQUIFER_METRICS_SERIES', 1, 1_000_000) ?? 10_000,
+    },
     configFolder: r.text('AQUIFER_WAYPOINT_DIR') ?? './etc/istio/proxy',
   });
 }
+
+/** By which istiod knows ours from an Envoy: what its listeners may have besides. */
+export const engineKey = 'AQUIFER_WAYPOINT';
+export const ownEngine = 'true';
 
 /** The node's id (ambient-wire 10). */
 export function nodeId({ instanceIp, podName, podNamespace, domain }: WaypointConfig): string {

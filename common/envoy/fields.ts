@@ -222,6 +222,15 @@ export class Fields {
     });
   }
 
+  /** Entries of a map of texts. */
+  textMap(name: string): readonly (readonly [string, string])[] {
+    return Object.entries(this.#object(name) ?? {}).flatMap(([key, value]) => {
+      if (typeof value === 'string') return [[key, value] as const];
+      this.mistake(name, `[${key}] is no text`);
+      return [];
+    });
+  }
+
   /** A google.protobuf.Struct; absent: undefined. */
   struct(name: string): Struct | undefined {
     const value = this.#object(name);

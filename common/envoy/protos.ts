@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import protobuf from 'protobufjs';
+import { istioProto } from './istio.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -17,6 +18,7 @@ const files = [
   'envoy/config/listener/v3/listener.proto',
   'envoy/config/route/v3/route.proto',
   'envoy/extensions/access_loggers/file/v3/file.proto',
+  'envoy/extensions/access_loggers/filters/cel/v3/cel.proto',
   'envoy/extensions/access_loggers/stream/v3/stream.proto',
   'envoy/extensions/bootstrap/internal_listener/v3/internal_listener.proto',
   'envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster.proto',
@@ -104,6 +106,7 @@ function load(): protobuf.Root {
     if (target in protobuf.common) return target;
     throw new Error(`${target} is in none of ${folders.join(', ')}`);
   };
+  protobuf.parse(istioProto, root, { keepCase: true });
   root.loadSync(files, { keepCase: true });
   for (const { message, field, number, type, rule } of newer) {
     root.lookupType(message).add(new protobuf.Field(field, number, type, rule));

@@ -1,12 +1,15 @@
 /** The small HTTP servers of our proxies: admin, metrics, readiness (ambient-wire 7.3, 7.4). A table of routes each. */
-import type { IncomingMessage, Server } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { describeError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { createServer } from '../core/node-http.ts';
 
 export interface Answer {
   readonly status: number;
-  readonly body: string | Buffer;
+  /** In parts: made while it is sent, at the peer's speed. */
+  readonly body: string | Buffer | AsyncIterable<string>;
   /** Default text/plain. */
   readonly type?: string;
 }
@@ -22,9 +25,7 @@ export function createHttpServer(routes: Routes, instance: string, log: Logger):
   const server = createServer((request, response) => {
     if (instance !== '') response.setHeader(instanceHeader, instance);
     route(routes, request).then(
-      ({ status, body, type }) => {
-        response.writeHead(status, { 'content-type': type ?? 'text/plain; charset=utf-8' }).end(body);
-      },
+      (answer) => send(answer, response),
       (e: unknown) => {
         log.error('cannot answer a request', { path: request.url, error: describeError(e) });
         response.writeHead(500, { 'content-type': 'text/plain' }).end(`${describeError(e)}\n`);
@@ -36,6 +37,13 @@ export function createHttpServer(routes: Routes, instance: string, log: Logger):
   server.headersTimeout = 5_000;
   server.maxConnections = 100;
   return server;
+}
+
+function send({ status, body, type }: Answer, response: ServerResponse): void {
+  response.writeHead(status, { 'content-type': type ?? 'text/plain; charset=utf-8' });
+  if (typeof body === 'string' || Buffer.isBuffer(body)) response.end(body);
+  // A peer that goes away ends it.
+  else pipeline(Readable.from(body, { objectMode: true }), response).catch(() => response.destroy());
 }
 
 async function route(routes: Routes, request: IncomingMessage): Promise<Answer> {

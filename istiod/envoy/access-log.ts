@@ -1,6 +1,6 @@
 /** The access log that MeshConfig asks for. */
-import type { MeshFacts } from './inputs.ts';
-import { extension, type Message, type Struct } from './values.ts';
+import type { ExtensionProvider, MeshFacts } from './inputs.ts';
+import { extension, type Message, type Struct, struct } from './values.ts';
 
 /** Istio's fields, in its order: tools parse the lines. */
 const fields = [
@@ -32,17 +32,34 @@ const fields = [
 export function accessLog(facts: MeshFacts, filter?: Message): readonly Message[] {
   const { accessLogFile: path } = facts;
   if (path === undefined) return [];
-  const config = { path, log_format: facts.accessLogEncoding === 'JSON' ? jsonFormat(facts) : textFormat(facts) };
-  const logger = extension(
-    'envoy.access_loggers.file',
-    'envoy.extensions.access_loggers.file.v3.FileAccessLog',
-    config,
-  );
-  return [{ ...logger, ...(filter && { filter }) }];
+  return [logger(path, ofMesh(facts), filter)];
 }
 
-function textFormat({ accessLogFormat }: MeshFacts): Message {
-  const line = accessLogFormat ?? `${fields.map(([, format]) => format).join(' ')}\n`;
+/** What a provider of the type envoyFileAccessLog writes. */
+export function fileLog(
+  { path, format }: Extract<ExtensionProvider, { readonly kind: 'file' }>,
+  facts: MeshFacts,
+  filter: Message | undefined,
+): Message {
+  if (format === undefined) return logger(path, ofMesh(facts), filter);
+  if ('text' in format) return logger(path, textFormat(format.text), filter);
+  return logger(path, { json_format: struct(format.labels) }, filter);
+}
+
+function ofMesh(facts: MeshFacts): Message {
+  return facts.accessLogEncoding === 'JSON' ? jsonFormat(facts) : textFormat(facts.accessLogFormat);
+}
+
+function logger(path: string, format: Message, filter: Message | undefined): Message {
+  const made = extension('envoy.access_loggers.file', 'envoy.extensions.access_loggers.file.v3.FileAccessLog', {
+    path,
+    log_format: format,
+  });
+  return { ...made, ...(filter && { filter }) };
+}
+
+function textFormat(format: string | undefined): Message {
+  const line = format ?? `${fields.map(([, format]) => format).join(' ')}\n`;
   return { text_format_source: { inline_string: line.endsWith('\n') ? line : `${line}\n` } };
 }
 

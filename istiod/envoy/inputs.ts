@@ -10,6 +10,7 @@ import type { ReferenceGrant } from '../../common/kube/kinds/gateway-api/referen
 import type { StreamRoute, TlsRoute } from '../../common/kube/kinds/gateway-api/stream-routes.ts';
 import type { DestinationRule } from '../../common/kube/kinds/istio/destination-rule.ts';
 import type { Sidecar } from '../../common/kube/kinds/istio/sidecar.ts';
+import type { Telemetry } from '../../common/kube/kinds/istio/telemetry.ts';
 import type { ConsistentHash } from '../../common/kube/kinds/istio/traffic-policy.ts';
 import type { VirtualService } from '../../common/kube/kinds/istio/virtual-service.ts';
 import type { AuthorizationPolicy } from '../../common/kube/kinds/security.ts';
@@ -80,7 +81,20 @@ export interface MeshEndpoint {
   readonly serviceAccount: string;
   readonly trustDomain: string;
   readonly workload: string;
+  /** What metrics name it by. */
+  readonly canonical: { readonly name: string; readonly revision: string };
 }
+
+/** One of MeshConfig's extensionProviders that telemetry may name. `unserved`: of a type that waypoints do not send to. */
+export type ExtensionProvider =
+  | { readonly kind: 'prometheus' | 'unserved'; readonly name: string }
+  | {
+      readonly kind: 'file';
+      readonly name: string;
+      readonly path: string;
+      /** undefined: MeshConfig's, or Istio's. */
+      readonly format: { readonly text: string } | { readonly labels: Readonly<Record<string, string>> } | undefined;
+    };
 
 /** What of MeshConfig and istiod's settings counts for Envoys. */
 export interface MeshFacts {
@@ -109,6 +123,9 @@ export interface MeshFacts {
   readonly accessLogFile: string | undefined;
   readonly accessLogFormat: string | undefined;
   readonly accessLogEncoding: 'TEXT' | 'JSON';
+  readonly extensionProviders: readonly ExtensionProvider[];
+  /** Names of them that count where no Telemetry says any. Default of metrics: prometheus, as in Istio's charts. */
+  readonly defaultProviders: { readonly metrics: readonly string[]; readonly accessLogging: readonly string[] };
   /** HTTPRetry as in a VirtualService; undefined: Istio's two retries. */
   readonly defaultRetries: object | undefined;
   /** LocalityLoadBalancerSetting for services whose DestinationRule says none. */
@@ -164,6 +181,7 @@ export interface MeshView {
   /** Of the namespace that is referred to. */
   referenceGrants(namespace: string): readonly ReferenceGrant[];
   policies(target: PolicyTarget): readonly AuthorizationPolicy[];
+  telemetries(namespace: string): readonly Telemetry[];
   /** What counts for a client with these labels: its namespace's Sidecar that selects it, else the one for all there, else the root namespace's. */
   sidecar(namespace: string, labels: Readonly<Record<string, string>>): Sidecar | undefined;
   /** The Gateway `namespace/name`, if it is one of a waypoint. */

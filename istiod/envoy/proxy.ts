@@ -11,8 +11,8 @@ interface Common {
   readonly network: string;
   /** Has addresses of these families. */
   readonly families: 'ipv4' | 'ipv6' | 'both';
-  /** Built with Istio's own extensions, as its metadata declare. */
-  readonly hasIstioExtensions: boolean;
+  /** A stock Envoy, one that was built with Istio's own extensions, or our waypoint: as its metadata declare. */
+  readonly engine: 'envoy' | 'istio' | 'aquifer';
 }
 
 export interface WaypointProxy extends Common {

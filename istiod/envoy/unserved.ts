@@ -1,7 +1,9 @@
-/** What the status says of kinds of which Istio's sidecars make something and nothing here does. Pure. */
+/** What the status says of kinds and parts of which Istio makes something and nothing here does. Pure. */
 import type { Sidecar } from '../../common/kube/kinds/istio/sidecar.ts';
+import type { Telemetry } from '../../common/kube/kinds/istio/telemetry.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import { ineffective, type RouteConditions } from './routes/status.ts';
+import { expressionMistakes } from './telemetry/expressions.ts';
 
 /** By kind. */
 const reasons: Readonly<Record<string, string>> = {
@@ -9,14 +11,35 @@ const reasons: Readonly<Record<string, string>> = {
     'what istiod makes for waypoints is not patched, and node proxies are no Envoys; use VirtualService, DestinationRule and AuthorizationPolicy',
   WasmPlugin: 'waypoints run no Wasm; without it requests pass',
   TrafficExtension: 'waypoints run no extensions; without them requests pass',
-  Telemetry: 'metrics and traces are as they are; the access log is set by MeshConfig (accessLogFile)',
 };
 
-/** undefined: kinds that are served. */
+/** undefined: what is served. */
 export function unservedConditions(object: KubeObject): RouteConditions | undefined {
-  const reason = object.kind === 'Sidecar' ? ofSidecar(object as Sidecar) : reasons[object.kind];
+  const reason = reasonOf(object);
   if (reason === undefined) return undefined;
   return new Map([[ineffective, { status: 'True', reason: 'Unsupported', message: `${object.kind}: ${reason}` }]]);
+}
+
+function reasonOf(object: KubeObject): string | undefined {
+  switch (object.kind) {
+    case 'Sidecar':
+      return ofSidecar(object as Sidecar);
+    case 'Telemetry':
+      return ofTelemetry(object as Telemetry);
+    default:
+      return reasons[object.kind];
+  }
+}
+
+/** undefined: all of it counts, at waypoints of ours. */
+function ofTelemetry(telemetry: Telemetry): string | undefined {
+  const { spec } = telemetry;
+  const parts = [
+    ...expressionMistakes(telemetry),
+    ...(spec?.tracing?.length ? ['tracing: waypoints send no spans'] : []),
+    ...(spec?.selector ? ['selector: waypoints heed targetRefs, and what is for a whole namespace'] : []),
+  ];
+  return parts.length === 0 ? undefined : parts.join('; ');
 }
 
 /** Istio's waypoints and node proxies heed none either. */

@@ -7,6 +7,7 @@ import { describeError } from '../../common/core/errors.ts';
 import type { LabelSelector } from '../../common/kube/kinds/apps.ts';
 import { didYouMean } from '../../common/kube/schema/nearest.ts';
 import { isObject } from '../../common/kube/schema/validate.ts';
+import type { ExtensionProvider } from '../envoy/inputs.ts';
 import {
   defaultSettings,
   type EnvoySettings,
@@ -100,9 +101,47 @@ function envoyOf(read: Reader, merged: Readonly<Record<string, unknown>>): Envoy
     accessLogFile: read.text('accessLogFile'),
     accessLogFormat: read.text('accessLogFormat'),
     accessLogEncoding: one('accessLogEncoding', merged['accessLogEncoding'], ['TEXT', 'JSON'], 'TEXT'),
+    extensionProviders: providersOf(read, merged['extensionProviders']),
+    defaultProviders: {
+      metrics:
+        read.textsAt('defaultProviders.metrics', part('defaultProviders')['metrics']) ?? d.defaultProviders.metrics,
+      accessLogging: read.textsAt('defaultProviders.accessLogging', part('defaultProviders')['accessLogging']) ?? [],
+    },
     defaultRetries: orUndefined('defaultHttpRetryPolicy'),
     localityLb: orUndefined('localityLbSetting'),
   };
+}
+
+/** Those that Istio has by itself come first: later ones of the same name take their place. */
+function providersOf(read: Reader, value: unknown): readonly ExtensionProvider[] {
+  const own = read.objects('extensionProviders', value ?? []).map((entry, i): ExtensionProvider => {
+    const name = read.textAt(`extensionProviders[${i}].name`, entry['name']);
+    const file = entry['envoyFileAccessLog'];
+    if (entry['prometheus'] !== undefined) return { kind: 'prometheus', name };
+    if (!isObject(file)) return { kind: 'unserved', name };
+    const { path = '/dev/stdout', logFormat } = file as { readonly path?: unknown; readonly logFormat?: unknown };
+    const at = `extensionProviders[${i}].envoyFileAccessLog`;
+    return { kind: 'file', name, path: read.textAt(`${at}.path`, path), format: formatOf(read, at, logFormat) };
+  });
+  const names = new Set(own.map(({ name }) => name));
+  const builtIn: readonly ExtensionProvider[] = [
+    { kind: 'prometheus', name: 'prometheus' },
+    { kind: 'file', name: 'envoy', path: '/dev/stdout', format: undefined },
+  ];
+  return [...builtIn.filter(({ name }) => !names.has(name)), ...own];
+}
+
+function formatOf(
+  read: Reader,
+  at: string,
+  value: unknown,
+): Extract<ExtensionProvider, { readonly kind: 'file' }>['format'] {
+  if (!isObject(value)) return undefined;
+  const { text, labels } = value as { readonly text?: unknown; readonly labels?: unknown };
+  if (text !== undefined) return { text: read.textAt(`${at}.logFormat.text`, text) };
+  if (!isObject(labels)) return undefined;
+  const texts = Object.entries(labels).map(([k, v]) => [k, read.textAt(`${at}.logFormat.labels.${k}`, v)] as const);
+  return { labels: Object.fromEntries(texts) };
 }
 
 function scopesOf(read: Reader, value: unknown): readonly ServiceScope[] {
@@ -165,6 +204,19 @@ class Reader {
     if (value === undefined) return undefined;
     if (Array.isArray(value) && value.every((v) => typeof v === 'string')) return value as readonly string[];
     this.#wrong(key, 'a list of texts');
+    return undefined;
+  }
+
+  textAt(path: string, value: unknown): string {
+    if (typeof value === 'string') return value;
+    this.#wrong(path, 'a text');
+    return '';
+  }
+
+  textsAt(path: string, value: unknown): readonly string[] | undefined {
+    if (value === undefined || value === null) return undefined;
+    if (Array.isArray(value) && value.every((v) => typeof v === 'string')) return value as readonly string[];
+    this.#wrong(path, 'a list of texts');
     return undefined;
   }
 

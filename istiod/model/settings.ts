@@ -93,6 +93,11 @@ export const defaultSettings: MeshSettings = {
     accessLogFile: undefined,
     accessLogFormat: undefined,
     accessLogEncoding: 'TEXT',
+    extensionProviders: [
+      { kind: 'prometheus', name: 'prometheus' },
+      { kind: 'file', name: 'envoy', path: '/dev/stdout', format: undefined },
+    ],
+    defaultProviders: { metrics: ['prometheus'], accessLogging: [] },
     defaultRetries: undefined,
     localityLb: undefined,
   },

@@ -172,7 +172,7 @@ function proxyOf(gateway: string): WaypointProxy {
     node: '',
     network: '',
     families: 'both',
-    hasIstioExtensions: false,
+    engine: 'aquifer',
   };
 }
 

@@ -29,8 +29,8 @@ export const unreachable: readonly Unreachable[] = [
   { file: 'istiod/envoy/waypoint/configuration.ts', text: 'return value === undefined ? [] :', reason: failed },
   { file: 'istiod/envoy/waypoint/configuration.ts', text: 'if (endpoints.value === undefined)', reason: failed },
   { file: 'istiod/envoy/waypoint/configuration.ts', text: 'if (value === undefined)', reason: failed },
-  { file: 'istiod/envoy/waypoint/far-networks.ts', text: 'hasIstioExtensions ?', reason: istios },
-  { file: 'istiod/envoy/waypoint/tunnels.ts', text: 'hasIstioExtensions ?', reason: istios },
+  { file: 'istiod/envoy/waypoint/far-networks.ts', text: "engine === 'istio' ?", reason: istios },
+  { file: 'istiod/envoy/waypoint/tunnels.ts', text: "engine === 'istio' ?", reason: istios },
   { file: 'istiod/envoy/credentials.ts', text: 'if (account === undefined)', reason: refusedBefore },
   { file: 'istiod/envoy/credentials.ts', text: 'if (found === undefined) return undefined', reason: refusedBefore },
   {

@@ -159,6 +159,7 @@ class World implements AsyncDisposable {
       concurrency: 1,
       drainDuration: millis(5_000),
       exitWhenDrained: false,
+      series: { idle: millis(3_600_000), limit: 100 },
       configFolder: world.folder,
     };
     const sink: LogSink = {

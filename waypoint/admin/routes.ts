@@ -8,6 +8,7 @@ import type { Answer, Routes } from '../../common/http/small-server.ts';
 import type { DataSource } from '../cluster/tls/types.ts';
 import type { Host, HostAddress } from '../cluster/types.ts';
 import type { ResourceKind, Runtime } from '../runtime/runtime.ts';
+import { metricsPage } from './metrics.ts';
 
 export interface AdminFacts {
   readonly runtime: Runtime;
@@ -27,7 +28,7 @@ export function adminRoutes({ runtime, pending, quit, levels }: AdminFacts): Rou
   return {
     'GET /ready': () => ready(pending()),
     'GET /stats': (url) => stats(runtime, url),
-    'GET /stats/prometheus': () => ({ status: 200, body: runtime.stats.prometheus() }),
+    'GET /stats/prometheus': () => ({ status: 200, body: metricsPage(runtime) }),
     'GET /listeners': (url) => listeners(runtime, url.searchParams.get('format') === 'json'),
     'GET /clusters': (url) => clusters(runtime, url.searchParams.get('format') === 'json'),
     'GET /config_dump': () => json(configDump(runtime)),
@@ -69,7 +70,7 @@ function stats(runtime: Runtime, url: URL): Answer {
   if (url.searchParams.get('format') === 'json') {
     return { status: 200, type: 'application/json', body: runtime.stats.json(wanted) };
   }
-  if (url.searchParams.get('format') === 'prometheus') return { status: 200, body: runtime.stats.prometheus() };
+  if (url.searchParams.get('format') === 'prometheus') return { status: 200, body: metricsPage(runtime) };
   return { status: 200, body: runtime.stats.text(wanted) };
 }
 

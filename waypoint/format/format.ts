@@ -2,7 +2,7 @@
  * Envoy's command operators, `%REQ(x-name?:authority):16%`, in header values, access logs and local replies. An operator that is
  * not known here is refused when the configuration is read.
  */
-import type { HostAddress } from '../cluster/types.ts';
+import type { HostAddress, Metadata } from '../cluster/types.ts';
 import type { Address, RequestView, ResponseView } from '../request/view.ts';
 import { readOperator } from './operators.ts';
 
@@ -34,6 +34,12 @@ export interface StreamFacts {
   readonly hostname?: string;
   /** The body of a local reply. */
   readonly localReplyBody?: string;
+  /** With heads, as HTTP/1.1 writes them. */
+  readonly wireReceived?: number;
+  readonly wireSent?: number;
+  /** Of the cluster and of the host that the request went to. */
+  readonly clusterMetadata?: Metadata;
+  readonly hostMetadata?: Metadata;
   /** Metadata of the matched route. */
   readonly routeMetadata?: Readonly<Record<string, unknown>>;
 }

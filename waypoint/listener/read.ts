@@ -2,6 +2,7 @@
 import { millis } from '../../common/core/brand.ts';
 import { parseIp } from '../../common/core/net.ts';
 import { checkFields, type Fields } from '../../common/envoy/fields.ts';
+import { statsConfig } from '../../common/envoy/istio.ts';
 import type { Compiled } from '../cluster/compiled.ts';
 import { HttpManager } from '../http/manager/manager.ts';
 import { readHttpManager } from '../http/manager/read.ts';
@@ -10,6 +11,7 @@ import { readNetworkFilter } from '../network/filters.ts';
 import { readTcpProxy, TcpProxy } from '../network/tcp-proxy.ts';
 import type { Environment } from '../runtime/environment.ts';
 import { readAccessLogs } from '../telemetry/access-log.ts';
+import { readStatsConfig, type StatsConfig } from '../telemetry/istio/config.ts';
 import { secretsOf } from '../tls/material.ts';
 import { readTlsServer, type TlsServerConfig } from '../tls/server.ts';
 import { readChainMatch } from './chain-match.ts';
@@ -125,6 +127,7 @@ class Reader {
     chain.harmless('metadata');
     const tls = this.#readTransport(chain);
     const filters: NetworkFilter[] = [];
+    const meters: StatsConfig[] = [];
     let terminal: Terminal | undefined;
     const list = chain.list('filters');
     list.forEach((filter, i) => {
@@ -139,7 +142,10 @@ class Reader {
       } else if (config && type === `${filterTypes}network.tcp_proxy.v3.TcpProxy`) {
         const proxy = readTcpProxy(config);
         for (const { name: cluster } of proxy.clusters) this.#needs.clusters.add(cluster);
-        terminal = new TcpProxy(this.#env, proxy);
+        terminal = new TcpProxy(this.#env, proxy, meters);
+      } else if (config && type === statsConfig) {
+        meters.push(readStatsConfig(config));
+        return;
       } else {
         const made = config && readNetworkFilter(config);
         if (made) filters.push(made);

@@ -7,7 +7,7 @@ import { leavingPatience } from '../../common/hbone/answer.ts';
 import { readMetadata } from '../cluster/compile/metadata.ts';
 import { xxHash64 } from '../cluster/hash/xxhash64.ts';
 import type { Lease, PoolFailure, PoolKey, Ticket } from '../cluster/pool-types.ts';
-import type { Host, HostAddress, Struct } from '../cluster/types.ts';
+import type { Host, HostAddress, Metadata, Struct } from '../cluster/types.ts';
 import type { Upstream } from '../cluster/upstream-types.ts';
 import { compileFormat, type Format, type FormatContext, type StreamFacts } from '../format/format.ts';
 import { applyHeaderOps, type HeaderOps, readAddition } from '../format/header-ops.ts';
@@ -18,6 +18,8 @@ import { Headers } from '../request/headers.ts';
 import type { Environment } from '../runtime/environment.ts';
 import { type AccessLog, readAccessLogs } from '../telemetry/access-log.ts';
 import { clusterStats } from '../telemetry/http-stats.ts';
+import type { StatsConfig } from '../telemetry/istio/config.ts';
+import { IstioMeter } from '../telemetry/istio/meter.ts';
 import type { Counter, Stats } from '../telemetry/stats.ts';
 import type { ConnectionKey, UpstreamConnection } from '../upstream/connector.ts';
 import { sharedState } from '../upstream/internal.ts';
@@ -122,16 +124,18 @@ export class TcpProxy implements Terminal {
   readonly #env: Environment;
   readonly #config: TcpProxyConfig;
   readonly #stats: TcpStats;
+  readonly #meters: readonly IstioMeter[];
 
-  constructor(env: Environment, config: TcpProxyConfig) {
+  constructor(env: Environment, config: TcpProxyConfig, meters: readonly StatsConfig[] = []) {
     this.#env = env;
     this.#config = config;
     this.#stats = statsOf(env.stats, config.statPrefix);
+    this.#meters = meters.map((meter) => new IstioMeter(env.series, meter));
   }
 
   serve(downstream: Downstream, done: (end: ConnectionEnd) => void): Served {
     this.#stats.total.value++;
-    return new Proxied(this.#env, this.#config, this.#stats, downstream, done);
+    return new Proxied(this.#env, this.#config, this.#stats, this.#meters, downstream, done);
   }
 }
 
@@ -157,6 +161,10 @@ class Proxied implements Served, ByteReader {
   readonly #env: Environment;
   readonly #config: TcpProxyConfig;
   readonly #stats: TcpStats;
+  readonly #meters: readonly IstioMeter[];
+  #report: Timer | undefined;
+  /** What the metrics were told of so far. */
+  #reported: { readonly received: number; readonly sent: number } | undefined;
   readonly #downstream: Downstream;
   readonly #done: (end: ConnectionEnd) => void;
   readonly #near: ByteStream;
@@ -179,18 +187,21 @@ class Proxied implements Served, ByteReader {
   readonly #flags = new Set<string>();
   #cluster = '';
   #host: HostAddress | undefined;
+  #hostMetadata: Metadata | undefined;
   readonly #startTime: number;
 
   constructor(
     env: Environment,
     config: TcpProxyConfig,
     stats: TcpStats,
+    meters: readonly IstioMeter[],
     downstream: Downstream,
     done: (end: ConnectionEnd) => void,
   ) {
     this.#env = env;
     this.#config = config;
     this.#stats = stats;
+    this.#meters = meters;
     this.#downstream = downstream;
     this.#done = done;
     this.#near = downstream.stream;
@@ -240,6 +251,7 @@ class Proxied implements Served, ByteReader {
     }
     this.#attempts++;
     this.#host = picked.host.address;
+    this.#hostMetadata = picked.host.metadata;
     const key = this.#key(upstream, picked.host);
     this.#ticket = upstream.acquire(
       picked.host,
@@ -289,6 +301,7 @@ class Proxied implements Served, ByteReader {
     this.#lease = lease;
     const { statName } = this.#clusterNames();
     clusterStats(this.#env.stats, statName).total.value++;
+    this.#watchMetrics();
     if (lease.codec.kind === 'tcp') this.#joinStream(lease.codec.stream);
     else this.#openTunnel();
   }
@@ -445,6 +458,29 @@ class Proxied implements Served, ByteReader {
     this.#idle = this.#env.clock.after(limit, look);
   }
 
+  /** Both ends are known now: the connection counts as opened, and is told of now and then while it lasts. */
+  #watchMetrics(): void {
+    const [first] = this.#meters;
+    if (!first) return;
+    const report = () => {
+      this.#tellMetrics(this.#context(), false);
+      this.#report = this.#env.clock.after(first.config.interval, report);
+    };
+    report();
+  }
+
+  #tellMetrics(context: FormatContext, closed: boolean): void {
+    const before = this.#reported ?? { received: 0, sent: 0 };
+    const amounts = {
+      ...(this.#reported === undefined && { opened: 1 }),
+      tcpReceived: this.#received - before.received,
+      tcpSent: this.#sent - before.sent,
+      ...(closed && { closed: 1 }),
+    };
+    this.#reported = { received: this.#received, sent: this.#sent };
+    for (const meter of this.#meters) meter.tcp(context, amounts);
+  }
+
   #release(reusable: boolean): void {
     this.#lease?.release(reusable);
     this.#lease = undefined;
@@ -458,6 +494,7 @@ class Proxied implements Served, ByteReader {
     this.#life?.cancel();
     this.#patience?.cancel();
     this.#ticket?.cancel();
+    this.#report?.cancel();
     const proper = this.#nearEnded && this.#farEnded;
     const protocol = this.#lease?.protocol;
     if (!proper) {
@@ -470,6 +507,7 @@ class Proxied implements Served, ByteReader {
     this.#stats.received.value += this.#received;
     this.#stats.sent.value += this.#sent;
     const context = this.#context();
+    if (this.#meters.length > 0) this.#tellMetrics(context, true);
     for (const log of this.#config.accessLogs) if (log.accepts(context)) this.#env.write(log.path, log.line(context));
     this.#done(context.facts);
   }
@@ -481,12 +519,15 @@ class Proxied implements Served, ByteReader {
 
   #context(): FormatContext {
     const { id } = this.#downstream;
+    const clusterMetadata = this.#env.clusters.get(this.#cluster)?.cluster.metadata;
     const request = bareRequest(this.#downstream);
     const facts: StreamFacts = {
       startTime: this.#startTime,
       connectionId: id,
       ...(this.#cluster !== '' && { cluster: this.#clusterNames() }),
       ...(this.#host && { upstreamHost: this.#host }),
+      ...(this.#hostMetadata && { hostMetadata: this.#hostMetadata }),
+      ...(clusterMetadata && { clusterMetadata }),
       ...(this.#flags.size > 0 && { responseFlags: [...this.#flags].join(',') }),
       duration: Math.round(this.#env.clock.now() - this.#downstream.started),
       bytesReceived: this.#received,

@@ -3,6 +3,7 @@ import type { Clock } from '../../common/core/clock.ts';
 import type { Logger } from '../../common/core/log.ts';
 import type { Dice } from '../cluster/types.ts';
 import type { Upstream } from '../cluster/upstream-types.ts';
+import type { SeriesStore } from '../telemetry/series.ts';
 import type { Stats } from '../telemetry/stats.ts';
 import type { SecretStore } from '../tls/secrets.ts';
 import type { UpstreamConnection } from '../upstream/connector.ts';
@@ -13,6 +14,8 @@ export interface Environment {
   readonly dice: Dice;
   readonly log: Logger;
   readonly stats: Stats;
+  /** Of Istio's metrics. */
+  readonly series: SeriesStore;
   /** What the proxy says of itself where it sends requests of its own. */
   readonly ownAddress: string;
   readonly secrets: SecretStore;

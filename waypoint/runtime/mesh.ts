@@ -9,9 +9,10 @@ import { createCaClient } from '../../common/identity/ca-client.ts';
 import { createCertificateStore } from '../../common/identity/cert-store.ts';
 import type { WorkloadCertificate } from '../../common/identity/types.ts';
 import { controlPlaneConnection } from '../../common/xds/connect.ts';
+import { metricsPage } from '../admin/metrics.ts';
 import { adminRoutes, ready } from '../admin/routes.ts';
 import { emptyValidation } from '../cluster/tls/compile.ts';
-import { nodeId, nodeMetadata, type WaypointConfig } from '../config.ts';
+import { engineKey, nodeId, nodeMetadata, ownEngine, type WaypointConfig } from '../config.ts';
 import { placeOf } from '../tls/file-secrets.ts';
 import { startAds } from './ads.ts';
 import { createRuntime, type Running } from './run.ts';
@@ -29,7 +30,7 @@ const lastGrace = millis(1_000);
 /** Resolves when its ports stand, which does not mean that it serves. Errors of the system: ports. */
 export async function runMesh(config: WaypointConfig, sink: LogSink): Promise<Running> {
   const clock = systemClock;
-  const runtime = createRuntime(sink, config.drainDuration);
+  const runtime = createRuntime(sink, config.drainDuration, { series: config.series });
   const log = createLogger(sink, 'waypoint');
   const end = new AbortController();
   const quit = Promise.withResolvers<void>();
@@ -49,7 +50,11 @@ export async function runMesh(config: WaypointConfig, sink: LogSink): Promise<Ru
 
   const ads = startAds({
     connect: () => controlPlaneConnection(config.xds),
-    node: { id: nodeId(config), cluster: config.serviceCluster, metadata: structFromJson(nodeMetadata(config)) },
+    node: {
+      id: nodeId(config),
+      cluster: config.serviceCluster,
+      metadata: structFromJson({ ...nodeMetadata(config), [engineKey]: ownEngine }),
+    },
     runtime,
     ownSecret: (name) => name === ownSecret || name === rootsSecret || placeOf(name) !== undefined,
     clock,
@@ -64,7 +69,7 @@ export async function runMesh(config: WaypointConfig, sink: LogSink): Promise<Ru
     return [...certificate, ...configuration, ...runtime.pending()];
   };
   const health: Routes = { 'GET /healthz/ready': () => ready(pending()) };
-  const metrics = () => ({ status: 200, body: runtime.stats.prometheus() });
+  const metrics = () => ({ status: 200, body: metricsPage(runtime) });
   const routes = adminRoutes({ runtime, pending, quit: quit.resolve, levels: sink.levels });
   const servers = [
     await serve(routes, config.adminPort, '127.0.0.1'),

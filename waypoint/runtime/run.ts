@@ -22,7 +22,11 @@ export interface Running {
   stop(): Promise<void>;
 }
 
-export function createRuntime(sink: LogSink, drainMs: number, local?: RuntimeOptions['local']): Runtime {
+export function createRuntime(
+  sink: LogSink,
+  drainMs: number,
+  more: Pick<RuntimeOptions, 'local' | 'series'> = {},
+): Runtime {
   const log = createLogger(sink, 'waypoint');
   return new Runtime({
     clock: systemClock,
@@ -32,7 +36,7 @@ export function createRuntime(sink: LogSink, drainMs: number, local?: RuntimeOpt
     write: logWriter(log),
     ownAddress: ownAddress(),
     drain: drainMs,
-    local,
+    ...more,
   });
 }
 
@@ -45,7 +49,7 @@ export async function runBootstrap(file: string, sink: LogSink): Promise<Running
     throw new MeshError('CONFIG', `bootstrap: ${describeError(e)}`, { cause: e });
   }
   const bootstrap = readBootstrap(text);
-  const runtime = createRuntime(sink, drain, bootstrap.local);
+  const runtime = createRuntime(sink, drain, { local: bootstrap.local });
   applyBootstrap(runtime, bootstrap);
   const quit = Promise.withResolvers<void>();
   const routes = adminRoutes({ runtime, pending: () => runtime.pending(), quit: quit.resolve, levels: sink.levels });

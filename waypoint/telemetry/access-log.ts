@@ -1,5 +1,6 @@
 /** Access logs in Envoy's formats, to a file or to standard output. */
 import type { Fields } from '../../common/envoy/fields.ts';
+import { compileExpression } from '../expression/expression.ts';
 import { compileFormat, type Format, type FormatContext } from '../format/format.ts';
 
 export interface AccessLog {
@@ -106,6 +107,23 @@ function tryFormat(owner: Fields, name: string, text: string): Format | undefine
   }
 }
 
+/** envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter; one that fails says no, as Envoy's. */
+function readExpression(extension: Fields): AccessLog['accepts'] {
+  extension.harmless('name');
+  const config = extension.message('typed_config');
+  if (!config?.type.endsWith('/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter')) {
+    extension.mistake('typed_config', `filter ${config?.type ?? 'without a type'} is not supported`);
+    return () => true;
+  }
+  try {
+    const expression = compileExpression(config.text('expression'));
+    return (context) => expression(context) === true;
+  } catch (e) {
+    config.mistake('expression', (e as Error).message);
+    return () => true;
+  }
+}
+
 function readFilter(log: Fields): AccessLog['accepts'] {
   const filter = log.message('filter');
   if (!filter) return () => true;
@@ -130,7 +148,12 @@ function readFilter(log: Fields): AccessLog['accepts'] {
       return wanted.size === 0 ? there.length > 0 : there.some((flag) => wanted.has(flag));
     };
   }
+  const expression = filter.message('extension_filter');
+  if (expression) return readExpression(expression);
   if (filter.message('not_health_check_filter')) return () => true;
-  filter.mistake('filter_specifier', 'is not supported: status_code_filter and response_flag_filter are');
+  filter.mistake(
+    'filter_specifier',
+    'is not supported: status_code_filter, response_flag_filter and CEL by extension_filter are',
+  );
   return () => true;
 }

@@ -1,6 +1,7 @@
 /** What the waypoint compiles, for a walk through all fields: each message with the least that its reader asks for. */
 import { typeUrl } from '../../common/envoy/codec.ts';
 import { checkFields } from '../../common/envoy/fields.ts';
+import { statsConfig } from '../../common/envoy/istio.ts';
 import { compileAssignment } from '../cluster/compile/assignment.ts';
 import { compileCluster } from '../cluster/compile/cluster.ts';
 import { perFilterTypes } from '../filters/kinds.ts';
@@ -37,6 +38,7 @@ const manager = { route_config: routes, http_filters: [router] };
 const proxy = named(`${extensions}filters.network.tcp_proxy.v3.TcpProxy`, { cluster: 'a' });
 const endpoints = [{ lb_endpoints: [{ endpoint: { address } }] }];
 const statusFilter = { status_code_filter: { comparison: { value: { default_value: 1 } } } };
+const celFilter = `${extensions}access_loggers.filters.cel.v3.ExpressionFilter`;
 const format = { text_format_source: inline };
 const stateValue = { object_key: 'x', format_string: format };
 const policy = { permissions: [{ any: true }], principals: [{ any: true }] };
@@ -88,6 +90,7 @@ export const bases: Readonly<Record<string, Message>> = {
   'envoy.type.matcher.v3.ValueMatcher': { string_match: exact },
   'envoy.config.accesslog.v3.AccessLog': named(`${extensions}access_loggers.stream.v3.StdoutAccessLog`),
   'envoy.config.accesslog.v3.AccessLogFilter': statusFilter,
+  'envoy.config.accesslog.v3.ExtensionFilter': named(celFilter, { expression: 'true' }),
   'envoy.config.accesslog.v3.ComparisonFilter': statusFilter.status_code_filter.comparison,
   'envoy.config.accesslog.v3.StatusCodeFilter': statusFilter.status_code_filter,
 
@@ -184,6 +187,9 @@ export const bases: Readonly<Record<string, Message>> = {
   [`${jwt}JwtRequirementOrList`]: { requirements: [{ provider_name: 'key' }, { provider_name: 'key' }] },
   [`${jwt}JwtRequirementAndList`]: { requirements: [{ provider_name: 'key' }, { provider_name: 'key' }] },
   [`${jwt}RequirementRule`]: { match: routeMatch },
+  [statsConfig]: { reporter: 'SERVER_GATEWAY' },
+  'stats.MetricDefinition': { name: 'x', value: '1' },
+  [celFilter]: { expression: 'true' },
   [template]: { path_template: '/x' },
   [rewriting]: { path_template_rewrite: '/x' },
   [`${balancers}subset.v3.Subset`]: { subset_lb_policy: roundRobin },
@@ -401,6 +407,18 @@ export function fieldRoots(env: Environment): readonly WalkRoot[] {
     httpFilter('rbac.v3.RBAC'),
     httpFilter('router.v3.Router'),
     httpFilter('set_filter_state.v3.Config'),
+    inListener(statsConfig, 'filter_chains[0].filters[0].typed_config.http_filters[0].typed_config', (any) =>
+      hcm({ http_filters: [{ name: 'x', typed_config: any }, router] }),
+    ),
+    inListener(celFilter, 'access_log[0].filter.extension_filter.typed_config', (any) => ({
+      access_log: [
+        {
+          ...bases['envoy.config.accesslog.v3.AccessLog'],
+          filter: { extension_filter: { name: 'x', typed_config: any } },
+        },
+      ],
+      filter_chains: [{ filters: [proxy] }],
+    })),
     accessLog('file.v3.FileAccessLog'),
     accessLog('stream.v3.StderrAccessLog'),
     accessLog('stream.v3.StdoutAccessLog'),

@@ -13,10 +13,12 @@ const told = 'said about the resource, and read by nothing';
 const start = 'a start waits until all is there, however long that takes';
 const parser = 'which of its parsers Envoy uses';
 const process = 'there is no such limit of the process';
+const peerWords = 'of an older form of the filter, as in Istio';
 const resumption = 'sessions are never resumed';
 
 export const withoutEffect: Readonly<Record<string, Reasons>> = {
   'envoy.config.accesslog.v3.AccessLog': { name },
+  'envoy.config.accesslog.v3.ExtensionFilter': { name },
   'envoy.config.cluster.v3.CircuitBreakers.Thresholds': { track_remaining: statistics },
   'envoy.config.cluster.v3.Cluster': {
     cleanup_interval: 'of other types than ORIGINAL_DST, as in Envoy',
@@ -142,4 +144,10 @@ export const withoutEffect: Readonly<Record<string, Reasons>> = {
   'envoy.type.matcher.v3.RegexMatcher': { google_re2: 'the engine is RE2 anyway' },
   'xds.core.v3.TypedExtensionConfig': { name },
   'xds.type.matcher.v3.RegexMatcher': { google_re2: 'the engine is RE2 anyway' },
+  'stats.PluginConfig': {
+    debug: peerWords,
+    field_separator: peerWords,
+    max_peer_cache_size: peerWords,
+    value_separator: peerWords,
+  },
 };

@@ -26,7 +26,7 @@ const proxy: ClientProxy = {
   node: '',
   network: '',
   families: 'ipv4',
-  hasIstioExtensions: false,
+  engine: 'envoy',
   labels: { app: 'c' },
   isGrpc: true,
 };
@@ -85,7 +85,8 @@ test('what only sidecars heed is said', () => {
   const message = (kind: string, spec = {}) =>
     unservedConditions(object(kind, spec))?.get('aquifer.dev/Ineffective')?.message ?? '';
   assert.match(message('EnvoyFilter'), /not patched/);
-  assert.match(message('Telemetry'), /accessLogFile/);
+  assert.match(message('Telemetry', { tracing: [{}], selector: {} }), /no spans.*targetRefs/);
+  assert.equal(message('Telemetry', { metrics: [{}] }), '');
   assert.match(
     message('Sidecar', { outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } }),
     /nothing heeds outboundTrafficPolicy/,

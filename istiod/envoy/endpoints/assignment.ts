@@ -1,5 +1,7 @@
 /** The endpoints of a cluster: EDS. */
+
 import { type Typed, typeUrl } from '../../../common/envoy/codec.ts';
+import { formatSpiffe } from '../../../common/identity/spiffe.ts';
 import type { MeshEndpoint, MeshService, MeshView } from '../inputs.ts';
 import { connectOriginate, innerConnectOriginate } from '../names.ts';
 import type { EnvoyProxy } from '../proxy.ts';
@@ -83,13 +85,21 @@ function behindGateway({ weight, network }: MeshEndpoint, { ip, port }: Address<
   };
 }
 
+function identityOf({ trustDomain, namespace, serviceAccount }: MeshEndpoint): string {
+  return serviceAccount === '' ? '' : formatSpiffe({ trustDomain, namespace, serviceAccount });
+}
+
 function endpoint(e: MeshEndpoint, address: Address<'ip' | 'name'>, proxy: EnvoyProxy, port: number): Message {
   const target = e.ports.get(port)!;
   const ip = address.kind === 'ip' ? address.ip : address.name;
   const at = hostPort(ip, target);
   const isTunnelled = proxy.kind === 'waypoint' && e.isHbone;
   const described = {
-    istio: struct({ workload: [e.workload, e.namespace, e.labels['app'] ?? '', '', e.cluster].join(';') }),
+    istio: struct({
+      workload: [e.workload, e.namespace, e.canonical.name, e.canonical.revision, e.cluster].join(';'),
+      // For metrics, which only ours makes.
+      ...(proxy.engine === 'aquifer' && { identity: identityOf(e) }),
+    }),
     ...(isTunnelled && { 'envoy.filters.listener.original_dst': struct({ local: at }) }),
   };
   return {

@@ -19,7 +19,7 @@ const proxy: WaypointProxy = {
   node: 'node-1',
   network: '',
   families: 'ipv4',
-  hasIstioExtensions: false,
+  engine: 'envoy',
 };
 const endpoint = (at: string, more: Partial<MeshEndpoint> = {}): MeshEndpoint => ({
   uid: at,
@@ -37,6 +37,7 @@ const endpoint = (at: string, more: Partial<MeshEndpoint> = {}): MeshEndpoint =>
   serviceAccount: 'a',
   trustDomain: 'cluster.local',
   workload: 'w',
+  canonical: { name: 'w', revision: 'latest' },
   ...more,
 });
 const all = ['r1/z1/s1', 'r1/z1/s2', 'r1/z2/s1', 'r2/z1/s1', 'r3/z1/s1'].map((at) => endpoint(at));

@@ -1,5 +1,4 @@
 /** The HTTP connection manager of a service's port. */
-import { accessLog } from '../access-log.ts';
 import type { MeshFacts, MeshPort } from '../inputs.ts';
 import { ads, extension, type Message, none } from '../values.ts';
 
@@ -15,6 +14,7 @@ export function httpManager(
   port: Pick<MeshPort, 'protocol'>,
   routes: string | Message,
   filters: readonly Message[],
+  logs: readonly Message[],
   more: Message = {},
 ): Message {
   return extension('envoy.filters.network.http_connection_manager', manager, {
@@ -30,7 +30,7 @@ export function httpManager(
     stream_idle_timeout: none,
     upgrade_configs: [{ upgrade_type: 'websocket' }],
     ...(port.protocol === 'HTTP2' || port.protocol === 'GRPC' ? { http2_protocol_options: {} } : {}),
-    access_log: accessLog(facts),
+    access_log: logs,
     http_filters: [...filters, cors, fault, router],
     ...more,
   });

@@ -1,6 +1,4 @@
 /** Connections that are passed on as they are. */
-import { accessLog } from '../access-log.ts';
-import type { MeshFacts } from '../inputs.ts';
 import { durationOf, extension, type Message } from '../values.ts';
 
 export interface Share {
@@ -9,7 +7,12 @@ export interface Share {
 }
 
 /** To one cluster, or to several by weight. */
-export function tcpProxy(facts: MeshFacts, name: string, clusters: readonly Share[], idleTimeout?: string): Message {
+export function tcpProxy(
+  name: string,
+  clusters: readonly Share[],
+  logs: readonly Message[],
+  idleTimeout?: string,
+): Message {
   const [first] = clusters;
   const to =
     clusters.length === 1 && first !== undefined
@@ -19,6 +22,6 @@ export function tcpProxy(facts: MeshFacts, name: string, clusters: readonly Shar
     stat_prefix: name,
     ...to,
     ...(idleTimeout !== undefined && { idle_timeout: durationOf(idleTimeout) }),
-    access_log: accessLog(facts),
+    access_log: logs,
   });
 }

@@ -7,6 +7,8 @@ import { tcpProxy } from '../listeners/tcp.ts';
 import { encap } from '../names.ts';
 import type { WaypointProxy } from '../proxy.ts';
 import { policiesOfGateway, rbacFilters } from '../rbac/filters.ts';
+import { accessLogs } from '../telemetry/logging.ts';
+import { metricsFilters } from '../telemetry/metrics.ts';
 import { cidr, extension, type Message, none } from '../values.ts';
 import { type Chain, frozen } from './service.ts';
 import { localAddressKey } from './tunnels.ts';
@@ -35,6 +37,8 @@ export function directAccess(view: MeshView, proxy: WaypointProxy): DirectAccess
   if (addresses.length === 0) return undefined;
   const { facts } = view;
   const policies = policiesOfGateway(view, proxy);
+  const metrics = metricsFilters(view, proxy, undefined);
+  const logs = accessLogs(view, proxy, undefined);
   const routes: Message = {
     name: names.http,
     virtual_hosts: [
@@ -50,13 +54,17 @@ export function directAccess(view: MeshView, proxy: WaypointProxy): DirectAccess
     names.http,
     { protocol: undefined },
     routes,
-    rbacFilters(policies, 'http', facts, names.http),
+    [...rbacFilters(policies, 'http', facts, names.http), ...metrics],
+    logs,
   );
-  const tcp = tcpProxy(facts, names.tcp, [{ name: encap, weight: 1 }]);
+  const tcp = tcpProxy(names.tcp, [{ name: encap, weight: 1 }], logs);
   return {
     chains: [
       frozen({ name: names.http, filters: [onwards, manager] }),
-      frozen({ name: names.tcp, filters: [onwards, ...rbacFilters(policies, 'tcp', facts, names.tcp), tcp] }),
+      frozen({
+        name: names.tcp,
+        filters: [onwards, ...rbacFilters(policies, 'tcp', facts, names.tcp), ...metrics, tcp],
+      }),
     ],
     ranges: {
       ranges: addresses.map((ip) => cidr(ip, isIpv6(ip) ? 128 : 32)),

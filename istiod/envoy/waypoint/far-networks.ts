@@ -35,8 +35,8 @@ function transitive(key: string, format: string, factory?: string): Message {
   };
 }
 
-function innerListener({ network, hasIstioExtensions }: WaypointProxy, facts: MeshFacts): Named {
-  const text = hasIstioExtensions ? 'istio.hashable_string' : 'envoy.string';
+function innerListener({ network, engine }: WaypointProxy, facts: MeshFacts): Named {
+  const text = engine === 'istio' ? 'istio.hashable_string' : 'envoy.string';
   const carried = extension(
     'propagate_endpoint_metadata',
     'envoy.extensions.filters.network.set_filter_state.v3.Config',

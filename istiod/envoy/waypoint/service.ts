@@ -15,6 +15,8 @@ import type { WaypointProxy } from '../proxy.ts';
 import { policiesFor, rbacFilters } from '../rbac/filters.ts';
 import { httpRoutesOf } from '../routes/http.ts';
 import { tcpRoutesOf } from '../routes/stream.ts';
+import { accessLogs } from '../telemetry/logging.ts';
+import { metricsFilters } from '../telemetry/metrics.ts';
 import { cidr, type Message } from '../values.ts';
 import { clientCertificate } from './client-certificate.ts';
 
@@ -164,9 +166,15 @@ function httpChain({ view, service, policies, proxy }: FrontScope, port: MeshPor
   const name = inboundCluster(service.hostname, port.number, 'http');
   const dynamic = service.resolution === 'dynamic-dns' ? [dynamicHttp(proxy)] : [];
   const certificate = clientCertificate(view, proxy);
-  const filters = [...certificate.filters, ...rbacFilters(policies, 'http', facts, name), ...dynamic];
+  const filters = [
+    ...certificate.filters,
+    ...rbacFilters(policies, 'http', facts, name),
+    ...dynamic,
+    ...metricsFilters(view, proxy, service),
+  ];
+  const logs = accessLogs(view, proxy, service);
   return {
-    chains: [frozen({ name, filters: [httpManager(facts, name, port, name, filters, certificate.manager)] })],
+    chains: [frozen({ name, filters: [httpManager(facts, name, port, name, filters, logs, certificate.manager)] })],
     on: toChain(name),
   };
 }
@@ -189,15 +197,17 @@ function tcpChains(scope: FrontScope, port: MeshPort): MadeChains {
   const { facts } = view;
   const name = inboundCluster(service.hostname, port.number, 'tcp');
   const { routes } = tcpRoutesOf(contextOf(scope, port, 'tcp'));
+  const logs = accessLogs(view, proxy, service);
   const idle = policyOf(rules, port.number).connectionPool?.tcp?.idleTimeout;
   const before = [
     ...rbacFilters(policies, 'tcp', facts, name),
     ...(service.resolution === 'dynamic-dns' && port.protocol === 'TLS' ? [dynamicTls(proxy, port.number)] : []),
+    ...metricsFilters(view, proxy, service),
   ];
   const chains = routes.map(({ clusters }, i) =>
     frozen({
       name: i === 0 ? name : `${name}|${i}`,
-      filters: [...before, tcpProxy(facts, name, clusters.length > 0 ? clusters : [nowhere], idle)],
+      filters: [...before, tcpProxy(name, clusters.length > 0 ? clusters : [nowhere], logs, idle)],
     }),
   );
   const cases = routes.map(({ sni, destinations, callers }, i) => ({

@@ -21,6 +21,7 @@ const keepalive = { interval: { seconds: 10 }, timeout: { seconds: 20 } };
 /** Keys under which what the tunnel says of its ends goes along inside. */
 export const localAddressKey = 'envoy.filters.listener.original_dst.local_ip';
 export const peerPrincipalKey = 'io.istio.peer_principal';
+const peerKey = 'downstream_peer';
 
 function shared(key: string, format: string, factory?: string): Message {
   return {
@@ -32,14 +33,16 @@ function shared(key: string, format: string, factory?: string): Message {
 }
 
 /** Authorization inside sees the client's identity and address, not the tunnel's. */
-function carried({ hasIstioExtensions }: WaypointProxy): readonly Message[] {
-  const text = hasIstioExtensions ? 'istio.hashable_string' : 'envoy.string';
+function carried({ engine }: WaypointProxy): readonly Message[] {
+  const text = engine === 'istio' ? 'istio.hashable_string' : 'envoy.string';
   return [
     shared(localAddressKey, '%REQ(:AUTHORITY)%'),
     shared('io.istio.connect_authority', '%REQ(:AUTHORITY)%', text),
     shared('envoy.filters.listener.original_dst.remote_ip', '%DOWNSTREAM_REMOTE_ADDRESS%'),
     shared(peerPrincipalKey, '%DOWNSTREAM_PEER_URI_SAN%', text),
     shared('io.istio.local_principal', '%DOWNSTREAM_LOCAL_URI_SAN%', text),
+    // Who the caller is in metrics, by its node proxy's word.
+    ...(engine === 'aquifer' ? [shared(peerKey, '%REQ(BAGGAGE)%', text)] : []),
   ];
 }
 

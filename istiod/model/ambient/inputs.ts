@@ -26,7 +26,7 @@ import { envoyFilterKind } from '../../../common/kube/kinds/istio/envoy-filter.t
 import { trafficExtensionKind, wasmPluginKind } from '../../../common/kube/kinds/istio/extensions.ts';
 import { type ServiceEntry, serviceEntryKind } from '../../../common/kube/kinds/istio/service-entry.ts';
 import { type Sidecar, sidecarKind } from '../../../common/kube/kinds/istio/sidecar.ts';
-import { telemetryKind } from '../../../common/kube/kinds/istio/telemetry.ts';
+import { type Telemetry, telemetryKind } from '../../../common/kube/kinds/istio/telemetry.ts';
 import { type VirtualService, virtualServiceKind } from '../../../common/kube/kinds/istio/virtual-service.ts';
 import { type WorkloadEntry, workloadEntryKind } from '../../../common/kube/kinds/istio/workload-entry.ts';
 import {
@@ -69,7 +69,7 @@ export class MeshInputs {
   readonly envoyFilters = new Table<KubeObject>();
   readonly wasmPlugins = new Table<KubeObject>();
   readonly trafficExtensions = new Table<KubeObject>();
-  readonly telemetries = new Table<KubeObject>();
+  readonly telemetries = new Table<Telemetry>();
 }
 
 export interface MeshKind {

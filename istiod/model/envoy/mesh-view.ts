@@ -108,6 +108,7 @@ export class EnvoyMesh {
       list('reference grants', inputs.referenceGrants, (g) => [namespaceOf(g)]),
       list('policies', inputs.policies, targetKeys),
       list('sidecars', inputs.sidecars, (s) => [namespaceOf(s)]),
+      list('telemetries', inputs.telemetries, (t) => [namespaceOf(t)]),
     ]);
   }
 
@@ -255,6 +256,7 @@ export class EnvoyMesh {
       tlsRoutes: (parent) => list('TLSRoutes', [parent]),
       referenceGrants: (namespace) => list('reference grants', [namespace]),
       policies: (target: PolicyTarget) => list('policies', [target]),
+      telemetries: (namespace) => list('telemetries', [namespace]),
       sidecar: (namespace, labels) => {
         const own = list<Sidecar>('sidecars', [namespace]);
         const labelsOf = ({ spec }: Sidecar) => spec?.workloadSelector?.labels ?? {};
@@ -326,6 +328,7 @@ export class EnvoyMesh {
         network: w.network,
         cluster: w.clusterId,
         weight: w.capacity,
+        canonical: { name: w.canonicalName, revision: w.canonicalRevision },
         isHealthy: w.status === 'HEALTHY',
         isHbone: w.tunnelProtocol === 'HBONE',
         namespace: w.namespace,
@@ -356,7 +359,8 @@ type ListName =
   | 'TLSRoutes'
   | 'reference grants'
   | 'policies'
-  | 'sidecars';
+  | 'sidecars'
+  | 'telemetries';
 
 function factsOf(s: MeshSettings): MeshFacts {
   const { trustDomain, domain, rootNamespace, clusterId, network, multiNetwork } = s;

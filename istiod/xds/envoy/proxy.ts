@@ -27,7 +27,7 @@ export function proxyOf(
     node: place?.workload.node ?? stringField(metadata, 'NODE_NAME') ?? '',
     network: place?.workload.network ?? network,
     families: familiesOf(id.split('~')[1] ?? '', stringField(metadata, 'INSTANCE_IPS') ?? ''),
-    hasIstioExtensions: stringField(metadata, 'ISTIO_EXTENSIONS') === 'true',
+    engine: engineOf(metadata),
   };
   if (kind === 'waypoint') {
     const name = labels[gatewayNameLabel];
@@ -38,6 +38,11 @@ export function proxyOf(
   }
   const isGrpc = stringField(metadata, 'GENERATOR') === 'grpc';
   return { kind: 'ok', proxy: { ...common, kind: 'client', labels, isGrpc } };
+}
+
+function engineOf(metadata: Parameters<typeof stringField>[0]): EnvoyProxy['engine'] {
+  const says = (name: string) => stringField(metadata, name) === 'true';
+  return says('AQUIFER_WAYPOINT') ? 'aquifer' : says('ISTIO_EXTENSIONS') ? 'istio' : 'envoy';
 }
 
 function familiesOf(own: string, more: string): EnvoyProxy['families'] {

@@ -4,6 +4,7 @@ import type { HttpFilter } from '../../filters/filter.ts';
 import type { CanonicalOptions } from '../../request/canonical.ts';
 import type { RouteTable } from '../../route/table.ts';
 import type { AccessLog } from '../../telemetry/access-log.ts';
+import type { StatsConfig } from '../../telemetry/istio/config.ts';
 import type { Http1ServerOptions } from '../http1/server.ts';
 import type { Http2ServerOptions } from '../http2/server.ts';
 import type { RequestHeaderOptions } from './request-headers.ts';
@@ -30,6 +31,8 @@ export interface HttpManagerConfig {
   readonly http1: Http1ServerOptions;
   readonly http2: Http2ServerOptions;
   readonly accessLogs: readonly AccessLog[];
+  /** Of filters `istio.stats`. */
+  readonly meters: readonly StatsConfig[];
 }
 
 /** undefined: none. */

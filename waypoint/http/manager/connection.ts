@@ -6,6 +6,7 @@ import { bareRequest, type Downstream, type Served } from '../../network/downstr
 import { Headers } from '../../request/headers.ts';
 import type { Environment } from '../../runtime/environment.ts';
 import type { HttpStats } from '../../telemetry/http-stats.ts';
+import type { IstioMeter } from '../../telemetry/istio/meter.ts';
 import { missingHost } from '../http1/request.ts';
 import { Http1Server } from '../http1/server.ts';
 import { Http2Server } from '../http2/server.ts';
@@ -19,6 +20,7 @@ export class HttpConnection implements Served, ServerHandler {
   readonly config: HttpManagerConfig;
   readonly downstream: Downstream;
   readonly stats: HttpStats;
+  readonly meters: readonly IstioMeter[];
   readonly #done: () => void;
   readonly #requests = new Set<Request>();
   readonly #codec: ServerCodec;
@@ -34,6 +36,7 @@ export class HttpConnection implements Served, ServerHandler {
     env: Environment,
     config: HttpManagerConfig,
     stats: HttpStats,
+    meters: readonly IstioMeter[],
     downstream: Downstream,
     second: boolean,
     done: () => void,
@@ -42,6 +45,7 @@ export class HttpConnection implements Served, ServerHandler {
     this.config = config;
     this.downstream = downstream;
     this.stats = stats;
+    this.meters = meters;
     this.#done = done;
     stats.connections.value++;
     stats.activeConnections.value++;

@@ -6,6 +6,7 @@ import { type Look, peek } from '../../net/peek.ts';
 import type { Downstream, Served, Terminal } from '../../network/downstream.ts';
 import type { Environment } from '../../runtime/environment.ts';
 import { HttpStats } from '../../telemetry/http-stats.ts';
+import { IstioMeter } from '../../telemetry/istio/meter.ts';
 import type { HttpManagerConfig } from './config.ts';
 import { HttpConnection } from './connection.ts';
 
@@ -13,11 +14,13 @@ export class HttpManager implements Terminal {
   readonly #env: Environment;
   readonly #config: HttpManagerConfig;
   readonly #stats: HttpStats;
+  readonly #meters: readonly IstioMeter[];
 
   constructor(env: Environment, config: HttpManagerConfig) {
     this.#env = env;
     this.#config = config;
     this.#stats = new HttpStats(env.stats, config.statPrefix);
+    this.#meters = config.meters.map((meter) => new IstioMeter(env.series, meter));
   }
 
   serve(downstream: Downstream, done: () => void): Served {
@@ -28,7 +31,7 @@ export class HttpManager implements Terminal {
   }
 
   #connection(downstream: Downstream, second: boolean, done: () => void): Served {
-    return new HttpConnection(this.#env, this.#config, this.#stats, downstream, second, done);
+    return new HttpConnection(this.#env, this.#config, this.#stats, this.#meters, downstream, second, done);
   }
 
   /** Whether it is HTTP/2; undefined: its first bytes must tell. */

@@ -1,15 +1,18 @@
 /** Reads an HttpConnectionManager, naming what is not honoured. */
 import { type Millis, millis } from '../../../common/core/brand.ts';
 import type { Fields } from '../../../common/envoy/fields.ts';
+import { statsConfig } from '../../../common/envoy/istio.ts';
 import { readHeaderCase, readHttp2 } from '../../cluster/compile/protocol.ts';
 import { filterKinds, perFilterTypes } from '../../filters/kinds.ts';
 import { readRanges } from '../../listener/chain-match.ts';
 import { perFilterReader } from '../../route/per-filter.ts';
 import { RouteTable } from '../../route/table.ts';
 import { readAccessLogs } from '../../telemetry/access-log.ts';
+import { readStatsConfig, type StatsConfig } from '../../telemetry/istio/config.ts';
 import type { HttpManagerConfig, ManagerTimeouts, NamedFilter, RouterConfig } from './config.ts';
 import type { RequestHeaderOptions } from './request-headers.ts';
 
+const statsType = `/${statsConfig}`;
 const routerType = '/envoy.extensions.filters.http.router.v3.Router';
 
 export function readHttpManager(fields: Fields): HttpManagerConfig | undefined {
@@ -28,7 +31,7 @@ export function readHttpManager(fields: Fields): HttpManagerConfig | undefined {
   const codec =
     fields.choice('codec_type', 'AUTO', { AUTO: 'AUTO', HTTP1: 'HTTP1', HTTP2: 'HTTP2' } as const) ?? 'AUTO';
   const routes = readRouteSource(fields);
-  const { filters, router } = readFilters(fields);
+  const { filters, router, meters } = readFilters(fields);
   const common = fields.message('common_http_protocol_options');
   const http1 = fields.message('http_protocol_options');
   http1?.harmless('use_balsa_parser');
@@ -98,6 +101,7 @@ export function readHttpManager(fields: Fields): HttpManagerConfig | undefined {
       keepalive: http2.keepalive && http2.keepalive.interval > 0 ? http2.keepalive : undefined,
     },
     accessLogs: readAccessLogs(fields, 'access_log'),
+    meters,
   };
 }
 
@@ -120,8 +124,9 @@ function readRouteSource(fields: Fields): HttpManagerConfig['routes'] | undefine
   return table && { kind: 'inline', table };
 }
 
-function readFilters(fields: Fields): { filters: readonly NamedFilter[]; router: RouterConfig | undefined } {
+function readFilters(fields: Fields) {
   const filters: NamedFilter[] = [];
+  const meters: StatsConfig[] = [];
   let router: RouterConfig | undefined;
   const list = fields.list('http_filters');
   list.forEach((filter, i) => {
@@ -139,13 +144,18 @@ function readFilters(fields: Fields): { filters: readonly NamedFilter[]; router:
       router = readRouter(config);
       return;
     }
+    if (config.type.endsWith(statsType)) {
+      if (disabled) filter.mistake('disabled', 'metrics cannot be disabled by routes');
+      meters.push(readStatsConfig(config));
+      return;
+    }
     const kind = filterKinds.get(config.type);
     if (kind) filters.push({ name, filter: kind.read(config), disabled });
     else if (!optional) filter.mistake('typed_config', `HTTP filter ${name} of type ${config.type} is not supported`);
     else config.skip();
   });
   if (!router) fields.mistake('http_filters', 'the last must be envoy.filters.http.router');
-  return { filters, router };
+  return { filters, router, meters };
 }
 
 function readRouter(config: Fields): RouterConfig {

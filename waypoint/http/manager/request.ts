@@ -7,12 +7,14 @@ import { replyMessage } from '../../filters/local-reply.ts';
 import type { FormatContext, StreamFacts } from '../../format/format.ts';
 import { type ConnectionFacts, viewOf } from '../../listener/facts.ts';
 import { canonise } from '../../request/canonical.ts';
+import { isGrpcRequest } from '../../request/grpc.ts';
 import { Headers } from '../../request/headers.ts';
 import type { ConnectionView, RequestView, ResponseView } from '../../request/view.ts';
 import { applyToResponse, rewriteTo } from '../../route/apply.ts';
 import type { RouteDecision, Upgrade } from '../../route/types.ts';
 import type { AccessLog } from '../../telemetry/access-log.ts';
 import type { HttpStats } from '../../telemetry/http-stats.ts';
+import { headBytes, RequestMeter } from '../../telemetry/istio/request-meter.ts';
 import type { BodyReader, Break, HeaderList, ServerExchange } from '../message.ts';
 import { type Asker, Forward, type ForwardFacts } from '../router/forward.ts';
 import type { NamedFilter } from './config.ts';
@@ -35,6 +37,10 @@ export class Request implements BodyReader {
   #received = 0;
   #sent = 0;
   #requestEnded: boolean;
+  readonly #meter: RequestMeter | undefined;
+  /** Of heads, for metrics. */
+  readonly #receivedHead: number;
+  #sentHead = 0;
   /** What came of the body while a filter delayed the request. */
   #early: Buffer[] | undefined;
   #earlyTrailers: HeaderList | undefined;
@@ -62,7 +68,14 @@ export class Request implements BodyReader {
     const { downstream } = connection;
     this.#facts = downstream.facts;
     this.#view = this.#rawView(downstream.view, 'http');
-    const { stats } = connection;
+    const { stats, meters } = connection;
+    if (meters.length > 0) {
+      this.#meter = new RequestMeter(meters, isGrpcRequest(this.#view.headers), clock, () => this.#snapshot());
+    }
+    const { method, path, authority, headers } = exchange.request;
+    // `GET / HTTP/1.1` and `host: x`.
+    const firstLine = method.length + (path?.length ?? 0) + authority.length + 18;
+    this.#receivedHead = this.#meter ? headBytes(headers, firstLine) : 0;
     stats.total.value++;
     stats.active.value++;
     (exchange.request.version === 'HTTP/2' ? stats.http2 : stats.http1).value++;
@@ -286,6 +299,7 @@ export class Request implements BodyReader {
 
   data(chunk: Buffer): void {
     this.#received += chunk.length;
+    this.#meter?.received(chunk);
     this.#active = this.#connection.env.clock.now();
     if (this.#early) this.#early.push(chunk);
     else this.#forward?.data(chunk);
@@ -328,12 +342,16 @@ export class Request implements BodyReader {
     response: (response, end) => this.#respond(response, end),
     data: (chunk) => {
       this.#sent += chunk.length;
+      this.#meter?.sent(chunk);
       this.#active = this.#connection.env.clock.now();
       return this.#over || this.#exchange.write(chunk);
     },
     end: (trailers) => {
       if (this.#over) return;
-      if (trailers) this.#responseTrailers = new Headers([...trailers]);
+      if (trailers) {
+        this.#responseTrailers = new Headers([...trailers]);
+        if (this.#meter) this.#sentHead += headBytes(trailers, 0);
+      }
       this.#finish();
       this.#exchange.end(trailers);
     },
@@ -353,8 +371,11 @@ export class Request implements BodyReader {
     if (this.#over) return;
     this.#details = 'via_upstream';
     this.#prepare(response, 'router');
+    const headers = response.headers.toRaw();
+    // `HTTP/1.1 200 OK`.
+    if (this.#meter) this.#sentHead = headBytes(headers, 15);
     if (end) this.#finish();
-    this.#exchange.respond({ status: response.status, headers: response.headers.toRaw() }, end);
+    this.#exchange.respond({ status: response.status, headers }, end);
   }
 
   /** Headers of every answer, and what the route, where it is one of the router, and the filters do to it. */
@@ -392,8 +413,10 @@ export class Request implements BodyReader {
     const response: ResponseView = { status: message.status, headers: message.headers };
     this.#prepare(response, by);
     this.#sent += body.length;
+    const headers = response.headers.toRaw();
+    if (this.#meter) this.#sentHead = headBytes(headers, 15);
     this.#finish();
-    sendReply(this.#exchange, response.status, response.headers.toRaw(), body);
+    sendReply(this.#exchange, response.status, headers, body);
     this.#exchange.resume();
   }
 
@@ -456,6 +479,14 @@ export class Request implements BodyReader {
       if (decision.metadata) facts.routeMetadata = decision.metadata;
     }
     if (told.cluster !== undefined) facts.cluster = told.cluster;
+    if (this.#meter) {
+      facts.wireReceived = this.#receivedHead + this.#received;
+      facts.wireSent = this.#sentHead + this.#sent;
+    }
+    const clusterName = told.cluster?.name ?? (decision?.kind === 'forward' ? decision.cluster : undefined);
+    const cluster = clusterName === undefined ? undefined : this.#connection.env.clusters.get(clusterName);
+    if (cluster) facts.clusterMetadata = cluster.cluster.metadata;
+    if (told.host) facts.hostMetadata = told.host.metadata;
     if (told.upstreamHost) facts.upstreamHost = told.upstreamHost;
     if (told.upstreamLocal) facts.upstreamLocal = told.upstreamLocal;
     if (told.upstreamFailureReason !== undefined) facts.upstreamFailureReason = told.upstreamFailureReason;
@@ -488,16 +519,23 @@ export class Request implements BodyReader {
     const { stats, env, config } = this.#connection;
     stats.active.value--;
     stats.responded(this.#response?.status ?? 0);
-    stats.time.record(env.clock.now() - this.#started);
-    this.#log(config.accessLogs);
+    const duration = env.clock.now() - this.#started;
+    stats.time.record(duration);
+    if (this.#meter || config.accessLogs.length > 0) {
+      const context = this.#snapshot();
+      this.#meter?.ended(context, duration);
+      this.#log(config.accessLogs, context);
+    }
     this.#connection.ended(this);
   }
 
-  #log(logs: readonly AccessLog[]): void {
-    if (logs.length === 0) return;
+  /** Whoever asks for many facts has them made once. */
+  #snapshot(): FormatContext {
     const { request, response, trailers, facts } = this.#context;
-    // Each operator of a line asks for the facts; they are made once.
-    const context = { request, facts, ...(response && { response }), ...(trailers && { trailers }) };
+    return { request, facts, ...(response && { response }), ...(trailers && { trailers }) };
+  }
+
+  #log(logs: readonly AccessLog[], context: FormatContext): void {
     for (const log of logs) if (log.accepts(context)) this.#connection.env.write(log.path, log.line(context));
   }
 }

@@ -35,6 +35,8 @@ export type ForwardDecision = Extract<RouteDecision, { readonly kind: 'forward' 
 export interface ForwardFacts {
   cluster?: NonNullable<StreamFacts['cluster']>;
   upstreamHost?: HostAddress;
+  /** The last one that was tried. */
+  host?: Host;
   upstreamLocal?: Address;
   upstreamFailureReason?: string;
   attempts: number;
@@ -247,6 +249,7 @@ export class Forward {
     this.#priorities?.tried(host.priority);
     told.attempts++;
     told.upstreamHost = host.address;
+    told.host = host;
     this.#apply(host);
     this.#armPerTry();
     const { version, terminates } = this.#input;

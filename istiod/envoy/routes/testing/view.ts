@@ -2,6 +2,7 @@
 import type { Gateway } from '../../../../common/kube/kinds/gateway-api/gateway.ts';
 import type { DestinationRule } from '../../../../common/kube/kinds/istio/destination-rule.ts';
 import type { Sidecar } from '../../../../common/kube/kinds/istio/sidecar.ts';
+import type { Telemetry } from '../../../../common/kube/kinds/istio/telemetry.ts';
 import type { VirtualService } from '../../../../common/kube/kinds/istio/virtual-service.ts';
 import { parseDocuments } from '../../../../common/kube/manifests/documents.ts';
 import type { KubeObject } from '../../../../common/kube/types.ts';
@@ -76,6 +77,11 @@ export const facts: MeshFacts = {
   accessLogFile: undefined,
   accessLogFormat: undefined,
   accessLogEncoding: 'TEXT',
+  extensionProviders: [
+    { kind: 'prometheus', name: 'prometheus' },
+    { kind: 'file', name: 'envoy', path: '/dev/stdout', format: undefined },
+  ],
+  defaultProviders: { metrics: ['prometheus'], accessLogging: [] },
   defaultRetries: undefined,
   localityLb: undefined,
 };
@@ -131,6 +137,7 @@ export function viewOf(
     destinationRules: (hostname) => ofKind<DestinationRule>('DestinationRule').filter((r) => r.spec.host === hostname),
     httpRoutes: (parent) => attached('HTTPRoute', parent),
     grpcRoutes: (parent) => attached('GRPCRoute', parent),
+    telemetries: (namespace) => ofKind<Telemetry>('Telemetry').filter((t) => t.metadata.namespace === namespace),
     tcpRoutes: (parent) => attached('TCPRoute', parent),
     tlsRoutes: (parent) => attached('TLSRoute', parent),
     referenceGrants: () => [],

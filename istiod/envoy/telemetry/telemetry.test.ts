@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { MeshFacts } from '../inputs.ts';
+import type { WaypointProxy } from '../proxy.ts';
+import { objects, service, viewOf } from '../routes/testing/view.ts';
+import { unservedConditions } from '../unserved.ts';
+import { accessLogs } from './logging.ts';
+import { metricsFilters } from './metrics.ts';
+
+const proxy: WaypointProxy = {
+  kind: 'waypoint',
+  account: undefined,
+  gateway: 'shop/waypoint',
+  namespace: 'shop',
+  locality: { region: '', zone: '', subzone: '' },
+  node: '',
+  network: '',
+  families: 'ipv4',
+  engine: 'aquifer',
+};
+const reviews = service('shop/reviews:http=80');
+
+function metrics(yaml: string, more: Partial<WaypointProxy> = {}): unknown {
+  const [filter] = metricsFilters(viewOf([reviews], objects(yaml)), { ...proxy, ...more }, reviews);
+  return filter?.['typed_config'];
+}
+
+function logs(yaml: string, facts: Partial<MeshFacts> = {}): unknown {
+  return accessLogs(viewOf([reviews], objects(yaml), facts), proxy, reviews);
+}
+
+const telemetry = (name: string, namespace: string, spec: string) => `
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: ${name}, namespace: ${namespace}}
+spec: ${spec}
+---`;
+const disabled = '{metrics: [{overrides: [{match: {mode: SERVER}, disabled: true}]}]}';
+const stats = { '@type': 'type.googleapis.com/stats.PluginConfig', reporter: 'SERVER_GATEWAY' };
+
+describe("Telemetry's metrics", () => {
+  it('are there without any, at our waypoints alone', () => {
+    assert.deepEqual(metrics(''), stats);
+    assert.equal(metrics('', { engine: 'envoy' }), undefined);
+  });
+
+  it('go where all are disabled, and come back below', () => {
+    assert.equal(metrics(telemetry('mesh', 'istio-system', disabled)), undefined);
+    const back = '{metrics: [{overrides: [{match: {metric: REQUEST_COUNT}, disabled: false}]}]}';
+    assert.deepEqual(metrics(telemetry('mesh', 'istio-system', disabled) + telemetry('own', 'shop', back)), stats);
+    assert.deepEqual(
+      metrics(telemetry('mesh', 'istio-system', '{metrics: [{providers: [{name: other}]}]}')),
+      undefined,
+    );
+  });
+
+  it('add up tags of mesh, namespace and target, in any order of the objects', () => {
+    const attached = `{targetRefs: [{kind: Service, group: "", name: reviews}], metrics: [{reportingInterval: 9s, overrides: [
+      {match: {metric: REQUEST_COUNT}, tagOverrides: {a: {value: "request.host"}, c: {operation: REMOVE}}}]}]}`;
+    const wide =
+      '{metrics: [{overrides: [{match: {metric: REQUEST_COUNT}, tagOverrides: {a: {value: "x"}, b: {value: "y"}}}]}]}';
+    const elsewhere =
+      '{targetRefs: [{kind: Service, group: "", name: ratings}], metrics: [{overrides: [{disabled: true}]}]}';
+    assert.deepEqual(
+      metrics(
+        telemetry('t', 'shop', attached) + telemetry('e', 'shop', elsewhere) + telemetry('m', 'istio-system', wide),
+      ),
+      {
+        ...stats,
+        tcp_reporting_duration: { seconds: 9 },
+        metrics: [{ name: 'requests_total', dimensions: { a: 'request.host', b: 'y' }, tags_to_remove: ['c'] }],
+      },
+    );
+  });
+
+  it('leave out what is no expression, and say so', () => {
+    const [bad] = objects(
+      telemetry('t', 'shop', '{metrics: [{overrides: [{tagOverrides: {a: {value: "request."}}}]}]}'),
+    );
+    assert.deepEqual(metricsFilters(viewOf([reviews], [bad!]), proxy, reviews)[0]?.['typed_config'], stats);
+    const [condition] = unservedConditions(bad!)!.values();
+    assert.match(condition!.message, /tagOverrides\.a\.value is no expression/);
+  });
+
+  it('leave clients alone', () => {
+    const client = '{metrics: [{overrides: [{match: {mode: CLIENT}, disabled: true}]}]}';
+    assert.deepEqual(metrics(telemetry('mesh', 'istio-system', client)), stats);
+  });
+});
+
+describe("Telemetry's access logs", () => {
+  const file = (name: string, path: string) => ({ kind: 'file', name, path, format: undefined }) as const;
+  const paths = (made: unknown) =>
+    (made as readonly { readonly typed_config: { readonly path: string } }[]).map((l) => l.typed_config.path);
+
+  it('take the place of MeshConfig', () => {
+    const own = '{accessLogging: [{providers: [{name: envoy}], filter: {expression: "response.code >= 400"}}]}';
+    const [log] = logs(telemetry('t', 'shop', own), { accessLogFile: '/mesh.log' }) as readonly {
+      readonly filter: { readonly extension_filter: { readonly typed_config: { readonly expression: string } } };
+    }[];
+    assert.equal(log!.filter.extension_filter.typed_config.expression, 'response.code >= 400');
+    assert.deepEqual(paths(logs('', { accessLogFile: '/mesh.log' })), ['/mesh.log']);
+  });
+
+  it('are chosen by the nearest that names providers, and can be disabled', () => {
+    const extensionProviders = [file('a', '/a'), file('b', '/b')];
+    const mesh = telemetry('m', 'istio-system', '{accessLogging: [{providers: [{name: a}]}]}');
+    const facts = { extensionProviders };
+    assert.deepEqual(paths(logs(mesh, facts)), ['/a']);
+    assert.deepEqual(paths(logs(mesh + telemetry('t', 'shop', '{accessLogging: [{providers: [{name: b}]}]}'), facts)), [
+      '/b',
+    ]);
+    assert.deepEqual(paths(logs(mesh + telemetry('t', 'shop', '{accessLogging: [{disabled: true}]}'), facts)), []);
+    const defaults = { extensionProviders, defaultProviders: { metrics: [], accessLogging: ['b'] } };
+    assert.deepEqual(paths(logs('', defaults)), ['/b']);
+  });
+});
