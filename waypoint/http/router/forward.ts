@@ -355,10 +355,12 @@ export class Forward {
       attempt = new Attempt(lease, head, bodyless, this.#events());
     }
     this.#attempt = attempt;
+    // Its own answer, which opening a tunnel is, takes what was kept for another try.
+    const kept = this.#kept ?? [];
     if (attempt instanceof Tunnel) attempt.open();
     if (this.#over || this.#attempt !== attempt) return;
     let room = true;
-    for (const chunk of this.#kept ?? []) room = attempt.write(chunk) && room;
+    for (const chunk of kept) room = attempt.write(chunk) && room;
     this.#forget(true);
     if (this.#requestEnded) {
       if (!bodyless) attempt.finish(this.#trailers);
