@@ -26,7 +26,8 @@ const initializer = 'V8 counts what sets up the fields of a class once more, as 
 export const unreachable: readonly Unreachable[] = [
   ...closedOnes,
   { file: 'istiod/envoy/waypoint/configuration.ts', text: '(behind.value ?? [])', reason: failed },
-  { file: 'istiod/envoy/waypoint/configuration.ts', text: 'return value === undefined ? [] :', reason: failed },
+  { file: 'istiod/envoy/waypoint/configuration.ts', text: 'return isWhole(parts) ? [parts] :', reason: failed },
+  { file: 'istiod/envoy/waypoint/configuration.ts', text: 'return value === undefined ? [] :', reason: refusedBefore },
   { file: 'istiod/envoy/waypoint/configuration.ts', text: 'if (endpoints.value === undefined)', reason: failed },
   { file: 'istiod/envoy/waypoint/configuration.ts', text: 'if (value === undefined)', reason: failed },
   { file: 'istiod/envoy/waypoint/far-networks.ts', text: "engine === 'istio' ?", reason: istios },

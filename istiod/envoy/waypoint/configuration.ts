@@ -6,7 +6,7 @@ import { assignment } from '../endpoints/assignment.ts';
 import type { MeshService, MeshView } from '../inputs.ts';
 import { connectOriginate, connectTerminate, encap, mainInternal } from '../names.ts';
 import type { WaypointProxy } from '../proxy.ts';
-import type { MadeResource, Remember } from '../remember.ts';
+import type { MadeResource, Remember, Remembered } from '../remember.ts';
 import { clusterTypeUrl, endpointTypeUrl, listenerTypeUrl, routeTypeUrl, secretTypeUrl } from '../types.ts';
 import { type DirectAccess, directAccess } from './direct.ts';
 import { farNetworks } from './far-networks.ts';
@@ -39,6 +39,11 @@ interface Part<T> {
   readonly value: T;
 }
 
+/** Each could be made at least once. */
+function isWhole(parts: { readonly [P in keyof Known]: Remembered<Known[P]['value'] | undefined> }): parts is Known {
+  return Object.values(parts).every(({ value }) => value !== undefined);
+}
+
 export class WaypointConfiguration {
   readonly #proxy: WaypointProxy;
   readonly #remember: Remember;
@@ -56,20 +61,17 @@ export class WaypointConfiguration {
     const [proxy, remember] = [this.#proxy, this.#remember];
     const behind = remember('services', (view) => view.behind(proxy.gateway).map((s) => s.key));
     const services = (behind.value ?? []).flatMap((key): readonly Known[] => {
-      const part = <T>(
-        what: string,
-        make: (view: MeshView, proxy: WaypointProxy, service: MeshService) => T,
-      ): Part<T> | undefined => {
-        const { id, value } = remember(`${what} of ${key}`, (view) => {
+      const part = <T>(what: string, make: (view: MeshView, proxy: WaypointProxy, service: MeshService) => T) =>
+        remember(`${what} of ${key}`, (view) => {
           const service = view.service(key);
           return service && make(view, proxy, service);
         });
-        return value === undefined ? undefined : { id, value };
+      const parts = {
+        front: part('front', waypointFront),
+        routes: part('routes', waypointRoutes),
+        clusters: part('clusters', waypointClusters),
       };
-      const front = part('front', waypointFront);
-      const routes = part('routes', waypointRoutes);
-      const clusters = part('clusters', waypointClusters);
-      return front && routes && clusters ? [{ front, routes, clusters }] : [];
+      return isWhole(parts) ? [parts] : [];
     });
     const far = this.#far(services);
     const clusters = [...services.flatMap((s) => s.clusters.value), ...far.map((f) => f.value)];
