@@ -73,9 +73,6 @@ async function run<T extends KubeObject>(
   while (!signal.aborted) {
     try {
       if (resume === undefined) {
-        // A connection takes milliseconds to be made, and all kinds begin together.
-        const later = turnOver();
-        if (later !== undefined) await later;
         const list = await source.list(kind, signal, { within, trim });
         const items = list.items.filter((o) => isWithin(o, within));
         await replaceAll(objects, items, handlers);
@@ -131,7 +128,8 @@ async function replaceAll<T extends KubeObject>(
   for (const [key, object] of [...objects]) if (!kept.has(key)) remove(objects, object, h);
   for (const object of items) {
     put(objects, object, h);
-    await turnOver();
+    const later = turnOver();
+    if (later !== undefined) await later;
   }
 }
 

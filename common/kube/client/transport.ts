@@ -99,6 +99,8 @@ export class Transport {
 
   async #send(call: ApiCall, signal: AbortSignal): Promise<IncomingMessage> {
     const credential = await this.#exec?.get();
+    // A connection takes milliseconds to be made, and at a start all kinds are asked for together.
+    await turnOver();
     const [response] = await this.#request(call, signal, credential);
     const code = response.statusCode ?? 0;
     if (code === 401 && credential) this.#exec?.refused(credential);
