@@ -4,7 +4,6 @@ import { describe, it } from 'node:test';
 import { systemClock } from '../../common/core/clock.ts';
 import { until } from '../../common/testing/until.ts';
 import { streamPair } from '../net/pair.ts';
-import { toDuplex } from '../net/stream-duplex.ts';
 import type { ClientCodec, ClientHandler } from './client-codec.ts';
 import { Http1Client } from './http1/client.ts';
 import { Http1Server } from './http1/server.ts';
@@ -56,11 +55,11 @@ const engines: Readonly<Record<'http1' | 'http2', Engine>> = {
   },
   http2(handler) {
     const [near, far] = streamPair();
-    const server = new Http2Server(toDuplex(far), { ...http2, connect: true }, systemClock, handler);
+    const server = new Http2Server(far, { ...http2, connect: true }, systemClock, handler);
     const { told, draining } = clientHandler();
     return new Promise((resolve) => {
       const opened = () => resolve({ server, client, draining });
-      const client: ClientCodec = new Http2Client(toDuplex(near), http2, 'http', systemClock, opened, told);
+      const client: ClientCodec = new Http2Client(near, http2, 'http', systemClock, opened, told);
     });
   },
 };

@@ -137,7 +137,7 @@ class Attempt implements Connecting {
     const { http2 } = protocol;
     const opened = (streams: number) => events.opened({ kind: 'http', codec, local }, 'http2', streams);
     const codec = new Http2Client(
-      toDuplex(stream),
+      stream,
       { ...limits, ...http2 },
       made.encrypted ? 'https' : 'http',
       clock,

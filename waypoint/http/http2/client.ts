@@ -1,201 +1,202 @@
-/** The client's end of HTTP/2, by Node's. */
-import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from 'node:http2';
-import type { Duplex } from 'node:stream';
+/** The client's end of HTTP/2. */
 import type { Clock } from '../../../common/core/clock.ts';
-import { resetStream } from '../../../common/hbone/reset-stream.ts';
-import { createUnreadGuard, type UnreadGuard } from '../../../common/hbone/unread-guard.ts';
+import type { ByteStream } from '../../net/byte-stream.ts';
 import type { ClientCodec, ClientHandler } from '../client-codec.ts';
-import type { ClientExchange, HeaderList, RequestHead, ResponseReader } from '../message.ts';
-import { readFields, trailerObject, writeFields } from './fields.ts';
-import { pingRegularly } from './keepalive.ts';
-import { type Http2Settings, resetCodes, sessionLimits } from './limits.ts';
+import type { ClientExchange, RequestHead, ResponseReader } from '../message.ts';
+import { Endpoint } from './endpoint.ts';
+import { MalformedHead, readResponse, readTrailers } from './heads.ts';
+import type { FieldList } from './hpack/decoder.ts';
+import { type Http2Settings, lastWords } from './limits.ts';
+import { Stream, type StreamHost } from './stream.ts';
+import { ConnectionError, errorCode, maxWindow, setting } from './wire.ts';
 
-const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR, NGHTTP2_REFUSED_STREAM } =
-  constants;
-
-export class Http2Client implements ClientCodec {
-  readonly #session: ClientHttp2Session;
-  readonly #socket: Duplex;
-  readonly #streams = new Set<ClientHttp2Stream>();
+export class Http2Client extends Endpoint<ClientStream> implements ClientCodec {
+  readonly #options: Http2Settings;
   readonly #scheme: 'http' | 'https';
-  readonly #unread: UnreadGuard;
-  #error: Error | undefined;
+  readonly #opened: (streams: number) => void;
+  readonly #handler: ClientHandler;
+  #next = 1;
+  #draining = false;
 
   /** `opened` is called once the peer's SETTINGS are there. */
   constructor(
-    socket: Duplex,
+    stream: ByteStream,
     options: Http2Settings,
     scheme: 'http' | 'https',
     clock: Clock,
     opened: (streams: number) => void,
     handler: ClientHandler,
   ) {
-    this.#socket = socket;
+    super(stream, options, clock);
+    this.#options = options;
     this.#scheme = scheme;
-    socket.once('end', () => socket.destroy());
-    socket.once('close', () => {
-      for (const stream of this.#streams) stream.destroy(new Error('the connection was lost'));
-    });
-    const session = connect(`${scheme}://upstream`, {
-      createConnection: () => socket,
-      ...sessionLimits,
-      maxHeaderListPairs: options.count + 5,
-      peerMaxConcurrentStreams: options.streams,
-      settings: {
-        enablePush: false,
-        initialWindowSize: options.streamWindow,
-        maxHeaderListSize: options.bytes,
-        headerTableSize: options.headerTable,
-      },
-    });
-    this.#session = session;
-    const windows = { stream: options.streamWindow, connection: options.connectionWindow, frame: 16_384 };
-    this.#unread = createUnreadGuard(session, this.#streams, windows, clock, () =>
-      this.cut(new Error('the server sends more than its windows allow')),
-    );
-    session.once('connect', () => session.setLocalWindowSize(options.connectionWindow));
-    let open = false;
-    session.on('remoteSettings', ({ maxConcurrentStreams }) => {
-      const streams = Math.min(options.streams, maxConcurrentStreams ?? Number.POSITIVE_INFINITY);
-      if (open) handler.allowed(streams);
-      else opened(streams);
-      open = true;
-    });
-    session.on('goaway', () => handler.draining());
-    session.on('error', (error) => {
-      this.#error ??= error;
-    });
-    session.on('close', () => {
-      setImmediate(() => socket.destroy());
-      handler.closed(this.#error);
-    });
-    const { keepalive } = options;
-    if (keepalive) {
-      pingRegularly(session, keepalive, clock, () => this.cut(new Error('the server answers no PING')));
-    }
+    this.#opened = opened;
+    this.#handler = handler;
+    this.start(true, [[setting.enablePush, 0]]);
   }
 
   drain(): void {
-    this.#session.close();
+    this.#draining = true;
+    if (this.streams.size === 0) this.#leave();
   }
 
-  cut(error: Error): void {
-    this.#error ??= error;
-    for (const stream of this.#streams) resetStream(stream, error, NGHTTP2_CANCEL);
-    this.#session.destroy(undefined, NGHTTP2_NO_ERROR);
-    setImmediate(() => this.#socket.destroy());
+  #leave(): void {
+    if (this.over) return;
+    this.goaway(0, errorCode.noError, '');
+    this.finish();
+    this.clock.after(lastWords, () => this.lose(new Error('the server did not close')));
   }
 
   request(head: RequestHead, end: boolean, reader: ResponseReader): ClientExchange {
     const { method, upgrade, authority, path } = head;
+    const id = this.#next;
+    this.#next += 2;
     const pseudo =
       upgrade !== undefined
         ? [':method', 'CONNECT', ':protocol', upgrade, ':scheme', this.#scheme, ':authority', authority, ':path', path!]
         : method === 'CONNECT'
           ? [':method', method, ':authority', authority]
           : [':method', method, ':scheme', head.scheme ?? this.#scheme, ':authority', authority, ':path', path!];
-    const fields = writeFields(pseudo, head.headers);
-    const stream = this.#session.request(fields, { endStream: end, waitForTrailers: !end });
-    this.#streams.add(stream);
-    this.#unread.watch(stream);
-    return new Exchange(stream, upgrade !== undefined, end, reader, () => this.#streams.delete(stream));
+    const [send, receive] = this.windows;
+    const stream = new ClientStream(this, id, this.clock.now(), send, receive, head, reader);
+    if (this.over) {
+      // Its end is told in a moment, by the connection's.
+      this.streams.set(id, stream);
+      return stream;
+    }
+    this.streams.set(id, stream);
+    this.sendHeaders(id, pseudo, head.headers, end);
+    stream.headSent(end);
+    if (this.#next > maxWindow) this.#handler.draining();
+    return stream;
+  }
+
+  protected onBlockBegins(id: number): void {
+    if (!this.streams.has(id)) {
+      if (this.isIdle(id)) throw new ConnectionError(errorCode.protocol, 'an answer to what was not asked');
+      this.refuseClosed(id);
+    }
+  }
+
+  protected onBlock(id: number, list: FieldList, end: boolean): void {
+    const stream = this.streams.get(id);
+    if (!stream) return;
+    try {
+      if (list.tooLarge) throw new MalformedHead('a head larger than allowed');
+      stream.takeBlock(list, end);
+    } catch (error) {
+      if (!(error instanceof MalformedHead)) throw error;
+      stream.offend(errorCode.protocol, error.message);
+    }
+  }
+
+  protected override mayHaveData(stream: ClientStream): boolean {
+    return stream.headed;
+  }
+
+  protected override checkPush(value: number): void {
+    if (value !== 0) throw new ConnectionError(errorCode.protocol, 'SETTINGS_ENABLE_PUSH of a server');
+  }
+
+  protected onSettings(first: boolean, streams: number): void {
+    if (!first && Number.isNaN(streams)) return;
+    const allowed = Math.min(this.#options.streams, Number.isNaN(streams) ? Number.POSITIVE_INFINITY : streams);
+    if (first) this.#opened(allowed);
+    else this.#handler.allowed(allowed);
+  }
+
+  protected onGoaway(lastStream: number): void {
+    this.#draining = true;
+    this.#handler.draining();
+    for (const stream of [...this.streams.values()]) if (stream.id > lastStream) stream.lost({ kind: 'refused' });
+  }
+
+  protected onReset(stream: ClientStream, code: number): void {
+    if (code === errorCode.refusedStream) stream.lost({ kind: 'refused' });
+    else if (code === errorCode.protocol) {
+      stream.lost({ kind: 'protocol', detail: 'the server takes the request for no HTTP' });
+    } else stream.lost({ kind: 'reset', detail: `the server reset the stream (${code})` });
+  }
+
+  protected onStreamClosed(): void {}
+
+  protected onEmpty(): void {
+    if (this.#draining) this.#leave();
+  }
+
+  protected onClosed(error: Error | undefined): void {
+    this.#handler.draining();
+    this.#handler.closed(error);
+  }
+
+  protected isIdle(id: number): boolean {
+    return id % 2 === 0 || id >= this.#next;
   }
 }
 
-class Exchange implements ClientExchange {
-  readonly #stream: ClientHttp2Stream;
+class ClientStream extends Stream {
   readonly #reader: ResponseReader;
-  /** A `drain` is awaited. */
-  #full = false;
-  #sent = false;
-  #over = false;
-  #trailers: HeaderList | undefined;
-  #requestTrailers: HeaderList | undefined;
+  readonly #request: RequestHead;
+  /** The final head has come. */
+  headed = false;
+  #tunnel = false;
 
-  constructor(stream: ClientHttp2Stream, upgrade: boolean, end: boolean, reader: ResponseReader, gone: () => void) {
-    this.#stream = stream;
+  constructor(
+    host: StreamHost,
+    id: number,
+    now: number,
+    send: number,
+    receive: number,
+    request: RequestHead,
+    reader: ResponseReader,
+  ) {
+    super(host, id, now, send, receive);
+    this.#request = request;
     this.#reader = reader;
-    const headOf = (raw: readonly string[]) => {
-      const { pseudo, headers } = readFields(raw);
-      return { status: Number(pseudo.status), headers };
-    };
-    stream.on('headers', (_headers: unknown, _flags: unknown, raw: readonly string[] = []) => {
-      if (!this.#over) reader.informational(headOf(raw));
-    });
-    stream.on('response', (_headers: unknown, flags: number, raw: readonly string[] = []) => {
-      if (this.#over) return;
-      // Not before: Node tells of the head in the next turn, and would tell of a body that came with it at once.
-      stream.on('data', (chunk: Buffer) => {
-        if (!this.#over) reader.data(chunk);
-      });
-      const head = headOf(raw);
-      // Trailers that came along count for Node's endAfterHeaders, too.
-      const end = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
-      if (end) {
-        this.#over = true;
-        stream.resume();
-      }
-      reader.response(upgrade && head.status === 200 ? { ...head, status: 101 } : head, end);
-    });
-    stream.on('trailers', (_headers: unknown, _flags: unknown, raw: readonly string[] = []) => {
-      const { headers } = readFields(raw);
-      this.#trailers = headers.length === 0 ? undefined : headers;
-    });
-    stream.on('end', () => {
-      if (this.#over || stream.aborted || stream.rstCode !== NGHTTP2_NO_ERROR) return;
-      this.#over = true;
-      reader.end(this.#trailers);
-    });
-    let failure = '';
-    stream.on('error', (error) => {
-      failure = error.message;
-    });
-    if (!end) {
-      stream.on('wantTrailers', () => {
-        if (!stream.destroyed) stream.sendTrailers(trailerObject(this.#requestTrailers ?? []));
-      });
+    this.attach(reader);
+  }
+
+  headSent(end: boolean): void {
+    if (end) this.headSentEnd();
+  }
+
+  /** Throws MalformedHead. */
+  takeBlock(list: FieldList, end: boolean): void {
+    if (this.remoteEnded) {
+      this.offend(errorCode.streamClosed, 'HEADERS after the end of the stream');
+      return;
     }
-    stream.on('close', () => {
-      gone();
-      if (this.#over) return;
-      this.#over = true;
-      const code = stream.rstCode;
-      if (code === NGHTTP2_REFUSED_STREAM) reader.broke({ kind: 'refused' });
-      else if (code === NGHTTP2_PROTOCOL_ERROR) reader.broke({ kind: 'protocol', detail: failure });
-      else reader.broke({ kind: 'reset', detail: failure || `the server reset the stream (${code})` });
-    });
-  }
-
-  write(chunk: Buffer): boolean {
-    if (this.#sent || this.#stream.destroyed || this.#stream.write(chunk)) return true;
-    if (!this.#full) {
-      this.#full = true;
-      this.#stream.once('drain', () => {
-        this.#full = false;
-        if (!this.#over) this.#reader.drained();
-      });
+    if (this.headed) {
+      if (!end) throw new MalformedHead('trailers without an end');
+      if (!this.receiveEnd(readTrailers(list.fields)))
+        throw new MalformedHead('a body shorter than its Content-Length');
+      return;
     }
-    return false;
+    const { head, length } = readResponse(list.fields);
+    if (head.status < 200) {
+      if (end) throw new MalformedHead('an interim answer that is the end');
+      if (!this.silent) this.#reader.informational(head);
+      return;
+    }
+    this.headed = true;
+    const { method, upgrade } = this.#request;
+    const granted = upgrade !== undefined && head.status === 200;
+    this.#tunnel = granted || (method === 'CONNECT' && head.status < 300);
+    const bodiless = method === 'HEAD' || head.status === 304 || this.#tunnel;
+    if (!bodiless) {
+      if (end && length !== undefined && length > 0) throw new MalformedHead('content-length without a body');
+      this.expect(length);
+    }
+    if (end) this.headEnded();
+    if (!this.silent) this.#reader.response(granted ? { ...head, status: 101 } : head, end);
   }
 
-  end(trailers?: HeaderList): void {
-    if (this.#sent || this.#stream.destroyed) return;
-    this.#sent = true;
-    this.#requestTrailers = trailers;
-    this.#stream.end();
+  /** What is left of a request that is answered nobody waits for. */
+  protected override received(): void {
+    if (!this.localEnded && !this.#tunnel) this.abort(errorCode.cancel, false);
   }
 
-  reset(why: 'cancel' | 'internal' | 'protocol'): void {
-    this.#over = true;
-    if (this.#stream.destroyed) return;
-    resetStream(this.#stream, undefined, resetCodes[why]);
-  }
-
-  pause(): void {
-    this.#stream.pause();
-  }
-
-  resume(): void {
-    this.#stream.resume();
+  protected broken(): boolean {
+    return true;
   }
 }

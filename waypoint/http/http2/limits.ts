@@ -1,6 +1,5 @@
 /** What keeps HTTP/2 peers in bounds, both roles (reliability 2). */
-import { constants } from 'node:http2';
-import type { Millis } from '../../../common/core/brand.ts';
+import { type Millis, millis } from '../../../common/core/brand.ts';
 import type { HeadLimits } from '../http1/head.ts';
 
 export interface Http2Settings extends HeadLimits {
@@ -13,19 +12,47 @@ export interface Http2Settings extends HeadLimits {
   readonly keepalive: { readonly interval: Millis; readonly timeout: Millis } | undefined;
 }
 
-export const sessionLimits = {
-  // MiB; counts every queued frame.
-  maxSessionMemory: 64,
-  maxSettings: 16,
-  maxSessionInvalidFrames: 10,
-  maxOutstandingPings: 10,
-  streamResetBurst: 1_000,
-  streamResetRate: 1_000,
-} as const;
+/** How long a peer may take for its first SETTINGS, for the rest of a header block, and for the PING between the two GOAWAYs of a drain. */
+export const patience = millis(10_000);
 
-/** Error codes of RST_STREAM, by why we reset. */
-export const resetCodes = {
-  cancel: constants.NGHTTP2_CANCEL,
-  internal: constants.NGHTTP2_INTERNAL_ERROR,
-  protocol: constants.NGHTTP2_PROTOCOL_ERROR,
-} as const;
+/** How long a peer that was told of the end may take to close. */
+export const lastWords = millis(1_000);
+
+/** Bytes of a header block before decoding, in times of what the decoded list may have. */
+export const blockFactor = 2;
+/** Frames of one header block. */
+export const mostContinuations = 128;
+
+/** Bytes of answers and of frames of the connection that may wait for a peer that does not read. */
+export const mostUnsent = 1_048_576;
+
+/** Stream window while more is unread than the connection's window promises. */
+export const smallWindow = 65_536;
+
+/** A stock of 1,000 frames that bring nobody anything, and 200 more each second; one more for each frame that does. */
+export class NuisanceBudget {
+  static readonly stock = 1_000;
+  static readonly perSecond = 200;
+  #left = NuisanceBudget.stock;
+  #last: number;
+
+  constructor(now: number) {
+    this.#last = now;
+  }
+
+  /** A frame of use came or went. */
+  earn(): void {
+    if (this.#left < NuisanceBudget.stock) this.#left++;
+  }
+
+  /** False: there were too many. */
+  spend(now: number, frames = 1): boolean {
+    if (this.#left < NuisanceBudget.stock) {
+      const gained = Math.floor(((now - this.#last) * NuisanceBudget.perSecond) / 1_000);
+      if (gained > 0) this.#last = now;
+      this.#left = Math.min(NuisanceBudget.stock, this.#left + gained);
+    } else this.#last = now;
+    this.#left -= frames;
+    return this.#left >= 0;
+  }
+}

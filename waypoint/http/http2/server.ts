@@ -1,264 +1,246 @@
-/** The server's end of HTTP/2, by Node's. */
-import { constants, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
-import type { Duplex } from 'node:stream';
-import type { Clock } from '../../../common/core/clock.ts';
+/** The server's end of HTTP/2. */
+import type { Clock, Timer } from '../../../common/core/clock.ts';
 import { createResetGuard, type ResetGuard } from '../../../common/hbone/reset-guard.ts';
-import { resetStream } from '../../../common/hbone/reset-stream.ts';
-import { createUnreadGuard, type UnreadGuard } from '../../../common/hbone/unread-guard.ts';
-import { headerOf } from '../http1/framing.ts';
-import type { BodyReader, Break, HeaderList, RequestHead, ResponseHead, ServerExchange } from '../message.ts';
+import type { ByteStream } from '../../net/byte-stream.ts';
+import type { BodyReader, RequestHead, ResponseHead, ServerExchange } from '../message.ts';
 import type { ServerCodec, ServerHandler } from '../server-codec.ts';
-import { readFields, trailerObject, writeFields } from './fields.ts';
-import { pingRegularly } from './keepalive.ts';
-import { type Http2Settings, resetCodes, sessionLimits } from './limits.ts';
+import { Endpoint } from './endpoint.ts';
+import { MalformedHead, type ReadRequest, readRequest, readTrailers } from './heads.ts';
+import type { FieldList } from './hpack/decoder.ts';
+import { type Http2Settings, patience } from './limits.ts';
+import { Stream, type StreamHost } from './stream.ts';
+import { ConnectionError, errorCode, maxWindow, preface, setting } from './wire.ts';
 
 export interface Http2ServerOptions extends Http2Settings {
-  /** Extended CONNECT (RFC 8441), and CONNECT. */
+  /** Extended CONNECT (RFC 8441) is offered. */
   readonly connect: boolean;
 }
 
-const { NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR } = constants;
+/** `announced`: GOAWAY, by which no stream is refused yet; `final`: with the last one that is answered. */
+type Drain = 'no' | 'announced' | 'final';
 
-/** Node's option against a `date` of its own; its types lack it. */
-const noDate = { sendDate: false };
-
-export class Http2Server implements ServerCodec {
-  readonly #session: ServerHttp2Session;
-  readonly #socket: Duplex;
+export class Http2Server extends Endpoint<ServerStream> implements ServerCodec {
+  readonly #options: Http2ServerOptions;
   readonly #handler: ServerHandler;
-  readonly #clock: Clock;
-  readonly #streams = new Set<ServerHttp2Stream>();
   readonly #resets: ResetGuard = createResetGuard();
-  readonly #unread: UnreadGuard;
-  #error: Error | undefined;
+  #preface: Buffer | undefined = Buffer.alloc(0);
+  #drain: Drain = 'no';
+  #draining: Timer | undefined;
 
-  constructor(socket: Duplex, options: Http2ServerOptions, clock: Clock, handler: ServerHandler) {
-    this.#socket = socket;
+  constructor(stream: ByteStream, options: Http2ServerOptions, clock: Clock, handler: ServerHandler) {
+    super(stream, options, clock);
+    this.#options = options;
     this.#handler = handler;
-    this.#clock = clock;
-    // Node ends the streams of a lost connection as if the peer had ended them.
-    socket.once('end', () => socket.destroy());
-    socket.once('close', () => {
-      for (const stream of this.#streams) stream.destroy(new Error('the connection was lost'));
-    });
-    const session = performServerHandshake(socket, {
-      ...sessionLimits,
-      maxHeaderListPairs: options.count + 5,
-      settings: {
-        enablePush: false,
-        initialWindowSize: options.streamWindow,
-        maxConcurrentStreams: options.streams,
-        maxHeaderListSize: options.bytes,
-        headerTableSize: options.headerTable,
-        ...(options.connect && { enableConnectProtocol: true }),
-      },
-    });
-    this.#session = session;
-    const windows = { stream: options.streamWindow, connection: options.connectionWindow, frame: 16_384 };
-    this.#unread = createUnreadGuard(session, this.#streams, windows, clock, (code) => this.#cut(code));
-    session.setLocalWindowSize(options.connectionWindow);
-    session.on('stream', (stream, _headers, flags, raw) => this.#onStream(stream, raw, flags));
-    session.on('error', (error) => {
-      this.#error ??= error;
-    });
-    session.on('close', () => {
-      setImmediate(() => socket.destroy());
-      handler.closed(this.#error);
-    });
-    const { keepalive } = options;
-    if (keepalive) pingRegularly(session, keepalive, clock, () => this.#cut(NGHTTP2_NO_ERROR));
+    this.start(false, [
+      [setting.maxConcurrentStreams, options.streams],
+      ...(options.connect ? ([[setting.enableConnectProtocol, 1]] as const) : []),
+    ]);
   }
 
+  /** In two steps: a GOAWAY that refuses nothing, so that requests on their way still come, then one that names the last (RFC 9113 6.8). */
   drain(): void {
-    this.#session.close();
+    if (this.#drain !== 'no' || this.over) return;
+    this.#drain = 'announced';
+    this.goaway(maxWindow, errorCode.noError, '');
+    const last = () => this.#drainFinally();
+    this.#draining = this.clock.after(patience, last);
+    this.ping(last);
   }
 
-  cut(error: Error): void {
-    this.#error ??= error;
-    for (const stream of this.#streams) resetStream(stream, error, NGHTTP2_CANCEL);
-    this.#cut(NGHTTP2_NO_ERROR);
+  #drainFinally(): void {
+    if (this.#drain === 'final' || this.over) return;
+    this.#draining?.cancel();
+    this.#drain = 'final';
+    this.goaway(this.lastPeer, errorCode.noError, '');
+    if (this.streams.size === 0) this.#finish();
   }
 
-  #cut(code: number): void {
-    this.#session.destroy(undefined, code);
-    setImmediate(() => this.#socket.destroy());
+  #finish(): void {
+    this.finish();
+    this.#handler.ending();
   }
 
-  #onStream(stream: ServerHttp2Stream, raw: readonly string[], flags: number): void {
-    const end = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
-    const opened = this.#clock.now();
-    this.#streams.add(stream);
-    if (!end) this.#unread.watch(stream);
-    const exchange = requestOf(raw);
-    const one = exchange.kind === 'ok' ? new Exchange(stream, exchange.head, end) : undefined;
-    let ours = false;
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      ours ||= error.code !== 'ERR_HTTP2_STREAM_ERROR';
-    });
-    stream.on('close', () => {
-      this.#streams.delete(stream);
-      one?.closed(stream.rstCode);
-      if (this.#streams.size === 0) this.#handler.idle();
-      const resetByPeer = !ours && one?.over !== true;
-      if (this.#resets.ended(opened, this.#clock.now(), resetByPeer) || this.#session.closed) return;
-      this.#error ??= new Error('the client opens and resets streams too fast');
-      this.#cut(NGHTTP2_ENHANCE_YOUR_CALM);
-    });
-    if (one) this.#handler.exchange(one);
-    else if (exchange.kind === 'malformed') {
-      this.#handler.malformed(400, exchange.detail, true);
-      resetStream(stream, undefined, NGHTTP2_PROTOCOL_ERROR);
+  protected override take(chunk: Buffer): void {
+    if (!this.#preface) {
+      super.take(chunk);
+      return;
+    }
+    const seen = this.#preface.length === 0 ? chunk : Buffer.concat([this.#preface, chunk]);
+    const compared = Math.min(seen.length, preface.length);
+    if (seen.compare(preface, 0, compared, 0, compared) !== 0) {
+      throw new ConnectionError(errorCode.protocol, 'the connection does not begin as HTTP/2');
+    }
+    if (seen.length < preface.length) {
+      this.#preface = seen;
+      return;
+    }
+    this.#preface = undefined;
+    if (seen.length > preface.length) super.take(seen.subarray(preface.length));
+  }
+
+  protected onBlockBegins(id: number, complete: boolean): void {
+    if (id % 2 === 0) throw new ConnectionError(errorCode.protocol, "a client's stream with an even number");
+    if (!this.streams.has(id)) {
+      if (id <= this.lastPeer) this.refuseClosed(id);
+      else if (!complete && this.#drain !== 'final') this.#handler.begun();
     }
   }
-}
 
-type Read =
-  | { readonly kind: 'ok'; readonly head: RequestHead }
-  | { readonly kind: 'malformed'; readonly detail: string };
-
-/** nghttp2 has checked names, values, and which pseudo-headers there are. */
-function requestOf(raw: readonly string[]): Read {
-  const { pseudo, headers, host } = readFields(raw);
-  const { method = '', path, scheme } = pseudo;
-  const upgrade = pseudo.protocol?.toLowerCase();
-  const authority = pseudo.authority ?? host ?? '';
-  const plainConnect = method === 'CONNECT' && upgrade === undefined;
-  if (!plainConnect && !(path?.startsWith('/') || (path === '*' && method === 'OPTIONS'))) {
-    return { kind: 'malformed', detail: ':path' };
+  protected onBlock(id: number, list: FieldList, end: boolean, dependsOn: number | undefined): void {
+    const stream = this.streams.get(id);
+    if (stream) {
+      stream.takeTrailers(list, end);
+      return;
+    }
+    // Of a stream that we reset, or after the last one that is answered: it was read for the sake of the table alone.
+    if (id <= this.lastPeer || this.#drain === 'final') return;
+    this.lastPeer = id;
+    if (this.streams.size >= this.#options.streams) {
+      // Who has acknowledged the limit and goes beyond it does so by intent.
+      this.nuisance(this.acknowledged ? 100 : 1);
+      this.refuse(id, errorCode.refusedStream);
+      return;
+    }
+    const [send, receive] = this.windows;
+    const open = (read: ReadRequest | undefined) => {
+      const opened = new ServerStream(this, id, this.clock.now(), send, receive, read, end);
+      this.streams.set(id, opened);
+      return opened;
+    };
+    const bad = list.tooLarge
+      ? 'a head larger than allowed'
+      : dependsOn === id
+        ? 'a stream that depends on itself'
+        : '';
+    let read: ReadRequest;
+    try {
+      if (bad !== '') throw new MalformedHead(bad);
+      read = readRequest(list.fields, this.#options.connect);
+      if (end && read.length !== undefined && read.length > 0) throw new MalformedHead('content-length without a body');
+    } catch (error) {
+      if (!(error instanceof MalformedHead)) throw error;
+      this.#handler.malformed(400, error.message, true);
+      open(undefined).offend(list.tooLarge ? errorCode.enhanceYourCalm : errorCode.protocol, error.message);
+      return;
+    }
+    const exchange = open(read);
+    if (end) exchange.headEnded();
+    this.#handler.exchange(exchange);
   }
-  if (path !== undefined && !/^[\x21-\x7e]+$/.test(path)) return { kind: 'malformed', detail: ':path' };
-  const asHttp1 = upgrade === undefined ? method : 'GET';
-  return {
-    kind: 'ok',
-    head: { method: asHttp1, path, authority, scheme, headers, upgrade, version: 'HTTP/2' },
-  };
+
+  /** As a stream sees it. */
+  respond(id: number, status: number, headers: ResponseHead['headers'], end: boolean): void {
+    if (!this.over) this.sendHeaders(id, [':status', String(status)], headers, end);
+  }
+
+  protected onSettings(): void {}
+
+  /** A client's GOAWAY is about streams that a server opens, and we open none. */
+  protected onGoaway(): void {}
+
+  protected onReset(stream: ServerStream, code: number): void {
+    stream.lost({ kind: 'reset', detail: `the client reset the stream (${code})` });
+  }
+
+  protected onStreamClosed(stream: ServerStream, byPeer: boolean): void {
+    if (this.#resets.ended(stream.opened, this.clock.now(), byPeer) || this.over) return;
+    this.fail(new ConnectionError(errorCode.enhanceYourCalm, 'the client opens and resets streams too fast'));
+  }
+
+  protected onEmpty(): void {
+    if (this.over) return;
+    if (this.#drain === 'final') this.#finish();
+    else this.#handler.idle();
+  }
+
+  protected onClosed(error: Error | undefined): void {
+    this.#draining?.cancel();
+    this.#handler.closed(error);
+  }
+
+  protected isIdle(id: number): boolean {
+    return id % 2 === 0 || id > this.lastPeer;
+  }
 }
 
-class Exchange implements ServerExchange {
-  readonly #stream: ServerHttp2Stream;
+class ServerStream extends Stream implements ServerExchange {
+  readonly #server: Http2Server;
   readonly request: RequestHead;
   readonly complete: boolean;
-  #reader: BodyReader | undefined;
-  #trailers: HeaderList | undefined;
-  #read: boolean;
-  #sent = false;
-  #gone = false;
-  /** Bytes still owed by Content-Length; undefined: it is not known where the body ends. */
-  #owed: number | undefined;
-  /** A `drain` is awaited. */
-  #full = false;
+  #responded = false;
+  #tunnel = false;
 
-  constructor(stream: ServerHttp2Stream, request: RequestHead, end: boolean) {
-    this.#stream = stream;
-    this.request = request;
-    this.complete = end;
-    this.#read = this.complete;
+  constructor(
+    server: Http2Server & StreamHost,
+    id: number,
+    now: number,
+    send: number,
+    receive: number,
+    read: ReadRequest | undefined,
+    complete: boolean,
+  ) {
+    super(server, id, now, send, receive);
+    this.#server = server;
+    this.request = read?.head ?? nobody;
+    this.complete = complete;
+    // What follows a CONNECT is no body.
+    if (this.request.method !== 'CONNECT' && this.request.upgrade === undefined) this.expect(read?.length);
+    else this.hold();
   }
 
-  /** Both directions came to their end, or we broke it off. */
-  get over(): boolean {
-    return this.#gone || (this.#read && this.#sent);
+  takeTrailers(list: FieldList, end: boolean): void {
+    if (this.remoteEnded) this.offend(errorCode.streamClosed, 'HEADERS after the end of the stream');
+    else if (!end) this.offend(errorCode.protocol, 'trailers without an end');
+    else if (list.tooLarge) this.offend(errorCode.enhanceYourCalm, 'trailers larger than allowed');
+    else this.#trailers(list);
+  }
+
+  #trailers(list: FieldList): void {
+    try {
+      if (!this.receiveEnd(readTrailers(list.fields))) {
+        this.offend(errorCode.protocol, 'a body shorter than its Content-Length');
+      }
+    } catch (error) {
+      if (!(error instanceof MalformedHead)) throw error;
+      this.offend(errorCode.protocol, error.message);
+    }
   }
 
   read(reader: BodyReader): void {
-    this.#reader = reader;
-    const stream = this.#stream;
-    if (this.complete) {
-      stream.resume();
-      return;
-    }
-    stream.on('data', (chunk: Buffer) => {
-      if (!this.#gone) reader.data(chunk);
-    });
-    stream.on('trailers', (_headers: unknown, _flags: unknown, raw: readonly string[] = []) => {
-      const { headers } = readFields(raw);
-      this.#trailers = headers.length === 0 ? undefined : headers;
-    });
-    stream.on('end', () => {
-      if (this.#gone || stream.aborted) return;
-      this.#read = true;
-      reader.end(this.#trailers);
-    });
-  }
-
-  closed(code: number): void {
-    if (this.over) return;
-    this.#gone = true;
-    const why: Break =
-      code === NGHTTP2_PROTOCOL_ERROR
-        ? { kind: 'protocol', detail: 'the stream broke the rules of HTTP/2' }
-        : { kind: 'reset', detail: `the client reset the stream (${code})` };
-    this.#reader?.broke(why);
+    this.attach(reader);
   }
 
   informational({ status, headers }: ResponseHead): void {
-    if (this.#usable) this.#stream.additionalHeaders({ ':status': status, ...trailerObject(headers) });
+    if (!this.closed && !this.#responded) this.#server.respond(this.id, status, headers, false);
   }
 
   respond({ status, headers }: ResponseHead, end: boolean): void {
-    if (!this.#usable) return;
-    const code = status === 101 && this.request.upgrade !== undefined ? 200 : status;
-    const fields = writeFields([':status', String(code)], headers);
-    const length = end ? undefined : headerOf(headers, 'content-length');
-    const isTunnel = this.request.upgrade !== undefined || this.request.method === 'CONNECT';
-    if (length !== undefined && !isTunnel) this.#owed = Number(length);
-    const waitForTrailers = !end && length === undefined;
-    if (end) this.#sent = true;
-    this.#stream.respond(fields as unknown as Record<string, string>, { endStream: end, waitForTrailers, ...noDate });
-    if (waitForTrailers) this.#stream.once('wantTrailers', () => this.#sendTrailers());
+    if (this.closed || this.#responded) return;
+    this.#responded = true;
+    const { method, upgrade } = this.request;
+    const granted = status === 101 && upgrade !== undefined;
+    this.#tunnel = granted || (method === 'CONNECT' && status >= 200 && status < 300);
+    this.#server.respond(this.id, granted ? 200 : status, headers, end);
+    this.release();
+    if (end) this.headSentEnd();
   }
 
-  #responseTrailers: HeaderList | undefined;
-
-  #sendTrailers(): void {
-    // Node turns an empty list into the end of the stream.
-    if (!this.#stream.destroyed) this.#stream.sendTrailers(trailerObject(this.#responseTrailers ?? []));
+  /** A client that still sends is told that there is no need to (RFC 9113 8.1). */
+  protected override sent(): void {
+    if (!this.remoteEnded && !this.#tunnel) this.finish(errorCode.noError);
   }
 
-  write(chunk: Buffer): boolean {
-    if (!this.#usable) return true;
-    if (this.#owed !== undefined) {
-      this.#owed -= chunk.length;
-      if (this.#owed === 0) {
-        // The end goes with the last bytes instead of in a frame of its own.
-        this.#sent = true;
-        this.#stream.end(chunk);
-        return true;
-      }
-    }
-    if (this.#stream.write(chunk)) return true;
-    if (!this.#full) {
-      this.#full = true;
-      this.#stream.once('drain', () => {
-        this.#full = false;
-        if (!this.#gone) this.#reader?.drained();
-      });
-    }
-    return false;
-  }
-
-  end(trailers?: HeaderList): void {
-    if (!this.#usable) return;
-    this.#sent = true;
-    this.#responseTrailers = trailers;
-    this.#stream.end();
-  }
-
-  reset(why: 'cancel' | 'internal' | 'protocol'): void {
-    if (this.#gone) return;
-    this.#gone = true;
-    resetStream(this.#stream, undefined, resetCodes[why]);
-  }
-
-  pause(): void {
-    this.#stream.pause();
-  }
-
-  resume(): void {
-    this.#stream.resume();
-  }
-
-  get #usable(): boolean {
-    return !this.#gone && !this.#sent && !this.#stream.destroyed && !this.#stream.closed;
+  protected broken(): boolean {
+    return this.request !== nobody;
   }
 }
+
+const nobody: RequestHead = {
+  method: '',
+  path: undefined,
+  authority: '',
+  scheme: undefined,
+  headers: [],
+  upgrade: undefined,
+  version: 'HTTP/2',
+};

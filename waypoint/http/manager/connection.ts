@@ -1,7 +1,6 @@
 /** A downstream connection that speaks HTTP: its codec, its timers, its requests. */
 import type { Timer } from '../../../common/core/clock.ts';
 import type { FormatContext } from '../../format/format.ts';
-import { toDuplex } from '../../net/stream-duplex.ts';
 import { bareRequest, type Downstream, type Served } from '../../network/downstream.ts';
 import { Headers } from '../../request/headers.ts';
 import type { Environment } from '../../runtime/environment.ts';
@@ -54,7 +53,7 @@ export class HttpConnection implements Served, ServerHandler {
     const { maxConnection } = config.timeouts;
     if (maxConnection !== undefined) this.#age = env.clock.after(maxConnection, () => this.drain());
     this.#codec = second
-      ? new Http2Server(toDuplex(downstream.stream), config.http2, env.clock, this)
+      ? new Http2Server(downstream.stream, config.http2, env.clock, this)
       : new Http1Server(downstream.stream, config.http1, this);
   }
 
