@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { describeError } from '../common/core/errors.ts';
 import { benchApi } from './api/bench.ts';
+import { benchFilters } from './filters.ts';
 import { benchIstiod } from './istiod/istiod.ts';
 import { benchL4 } from './l4.ts';
 import { benchL7Hostile } from './l7/hostile.ts';
@@ -20,6 +21,7 @@ const usage = `usage: npm run bench -- l4 [--engine native] [--peer PATH] [--rou
        npm run bench -- l7 --match
        npm run bench -- l7 --metrics
        npm run bench -- l7 --hostile [--quick]
+       npm run bench -- filters
        npm run bench -- api [--peer KUBECONFIG] [--quick]
        npm run bench -- istiod [--quick] [--long] [--data DIR]
 
@@ -60,6 +62,10 @@ async function main(): Promise<number> {
       },
     });
     const rounds = Number(values.rounds);
+    if (positionals.join() === 'filters') {
+      benchFilters();
+      return 0;
+    }
     if (positionals.join() === 'api') {
       await benchApi({ pods: values.quick ? 1_000 : 10_000, peer: values.peer });
       return 0;

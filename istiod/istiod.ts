@@ -35,6 +35,8 @@ import type { Profiles } from './debug/profiles.ts';
 import { answerDebug } from './debug/xds-debug.ts';
 import { gatewayApply } from './deploy/config.ts';
 import { DeployController } from './deploy/controller.ts';
+import { extraAuthorities } from './jwks/authorities.ts';
+import { fetchText } from './jwks/fetch.ts';
 import { joinElection, type Leadership } from './leader/leader.ts';
 import { Guests } from './machines/guests.ts';
 import { createMachineMetrics } from './machines/metrics.ts';
@@ -187,6 +189,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     throw e;
   }
   const modelLog = createLogger(sink, 'istiod::model');
+  const keyRules = { ...config.model.keys, authorities: await extraAuthorities() };
   const mesh = watchMesh({
     source,
     settings: {
@@ -199,6 +202,10 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
       systemNamespace: config.namespace,
     },
     configPlaces,
+    keys: {
+      fetch: (uri, timeout) => fetchText(uri, timeout, keyRules),
+      refresh: config.model.keys.refresh,
+    },
     clock,
     revision: config.model.revision,
     faultOf,

@@ -32,7 +32,7 @@ interface Followed {
   isKnown: boolean;
 }
 
-export class KubeCredentials implements Credentials {
+export class KubeCredentials implements Omit<Credentials, 'keys'> {
   readonly #o: KubeCredentialsOptions;
   readonly #secrets = new Map<string, Followed>();
   /** undefined: nobody has answered yet. */

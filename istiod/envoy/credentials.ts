@@ -5,6 +5,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { describeError, MeshError } from '../../common/core/errors.ts';
 import type { Typed } from '../../common/envoy/codec.ts';
+import type { FoundKeys, KeySource } from '../jwks/resolver.ts';
 import type { MeshView } from './inputs.ts';
 import { type Message, typed } from './values.ts';
 
@@ -17,12 +18,15 @@ export interface Credentials {
   secret(namespace: string, name: string): Looked<ReadonlyMap<string, Buffer> | undefined>;
   /** Whether the service account may list the Secrets of its own namespace. */
   mayList(namespace: string, account: string): Looked<boolean>;
+  /** Of an issuer of tokens. */
+  keys(source: KeySource): Looked<FoundKeys>;
 }
 
 /** Of an istiod that reads no Secrets. */
 export const noCredentials: Credentials = {
   secret: () => ({ kind: 'found', value: undefined }),
   mayList: () => ({ kind: 'found', value: false }),
+  keys: () => ({ kind: 'found', value: { keys: undefined, problem: 'keys of issuers are fetched by istiod alone' } }),
 };
 
 /** Thrown where a lookup is not done yet: what asked is made anew when it is. */

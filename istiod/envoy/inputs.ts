@@ -13,9 +13,10 @@ import type { Sidecar } from '../../common/kube/kinds/istio/sidecar.ts';
 import type { Telemetry } from '../../common/kube/kinds/istio/telemetry.ts';
 import type { ConsistentHash } from '../../common/kube/kinds/istio/traffic-policy.ts';
 import type { VirtualService } from '../../common/kube/kinds/istio/virtual-service.ts';
-import type { AuthorizationPolicy } from '../../common/kube/kinds/security.ts';
+import type { AuthorizationPolicy, RequestAuthentication } from '../../common/kube/kinds/security.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import type { AppProtocol, LoadBalancing, Locality, NetworkAddress } from '../../common/mesh/types.ts';
+import type { FoundKeys, KeySource } from '../jwks/resolver.ts';
 
 /** A port of a service. */
 export interface MeshPort {
@@ -182,6 +183,9 @@ export interface MeshView {
   referenceGrants(namespace: string): readonly ReferenceGrant[];
   policies(target: PolicyTarget): readonly AuthorizationPolicy[];
   telemetries(namespace: string): readonly Telemetry[];
+  authentications(target: PolicyTarget): readonly RequestAuthentication[];
+  /** Of an issuer of tokens. Throws `Pending` while they are fetched for the first time. */
+  issuerKeys(source: KeySource): FoundKeys;
   /** What counts for a client with these labels: its namespace's Sidecar that selects it, else the one for all there, else the root namespace's. */
   sidecar(namespace: string, labels: Readonly<Record<string, string>>): Sidecar | undefined;
   /** The Gateway `namespace/name`, if it is one of a waypoint. */

@@ -88,9 +88,10 @@ export class AmbientIndex {
       ['ServiceEntry', (key) => services.offers.get(`ServiceEntry/${key}`)?.conditions],
       ['WorkloadEntry', (key) => entries?.get(key)?.conditions],
       ['AuthorizationPolicy', (key) => policies.authorization.get(key)?.conditions],
+      ['RequestAuthentication', (key) => policies.authentication.get(key)?.conditions],
     ]);
     services.offers.onChange((_, after, key) => after && this.#judge(key.split('/') as [string, string, string]));
-    for (const table of [entries, policies.authorization])
+    for (const table of [entries, policies.authorization, policies.authentication])
       table?.onChange((_, after, key) => after && this.#judge([table.name, ...(key.split('/') as [string, string])]));
     this.#watchNetwork();
   }

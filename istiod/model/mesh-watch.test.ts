@@ -43,6 +43,7 @@ async function world(
   const registry = new Registry();
   await kube.create(namespaceKind, object('Namespace', 'shop', undefined, { metadata: { labels: { mesh: 'yes' } } }));
   const mesh = watchMesh({
+    keys: { fetch: () => Promise.reject(new Error('nothing is fetched')), refresh: 1_000 },
     source: kube,
     settings: defaultSettings,
     configPlaces: { names: configNames, file },

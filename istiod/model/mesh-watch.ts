@@ -8,6 +8,8 @@ import { type ServiceEntry, serviceEntryKind } from '../../common/kube/kinds/ist
 import { type WorkloadEntry, workloadEntryKind } from '../../common/kube/kinds/istio/workload-entry.ts';
 import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
 import { KubeCredentials } from '../credentials/credentials.ts';
+import { keyLookups } from '../envoy/authentication.ts';
+import { KeyResolver, type KeyResolverOptions } from '../jwks/resolver.ts';
 import type { RemoteSink } from '../remote/cluster.ts';
 import type { Conditions } from './ambient/context.ts';
 import { type MeshKind, meshKinds, tableOf } from './ambient/inputs.ts';
@@ -23,6 +25,8 @@ export interface MeshWatchOptions {
   readonly source: KubeSource;
   readonly settings: MeshSettings;
   readonly configPlaces: MeshConfigPlaces;
+  /** How keys of issuers are fetched, and how often. */
+  readonly keys: Pick<KeyResolverOptions, 'fetch' | 'refresh'>;
   readonly clock: Clock;
   /** Objects of other revisions are not ours; undefined: all are. */
   readonly revision: string | undefined;
@@ -87,7 +91,20 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
   const feeds = new Map<string, Feed>();
   const judged = new Map<string, ObjectName>();
   const changed: ObjectName[] = [];
-  const credentials = new KubeCredentials({
+  const resolver = new KeyResolver({
+    ...options.keys,
+    clock: options.clock,
+    log,
+    signal,
+    isWanted: (lookup) =>
+      [...index.inputs.requestAuthentications.values.values()].some((a) => keyLookups(a).includes(lookup)),
+    onChange(lookup, found) {
+      index.inputs.issuerKeys.set(lookup, found);
+      index.envoy.looked(lookup);
+      schedule();
+    },
+  });
+  const secrets = new KubeCredentials({
     source: options.source,
     clock: options.clock,
     log,
@@ -99,7 +116,11 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
   });
   const index = new AmbientIndex({
     settings: options.settings,
-    credentials,
+    credentials: {
+      secret: (namespace, name) => secrets.secret(namespace, name),
+      mayList: (namespace, account) => secrets.mayList(namespace, account),
+      keys: (source) => resolver.keys(source),
+    },
     onSettings: options.onSettings,
     onFailure({ what, key, error }) {
       options.onFailure();

@@ -1,6 +1,11 @@
 /** AuthorizationPolicies that name a target are for waypoints: whether they reach one; and the policy that lets only waypoints in. */
 import { formatSpiffe } from '../../common/identity/spiffe.ts';
-import type { AuthorizationPolicy as KubePolicy, PolicyTargetReference } from '../../common/kube/kinds/security.ts';
+import type {
+  AuthorizationPolicy as KubePolicy,
+  PolicyTargetReference,
+  RequestAuthentication,
+} from '../../common/kube/kinds/security.ts';
+import type { KubeObject } from '../../common/kube/types.ts';
 import { emptyMatch } from '../../common/mesh/policy-match.ts';
 import type { AuthorizationPolicy } from '../../common/mesh/types.ts';
 import { unenforced } from '../envoy/rbac/filters.ts';
@@ -8,12 +13,20 @@ import type { WantedCondition } from './condition.ts';
 import type { MeshSettings } from './settings.ts';
 import { type Waypoint, type WaypointClass, waypointController } from './waypoint.ts';
 
-export function targetsOf({ spec }: KubePolicy): readonly PolicyTargetReference[] {
+/** An object that is attached to waypoints. */
+export interface Targeting extends KubeObject {
+  readonly spec?: {
+    readonly targetRef?: PolicyTargetReference;
+    readonly targetRefs?: readonly PolicyTargetReference[];
+  };
+}
+
+export function targetsOf({ spec }: Targeting): readonly PolicyTargetReference[] {
   return spec?.targetRefs ?? (spec?.targetRef ? [spec.targetRef] : []);
 }
 
 /** `Service/namespace/name`, `ServiceEntry/namespace/name`, `Gateway/namespace/name` or `GatewayClass/name` of each target. */
-export function targetKeys(policy: KubePolicy): readonly string[] {
+export function targetKeys(policy: Targeting): readonly string[] {
   const { namespace = 'default' } = policy.metadata;
   return targetsOf(policy).map(({ kind, name }) =>
     kind === 'GatewayClass' ? `${kind}/${name}` : `${kind}/${namespace}/${name}`,
@@ -37,13 +50,31 @@ export function waypointAcceptance(
   settings: MeshSettings,
 ): WantedCondition | undefined {
   const bound = boundTargets(policy, lookup, settings);
+  return withProblems(bound, unenforced(policy, { ...settings.envoy, trustDomain: settings.trustDomain }));
+}
+
+/** The same of a RequestAuthentication, which nobody but waypoints reads; `problems`: of the keys of its issuers. */
+export function authenticationAcceptance(
+  object: RequestAuthentication,
+  lookup: TargetLookup,
+  settings: MeshSettings,
+  problems: readonly string[],
+): WantedCondition {
+  const bound = boundTargets(object, lookup, settings) ?? {
+    status: 'False',
+    reason: 'Invalid',
+    message: 'node proxies read no tokens; attach it to a waypoint by targetRefs',
+  };
+  return withProblems(bound, problems)!;
+}
+
+function withProblems(bound: WantedCondition | undefined, missing: readonly string[]): WantedCondition | undefined {
   if (bound?.status !== 'True') return bound;
-  const missing = unenforced(policy, { ...settings.envoy, trustDomain: settings.trustDomain });
   if (missing.length === 0) return bound;
   return { status: 'True', reason: 'PartiallyInvalid', message: [bound.message, ...missing].join('; ') };
 }
 
-function boundTargets(policy: KubePolicy, lookup: TargetLookup, settings: MeshSettings): WantedCondition | undefined {
+function boundTargets(policy: Targeting, lookup: TargetLookup, settings: MeshSettings): WantedCondition | undefined {
   const verdicts = targetsOf(policy).map((target) =>
     judge(target, policy.metadata.namespace ?? 'default', lookup, settings),
   );

@@ -14,7 +14,11 @@ import { destinationRuleKind } from '../../common/kube/kinds/istio/destination-r
 import { serviceEntryKind } from '../../common/kube/kinds/istio/service-entry.ts';
 import { virtualServiceKind } from '../../common/kube/kinds/istio/virtual-service.ts';
 import { workloadEntryKind } from '../../common/kube/kinds/istio/workload-entry.ts';
-import { authorizationPolicyKind, peerAuthenticationKind } from '../../common/kube/kinds/security.ts';
+import {
+  authorizationPolicyKind,
+  peerAuthenticationKind,
+  requestAuthenticationKind,
+} from '../../common/kube/kinds/security.ts';
 import { revisionLabel } from '../../common/kube/revisions.ts';
 import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
 import type { MeshChange } from '../model/ambient-index.ts';
@@ -40,6 +44,7 @@ const kinds: Readonly<Record<string, Kind<KubeObject>>> = {
   AuthorizationPolicy: authorizationPolicyKind,
   DestinationRule: destinationRuleKind,
   PeerAuthentication: peerAuthenticationKind,
+  RequestAuthentication: requestAuthenticationKind,
   ServiceEntry: serviceEntryKind,
   VirtualService: virtualServiceKind,
   WorkloadEntry: workloadEntryKind,

@@ -1,11 +1,14 @@
 /** Secrets and readers from maps. Only for tests. */
 import type { Credentials, Looked } from '../envoy/credentials.ts';
+import { type FoundKeys, type KeySource, lookupOf } from '../jwks/resolver.ts';
 
 export class TestCredentials implements Credentials {
   /** By `namespace/name`, then by key. */
   readonly secrets = new Map<string, Readonly<Record<string, string>>>();
   /** `namespace/account`. */
   readonly readers = new Set<string>();
+  /** By `lookupOf`. */
+  readonly issuers = new Map<string, string>();
   isPending = false;
 
   secret(namespace: string, name: string): Looked<ReadonlyMap<string, Buffer> | undefined> {
@@ -17,5 +20,10 @@ export class TestCredentials implements Credentials {
 
   mayList(namespace: string, account: string): Looked<boolean> {
     return this.isPending ? { kind: 'pending' } : { kind: 'found', value: this.readers.has(`${namespace}/${account}`) };
+  }
+
+  keys(source: KeySource): Looked<FoundKeys> {
+    const keys = this.issuers.get(lookupOf(source));
+    return { kind: 'found', value: { keys, problem: keys === undefined ? 'nobody answers' : undefined } };
   }
 }

@@ -14,7 +14,7 @@ const filters = {
 
 /** Of Istio: its tools read these names in metrics and logs. */
 const dryRunAnnotation = 'istio.io/dry-run';
-const waypointClass = 'istio-waypoint';
+export const waypointClass = 'istio-waypoint';
 
 type Action = 'ALLOW' | 'DENY' | 'AUDIT' | 'CUSTOM';
 
@@ -91,7 +91,7 @@ function rbac(
   const made = policies.flatMap((source) => {
     const [namespace, { name }] = [namespaceOf(source), source.metadata];
     return (source.spec?.rules ?? []).flatMap((rule, i) => {
-      const scope = { level, namespace, trustDomains };
+      const scope = { level, namespace, trustDomains, hasTokens: source.spec?.action !== 'CUSTOM' };
       const { policy } = convertRule(rule, action === 'ALLOW', `rules[${i}]`, scope);
       return policy === undefined ? [] : [[`ns[${namespace}]-policy[${name}]-rule[${i}]`, policy] as const];
     });
@@ -111,6 +111,7 @@ export function unenforced(
     level: 'http',
     namespace: namespaceOf(policy),
     trustDomains: [facts.trustDomain, ...facts.trustDomainAliases],
+    hasTokens: action !== 'CUSTOM',
   } as const;
   const fields = (policy.spec?.rules ?? []).flatMap(
     (rule, i) => convertRule(rule, action === 'ALLOW', `rules[${i}]`, scope).unsupported,

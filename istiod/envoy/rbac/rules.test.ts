@@ -6,7 +6,12 @@ import { hostMatcher } from './matchers.ts';
 import { convertRule, type Level } from './rules.ts';
 
 const convert = (rule: Parameters<typeof convertRule>[0], isAllow = true, level: Level = 'http') =>
-  convertRule(rule, isAllow, 'rules[0]', { level, namespace: 'shop', trustDomains: ['cluster.local', 'old.example'] });
+  convertRule(rule, isAllow, 'rules[0]', {
+    level,
+    namespace: 'shop',
+    trustDomains: ['cluster.local', 'old.example'],
+    hasTokens: true,
+  });
 
 describe('rules of AuthorizationPolicies as RBAC of Envoy', () => {
   test('an empty rule matches everything', () => {
@@ -40,10 +45,10 @@ describe('rules of AuthorizationPolicies as RBAC of Envoy', () => {
 
   test('what cannot be checked allows nothing, and refuses more', () => {
     const rule = {
-      from: [{ source: { requestPrincipals: ['*'], namespaces: ['a'] } }],
+      from: [{ source: { ipBlocks: ['x'], namespaces: ['a'] } }],
       to: [{ operation: { ports: ['x'] } }],
     };
-    const unsupported = ['rules[0].from[0].source.requestPrincipals', 'rules[0].to[0].operation.ports'];
+    const unsupported = ['rules[0].from[0].source.ipBlocks', 'rules[0].to[0].operation.ports'];
     assert.deepEqual(convert(rule), { policy: undefined, unsupported });
     const denied = convert(rule, false);
     assert.deepEqual(denied.policy?.['permissions'], [{ any: true }]);
@@ -56,15 +61,38 @@ describe('rules of AuthorizationPolicies as RBAC of Envoy', () => {
     assert.deepEqual(convert(rule, false, 'tcp').policy?.['permissions'], [{ destination_port: 80 }]);
   });
 
-  test('a token, and asking a server, are told of in words', () => {
+  test('claims of tokens are texts or lists of them, and nested; a principal is its issuer and subject', () => {
+    const when = [{ key: 'request.auth.claims[a][b]', values: ['x*'] }];
+    const { principals } = convert({ when }).policy as {
+      readonly principals: readonly [{ readonly metadata: object }];
+    };
+    assert.deepEqual(principals[0].metadata, {
+      filter: 'envoy.filters.http.jwt_authn',
+      path: [{ key: 'payload' }, { key: 'a' }, { key: 'b' }],
+      value: {
+        or_match: {
+          value_matchers: [
+            { string_match: { prefix: 'x' } },
+            { list_match: { one_of: { string_match: { prefix: 'x' } } } },
+          ],
+        },
+      },
+    });
+    const of = (...requestPrincipals: string[]) =>
+      JSON.stringify(convert({ from: [{ source: { requestPrincipals } }] }).policy);
+    assert.match(of('https://a.test/x/alice'), /"exact":"https:\/\/a.test\/x".*"exact":"alice"/);
+    assert.match(of('https://a.test/*'), /"exact":"https:\/\/a.test".*"\.\+"/);
+    assert.match(of('*/alice'), /"\.\+".*"exact":"alice"/);
+    // No request has a token where there are none.
+    assert.equal(convert({ when }, true, 'tcp').policy, undefined);
+  });
+
+  test('what no proxy knows, and asking a server, are told of in words', () => {
     const metadata = { name: 'p', namespace: 'shop', uid: 'u', resourceVersion: '1' };
     const policy = { apiVersion: 'v', kind: 'AuthorizationPolicy', metadata } as const;
     const facts = { trustDomain: 'cluster.local', trustDomainAliases: [] };
-    const when = [{ key: 'request.auth.claims[group]', values: ['a'] }];
-    assert.match(
-      unenforced({ ...policy, spec: { rules: [{ when }] } }, facts).join(),
-      /claims\[group\].*allow nothing/,
-    );
+    const when = [{ key: 'request.claims', values: ['a'] }];
+    assert.match(unenforced({ ...policy, spec: { rules: [{ when }] } }, facts).join(), /request.claims.*allow nothing/);
     assert.match(unenforced({ ...policy, spec: { action: 'CUSTOM', rules: [{}] } }, facts).join(), /CUSTOM/);
     assert.deepEqual(unenforced({ ...policy, spec: { rules: [{}] } }, facts), []);
   });

@@ -21,6 +21,8 @@ export interface RuleScope {
   readonly namespace: string;
   /** The mesh's own, with its aliases: each of them means all of them. */
   readonly trustDomains: readonly string[];
+  /** Tokens have been read. Action CUSTOM is decided before. */
+  readonly hasTokens: boolean;
 }
 
 export interface ConvertedRule {
@@ -163,7 +165,7 @@ function operation(o: PolicyOperation, path: string, { level }: RuleScope): Term
 function source(s: PolicySource, path: string, scope: RuleScope): Terms {
   const c = new Collector(path);
   c.principal('principals', s.principals, s.notPrincipals, (v) => principal(v, scope));
-  c.principal('requestPrincipals', s.requestPrincipals, s.notRequestPrincipals, undefined);
+  c.principal('requestPrincipals', s.requestPrincipals, s.notRequestPrincipals, tokenTest(scope, requestPrincipal));
   c.principal('namespaces', s.namespaces, s.notNamespaces, namespace);
   c.principal('serviceAccounts', s.serviceAccounts, s.notServiceAccounts, (v) => account(v, scope));
   c.principal('trustDomains', s.trustDomains, s.notTrustDomains, trustDomain);
@@ -211,6 +213,12 @@ function condition({ key, values, notValues }: PolicyCondition, path: string, sc
     case 'header':
       who(scope.level === 'http' ? (v) => ({ header: headerMatcher(attribute.name, v) }) : undefined);
       break;
+    case 'token principal':
+      who(tokenTest(scope, requestPrincipal));
+      break;
+    case 'claim':
+      who(tokenTest(scope, (v) => ({ metadata: claim(attribute.path, v) })));
+      break;
     case 'unknown':
       c.refuse(`key "${key}"`);
       break;
@@ -235,7 +243,9 @@ type Attribute =
     }
   | { readonly kind: 'metadata'; readonly filter: string; readonly key: string }
   | { readonly kind: 'header'; readonly name: string }
-  /** Also what needs the token of a request, which nothing checks yet. */
+  /** Issuer and subject of the token. */
+  | { readonly kind: 'token principal' }
+  | { readonly kind: 'claim'; readonly path: readonly string[] }
   | { readonly kind: 'unknown' };
 
 const plain = [
@@ -255,6 +265,11 @@ function attributeOf(key: string): Attribute {
   if (own !== undefined) return { kind: own };
   const header = /^request\.headers\[([^\]]+)\]$/.exec(key)?.[1];
   if (header !== undefined) return { kind: 'header', name: header.toLowerCase() };
+  if (key === 'request.auth.principal') return { kind: 'token principal' };
+  if (key === 'request.auth.audiences') return { kind: 'claim', path: ['aud'] };
+  if (key === 'request.auth.presenter') return { kind: 'claim', path: ['azp'] };
+  const claims = /^request\.auth\.claims((?:\[[^[\]]+\])+)$/.exec(key)?.[1];
+  if (claims !== undefined) return { kind: 'claim', path: claims.slice(1, -1).split('][') };
   const [, filter, inner] = /^experimental\.(envoy\.filters\.[^[]+)\[([^\]]+)\]$/.exec(key) ?? [];
   return filter === undefined ? { kind: 'unknown' } : { kind: 'metadata', filter, key: inner! };
 }
@@ -309,6 +324,41 @@ function account(value: string, scope: RuleScope): Message | undefined {
 function trustDomain(value: string): Message {
   const text = value.split('*').map(quote).join('[^/]*');
   return peer(regex(`spiffe://${text}/.*`));
+}
+
+function tokenTest({ level, hasTokens }: RuleScope, convert: Convert): Convert | undefined {
+  return level === 'http' && hasTokens ? convert : undefined;
+}
+
+/** Of a token that was verified: a claim is this, or a list that has it. */
+function claim(path: readonly string[], value: string): Message {
+  return claimMatching(path, textMatcher(value));
+}
+
+function claimMatching(path: readonly string[], string_match: Message): Message {
+  const one = { string_match };
+  return {
+    filter: 'envoy.filters.http.jwt_authn',
+    path: ['payload', ...path].map((key) => ({ key })),
+    value: { or_match: { value_matchers: [one, { list_match: { one_of: one } }] } },
+  };
+}
+
+/** `issuer/subject`; an issuer may have slashes, a subject has none. `*` at the beginning or at the end, or alone. */
+function requestPrincipal(value: string): Message {
+  const slash = value.lastIndexOf('/');
+  const [issuer, subject] = slash < 0 ? [value, undefined] : [value.slice(0, slash), value.slice(slash + 1)];
+  const both = (iss: Message, sub: Message): Message => ({
+    and_ids: { ids: [{ metadata: claimMatching(['iss'], iss) }, { metadata: claimMatching(['sub'], sub) }] },
+  });
+  if (value === '*') return both(anyText, anyText);
+  if (value.startsWith('*')) {
+    return subject === undefined ? both(anyText, textMatcher(value)) : both(textMatcher(issuer), { exact: subject });
+  }
+  if (value.endsWith('*')) {
+    return subject === undefined ? both(textMatcher(value), anyText) : both({ exact: issuer }, textMatcher(subject));
+  }
+  return both({ exact: issuer }, { exact: subject ?? '' });
 }
 
 /** `[v]`: one of a list is it. */

@@ -3,6 +3,7 @@
 import { isIpv6 } from '../../../common/core/net.ts';
 import { encodeEnvoy, type Typed, typeUrl } from '../../../common/envoy/codec.ts';
 import type { AuthorizationPolicy } from '../../../common/kube/kinds/security.ts';
+import { authenticationsFor, tokenFilters } from '../authentication.ts';
 import { type MadeCluster, makeCluster } from '../clusters/cluster.ts';
 import { policyOf, rulesFor, type ServiceRules } from '../clusters/rules.ts';
 import type { MeshPort, MeshService, MeshView, RouteContext } from '../inputs.ts';
@@ -166,8 +167,10 @@ function httpChain({ view, service, policies, proxy }: FrontScope, port: MeshPor
   const name = inboundCluster(service.hostname, port.number, 'http');
   const dynamic = service.resolution === 'dynamic-dns' ? [dynamicHttp(proxy)] : [];
   const certificate = clientCertificate(view, proxy);
+  const tokens = tokenFilters(authenticationsFor(view, proxy, service), (source) => view.issuerKeys(source));
   const filters = [
     ...certificate.filters,
+    ...tokens,
     ...rbacFilters(policies, 'http', facts, name),
     ...dynamic,
     ...metricsFilters(view, proxy, service),

@@ -34,8 +34,11 @@ import {
   authorizationPolicyKind,
   type PeerAuthentication,
   peerAuthenticationKind,
+  type RequestAuthentication,
+  requestAuthenticationKind,
 } from '../../../common/kube/kinds/security.ts';
 import type { Kind, KubeObject } from '../../../common/kube/types.ts';
+import type { FoundKeys } from '../../jwks/resolver.ts';
 import { Table } from '../graph/table.ts';
 import { trimNode, trimObject, trimPod, trimService, trimSlice } from '../trim.ts';
 import type { Output } from './context.ts';
@@ -51,6 +54,9 @@ export class MeshInputs {
   readonly workloadEntries = new Table<WorkloadEntry>();
   readonly policies = new Table<AuthorizationPolicy>();
   readonly peers = new Table<PeerAuthentication>();
+  readonly requestAuthentications = new Table<RequestAuthentication>();
+  /** What was fetched of issuers, by the name of the lookup. */
+  readonly issuerKeys = new Table<FoundKeys>();
   readonly gateways = new Table<Gateway>();
   /** East-west gateways of other clusters, by `cluster namespace/name`. */
   readonly remoteGateways = new Table<Gateway>();
@@ -105,6 +111,7 @@ export const meshKinds: readonly MeshKind[] = [
   { ...custom(workloadEntryKind, 'workloadEntries'), readsStatus: true },
   custom(authorizationPolicyKind, 'policies'),
   custom(peerAuthenticationKind, 'peers'),
+  custom(requestAuthenticationKind, 'requestAuthentications'),
   // What is behind a waypoint of another revision is behind it all the same.
   { ...custom(gatewayKind, 'gateways'), isRevisioned: false, readsStatus: true },
   { ...custom(gatewayClassKind, 'gatewayClasses'), isRevisioned: false },

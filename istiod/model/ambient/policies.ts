@@ -2,6 +2,8 @@
 import type { AuthorizationPolicy, PeerAuthentication } from '../../../common/kube/kinds/security.ts';
 import { namespaceOf } from '../../../common/kube/names.ts';
 import type { KubeObject } from '../../../common/kube/types.ts';
+import { keyLookups, keyProblems } from '../../envoy/authentication.ts';
+import { lookupOf } from '../../jwks/resolver.ts';
 import { convertPolicy } from '../authorization.ts';
 import { waypointAccepted, ztunnelAccepted } from '../condition.ts';
 import type { Derived } from '../graph/graph.ts';
@@ -11,7 +13,7 @@ import { hasSelector, type PeerScope, peerRequirement, portPolicy, staticStrict 
 import { resourceOfPolicy } from '../resource.ts';
 import type { Labels } from '../selector.ts';
 import type { Waypoint } from '../waypoint.ts';
-import { allowWaypoint, targetKeys, waypointAcceptance } from '../waypoint-policy.ts';
+import { allowWaypoint, authenticationAcceptance, targetKeys, waypointAcceptance } from '../waypoint-policy.ts';
 import { type Conditions, type Context, type Output, placeOf } from './context.ts';
 import type { Services } from './services.ts';
 import type { Waypoints } from './waypoints.ts';
@@ -20,6 +22,7 @@ export interface Policies {
   /** By what they are made of. */
   readonly tables: readonly Changing<Output>[];
   readonly authorization: Derived<PolicyOutput>;
+  readonly authentication: Derived<AuthenticationOutput>;
   /** What a workload lists, and what said so. */
   of(place: Place): Listed;
   /** The ones for waypoints alone, by the waypoint's id; none unless settings ask for them. */
@@ -46,6 +49,10 @@ interface PolicyOutput extends Output {
   readonly conditions: Conditions;
 }
 
+interface AuthenticationOutput extends Output {
+  readonly conditions: Conditions;
+}
+
 /** On a waypoint's Gateway or its namespace: `refuse` (DESIGN 12, `waypoint-bypass`). */
 const bypassAnnotation = 'aquifer.dev/waypoint-bypass';
 
@@ -61,6 +68,15 @@ export function derivePolicies(c: Context, waypoints: Waypoints, services: Servi
     .after(waypoints.table, (w) => byTarget.keys(`Gateway/${w.id}`))
     .after(services.offers, (_, key) => byTarget.keys(key))
     .after(inputs.gatewayClasses, (_, name) => byTarget.keys(`GatewayClass/${name}`));
+  const byAuthenticated = inputs.requestAuthentications.index((a) => targetKeys(a));
+  const byIssuer = inputs.requestAuthentications.index((a) => keyLookups(a));
+  const authentication = graph
+    .derive('RequestAuthentication', authenticationOf)
+    .after(inputs.requestAuthentications, (_, key) => [key])
+    .after(waypoints.table, (w) => byAuthenticated.keys(`Gateway/${w.id}`))
+    .after(services.offers, (_, key) => byAuthenticated.keys(key))
+    .after(inputs.gatewayClasses, (_, name) => byAuthenticated.keys(`GatewayClass/${name}`))
+    .after(inputs.issuerKeys, (_, key) => byIssuer.keys(key));
   const bySelector = authorization.index((p) =>
     p.selector === undefined ? [] : [selectorKey(namespaceOf(p.object), p.selector)],
   );
@@ -97,6 +113,16 @@ export function derivePolicies(c: Context, waypoints: Waypoints, services: Servi
     ]);
     const selector = policy && object.spec?.selector && (object.spec.selector.matchLabels ?? {});
     return { object, selector, conditions, resources: policy ? [resourceOfPolicy(policy, [object])] : [], far: [] };
+  }
+
+  function authenticationOf(key: string): AuthenticationOutput | undefined {
+    const object = inputs.requestAuthentications.get(key);
+    if (!object) return undefined;
+    const problems = keyProblems(object, ({ issuer, uri }) => {
+      return inputs.issuerKeys.get(lookupOf({ issuer, uri })) ?? { keys: undefined, problem: undefined };
+    });
+    const accepted = authenticationAcceptance(object, lookup, settings(), problems);
+    return { conditions: new Map([[waypointAccepted, accepted]]), resources: [], far: [] };
   }
 
   const lookup = {
@@ -154,6 +180,7 @@ export function derivePolicies(c: Context, waypoints: Waypoints, services: Servi
   return {
     tables: [authorization, peerPolicies, allowed],
     authorization,
+    authentication,
     of(place) {
       const { rootNamespace } = settings();
       const namespaces = [...new Set([place.namespace, rootNamespace])];

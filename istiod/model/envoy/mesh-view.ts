@@ -16,6 +16,7 @@ import type {
   RouteParent,
 } from '../../envoy/inputs.ts';
 
+import { lookupOf } from '../../jwks/resolver.ts';
 import type { MeshInputs } from '../ambient/inputs.ts';
 import type { Services } from '../ambient/services.ts';
 import type { Catalog } from '../catalog.ts';
@@ -107,6 +108,7 @@ export class EnvoyMesh {
       list('TLSRoutes', inputs.tlsRoutes, parentsOf),
       list('reference grants', inputs.referenceGrants, (g) => [namespaceOf(g)]),
       list('policies', inputs.policies, targetKeys),
+      list('authentications', inputs.requestAuthentications, targetKeys),
       list('sidecars', inputs.sidecars, (s) => [namespaceOf(s)]),
       list('telemetries', inputs.telemetries, (t) => [namespaceOf(t)]),
     ]);
@@ -257,6 +259,11 @@ export class EnvoyMesh {
       referenceGrants: (namespace) => list('reference grants', [namespace]),
       policies: (target: PolicyTarget) => list('policies', [target]),
       telemetries: (namespace) => list('telemetries', [namespace]),
+      authentications: (target: PolicyTarget) => list('authentications', [target]),
+      issuerKeys: (source) => {
+        read(lookupOf(source), []);
+        return done(credentials.keys(source));
+      },
       sidecar: (namespace, labels) => {
         const own = list<Sidecar>('sidecars', [namespace]);
         const labelsOf = ({ spec }: Sidecar) => spec?.workloadSelector?.labels ?? {};
@@ -359,6 +366,7 @@ type ListName =
   | 'TLSRoutes'
   | 'reference grants'
   | 'policies'
+  | 'authentications'
   | 'sidecars'
   | 'telemetries';
 

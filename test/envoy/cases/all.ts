@@ -6,6 +6,7 @@ import { gatewayApiCases } from './gateway-api.ts';
 import { policyCases } from './policies.ts';
 import { retryCases } from './retries.ts';
 import { streamCases } from './streams.ts';
+import { tokenCases } from './tokens.ts';
 import { trafficCases } from './traffic.ts';
 import { virtualServiceCases } from './virtual-service.ts';
 
@@ -17,5 +18,6 @@ export const routeCases: readonly RouteCase[] = [
   ...retryCases,
   ...destinationRuleCases,
   ...policyCases,
+  ...tokenCases,
   ...streamCases,
 ];

@@ -43,7 +43,7 @@ export const policyCases: readonly RouteCase[] = [
     name: 'rules that match nobody: keys, ports, addresses that are none',
     objects: policy(
       'p',
-      `rules: [${[when('unknown.key', 'x'), when('destination.port', '99999', 'x'), when('destination.ip', 'x'), when('experimental.nothing', 'x'), when('request.auth.claims[a]', 'b')].join()}]`,
+      `rules: [${[when('unknown.key', 'x'), when('destination.port', '99999', 'x'), when('destination.ip', 'x'), when('experimental.nothing', 'x'), when('request.claims', 'b')].join()}]`,
     ),
     requests: [shut, { ...shut, by: 'http2' }],
   },

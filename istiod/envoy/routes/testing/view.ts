@@ -141,6 +141,8 @@ export function viewOf(
     tcpRoutes: (parent) => attached('TCPRoute', parent),
     tlsRoutes: (parent) => attached('TLSRoute', parent),
     referenceGrants: () => [],
+    authentications: () => [],
+    issuerKeys: () => ({ keys: undefined, problem: undefined }),
     policies: () => [],
     sidecar: (namespace) => ofKind<Sidecar>('Sidecar').find((s) => s.metadata.namespace === namespace),
     secret: () => undefined,
