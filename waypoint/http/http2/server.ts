@@ -143,7 +143,9 @@ export class Http2Server extends Endpoint<ServerStream> implements ServerCodec {
   }
 
   protected onStreamClosed(stream: ServerStream, byPeer: boolean): void {
-    if (this.#resets.ended(stream.opened, this.clock.now(), byPeer) || this.over) return;
+    // Who got an answer paid for it: short tunnels are reset by habit.
+    const premature = byPeer && !stream.answered;
+    if (this.#resets.ended(stream.opened, this.clock.now(), premature) || this.over) return;
     this.fail(new ConnectionError(errorCode.enhanceYourCalm, 'the client opens and resets streams too fast'));
   }
 
@@ -186,6 +188,10 @@ class ServerStream extends Stream implements ServerExchange {
     // What follows a CONNECT is no body.
     if (this.request.method !== 'CONNECT' && this.request.upgrade === undefined) this.expect(read?.length);
     else this.hold();
+  }
+
+  get answered(): boolean {
+    return this.#responded;
   }
 
   takeTrailers(list: FieldList, end: boolean): void {
