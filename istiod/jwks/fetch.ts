@@ -129,9 +129,17 @@ async function addressOf(url: URL, rules: FetchRules): Promise<Ip> {
   return addresses[0]!;
 }
 
+/** What a translator makes an IPv4 address of, its last four bytes (RFC 6052 2.1). */
+const translated = parseCidr('64:ff9b::/96')!;
+
 /** undefined: it may be asked. */
-export function refusalOf(ip: Ip, { allows, blocked }: FetchRules): string | undefined {
+export function refusalOf(ip: Ip, rules: FetchRules): string | undefined {
+  const { allows, blocked } = rules;
   const bytes = ipToBytes(ip);
+  if (matchesCidr(translated, bytes)) {
+    const behind = refusalOf(parseIp([...bytes.subarray(12)].join('.'))!, rules);
+    if (behind !== undefined) return behind;
+  }
   const within = (list: readonly Cidr[]) => list.some((cidr) => matchesCidr(cidr, bytes));
   if (within(blocked)) return 'BLOCKED_CIDRS_IN_JWKS_URIS has it';
   if (within(nobody)) return "it is nobody's address";

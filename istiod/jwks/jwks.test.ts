@@ -50,6 +50,9 @@ test('addresses of this machine and of its link are refused unless settings allo
   // An IPv4 address in IPv6's clothes is the IPv4 address.
   assert.ok(!allowed('::ffff:127.0.0.1'));
   assert.ok(!allowed('::ffff:169.254.169.254'));
+  assert.ok(!allowed('64:ff9b::a9fe:a9fe'), 'by NAT64');
+  assert.ok(allowed('64:ff9b::a9fe:a9fe', 'link-local'));
+  assert.ok(allowed('64:ff9b::101:101'));
   assert.match(refusalOf(parseIp('10.1.2.3')!, { ...rules(), blocked: [parseCidr('10.0.0.0/8')!] })!, /BLOCKED_CIDRS/);
 });
 
