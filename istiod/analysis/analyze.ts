@@ -1,5 +1,6 @@
 /** All analyzers over one world. Pure. */
 import { customKinds } from '../../common/kube/schema/table.ts';
+import { withoutNulls } from '../../common/kube/schema/without-nulls.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import {
   analyzeAnnotations,
@@ -59,10 +60,11 @@ export function analyze(objects: readonly KubeObject[], options: AnalyzeOptions)
   const own = objects.filter((o) => !stored.has(o) || meshGroups.has(o.apiVersion.split('/')[0]!));
   const messages = analyzeSchema(own);
   const invalid = new Set(messages.filter((m) => m.sort === 'SchemaValidationError').map((m) => m.object));
-  const world = new World(
-    objects.filter((o) => !invalid.has(o)),
-    options.complete,
-    options,
+  // To the schema a null member is absent, and analyzers ask for what is absent alone.
+  const given = new Map(
+    objects.filter((o) => !invalid.has(o)).map((object) => [withoutNulls(object) as KubeObject, object]),
   );
-  return [...messages, ...Object.values(analyzers).flatMap((run) => run(world))];
+  const world = new World([...given.keys()], options.complete, options);
+  const found = Object.values(analyzers).flatMap((run) => run(world));
+  return [...messages, ...found.map((m) => ({ ...m, object: given.get(m.object) ?? m.object }))];
 }

@@ -163,7 +163,11 @@ describe('the controller of waypoints', () => {
     await world.giveService();
     await world.pod(true);
     await world.until('it serves', async () => (await world.status())['Programmed']?.startsWith('True Programmed'));
-    assert.equal((await world.status())['addresses'], '10.96.0.9,fd00::9,waypoint.shop.svc.cluster.local');
+    // Pods and Services come by watches of their own, in any order.
+    await world.until('its addresses are told', async () => {
+      const { addresses } = await world.status();
+      return addresses === '10.96.0.9,fd00::9,waypoint.shop.svc.cluster.local';
+    });
     // Its users must not lose it while its pods are replaced.
     await world.pod(false);
     await world.until('it serves no more', async () =>

@@ -7,6 +7,7 @@ import { didYouMean } from './nearest.ts';
 import { findKind, kindTable } from './table.ts';
 import type { CustomKind, KindEntry, ObjectSchema } from './types.ts';
 import { type Issue, isObject, validate } from './validate.ts';
+import { withoutNulls } from './without-nulls.ts';
 
 export type CheckedObject =
   | { readonly kind: 'valid'; readonly entry: KindEntry; readonly object: Record<string, unknown> }
@@ -93,17 +94,6 @@ function unknownKind(apiVersion: string, kind: string): Issue {
     reason: 'not-supported',
     message: `"${kind}" of ${apiVersion} is not served${hint}`,
   };
-}
-
-/** Null members mean absent; list items stay, because an index must keep its meaning. */
-function withoutNulls(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutNulls);
-  if (!isObject(value)) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([, v]) => v !== null)
-      .map(([k, v]) => [k, withoutNulls(v)]),
-  );
 }
 
 function invalid(entry: KindEntry | undefined, issues: readonly Issue[]): CheckedObject {
