@@ -7,7 +7,7 @@ const megabyte = 1_024;
 export class Resident {
   readonly #pid: number;
   /** MB. */
-  readonly #before: number;
+  #before: number;
 
   /** Its peak counts from now on. */
   constructor(pid: number) {
@@ -28,6 +28,11 @@ export class Resident {
       before = this.grown;
       await delay(500);
     }
+  }
+
+  /** What was the peak so far is the beginning from now on. */
+  rebase(): void {
+    this.#before = this.#read('VmHWM');
   }
 
   #read(key: string): number {
