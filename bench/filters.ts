@@ -5,6 +5,7 @@ import type { FilterContext } from '../waypoint/filters/filter.ts';
 import { jwtFilter } from '../waypoint/filters/jwt/filter.ts';
 import { Headers } from '../waypoint/request/headers.ts';
 import type { RequestView } from '../waypoint/request/view.ts';
+import { filterEnvironment } from '../waypoint/testing/filter-environment.ts';
 import { median } from './statistics.ts';
 
 const requests = 5_000;
@@ -59,7 +60,7 @@ function report(name: string, jwks: string, tokenOf: (k: number) => string, coun
         bypass_cors_preflight: true,
       },
       'JwtAuthentication',
-      (fields) => jwtFilter.read(fields),
+      (fields) => jwtFilter.read(fields, filterEnvironment()),
     );
     if (made.kind !== 'ok') throw new Error(made.reason);
     const asked = Array.from({ length: count }, (_, k) => request(tokenOf(k)));

@@ -3,9 +3,12 @@
  * request, matches its routes and runs its filters. Pure.
  */
 
+import { systemClock } from '../../common/core/clock.ts';
+import { silentLogger } from '../../common/core/log.ts';
 import { decodeEnvoy, encodeEnvoy, type TypedObject } from '../../common/envoy/codec.ts';
 import { checkFields } from '../../common/envoy/fields.ts';
 import type { AtWaypoint, WaypointVerdict } from '../../common/why/decide.ts';
+import type { FilterEnvironment } from '../../waypoint/filters/filter.ts';
 import { filterKinds, perFilterTypes } from '../../waypoint/filters/kinds.ts';
 import { judge, readRules } from '../../waypoint/filters/rbac/rules.ts';
 import { type CanonicalOptions, canonise } from '../../waypoint/request/canonical.ts';
@@ -40,6 +43,12 @@ const router = 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Rout
 /** Of several clusters with weights the first, and no fault that happens by chance. */
 const firstOfAll = { random: () => 0 };
 const noChance = { random: () => 0.999_999_9 };
+/** Nothing is asked for a prediction. */
+const nobody: FilterEnvironment = {
+  caller: { http: () => () => undefined, grpc: () => () => undefined },
+  clock: systemClock,
+  log: silentLogger,
+};
 
 export function askWaypoint(mesh: EnvoyMesh, at: AtWaypoint, question: RequestQuestion): Judgement {
   const { made, objects } = configurationOf(mesh, at);
@@ -221,12 +230,13 @@ function runFilter(
 ): FilterOutcome {
   const kind = filterKinds.get(config['@type']);
   if (kind === undefined) return { lines: [`${name} is not known here: left out`] };
-  const filter = checkFields(config, name, (f) => kind.read(f));
+  const filter = checkFields(config, name, (f) => kind.read(f, nobody));
   if (filter.kind === 'rejected') return { lines: [], refusal: `${name} cannot be read: ${filter.reason}` };
   const verdict = filter.value.onRequest(view, {
     cluster: decision.kind === 'forward' ? decision.cluster : undefined,
     perRoute: decision.kind === 'none' ? [] : decision.perFilter(name),
     format: { request: view, facts: { startTime: 0 } },
+    bodyless: true,
     dice: noChance,
     setMetadata: (namespace, values) => {
       view.metadata = new Map([...view.metadata, [namespace, { ...view.metadata.get(namespace), ...values }]]);

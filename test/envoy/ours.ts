@@ -14,6 +14,7 @@ import type { ConnectionView, Metadata, RequestView, ResponseView } from '../../
 import { applyToRequest, applyToResponse, rewriteTo } from '../../waypoint/route/apply.ts';
 import { compileRoutes, type RouteTable } from '../../waypoint/route/table.ts';
 import type { RouteDecision } from '../../waypoint/route/types.ts';
+import { filterEnvironment } from '../../waypoint/testing/filter-environment.ts';
 import { clusters, type Observed, type Request, upstreamHeaders } from './world.ts';
 
 /** A filter of the chain: its name and its configuration in JSON. */
@@ -191,7 +192,7 @@ function compiledFilter(config: OurFilter['config']): HttpFilter {
   if (decoded.kind !== 'ok') throw new Error(decoded.reason);
   const kind = filterKinds.get(config['@type']);
   if (!kind) throw new Error(`${config['@type']} is none of ours`);
-  const made = checkFields(decoded.value, 'filter', (fields) => kind.read(fields));
+  const made = checkFields(decoded.value, 'filter', (fields) => kind.read(fields, filterEnvironment()));
   if (made.kind !== 'ok') throw new Error(made.reason);
   return made.value;
 }
@@ -208,6 +209,7 @@ function contextOf(
     cluster: decision.kind === 'forward' ? decision.cluster : undefined,
     perRoute: decision.kind === 'none' ? [] : decision.perFilter(name),
     format,
+    bodyless: true,
     dice: { random: () => 0.5 },
     setMetadata: (namespace, values) => {
       const all = view.metadata as Map<string, Readonly<Record<string, unknown>>>;
@@ -226,7 +228,9 @@ function contextOf(
   };
 }
 
-function settled(verdict: Verdict): Exclude<Verdict, { kind: 'wait' }> {
+function settled(verdict: Verdict): Exclude<Verdict, { kind: 'wait' | 'ask' | 'body' }> {
+  if (verdict.kind === 'ask' || verdict.kind === 'body')
+    throw new Error('a filter that asks others needs a whole proxy');
   return verdict.kind === 'wait' ? settled(verdict.then()) : verdict;
 }
 

@@ -1,15 +1,39 @@
 /** What an HTTP filter is: pure over views. The runtime asks it, and does what it answers. */
+import type { Clock } from '../../common/core/clock.ts';
+import type { Logger } from '../../common/core/log.ts';
 import type { Fields } from '../../common/envoy/fields.ts';
 import type { FormatContext } from '../format/format.ts';
 import type { RequestView, ResponseView } from '../request/view.ts';
 import type { Dice } from '../route/table.ts';
 import type { PerFilter } from '../route/types.ts';
+import type { Caller } from './caller.ts';
 
 export type Verdict =
   | { readonly kind: 'continue' }
   | LocalReply
   /** After so many milliseconds `then` holds. */
-  | { readonly kind: 'wait'; readonly millis: number; readonly flag: 'DI'; readonly then: () => Verdict };
+  | { readonly kind: 'wait'; readonly millis: number; readonly flag: 'DI'; readonly then: () => Verdict }
+  | Ask
+  | BodyAsked;
+
+/** Somebody else has to tell: the request is held back until `done`, and so is what follows of its body. */
+export interface Ask {
+  readonly kind: 'ask';
+  /**
+   * Called once, at once. `done` may be called within; a second time, or after the request has ended, it does nothing. Returns how to
+   * stop asking, which is called when the request ends before.
+   */
+  ask(done: (verdict: Verdict) => void): () => void;
+}
+
+/** The request's body is wanted before anything else. It is kept, and goes on with the request. */
+export interface BodyAsked {
+  readonly kind: 'body';
+  /** Bytes; 0 or more. `then` is called when the body has ended, or once more than this has come. */
+  readonly most: number;
+  /** `body` is what has come so far, which may be more than `most`; `whole`: it has ended and is no longer than `most`. */
+  then(body: Buffer, whole: boolean): Verdict;
+}
 
 /** An answer that comes from here and not from an upstream. */
 export interface LocalReply {
@@ -33,6 +57,8 @@ export interface FilterContext {
   /** This filter's configuration at the levels of the route, the most specific first. */
   readonly perRoute: readonly PerFilter[];
   readonly format: FormatContext;
+  /** The request ended with its head: there is no body to ask for. */
+  readonly bodyless: boolean;
   readonly dice: Dice;
   /** Dynamic metadata of the request: adds to what is there. */
   setMetadata(namespace: string, values: Readonly<Record<string, unknown>>): void;
@@ -60,10 +86,17 @@ export interface HttpFilter {
   onResponse?(view: RequestView, response: ResponseView, context: FilterContext): void;
 }
 
+/** What filters use of the process around them. */
+export interface FilterEnvironment {
+  readonly caller: Caller;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
 /** How a filter is made of configuration. Readers throw what `Fields.refusal` makes, or note mistakes. */
 export interface FilterKind {
   readonly type: string;
-  read(fields: Fields): HttpFilter;
+  read(fields: Fields, env: FilterEnvironment): HttpFilter;
   /** What a route may say to it. */
   readonly perRoute?: { readonly type: string; read(fields: Fields): unknown };
 }

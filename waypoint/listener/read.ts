@@ -4,8 +4,10 @@ import { parseIp } from '../../common/core/net.ts';
 import { checkFields, type Fields } from '../../common/envoy/fields.ts';
 import { statsConfig } from '../../common/envoy/istio.ts';
 import type { Compiled } from '../cluster/compiled.ts';
+import type { FilterEnvironment } from '../filters/filter.ts';
 import { HttpManager } from '../http/manager/manager.ts';
 import { readHttpManager } from '../http/manager/read.ts';
+import { callerOf } from '../http/router/call.ts';
 import type { NetworkFilter, Terminal } from '../network/downstream.ts';
 import { readNetworkFilter } from '../network/filters.ts';
 import { readTcpProxy, TcpProxy } from '../network/tcp-proxy.ts';
@@ -136,7 +138,7 @@ class Reader {
       const type = config?.type.slice(config.type.indexOf('/') + 1) ?? '';
       const last = i === list.length - 1;
       if (config && type === `${filterTypes}network.http_connection_manager.v3.HttpConnectionManager`) {
-        const manager = readHttpManager(config);
+        const manager = readHttpManager(config, filterEnvironmentOf(this.#env));
         if (manager?.routes.kind === 'rds') this.#needs.routes.add(manager.routes.name);
         if (manager) terminal = new HttpManager(this.#env, manager);
       } else if (config && type === `${filterTypes}network.tcp_proxy.v3.TcpProxy`) {
@@ -175,6 +177,10 @@ class Reader {
     socket.mistake('typed_config', `transport socket ${name} of type ${config?.type ?? 'none'} is not supported`);
     return undefined;
   }
+}
+
+function filterEnvironmentOf(env: Environment): FilterEnvironment {
+  return { caller: callerOf(env), clock: env.clock, log: env.log };
 }
 
 const listenerFilters: Readonly<Record<string, ListenerFilterConfig['kind']>> = {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { checkFields } from '../../../common/envoy/fields.ts';
+import { filterEnvironment } from '../../testing/filter-environment.ts';
 import { forgeries, jwks, token, unacceptable } from '../../testing/tokens.ts';
 import { view } from '../../testing/view.ts';
 import type { FilterContext, Verdict } from '../filter.ts';
@@ -22,7 +23,7 @@ function filterOf(more: object = {}, requires: object = { provider_name: 'a' }) 
     ...more,
   };
   const made = checkFields({ providers: { a: provider }, rules: [{ match: { prefix: '/' }, requires }] }, 'Jwt', (f) =>
-    jwtFilter.read(f),
+    jwtFilter.read(f, filterEnvironment()),
   );
   if (made.kind !== 'ok') throw new Error(made.reason);
   return made.value;

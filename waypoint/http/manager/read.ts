@@ -3,6 +3,7 @@ import { type Millis, millis } from '../../../common/core/brand.ts';
 import type { Fields } from '../../../common/envoy/fields.ts';
 import { statsConfig } from '../../../common/envoy/istio.ts';
 import { readHeaderCase, readHttp2 } from '../../cluster/compile/protocol.ts';
+import type { FilterEnvironment } from '../../filters/filter.ts';
 import { filterKinds, perFilterTypes } from '../../filters/kinds.ts';
 import { readRanges } from '../../listener/chain-match.ts';
 import { perFilterReader } from '../../route/per-filter.ts';
@@ -15,7 +16,7 @@ import type { RequestHeaderOptions } from './request-headers.ts';
 const statsType = `/${statsConfig}`;
 const routerType = '/envoy.extensions.filters.http.router.v3.Router';
 
-export function readHttpManager(fields: Fields): HttpManagerConfig | undefined {
+export function readHttpManager(fields: Fields, env: FilterEnvironment): HttpManagerConfig | undefined {
   fields.harmless('drain_timeout');
   fields
     .message('tracing')
@@ -31,7 +32,7 @@ export function readHttpManager(fields: Fields): HttpManagerConfig | undefined {
   const codec =
     fields.choice('codec_type', 'AUTO', { AUTO: 'AUTO', HTTP1: 'HTTP1', HTTP2: 'HTTP2' } as const) ?? 'AUTO';
   const routes = readRouteSource(fields);
-  const { filters, router, meters } = readFilters(fields);
+  const { filters, router, meters } = readFilters(fields, env);
   const common = fields.message('common_http_protocol_options');
   const http1 = fields.message('http_protocol_options');
   http1?.harmless('use_balsa_parser');
@@ -124,7 +125,7 @@ function readRouteSource(fields: Fields): HttpManagerConfig['routes'] | undefine
   return table && { kind: 'inline', table };
 }
 
-function readFilters(fields: Fields) {
+function readFilters(fields: Fields, env: FilterEnvironment) {
   const filters: NamedFilter[] = [];
   const meters: StatsConfig[] = [];
   let router: RouterConfig | undefined;
@@ -150,7 +151,7 @@ function readFilters(fields: Fields) {
       return;
     }
     const kind = filterKinds.get(config.type);
-    if (kind) filters.push({ name, filter: kind.read(config), disabled });
+    if (kind) filters.push({ name, filter: kind.read(config, env), disabled });
     else if (!optional) filter.mistake('typed_config', `HTTP filter ${name} of type ${config.type} is not supported`);
     else config.skip();
   });

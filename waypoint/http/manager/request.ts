@@ -2,7 +2,7 @@
 import { millis } from '../../../common/core/brand.ts';
 import type { Clock, Timer } from '../../../common/core/clock.ts';
 import { assertNever } from '../../../common/core/errors.ts';
-import type { FilterContext, FilterState, Verdict } from '../../filters/filter.ts';
+import type { Ask, FilterContext, FilterState, Verdict } from '../../filters/filter.ts';
 import { replyMessage } from '../../filters/local-reply.ts';
 import type { FormatContext, StreamFacts } from '../../format/format.ts';
 import { type ConnectionFacts, viewOf } from '../../listener/facts.ts';
@@ -19,6 +19,7 @@ import type { BodyReader, Break, HeaderList, ServerExchange } from '../message.t
 import { type Asker, Forward, type ForwardFacts } from '../router/forward.ts';
 import type { NamedFilter } from './config.ts';
 import type { HttpConnection } from './connection.ts';
+import { EarlyBody } from './early-body.ts';
 import { fromFilter, type LocalReply, localReply, sendReply } from './local-reply.ts';
 import { mutateRequestHeaders } from './request-headers.ts';
 
@@ -41,9 +42,12 @@ export class Request implements BodyReader {
   /** Of heads, for metrics. */
   readonly #receivedHead: number;
   #sentHead = 0;
-  /** What came of the body while a filter delayed the request. */
-  #early: Buffer[] | undefined;
-  #earlyTrailers: HeaderList | undefined;
+  /** While a filter holds the request back, and until it goes on. */
+  #early: EarlyBody | undefined;
+  /** Which filter holds it back. */
+  #heldAt = 0;
+  /** Whom a filter asks is told when nobody waits any more. */
+  #stopAsking: (() => void) | undefined;
   #over = false;
   #idleTimer: Timer | undefined;
   #requestTimer: Timer | undefined;
@@ -177,16 +181,53 @@ export class Request implements BodyReader {
         return false;
       case 'wait': {
         this.#told.flags.add(verdict.flag);
-        this.#early ??= [];
-        this.#exchange.pause();
-        this.#delay = this.#connection.env.clock.after(millis(verdict.millis), () => {
-          if (!this.#over && this.#passes(verdict.then(), at)) this.#filter(at + 1);
-        });
+        this.#hold(at);
+        this.#delay = this.#connection.env.clock.after(millis(verdict.millis), () => this.#goOn(verdict.then()));
         return false;
       }
+      case 'ask':
+        this.#hold(at);
+        this.#ask(verdict);
+        return false;
+      case 'body':
+        this.#hold(at).want(verdict);
+        this.#exchange.resume();
+        this.#offerBody();
+        return false;
       default:
         return assertNever(verdict);
     }
+  }
+
+  /** More of the body comes when whoever holds the request back lets it. */
+  #hold(at: number): EarlyBody {
+    this.#heldAt = at;
+    this.#exchange.pause();
+    this.#early ??= new EarlyBody();
+    return this.#early;
+  }
+
+  #goOn(verdict: Verdict): void {
+    if (!this.#over && this.#passes(verdict, this.#heldAt)) this.#filter(this.#heldAt + 1);
+  }
+
+  #ask({ ask }: Ask): void {
+    let told = false;
+    const stop = ask((verdict) => {
+      if (told) return;
+      told = true;
+      this.#stopAsking = undefined;
+      this.#goOn(verdict);
+    });
+    if (!told) this.#stopAsking = stop;
+  }
+
+  /** To the filter that asked for it, if any. */
+  #offerBody(): void {
+    const verdict = this.#early?.decide(this.#requestEnded);
+    if (!verdict) return;
+    this.#exchange.pause();
+    this.#goOn(verdict);
   }
 
   /** undefined: the filter is disabled for this route. */
@@ -198,6 +239,7 @@ export class Request implements BodyReader {
       cluster: decision.kind === 'forward' ? decision.cluster : undefined,
       dice: this.#connection.env.dice,
       format: this.#context,
+      bodyless: this.#exchange.complete,
       perRoute,
       request: this,
       clock: this.#connection.env.clock,
@@ -279,13 +321,14 @@ export class Request implements BodyReader {
       this.#asker,
     );
     const early = this.#early;
-    this.#early = undefined;
-    const waiting = early !== undefined && early.length > 0;
-    this.#forward.start(this.#requestEnded && !waiting && this.#earlyTrailers === undefined);
+    const bodyless = this.#requestEnded && (!early || early.isEmpty);
+    this.#forward.start(bodyless);
     if (!early) return;
-    for (const chunk of early) this.#forward.data(chunk);
-    if (this.#requestEnded && (waiting || this.#earlyTrailers)) this.#forward.end(this.#earlyTrailers);
+    // What comes within this call still comes behind what is there; a host that is slow holds the client back again.
     this.#exchange.resume();
+    for (const chunk of early.chunks) this.#forward.data(chunk);
+    this.#early = undefined;
+    if (this.#requestEnded && !bodyless) this.#forward.end(early.trailers);
   }
 
   #upgrade(type: string, ofRoute: readonly Upgrade[]): Upgrade | undefined {
@@ -301,15 +344,21 @@ export class Request implements BodyReader {
     this.#received += chunk.length;
     this.#meter?.received(chunk);
     this.#active = this.#connection.env.clock.now();
-    if (this.#early) this.#early.push(chunk);
-    else this.#forward?.data(chunk);
+    if (!this.#early) this.#forward?.data(chunk);
+    else if (!this.#over) {
+      this.#early.push(chunk);
+      this.#offerBody();
+    }
   }
 
   end(trailers: HeaderList | undefined): void {
     this.#requestEnded = true;
     this.#requestTimer?.cancel();
-    if (this.#early) this.#earlyTrailers = trailers;
-    else this.#forward?.end(trailers);
+    if (!this.#early) this.#forward?.end(trailers);
+    else if (!this.#over) {
+      this.#early.trailers = trailers;
+      this.#offerBody();
+    }
   }
 
   broke(why: Break): void {
@@ -516,6 +565,8 @@ export class Request implements BodyReader {
     this.#requestTimer?.cancel();
     this.#lifeTimer?.cancel();
     this.#delay?.cancel();
+    this.#stopAsking?.();
+    this.#stopAsking = undefined;
     const { stats, env, config } = this.#connection;
     stats.active.value--;
     stats.responded(this.#response?.status ?? 0);
@@ -542,7 +593,7 @@ export class Request implements BodyReader {
 
 const nothing: readonly never[] = [];
 
-interface FilterInput extends Pick<FilterContext, 'cluster' | 'dice' | 'format' | 'perRoute'> {
+interface FilterInput extends Pick<FilterContext, 'cluster' | 'dice' | 'format' | 'perRoute' | 'bodyless'> {
   readonly request: Request;
   readonly clock: Clock;
   readonly stats: HttpStats;
@@ -568,6 +619,10 @@ class RequestFilterContext implements FilterContext {
 
   get format(): FormatContext {
     return this.#input.format;
+  }
+
+  get bodyless(): boolean {
+    return this.#input.bodyless;
   }
 
   get perRoute(): FilterContext['perRoute'] {

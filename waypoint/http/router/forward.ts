@@ -26,7 +26,8 @@ import type { RouterConfig } from '../manager/config.ts';
 import { httpStatusOf, type LocalReply, localReply } from '../manager/local-reply.ts';
 import type { Break, HeaderList, RequestHead, ResponseHead, Version } from '../message.ts';
 import { Attempt, type AttemptEvents } from './attempt.ts';
-import { Shadow, shadowAuthority, shadowHeaders } from './shadow.ts';
+import { ownHeaders } from './own-headers.ts';
+import { Shadow, shadowAuthority } from './shadow.ts';
 import { Tunnel } from './tunnel.ts';
 
 export type ForwardDecision = Extract<RouteDecision, { readonly kind: 'forward' }>;
@@ -373,7 +374,7 @@ export class Forward {
     if (this.#mirrored || head.upgrade !== undefined || head.method === 'CONNECT') return;
     this.#mirrored = true;
     if (mirrors.length === 0) return;
-    const headers = shadowHeaders(head.headers, this.#env.ownAddress);
+    const headers = ownHeaders(head.headers, this.#env.ownAddress).toRaw();
     for (const { cluster, perMillion, appendsShadowSuffix } of mirrors) {
       if (this.#env.dice.random() * 1_000_000 >= perMillion) continue;
       const name = cluster.kind === 'name' ? cluster.name : (this.#input.view.headers.first(cluster.header) ?? '');

@@ -1,6 +1,5 @@
 /** A copy of a request for a cluster of its own, whose answer nobody waits for. */
 import type { RoutingPriority } from '../../cluster/types.ts';
-import { Headers } from '../../request/headers.ts';
 import type { Environment } from '../../runtime/environment.ts';
 import { type ClusterStats, clusterStats } from '../../telemetry/http-stats.ts';
 import type { HeaderList, RequestHead } from '../message.ts';
@@ -96,15 +95,6 @@ export class Shadow {
     this.#waiting = [];
     this.#attempt?.reset();
   }
-}
-
-/** A copy is a request of the proxy's own: it says so, and who sends it. */
-export function shadowHeaders(headers: HeaderList, ownAddress: string): HeaderList {
-  const copied = new Headers([...headers]);
-  const before = copied.get('x-forwarded-for');
-  copied.set('x-forwarded-for', before === undefined ? ownAddress : `${before},${ownAddress}`);
-  copied.set('x-envoy-internal', 'true');
-  return copied.toRaw();
 }
 
 /** `web:80` becomes `web-shadow:80`. */

@@ -1,0 +1,66 @@
+/** Requests of a filter's own to a cluster, each with one answer. What serves them: `waypoint/http/router/call.ts`. */
+import type { Millis } from '../../common/core/brand.ts';
+import type { Headers } from '../request/headers.ts';
+
+/**
+ * Calls `done` once, later or at once; after the returned function was called never. A request that has not ended within its time is
+ * cut. The cluster's circuit breakers, outlier detection and statistics count it as any other.
+ */
+export interface Caller {
+  http(call: HttpCall, done: (answer: HttpAnswer) => void): () => void;
+  grpc(call: GrpcCall, done: (answer: GrpcAnswer) => void): () => void;
+}
+
+export interface HttpCall {
+  readonly cluster: string;
+  readonly method: string;
+  /** With its query. */
+  readonly path: string;
+  readonly authority: string;
+  /** Without `host`; `content-length` is set here. */
+  readonly headers: Headers;
+  readonly body: Buffer;
+  /** Until the end of the answer. */
+  readonly timeout: Millis;
+  /** Bytes of the answer's body; one that is longer fails. */
+  readonly most: number;
+}
+
+export interface GrpcCall {
+  readonly cluster: string;
+  /** `/package.Service/Method`. */
+  readonly path: string;
+  /** Default: the cluster's name. */
+  readonly authority?: string | undefined;
+  /** Custom metadata; values of `-bin` names in base64. */
+  readonly metadata: readonly (readonly [name: string, value: string])[];
+  /** A serialised message. */
+  readonly message: Buffer;
+  readonly timeout: Millis;
+  /** Bytes of the answer's message. */
+  readonly most: number;
+}
+
+/** Why there is no answer. */
+export interface CallFailure {
+  readonly kind: 'failed';
+  readonly cause: 'no-cluster' | 'no-host' | 'overflow' | 'connect' | 'reset' | 'timeout' | 'too-large';
+  /** For people. */
+  readonly detail: string;
+}
+
+export type HttpAnswer =
+  | {
+      readonly kind: 'answered';
+      readonly status: number;
+      readonly headers: Headers;
+      readonly body: Buffer;
+      readonly trailers: Headers;
+    }
+  | CallFailure;
+
+export type GrpcAnswer =
+  | { readonly kind: 'answered'; readonly message: Buffer }
+  /** The server says so, or what it sent is no gRPC (then by gRPC's mapping of HTTP statuses, or 13 INTERNAL). */
+  | { readonly kind: 'status'; readonly code: number; readonly text: string }
+  | CallFailure;

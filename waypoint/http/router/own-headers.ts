@@ -1,0 +1,11 @@
+/** Requests of the proxy's own say so, and who sends them. */
+import { Headers } from '../../request/headers.ts';
+import type { HeaderList } from '../message.ts';
+
+export function ownHeaders(headers: HeaderList, ownAddress: string): Headers {
+  const own = new Headers([...headers]);
+  const before = own.get('x-forwarded-for');
+  own.set('x-forwarded-for', before === undefined ? ownAddress : `${before},${ownAddress}`);
+  own.set('x-envoy-internal', 'true');
+  return own;
+}
