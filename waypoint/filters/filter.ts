@@ -7,6 +7,7 @@ import type { RequestView, ResponseView } from '../request/view.ts';
 import type { Dice } from '../route/table.ts';
 import type { PerFilter } from '../route/types.ts';
 import type { Caller } from './caller.ts';
+import type { Streamed } from './stream.ts';
 
 export type Verdict =
   | { readonly kind: 'continue' }
@@ -14,7 +15,8 @@ export type Verdict =
   /** After so many milliseconds `then` holds. */
   | { readonly kind: 'wait'; readonly millis: number; readonly flag: 'DI'; readonly then: () => Verdict }
   | Ask
-  | BodyAsked;
+  | BodyAsked
+  | Streamed;
 
 /** Somebody else has to tell: the request is held back until `done`, and so is what follows of its body. */
 export interface Ask {

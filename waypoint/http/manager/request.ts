@@ -4,6 +4,7 @@ import type { Clock, Timer } from '../../../common/core/clock.ts';
 import { assertNever } from '../../../common/core/errors.ts';
 import type { Ask, FilterContext, FilterState, Verdict } from '../../filters/filter.ts';
 import { replyMessage } from '../../filters/local-reply.ts';
+import type { Participant, RequestStage, ResponseStage, Streamed } from '../../filters/stream.ts';
 import type { FormatContext, StreamFacts } from '../../format/format.ts';
 import { type ConnectionFacts, viewOf } from '../../listener/facts.ts';
 import { canonise } from '../../request/canonical.ts';
@@ -20,6 +21,7 @@ import { type Asker, Forward, type ForwardFacts } from '../router/forward.ts';
 import type { NamedFilter } from './config.ts';
 import type { HttpConnection } from './connection.ts';
 import { EarlyBody } from './early-body.ts';
+import { Line, type Link } from './line.ts';
 import { fromFilter, type LocalReply, localReply, sendReply } from './local-reply.ts';
 import { mutateRequestHeaders } from './request-headers.ts';
 
@@ -38,6 +40,18 @@ export class Request implements BodyReader {
   #received = 0;
   #sent = 0;
   #requestEnded: boolean;
+  /** As filters see it that follow those which take part in the body: the head that they get is all. */
+  #bodyless: boolean;
+  /** As `requestEnded`, for the filter that is asked, and then for the router. */
+  #ended: boolean;
+  /** More of the request is not wanted, by filters that hold it or by the router. */
+  #paused = false;
+  /** Filters that take part in bodies; undefined: none does. */
+  #streams: Streams | undefined;
+  /** An answer from here is on its way through them: nothing else counts any more. */
+  #replied = false;
+  /** The client has the head of the answer. */
+  #responded = false;
   readonly #meter: RequestMeter | undefined;
   /** Of heads, for metrics. */
   readonly #receivedHead: number;
@@ -69,6 +83,8 @@ export class Request implements BodyReader {
     this.#active = this.#started;
     this.#startTime = clock.wall();
     this.#requestEnded = exchange.complete;
+    this.#bodyless = exchange.complete;
+    this.#ended = exchange.complete;
     const { downstream } = connection;
     this.#facts = downstream.facts;
     this.#view = this.#rawView(downstream.view, 'http');
@@ -191,9 +207,11 @@ export class Request implements BodyReader {
         return false;
       case 'body':
         this.#hold(at).want(verdict);
-        this.#exchange.resume();
+        this.#resume();
         this.#offerBody();
         return false;
+      case 'stream':
+        return this.#join(verdict, at);
       default:
         return assertNever(verdict);
     }
@@ -202,13 +220,25 @@ export class Request implements BodyReader {
   /** More of the body comes when whoever holds the request back lets it. */
   #hold(at: number): EarlyBody {
     this.#heldAt = at;
-    this.#exchange.pause();
+    this.#pause();
     this.#early ??= new EarlyBody();
     return this.#early;
   }
 
+  #pause(): void {
+    this.#paused = true;
+    this.#exchange.pause();
+  }
+
+  #resume(): void {
+    this.#paused = false;
+    const line = this.#streams?.request;
+    if (!line?.isHeld) this.#exchange.resume();
+    line?.drained();
+  }
+
   #goOn(verdict: Verdict): void {
-    if (!this.#over && this.#passes(verdict, this.#heldAt)) this.#filter(this.#heldAt + 1);
+    if (!this.#over && !this.#replied && this.#passes(verdict, this.#heldAt)) this.#filter(this.#heldAt + 1);
   }
 
   #ask({ ask }: Ask): void {
@@ -224,10 +254,96 @@ export class Request implements BodyReader {
 
   /** To the filter that asked for it, if any. */
   #offerBody(): void {
-    const verdict = this.#early?.decide(this.#requestEnded);
+    const verdict = this.#early?.decide(this.#ended);
     if (!verdict) return;
-    this.#exchange.pause();
+    this.#pause();
     this.#goOn(verdict);
+  }
+
+  /** The filter takes part from here on: what has come of the body goes through it. False: it passes the head on itself. */
+  #join(verdict: Streamed, at: number): boolean {
+    this.#streams ??= this.#newStreams();
+    const { request, response, byFilter, participants } = this.#streams;
+    const onward = request.link((ended) => this.#headPassed(at, ended));
+    const back = response.link((ended) => this.#answer(this.#response!, ended, this.#placeOf(filter) - 1));
+    const filter = this.#connection.config.filters[at]!;
+    const participant = verdict.open(onward, back);
+    participants.push(participant);
+    back.stage = participant.response;
+    if (back.stage) {
+      response.join(back, 'first');
+      byFilter.set(filter, back);
+    }
+    onward.stage = participant.request;
+    if (!onward.stage) return true;
+    request.join(onward, 'last');
+    this.#feed(onward, at);
+    return false;
+  }
+
+  #feed(onward: Link<RequestStage>, at: number): void {
+    const early = this.#early;
+    const ended = this.#ended;
+    const bodyless = ended && (!early || early.isEmpty);
+    this.#early = new EarlyBody();
+    this.#heldAt = at;
+    this.#ended = false;
+    // What a resumed client sends comes behind what is here.
+    const stage = onward.stage!;
+    if (stage.head) stage.head(bodyless);
+    else onward.head(bodyless);
+    if (bodyless) return;
+    const { request } = this.#streams!;
+    const place = request.placeOf(onward);
+    for (const chunk of early?.chunks ?? []) request.give(chunk, place);
+    if (ended) request.giveEnd(early?.trailers && new Headers([...early.trailers]), place);
+    else if (this.#paused && this.#early && this.#heldAt === at) this.#resume();
+  }
+
+  #newStreams(): Streams {
+    const request = new Line<RequestStage>({
+      data: (chunk) => this.#onward(chunk),
+      end: (trailers) => this.#onwardEnd(trailers),
+      reply: (reply) => this.#replyInstead(fromFilter(reply)),
+      isFull: () => this.#paused,
+      held: () => {
+        if (request.isHeld) this.#exchange.pause();
+        else if (!this.#paused) this.#exchange.resume();
+      },
+    });
+    let full = false;
+    const response = new Line<ResponseStage>({
+      data: (chunk) => {
+        full = !this.#send(chunk);
+      },
+      end: (trailers) => this.#sendEnd(trailers),
+      reply: (reply) => this.#replyDirectly(fromFilter(reply)),
+      isFull: () => full,
+      held: () => {
+        if (!response.isHeld && !full) this.#forward?.drained();
+      },
+    });
+    const drained = () => {
+      full = false;
+      response.drained();
+      if (!response.isHeld && !full) this.#forward?.drained();
+    };
+    return {
+      request,
+      response,
+      drained,
+      takesMore: () => !full && !response.isHeld,
+      byFilter: new Map(),
+      participants: [],
+    };
+  }
+
+  /** The filter at that place lets the request go on. */
+  #headPassed(at: number, ended: boolean): void {
+    if (this.#over || this.#replied) return;
+    this.#bodyless = ended;
+    this.#ended = ended;
+    this.#filter(at + 1);
   }
 
   /** undefined: the filter is disabled for this route. */
@@ -239,7 +355,7 @@ export class Request implements BodyReader {
       cluster: decision.kind === 'forward' ? decision.cluster : undefined,
       dice: this.#connection.env.dice,
       format: this.#context,
-      bodyless: this.#exchange.complete,
+      bodyless: this.#bodyless,
       perRoute,
       request: this,
       clock: this.#connection.env.clock,
@@ -321,14 +437,14 @@ export class Request implements BodyReader {
       this.#asker,
     );
     const early = this.#early;
-    const bodyless = this.#requestEnded && (!early || early.isEmpty);
+    const bodyless = this.#ended && (!early || early.isEmpty);
     this.#forward.start(bodyless);
     if (!early) return;
     // What comes within this call still comes behind what is there; a host that is slow holds the client back again.
-    this.#exchange.resume();
+    this.#resume();
     for (const chunk of early.chunks) this.#forward.data(chunk);
     this.#early = undefined;
-    if (this.#requestEnded && !bodyless) this.#forward.end(early.trailers);
+    if (this.#ended && !bodyless) this.#forward.end(early.trailers);
   }
 
   #upgrade(type: string, ofRoute: readonly Upgrade[]): Upgrade | undefined {
@@ -344,6 +460,13 @@ export class Request implements BodyReader {
     this.#received += chunk.length;
     this.#meter?.received(chunk);
     this.#active = this.#connection.env.clock.now();
+    if (this.#streams && !this.#streams.request.isEmpty) this.#streams.request.data(chunk);
+    else this.#onward(chunk);
+  }
+
+  /** Past the filters that take part: to who holds the request back, or to the host. */
+  #onward(chunk: Buffer): void {
+    if (this.#replied) return;
     if (!this.#early) this.#forward?.data(chunk);
     else if (!this.#over) {
       this.#early.push(chunk);
@@ -354,6 +477,15 @@ export class Request implements BodyReader {
   end(trailers: HeaderList | undefined): void {
     this.#requestEnded = true;
     this.#requestTimer?.cancel();
+    if (this.#streams && !this.#streams.request.isEmpty) {
+      this.#streams.request.end(trailers);
+      this.#closeStreams();
+    } else this.#onwardEnd(trailers);
+  }
+
+  #onwardEnd(trailers: HeaderList | undefined): void {
+    this.#ended = true;
+    if (this.#replied) return;
     if (!this.#early) this.#forward?.end(trailers);
     else if (!this.#over) {
       this.#early.trailers = trailers;
@@ -364,6 +496,7 @@ export class Request implements BodyReader {
   broke(why: Break): void {
     if (this.#over) {
       this.#forward?.cancel();
+      this.#closeStreams();
       return;
     }
     this.#details = why.kind === 'protocol' ? 'http1.codec_error' : 'downstream_remote_disconnect';
@@ -379,7 +512,8 @@ export class Request implements BodyReader {
   }
 
   drained(): void {
-    this.#forward?.drained();
+    if (this.#streams) this.#streams.drained();
+    else this.#forward?.drained();
   }
 
   // What the router answers.
@@ -390,19 +524,14 @@ export class Request implements BodyReader {
     },
     response: (response, end) => this.#respond(response, end),
     data: (chunk) => {
-      this.#sent += chunk.length;
-      this.#meter?.sent(chunk);
-      this.#active = this.#connection.env.clock.now();
-      return this.#over || this.#exchange.write(chunk);
+      const streams = this.#streams;
+      if (!streams || streams.response.isEmpty) return this.#send(chunk);
+      streams.response.data(chunk);
+      return streams.takesMore();
     },
     end: (trailers) => {
-      if (this.#over) return;
-      if (trailers) {
-        this.#responseTrailers = new Headers([...trailers]);
-        if (this.#meter) this.#sentHead += headBytes(trailers, 0);
-      }
-      this.#finish();
-      this.#exchange.end(trailers);
+      if (this.#streams && !this.#streams.response.isEmpty) this.#streams.response.end(trailers);
+      else this.#sendEnd(trailers);
     },
     reply: (reply) => this.#reply(reply, 'router'),
     broke: (details, flags) => {
@@ -412,33 +541,73 @@ export class Request implements BodyReader {
       this.#finish();
       this.#exchange.reset('internal');
     },
-    pauseRequest: () => this.#exchange.pause(),
-    resumeRequest: () => this.#exchange.resume(),
+    pauseRequest: () => this.#pause(),
+    resumeRequest: () => this.#resume(),
   };
 
   #respond(response: ResponseView, end: boolean): void {
-    if (this.#over) return;
+    if (this.#over || this.#replied) return;
     this.#details = 'via_upstream';
-    this.#prepare(response, 'router');
-    const headers = response.headers.toRaw();
-    // `HTTP/1.1 200 OK`.
-    if (this.#meter) this.#sentHead = headBytes(headers, 15);
-    if (end) this.#finish();
-    this.#exchange.respond({ status: response.status, headers }, end);
+    this.#begin(response, 'router');
+    this.#answer(response, end, this.#seen.length - 1);
   }
 
-  /** Headers of every answer, and what the route, where it is one of the router, and the filters do to it. */
-  #prepare(response: ResponseView, by: 'router' | 'others'): void {
+  /** What the route does to an answer, where it is one of the router. */
+  #begin(response: ResponseView, by: 'router' | 'others'): void {
     this.#response = response;
-    const { headers } = response;
-    const { config, env } = this.#connection;
     const decision = this.#decision;
     if (by === 'router' && decision && decision.kind !== 'none') applyToResponse(decision, response, this.#context);
-    for (let i = this.#seen.length - 1; i >= 0; i--) {
+  }
+
+  /** The head of an answer goes through the filters that saw the request, from that one on, and to the client. */
+  #answer(response: ResponseView, ended: boolean, from: number): void {
+    for (let i = from; i >= 0; i--) {
       const filter = this.#seen[i]!;
       const context = filter.filter.onResponse && this.#filterContext(filter);
       if (context) filter.filter.onResponse!(this.#view, response, context);
+      const stage = this.#streams?.byFilter.get(filter)?.stage;
+      if (!stage?.head) continue;
+      stage.head(response, ended);
+      return;
     }
+    this.#complete(response);
+    this.#sendHead(response, ended);
+  }
+
+  #placeOf(filter: NamedFilter): number {
+    return this.#seen.indexOf(filter);
+  }
+
+  #sendHead(response: ResponseView, ended: boolean): void {
+    if (this.#over) return;
+    this.#responded = true;
+    const headers = response.headers.toRaw();
+    // `HTTP/1.1 200 OK`.
+    if (this.#meter) this.#sentHead = headBytes(headers, 15);
+    if (ended) this.#finish();
+    this.#exchange.respond({ status: response.status, headers }, ended);
+  }
+
+  #send(chunk: Buffer): boolean {
+    this.#sent += chunk.length;
+    this.#meter?.sent(chunk);
+    this.#active = this.#connection.env.clock.now();
+    return this.#over || this.#exchange.write(chunk);
+  }
+
+  #sendEnd(trailers: HeaderList | undefined): void {
+    if (this.#over) return;
+    if (trailers) {
+      this.#responseTrailers = new Headers([...trailers]);
+      if (this.#meter) this.#sentHead += headBytes(trailers, 0);
+    }
+    this.#finish();
+    this.#exchange.end(trailers);
+  }
+
+  /** Headers that every answer has. */
+  #complete({ headers }: ResponseView): void {
+    const { config, env } = this.#connection;
     if (!headers.has('date')) headers.append('date', dateText(env.clock.wall()));
     if (config.serverHeader === 'OVERWRITE' || (config.serverHeader === 'APPEND_IF_ABSENT' && !headers.has('server'))) {
       headers.set('server', config.serverName);
@@ -454,19 +623,66 @@ export class Request implements BodyReader {
   }
 
   #reply(reply: LocalReply, by: 'router' | 'others' = 'others'): void {
-    if (this.#over) return;
+    if (this.#over || this.#replied) return;
+    const { response, body } = this.#replyOf(reply);
+    this.#begin(response, by);
+    const line = this.#streams?.response;
+    if (!line || line.isEmpty) {
+      this.#answerAtOnce(response, body, this.#seen.length - 1);
+      return;
+    }
+    this.#replied = true;
+    this.#stopFilters();
+    this.#answer(response, body.length === 0, this.#seen.length - 1);
+    if (body.length > 0) {
+      line.data(body);
+      line.end(undefined);
+    }
+    this.#exchange.resume();
+  }
+
+  #replyOf(reply: LocalReply): { readonly response: ResponseView; readonly body: Buffer } {
     this.#details = reply.details;
     for (const flag of reply.flags) this.#told.flags.add(flag);
-    const message = replyMessage(this.#view, reply);
-    const body = Buffer.from(message.body);
-    const response: ResponseView = { status: message.status, headers: message.headers };
-    this.#prepare(response, by);
+    const { status, headers, body } = replyMessage(this.#view, reply);
+    return { response: { status, headers }, body: Buffer.from(body) };
+  }
+
+  /** Where no filter takes part in the answer's body. */
+  #answerAtOnce(response: ResponseView, body: Buffer, from: number): void {
+    for (let i = from; i >= 0; i--) {
+      const filter = this.#seen[i]!;
+      const context = filter.filter.onResponse && this.#filterContext(filter);
+      if (context) filter.filter.onResponse!(this.#view, response, context);
+    }
+    this.#complete(response);
     this.#sent += body.length;
     const headers = response.headers.toRaw();
     if (this.#meter) this.#sentHead = headBytes(headers, 15);
     this.#finish();
     sendReply(this.#exchange, response.status, headers, body);
     this.#exchange.resume();
+  }
+
+  /** The host may have been asked already, and have begun to answer. */
+  #replyInstead(reply: LocalReply): void {
+    if (this.#over) return;
+    this.#forward?.cancel();
+    if (this.#response) this.#replyDirectly(reply);
+    else this.#reply(reply);
+  }
+
+  /** In place of an answer that has gone through filters, and so past all of them. */
+  #replyDirectly(reply: LocalReply): void {
+    if (this.#over) return;
+    this.#forward?.cancel();
+    if (this.#responded) {
+      this.#asker.broke(reply.details, reply.flags);
+      return;
+    }
+    const { response, body } = this.#replyOf(reply);
+    this.#response = response;
+    this.#answerAtOnce(response, body, -1);
   }
 
   #armTimers(): void {
@@ -478,10 +694,9 @@ export class Request implements BodyReader {
       });
     }
     if (maxStream !== undefined) {
-      this.#lifeTimer = clock.after(maxStream, () => {
-        if (this.#response) this.#asker.broke('max_duration_timeout', ['UMSDR']);
-        else this.#timeOut(408, 'max_duration_timeout', 'downstream duration timeout', 'UMSDR');
-      });
+      this.#lifeTimer = clock.after(maxStream, () =>
+        this.#timeOut(408, 'max_duration_timeout', 'downstream duration timeout', 'UMSDR'),
+      );
     }
     if (streamIdle !== undefined) this.#watchIdle(streamIdle);
   }
@@ -492,15 +707,13 @@ export class Request implements BodyReader {
     const look = () => {
       const left = this.#active + limit - clock.now();
       if (left > 0) this.#idleTimer = clock.after(millis(left), look);
-      else if (this.#response) this.#asker.broke('stream_idle_timeout', ['SI']);
       else this.#timeOut(this.#requestEnded ? 504 : 408, 'stream_idle_timeout', 'stream timeout', 'SI');
     };
     this.#idleTimer = clock.after(millis(limit), look);
   }
 
   #timeOut(status: number, details: string, body: string, flag: string): void {
-    this.#forward?.cancel();
-    this.#reply(localReply(status, details, { body, flags: [flag] }));
+    this.#replyInstead(localReply(status, details, { body, flags: [flag] }));
   }
 
   // The account.
@@ -564,9 +777,8 @@ export class Request implements BodyReader {
     this.#idleTimer?.cancel();
     this.#requestTimer?.cancel();
     this.#lifeTimer?.cancel();
-    this.#delay?.cancel();
-    this.#stopAsking?.();
-    this.#stopAsking = undefined;
+    this.#stopFilters();
+    if (this.#requestEnded || !this.#isTunnel()) this.#closeStreams();
     const { stats, env, config } = this.#connection;
     stats.active.value--;
     stats.responded(this.#response?.status ?? 0);
@@ -580,6 +792,27 @@ export class Request implements BodyReader {
     this.#connection.ended(this);
   }
 
+  #stopFilters(): void {
+    this.#delay?.cancel();
+    this.#stopAsking?.();
+    this.#stopAsking = undefined;
+  }
+
+  /** Bytes of the client may still come, behind the end of the answer. */
+  #isTunnel(): boolean {
+    const status = this.#response?.status ?? 0;
+    return status === 101 || (this.#view.method === 'CONNECT' && status >= 200 && status < 300);
+  }
+
+  /** Once both directions are over. */
+  #closeStreams(): void {
+    const streams = this.#streams;
+    if (!streams || !this.#over || streams.request.isClosed) return;
+    streams.request.close();
+    streams.response.close();
+    for (const participant of streams.participants) participant.closed?.();
+  }
+
   /** Whoever asks for many facts has them made once. */
   #snapshot(): FormatContext {
     const { request, response, trailers, facts } = this.#context;
@@ -589,6 +822,17 @@ export class Request implements BodyReader {
   #log(logs: readonly AccessLog[], context: FormatContext): void {
     for (const log of logs) if (log.accepts(context)) this.#connection.env.write(log.path, log.line(context));
   }
+}
+
+interface Streams {
+  readonly request: Line<RequestStage>;
+  readonly response: Line<ResponseStage>;
+  /** The client takes more. */
+  drained(): void;
+  /** The host may go on with its answer. */
+  takesMore(): boolean;
+  readonly byFilter: Map<NamedFilter, Link<ResponseStage>>;
+  readonly participants: Participant[];
 }
 
 const nothing: readonly never[] = [];
