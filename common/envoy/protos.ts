@@ -28,6 +28,7 @@ const files = [
   'envoy/extensions/filters/http/grpc_stats/v3/config.proto',
   'envoy/extensions/filters/http/header_mutation/v3/header_mutation.proto',
   'envoy/extensions/filters/http/jwt_authn/v3/config.proto',
+  'envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.proto',
   'envoy/extensions/filters/http/rbac/v3/rbac.proto',
   'envoy/extensions/filters/http/router/v3/router.proto',
   'envoy/extensions/filters/http/set_filter_state/v3/set_filter_state.proto',
@@ -77,6 +78,27 @@ const newer = [
     number: 16,
     type: 'envoy.type.matcher.v3.FilterStateMatcher',
     rule: 'repeated',
+  },
+  {
+    message: 'envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit',
+    field: 'rate_limits',
+    number: 17,
+    type: 'envoy.config.route.v3.RateLimit',
+    rule: 'repeated',
+  },
+  {
+    message: 'envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit',
+    field: 'max_dynamic_descriptors',
+    number: 18,
+    type: 'google.protobuf.UInt32Value',
+    rule: 'optional',
+  },
+  {
+    message: 'envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit',
+    field: 'enable_retry_after_header',
+    number: 19,
+    type: 'bool',
+    rule: 'optional',
   },
 ] as const;
 

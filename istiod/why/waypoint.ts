@@ -48,6 +48,7 @@ const nobody: FilterEnvironment = {
   caller: { http: () => () => undefined, grpc: () => () => undefined },
   clock: systemClock,
   log: silentLogger,
+  counter: () => ({ value: 0 }),
 };
 
 export function askWaypoint(mesh: EnvoyMesh, at: AtWaypoint, question: RequestQuestion): Judgement {
@@ -235,6 +236,7 @@ function runFilter(
   const verdict = filter.value.onRequest(view, {
     cluster: decision.kind === 'forward' ? decision.cluster : undefined,
     perRoute: decision.kind === 'none' ? [] : decision.perFilter(name),
+    limits: decision.kind === 'none' ? undefined : decision.limits,
     format: { request: view, facts: { startTime: 0 } },
     bodyless: true,
     dice: noChance,

@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { typeUrl } from '../../common/envoy/codec.ts';
 import { httpListener, Rig } from '../../waypoint/testing/rig.ts';
 import { Envoy } from '../harness/envoy.ts';
+import type { Counters } from './pair/stats.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -85,6 +86,17 @@ export class Engines implements AsyncDisposable {
       this.#ask(await this.#envoy.port(site), path, options),
       this.#ask(await this.#rig.port(site), path, options),
     ]);
+  }
+
+  /** Counters that match, of each. */
+  async stats(filter: RegExp): Promise<readonly [envoy: Counters, ours: Counters]> {
+    const pick = (text: string): Counters =>
+      new Map(
+        [...text.matchAll(/^(\S+): (\d+)$/gm)].flatMap(([, name, value]) =>
+          filter.test(name!) ? [[name!, Number(value)] as const] : [],
+        ),
+      );
+    return [pick(await this.#envoy.admin('/stats')), pick(this.#rig.runtime.stats.text(() => true))];
   }
 
   /** What comes for these bytes until each closes the connection. */

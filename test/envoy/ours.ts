@@ -208,6 +208,7 @@ function contextOf(
   return {
     cluster: decision.kind === 'forward' ? decision.cluster : undefined,
     perRoute: decision.kind === 'none' ? [] : decision.perFilter(name),
+    limits: decision.kind === 'none' ? undefined : decision.limits,
     format,
     bodyless: true,
     dice: { random: () => 0.5 },
@@ -224,6 +225,7 @@ function contextOf(
     recall: () => kept.value,
     count: () => undefined,
     now: () => Date.now(),
+
     clearRoute,
   };
 }

@@ -4,6 +4,7 @@ import type { Logger } from '../../common/core/log.ts';
 import type { Fields } from '../../common/envoy/fields.ts';
 import type { FormatContext } from '../format/format.ts';
 import type { RequestView, ResponseView } from '../request/view.ts';
+import type { RouteLimits } from '../route/rate-limits.ts';
 import type { Dice } from '../route/table.ts';
 import type { PerFilter } from '../route/types.ts';
 import type { Caller } from './caller.ts';
@@ -47,7 +48,7 @@ export interface LocalReply {
   readonly grpcStatus?: number;
   /** Response code details and response flag, as Envoy's. */
   readonly details: string;
-  readonly flag?: 'FI' | 'UAEX';
+  readonly flag?: 'FI' | 'UAEX' | 'RL';
 }
 
 export const goOn: Verdict = { kind: 'continue' };
@@ -58,6 +59,8 @@ export interface FilterContext {
   readonly cluster: string | undefined;
   /** This filter's configuration at the levels of the route, the most specific first. */
   readonly perRoute: readonly PerFilter[];
+  /** What the route and its virtual host limit by; undefined: nothing. */
+  readonly limits: RouteLimits | undefined;
   readonly format: FormatContext;
   /** The request ended with its head: there is no body to ask for. */
   readonly bodyless: boolean;
@@ -93,6 +96,8 @@ export interface FilterEnvironment {
   readonly caller: Caller;
   readonly clock: Clock;
   readonly log: Logger;
+  /** A counter of the process, by its whole name. */
+  counter(name: string): { value: number };
 }
 
 /** How a filter is made of configuration. Readers throw what `Fields.refusal` makes, or note mistakes. */

@@ -5,12 +5,14 @@ import { faultFilter } from './fault.ts';
 import type { FilterKind } from './filter.ts';
 import { headerMutationFilter } from './header-mutation.ts';
 import { jwtFilter } from './jwt/filter.ts';
+import { localRateLimitFilter } from './ratelimit/local.ts';
 import { rbacFilter } from './rbac/filter.ts';
 import { setFilterStateFilter } from './set-filter-state.ts';
 
 const all: readonly FilterKind[] = [
   jwtFilter,
   rbacFilter,
+  localRateLimitFilter,
   faultFilter,
   corsFilter,
   headerMutationFilter,

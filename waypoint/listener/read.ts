@@ -180,7 +180,7 @@ class Reader {
 }
 
 function filterEnvironmentOf(env: Environment): FilterEnvironment {
-  return { caller: callerOf(env), clock: env.clock, log: env.log };
+  return { caller: callerOf(env), clock: env.clock, log: env.log, counter: (name) => env.stats.counter(name) };
 }
 
 const listenerFilters: Readonly<Record<string, ListenerFilterConfig['kind']>> = {

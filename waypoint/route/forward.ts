@@ -6,12 +6,16 @@ import { firstHeaderOf, type RequestView } from '../request/view.ts';
 import { readHashPolicy } from './hash.ts';
 import { type PathMatch, readRuntimeFraction } from './match.ts';
 import type { PerFilterReader } from './per-filter.ts';
+import { type RateLimit, readRateLimit } from './rate-limits.ts';
 import { readRetry } from './retry.ts';
 import { bindRewrite, readPathRewrite } from './rewrite.ts';
 import type { ForwardRoute, HostRewrite, Mirror, PerFilter, RetryPolicy, Upgrade } from './types.ts';
 
 export interface ForwardAction {
   readonly route: ForwardRoute;
+  readonly limits: readonly RateLimit[];
+  /** include_vh_rate_limits. */
+  readonly includesHostLimits: boolean;
   choose(view: RequestView, random: () => number): ClusterChoice;
 }
 
@@ -66,7 +70,12 @@ export function readForward(
     attemptCount: inherited.attemptCount,
     bufferLimit: extras.bufferLimit ?? inherited.bufferLimit,
   };
-  return { route, choose: readClusters(fields, { hostRewrite, metadataMatch }, perFilter) };
+  return {
+    route,
+    limits: fields.readAll('rate_limits', readRateLimit),
+    includesHostLimits: fields.wrappedFlag('include_vh_rate_limits') ?? false,
+    choose: readClusters(fields, { hostRewrite, metadataMatch }, perFilter),
+  };
 }
 
 type FromRoute = Pick<ClusterChoice, 'hostRewrite' | 'metadataMatch'>;

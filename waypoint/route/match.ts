@@ -99,7 +99,7 @@ function readFilterState(fields: Fields): FilterStateTest {
   return { key, test: fields.required('string_match', readString) };
 }
 
-function readQuery(fields: Fields): QueryTest {
+export function readQuery(fields: Fields): QueryTest {
   const name = fields.text('name');
   if (name === '') throw fields.refusal('name', 'is empty');
   const test = fields.read('string_match', readString);
@@ -144,7 +144,7 @@ export function matchesRest(match: RouteMatch, view: RequestView): boolean {
   });
 }
 
-function matchesQuery(tests: readonly QueryTest[], path: string): boolean {
+export function matchesQuery(tests: readonly QueryTest[], path: string): boolean {
   const parameters = queryOf(path);
   return tests.every(({ name, test }) => {
     const value = parameters.get(name);

@@ -161,6 +161,6 @@ describe('refusals', () => {
   }
 
   it('passes a scalar that is at its default', () => {
-    all({ match: { prefix: '/' }, route: { cluster: 'x', include_vh_rate_limits: false } });
+    all({ match: { prefix: '/' }, route: { cluster: 'x', internal_redirect_action: 0 } });
   });
 });

@@ -18,6 +18,7 @@ import {
 import { RouteIndex } from './index.ts';
 import { happens, matchesRest, type PathMatch, type RouteMatch, readMatch } from './match.ts';
 import { type PerFilterReader, type PerFilterTypes, perFilterReader } from './per-filter.ts';
+import { type RateLimit, type RouteLimits, readRateLimit } from './rate-limits.ts';
 import { type Redirect, readRedirect } from './redirect.ts';
 import { readRetry } from './retry.ts';
 import type { Decided, PerFilter, RouteDecision } from './types.ts';
@@ -41,6 +42,7 @@ interface Level {
 
 interface VirtualHost extends Level {
   readonly name: string;
+  readonly limits: readonly RateLimit[];
   readonly routes: readonly Route[];
   readonly index: RouteIndex<Route>;
 }
@@ -171,6 +173,7 @@ export class RouteTable {
         return found;
       },
       metadata: route.metadata,
+      limits: limitsOf(route, host),
     };
   }
 
@@ -179,6 +182,13 @@ export class RouteTable {
     const inOrder = this.#mostSpecificWins ? outer.toReversed() : outer;
     return [entry, ...inOrder].filter((ops) => ops !== undefined);
   }
+}
+
+function limitsOf({ action }: Route, { limits: ofHost }: VirtualHost): RouteLimits | undefined {
+  // Envoy limits only what is forwarded.
+  if (action.kind !== 'forward') return undefined;
+  const { limits: ofRoute, includesHostLimits: includesHost } = action.forward;
+  return ofRoute.length === 0 && ofHost.length === 0 ? undefined : { ofRoute, ofHost, includesHost };
 }
 
 /** What `RouteIndex` leaves open; `path` without query. */
@@ -233,7 +243,8 @@ function readVirtualHost(
   const name = fields.text('name');
   if (name === '') throw fields.refusal('name', 'is empty');
   const routes = fields.readAll('routes', (f) => readRoute(f, inherited, perFilter, bodyLimit));
-  return { name, routes, index: new RouteIndex(routes), ...readLevel(fields, perFilter) };
+  const limits = fields.readAll('rate_limits', readRateLimit);
+  return { name, limits, routes, index: new RouteIndex(routes), ...readLevel(fields, perFilter) };
 }
 
 function readRoute(fields: Fields, inherited: Inherited, perFilter: PerFilterReader, bodyLimit: number): Route {

@@ -4,6 +4,7 @@ import type { HeaderTest } from '../match/header.ts';
 import type { Substitution } from '../match/regex.ts';
 import type { PathTemplate } from '../match/template.ts';
 import type { PathMatch } from './match.ts';
+import type { RouteLimits } from './rate-limits.ts';
 
 export type RouteDecision =
   | ({ readonly kind: 'forward' } & Decided & Forward)
@@ -33,6 +34,8 @@ export interface Decided {
   /** What `typed_per_filter_config` has for a filter, the most specific first; each as its reader made it. */
   perFilter(name: string): readonly PerFilter[];
   readonly metadata: Readonly<Record<string, unknown>> | undefined;
+  /** undefined: there are none. */
+  readonly limits: RouteLimits | undefined;
 }
 
 /** `disabled`: the filter does not run for this route. `enabled`: it does, also where it runs for no other, as it is configured. */

@@ -48,6 +48,7 @@ const byPort = { single_predicate: { input: portInput, value_match: { exact: '80
 const balancers = `${extensions}load_balancing_policies.`;
 const roundRobin = { policies: [{ typed_extension_config: named(`${balancers}round_robin.v3.RoundRobin`) }] };
 
+const bucket = { max_tokens: 1, fill_interval: second };
 const jwt = `${extensions}filters.http.jwt_authn.v3.`;
 const jwtProvider = { local_jwks: { inline_string: '{"keys":[{"kty":"oct","k":"eA"}]}' } };
 
@@ -179,6 +180,34 @@ export const bases: Readonly<Record<string, Message>> = {
   [`${extensions}filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight`]: { name: 'a', weight: 1 },
   [`${extensions}filters.http.header_mutation.v3.HeaderMutationPerRoute`]: {},
   [`${config}common.mutation_rules.v3.HeaderMutation`]: { append: { header: { key: 'x', value: 'y' } } },
+  'envoy.type.v3.TokenBucket': bucket,
+  'envoy.type.v3.HttpStatus': { code: 'TooManyRequests' },
+  'envoy.config.route.v3.RateLimit': { actions: [{ remote_address: {} }] },
+  'envoy.config.route.v3.RateLimit.Action': { remote_address: {} },
+  'envoy.config.route.v3.RateLimit.Action.GenericKey': { descriptor_value: 'x' },
+  'envoy.config.route.v3.RateLimit.Action.RequestHeaders': { header_name: 'x', descriptor_key: 'x' },
+  'envoy.config.route.v3.RateLimit.Action.HeaderValueMatch': {
+    descriptor_value: 'x',
+    headers: [{ name: 'x', string_match: exact }],
+  },
+  'envoy.config.route.v3.RateLimit.Action.QueryParameterValueMatch': {
+    descriptor_value: 'x',
+    query_parameters: [{ name: 'x', string_match: exact }],
+  },
+  'envoy.config.route.v3.RateLimit.Action.MetaData': { descriptor_key: 'x', metadata_key: { key: 'x' } },
+  'envoy.type.metadata.v3.MetadataKey': { key: 'x' },
+  'envoy.type.metadata.v3.MetadataKey.PathSegment': { key: 'x' },
+  'envoy.config.route.v3.RateLimit.Action.extension': named(
+    `${extensions}matching.common_inputs.network.v3.FilterStateInput`,
+    { key: 'x' },
+  ),
+  [`${extensions}matching.common_inputs.network.v3.FilterStateInput`]: { key: 'x' },
+  [`${extensions}filters.http.local_ratelimit.v3.LocalRateLimit`]: { stat_prefix: 'x', token_bucket: bucket },
+  [`${extensions}common.ratelimit.v3.LocalRateLimitDescriptor`]: {
+    entries: [{ key: 'x', value: 'y' }],
+    token_bucket: bucket,
+  },
+  [`${extensions}common.ratelimit.v3.RateLimitDescriptor.Entry`]: { key: 'x', value: 'y' },
   [`${jwt}JwtProvider`]: jwtProvider,
   [`${jwt}JwtProvider.local_jwks`]: jwtProvider.local_jwks,
   [`${jwt}JwtAuthentication`]: { providers: { key: jwtProvider }, requirement_map: { key: { provider_name: 'key' } } },
@@ -374,6 +403,7 @@ export function fieldRoots(env: Environment): readonly WalkRoot[] {
     perRoute('fault.v3.HTTPFault'),
     perRoute('header_mutation.v3.HeaderMutationPerRoute'),
     perRoute('jwt_authn.v3.PerRouteConfig'),
+    perRoute('local_ratelimit.v3.LocalRateLimit'),
     perRoute('rbac.v3.RBACPerRoute'),
     {
       type: 'envoy.config.route.v3.FilterConfig',
@@ -404,6 +434,7 @@ export function fieldRoots(env: Environment): readonly WalkRoot[] {
     httpFilter('fault.v3.HTTPFault'),
     httpFilter('header_mutation.v3.HeaderMutation'),
     httpFilter('jwt_authn.v3.JwtAuthentication'),
+    httpFilter('local_ratelimit.v3.LocalRateLimit'),
     httpFilter('rbac.v3.RBAC'),
     httpFilter('router.v3.Router'),
     httpFilter('set_filter_state.v3.Config'),

@@ -17,6 +17,7 @@ const peerWords = 'of an older form of the filter, as in Istio';
 const resumption = 'sessions are never resumed';
 
 export const withoutEffect: Readonly<Record<string, Reasons>> = {
+  'envoy.config.route.v3.RateLimit': { disable_key: runtime },
   'envoy.config.accesslog.v3.AccessLog': { name },
   'envoy.config.accesslog.v3.ExtensionFilter': { name },
   'envoy.config.cluster.v3.CircuitBreakers.Thresholds': { track_remaining: statistics },

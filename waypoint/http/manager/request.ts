@@ -357,6 +357,7 @@ export class Request implements BodyReader {
       format: this.#context,
       bodyless: this.#bodyless,
       perRoute,
+      limits: decision.kind === 'none' ? undefined : decision.limits,
       request: this,
       clock: this.#connection.env.clock,
       stats: this.#connection.stats,
@@ -837,7 +838,7 @@ interface Streams {
 
 const nothing: readonly never[] = [];
 
-interface FilterInput extends Pick<FilterContext, 'cluster' | 'dice' | 'format' | 'perRoute' | 'bodyless'> {
+interface FilterInput extends Pick<FilterContext, 'cluster' | 'dice' | 'format' | 'perRoute' | 'limits' | 'bodyless'> {
   readonly request: Request;
   readonly clock: Clock;
   readonly stats: HttpStats;
@@ -871,6 +872,10 @@ class RequestFilterContext implements FilterContext {
 
   get perRoute(): FilterContext['perRoute'] {
     return this.#input.perRoute;
+  }
+
+  get limits(): FilterContext['limits'] {
+    return this.#input.limits;
   }
 
   setMetadata(namespace: string, values: Readonly<Record<string, unknown>>): void {
