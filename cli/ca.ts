@@ -2,23 +2,11 @@
 import { type Clock, systemClock } from '../common/core/clock.ts';
 import { MeshError } from '../common/core/errors.ts';
 import { rotationMap } from '../common/identity/root-rotation.ts';
-import { createKubeClient } from '../common/kube/client/client.ts';
 import { type ConfigMap, configMapKind } from '../common/kube/kinds/core.ts';
 import type { KubeSource } from '../common/kube/types.ts';
-import { apiAccess } from './api-access.ts';
+import { openClient } from './api-access.ts';
 import { oneOf, readArguments, UsageError } from './arguments.ts';
 import { caOptions } from './options.ts';
-
-export const help = `aquifer ca: replace the root of the mesh's certificates, where istiod made it itself
-
-  aquifer ca status   how far a replacement is, and what it waits for
-  aquifer ca rotate   begin one: the new root is trusted beside the old one, signs once every proxy trusts it, and the
-                      old one goes once nothing that it signed is in use; that takes longer than certificates live
-  aquifer ca abort    take it back, as long as the new root does not sign
-
-  -n NAMESPACE        where istiod runs, default istio-system
-  --kubeconfig FILE   default: KUBECONFIG, or the API server whose pod this is
-`;
 
 export async function run(args: readonly string[]): Promise<number> {
   const { values, positionals } = readArguments('ca', args, caOptions);
@@ -26,9 +14,9 @@ export async function run(args: readonly string[]): Promise<number> {
   if (word === undefined || surplus.length > 0)
     throw new UsageError('aquifer ca takes one word; see aquifer ca --help');
   const action = oneOf('aquifer ca', word, 'status', 'rotate', 'abort');
-  const source = createKubeClient({ access: apiAccess(values.kubeconfig, process.env) });
+  const source = openClient(values, process.env);
   try {
-    process.stdout.write(`${await rotate(action, source, values.namespace, systemClock)}\n`);
+    process.stdout.write(`${await rotate(action, source, values.istioNamespace, systemClock)}\n`);
     return 0;
   } finally {
     source.close();

@@ -1,7 +1,8 @@
 /** Options of every command that talks to a cluster, as istioctl's. */
 import type { Options } from './grammar.ts';
 
-export const connectionOptions = {
+/** Which API server, and as whom. */
+export const accessOptions = {
   kubeconfig: {
     type: 'string',
     short: 'c',
@@ -9,6 +10,17 @@ export const connectionOptions = {
     values: 'file',
   },
   context: { type: 'string', about: 'of the kubeconfig; default: its current one' },
+  'kubeclient-timeout': { type: 'string', default: '15s', about: 'that an answer of the API server may take' },
+  as: {
+    type: 'string',
+    about: 'user that the API server is asked to act as; a service account as system:serviceaccount:NAMESPACE:NAME',
+  },
+  'as-group': { type: 'string', multiple: true, about: 'group of that user; may be given several times' },
+  'as-uid': { type: 'string', about: 'UID of that user' },
+} as const satisfies Options;
+
+export const connectionOptions = {
+  ...accessOptions,
   namespace: { type: 'string', short: 'n', about: "default: the context's", values: 'namespace' },
   istioNamespace: {
     type: 'string',
@@ -20,9 +32,16 @@ export const connectionOptions = {
 } as const satisfies Options;
 
 /** What those come to. */
-export interface ConnectionValues {
+export interface AccessValues {
   readonly kubeconfig?: string | undefined;
   readonly context?: string | undefined;
+  readonly 'kubeclient-timeout'?: string;
+  readonly as?: string | undefined;
+  readonly 'as-group'?: readonly string[] | undefined;
+  readonly 'as-uid'?: string | undefined;
+}
+
+export interface ConnectionValues extends AccessValues {
   readonly namespace?: string | undefined;
   readonly istioNamespace: string;
 }

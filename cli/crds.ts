@@ -5,20 +5,6 @@ import { webhookConfiguration } from '../istiod/validation/webhook-configuration
 import { oneOf, readArguments, UsageError } from './arguments.ts';
 import { crdsOptions } from './options.ts';
 
-export const help = `aquifer crds: print the mesh's CustomResourceDefinitions
-
-  aquifer crds [NAME...] | kubectl apply --server-side -f -
-
-Those of Istio and of the Gateway API (channel experimental), each with its schema, rules and columns.
-
-  NAME                  one of them, such as virtualservices.networking.istio.io, or all of a group
-  --webhook NAMESPACE   also the ValidatingWebhookConfiguration that asks the istiod of this namespace; istiod fills in its
-                        root, and nothing else of it ever changes by itself
-  --service NAME        the Service of that istiod; default istiod
-  -o, --output FORMAT   yaml, json or name; default yaml
-  -h, --help            this text
-`;
-
 export async function run(args: readonly string[]): Promise<number> {
   const { values, positionals } = readArguments('crds', args, crdsOptions);
   const format = oneOf('--output', values.output, 'yaml', 'json', 'name');

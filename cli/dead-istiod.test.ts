@@ -45,7 +45,10 @@ const online: Readonly<Record<string, readonly [words: string, withoutIstiod: Re
   tap: ['tap', /ztunnel/],
   version: ['version', /no istiod runs in namespace istio-system/],
   wait: ['wait --for=programmed ap/x --timeout 1s', /authorizationpolicies|AuthorizationPolicy/i],
-  waypoint: ['waypoint list -n shop', false],
+  'waypoint apply': ['waypoint apply -n shop --enroll-namespace', false],
+  'waypoint delete': ['waypoint delete -n shop w', false],
+  'waypoint list': ['waypoint list -n shop', false],
+  'waypoint status': ['waypoint status -n shop', false],
   why: ['why shop/a shop/b:80', /shop\/a|source/],
   'proxy-config rootca-compare': ['proxy-config rootca-compare p.shop p.shop', /shop\/p/],
   ...Object.fromEntries(
@@ -64,7 +67,7 @@ const online: Readonly<Record<string, readonly [words: string, withoutIstiod: Re
 /** They ask no cluster, or leave that to helm, or are about labs. */
 const offline = [
   ...['bash', 'fish', 'powershell', 'zsh'].map((shell) => `completion ${shell}`),
-  ...['crds', 'install', 'lab', 'manifest generate', 'uninstall', 'validate'],
+  ...['crds', 'install', 'lab', 'manifest generate', 'uninstall', 'validate', 'waypoint generate'],
 ];
 
 function leaves(verb: Verb, path: readonly string[] = []): readonly string[] {

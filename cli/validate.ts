@@ -8,20 +8,6 @@ import { oneOf, readArguments, UsageError } from './arguments.ts';
 import { readManifests } from './manifests.ts';
 import { validateOptions } from './options.ts';
 
-export const help = `aquifer validate: check files of Kubernetes YAML or JSON, field by field
-
-  aquifer validate [-f] FILE|DIRECTORY|-...
-
-Checks objects of Istio, the Gateway API and Kubernetes as the API server and the mesh's webhook do, each by itself.
-Kinds of others are left out. aquifer analyze finds what only shows between objects.
-
-  -f, --filename PATH   a file, a folder with all that is below it, or - for stdin; may be given several times
-  -o, --output FORMAT   text or json; default text
-  -h, --help            this text
-
-Exit code 0: all objects are valid, there may be warnings. 1: some are not. 64: the arguments are not understood.
-`;
-
 interface Remark extends Problem {
   readonly level: Level;
   readonly remedy?: string;

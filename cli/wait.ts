@@ -5,23 +5,14 @@ import type { Settings } from '../common/config/reader.ts';
 import { type Millis, millis } from '../common/core/brand.ts';
 import { type Clock, sleep, systemClock } from '../common/core/clock.ts';
 import { describeError } from '../common/core/errors.ts';
-import { createKubeClient } from '../common/kube/client/client.ts';
 import type { Condition } from '../common/kube/kinds/core.ts';
 import { gatewayApiKinds } from '../common/kube/kinds/gateway-api/all.ts';
 import { istioKinds } from '../common/kube/kinds/istio/all.ts';
 import type { Kind, KubeObject, KubeSource } from '../common/kube/types.ts';
-import { apiAccess } from './api-access.ts';
+import { openClient } from './api-access.ts';
 import { UsageError } from './arguments.ts';
+import type { AccessValues } from './connection-options.ts';
 import { waitOptions } from './options.ts';
-
-export const help = `aquifer wait: wait for a condition of mesh objects
-
-  aquifer wait --for=programmed KIND/NAME...   until all node proxies that are connected have confirmed it
-
-  -n NAMESPACE       default: default
-  --timeout TIME     default 60s
-  --kubeconfig FILE  default: KUBECONFIG, or the API server whose pod this is
-`;
 
 export interface WaitArgs {
   /** A condition's type, in any case of letters. */
@@ -29,7 +20,7 @@ export interface WaitArgs {
   readonly objects: readonly { readonly kind: Kind<WithStatus>; readonly name: string }[];
   readonly namespace: string;
   readonly timeout: Millis;
-  readonly kubeconfig: string | undefined;
+  readonly access: AccessValues;
 }
 
 interface WithStatus extends KubeObject {
@@ -62,7 +53,7 @@ export function parseWaitArgs(args: readonly string[]): WaitArgs | string {
     objects.push({ kind, name });
   }
   const condition = values.for.replace(/^condition=/, '');
-  return { condition, objects, namespace: values.namespace, timeout, kubeconfig: values.kubeconfig };
+  return { condition, objects, namespace: values.namespace, timeout, access: values };
 }
 
 function read(args: readonly string[]) {
@@ -91,7 +82,7 @@ export async function run(args: readonly string[]): Promise<number> {
 
 /** Resolves with the exit code. */
 async function runWait(args: WaitArgs, env: Settings): Promise<number> {
-  const source = createKubeClient({ access: apiAccess(args.kubeconfig, env) });
+  const source = openClient(args.access, env);
   try {
     const { lines, met } = await waitFor(args, source, systemClock);
     for (const line of lines) (met ? process.stdout : process.stderr).write(`${line}\n`);

@@ -1,7 +1,7 @@
 /** The cluster that a command talks to. */
 import type { Settings } from '../../common/config/reader.ts';
-import { createKubeClient, type KubeClient } from '../../common/kube/client/client.ts';
-import { apiAccess, kubeconfigOf } from '../api-access.ts';
+import type { KubeClient } from '../../common/kube/client/client.ts';
+import { apiAccess, kubeconfigOf, openClient } from '../api-access.ts';
 import type { ConnectionValues } from '../connection-options.ts';
 
 export interface Cluster {
@@ -21,12 +21,12 @@ export async function withCluster<T>(
   env: Settings,
   use: (cluster: Cluster) => Promise<T>,
 ): Promise<T> {
-  const access = apiAccess(values.kubeconfig, env, values.context);
-  const client = createKubeClient({ access });
+  const { namespace } = apiAccess(values, env);
+  const client = openClient(values, env);
   try {
     return await use({
       client,
-      namespace: values.namespace ?? access.namespace,
+      namespace: values.namespace ?? namespace,
       onlyNamespace: values.namespace,
       istioNamespace: values.istioNamespace,
       kubeconfig: kubeconfigOf(values.kubeconfig, env),

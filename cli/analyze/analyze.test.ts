@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { systemClock } from '../../common/core/clock.ts';
 import { createLogger, LogLevels } from '../../common/core/log.ts';
@@ -50,6 +53,32 @@ test('files alone: code, object, place, field; thresholds and exit codes', async
   assert.equal((await aquifer([])).code, 1);
 });
 
+test('some analyzers, one revision, another root namespace', async () => {
+  const alone = ['--use-kube=false', '-'];
+  const one = await aquifer([...alone, '--analyzer', 'service.PortNames', '-v'], route);
+  assert.deepEqual([one.code, one.out.match(/IST\d+/g)], [0, ['IST0118']], one.out);
+  assert.match(one.err, /^read VirtualService web: stdin$/m);
+  assert.match(one.err, /^analyzers: service\.PortNames$/m);
+  assert.equal((await aquifer([...alone, '--analyzer', 'x'], route)).code, 64);
+  const labelled = route.replace('{name: web}', '{name: web, labels: {istio.io/rev: canary}}');
+  assert.equal((await aquifer(alone, labelled)).code, 0, 'of another revision');
+  assert.equal((await aquifer([...alone, '-r', 'canary'], labelled)).code, 79);
+  const broken = `${route}---\nnot an object\n`;
+  assert.equal((await aquifer([...alone, '-S', 'IST0101=* *'], broken)).code, 79);
+  assert.equal((await aquifer([...alone, '-S', 'IST0101=* *', '--ignore-unknown'], broken)).code, 0);
+  const folder = await mkdtemp(join(tmpdir(), 'aquifer-analyze-'));
+  try {
+    const file = join(folder, 'mesh.yaml');
+    await writeFile(file, 'rootNamespace: roots\n');
+    const said = await aquifer([...alone, '--meshConfigFile', file, '-v'], route);
+    assert.match(said.err, /root namespace roots$/m);
+    await writeFile(file, 'rootNamespace: [1]\n');
+    assert.equal((await aquifer([...alone, '--meshConfigFile', file], route)).code, 1);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
 test('a cluster, and files as if they were applied to it', async () => {
   await using server = await startTestServer();
   const { kubeconfig } = server.server;
@@ -71,6 +100,10 @@ test('a cluster, and files as if they were applied to it', async () => {
   const service = 'apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{name: http, port: 80}]}\n';
   const mended = await aquifer([...live, '-'], service);
   assert.equal(mended.code, 0, mended.out + mended.err);
+  const nobody = await aquifer([...live, '--as', 'system:serviceaccount:default:nobody']);
+  assert.match(nobody.out, /IST0136|InsufficientPermissions|cannot be read/, nobody.out + nobody.err);
+  assert.deepEqual((await aquifer([...live, '--as-group', 'g'])).code, 64, 'a group without a user');
+  assert.equal((await aquifer([...live, '--kubeclient-timeout', 'soon'])).code, 64);
 });
 
 test('suppressions name code, kind and object', () => {

@@ -48,7 +48,7 @@ export async function runSecret(args: readonly string[]): Promise<number> {
         'install chart base, which makes istio-reader-service-account, or name another by --service-account';
       throw new MeshError('NOT_FOUND', `there is no ServiceAccount ${namespace}/${account}: ${remedy}`);
     }
-    const server = values.server ?? apiAccess(values.kubeconfig, process.env, values.context).server.href;
+    const server = values.server ?? apiAccess(values, process.env).server.href;
     if (/^https:\/\/(localhost|127\.|\[::1\])/.test(server))
       tell(`${server} is this machine alone: other clusters do not reach it; name another by --server`);
     const found = await tokenOf(cluster, account, values['secret-name']);

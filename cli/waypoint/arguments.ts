@@ -1,26 +1,26 @@
 /** What `aquifer waypoint` is asked for; options as istioctl's. Pure. */
 import { parseDuration } from '../../common/config/duration.ts';
 import { type Millis, millis } from '../../common/core/brand.ts';
-import { oneOf, readArguments, UsageError } from '../arguments.ts';
-import { waypointOptions } from '../options.ts';
+import { noOperands, oneOf, readArguments, UsageError } from '../arguments.ts';
+import type { ConnectionValues } from '../connection-options.ts';
+import { options, trafficTypes } from './options.ts';
 
 export type WaypointAction =
   | { readonly kind: 'generate'; readonly wanted: WantedWaypoint }
   | {
       readonly kind: 'apply';
-      readonly wanted: WantedWaypoint & { readonly namespace: string };
+      readonly wanted: WantedWaypoint;
       /** The namespace is put behind it; `overwrite` takes the namespace from another one. */
       readonly enrol: 'no' | 'unless-another' | 'overwrite';
       /** undefined: not waited for. */
       readonly wait: Millis | undefined;
     }
-  | { readonly kind: 'list' | 'status'; readonly namespace: string | undefined }
-  | { readonly kind: 'delete'; readonly namespace: string; readonly which: DeletedWaypoints };
+  | { readonly kind: 'list'; readonly everywhere: boolean }
+  | { readonly kind: 'status'; readonly everywhere: boolean; readonly wait: Millis | undefined }
+  | { readonly kind: 'delete'; readonly which: DeletedWaypoints };
 
 export interface WantedWaypoint {
   readonly name: string;
-  /** undefined: none is said. */
-  readonly namespace: string | undefined;
   /** undefined: what istiod's default, or the class, says. */
   readonly serves: TrafficType | undefined;
   readonly revision: string | undefined;
@@ -31,49 +31,55 @@ export type DeletedWaypoints =
   | { readonly kind: 'all' }
   | { readonly kind: 'revision'; readonly revision: string };
 
-export const trafficTypes = ['service', 'workload', 'all', 'none'] as const;
 export type TrafficType = (typeof trafficTypes)[number];
 
 export interface WaypointArguments {
   readonly action: WaypointAction;
-  readonly kubeconfig: string | undefined;
+  readonly connection: ConnectionValues;
 }
 
-const actions = ['apply', 'generate', 'list', 'status', 'delete'] as const;
-
 /** UsageError. */
-export function parseWaypointArguments(args: readonly string[]): WaypointArguments {
-  const { values, positionals } = readArguments('waypoint', args, waypointOptions);
-  const [word, ...names] = positionals;
-  if (word === undefined) throw new UsageError(`expected one of ${actions.join(', ')}; see aquifer waypoint --help`);
-  const action = oneOf('aquifer waypoint', word, ...actions);
-  if (names.length > 0 && action !== 'delete')
-    throw new UsageError(`${JSON.stringify(names[0])} is one argument too many`);
-  const namespace = values.namespace ?? 'default';
-  const wanted: WantedWaypoint = {
+export function parseWaypointArguments(kind: WaypointAction['kind'], args: readonly string[]): WaypointArguments {
+  const command = `waypoint ${kind}`;
+  switch (kind) {
+    case 'generate': {
+      const { values, positionals } = readArguments(command, args, options.generate);
+      noOperands(command, positionals);
+      return { connection: values, action: { kind, wanted: wantedOf(values) } };
+    }
+    case 'apply': {
+      const { values, positionals } = readArguments(command, args, options.apply);
+      noOperands(command, positionals);
+      const enrol = values['enroll-namespace'] ? (values.overwrite ? 'overwrite' : 'unless-another') : 'no';
+      return { connection: values, action: { kind, wanted: wantedOf(values), enrol, wait: waitOf(values) } };
+    }
+    case 'list': {
+      const { values, positionals } = readArguments(command, args, options.list);
+      noOperands(command, positionals);
+      return { connection: values, action: { kind, everywhere: values['all-namespaces'] } };
+    }
+    case 'status': {
+      const { values, positionals } = readArguments(command, args, options.status);
+      noOperands(command, positionals);
+      return { connection: values, action: { kind, everywhere: values['all-namespaces'], wait: waitOf(values) } };
+    }
+    case 'delete': {
+      const { values, positionals } = readArguments(command, args, options.delete);
+      return { connection: values, action: { kind, which: deleted(positionals, values.all, values.revision) } };
+    }
+  }
+}
+
+function wantedOf(values: {
+  readonly name: string;
+  readonly for?: string | undefined;
+  readonly revision?: string | undefined;
+}): WantedWaypoint {
+  return {
     name: waypointName(values.name),
-    namespace: values.namespace,
     serves: values.for === undefined ? undefined : oneOf('--for', values.for, ...trafficTypes),
     revision: values.revision,
   };
-  return { kubeconfig: values.kubeconfig, action: act() };
-
-  function act(): WaypointAction {
-    switch (action) {
-      case 'generate':
-        return { kind: 'generate', wanted };
-      case 'apply': {
-        const enrol = values['enroll-namespace'] ? (values.overwrite ? 'overwrite' : 'unless-another') : 'no';
-        const wait = values.wait ? timeout(values.timeout) : undefined;
-        return { kind: 'apply', wanted: { ...wanted, namespace }, enrol, wait };
-      }
-      case 'list':
-      case 'status':
-        return { kind: action, namespace: values['all-namespaces'] ? undefined : namespace };
-      case 'delete':
-        return { kind: 'delete', namespace, which: deleted(names, values.all, values.revision) };
-    }
-  }
 }
 
 function waypointName(name: string): string {
@@ -82,10 +88,11 @@ function waypointName(name: string): string {
   return name === '' ? 'waypoint' : name;
 }
 
-function timeout(text: string): Millis {
+function waitOf(values: { readonly wait: boolean; readonly 'waypoint-timeout': string }): Millis | undefined {
+  const text = values['waypoint-timeout'];
   const ms = parseDuration(text);
-  if (ms === undefined) throw new UsageError(`--timeout=${text}: expected a duration such as 30s or 5m`);
-  return millis(ms);
+  if (ms === undefined) throw new UsageError(`--waypoint-timeout=${text}: expected a duration such as 30s or 5m`);
+  return values.wait ? millis(ms) : undefined;
 }
 
 function deleted(names: readonly string[], all: boolean, revision: string | undefined): DeletedWaypoints {

@@ -1,14 +1,14 @@
 /** `aquifer waypoint`: makes, shows and removes waypoints, which are Gateways, as istioctl does. */
 import { stringify } from 'yaml';
-import { millis } from '../../common/core/brand.ts';
+import { type Millis, millis } from '../../common/core/brand.ts';
 import { sleep, systemClock } from '../../common/core/clock.ts';
 import { MeshError } from '../../common/core/errors.ts';
-import { createKubeClient, type KubeClient } from '../../common/kube/client/client.ts';
+import type { KubeClient } from '../../common/kube/client/client.ts';
 import { type Condition, namespaceKind } from '../../common/kube/kinds/core.ts';
 import { type Gateway, gatewayKind } from '../../common/kube/kinds/gateway-api/gateway.ts';
 import { revisionLabel } from '../../common/kube/revisions.ts';
 import type { NewObject } from '../../common/kube/types.ts';
-import { apiAccess } from '../api-access.ts';
+import { withCluster } from '../access/cluster.ts';
 import { formatTable } from '../table.ts';
 import { stateOf } from '../wait.ts';
 import {
@@ -18,47 +18,24 @@ import {
   type WaypointAction,
 } from './arguments.ts';
 
-export const help = `aquifer waypoint: L7 proxies of the mesh
-
-  aquifer waypoint apply [--enroll-namespace] [--wait]   make one in the namespace
-  aquifer waypoint generate                              print its YAML
-  aquifer waypoint list                                  those of a namespace
-  aquifer waypoint status                                what their status says
-  aquifer waypoint delete NAME... | --all | --revision REVISION
-
-  -n NAMESPACE         default: default
-  -A                   of all namespaces
-  --name NAME          default waypoint
-  --for TYPE           service (default), workload, all or none: what it stands before
-  --revision NAME      whose istiod makes it
-  --enroll-namespace   the namespace's services are behind it from then on; --overwrite takes them from another one
-  --wait               until it serves, for --timeout (default 90s)
-  --kubeconfig FILE    default: KUBECONFIG, or the API server whose pod this is
-`;
-
 const className = 'istio-waypoint';
 const useLabel = 'istio.io/use-waypoint';
 const forLabel = 'istio.io/waypoint-for';
 
 type Print = (line: string) => void;
 
-export async function run(args: readonly string[]): Promise<number> {
-  const { action, kubeconfig } = parseWaypointArguments(args);
+export async function run(kind: WaypointAction['kind'], args: readonly string[]): Promise<number> {
+  const { action, connection } = parseWaypointArguments(kind, args);
   const print: Print = (line) => void process.stdout.write(`${line}\n`);
   if (action.kind === 'generate') {
-    print(stringify(waypointGateway(action.wanted)).trimEnd());
+    print(stringify(waypointGateway(action.wanted, connection.namespace)).trimEnd());
     return 0;
   }
-  const client = createKubeClient({ access: apiAccess(kubeconfig, process.env) });
-  try {
-    return await act(action, client, print);
-  } finally {
-    client.close();
-  }
+  return withCluster(connection, process.env, (cluster) => act(action, cluster, print));
 }
 
 /** As it is applied. */
-export function waypointGateway({ name, namespace, serves, revision }: WantedWaypoint): NewObject {
+export function waypointGateway({ name, serves, revision }: WantedWaypoint, namespace: string | undefined): NewObject {
   const labels = {
     ...(serves !== undefined && { [forLabel]: serves }),
     ...(revision !== undefined && { [revisionLabel]: revision }),
@@ -81,32 +58,39 @@ export function waypointGateway({ name, namespace, serves, revision }: WantedWay
 /** The exit code. MeshError. */
 export async function act(
   action: Exclude<WaypointAction, { kind: 'generate' }>,
-  client: Pick<KubeClient, 'apply' | 'list' | 'get' | 'patch' | 'delete'>,
+  { client, namespace }: Place,
   print: Print,
 ): Promise<number> {
   switch (action.kind) {
     case 'apply':
-      return apply(action, client, print);
+      return apply(action, { client, namespace }, print);
     case 'list':
     case 'status': {
-      const found = await waypoints(client, action.namespace);
+      const within = action.everywhere ? undefined : namespace;
+      const found = await waypoints(client, within);
       if (found.length === 0) print('No waypoints found.');
-      else print(action.kind === 'list' ? listTable(found, action.namespace) : statusTable(found, action.namespace));
+      else if (action.kind === 'list') print(listTable(found, within));
+      else return status(found, within, action.wait, client, print);
       return 0;
     }
     case 'delete':
-      return remove(action.namespace, action.which, client, print);
+      return remove(namespace, action.which, client, print);
   }
 }
 
-type Client = Parameters<typeof act>[1];
+export interface Place {
+  readonly client: Pick<KubeClient, 'apply' | 'list' | 'get' | 'patch' | 'delete'>;
+  readonly namespace: string;
+}
+
+type Client = Place['client'];
 
 async function apply(
   { wanted, enrol, wait }: Extract<WaypointAction, { kind: 'apply' }>,
-  client: Client,
+  { client, namespace }: Place,
   print: Print,
 ): Promise<number> {
-  const { name, namespace } = wanted;
+  const { name } = wanted;
   const title = `waypoint ${namespace}/${name}`;
   const labels = enrol === 'no' ? {} : await namespaceLabels(client, namespace);
   const other = labels[useLabel];
@@ -119,18 +103,13 @@ async function apply(
       `warning: namespace ${namespace} is not in the mesh; kubectl label namespace ${namespace} istio.io/dataplane-mode=ambient`,
     );
   }
-  await client.apply(waypointGateway(wanted), { fieldManager: 'istioctl', force: false });
+  await client.apply(waypointGateway(wanted, namespace), { fieldManager: 'istioctl', force: false });
   print(`${title} applied`);
   if (wait !== undefined) {
-    const end = systemClock.now() + wait;
-    for (;;) {
-      const state = stateOf(await client.get(gatewayKind, { namespace, name }), 'Programmed');
-      if (state.met) break;
-      if (systemClock.now() >= end) {
-        print(`${title} is not ready after ${wait / 1000} s: ${state.text}`);
-        return 1;
-      }
-      await sleep(systemClock, millis(250), new AbortController().signal);
+    const state = await programmed(client, { namespace, name }, systemClock.now() + wait);
+    if (!state.met) {
+      print(`${title} is not ready after ${wait / 1000} s: ${state.text}`);
+      return 1;
     }
     print(`${title} is ready`);
   }
@@ -139,6 +118,31 @@ async function apply(
     print(`namespace ${namespace} labelled ${useLabel}=${name}`);
   }
   return 0;
+}
+
+/** What its status says once it serves, or at the end. */
+async function programmed(client: Client, key: { namespace: string; name: string }, end: number) {
+  for (;;) {
+    const state = stateOf(await client.get(gatewayKind, key), 'Programmed');
+    if (state.met || systemClock.now() >= end) return state;
+    await sleep(systemClock, millis(250), new AbortController().signal);
+  }
+}
+
+/** Tells what is also where one does not get ready in time. */
+async function status(
+  found: readonly Gateway[],
+  within: string | undefined,
+  wait: Millis | undefined,
+  client: Client,
+  print: Print,
+): Promise<number> {
+  const end = systemClock.now() + (wait ?? 0);
+  const keyOf = ({ metadata: { namespace = 'default', name } }: Gateway) => ({ namespace, name });
+  const states = wait === undefined ? [] : await Promise.all(found.map((g) => programmed(client, keyOf(g), end)));
+  const now = wait === undefined ? found : await waypoints(client, within);
+  print(statusTable(now, within));
+  return states.every((s) => s.met) ? 0 : 1;
 }
 
 async function namespaceLabels(client: Client, name: string): Promise<Readonly<Record<string, string>>> {

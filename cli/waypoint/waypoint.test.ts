@@ -13,9 +13,10 @@ class World {
   readonly kube = new FakeKube();
   readonly lines: string[] = [];
 
-  async run(...args: string[]): Promise<{ code: number; lines: readonly string[] }> {
+  async run(kind: WaypointAction['kind'], ...args: string[]): Promise<{ code: number; lines: readonly string[] }> {
     this.lines.length = 0;
-    const { action } = parseWaypointArguments(args);
+    const { action, connection } = parseWaypointArguments(kind, args);
+    const { namespace = 'default' } = connection;
     const { kube } = this;
     const client = {
       apply: (object: NewObject) => kube.create(gatewayKind, object),
@@ -24,7 +25,8 @@ class World {
       patch: kube.patch.bind(kube),
       delete: kube.delete.bind(kube),
     };
-    const code = await act(action as Exclude<WaypointAction, { kind: 'generate' }>, client, (l) => this.lines.push(l));
+    const place = { client, namespace };
+    const code = await act(action as Exclude<WaypointAction, { kind: 'generate' }>, place, (l) => this.lines.push(l));
     return { code, lines: [...this.lines] };
   }
 
@@ -35,9 +37,10 @@ class World {
 
 describe('aquifer waypoint', () => {
   test('what it makes is what istioctl makes', () => {
-    const { action } = parseWaypointArguments(['generate', '-n', 'shop', '--for', 'all', '--revision', 'canary']);
+    const args = ['-n', 'shop', '--for', 'all', '--revision', 'canary'];
+    const { action, connection } = parseWaypointArguments('generate', args);
     assert.ok(action.kind === 'generate');
-    assert.deepEqual(waypointGateway(action.wanted), {
+    assert.deepEqual(waypointGateway(action.wanted, connection.namespace), {
       apiVersion: 'gateway.networking.k8s.io/v1',
       kind: 'Gateway',
       metadata: {
@@ -94,8 +97,11 @@ describe('aquifer waypoint', () => {
         ['shop', 'waypoint', 'default', 'service', 'True'],
       ],
     );
+    const waited = await world.run('status', '-n', 'bank', '--waypoint-timeout', '1ms');
+    assert.equal(waited.code, 1, 'one that never serves');
+    assert.equal((await world.run('status', '-n', 'shop')).code, 0);
     assert.match(
-      (await world.run('status', '-A')).lines.join('\n'),
+      (await world.run('status', '-A', '--wait=false')).lines.join('\n'),
       /shop +waypoint +True +Programmed +Programmed +serves/,
     );
     const { code, lines } = await world.run('delete', '-n', 'bank', 'waypoint', 'other');
@@ -105,29 +111,31 @@ describe('aquifer waypoint', () => {
 
   test('what is wrong is said', () => {
     for (const [args, expected] of [
-      [[], /expected one of apply/],
-      [['make'], /"make": expected apply/],
-      [['apply', 'x'], /one argument too many/],
+      [['apply', 'x'], /"x" is not understood/],
       [['apply', '--for', 'pods'], /--for: "pods"/],
       [['apply', '--name', 'none'], /cannot be called none/],
-      [['apply', '--wait', '--timeout', 'soon'], /--timeout=soon/],
+      [['apply', '--wait', '--waypoint-timeout', 'soon'], /--waypoint-timeout=soon/],
       [['delete'], /name the waypoints/],
       [['delete', 'a', '--all'], /name the waypoints/],
     ] as const) {
       assert.throws(
-        () => parseWaypointArguments(args),
+        () => parseWaypointArguments(args[0], args.slice(1)),
         (e) => e instanceof UsageError && expected.test(e.message),
         args.join(' '),
       );
     }
     fc.assert(
-      fc.property(fc.array(fc.string()), (args) => {
-        try {
-          parseWaypointArguments(args);
-        } catch (e) {
-          assert.ok(e instanceof UsageError);
-        }
-      }),
+      fc.property(
+        fc.constantFrom('apply', 'generate', 'list', 'status', 'delete'),
+        fc.array(fc.string()),
+        (kind, args) => {
+          try {
+            parseWaypointArguments(kind, args);
+          } catch (e) {
+            assert.ok(e instanceof UsageError);
+          }
+        },
+      ),
     );
   });
 });

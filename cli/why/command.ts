@@ -1,9 +1,7 @@
 /** `aquifer why`. */
 
 import { parseCompat } from '../../common/config/compat.ts';
-import { systemClock } from '../../common/core/clock.ts';
 import { compatCases } from '../../common/core/compat.ts';
-import { createKubeClient } from '../../common/kube/client/client.ts';
 import { deploymentKind } from '../../common/kube/kinds/apps.ts';
 import { configMapKind, namespaceKind, nodeKind, podKind, serviceKind } from '../../common/kube/kinds/core.ts';
 import { endpointSliceKind } from '../../common/kube/kinds/discovery.ts';
@@ -14,50 +12,21 @@ import { type AtWaypoint, decideWhy, type Side, type Verdict } from '../../commo
 import type { ObjectRef } from '../../istiod/model/resource.ts';
 import { askWaypoint, type RequestQuestion } from '../../istiod/why/waypoint.ts';
 import { withCluster } from '../access/cluster.ts';
-import { apiAccess } from '../api-access.ts';
+import { openClient } from '../api-access.ts';
 import { noOperands, oneOf, readArguments, UsageError } from '../arguments.ts';
 import { readCluster } from '../cluster.ts';
+import type { ConnectionValues } from '../connection-options.ts';
 import { readObjects } from '../manifests.ts';
-import { whyOptions } from '../options.ts';
 import { meshOf, type WhyMesh } from './mesh.ts';
+import { options } from './options.ts';
 import { findTarget, findWorkload } from './places.ts';
 import { findRequest, reasonIn } from './request.ts';
 import { simulate } from './simulate.ts';
 
-export const help = `aquifer why: whether a connection or a request would be, and who decides it
-
-  aquifer why SOURCE DESTINATION:PORT [-f FILE|DIRECTORY|-]...
-
-  SOURCE       NAMESPACE/POD, deploy/NAMESPACE/NAME, or an address
-  DESTINATION  the same, svc/NAMESPACE/NAME, or a name as the source calls it (web, web.shop, web.example.com)
-
-By the functions that enforce: what istiod makes of the objects, where the source's proxy sends the connection, which
-policies the destination's proxy asks. With -f the files alone, as a cluster would run them: pods without an address get
-one, and pods of namespaces in the mesh have a proxy.
-
-Where a waypoint is on the way, it is asked about one request: which route takes it, which policies and filters, to where.
-
-  --method METHOD       of that request; default GET
-  --path PATH           with its query; default /
-  --host HOST           default: the name of DESTINATION
-  --header NAME:VALUE   may be given several times
-
-  aquifer why --request-id ID    what the proxies wrote of a request that happened: ID of its x-request-id, or of its trace
-
-  -f, --filename PATH   in place of a cluster; may be given several times
-  --kubeconfig FILE     the cluster; default: KUBECONFIG, or the one whose pod this is
-  --istio-namespace NS  where istiod is; default istio-system
-  --compat CASES        AQUIFER_COMPAT of istiod and proxies, such as istio or l7-deny
-  -o, --output FORMAT   text or json; default text
-  -h, --help            this text
-
-Exit code 0: it would be. 3: it would be refused. 1: it cannot be told. 64: the arguments are not understood.
-`;
-
 const refusedCode = 3;
 
 export async function run(args: readonly string[]): Promise<number> {
-  const { values, positionals } = readArguments('why', args, whyOptions);
+  const { values, positionals } = readArguments('why', args, options);
   const format = oneOf('--output', values.output, 'text', 'json');
   const id = values['request-id'];
   if (id !== undefined) {
@@ -71,8 +40,8 @@ export async function run(args: readonly string[]): Promise<number> {
   const compat = values.compat === undefined ? new Set<never>() : parseCompat(values.compat);
   if (compat === undefined) throw new UsageError(`--compat: expected istio, or a list of ${compatCases.join(', ')}`);
   const objects =
-    values.filename === undefined ? await ofCluster(values.kubeconfig) : simulate(await readObjects(values.filename));
-  const mesh = meshOf(objects, values['istio-namespace'], compat);
+    values.filename === undefined ? await ofCluster(values) : simulate(await readObjects(values.filename));
+  const mesh = meshOf(objects, values.istioNamespace, compat);
   const places = { store: mesh.store, objects, domain: 'cluster.local' };
   const source = findWorkload(places, from);
   const target = findTarget(places, to, source);
@@ -89,12 +58,8 @@ export async function run(args: readonly string[]): Promise<number> {
   return verdict.allowed ? 0 : refusedCode;
 }
 
-async function ofRequest(
-  id: string,
-  values: { readonly kubeconfig?: string | undefined; readonly 'istio-namespace': string },
-): Promise<number> {
-  const place = { kubeconfig: values.kubeconfig, istioNamespace: values['istio-namespace'] };
-  const { found, read, problems } = await withCluster(place, process.env, (cluster) => findRequest(cluster, id));
+async function ofRequest(id: string, values: ConnectionValues): Promise<number> {
+  const { found, read, problems } = await withCluster(values, process.env, (cluster) => findRequest(cluster, id));
   for (const problem of problems) process.stderr.write(`not read: ${problem}\n`);
   for (const { proxy, lines } of found) {
     for (const line of lines) {
@@ -122,8 +87,8 @@ function headerOf(text: string): readonly [string, string] {
   return [text.slice(0, colon).trim(), text.slice(colon + 1).trim()];
 }
 
-async function ofCluster(kubeconfig: string | undefined): Promise<readonly KubeObject[]> {
-  const source = createKubeClient({ access: apiAccess(kubeconfig, process.env), clock: systemClock });
+async function ofCluster(values: ConnectionValues): Promise<readonly KubeObject[]> {
+  const source = openClient(values, process.env);
   const kinds = [namespaceKind, nodeKind, podKind, serviceKind, endpointSliceKind, deploymentKind, configMapKind];
   try {
     const { objects, problems } = await readCluster(source, [...kinds, ...customKinds.map((c) => c.kind)]);

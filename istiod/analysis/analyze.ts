@@ -43,7 +43,14 @@ export const analyzers: Readonly<Record<string, Analyzer>> = {
   'virtualservice.Hosts': analyzeClaims,
 };
 
+const schemaAnalyzer = 'schema.Validation';
+
+/** Sorted. */
+export const analyzerNames: readonly string[] = [schemaAnalyzer, ...Object.keys(analyzers)].sort();
+
 export interface AnalyzeOptions {
+  /** Names of those that look; default all. */
+  readonly analyzers?: ReadonlySet<string>;
   /** Names of kinds (common/kube/names.ts) of which every object is among those given. */
   readonly complete: ReadonlySet<string>;
   /** Objects that an API server took: those of its own kinds it knows better than our table. Default none. */
@@ -56,7 +63,7 @@ const meshGroups = new Set(customKinds.map((c) => c.kind.group));
 
 /** Objects that are invalid by themselves are told, and left out of the rest: their fields are not what they say. */
 export function analyze(objects: readonly KubeObject[], options: AnalyzeOptions): readonly Message[] {
-  const { stored = new Set<KubeObject>() } = options;
+  const { stored = new Set<KubeObject>(), analyzers: chosen = new Set(analyzerNames) } = options;
   const own = objects.filter((o) => !stored.has(o) || meshGroups.has(o.apiVersion.split('/')[0]!));
   const messages = analyzeSchema(own);
   const invalid = new Set(messages.filter((m) => m.sort === 'SchemaValidationError').map((m) => m.object));
@@ -65,6 +72,9 @@ export function analyze(objects: readonly KubeObject[], options: AnalyzeOptions)
     objects.filter((o) => !invalid.has(o)).map((object) => [withoutNulls(object) as KubeObject, object]),
   );
   const world = new World([...given.keys()], options.complete, options);
-  const found = Object.values(analyzers).flatMap((run) => run(world));
-  return [...messages, ...found.map((m) => ({ ...m, object: given.get(m.object) ?? m.object }))];
+  const found = Object.entries(analyzers).flatMap(([name, run]) => (chosen.has(name) ? run(world) : []));
+  return [
+    ...(chosen.has(schemaAnalyzer) ? messages : []),
+    ...found.map((m) => ({ ...m, object: given.get(m.object) ?? m.object })),
+  ];
 }

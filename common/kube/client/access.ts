@@ -16,8 +16,18 @@ export interface ApiAccess {
   /** Through which the server is reached: `http://` or `https://`. */
   readonly proxy: URL | undefined;
   readonly credentials: Credentials;
+  /** As whom the server is asked to act; it must be allowed to. undefined: as whoever shows the credentials. */
+  readonly impersonate: Impersonation | undefined;
   /** Where objects without a namespace go. */
   readonly namespace: string;
+}
+
+/** kubernetes.io/docs/reference/access-authn-authz/authentication: user impersonation. */
+export interface Impersonation {
+  readonly user: string;
+  /** Empty: those of the user as the server knows it. */
+  readonly groups: readonly string[];
+  readonly uid: string | undefined;
 }
 
 export type Credentials =
@@ -50,6 +60,7 @@ export function inClusterAccess({ host, port, folder = serviceAccountFolder }: I
     serverName: undefined,
     proxy: undefined,
     credentials: { kind: 'tokenFile', path },
+    impersonate: undefined,
     namespace: readText(join(folder, 'namespace'), "the pod's namespace").trim(),
   };
 }

@@ -1,5 +1,6 @@
 /** Any Kubernetes API server as a KubeSource. */
 import type { Duplex } from 'node:stream';
+import type { Millis } from '../../core/brand.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
 import { MeshError } from '../../core/errors.ts';
 import { turnOver } from '../../core/turns.ts';
@@ -67,11 +68,13 @@ export interface ApplyOptions {
 export interface KubeClientOptions {
   readonly access: ApiAccess;
   readonly clock?: Clock;
+  /** That an answer may take, or the head of one that goes on; default 30 s. */
+  readonly patience?: Millis;
 }
 
 /** Connects when it is asked for something. */
-export function createKubeClient({ access, clock = systemClock }: KubeClientOptions): KubeClient {
-  return new Client(access, clock);
+export function createKubeClient({ access, clock = systemClock, patience }: KubeClientOptions): KubeClient {
+  return new Client(access, clock, patience);
 }
 
 /** Objects asked for at once: parsing them stops all else for some ms. */
@@ -90,10 +93,10 @@ class Client implements KubeClient {
   readonly #transport: Transport;
   readonly #discovery: Discovery;
 
-  constructor(access: ApiAccess, clock: Clock) {
+  constructor(access: ApiAccess, clock: Clock, patience: Millis | undefined) {
     this.#access = access;
     this.#clock = clock;
-    this.#transport = new Transport(access, clock);
+    this.#transport = new Transport(access, clock, patience);
     this.#discovery = new Discovery(this.#transport);
   }
 

@@ -51,6 +51,7 @@ test('the current context, or the one that is asked for', () => {
     serverName: undefined,
     proxy: undefined,
     credentials: { kind: 'token', token: 't' },
+    impersonate: undefined,
     namespace: 'shop',
   });
   const nobody = loadKubeconfig(path, { context: 'nobody' });
@@ -70,6 +71,13 @@ test('files are found beside the kubeconfig, and a token in a file is read later
   });
   const token = loadKubeconfig(put('c', config({}, { tokenFile: 'token', token: 'older' })));
   assert.deepEqual(token.credentials, { kind: 'tokenFile', path: join(dir, 'token') });
+});
+
+test('a user may act as another one', () => {
+  const as = { token: 't', as: 'jane', 'as-groups': ['ops'], 'as-uid': '7' };
+  const { impersonate } = loadKubeconfig(put('as', config({}, as)));
+  assert.deepEqual(impersonate, { user: 'jane', groups: ['ops'], uid: '7' });
+  refused(put('as', config({}, { token: 't', 'as-groups': ['ops'] })), /user "u": as is not set, and as-groups/);
 });
 
 test('of several files the first that has an entry counts', () => {
@@ -137,7 +145,7 @@ test('one that came from elsewhere may not read files here, start programs or tr
     [{ 'certificate-authority': '/etc/ca' }, { token: 't' }, /certificate-authority names a file/],
     [{ ...ca, 'insecure-skip-tls-verify': true }, { token: 't' }, /insecure-skip-tls-verify is not allowed/],
     [{ ...ca, server: 'http://api.test' }, { token: 't' }, /expected an https/],
-    [ca, { token: 't', as: 'admin' }, /as is not supported/],
+    [ca, { token: 't', as: 'admin' }, /as is not allowed here/],
   ];
   for (const [cluster, user, message] of not) {
     assert.throws(

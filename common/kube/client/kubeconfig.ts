@@ -6,7 +6,7 @@ import { dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { describeError, MeshError } from '../../core/errors.ts';
 import { isObject } from '../schema/validate.ts';
-import { type ApiAccess, type Credentials, readText } from './access.ts';
+import { type ApiAccess, type Credentials, type Impersonation, readText } from './access.ts';
 import { type ExecPlugin, execVersions } from './exec/exec-credentials.ts';
 
 export interface KubeconfigChoice {
@@ -32,6 +32,8 @@ export function parseRemoteKubeconfig(place: string, text: string): ApiAccess {
   const access = accessOf(place, [{ ...parseFile(place, text), folder: undefined }], {});
   if (access.credentials.kind === 'exec')
     throw new MeshError('CONFIG', `${place}: exec is not allowed here; use a token or a client certificate`);
+  if (access.impersonate)
+    throw new MeshError('CONFIG', `${place}: as is not allowed here; use the user's own credentials`);
   if (access.insecure)
     throw new MeshError(
       'CONFIG',
@@ -79,12 +81,13 @@ function accessOf(paths: string, files: readonly ConfigFile[], { context: asked 
     insecure: cluster.flag('insecure-skip-tls-verify'),
     serverName: cluster.text('tls-server-name'),
     credentials: user === undefined ? { kind: 'none' } : credentialsOf(user, cluster),
+    impersonate: user && impersonationOf(user),
     namespace: context.text('namespace') ?? 'default',
   };
 }
 
 function credentialsOf(user: Entry, cluster: Entry): Credentials {
-  user.refuse('auth-provider', 'username', 'password', 'as', 'as-uid', 'as-groups', 'as-user-extra');
+  user.refuse('auth-provider', 'username', 'password', 'as-user-extra');
   const token = user.text('token');
   const tokenFile = user.text('tokenFile');
   const certificate = user.data('client-certificate');
@@ -98,6 +101,13 @@ function credentialsOf(user: Entry, cluster: Entry): Credentials {
     return exec ? { kind: 'exec', plugin: pluginOf(exec, cluster) } : { kind: 'none' };
   }
   throw user.mistake('client-certificate', 'and client-key belong together');
+}
+
+function impersonationOf(user: Entry): Impersonation | undefined {
+  const [name, groups, uid] = [user.text('as'), user.texts('as-groups'), user.text('as-uid')];
+  if (name !== undefined) return { user: name, groups, uid };
+  if (groups.length > 0 || uid !== undefined) throw user.mistake('as', 'is not set, and as-groups and as-uid need it');
+  return undefined;
 }
 
 function pluginOf(exec: Entry, cluster: Entry): ExecPlugin {

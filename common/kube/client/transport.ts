@@ -3,13 +3,13 @@ import type { Agent as HttpAgent, IncomingMessage } from 'node:http';
 import https from 'node:https';
 import type { Duplex } from 'node:stream';
 import { createSecureContext, type TLSSocket } from 'node:tls';
-import { millis } from '../../core/brand.ts';
+import { type Millis, millis } from '../../core/brand.ts';
 import type { Clock } from '../../core/clock.ts';
 import { describeError, type ErrorCode, MeshError } from '../../core/errors.ts';
 import { Agent, request as requestHttp } from '../../core/node-http.ts';
 import { turnOver } from '../../core/turns.ts';
 import { isObject } from '../schema/validate.ts';
-import { type ApiAccess, readText } from './access.ts';
+import { type ApiAccess, type Impersonation, readText } from './access.ts';
 import { type ExecCredential, ExecCredentials } from './exec/exec-credentials.ts';
 
 export interface ApiCall {
@@ -23,7 +23,7 @@ export interface ApiCall {
 }
 
 /** Ms that an answer may take, or the head of one that goes on; a list of 500 objects takes 50 ms. */
-const answerTimeout = 30_000;
+export const answerTimeout = millis(30_000);
 /** Ms without a byte after which the kernel asks whether the peer is there; it gives up 10 s later. */
 const keepAlive = 15_000;
 /**
@@ -37,15 +37,19 @@ const tokenAge = 10_000;
 export class Transport {
   readonly #access: ApiAccess;
   readonly #clock: Clock;
+  readonly #patience: Millis;
+  readonly #impersonation: Readonly<Record<string, string | readonly string[]>>;
   readonly #exec: ExecCredentials | undefined;
   #agent: HttpAgent;
   /** That of a plugin which the agent shows. */
   #certificate: string | undefined;
   #token: { readonly text: string; readonly readAt: number } | undefined;
 
-  constructor(access: ApiAccess, clock: Clock) {
+  constructor(access: ApiAccess, clock: Clock, patience = answerTimeout) {
     this.#access = access;
     this.#clock = clock;
+    this.#patience = patience;
+    this.#impersonation = impersonationHeaders(access.impersonate);
     const { credentials } = access;
     this.#exec = credentials.kind === 'exec' ? new ExecCredentials(credentials.plugin, clock) : undefined;
     this.#agent = agentFor(access, credentials.kind === 'certificate' ? credentials : undefined);
@@ -89,7 +93,7 @@ export class Transport {
 
   async #inTime<T>(call: ApiCall, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const late = new AbortController();
-    const timer = this.#clock.after(millis(answerTimeout), () => late.abort());
+    const timer = this.#clock.after(this.#patience, () => late.abort());
     try {
       return await work(call.signal === undefined ? late.signal : AbortSignal.any([call.signal, late.signal]));
     } finally {
@@ -123,6 +127,7 @@ export class Transport {
       accept: 'application/json',
       'user-agent': 'aquifer',
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...this.#impersonation,
       ...call.headers,
       ...(call.body === undefined
         ? {}
@@ -142,7 +147,7 @@ export class Transport {
         // The server closed a connection that was idle just as it was used; nothing that only reads is harmed by asking again.
         if (call.method === 'GET' && request.reusedSocket && !signal.aborted)
           resolve(this.#request(call, signal, credential));
-        else reject(unavailable(call, e, signal));
+        else reject(unavailable(call, e, signal, this.#patience));
       });
       request.end(call.body?.text);
     });
@@ -176,9 +181,18 @@ export class Transport {
       for await (const chunk of response) chunks.push(chunk as Buffer);
       return Buffer.concat(chunks).toString('utf8');
     } catch (e) {
-      throw unavailable(call, e, signal);
+      throw unavailable(call, e, signal, this.#patience);
     }
   }
+}
+
+function impersonationHeaders(as: Impersonation | undefined): Readonly<Record<string, string | readonly string[]>> {
+  if (as === undefined) return {};
+  return {
+    'impersonate-user': as.user,
+    ...(as.groups.length > 0 && { 'impersonate-group': as.groups }),
+    ...(as.uid !== undefined && { 'impersonate-uid': as.uid }),
+  };
 }
 
 function agentFor(
@@ -211,9 +225,9 @@ export function titled(call: ApiCall, text: string): string {
   return `${call.method} ${call.path}: ${text}`;
 }
 
-export function unavailable(call: ApiCall, e: unknown, signal?: AbortSignal): MeshError {
+export function unavailable(call: ApiCall, e: unknown, signal?: AbortSignal, patience = answerTimeout): MeshError {
   const late = signal?.aborted === true && call.signal?.aborted !== true;
-  const text = late ? `no answer within ${answerTimeout / 1000} s` : describeError(e);
+  const text = late ? `no answer within ${patience / 1000} s` : describeError(e);
   return new MeshError('API_UNAVAILABLE', titled(call, text), { cause: e });
 }
 

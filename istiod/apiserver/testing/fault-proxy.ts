@@ -47,6 +47,7 @@ export async function startFaultProxy(to: TestClient): Promise<FaultProxy> {
       serverName: undefined,
       proxy: undefined,
       credentials: { kind: 'none' },
+      impersonate: undefined,
       namespace: 'default',
     },
     fault: () => undefined,
