@@ -22,7 +22,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   if (command.kind === 'bootstrap') {
     const { runBootstrap } = await import('./runtime/run.ts');
-    const running = await runBootstrap(command.file, stdoutSink(new LogLevels(process.env['RUST_LOG'])));
+    const running = await runBootstrap(command.file, stdoutSink(new LogLevels(process.env['RUST_LOG'])), variable);
     await Promise.race([signalled(), running.quit]);
     await running.stop();
     return 0;
@@ -35,7 +35,7 @@ async function main(args: readonly string[]): Promise<number> {
   const { config, sink } = parsed;
   if (command.kind === 'runtime') {
     const { runMesh } = await import('./runtime/mesh.ts');
-    const running = await runMesh(config, sink);
+    const running = await runMesh(config, sink, variable);
     await Promise.race([signalled(), running.quit]);
     await running.stop();
     return 0;
@@ -56,6 +56,11 @@ async function main(args: readonly string[]): Promise<number> {
   } finally {
     agent.close();
   }
+}
+
+/** For tags of spans that name one. */
+function variable(name: string): string | undefined {
+  return process.env[name];
 }
 
 /** What a link or a machine alone can reach is nobody's address elsewhere. */

@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import protobuf from 'protobufjs';
 import { istioProto } from './istio.ts';
+import { otlpFile, otlpProto } from './otlp.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -17,9 +18,13 @@ const files = [
   'envoy/config/endpoint/v3/endpoint.proto',
   'envoy/config/listener/v3/listener.proto',
   'envoy/config/route/v3/route.proto',
+  'envoy/config/trace/v3/opentelemetry.proto',
+  'envoy/config/trace/v3/zipkin.proto',
   'envoy/extensions/access_loggers/file/v3/file.proto',
   'envoy/extensions/access_loggers/filters/cel/v3/cel.proto',
   'envoy/extensions/access_loggers/stream/v3/stream.proto',
+  'envoy/extensions/access_loggers/grpc/v3/als.proto',
+  'envoy/extensions/access_loggers/open_telemetry/v3/logs_service.proto',
   'envoy/extensions/bootstrap/internal_listener/v3/internal_listener.proto',
   'envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster.proto',
   'envoy/extensions/filters/http/cors/v3/cors.proto',
@@ -54,15 +59,18 @@ const files = [
   'envoy/extensions/matching/common_inputs/network/v3/network_inputs.proto',
   'envoy/extensions/matching/input_matchers/ip/v3/ip.proto',
   'envoy/extensions/path/match/uri_template/v3/uri_template_match.proto',
+  'envoy/extensions/request_id/uuid/v3/uuid.proto',
   'envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto',
   'envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config.proto',
   'envoy/extensions/path/match/uri_template/v3/uri_template_match.proto',
   'envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite.proto',
+  'envoy/extensions/tracers/opentelemetry/resource_detectors/v3/environment_resource_detector.proto',
   'envoy/extensions/transport_sockets/internal_upstream/v3/internal_upstream.proto',
   'envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol.proto',
   'envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.proto',
   'envoy/extensions/transport_sockets/tls/v3/tls.proto',
   'envoy/extensions/upstreams/http/v3/http_protocol_options.proto',
+  'envoy/service/accesslog/v3/als.proto',
   'envoy/service/discovery/v3/discovery.proto',
   'envoy/service/status/v3/csds.proto',
   'envoy/type/matcher/v3/filter_state.proto',
@@ -100,6 +108,35 @@ const newer = [
     type: 'bool',
     rule: 'optional',
   },
+  {
+    message: 'envoy.config.trace.v3.OpenTelemetryConfig',
+    field: 'max_cache_size',
+    number: 6,
+    type: 'google.protobuf.UInt32Value',
+    rule: undefined,
+  },
+  {
+    message: 'envoy.config.trace.v3.ZipkinConfig',
+    field: 'trace_context_option',
+    number: 8,
+    type: 'TraceContextOption',
+    rule: undefined,
+  },
+  {
+    message: 'envoy.config.trace.v3.ZipkinConfig',
+    field: 'collector_service',
+    number: 9,
+    type: 'envoy.config.core.v3.HttpService',
+    rule: undefined,
+  },
+  {
+    message: 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing',
+    field: 'no_context_propagation',
+    number: 13,
+    type: 'bool',
+    rule: undefined,
+  },
+  { message: 'envoy.type.tracing.v3.CustomTag', field: 'value', number: 6, type: 'string', rule: undefined },
 ] as const;
 
 let loaded: protobuf.Root | undefined;
@@ -124,12 +161,17 @@ function load(): protobuf.Root {
   root.resolvePath = (_origin, target) => {
     const there = folders.map((f) => join(f, target)).find((path) => existsSync(path));
     if (there) return there;
+    if (target === otlpFile) return null;
     // Google's own, which protobufjs knows by name.
     if (target in protobuf.common) return target;
     throw new Error(`${target} is in none of ${folders.join(', ')}`);
   };
   protobuf.parse(istioProto, root, { keepCase: true });
+  protobuf.parse(otlpProto, root, { keepCase: true });
   root.loadSync(files, { keepCase: true });
+  root
+    .lookupType('envoy.config.trace.v3.ZipkinConfig')
+    .add(new protobuf.Enum('TraceContextOption', { USE_B3: 0, USE_B3_WITH_W3C_PROPAGATION: 1 }));
   for (const { message, field, number, type, rule } of newer) {
     root.lookupType(message).add(new protobuf.Field(field, number, type, rule));
   }

@@ -40,6 +40,8 @@ export interface StreamFacts {
   /** Of the cluster and of the host that the request went to. */
   readonly clusterMetadata?: Metadata;
   readonly hostMetadata?: Metadata;
+  /** In hex digits; empty: there is none. */
+  readonly trace?: { readonly traceId: string; readonly spanId: string };
   /** Metadata of the matched route. */
   readonly routeMetadata?: Readonly<Record<string, unknown>>;
 }
@@ -75,7 +77,7 @@ export function compileFormat(text: string): Format {
       literal += '%';
       at += 2;
     } else {
-      const found = /^%([A-Z0-9_]+)(?:\(((?:[^)])*)\))?(?::(\d+))?%/.exec(text.slice(at));
+      const found = /^%([A-Z0-9_]+)(?:\((.*?)\))?(?::(\d+))?%/s.exec(text.slice(at));
       if (!found) throw new Error(`${JSON.stringify(text)}: a % at ${at} begins no operator; %% is a percent sign`);
       if (literal !== '') parts.push(literal);
       literal = '';

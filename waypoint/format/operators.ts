@@ -62,6 +62,8 @@ const withoutArguments: Readonly<Record<string, Operator>> = {
   RESPONSE_DURATION: ({ facts }) => text(facts.responseDuration),
   BYTES_RECEIVED: ({ facts }) => text(facts.bytesReceived ?? 0),
   BYTES_SENT: ({ facts }) => text(facts.bytesSent ?? 0),
+  TRACE_ID: ({ facts }) => facts.trace?.traceId || undefined,
+  SPAN_ID: ({ facts }) => facts.trace?.spanId || undefined,
   LOCAL_REPLY_BODY: ({ facts }) => facts.localReplyBody,
 };
 

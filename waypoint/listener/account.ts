@@ -2,7 +2,7 @@
 import type { FormatContext } from '../format/format.ts';
 import { bareRequest, type ConnectionEnd, type Downstream } from '../network/downstream.ts';
 import type { Environment } from '../runtime/environment.ts';
-import type { AccessLog } from '../telemetry/access-log.ts';
+import { type AccessLog, tellLogs } from '../telemetry/access-log.ts';
 import { type ConnectionFacts, viewOf } from './facts.ts';
 
 export class ConnectionAccount {
@@ -41,6 +41,6 @@ export class ConnectionAccount {
         ...end,
       },
     };
-    for (const log of this.#logs) if (log.accepts(context)) this.#env.write(log.path, log.line(context));
+    tellLogs(this.#logs, context);
   }
 }

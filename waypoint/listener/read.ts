@@ -4,6 +4,7 @@ import { parseIp } from '../../common/core/net.ts';
 import { checkFields, type Fields } from '../../common/envoy/fields.ts';
 import { statsConfig } from '../../common/envoy/istio.ts';
 import type { Compiled } from '../cluster/compiled.ts';
+import { type ExportEnvironment, exportEnvironment } from '../export/environment.ts';
 import type { FilterEnvironment } from '../filters/filter.ts';
 import { HttpManager } from '../http/manager/manager.ts';
 import { readHttpManager } from '../http/manager/read.ts';
@@ -16,6 +17,7 @@ import { readAccessLogs } from '../telemetry/access-log.ts';
 import { readStatsConfig, type StatsConfig } from '../telemetry/istio/config.ts';
 import { secretsOf } from '../tls/material.ts';
 import { readTlsServer, type TlsServerConfig } from '../tls/server.ts';
+import type { TracingConfig } from '../tracing/config.ts';
 import { readChainMatch } from './chain-match.ts';
 import type { ChainConfig, ListenerBind, ListenerConfig, ListenerFilterConfig } from './config.ts';
 import { readMatcher, readPredicate } from './matcher.ts';
@@ -46,17 +48,19 @@ const closing: Terminal = {
 
 class Reader {
   readonly #env: Environment;
+  readonly #exports: ExportEnvironment;
+  #operation: TracingConfig['operation'] = 'ingress';
   readonly #needs: Needs = { routes: new Set(), secrets: new Set(), clusters: new Set() };
 
   constructor(env: Environment) {
     this.#env = env;
+    this.#exports = exportEnvironment(env);
   }
 
   read(fields: Fields): ListenerConfig | undefined {
     // How threads share connections; statistics and debugging; what istiod tells for itself.
     fields.harmless(
       'connection_balance_config',
-      'traffic_direction',
       'metadata',
       'max_connections_to_accept_per_socket_event',
       'ignore_global_conn_limit',
@@ -66,6 +70,12 @@ class Reader {
     );
     const name = fields.text('name');
     if (name === '') fields.mistake('name', 'is empty');
+    this.#operation =
+      fields.choice('traffic_direction', 'UNSPECIFIED', {
+        UNSPECIFIED: 'ingress',
+        INBOUND: 'ingress',
+        OUTBOUND: 'egress',
+      } as const) ?? 'ingress';
     const bind = this.#readBind(fields);
     const timeout = fields.duration('listener_filters_timeout');
     const matcher = fields.message('filter_chain_matcher');
@@ -90,7 +100,7 @@ class Reader {
         clusters: [...this.#needs.clusters],
       },
       statPrefix: fields.text('stat_prefix') || name,
-      accessLogs: readAccessLogs(fields, 'access_log'),
+      accessLogs: readAccessLogs(fields, 'access_log', this.#exports),
       backlog: fields.wrapped('tcp_backlog_size') ?? 4_096,
     };
   }
@@ -138,11 +148,11 @@ class Reader {
       const type = config?.type.slice(config.type.indexOf('/') + 1) ?? '';
       const last = i === list.length - 1;
       if (config && type === `${filterTypes}network.http_connection_manager.v3.HttpConnectionManager`) {
-        const manager = readHttpManager(config, filterEnvironmentOf(this.#env));
+        const manager = readHttpManager(config, filterEnvironmentOf(this.#env), this.#exports, this.#operation);
         if (manager?.routes.kind === 'rds') this.#needs.routes.add(manager.routes.name);
         if (manager) terminal = new HttpManager(this.#env, manager);
       } else if (config && type === `${filterTypes}network.tcp_proxy.v3.TcpProxy`) {
-        const proxy = readTcpProxy(config);
+        const proxy = readTcpProxy(config, this.#exports);
         for (const { name: cluster } of proxy.clusters) this.#needs.clusters.add(cluster);
         terminal = new TcpProxy(this.#env, proxy, meters);
       } else if (config && type === statsConfig) {

@@ -9,6 +9,7 @@ import { xxHash64 } from '../cluster/hash/xxhash64.ts';
 import type { Lease, PoolFailure, PoolKey, Ticket } from '../cluster/pool-types.ts';
 import type { Host, HostAddress, Metadata, Struct } from '../cluster/types.ts';
 import type { Upstream } from '../cluster/upstream-types.ts';
+import type { ExportEnvironment } from '../export/environment.ts';
 import { compileFormat, type Format, type FormatContext, type StreamFacts } from '../format/format.ts';
 import { applyHeaderOps, type HeaderOps, readAddition } from '../format/header-ops.ts';
 import type { ClientExchange, ResponseReader } from '../http/message.ts';
@@ -16,7 +17,7 @@ import type { ConnectionFacts } from '../listener/facts.ts';
 import type { ByteReader, ByteStream } from '../net/byte-stream.ts';
 import { Headers } from '../request/headers.ts';
 import type { Environment } from '../runtime/environment.ts';
-import { type AccessLog, readAccessLogs } from '../telemetry/access-log.ts';
+import { type AccessLog, readAccessLogs, tellLogs } from '../telemetry/access-log.ts';
 import { clusterStats } from '../telemetry/http-stats.ts';
 import type { StatsConfig } from '../telemetry/istio/config.ts';
 import { IstioMeter } from '../telemetry/istio/meter.ts';
@@ -45,7 +46,7 @@ interface Tunneling {
   readonly headers: HeaderOps;
 }
 
-export function readTcpProxy(fields: Fields): TcpProxyConfig {
+export function readTcpProxy(fields: Fields, exports: ExportEnvironment): TcpProxyConfig {
   const weighted = fields.message('weighted_clusters');
   const match = metadataMatch(fields);
   const clusters = weighted
@@ -67,7 +68,7 @@ export function readTcpProxy(fields: Fields): TcpProxyConfig {
     maxDuration: fields.duration('max_downstream_connection_duration') || undefined,
     hash: hashes[0],
     tunneling: readTunneling(fields.message('tunneling_config')),
-    accessLogs: readAccessLogs(fields, 'access_log'),
+    accessLogs: readAccessLogs(fields, 'access_log', exports),
   };
 }
 
@@ -508,7 +509,7 @@ class Proxied implements Served, ByteReader {
     this.#stats.sent.value += this.#sent;
     const context = this.#context();
     if (this.#meters.length > 0) this.#tellMetrics(context, true);
-    for (const log of this.#config.accessLogs) if (log.accepts(context)) this.#env.write(log.path, log.line(context));
+    tellLogs(this.#config.accessLogs, context);
     this.#done(context.facts);
   }
 

@@ -6,6 +6,7 @@ import { type Checked, checkFields, type Fields } from '../../common/envoy/field
 import { type HeaderOps, readHeaderOps } from '../format/header-ops.ts';
 import { withoutQuery } from '../request/path.ts';
 import type { RequestView } from '../request/view.ts';
+import type { Decorator } from '../tracing/request-span.ts';
 import { Domains } from './domains.ts';
 import {
   type ClusterChoice,
@@ -52,6 +53,7 @@ interface Route extends Level {
   readonly match: RouteMatch;
   readonly action: Action;
   readonly metadata: Readonly<Record<string, unknown>> | undefined;
+  readonly decorator: Decorator | undefined;
 }
 
 type Action =
@@ -174,6 +176,7 @@ export class RouteTable {
       },
       metadata: route.metadata,
       limits: limitsOf(route, host),
+      decorator: route.decorator,
     };
   }
 
@@ -248,7 +251,7 @@ function readVirtualHost(
 }
 
 function readRoute(fields: Fields, inherited: Inherited, perFilter: PerFilterReader, bodyLimit: number): Route {
-  fields.harmless('decorator', 'tracing', 'stat_prefix');
+  fields.harmless('stat_prefix');
   const match = fields.required('match', readMatch);
   const extras = { bufferLimit: fields.wrapped('per_request_buffer_limit_bytes') };
   return {
@@ -256,6 +259,10 @@ function readRoute(fields: Fields, inherited: Inherited, perFilter: PerFilterRea
     match,
     action: readAction(fields, match.path, (f) => readForward(f, match.path, inherited, extras, perFilter), bodyLimit),
     metadata: fields.read('metadata', readFilterMetadata),
+    decorator: fields.read('decorator', (f) => ({
+      operation: f.text('operation'),
+      propagates: f.wrappedFlag('propagate') ?? true,
+    })),
     ...readLevel(fields, perFilter),
   };
 }

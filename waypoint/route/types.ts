@@ -3,6 +3,7 @@ import type { HeaderOps } from '../format/header-ops.ts';
 import type { HeaderTest } from '../match/header.ts';
 import type { Substitution } from '../match/regex.ts';
 import type { PathTemplate } from '../match/template.ts';
+import type { Decorator } from '../tracing/request-span.ts';
 import type { PathMatch } from './match.ts';
 import type { RouteLimits } from './rate-limits.ts';
 
@@ -36,6 +37,8 @@ export interface Decided {
   readonly metadata: Readonly<Record<string, unknown>> | undefined;
   /** undefined: there are none. */
   readonly limits: RouteLimits | undefined;
+  /** What spans of it are called. */
+  readonly decorator: Decorator | undefined;
 }
 
 /** `disabled`: the filter does not run for this route. `enabled`: it does, also where it runs for no other, as it is configured. */

@@ -7,6 +7,7 @@ import { checkFields, type Fields } from '../../common/envoy/fields.ts';
 import { messageFromJson } from '../../common/envoy/json.ts';
 import { readLocality } from '../cluster/compile/assignment.ts';
 import type { Locality } from '../cluster/types.ts';
+import type { ProxyNode } from '../tracing/standard-tags.ts';
 import type { Runtime } from './runtime.ts';
 
 export interface Bootstrap {
@@ -15,6 +16,7 @@ export interface Bootstrap {
   readonly secrets: readonly object[];
   /** undefined: none is served. */
   readonly admin: BootstrapAddress | undefined;
+  readonly node: ProxyNode;
   /** The cluster that this proxy is part of, and where it is. */
   readonly local: { readonly cluster: string; readonly locality: Locality } | undefined;
 }
@@ -52,7 +54,7 @@ function parseText(text: string): JsonValue {
   }
 }
 
-function readFields(fields: Fields): Pick<Bootstrap, 'admin' | 'local'> {
+function readFields(fields: Fields): Pick<Bootstrap, 'admin' | 'local' | 'node'> {
   // Limits, flags and statistics of Envoy's process.
   fields.harmless(
     'stats_config',
@@ -73,15 +75,17 @@ function readFields(fields: Fields): Pick<Bootstrap, 'admin' | 'local'> {
   node?.harmless(...ofControlPlanes);
   const locality = node ? readLocality(node) : nowhere;
   const cluster = fields.message('cluster_manager')?.text('local_cluster_name') ?? '';
-  return { admin: fields.read('admin', readAdmin), local: cluster === '' ? undefined : { cluster, locality } };
+  return {
+    admin: fields.read('admin', readAdmin),
+    node: { id: node?.text('id') ?? '', cluster: node?.text('cluster') ?? '', zone: locality.zone },
+    local: cluster === '' ? undefined : { cluster, locality },
+  };
 }
 
 const nowhere: Locality = { region: '', zone: '', subZone: '' };
 
 /** Of the node: what it tells a control plane, which a file alone has none of. */
 const ofControlPlanes = [
-  'id',
-  'cluster',
   'metadata',
   'dynamic_parameters',
   'user_agent_name',

@@ -3,9 +3,11 @@ import type { Clock } from '../../common/core/clock.ts';
 import type { Logger } from '../../common/core/log.ts';
 import type { Dice } from '../cluster/types.ts';
 import type { Upstream } from '../cluster/upstream-types.ts';
+import type { Exporters } from '../export/exporters.ts';
 import type { SeriesStore } from '../telemetry/series.ts';
 import type { Stats } from '../telemetry/stats.ts';
 import type { SecretStore } from '../tls/secrets.ts';
+import type { ProxyNode } from '../tracing/standard-tags.ts';
 import type { UpstreamConnection } from '../upstream/connector.ts';
 import type { RouteTables } from './route-tables.ts';
 
@@ -21,8 +23,13 @@ export interface Environment {
   readonly secrets: SecretStore;
   readonly clusters: Clusters;
   readonly routes: RouteTables;
-  /** Where access logs without a path of their own go. */
+  /** Lines of access logs, to a file. */
   readonly write: (path: string, line: string) => void;
+  readonly exporters: Exporters;
+  /** Who we are in what is exported. */
+  readonly node: ProxyNode;
+  /** Of the environment of this process, for tags that name one. */
+  readonly variable: (name: string) => string | undefined;
 }
 
 export interface Clusters {

@@ -28,9 +28,18 @@ const drainLook = millis(200);
 const lastGrace = millis(1_000);
 
 /** Resolves when its ports stand, which does not mean that it serves. Errors of the system: ports. */
-export async function runMesh(config: WaypointConfig, sink: LogSink): Promise<Running> {
+export async function runMesh(
+  config: WaypointConfig,
+  sink: LogSink,
+  variable: (name: string) => string | undefined,
+): Promise<Running> {
   const clock = systemClock;
-  const runtime = createRuntime(sink, config.drainDuration, { series: config.series });
+  const runtime = createRuntime(sink, config.drainDuration, {
+    series: config.series,
+    // As in Istio, the node tells no zone but to istiod.
+    node: { id: nodeId(config), cluster: config.serviceCluster, zone: '' },
+    variable,
+  });
   const log = createLogger(sink, 'waypoint');
   const end = new AbortController();
   const quit = Promise.withResolvers<void>();

@@ -25,7 +25,7 @@ export interface Running {
 export function createRuntime(
   sink: LogSink,
   drainMs: number,
-  more: Pick<RuntimeOptions, 'local' | 'series'> = {},
+  more: Pick<RuntimeOptions, 'local' | 'series' | 'node' | 'variable'> = {},
 ): Runtime {
   const log = createLogger(sink, 'waypoint');
   return new Runtime({
@@ -41,7 +41,11 @@ export function createRuntime(
 }
 
 /** MeshError CONFIG for a file that cannot be read, or is not honoured in full. */
-export async function runBootstrap(file: string, sink: LogSink): Promise<Running> {
+export async function runBootstrap(
+  file: string,
+  sink: LogSink,
+  variable: RuntimeOptions['variable'],
+): Promise<Running> {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
@@ -49,7 +53,7 @@ export async function runBootstrap(file: string, sink: LogSink): Promise<Running
     throw new MeshError('CONFIG', `bootstrap: ${describeError(e)}`, { cause: e });
   }
   const bootstrap = readBootstrap(text);
-  const runtime = createRuntime(sink, drain, { local: bootstrap.local });
+  const runtime = createRuntime(sink, drain, { local: bootstrap.local, node: bootstrap.node, variable });
   applyBootstrap(runtime, bootstrap);
   const quit = Promise.withResolvers<void>();
   const routes = adminRoutes({ runtime, pending: () => runtime.pending(), quit: quit.resolve, levels: sink.levels });

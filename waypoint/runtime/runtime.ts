@@ -15,6 +15,7 @@ import type { Resolver } from '../cluster/dns/resolver.ts';
 import type { Dice, Locality } from '../cluster/types.ts';
 import { startUpstream } from '../cluster/upstream.ts';
 import type { Upstream } from '../cluster/upstream-types.ts';
+import { Exporters } from '../export/exporters.ts';
 import { perFilterTypes } from '../filters/kinds.ts';
 import type { ListenerConfig } from '../listener/config.ts';
 import { BoundListener, ListenerServer } from '../listener/listener.ts';
@@ -28,6 +29,7 @@ import { Stats } from '../telemetry/stats.ts';
 import { TlsClients } from '../tls/client.ts';
 import { FileSecrets } from '../tls/file-secrets.ts';
 import { SecretStore } from '../tls/secrets.ts';
+import type { ProxyNode } from '../tracing/standard-tags.ts';
 import { createConnector, type UpstreamConnection } from '../upstream/connector.ts';
 import { dialer } from '../upstream/dial.ts';
 import { InternalListeners } from '../upstream/internal.ts';
@@ -48,6 +50,10 @@ export interface RuntimeOptions {
   readonly drain: number;
   /** Of Istio's metrics. Default: an hour, 10,000 series of each name. */
   readonly series?: Omit<SeriesOptions, 'clock'> | undefined;
+  /** Who we are in what is exported. Default: empty. */
+  readonly node?: ProxyNode | undefined;
+  /** Of the environment of this process. Default: there are none. */
+  readonly variable?: ((name: string) => string | undefined) | undefined;
   /** The cluster that this proxy is part of, for zone aware routing, and where in it. */
   readonly local?: { readonly cluster: string; readonly locality: Locality } | undefined;
 }
@@ -103,6 +109,9 @@ export class Runtime {
       series: new SeriesStore({ clock, ...(options.series ?? defaultSeries) }),
       secrets: this.secrets,
       routes: this.routes,
+      exporters: new Exporters(),
+      node: options.node ?? { id: '', cluster: '', zone: '' },
+      variable: options.variable ?? (() => undefined),
       clusters: { get: (name) => this.#clusters.get(name)?.upstream },
     };
     this.#files = new FileSecrets({
@@ -403,6 +412,11 @@ export class Runtime {
     await Promise.all(outer.map((server) => server.drain()));
     timer.cancel();
     cut();
+    // What was told of the last requests; a collector that does not answer has had its time.
+    const lost = Promise.withResolvers<void>();
+    const grace = this.#options.clock.after(millis(deadline), () => lost.resolve());
+    await Promise.race([this.env.exporters.flush(), lost.promise]);
+    grace.cancel();
     this.#files.close();
     for (const { upstream } of this.#clusters.values()) upstream.close();
   }

@@ -1,13 +1,19 @@
 /** Access logs in Envoy's formats, to a file or to standard output. */
 import type { Fields } from '../../common/envoy/fields.ts';
+import type { ExportEnvironment } from '../export/environment.ts';
 import { compileExpression } from '../expression/expression.ts';
 import { compileFormat, type Format, type FormatContext } from '../format/format.ts';
 
 export interface AccessLog {
-  readonly path: string;
   accepts(context: FormatContext): boolean;
-  line(context: FormatContext): string;
+  write(context: FormatContext): void;
 }
+
+export function tellLogs(logs: readonly AccessLog[], context: FormatContext): void {
+  for (const log of logs) if (log.accepts(context)) log.write(context);
+}
+
+type Line = (context: FormatContext) => string;
 
 const defaultText =
   '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% ' +
@@ -17,7 +23,7 @@ const defaultText =
 const loggers = 'envoy.extensions.access_loggers.';
 
 /** envoy.config.accesslog.v3.AccessLog, repeated. */
-export function readAccessLogs(owner: Fields, name: string): readonly AccessLog[] {
+export function readAccessLogs(owner: Fields, name: string, env: ExportEnvironment): readonly AccessLog[] {
   return owner.list(name).flatMap((log) => {
     log.harmless('name');
     const accepts = readFilter(log);
@@ -27,15 +33,21 @@ export function readAccessLogs(owner: Fields, name: string): readonly AccessLog[
     if (type === `${loggers}file.v3.FileAccessLog`) path = config!.text('path');
     else if (type === `${loggers}stream.v3.StdoutAccessLog`) path = '/dev/stdout';
     else if (type === `${loggers}stream.v3.StderrAccessLog`) path = '/dev/stderr';
-    if (!config || path === undefined) {
-      log.mistake('typed_config', `access log ${type || 'without a type'} is not supported`);
+    if (!config) {
+      log.mistake('typed_config', 'is missing');
       return [];
     }
-    return [{ path, accepts, line: readLine(config) }];
+    if (path === undefined) {
+      log.mistake('typed_config', `access log ${type} is not supported`);
+      return [];
+    }
+    const line = readLine(config);
+    const to = path;
+    return [{ accepts, write: (context) => env.write(to, line(context)) }];
   });
 }
 
-function readLine(config: Fields): AccessLog['line'] {
+function readLine(config: Fields): Line {
   if (config.has('format')) return textLine(config, config.text('format'), 'format');
   const json = config.struct('json_format') ?? config.struct('typed_json_format');
   if (json) return jsonLine(config, json, 'json_format', true);
@@ -52,7 +64,7 @@ function readLine(config: Fields): AccessLog['line'] {
   return textLine(format, text === '' ? defaultText : text, 'text_format_source', omitEmpty ? '' : '-');
 }
 
-function textLine(owner: Fields, text: string, name: string, missing = '-'): AccessLog['line'] {
+function textLine(owner: Fields, text: string, name: string, missing = '-'): Line {
   const format = tryFormat(owner, name, text);
   return (context) => format?.render(context, missing) ?? '';
 }
@@ -61,12 +73,7 @@ type Value = null | boolean | number | string | readonly Value[] | { readonly [k
 
 type Render = (context: FormatContext) => unknown;
 
-function jsonLine(
-  owner: Fields,
-  json: { readonly [key: string]: Value },
-  name: string,
-  omitEmpty: boolean,
-): AccessLog['line'] {
+function jsonLine(owner: Fields, json: { readonly [key: string]: Value }, name: string, omitEmpty: boolean): Line {
   const render = jsonOf(owner, json, name, omitEmpty);
   return (context) => `${JSON.stringify(render(context))}\n`;
 }

@@ -49,6 +49,12 @@ const balancers = `${extensions}load_balancing_policies.`;
 const roundRobin = { policies: [{ typed_extension_config: named(`${balancers}round_robin.v3.RoundRobin`) }] };
 
 const bucket = { max_tokens: 1, fill_interval: second };
+const httpService = { http_uri: { uri: 'x', cluster: 'x', timeout: second } };
+const otlpTracer = `${config}trace.v3.OpenTelemetryConfig`;
+const zipkinTracer = `${config}trace.v3.ZipkinConfig`;
+const requestIds = `${extensions}request_id.uuid.v3.UuidRequestIdConfig`;
+const detector = `${extensions}tracers.opentelemetry.resource_detectors.v3.EnvironmentResourceDetectorConfig`;
+
 const jwt = `${extensions}filters.http.jwt_authn.v3.`;
 const jwtProvider = { local_jwks: { inline_string: '{"keys":[{"kty":"oct","k":"eA"}]}' } };
 
@@ -63,8 +69,15 @@ export const bases: Readonly<Record<string, Message>> = {
   'envoy.config.core.v3.CidrRange': { address_prefix: '10.0.0.0', prefix_len: { value: 8 } },
   'envoy.config.core.v3.ConfigSource': ads,
   'envoy.config.core.v3.DataSource': inline,
+  [otlpTracer]: { grpc_service: { envoy_grpc: { cluster_name: 'x' } } },
+  [`${otlpTracer}.resource_detectors`]: named(detector),
+  [zipkinTracer]: { collector_endpoint_version: 'HTTP_JSON', collector_service: httpService },
+  'envoy.config.trace.v3.Tracing.Http': named(otlpTracer, { grpc_service: { envoy_grpc: { cluster_name: 'x' } } }),
+  'envoy.type.tracing.v3.CustomTag': { tag: 'x', literal: { value: 'x' } },
   'envoy.config.core.v3.GrpcService': { envoy_grpc: { cluster_name: 'x' } },
   'envoy.config.core.v3.GrpcService.EnvoyGrpc': { cluster_name: 'x' },
+  'envoy.config.core.v3.HttpService': httpService,
+  'envoy.config.core.v3.HttpUri': httpService.http_uri,
   'envoy.config.core.v3.HeaderValue': { key: 'x', value: 'y' },
   'envoy.config.core.v3.HeaderValueOption': { header: { key: 'x', value: 'y' } },
   'envoy.config.core.v3.HealthCheck': {
@@ -440,6 +453,15 @@ export function fieldRoots(env: Environment): readonly WalkRoot[] {
     httpFilter('set_filter_state.v3.Config'),
     inListener(statsConfig, 'filter_chains[0].filters[0].typed_config.http_filters[0].typed_config', (any) =>
       hcm({ http_filters: [{ name: 'x', typed_config: any }, router] }),
+    ),
+    inListener(otlpTracer, 'filter_chains[0].filters[0].typed_config.tracing.provider.typed_config', (any) =>
+      hcm({ tracing: { provider: { name: 'x', typed_config: any } } }),
+    ),
+    inListener(zipkinTracer, 'filter_chains[0].filters[0].typed_config.tracing.provider.typed_config', (any) =>
+      hcm({ tracing: { provider: { name: 'x', typed_config: any } } }),
+    ),
+    inListener(requestIds, 'filter_chains[0].filters[0].typed_config.request_id_extension.typed_config', (any) =>
+      hcm({ request_id_extension: { typed_config: any } }),
     ),
     inListener(celFilter, 'access_log[0].filter.extension_filter.typed_config', (any) => ({
       access_log: [

@@ -3,6 +3,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { decodeEnvoy, encodeEnvoy } from '../../common/envoy/codec.ts';
 import { checkFields } from '../../common/envoy/fields.ts';
 import { messageFromJson } from '../../common/envoy/json.ts';
+import { exportEnvironment } from '../export/environment.ts';
 import type { HttpFilter } from '../filters/filter.ts';
 import { HttpManager } from '../http/manager/manager.ts';
 import { readHttpManager } from '../http/manager/read.ts';
@@ -27,10 +28,12 @@ export async function serveFilters(
   const typed = encodeEnvoy(messageFromJson(managerType, json['typed_config']));
   const decoded = decodeEnvoy(managerType, typed);
   if (decoded.kind !== 'ok') throw new Error(decoded.reason);
-  const read = checkFields(decoded.value, 'Manager', (fields) => readHttpManager(fields, filterEnvironment()));
+  const { env } = rig.runtime;
+  const read = checkFields(decoded.value, 'Manager', (fields) =>
+    readHttpManager(fields, filterEnvironment(), exportEnvironment(env), 'ingress'),
+  );
   if (read.kind !== 'ok' || !read.value) throw new Error(read.kind === 'ok' ? 'no manager' : read.reason);
   const named = filters.map((filter, i) => ({ name: `filter-${i}`, filter, disabled: false }));
-  const { env } = rig.runtime;
   const terminal = new HttpManager(env, { ...read.value, filters: named });
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (socket) => {

@@ -1,6 +1,7 @@
 /** An HttpConnectionManager with filters that a test wrote, on a socket of its own. */
 import { createServer, type Server } from 'node:net';
 import { checkFields } from '../../common/envoy/fields.ts';
+import { exportEnvironment } from '../export/environment.ts';
 import type { HttpFilter } from '../filters/filter.ts';
 import { HttpManager } from '../http/manager/manager.ts';
 import { readHttpManager } from '../http/manager/read.ts';
@@ -23,7 +24,9 @@ export async function filtered(env: Environment, filters: readonly HttpFilter[])
     },
     http_filters: [{ name: 'router', typed_config: { '@type': '/envoy.extensions.filters.http.router.v3.Router' } }],
   };
-  const read = checkFields(manager, 'Manager', (f) => readHttpManager(f, filterEnvironment()));
+  const read = checkFields(manager, 'Manager', (f) =>
+    readHttpManager(f, filterEnvironment(), exportEnvironment(env), 'ingress'),
+  );
   if (read.kind === 'rejected' || !read.value) throw new Error(read.kind === 'rejected' ? read.reason : 'incomplete');
   const named = filters.map((filter, i) => ({ name: `filter-${i}`, filter, disabled: false }));
   const terminal = new HttpManager(env, { ...read.value, filters: named });

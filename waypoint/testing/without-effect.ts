@@ -8,7 +8,6 @@ const name = 'a name; the type of the configuration decides';
 const runtime = 'there is no runtime layer that could change the value';
 const statistics = 'a statistic that is not kept';
 const statisticsName = 'a name in statistics';
-const untraced = 'nothing is traced without a provider, and a provider is refused';
 const told = 'said about the resource, and read by nothing';
 const start = 'a start waits until all is there, however long that takes';
 const parser = 'which of its parsers Envoy uses';
@@ -74,13 +73,12 @@ export const withoutEffect: Readonly<Record<string, Reasons>> = {
     metadata: told,
     per_connection_buffer_limit_bytes:
       'of internal listeners: what is between two ends in this process has its own bound',
-    traffic_direction: told,
   },
   'envoy.config.route.v3.QueryParameterMatcher': { present_match: 'Envoy asks for the parameter whatever the value' },
   'envoy.config.route.v3.RetryPolicy.RetryHostPredicate': { name },
   'envoy.config.route.v3.RetryPolicy.RetryPriority': { name },
-  'envoy.config.route.v3.Route': { decorator: untraced, stat_prefix: statistics, tracing: untraced },
-  'envoy.config.route.v3.RouteAction.RequestMirrorPolicy': { trace_sampled: untraced },
+  'envoy.config.route.v3.Route': { stat_prefix: statistics },
+  'envoy.config.route.v3.RouteAction.RequestMirrorPolicy': { trace_sampled: 'copies are not traced' },
   'envoy.config.route.v3.RouteConfiguration': {
     metadata: told,
     validate_clusters: 'clusters come and go apart from routes; one that is away is answered, as with RDS',
@@ -109,7 +107,7 @@ export const withoutEffect: Readonly<Record<string, Reasons>> = {
   'envoy.extensions.filters.http.rbac.v3.RBAC': { track_per_rule_stats: statistics },
   'envoy.extensions.filters.http.router.v3.Router': {
     dynamic_stats: 'statistics are always kept',
-    start_child_span: untraced,
+    start_child_span: 'one span is told of a request',
   },
   'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector': {
     initial_read_buffer_size: 'what is read ahead has a bound of its own',
@@ -117,15 +115,7 @@ export const withoutEffect: Readonly<Record<string, Reasons>> = {
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager': {
     drain_timeout: 'how long a drain lasts is said for the process',
   },
-  'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing': {
-    client_sampling: untraced,
-    custom_tags: untraced,
-    max_path_tag_length: untraced,
-    overall_sampling: untraced,
-    random_sampling: untraced,
-    spawn_upstream_span: untraced,
-    verbose: untraced,
-  },
+  'envoy.config.trace.v3.Tracing.Http': { name },
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter': {
     is_optional: 'of upstream_codec, which is there anyway',
   },

@@ -5,6 +5,7 @@ import type { CanonicalOptions } from '../../request/canonical.ts';
 import type { RouteTable } from '../../route/table.ts';
 import type { AccessLog } from '../../telemetry/access-log.ts';
 import type { StatsConfig } from '../../telemetry/istio/config.ts';
+import type { TracingConfig } from '../../tracing/config.ts';
 import type { Http1ServerOptions } from '../http1/server.ts';
 import type { Http2ServerOptions } from '../http2/server.ts';
 import type { RequestHeaderOptions } from './request-headers.ts';
@@ -30,6 +31,8 @@ export interface HttpManagerConfig {
   readonly maxRequestsPerConnection: number | undefined;
   readonly http1: Http1ServerOptions;
   readonly http2: Http2ServerOptions;
+  /** undefined: requests are not traced, and their headers of traces go on as they came. */
+  readonly tracing: TracingConfig | undefined;
   readonly accessLogs: readonly AccessLog[];
   /** Of filters `istio.stats`. */
   readonly meters: readonly StatsConfig[];

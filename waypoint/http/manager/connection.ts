@@ -4,6 +4,7 @@ import type { FormatContext } from '../../format/format.ts';
 import { bareRequest, type Downstream, type Served } from '../../network/downstream.ts';
 import { Headers } from '../../request/headers.ts';
 import type { Environment } from '../../runtime/environment.ts';
+import { tellLogs } from '../../telemetry/access-log.ts';
 import type { HttpStats } from '../../telemetry/http-stats.ts';
 import type { IstioMeter } from '../../telemetry/istio/meter.ts';
 import { missingHost } from '../http1/request.ts';
@@ -129,7 +130,7 @@ export class HttpConnection implements Served, ServerHandler {
         ...flags,
       },
     };
-    for (const log of this.config.accessLogs) if (log.accepts(context)) this.env.write(log.path, log.line(context));
+    tellLogs(this.config.accessLogs, context);
   }
 
   ending(): void {

@@ -3,6 +3,7 @@ import { type Millis, millis } from '../../../common/core/brand.ts';
 import type { Fields } from '../../../common/envoy/fields.ts';
 import { statsConfig } from '../../../common/envoy/istio.ts';
 import { readHeaderCase, readHttp2 } from '../../cluster/compile/protocol.ts';
+import type { ExportEnvironment } from '../../export/environment.ts';
 import type { FilterEnvironment } from '../../filters/filter.ts';
 import { filterKinds, perFilterTypes } from '../../filters/kinds.ts';
 import { readRanges } from '../../listener/chain-match.ts';
@@ -10,25 +11,21 @@ import { perFilterReader } from '../../route/per-filter.ts';
 import { RouteTable } from '../../route/table.ts';
 import { readAccessLogs } from '../../telemetry/access-log.ts';
 import { readStatsConfig, type StatsConfig } from '../../telemetry/istio/config.ts';
+import { readRequestIds, readTracing, type TracingConfig } from '../../tracing/config.ts';
 import type { HttpManagerConfig, ManagerTimeouts, NamedFilter, RouterConfig } from './config.ts';
 import type { RequestHeaderOptions } from './request-headers.ts';
 
 const statsType = `/${statsConfig}`;
 const routerType = '/envoy.extensions.filters.http.router.v3.Router';
 
-export function readHttpManager(fields: Fields, env: FilterEnvironment): HttpManagerConfig | undefined {
+/** `operation`: whether the listener is for what leaves a workload, or arrives. */
+export function readHttpManager(
+  fields: Fields,
+  env: FilterEnvironment,
+  exports: ExportEnvironment,
+  operation: TracingConfig['operation'],
+): HttpManagerConfig | undefined {
   fields.harmless('drain_timeout');
-  fields
-    .message('tracing')
-    ?.harmless(
-      'client_sampling',
-      'random_sampling',
-      'overall_sampling',
-      'verbose',
-      'max_path_tag_length',
-      'custom_tags',
-      'spawn_upstream_span',
-    );
   const codec =
     fields.choice('codec_type', 'AUTO', { AUTO: 'AUTO', HTTP1: 'HTTP1', HTTP2: 'HTTP2' } as const) ?? 'AUTO';
   const routes = readRouteSource(fields);
@@ -43,6 +40,7 @@ export function readHttpManager(fields: Fields, env: FilterEnvironment): HttpMan
   const connect = http2Fields?.flag('allow_connect') ?? false;
   const http2 = readHttp2(http2Fields);
   const bytes = (fields.wrapped('max_request_headers_kb', 1, 8_192) ?? 60) * 1_024;
+  const requestIds = readRequestIds(fields);
   const count = common?.wrapped('max_headers_count', 1) ?? 100;
   const upgrades = new Map(
     fields
@@ -101,7 +99,8 @@ export function readHttpManager(fields: Fields, env: FilterEnvironment): HttpMan
       connect,
       keepalive: http2.keepalive && http2.keepalive.interval > 0 ? http2.keepalive : undefined,
     },
-    accessLogs: readAccessLogs(fields, 'access_log'),
+    tracing: fields.read('tracing', (f) => readTracing(f, requestIds, operation, exports)),
+    accessLogs: readAccessLogs(fields, 'access_log', exports),
     meters,
   };
 }

@@ -13,9 +13,10 @@ import { Headers } from '../../request/headers.ts';
 import type { ConnectionView, RequestView, ResponseView } from '../../request/view.ts';
 import { applyToResponse, rewriteTo } from '../../route/apply.ts';
 import type { RouteDecision, Upgrade } from '../../route/types.ts';
-import type { AccessLog } from '../../telemetry/access-log.ts';
+import { tellLogs } from '../../telemetry/access-log.ts';
 import type { HttpStats } from '../../telemetry/http-stats.ts';
 import { headBytes, RequestMeter } from '../../telemetry/istio/request-meter.ts';
+import { RequestSpan } from '../../tracing/request-span.ts';
 import type { BodyReader, Break, HeaderList, ServerExchange } from '../message.ts';
 import { type Asker, Forward, type ForwardFacts } from '../router/forward.ts';
 import type { NamedFilter } from './config.ts';
@@ -63,6 +64,7 @@ export class Request implements BodyReader {
   /** Whom a filter asks is told when nobody waits any more. */
   #stopAsking: (() => void) | undefined;
   #over = false;
+  #span: RequestSpan | undefined;
   #idleTimer: Timer | undefined;
   #requestTimer: Timer | undefined;
   #lifeTimer: Timer | undefined;
@@ -158,6 +160,7 @@ export class Request implements BodyReader {
       this.#connection.stats.responded(100);
     }
     const decision = this.decide();
+    this.#trace(decision);
     const idle = decision.kind === 'forward' ? decision.route.timeouts.idle : undefined;
     if (idle !== undefined) {
       // Takes the place of stream_idle_timeout.
@@ -165,6 +168,14 @@ export class Request implements BodyReader {
       if (idle > 0) this.#watchIdle(idle);
     }
     this.#filter(0);
+  }
+
+  #trace(decision: RouteDecision): void {
+    const { config, env, stats } = this.#connection;
+    if (!config.tracing) return;
+    const decorator = decision.kind === 'none' ? undefined : decision.decorator;
+    this.#span = new RequestSpan(config.tracing, this.#view, decorator, env.dice);
+    stats.count(reasonCounters[this.#span.reason]);
   }
 
   /** By the request as it is now. */
@@ -430,6 +441,7 @@ export class Request implements BodyReader {
         facts: this.#facts,
         format: this.#context,
         told: this.#told,
+        span: this.#span,
         router: config.router,
         connectionId: downstream.id,
         count: (name) => stats.count(name),
@@ -621,6 +633,7 @@ export class Request implements BodyReader {
       const before = headers.get('via');
       headers.set('via', before === undefined ? config.requestHeaders.via : `${before}, ${config.requestHeaders.via}`);
     }
+    this.#span?.answer(headers);
   }
 
   #reply(reply: LocalReply, by: 'router' | 'others' = 'others'): void {
@@ -755,6 +768,7 @@ export class Request implements BodyReader {
     if (told.upstreamFailureReason !== undefined) facts.upstreamFailureReason = told.upstreamFailureReason;
     if (told.responseDuration !== undefined) facts.responseDuration = Math.round(told.responseDuration);
     if (told.flags.size > 0) facts.responseFlags = [...told.flags].join(',');
+    if (this.#span) facts.trace = this.#span.ids;
     if (this.#details !== '') facts.responseCodeDetails = this.#details;
     return facts;
   }
@@ -785,10 +799,11 @@ export class Request implements BodyReader {
     stats.responded(this.#response?.status ?? 0);
     const duration = env.clock.now() - this.#started;
     stats.time.record(duration);
-    if (this.#meter || config.accessLogs.length > 0) {
+    if (this.#meter || config.accessLogs.length > 0 || this.#span?.isTold) {
       const context = this.#snapshot();
       this.#meter?.ended(context, duration);
-      this.#log(config.accessLogs, context);
+      if (this.#span?.isTold) this.#span.finish(context, duration);
+      tellLogs(config.accessLogs, context);
     }
     this.#connection.ended(this);
   }
@@ -819,10 +834,6 @@ export class Request implements BodyReader {
     const { request, response, trailers, facts } = this.#context;
     return { request, facts, ...(response && { response }), ...(trailers && { trailers }) };
   }
-
-  #log(logs: readonly AccessLog[], context: FormatContext): void {
-    for (const log of logs) if (log.accepts(context)) this.#connection.env.write(log.path, log.line(context));
-  }
 }
 
 interface Streams {
@@ -835,6 +846,14 @@ interface Streams {
   readonly byFilter: Map<NamedFilter, Link<ResponseStage>>;
   readonly participants: Participant[];
 }
+
+/** Of the connection manager, as Envoy names them. */
+const reasonCounters = {
+  sampled: 'tracing.random_sampling',
+  forced: 'tracing.service_forced',
+  client: 'tracing.client_enabled',
+  none: 'tracing.not_traceable',
+} as const;
 
 const nothing: readonly never[] = [];
 

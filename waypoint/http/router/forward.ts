@@ -20,6 +20,7 @@ import { type EffectiveTimeouts, effectiveTimeouts, timeoutHeaders } from '../..
 import type { RetryPolicy, RouteDecision } from '../../route/types.ts';
 import type { Environment } from '../../runtime/environment.ts';
 import { type ClusterStats, clusterStats } from '../../telemetry/http-stats.ts';
+import type { RequestSpan } from '../../tracing/request-span.ts';
 import type { ConnectionKey, UpstreamConnection } from '../../upstream/connector.ts';
 import { sharedState } from '../../upstream/internal.ts';
 import type { RouterConfig } from '../manager/config.ts';
@@ -69,6 +70,8 @@ export interface ForwardInput {
   readonly format: FormatContext;
   readonly told: ForwardFacts;
   readonly router: RouterConfig;
+  /** Its trace, which goes along. */
+  readonly span: Pick<RequestSpan, 'inject'> | undefined;
   readonly connectionId: number;
   /** Adds one to a counter of the connection manager. */
   readonly count: (name: 'no_cluster') => void;
@@ -343,6 +346,7 @@ export class Forward {
     let attempt: Attempt | Tunnel;
     if (terminates) attempt = new Tunnel(lease, this.#events());
     else {
+      this.#input.span?.inject(view.headers);
       const head: RequestHead = {
         method: view.method,
         path: view.path === '' ? undefined : view.path,
