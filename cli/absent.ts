@@ -25,3 +25,31 @@ export const absent: Readonly<Record<string, string>> = {
     'waypoints are told no extensions by themselves: they come with their listeners; aquifer proxy-config listener',
   upgrade: 'aquifer install upgrades what is there; aquifer migrate leads here from Istio',
 };
+
+const byForward = "istiods are asked through the API server, as this machine's kubeconfig allows";
+const byCharts = 'an installation is values of the charts: -f FILE, --set CHART.KEY=VALUE';
+
+/** Options that commands of istioctl have and these have not, with the reason. */
+export const absentOptions: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(
+    ['authority', 'cert-dir', 'insecure', 'plaintext', 'xds-address', 'xds-label', 'xds-port'].map((name) => [
+      name,
+      byForward,
+    ]),
+  ),
+  'auto-inject-namespaces': sidecars,
+  'webhook-name': sidecars,
+  'auth-plugin-config': 'remote clusters are read with a token: nothing starts a plugin in istiod',
+  'auth-plugin-name': 'remote clusters are read with a token: nothing starts a plugin in istiod',
+  'auth-type': 'remote clusters are read with a token: nothing starts a plugin in istiod',
+  'cluster-specific': byCharts,
+  'critical-errs': 'logs are not ranked: --tail and --duration bound them',
+  'ignore-errs': 'logs are not ranked: --tail and --duration bound them',
+  dir: 'nothing is stored on the way to the archive',
+  'from-version': 'there is one version so far, and nothing that changed since another',
+  'remote-contexts': 'one cluster is analyzed at a time: --context NAME',
+  'rq-concurrency': 'the API server is asked one thing after the other',
+  'skip-coredumps': 'none are collected',
+  'skip-netstat': 'none is collected',
+  vklog: 'there is no log of requests to the API server',
+};

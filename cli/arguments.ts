@@ -1,6 +1,7 @@
 /** Arguments of a command: options by node:util, and what is wrong with them in words. */
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { describeError } from '../common/core/errors.ts';
+import { absentOptions } from './absent.ts';
 
 /** The arguments are not understood; exit code 64, as istioctl's. */
 export class UsageError extends Error {}
@@ -17,6 +18,9 @@ export function readArguments<const T extends Options>(command: string, args: re
     return parseArgs({ args: spelt, options, allowPositionals: true, strict: true, allowNegative: true });
   } catch (e) {
     const [said] = describeError(e).split('. ');
+    const [, name = ''] = /^Unknown option '--(?:no-)?([\w-]+)/.exec(said ?? '') ?? [];
+    const reason = absentOptions[name];
+    if (reason !== undefined) throw new UsageError(`aquifer ${command}: --${name} is not an option here; ${reason}`);
     throw new UsageError(`aquifer ${command}: ${said}; see aquifer ${command} --help`);
   }
 }

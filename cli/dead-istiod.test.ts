@@ -10,7 +10,7 @@ import { loadKubeconfig } from '../common/kube/client/kubeconfig.ts';
 import { deploymentKind } from '../common/kube/kinds/apps.ts';
 import { namespaceKind, podKind } from '../common/kube/kinds/core.ts';
 import { startTestServer, type TestServer } from '../istiod/apiserver/testing/client.ts';
-import { absent } from './absent.ts';
+import { absent, absentOptions } from './absent.ts';
 import { UsageError } from './arguments.ts';
 import { root } from './commands.ts';
 import { takesValue } from './connection-options.ts';
@@ -105,6 +105,19 @@ test("istioctl's commands that are not there say why, and are not there", () => 
       (e) => e instanceof UsageError && e.message.includes(reason),
     );
   }
+});
+
+test('options of istioctl that are not there say why, and are not there', async () => {
+  const taken = (verb: Verb): readonly string[] => [
+    ...Object.keys(verb.options ?? {}),
+    ...Object.values(verb.verbs ?? {}).flatMap(taken),
+  ];
+  assert.deepEqual(
+    taken(root).filter((name) => name in absentOptions),
+    [],
+  );
+  const { code, err } = await aquifer(['proxy-status', '--xds-address', 'x:1']);
+  assert.deepEqual([code, err.includes('through the API server')], [64, true], err);
 });
 
 describe('where nobody answers', () => {

@@ -5,6 +5,7 @@ import { type Pod, podKind, type Service, serviceKind } from '../../common/kube/
 import { daemonSetKind, replicaSetKind, statefulSetKind } from '../../common/kube/schema/workloads.ts';
 import type { Kind, KubeObject } from '../../common/kube/types.ts';
 import { selectsLabels } from '../../istiod/model/selector.ts';
+import { UsageError } from '../arguments.ts';
 import type { Cluster } from './cluster.ts';
 
 const owners: Readonly<Record<string, Kind>> = {
@@ -67,6 +68,18 @@ export async function findPod(
   const [pod] = (await podsWith(client, namespace, selectorOf(owner))).filter(isRunning);
   if (pod === undefined) throw new MeshError('NOT_FOUND', `no pod of ${kind.kind} ${namespace}/${name} runs`);
   return pod;
+}
+
+/** `NAME=VALUE,...` of --selector. UsageError. */
+export function labelsOf(selector: string): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    selector.split(',').map((part) => {
+      const [key = '', value, ...rest] = part.split('=');
+      if (key === '' || value === undefined || rest.length > 0)
+        throw new UsageError(`--selector: ${JSON.stringify(part)}: expected NAME=VALUE`);
+      return [key, value];
+    }),
+  );
 }
 
 /** Sorted by name. */

@@ -5,17 +5,25 @@ import { MeshError } from '../../common/core/errors.ts';
 export interface HelmPlace {
   readonly kubeconfig: string | undefined;
   readonly context: string | undefined;
+  /** As whom it acts. */
+  readonly user: string | undefined;
+  readonly groups: readonly string[];
 }
+
+/** Where no cluster is asked. */
+export const nowhere: HelmPlace = { kubeconfig: undefined, context: undefined, user: undefined, groups: [] };
 
 /** What it printed. MeshError CONFIG with what it says where it fails, NOT_FOUND where there is none. */
 export function helm(
   argv: readonly string[],
   input: string | undefined,
-  { kubeconfig, context }: HelmPlace,
+  { kubeconfig, context, user, groups }: HelmPlace,
 ): Promise<string> {
   const where = [
     ...(kubeconfig === undefined ? [] : ['--kubeconfig', kubeconfig]),
     ...(context === undefined ? [] : ['--kube-context', context]),
+    ...(user === undefined ? [] : ['--kube-as-user', user]),
+    ...groups.flatMap((group) => ['--kube-as-group', group]),
   ];
   return new Promise((resolve, reject) => {
     const child = spawn('helm', [...argv, ...where], { stdio: ['pipe', 'pipe', 'pipe'] });

@@ -37,9 +37,14 @@ export const installOptions = {
 export const uninstallOptions = {
   ...connectionOptions,
   revision,
+  verbose: { type: 'boolean', short: 'v', about: 'also what helm is asked' },
   purge: { type: 'boolean', about: 'everything: node proxies, agents, every istiod' },
   'dry-run': dryRun,
   'skip-confirmation': yes,
 } as const satisfies Options;
 
-export const generateOptions = { ...connectionOptions, ...values } as const satisfies Options;
+export const generateOptions = {
+  ...connectionOptions,
+  ...values,
+  output: { type: 'string', short: 'o', about: 'file that it is written to; default: stdout', values: 'file' },
+} as const satisfies Options;

@@ -1,7 +1,8 @@
 /** `aquifer install`, `uninstall` and `manifest generate`. */
 import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { parseDuration } from '../../common/config/duration.ts';
-import { MeshError } from '../../common/core/errors.ts';
+import { describeError, MeshError } from '../../common/core/errors.ts';
 import { withCluster } from '../access/cluster.ts';
 import { readDump } from '../access/files.ts';
 import { kubeconfigOf } from '../api-access.ts';
@@ -9,9 +10,10 @@ import { noOperands, readArguments, UsageError } from '../arguments.ts';
 import { report } from '../check/result.ts';
 import { checkCluster } from '../check/run.ts';
 import { isConfirmed } from '../confirm.ts';
+import type { AccessValues } from '../connection-options.ts';
 import { print, tell } from '../print.ts';
 import { ownCharts } from './charts.ts';
-import { type HelmPlace, helm } from './helm.ts';
+import { type HelmPlace, helm, nowhere } from './helm.ts';
 import { generateOptions, installOptions, uninstallOptions } from './options.ts';
 import { commandLine, installSteps, type Step, templateSteps, uninstallSteps, type Wanted } from './plan.ts';
 
@@ -78,6 +80,7 @@ export async function runUninstall(args: readonly string[]): Promise<number> {
   )
     return 1;
   for (const step of steps) {
+    if (values.verbose) tell(commandLine(step));
     tell(`${step.release}: removing`);
     await helm(step.argv, undefined, placeOf(values));
     print(`${step.release} is gone`);
@@ -88,14 +91,23 @@ export async function runUninstall(args: readonly string[]): Promise<number> {
 export async function runGenerate(args: readonly string[]): Promise<number> {
   const { values, positionals } = readArguments('manifest generate', args, generateOptions);
   noOperands('manifest generate', positionals);
-  return generate(await wantedOf(values), { kubeconfig: undefined, context: undefined });
+  return generate(await wantedOf(values), nowhere, values.output);
 }
 
-async function generate(wanted: Wanted, place: HelmPlace): Promise<number> {
+async function generate(wanted: Wanted, place: HelmPlace, file?: string): Promise<number> {
   const steps = templateSteps(wanted);
   await needHelm(steps);
-  for (const step of steps) print((await helm(step.argv, step.values, place)).trimEnd());
+  const parts: string[] = [];
+  for (const step of steps) parts.push((await helm(step.argv, step.values, place)).trimEnd());
+  if (file === undefined) for (const part of parts) print(part);
+  else await writeFile(file, `${parts.join('\n')}\n`).catch(unwritable(file));
   return 0;
+}
+
+function unwritable(file: string) {
+  return (e: unknown) => {
+    throw new MeshError('CONFIG', `--output: ${file} cannot be written: ${describeError(e)}`);
+  };
 }
 
 interface Values {
@@ -118,18 +130,21 @@ async function wantedOf(values: Values): Promise<Wanted> {
   return { namespace: values.istioNamespace, folder, revision: values.revision, sets: values.set ?? [], files };
 }
 
-function placeOf(values: {
-  readonly kubeconfig?: string | undefined;
-  readonly context?: string | undefined;
-}): HelmPlace {
-  return { kubeconfig: kubeconfigOf(values.kubeconfig, process.env), context: values.context };
+/** UsageError. */
+function placeOf(values: AccessValues): HelmPlace {
+  if (values['as-uid'] !== undefined) throw new UsageError('--as-uid: helm acts as users and groups alone');
+  return {
+    kubeconfig: kubeconfigOf(values.kubeconfig, process.env),
+    context: values.context,
+    user: values.as,
+    groups: values['as-group'] ?? [],
+  };
 }
 
 /** Where helm is missing, what it would have been asked. */
 async function needHelm(
   steps: readonly (Pick<Step, 'argv'> & { readonly values?: string | undefined })[],
 ): Promise<void> {
-  const nowhere = { kubeconfig: undefined, context: undefined };
   await helm(['version', '--short'], undefined, nowhere).catch((e: unknown) => {
     if (!(e instanceof MeshError) || e.code !== 'NOT_FOUND') throw e;
     for (const step of steps) tell(commandLine(step));

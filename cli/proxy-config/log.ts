@@ -2,7 +2,7 @@
 import type { Pod } from '../../common/kube/kinds/core.ts';
 import { askAdmin, portOf } from '../access/admin.ts';
 import { type Cluster, withCluster } from '../access/cluster.ts';
-import { findPod, isRunning, podsWith } from '../access/pods.ts';
+import { findPod, isRunning, labelsOf, podsWith } from '../access/pods.ts';
 import { readArguments, UsageError } from '../arguments.ts';
 import { print } from '../print.ts';
 import { options } from './options.ts';
@@ -55,13 +55,6 @@ async function podsOf(
   selector: string | undefined,
 ): Promise<readonly Pod[]> {
   if (name !== undefined) return [await findPod(cluster, name, cluster.namespace)];
-  const matchLabels = Object.fromEntries(
-    (selector ?? '').split(',').map((part) => {
-      const [key = '', value, ...rest] = part.split('=');
-      if (key === '' || value === undefined || rest.length > 0)
-        throw new UsageError(`--selector: ${JSON.stringify(part)}: expected NAME=VALUE`);
-      return [key, value];
-    }),
-  );
+  const matchLabels = labelsOf(selector ?? '');
   return (await podsWith(cluster.client, cluster.namespace, { matchLabels })).filter(isRunning);
 }

@@ -61,7 +61,7 @@ export const options = {
     ...routes,
     'with-headers': { type: 'boolean', about: 'a title before each part' },
   },
-  'rootca-compare': admin,
+  'rootca-compare': { ...admin, output: output('short') },
   log: {
     ...admin,
     output: output('short'),

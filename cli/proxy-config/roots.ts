@@ -1,8 +1,8 @@
 /** `aquifer proxy-config rootca-compare`: whether two proxies trust a root in common. */
 import { X509Certificate } from 'node:crypto';
 import { MeshError } from '../../common/core/errors.ts';
-import { OperandError, readArguments } from '../arguments.ts';
-import { print } from '../print.ts';
+import { OperandError, oneOf, readArguments } from '../arguments.ts';
+import { print, printAs } from '../print.ts';
 import { type EnvoyDump, get, parseEnvoyDump } from './dump.ts';
 import { options } from './options.ts';
 import { adminPage } from './run.ts';
@@ -21,6 +21,7 @@ export function rootsOf(from: string, { secrets }: EnvoyDump): ReadonlySet<strin
 /** One in common is enough for each to prove itself to the other while a root is replaced. As istioctl: 1 where there is none. */
 export async function run(args: readonly string[]): Promise<number> {
   const { values, positionals } = readArguments('proxy-config rootca-compare', args, options['rootca-compare']);
+  const format = oneOf('--output', values.output, 'short', 'json', 'yaml');
   const [first, second, ...more] = positionals;
   if (first === undefined || second === undefined || more.length > 0)
     throw new OperandError('aquifer proxy-config rootca-compare: expected two pods');
@@ -35,6 +36,8 @@ export async function run(args: readonly string[]): Promise<number> {
       'CONFIG',
       `${one!.from} and ${other!.from} trust no root in common: neither takes the other's certificate; aquifer check says which proxies have which`,
     );
-  print(`${one!.from} and ${other!.from} trust a root in common: each takes the other's certificate`);
+  const said = `${one!.from} and ${other!.from} trust a root in common: each takes the other's certificate`;
+  if (format === 'short') print(said);
+  else await printAs(format, { match: true, message: said });
   return 0;
 }
