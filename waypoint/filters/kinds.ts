@@ -3,6 +3,7 @@ import type { PerFilterTypes } from '../route/per-filter.ts';
 import { corsFilter } from './cors.ts';
 import { faultFilter } from './fault.ts';
 import type { FilterKind } from './filter.ts';
+import { grpcWebFilter } from './grpc-web/filter.ts';
 import { headerMutationFilter } from './header-mutation.ts';
 import { jwtFilter } from './jwt/filter.ts';
 import { localRateLimitFilter } from './ratelimit/local.ts';
@@ -14,6 +15,7 @@ const all: readonly FilterKind[] = [
   rbacFilter,
   localRateLimitFilter,
   faultFilter,
+  grpcWebFilter,
   corsFilter,
   headerMutationFilter,
   setFilterStateFilter,

@@ -10,13 +10,14 @@ export interface ReplyMessage {
   readonly body: string;
 }
 
-/** What is sent for a reply. gRPC gets status 200 and grpc-status in its only headers. */
-export function replyMessage(view: RequestView, reply: LocalReply): ReplyMessage {
+/** What is sent for a reply. `isGrpc`: what the client speaks, which filters may have made something else of. gRPC gets status 200 and grpc-status in its only headers. */
+export function replyMessage(view: RequestView, reply: LocalReply, isGrpc = isGrpcRequest(view.headers)): ReplyMessage {
   const headers = Headers.of(reply.headers);
-  if (isGrpcRequest(view.headers)) {
+  if (isGrpc) {
     headers.set('content-type', 'application/grpc');
     headers.set('grpc-status', String(reply.grpcStatus ?? grpcStatusOf(reply.status)));
-    if (reply.body !== '' && view.method !== 'HEAD') headers.set('grpc-message', encodeMessage(reply.body));
+    if (reply.body !== '' && view.method !== 'HEAD')
+      headers.set('grpc-message', encodeMessage(Buffer.from(reply.body)));
     return { status: 200, headers, body: '' };
   }
   if (reply.body !== '') {
@@ -42,9 +43,9 @@ export function grpcStatusOf(status: number): number {
 }
 
 /** Percent-encoding of gRPC's Status-Message. */
-function encodeMessage(text: string): string {
+export function encodeMessage(bytes: Buffer): string {
   let out = '';
-  for (const byte of Buffer.from(text)) {
+  for (const byte of bytes) {
     const plain = byte >= 0x20 && byte <= 0x7e && byte !== 0x25;
     out += plain ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
   }

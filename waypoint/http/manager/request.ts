@@ -41,6 +41,8 @@ export class Request implements BodyReader {
   #received = 0;
   #sent = 0;
   #requestEnded: boolean;
+  /** As it came: filters may make gRPC of something else. */
+  readonly #isGrpc: boolean;
   /** As filters see it that follow those which take part in the body: the head that they get is all. */
   #bodyless: boolean;
   /** As `requestEnded`, for the filter that is asked, and then for the router. */
@@ -90,9 +92,10 @@ export class Request implements BodyReader {
     const { downstream } = connection;
     this.#facts = downstream.facts;
     this.#view = this.#rawView(downstream.view, 'http');
+    this.#isGrpc = isGrpcRequest(this.#view.headers);
     const { stats, meters } = connection;
     if (meters.length > 0) {
-      this.#meter = new RequestMeter(meters, isGrpcRequest(this.#view.headers), clock, () => this.#snapshot());
+      this.#meter = new RequestMeter(meters, this.#isGrpc, clock, () => this.#snapshot());
     }
     const { method, path, authority, headers } = exchange.request;
     // `GET / HTTP/1.1` and `host: x`.
@@ -658,7 +661,7 @@ export class Request implements BodyReader {
   #replyOf(reply: LocalReply): { readonly response: ResponseView; readonly body: Buffer } {
     this.#details = reply.details;
     for (const flag of reply.flags) this.#told.flags.add(flag);
-    const { status, headers, body } = replyMessage(this.#view, reply);
+    const { status, headers, body } = replyMessage(this.#view, reply, this.#isGrpc);
     return { response: { status, headers }, body: Buffer.from(body) };
   }
 
