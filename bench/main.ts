@@ -12,6 +12,7 @@ import { benchMetrics } from './l7/metrics.ts';
 import { benchL7Requests } from './l7/requests.ts';
 import { benchLabUp } from './lab-up.ts';
 import { benchPolicyLatency } from './policy-latency.ts';
+import { benchScriptFilter } from './script-filter.ts';
 
 const usage = `usage: npm run bench -- l4 [--engine native] [--peer PATH] [--rounds 3] [--quick]
        npm run bench -- l4 --policy-latency [--quick]
@@ -64,6 +65,7 @@ async function main(): Promise<number> {
     const rounds = Number(values.rounds);
     if (positionals.join() === 'filters') {
       benchFilters();
+      await benchScriptFilter();
       return 0;
     }
     if (positionals.join() === 'api') {

@@ -26,6 +26,7 @@ const codeFolder = 'code';
 /** Files of which a program starts another thread or process. */
 const threads = [
   'ztunnel/worker',
+  'waypoint/filters/script/isolate',
   'istiod/apiserver/pki/make-worker',
   'istiod/apiserver/storage/sqlite-worker',
 ] as const;

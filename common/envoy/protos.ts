@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import protobuf from 'protobufjs';
 import { istioProto } from './istio.ts';
 import { otlpFile, otlpProto } from './otlp.ts';
+import { scriptProto } from './script.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -169,6 +170,7 @@ function load(): protobuf.Root {
   };
   protobuf.parse(istioProto, root, { keepCase: true });
   protobuf.parse(otlpProto, root, { keepCase: true });
+  protobuf.parse(scriptProto, root, { keepCase: true });
   root.loadSync(files, { keepCase: true });
   root
     .lookupType('envoy.config.trace.v3.ZipkinConfig')

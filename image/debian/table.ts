@@ -34,7 +34,11 @@ export const wanted: readonly Wanted[] = [
     files: ['/usr/bin/dash'],
     links: { '/usr/bin/sh': 'dash' },
   },
-  { package: 'util-linux', why: "takes the capabilities from ztunnel's workers", files: ['/usr/bin/setpriv'] },
+  {
+    package: 'util-linux',
+    why: "takes the capabilities from ztunnel's workers, and bounds what filter modules use",
+    files: ['/usr/bin/setpriv', '/usr/bin/prlimit'],
+  },
   {
     package: 'libnftables1',
     why: 'loaded by the addon where nftables captures (native/src/nft.cc)',

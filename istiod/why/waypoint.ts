@@ -11,6 +11,7 @@ import type { AtWaypoint, WaypointVerdict } from '../../common/why/decide.ts';
 import type { FilterEnvironment } from '../../waypoint/filters/filter.ts';
 import { filterKinds, perFilterTypes } from '../../waypoint/filters/kinds.ts';
 import { judge, readRules } from '../../waypoint/filters/rbac/rules.ts';
+import { noScripts } from '../../waypoint/filters/script/host.ts';
 import { type CanonicalOptions, canonise } from '../../waypoint/request/canonical.ts';
 import { Headers } from '../../waypoint/request/headers.ts';
 import type { RequestView } from '../../waypoint/request/view.ts';
@@ -49,6 +50,7 @@ const nobody: FilterEnvironment = {
   clock: systemClock,
   log: silentLogger,
   counter: () => ({ value: 0 }),
+  scripts: noScripts,
 };
 
 export function askWaypoint(mesh: EnvoyMesh, at: AtWaypoint, question: RequestQuestion): Judgement {

@@ -8,6 +8,7 @@ import type { RouteLimits } from '../route/rate-limits.ts';
 import type { Dice } from '../route/table.ts';
 import type { PerFilter } from '../route/types.ts';
 import type { Caller } from './caller.ts';
+import type { ScriptHost } from './script/host.ts';
 import type { Streamed } from './stream.ts';
 
 export type Verdict =
@@ -98,6 +99,7 @@ export interface FilterEnvironment {
   readonly log: Logger;
   /** A counter of the process, by its whole name. */
   counter(name: string): { value: number };
+  readonly scripts: ScriptHost;
 }
 
 /** How a filter is made of configuration. Readers throw what `Fields.refusal` makes, or note mistakes. */

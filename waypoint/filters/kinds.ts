@@ -8,6 +8,7 @@ import { headerMutationFilter } from './header-mutation.ts';
 import { jwtFilter } from './jwt/filter.ts';
 import { localRateLimitFilter } from './ratelimit/local.ts';
 import { rbacFilter } from './rbac/filter.ts';
+import { scriptFilter } from './script/filter.ts';
 import { setFilterStateFilter } from './set-filter-state.ts';
 
 const all: readonly FilterKind[] = [
@@ -19,6 +20,7 @@ const all: readonly FilterKind[] = [
   corsFilter,
   headerMutationFilter,
   setFilterStateFilter,
+  scriptFilter,
 ];
 
 /** By the type URL of their configuration. */

@@ -190,7 +190,13 @@ class Reader {
 }
 
 function filterEnvironmentOf(env: Environment): FilterEnvironment {
-  return { caller: callerOf(env), clock: env.clock, log: env.log, counter: (name) => env.stats.counter(name) };
+  return {
+    caller: callerOf(env),
+    clock: env.clock,
+    log: env.log,
+    counter: (name) => env.stats.counter(name),
+    scripts: env.scripts,
+  };
 }
 
 const listenerFilters: Readonly<Record<string, ListenerFilterConfig['kind']>> = {

@@ -4,6 +4,7 @@ import type { Logger } from '../../common/core/log.ts';
 import type { Dice } from '../cluster/types.ts';
 import type { Upstream } from '../cluster/upstream-types.ts';
 import type { Exporters } from '../export/exporters.ts';
+import type { ScriptHost } from '../filters/script/host.ts';
 import type { SeriesStore } from '../telemetry/series.ts';
 import type { Stats } from '../telemetry/stats.ts';
 import type { SecretStore } from '../tls/secrets.ts';
@@ -23,6 +24,8 @@ export interface Environment {
   readonly secrets: SecretStore;
   readonly clusters: Clusters;
   readonly routes: RouteTables;
+  /** Modules of users. */
+  readonly scripts: ScriptHost;
   /** Lines of access logs, to a file. */
   readonly write: (path: string, line: string) => void;
   readonly exporters: Exporters;

@@ -17,6 +17,7 @@ import { startUpstream } from '../cluster/upstream.ts';
 import type { Upstream } from '../cluster/upstream-types.ts';
 import { Exporters } from '../export/exporters.ts';
 import { perFilterTypes } from '../filters/kinds.ts';
+import { Scripts } from '../filters/script/scripts.ts';
 import type { ListenerConfig } from '../listener/config.ts';
 import { BoundListener, ListenerServer } from '../listener/listener.ts';
 import { compileListener } from '../listener/read.ts';
@@ -85,6 +86,7 @@ export class Runtime {
   readonly #internal = new InternalListeners();
   readonly #tls: TlsClients;
   readonly #files: FileSecrets;
+  readonly #scripts: Scripts;
   readonly #clusters = new Map<string, LiveCluster>();
   readonly #warming = new Set<string>();
   readonly #assignments = new Map<string, Assignment>();
@@ -99,6 +101,8 @@ export class Runtime {
     this.#options = options;
     const { clock, dice, log, ownAddress, write } = options;
     this.#tls = new TlsClients(this.secrets);
+    const series = new SeriesStore({ clock, ...(options.series ?? defaultSeries) });
+    this.#scripts = new Scripts({ clock, log, stats: this.stats, series });
     this.env = {
       clock,
       dice,
@@ -106,7 +110,8 @@ export class Runtime {
       write,
       ownAddress,
       stats: this.stats,
-      series: new SeriesStore({ clock, ...(options.series ?? defaultSeries) }),
+      series,
+      scripts: this.#scripts,
       secrets: this.secrets,
       routes: this.routes,
       exporters: new Exporters(),
@@ -418,6 +423,7 @@ export class Runtime {
     await Promise.race([this.env.exporters.flush(), lost.promise]);
     grace.cancel();
     this.#files.close();
+    this.#scripts.close();
     for (const { upstream } of this.#clusters.values()) upstream.close();
   }
 }

@@ -3,6 +3,7 @@ import { systemClock } from '../../common/core/clock.ts';
 import { silentLogger } from '../../common/core/log.ts';
 import type { Caller, GrpcAnswer, GrpcCall, HttpAnswer, HttpCall } from '../filters/caller.ts';
 import type { FilterEnvironment } from '../filters/filter.ts';
+import { noScripts } from '../filters/script/host.ts';
 import { Stats } from '../telemetry/stats.ts';
 
 interface Asked<Call, Answer> {
@@ -34,5 +35,6 @@ function asked<C, A>(all: Asked<C, A>[], call: C, done: (answer: A) => void): ()
 
 export function filterEnvironment(caller: Caller = new FakeCaller()): FilterEnvironment {
   const stats = new Stats();
-  return { caller, clock: systemClock, log: silentLogger, counter: (name) => stats.counter(name) };
+  const counter = (name: string) => stats.counter(name);
+  return { caller, clock: systemClock, log: silentLogger, counter, scripts: noScripts };
 }
