@@ -6,8 +6,7 @@ import { type Millis, millis } from '../common/core/brand.ts';
 import { type Clock, sleep, systemClock } from '../common/core/clock.ts';
 import { describeError } from '../common/core/errors.ts';
 import type { Condition } from '../common/kube/kinds/core.ts';
-import { gatewayApiKinds } from '../common/kube/kinds/gateway-api/all.ts';
-import { istioKinds } from '../common/kube/kinds/istio/all.ts';
+import { customKinds } from '../common/kube/schema/table.ts';
 import type { Kind, KubeObject, KubeSource } from '../common/kube/types.ts';
 import { openClient } from './api-access.ts';
 import { UsageError } from './arguments.ts';
@@ -67,7 +66,7 @@ function read(args: readonly string[]) {
 /** By kind, plural, singular or short name, with or without its group. */
 function kindOf(word: string): Kind<WithStatus> | undefined {
   const wanted = word.toLowerCase();
-  for (const { kind, shortNames } of [...istioKinds, ...gatewayApiKinds]) {
+  for (const { kind, shortNames } of customKinds) {
     const names = [kind.kind.toLowerCase(), kind.plural, ...shortNames];
     if (names.includes(wanted) || names.some((n) => `${n}.${kind.group}` === wanted)) return kind as Kind<WithStatus>;
   }

@@ -44,7 +44,7 @@ export function generatedFiles(): Readonly<Record<string, string>> {
 function definitions(): readonly (readonly [string, string])[] {
   return meshDefinitions().map((definition) => {
     const { name } = definition.metadata;
-    const folder = name.endsWith('.istio.io') ? 'base/files/crds' : 'base/crds';
+    const folder = /\.(istio\.io|aquifer\.dev)$/.test(name) ? 'base/files/crds' : 'base/crds';
     return [`${folder}/${name}.yaml`, stringify(definition, options)];
   });
 }

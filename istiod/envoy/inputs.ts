@@ -3,6 +3,7 @@
  * whoever calls them notes what they looked up, so that a change makes only those resources anew that had looked at what changed.
  */
 import type { Ip } from '../../common/core/net.ts';
+import type { RateLimitPolicy } from '../../common/kube/kinds/aquifer/rate-limit-policy.ts';
 import type { Gateway } from '../../common/kube/kinds/gateway-api/gateway.ts';
 import type { GrpcRoute } from '../../common/kube/kinds/gateway-api/grpc-route.ts';
 import type { HttpRoute } from '../../common/kube/kinds/gateway-api/http-route.ts';
@@ -184,6 +185,7 @@ export interface MeshView {
   policies(target: PolicyTarget): readonly AuthorizationPolicy[];
   telemetries(namespace: string): readonly Telemetry[];
   authentications(target: PolicyTarget): readonly RequestAuthentication[];
+  rateLimits(target: PolicyTarget): readonly RateLimitPolicy[];
   /** Of an issuer of tokens. Throws `Pending` while they are fetched for the first time. */
   issuerKeys(source: KeySource): FoundKeys;
   /** What counts for a client with these labels: its namespace's Sidecar that selects it, else the one for all there, else the root namespace's. */

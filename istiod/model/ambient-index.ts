@@ -89,9 +89,10 @@ export class AmbientIndex {
       ['WorkloadEntry', (key) => entries?.get(key)?.conditions],
       ['AuthorizationPolicy', (key) => policies.authorization.get(key)?.conditions],
       ['RequestAuthentication', (key) => policies.authentication.get(key)?.conditions],
+      ['RateLimitPolicy', (key) => policies.limits.get(key)?.conditions],
     ]);
     services.offers.onChange((_, after, key) => after && this.#judge(key.split('/') as [string, string, string]));
-    for (const table of [entries, policies.authorization, policies.authentication])
+    for (const table of [entries, policies.authorization, policies.authentication, policies.limits])
       table?.onChange((_, after, key) => after && this.#judge([table.name, ...(key.split('/') as [string, string])]));
     this.#watchNetwork();
   }

@@ -68,6 +68,12 @@ export function authenticationAcceptance(
   return withProblems(bound, problems)!;
 }
 
+/** The same of a RateLimitPolicy. */
+export function limitAcceptance(object: Targeting, lookup: TargetLookup, settings: MeshSettings): WantedCondition {
+  const nowhere = { status: 'False', reason: 'Invalid', message: 'attach it to a waypoint by targetRefs' } as const;
+  return boundTargets(object, lookup, settings) ?? nowhere;
+}
+
 function withProblems(bound: WantedCondition | undefined, missing: readonly string[]): WantedCondition | undefined {
   if (bound?.status !== 'True') return bound;
   if (missing.length === 0) return bound;

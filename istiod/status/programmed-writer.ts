@@ -7,6 +7,7 @@ import { millis } from '../../common/core/brand.ts';
 import { type Clock, sleep } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
+import { rateLimitPolicyKind } from '../../common/kube/kinds/aquifer/rate-limit-policy.ts';
 import { grpcRouteKind } from '../../common/kube/kinds/gateway-api/grpc-route.ts';
 import { httpRouteKind } from '../../common/kube/kinds/gateway-api/http-route.ts';
 import { tcpRouteKind, tlsRouteKind } from '../../common/kube/kinds/gateway-api/stream-routes.ts';
@@ -44,6 +45,7 @@ const kinds: Readonly<Record<string, Kind<KubeObject>>> = {
   AuthorizationPolicy: authorizationPolicyKind,
   DestinationRule: destinationRuleKind,
   PeerAuthentication: peerAuthenticationKind,
+  RateLimitPolicy: rateLimitPolicyKind,
   RequestAuthentication: requestAuthenticationKind,
   ServiceEntry: serviceEntryKind,
   VirtualService: virtualServiceKind,

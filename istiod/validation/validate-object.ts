@@ -2,6 +2,7 @@
  * The one validator of the mesh's objects: structure, then the rules that definitions carry, then what only the mesh knows. Behind the
  * webhook, `aquifer validate` and `aquifer analyze`. Pure; total: any JSON value gives findings, never an exception.
  */
+import { rateLimitPolicyKind } from '../../common/kube/kinds/aquifer/rate-limit-policy.ts';
 import { grpcRouteKind } from '../../common/kube/kinds/gateway-api/grpc-route.ts';
 import { httpRouteKind } from '../../common/kube/kinds/gateway-api/http-route.ts';
 import { destinationRuleKind } from '../../common/kube/kinds/istio/destination-rule.ts';
@@ -26,7 +27,12 @@ import { checkDestinationRule } from './checks/destination-rules.ts';
 import { checkGrpcRouteKind, checkHttpRouteKind } from './checks/gateway-api.ts';
 import { checkIstioGateway } from './checks/gateways.ts';
 import { checkEnvoyFilter, checkSidecar, checkTelemetry } from './checks/others.ts';
-import { checkAuthorizationPolicy, checkPeerAuthentication, checkRequestAuthentication } from './checks/policies.ts';
+import {
+  checkAuthorizationPolicy,
+  checkPeerAuthentication,
+  checkRateLimitPolicy,
+  checkRequestAuthentication,
+} from './checks/policies.ts';
 import { checkVirtualService } from './checks/virtual-services.ts';
 import { checkServiceEntry, checkWorkloadEntry, checkWorkloadGroup } from './checks/workloads.ts';
 import { Field, type Finding } from './finding.ts';
@@ -46,6 +52,7 @@ const checks: ReadonlyMap<string, Check> = new Map([
   of(authorizationPolicyKind, checkAuthorizationPolicy),
   of(peerAuthenticationKind, checkPeerAuthentication),
   of(requestAuthenticationKind, checkRequestAuthentication),
+  of(rateLimitPolicyKind, checkRateLimitPolicy),
   of(istioGatewayKind, checkIstioGateway),
   of(destinationRuleKind, checkDestinationRule),
   of(virtualServiceKind, checkVirtualService),

@@ -1,4 +1,5 @@
 /** Every kind that Aquifer serves, in one table. A new kind is one entry here and its type in common/kube/kinds; of custom kinds both are there. */
+import { aquiferKinds } from '../kinds/aquifer/all.ts';
 import { gatewayApiKinds } from '../kinds/gateway-api/all.ts';
 import { istioKinds } from '../kinds/istio/all.ts';
 import { apiVersionOf } from '../names.ts';
@@ -8,7 +9,7 @@ import { discoveryKinds } from './discovery.ts';
 import type { CustomKind, KindEntry } from './types.ts';
 
 /** Kinds that API servers learn of by CustomResourceDefinitions. */
-export const customKinds: readonly CustomKind[] = [...istioKinds, ...gatewayApiKinds];
+export const customKinds: readonly CustomKind[] = [...istioKinds, ...gatewayApiKinds, ...aquiferKinds];
 
 export const kindTable: readonly KindEntry[] = [...coreKinds, ...appsKinds, ...discoveryKinds, ...customKinds];
 

@@ -106,7 +106,7 @@ test('valid values made from a schema pass it, with one unknown field they do no
 });
 
 /** One of them fits each pattern of the table. */
-const texts = ['a', 'YQ==', '1s', 'a.b/c', 'a://b', '0'.repeat(64)];
+const texts = ['/a*', 'a', 'YQ==', '1s', 'a.b/c', 'a://b', '0'.repeat(64)];
 const textFor = ({ pattern = '' }: { readonly pattern?: string }) => texts.find((t) => new RegExp(pattern).test(t));
 
 /** Arbitrary values that fit, for schemas of the table. */

@@ -1,4 +1,5 @@
 /** Policies that select nobody, that their enforcer cannot check, or that fetch from anywhere. */
+import { rateLimitPolicyKind } from '../../../common/kube/kinds/aquifer/rate-limit-policy.ts';
 import { type Namespace, namespaceKind, serviceKind } from '../../../common/kube/kinds/core.ts';
 import { gatewayKind } from '../../../common/kube/kinds/gateway-api/gateway.ts';
 import { serviceEntryKind } from '../../../common/kube/kinds/istio/service-entry.ts';
@@ -34,6 +35,7 @@ const policies = (world: World): readonly (Selecting & Targeting)[] => [
   ...world.all(peerAuthenticationKind),
   ...world.all(requestAuthenticationKind),
   ...world.all(telemetryKind),
+  ...world.all(rateLimitPolicyKind),
 ];
 
 export const analyzeSelectors: Analyzer = (world) =>

@@ -7,6 +7,7 @@ import { authenticationsFor, tokenFilters } from '../authentication.ts';
 import { type MadeCluster, makeCluster } from '../clusters/cluster.ts';
 import { policyOf, rulesFor, type ServiceRules } from '../clusters/rules.ts';
 import type { MeshPort, MeshService, MeshView, RouteContext } from '../inputs.ts';
+import { limitFilters, limitsFor } from '../limits/filters.ts';
 import { dynamicHttp, dynamicTls } from '../listeners/dynamic-dns.ts';
 import { httpManager } from '../listeners/http.ts';
 import { byProtocol, byStream, type OnMatch, toChain, toMatcher } from '../listeners/matchers.ts';
@@ -172,6 +173,8 @@ function httpChain({ view, service, policies, proxy }: FrontScope, port: MeshPor
     ...certificate.filters,
     ...tokens,
     ...rbacFilters(policies, 'http', facts, name),
+    // Whoever may not come takes nothing of what others may.
+    ...limitFilters(limitsFor(view, proxy, service), service),
     ...dynamic,
     ...metricsFilters(view, proxy, service),
   ];

@@ -1,4 +1,6 @@
 /** The objects that the model is made of: each kind with its table, and what is read of it. */
+
+import { type RateLimitPolicy, rateLimitPolicyKind } from '../../../common/kube/kinds/aquifer/rate-limit-policy.ts';
 import {
   type Namespace,
   type Node,
@@ -76,6 +78,7 @@ export class MeshInputs {
   readonly wasmPlugins = new Table<KubeObject>();
   readonly trafficExtensions = new Table<KubeObject>();
   readonly telemetries = new Table<Telemetry>();
+  readonly rateLimits = new Table<RateLimitPolicy>();
 }
 
 export interface MeshKind {
@@ -127,6 +130,7 @@ export const meshKinds: readonly MeshKind[] = [
   custom(wasmPluginKind, 'wasmPlugins'),
   custom(trafficExtensionKind, 'trafficExtensions'),
   custom(telemetryKind, 'telemetries'),
+  custom(rateLimitPolicyKind, 'rateLimits'),
 ];
 
 /** undefined for kinds that the model does not read; two groups have a Gateway. */

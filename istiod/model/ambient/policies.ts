@@ -13,7 +13,13 @@ import { hasSelector, type PeerScope, peerRequirement, portPolicy, staticStrict 
 import { resourceOfPolicy } from '../resource.ts';
 import type { Labels } from '../selector.ts';
 import type { Waypoint } from '../waypoint.ts';
-import { allowWaypoint, authenticationAcceptance, targetKeys, waypointAcceptance } from '../waypoint-policy.ts';
+import {
+  allowWaypoint,
+  authenticationAcceptance,
+  limitAcceptance,
+  targetKeys,
+  waypointAcceptance,
+} from '../waypoint-policy.ts';
 import { type Conditions, type Context, type Output, placeOf } from './context.ts';
 import type { Services } from './services.ts';
 import type { Waypoints } from './waypoints.ts';
@@ -22,7 +28,8 @@ export interface Policies {
   /** By what they are made of. */
   readonly tables: readonly Changing<Output>[];
   readonly authorization: Derived<PolicyOutput>;
-  readonly authentication: Derived<AuthenticationOutput>;
+  readonly authentication: Derived<JudgedOutput>;
+  readonly limits: Derived<JudgedOutput>;
   /** What a workload lists, and what said so. */
   of(place: Place): Listed;
   /** The ones for waypoints alone, by the waypoint's id; none unless settings ask for them. */
@@ -49,7 +56,7 @@ interface PolicyOutput extends Output {
   readonly conditions: Conditions;
 }
 
-interface AuthenticationOutput extends Output {
+interface JudgedOutput extends Output {
   readonly conditions: Conditions;
 }
 
@@ -77,6 +84,13 @@ export function derivePolicies(c: Context, waypoints: Waypoints, services: Servi
     .after(services.offers, (_, key) => byAuthenticated.keys(key))
     .after(inputs.gatewayClasses, (_, name) => byAuthenticated.keys(`GatewayClass/${name}`))
     .after(inputs.issuerKeys, (_, key) => byIssuer.keys(key));
+  const byLimited = inputs.rateLimits.index((l) => targetKeys(l));
+  const limits = graph
+    .derive('RateLimitPolicy', limitOf)
+    .after(inputs.rateLimits, (_, key) => [key])
+    .after(waypoints.table, (w) => byLimited.keys(`Gateway/${w.id}`))
+    .after(services.offers, (_, key) => byLimited.keys(key))
+    .after(inputs.gatewayClasses, (_, name) => byLimited.keys(`GatewayClass/${name}`));
   const bySelector = authorization.index((p) =>
     p.selector === undefined ? [] : [selectorKey(namespaceOf(p.object), p.selector)],
   );
@@ -115,7 +129,7 @@ export function derivePolicies(c: Context, waypoints: Waypoints, services: Servi
     return { object, selector, conditions, resources: policy ? [resourceOfPolicy(policy, [object])] : [], far: [] };
   }
 
-  function authenticationOf(key: string): AuthenticationOutput | undefined {
+  function authenticationOf(key: string): JudgedOutput | undefined {
     const object = inputs.requestAuthentications.get(key);
     if (!object) return undefined;
     const problems = keyProblems(object, ({ issuer, uri }) => {
@@ -123,6 +137,13 @@ export function derivePolicies(c: Context, waypoints: Waypoints, services: Servi
     });
     const accepted = authenticationAcceptance(object, lookup, settings(), problems);
     return { conditions: new Map([[waypointAccepted, accepted]]), resources: [], far: [] };
+  }
+
+  function limitOf(key: string): JudgedOutput | undefined {
+    const object = inputs.rateLimits.get(key);
+    if (!object) return undefined;
+    const accepted = limitAcceptance(object, lookup, settings());
+    return { conditions: new Map([['Accepted', accepted]]), resources: [], far: [] };
   }
 
   const lookup = {
@@ -181,6 +202,7 @@ export function derivePolicies(c: Context, waypoints: Waypoints, services: Servi
     tables: [authorization, peerPolicies, allowed],
     authorization,
     authentication,
+    limits,
     of(place) {
       const { rootNamespace } = settings();
       const namespaces = [...new Set([place.namespace, rootNamespace])];

@@ -111,6 +111,7 @@ export class EnvoyMesh {
       list('authentications', inputs.requestAuthentications, targetKeys),
       list('sidecars', inputs.sidecars, (s) => [namespaceOf(s)]),
       list('telemetries', inputs.telemetries, (t) => [namespaceOf(t)]),
+      list('rate limits', inputs.rateLimits, targetKeys),
     ]);
   }
 
@@ -260,6 +261,7 @@ export class EnvoyMesh {
       policies: (target: PolicyTarget) => list('policies', [target]),
       telemetries: (namespace) => list('telemetries', [namespace]),
       authentications: (target: PolicyTarget) => list('authentications', [target]),
+      rateLimits: (target: PolicyTarget) => list('rate limits', [target]),
       issuerKeys: (source) => {
         read(lookupOf(source), []);
         return done(credentials.keys(source));
@@ -367,6 +369,7 @@ type ListName =
   | 'reference grants'
   | 'policies'
   | 'authentications'
+  | 'rate limits'
   | 'sidecars'
   | 'telemetries';
 

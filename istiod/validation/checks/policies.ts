@@ -1,4 +1,5 @@
 /** AuthorizationPolicy, PeerAuthentication, RequestAuthentication. */
+import type { RateLimitPolicy } from '../../../common/kube/kinds/aquifer/rate-limit-policy.ts';
 import type {
   AuthorizationPolicy,
   PeerAuthentication,
@@ -247,6 +248,24 @@ function checkCondition({ key, values = [], notValues = [] }: PolicyCondition, a
 
 export function checkPeerAuthentication({ spec = {} }: PeerAuthentication, root: Field): void {
   checkSelector(spec.selector?.matchLabels, spec.selector !== undefined, root.at('spec', 'selector'));
+}
+
+/** Header names (RFC 9110 5.1). */
+const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+
+export function checkRateLimitPolicy({ spec }: RateLimitPolicy, root: Field): void {
+  const field = root.at('spec');
+  checkTargets(spec, field);
+  if (spec.targetRef === undefined && (spec.targetRefs ?? []).length === 0) {
+    field.at('targetRefs').error('names nothing: attach the policy to a Gateway, Service or ServiceEntry');
+  }
+  spec.limits.forEach(({ by = [] }, i) => {
+    by.forEach(({ type, name = '' }, k) => {
+      const at = field.at('limits', i, 'by', k, 'name');
+      if (type === 'Header' && !token.test(name)) at.error(`${quote(name)} is no name of a header`);
+      if (type === 'Claim' && name.split('.').includes('')) at.error(`${quote(name)} has an empty part`);
+    });
+  });
 }
 
 const privateMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'k'];

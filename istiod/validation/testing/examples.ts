@@ -151,6 +151,15 @@ spec:
   jwtRules:
   - {issuer: https://issuer.example.com, jwksUri: https://issuer.example.com/keys, audiences: [web], fromHeaders: [{name: x-token, prefix: "T "}], fromCookies: [t], outputClaimToHeaders: [{header: x-sub, claim: sub}], forwardOriginalToken: true, timeout: 2s}
 ---
+apiVersion: policy.aquifer.dev/v1alpha1
+kind: RateLimitPolicy
+metadata: {name: calls, namespace: shop}
+spec:
+  targetRefs: [{group: "", kind: Service, name: web}]
+  limits:
+  - {name: each-user, match: {methods: [GET], paths: [/api/*, /cart]}, by: [{type: Header, name: x-user}, {type: Claim, name: org.id}], requests: 100, unit: Minute, burst: 20}
+  - {name: each-caller, by: [{type: Identity}, {type: Address}], requests: 10, unit: Second}
+---
 apiVersion: telemetry.istio.io/v1
 kind: Telemetry
 metadata: {name: all, namespace: shop}

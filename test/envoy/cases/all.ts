@@ -3,6 +3,7 @@ import type { RouteCase } from './case.ts';
 import { delegateCases } from './delegates.ts';
 import { destinationRuleCases } from './destination-rule.ts';
 import { gatewayApiCases } from './gateway-api.ts';
+import { limitCases } from './limits.ts';
 import { policyCases } from './policies.ts';
 import { retryCases } from './retries.ts';
 import { streamCases } from './streams.ts';
@@ -19,5 +20,6 @@ export const routeCases: readonly RouteCase[] = [
   ...destinationRuleCases,
   ...policyCases,
   ...tokenCases,
+  ...limitCases,
   ...streamCases,
 ];

@@ -5,6 +5,8 @@ const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const forms: Readonly<Record<string, RegExp>> = {
   'x-request-id': uuid,
   'x-envoy-upstream-service-time': /^\d+$/,
+  'x-ratelimit-reset': /^\d+$/,
+  'retry-after': /^\d+$/,
   date: /^\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT$/,
 };
 

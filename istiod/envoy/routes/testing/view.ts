@@ -142,6 +142,7 @@ export function viewOf(
     tlsRoutes: (parent) => attached('TLSRoute', parent),
     referenceGrants: () => [],
     authentications: () => [],
+    rateLimits: () => [],
     issuerKeys: () => ({ keys: undefined, problem: undefined }),
     policies: () => [],
     sidecar: (namespace) => ofKind<Sidecar>('Sidecar').find((s) => s.metadata.namespace === namespace),

@@ -1,0 +1,5 @@
+/** Kinds of our own. */
+import type { CustomKind } from '../../schema/types.ts';
+import { rateLimitPolicy } from './rate-limit-policy.ts';
+
+export const aquiferKinds: readonly CustomKind[] = [rateLimitPolicy];

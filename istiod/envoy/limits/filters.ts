@@ -1,0 +1,138 @@
+/** The filter that limits how often requests come, of RateLimitPolicies at a service's port. */
+import type { Limit, LimitKey, RateLimitPolicy } from '../../../common/kube/kinds/aquifer/rate-limit-policy.ts';
+import { namespaceOf } from '../../../common/kube/names.ts';
+import type { MeshService, MeshView } from '../inputs.ts';
+import type { WaypointProxy } from '../proxy.ts';
+import { waypointClass } from '../rbac/filters.ts';
+import { type Duration, extension, type Message, typed } from '../values.ts';
+
+/** RateLimitPolicies with the service, its waypoint or the class of waypoints as target. */
+export function limitsFor(
+  view: MeshView,
+  { gateway }: WaypointProxy,
+  service: MeshService,
+): readonly RateLimitPolicy[] {
+  const ofClass = view
+    .rateLimits(`GatewayClass/${waypointClass}`)
+    .filter((policy) => namespaceOf(policy) === view.facts.rootNamespace);
+  return [
+    ...new Set([
+      ...ofClass,
+      ...view.rateLimits(`Gateway/${gateway as `${string}/${string}`}`),
+      ...view.rateLimits(`${service.kind}/${service.namespace}/${service.name}`),
+    ]),
+  ];
+}
+
+/** Values of keys that are counted one by one; our waypoint counts further ones together, Envoy forgets the oldest. */
+const mostKeys = 10_000;
+const always = { default_value: { numerator: 100 } };
+
+/** One filter for all: it asks the slowest limit first, and tells of the one that refused. */
+export function limitFilters(policies: readonly RateLimitPolicy[], service: MeshService): readonly Message[] {
+  const limits = policies.flatMap((policy) =>
+    policy.spec.limits.map((limit) => ({ limit, id: `${namespaceOf(policy)}/${policy.metadata.name}/${limit.name}` })),
+  );
+  if (limits.length === 0) return [];
+  return [
+    extension('envoy.filters.http.local_ratelimit', 'envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit', {
+      stat_prefix: `rate_limit.${service.namespace}.${service.name}`,
+      filter_enabled: always,
+      filter_enforced: always,
+      rate_limits: limits.map(({ limit, id }) => ({ actions: actionsOf(limit, id) })),
+      descriptors: limits.flatMap(({ limit, id }) => descriptorsOf(limit, id)),
+      max_dynamic_descriptors: { value: mostKeys },
+      always_consume_default_token_bucket: { value: false },
+      enable_x_ratelimit_headers: 'DRAFT_VERSION_03',
+      enable_retry_after_header: true,
+      rate_limited_as_resource_exhausted: true,
+    }),
+  ];
+}
+
+/** Of entries by which a limit is found. */
+const matches = { key: 'match', value: 'yes' };
+
+function actionsOf({ match, by = [] }: Limit, id: string): readonly Message[] {
+  const headers = [
+    ...(match?.methods ? [{ name: ':method', ...fullMatch(match.methods.map(escaped).join('|')) }] : []),
+    ...(match?.paths ? [{ name: ':path', ...fullMatch(`(?:${match.paths.map(pathPattern).join('|')})`) }] : []),
+  ];
+  const { key: descriptor_key, value: descriptor_value } = matches;
+  return [
+    { generic_key: { descriptor_key: 'limit', descriptor_value: id } },
+    ...(headers.length > 0 ? [{ header_value_match: { descriptor_key, descriptor_value, headers } }] : []),
+    ...by.map(actionOf),
+  ];
+}
+
+function fullMatch(regex: string): Message {
+  return { string_match: { safe_regex: { regex } } };
+}
+
+/** With or without a query. */
+function pathPattern(path: string): string {
+  return path.endsWith('*') ? `${escaped(path.slice(0, -1))}.*` : `${escaped(path)}(?:\\?.*)?`;
+}
+
+function escaped(text: string): string {
+  return text.replaceAll(/[\\^$.|?*+()[\]{}]/g, '\\$&');
+}
+
+const filterState = 'envoy.extensions.matching.common_inputs.network.v3.FilterStateInput';
+/** Stands for a claim that is not there: no word that an issuer would choose, and one bucket for all. */
+const noClaim = '-';
+
+function actionOf({ type, name = '' }: LimitKey): Message {
+  switch (type) {
+    case 'Header':
+      return {
+        request_headers: { header_name: name.toLowerCase(), descriptor_key: headerKey(name), skip_if_absent: true },
+      };
+    case 'Claim': {
+      const path = ['payload', ...name.split('.')].map((key) => ({ key }));
+      return {
+        metadata: {
+          descriptor_key: `claim:${name}`,
+          metadata_key: { key: 'envoy.filters.http.jwt_authn', path },
+          default_value: noClaim,
+        },
+      };
+    }
+    case 'Identity':
+      // Everybody who comes through a tunnel has one.
+      return { extension: { name: 'identity', typed_config: typed(filterState, { key: 'io.istio.peer_principal' }) } };
+    case 'Address':
+      return { remote_address: {} };
+  }
+}
+
+function headerKey(name: string): string {
+  return `header:${name.toLowerCase()}`;
+}
+
+const keys: Readonly<Record<LimitKey['type'], (name: string) => string>> = {
+  Header: headerKey,
+  Claim: (name) => `claim:${name}`,
+  Identity: () => 'identity',
+  Address: () => 'remote_address',
+};
+
+/** One for each choice of headers that may be absent: without those a request is counted with all others that lack them. */
+function descriptorsOf({ match, by = [], requests, unit, burst = requests }: Limit, id: string): readonly Message[] {
+  const fixed = [{ key: 'limit', value: id }, ...(match?.methods || match?.paths ? [matches] : [])];
+  let choices: readonly (readonly Message[])[] = [[]];
+  for (const { type, name = '' } of by) {
+    const having = choices.map((entries) => [...entries, { key: keys[type](name), value: '' }]);
+    choices = type === 'Header' ? [...having, ...choices] : having;
+  }
+  const token_bucket = { max_tokens: burst, tokens_per_fill: { value: requests }, fill_interval: units[unit] };
+  return choices.map((entries) => ({ entries: [...fixed, ...entries], token_bucket }));
+}
+
+const units: Readonly<Record<Limit['unit'], Duration>> = {
+  Second: { seconds: 1 },
+  Minute: { seconds: 60 },
+  Hour: { seconds: 3_600 },
+  Day: { seconds: 86_400 },
+};

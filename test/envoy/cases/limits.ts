@@ -1,0 +1,119 @@
+/** RateLimitPolicies. Nothing comes back while a case runs. */
+import { jwks, token } from '../../../waypoint/testing/tokens.ts';
+import type { CaseRequest, RouteCase } from './case.ts';
+
+const policy = (limits: string, name = 'limits') => `
+apiVersion: policy.aquifer.dev/v1alpha1
+kind: RateLimitPolicy
+metadata: { name: ${name} }
+spec: { targetRefs: [{ kind: Service, group: '', name: web }], limits: [${limits}] }
+---`;
+
+const ask = (more: Partial<CaseRequest> = {}): CaseRequest => ({ path: '/', expect: { to: 'web' }, ...more });
+const over = (more: Partial<CaseRequest> = {}): CaseRequest => ({
+  path: '/',
+  expect: { status: 429, body: 'local_rate_limited', response: { 'x-ratelimit-remaining': '0' } },
+  ...more,
+});
+const from = (who: string) => ({ headers: { who } });
+const bearer = (claims: object) => ({
+  headers: { authorization: `Bearer ${token({ iss: 'https://a.test', ...claims })}` },
+});
+
+export const limitCases: readonly RouteCase[] = [
+  {
+    name: 'a rate limit for all requests together',
+    objects: policy('{ name: all, requests: 2, unit: Day }'),
+    requests: [
+      ask({ expect: { to: 'web', response: { 'x-ratelimit-limit': '2', 'x-ratelimit-remaining': '1' } } }),
+      ask(from('a')),
+      over(),
+      over({ by: 'http2' }),
+    ],
+  },
+  {
+    name: 'a rate limit by a header: its values, and those without it together',
+    objects: policy('{ name: each, by: [{ type: Header, name: Who }], requests: 1, unit: Day }'),
+    requests: [ask(from('a')), over(from('a')), ask(from('b')), ask(), over(), over(from('b'))],
+  },
+  {
+    name: 'a rate limit by two headers',
+    objects: policy(
+      '{ name: each, by: [{ type: Header, name: who }, { type: Header, name: what }], requests: 1, unit: Day }',
+    ),
+    requests: [
+      ask({ headers: { who: 'a', what: 'x' } }),
+      ask({ headers: { who: 'a', what: 'y' } }),
+      over({ headers: { who: 'a', what: 'x' } }),
+      ask(from('a')),
+      ask({ headers: { what: 'x' } }),
+      over({ headers: { what: 'x' } }),
+      over(from('a')),
+    ],
+  },
+  {
+    name: 'rate limits by path and method, with and without a query',
+    objects: policy(
+      `{ name: reads, match: { methods: [GET], paths: [/a, /b/*] }, requests: 2, unit: Day },
+       { name: dots, match: { paths: [/a.b] }, requests: 1, unit: Hour, burst: 1 }`,
+    ),
+    requests: [
+      ask({ path: '/a' }),
+      ask({ path: '/a?x' }),
+      over({ path: '/b/c?x' }),
+      over({ path: '/a' }),
+      ask({ path: '/a', method: 'POST' }),
+      ask({ path: '/ab' }),
+      ask({ path: '/b' }),
+      ask({ path: '/a.b' }),
+      over({ path: '/a.b' }),
+      ask({ path: '/axb' }),
+    ],
+  },
+  {
+    name: 'rate limits by identity and address',
+    objects: policy(
+      `{ name: caller, by: [{ type: Identity }], requests: 2, unit: Day },
+       { name: address, match: { paths: [/x] }, by: [{ type: Address }], requests: 1, unit: Day }`,
+    ),
+    requests: [ask({ path: '/x' }), over({ path: '/x' }), ask(), over()],
+  },
+  {
+    name: 'a rate limit by claims, nested too',
+    objects: `
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: { name: tokens }
+spec:
+  targetRefs: [{ kind: Service, group: '', name: web }]
+  jwtRules: [{ issuer: 'https://a.test', jwks: '${jwks()}' }]
+---${policy('{ name: each, by: [{ type: Claim, name: sub }, { type: Claim, name: org.id }], requests: 1, unit: Day }')}`,
+    requests: [
+      ask(bearer({ sub: 'a', org: { id: 'x' } })),
+      ask(bearer({ sub: 'a', org: { id: 'y' } })),
+      over(bearer({ sub: 'a', org: { id: 'x' } })),
+      ask(bearer({ sub: 'b' })),
+      over(bearer({ sub: 'b' })),
+      ask(),
+      over(),
+    ],
+  },
+  {
+    name: 'what a policy refuses is not counted; two policies hold both',
+    objects: `
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: no }
+spec:
+  targetRefs: [{ kind: Service, group: '', name: web }]
+  action: DENY
+  rules: [{ to: [{ operation: { paths: [/no] } }] }]
+---${policy('{ name: all, requests: 3, unit: Day }')}${policy('{ name: some, match: { paths: [/a] }, requests: 1, unit: Day }', 'more')}`,
+    requests: [
+      ...Array.from({ length: 4 }, () => ({ path: '/no', expect: { status: 403 } })),
+      ask({ path: '/a' }),
+      over({ path: '/a' }),
+      ask({ path: '/b' }),
+    ],
+  },
+];
