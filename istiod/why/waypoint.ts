@@ -251,6 +251,8 @@ function runFilter(
     remember: () => undefined,
     recall: () => undefined,
     count: () => undefined,
+    countOfCluster: () => undefined,
+    chargeCluster: () => undefined,
   });
   const told = config['@type'] === rbac ? policiesOf(config, view) : [];
   if (verdict.kind !== 'reply') return { lines: told };

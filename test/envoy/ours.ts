@@ -224,6 +224,8 @@ function contextOf(
     },
     recall: () => kept.value,
     count: () => undefined,
+    countOfCluster: () => undefined,
+    chargeCluster: () => undefined,
     now: () => Date.now(),
 
     clearRoute,

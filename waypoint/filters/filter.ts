@@ -75,6 +75,10 @@ export interface FilterContext {
   clearRoute(): void;
   /** Adds one to a counter of the connection manager: `rbac.allowed`. */
   count(name: string): void;
+  /** Adds one to a counter of the cluster that routing chose: `ext_authz.ok`. */
+  countOfCluster(name: string): void;
+  /** Counts an answer of the filter as one of the cluster that routing chose. */
+  chargeCluster(status: number): void;
   /** Keeps something for `onResponse` of the same filter and request. */
   remember(value: unknown): void;
   recall(): unknown;

@@ -1,6 +1,7 @@
 /** The filters that there are; the router, which ends each chain, is the runtime's. */
 import type { PerFilterTypes } from '../route/per-filter.ts';
 import { corsFilter } from './cors.ts';
+import { extAuthzFilter } from './ext-authz/filter.ts';
 import { faultFilter } from './fault.ts';
 import type { FilterKind } from './filter.ts';
 import { grpcWebFilter } from './grpc-web/filter.ts';
@@ -14,6 +15,7 @@ import { setFilterStateFilter } from './set-filter-state.ts';
 const all: readonly FilterKind[] = [
   jwtFilter,
   rbacFilter,
+  extAuthzFilter,
   localRateLimitFilter,
   faultFilter,
   grpcWebFilter,

@@ -58,6 +58,10 @@ const detector = `${extensions}tracers.opentelemetry.resource_detectors.v3.Envir
 const jwt = `${extensions}filters.http.jwt_authn.v3.`;
 const jwtProvider = { local_jwks: { inline_string: '{"keys":[{"kty":"oct","k":"eA"}]}' } };
 
+const authz = `${extensions}filters.http.ext_authz.v3.`;
+const authzService = { grpc_service: { envoy_grpc: { cluster_name: 'x' } } };
+const authzHttp = { server_uri: { uri: 'http://x', cluster: 'x', timeout: second } };
+
 /** By type, or by type and field of the owner. */
 export const bases: Readonly<Record<string, Message>> = {
   'envoy.config.core.v3.Address': address,
@@ -191,6 +195,10 @@ export const bases: Readonly<Record<string, Message>> = {
   [`${extensions}filters.network.tcp_proxy.v3.TcpProxy.TunnelingConfig`]: { hostname: 'x' },
   [`${extensions}filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster`]: { clusters: [{ name: 'a', weight: 1 }] },
   [`${extensions}filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight`]: { name: 'a', weight: 1 },
+  [`${authz}ExtAuthz`]: authzService,
+  [`${authz}ExtAuthzPerRoute`]: { check_settings: {} },
+  [`${authz}HttpService`]: authzHttp,
+  [`${authz}BufferSettings`]: { max_request_bytes: 1 },
   [`${extensions}filters.http.header_mutation.v3.HeaderMutationPerRoute`]: {},
   [`${config}common.mutation_rules.v3.HeaderMutation`]: { append: { header: { key: 'x', value: 'y' } } },
   'envoy.type.v3.TokenBucket': bucket,
@@ -413,6 +421,7 @@ export function fieldRoots(env: Environment): readonly WalkRoot[] {
     inRetry(`${extensions}retry.host.previous_hosts.v3.PreviousHostsPredicate`, 'retry_host_predicate', true),
     inRetry(`${extensions}retry.priority.previous_priorities.v3.PreviousPrioritiesConfig`, 'retry_priority', false),
     perRoute('cors.v3.CorsPolicy'),
+    perRoute('ext_authz.v3.ExtAuthzPerRoute'),
     perRoute('fault.v3.HTTPFault'),
     perRoute('header_mutation.v3.HeaderMutationPerRoute'),
     perRoute('jwt_authn.v3.PerRouteConfig'),
@@ -444,6 +453,7 @@ export function fieldRoots(env: Environment): readonly WalkRoot[] {
     networkFilter('set_filter_state.v3.Config', false),
     networkFilter('tcp_proxy.v3.TcpProxy', true),
     httpFilter('cors.v3.Cors'),
+    httpFilter('ext_authz.v3.ExtAuthz'),
     httpFilter('fault.v3.HTTPFault'),
     httpFilter('header_mutation.v3.HeaderMutation'),
     httpFilter('jwt_authn.v3.JwtAuthentication'),

@@ -93,6 +93,11 @@ export const withoutEffect: Readonly<Record<string, Reasons>> = {
     read_only: 'no other filter overwrites values',
   },
   'envoy.extensions.filters.http.cors.v3.CorsPolicy': { shadow_enabled: 'only counted by Envoy' },
+  'envoy.config.core.v3.HttpUri': { uri: 'the cluster says where' },
+  'envoy.config.core.v3.RuntimeFeatureFlag': { runtime_key: runtime },
+  'envoy.extensions.filters.http.ext_authz.v3.ExtAuthz': {
+    validate_mutations: 'what is no header is refused in any case',
+  },
   'envoy.extensions.filters.http.fault.v3.HTTPFault': {
     abort_grpc_status_runtime: runtime,
     abort_http_status_runtime: runtime,

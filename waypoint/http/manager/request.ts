@@ -13,8 +13,9 @@ import { Headers } from '../../request/headers.ts';
 import type { ConnectionView, RequestView, ResponseView } from '../../request/view.ts';
 import { applyToResponse, rewriteTo } from '../../route/apply.ts';
 import type { RouteDecision, Upgrade } from '../../route/types.ts';
+import type { Environment } from '../../runtime/environment.ts';
 import { tellLogs } from '../../telemetry/access-log.ts';
-import type { HttpStats } from '../../telemetry/http-stats.ts';
+import { clusterStats, type HttpStats } from '../../telemetry/http-stats.ts';
 import { headBytes, RequestMeter } from '../../telemetry/istio/request-meter.ts';
 import { RequestSpan } from '../../tracing/request-span.ts';
 import type { BodyReader, Break, HeaderList, ServerExchange } from '../message.ts';
@@ -375,6 +376,7 @@ export class Request implements BodyReader {
       request: this,
       clock: this.#connection.env.clock,
       stats: this.#connection.stats,
+      env: this.#connection.env,
       remembered: this.#remembered,
     });
   }
@@ -864,6 +866,7 @@ interface FilterInput extends Pick<FilterContext, 'cluster' | 'dice' | 'format' 
   readonly request: Request;
   readonly clock: Clock;
   readonly stats: HttpStats;
+  readonly env: Environment;
   readonly remembered: Map<NamedFilter, unknown>;
 }
 
@@ -922,6 +925,19 @@ class RequestFilterContext implements FilterContext {
 
   count(name: string): void {
     this.#input.stats.count(name);
+  }
+
+  countOfCluster(name: string): void {
+    const { cluster, env } = this.#input;
+    const statName = cluster === undefined ? undefined : env.clusters.get(cluster)?.cluster.statName;
+    if (statName !== undefined) env.stats.counter(`cluster.${statName}.${name}`).value++;
+  }
+
+  chargeCluster(status: number): void {
+    const { cluster, env, request } = this.#input;
+    const statName = cluster === undefined ? undefined : env.clusters.get(cluster)?.cluster.statName;
+    const isInternal = request.view.headers.first('x-envoy-internal') === 'true';
+    if (statName !== undefined) clusterStats(env.stats, statName).responded(status, isInternal);
   }
 
   remember(value: unknown): void {
