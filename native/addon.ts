@@ -88,6 +88,8 @@ export interface RawEngineLoop {
   /** Throws an Error that names the part that is wrong. */
   addContext(context: RawContext): number;
   removeContext(context: number): void;
+  /** See EngineLoop of native/engine.ts. */
+  raise(): number;
   ref(): void;
   unref(): void;
 }

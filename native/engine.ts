@@ -27,6 +27,11 @@ export const command = {
   respond: 15,
   ping: 16,
   goaway: 17,
+  planOut: 18,
+  planIn: 19,
+  stock: 20,
+  supply: 21,
+  revisit: 22,
 } as const;
 
 export const event = {
@@ -48,6 +53,9 @@ export const event = {
   flooded: 15,
   failed: 16,
   closed: 17,
+  begun: 18,
+  missed: 19,
+  taken: 20,
 } as const;
 
 /** The same text as the addon's: native/engine/loop/messages.h. */
@@ -189,6 +197,11 @@ export class EngineLoop {
     this.#size = 0;
   }
 
+  /** Plans of before mean nothing from this call on. Returns the generation of those that follow. */
+  raise(): number {
+    return this.#raw.raise();
+  }
+
   addContext(context: RawContext): number {
     return this.#raw.addContext(context);
   }
@@ -212,7 +225,9 @@ export class EngineLoop {
 
   /** `side` 0: bytes from downstream; 1: to it. */
   count(index: number, side: 0 | 1): number {
-    return this.#counterChunks[Math.floor(index / relaysInChunk)]![(index % relaysInChunk) * 2 + side]!;
+    const chunk = Math.floor(index / relaysInChunk);
+    this.#counterChunks[chunk] ??= this.#raw.counters(chunk);
+    return this.#counterChunks[chunk][(index % relaysInChunk) * 2 + side]!;
   }
 
   #hold(by: 1 | -1): void {
@@ -233,7 +248,8 @@ export class EngineLoop {
       const b = records[i + 4]!;
       if (receiver === undefined) {
         // Nobody is there who would end it.
-        if (type === event.accepted || type === event.request) this.send(command.reset, { slot: a, generation: b });
+        if (type === event.accepted || type === event.request || type === event.begun)
+          this.send(command.reset, { slot: a, generation: b });
         continue;
       }
       const length = records[i + 7]!;

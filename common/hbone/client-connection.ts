@@ -13,6 +13,7 @@ import { formatSpiffe } from '../identity/spiffe.ts';
 import type { WorkloadCertificate } from '../identity/types.ts';
 import type { Identity } from '../mesh/types.ts';
 import { type AuthenticatedSocket, connectTls } from '../tls/connect.ts';
+import type { AgainOutbound, Heirs } from './again.ts';
 import { type Answer, Unanswered } from './answer.ts';
 import type { Ahead } from './relay.ts';
 import {
@@ -43,6 +44,8 @@ export interface ClientConnection {
     onClosed: () => void,
     ahead?: Ahead,
   ): Promise<OutboundTunnel | 'unprocessed'>;
+  /** As OutboundTunnel.again, at most `most` streams at a time; `onBegun` as each begins, and what that returns when it is over. */
+  readonly keep?: (answer: AgainOutbound, heirs: Heirs, most: number, onBegun: () => () => void) => void;
   /** GOAWAY; closes when its streams have ended. */
   finish(): void;
   /** Cuts its streams. */

@@ -16,6 +16,7 @@ export interface RequestStream {
   field(name: string): string | undefined;
   /** HEADERS; nothing on a stream that is gone or has been answered. */
   respond(status: number, headers: Readonly<Record<string, string>>, end: boolean): void;
+  readonly again?: InboundTunnel['again'];
   /** Aborts when it is gone. */
   readonly signal: CancelSignal;
 }
@@ -45,6 +46,7 @@ export function offerTunnel(
       return stream.bytes;
     },
     stream: stream.bytes,
+    again: stream.again,
     refuse,
     signal: stream.signal,
   });

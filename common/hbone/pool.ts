@@ -8,6 +8,7 @@ import type { Timer } from '../core/clock.ts';
 import { MeshError } from '../core/errors.ts';
 import { formatSocketAddr } from '../core/net.ts';
 import { formatSpiffe } from '../identity/spiffe.ts';
+import type { AgainOutbound, Heirs } from './again.ts';
 import { type ClientConnection, dialConnection, type Establish } from './client-connection.ts';
 import { Emptying } from './emptying.ts';
 import { connectInner } from './inner.ts';
@@ -65,7 +66,7 @@ export function createHbonePool(options: HbonePoolOptions, establish?: Establish
       const pooled = await acquire(target, signal);
       const tunnel =
         pooled === 'unprocessed' ? pooled : await pooled.connection.open(headers, signal, () => release(pooled), ahead);
-      if (tunnel !== 'unprocessed') return tunnel;
+      if (tunnel !== 'unprocessed' && pooled !== 'unprocessed') return repeatable(tunnel, pooled);
       if (delay) await abortable(new Promise<void>((resolve) => void clock.after(millis(delay), resolve)), signal);
     }
     const address = formatSocketAddr(target.address);
@@ -73,6 +74,19 @@ export function createHbonePool(options: HbonePoolOptions, establish?: Establish
       'H2_FAILED',
       `${address} takes no streams: ${retryDelays.length + 1} attempts went back unprocessed`,
     );
+  }
+
+  function repeatable(tunnel: OutboundTunnel, pooled: Pooled): OutboundTunnel {
+    const { connection } = pooled;
+    if (!connection.keep) return tunnel;
+    const began = () => {
+      reserve(pooled);
+      return () => release(pooled);
+    };
+    return Object.assign(tunnel, {
+      again: (answer: AgainOutbound, heirs: Heirs) =>
+        connection.keep!(answer, heirs, Math.min(maxStreams, connection.maxStreams), began),
+    });
   }
 
   function connectInside(

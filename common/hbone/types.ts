@@ -11,6 +11,7 @@ import type { SocketAddr } from '../core/net.ts';
 import type { WorkloadCertificate } from '../identity/types.ts';
 import type { Identity } from '../mesh/types.ts';
 import type { Revocation } from '../tls/revocation.ts';
+import type { AgainInbound, AgainOutbound, Heirs } from './again.ts';
 import type { Ahead } from './relay.ts';
 import type { WireSettings } from './wire.ts';
 
@@ -39,6 +40,8 @@ export interface InboundTunnel {
   accept(responseHeaders: Readonly<Record<string, string>>): Duplex;
   /** What accept() returns, for an engine that accepts ahead. */
   readonly stream: Duplex;
+  /** Lets the engine accept equal requests by itself; absent where it cannot. */
+  readonly again?: ((answer: AgainInbound, heirs: Heirs) => void) | undefined;
   /** HEADERS with END_STREAM: 400, 401 or 503 (ambient-wire 1.4). */
   refuse(status: number): void;
   /** Aborts, with MeshError CANCELLED, when the stream or its connection is gone, in whatever way. */
@@ -100,6 +103,8 @@ export interface OutboundTunnel {
   readonly responseHeaders: Readonly<Record<string, string>>;
   /** Which SPIFFE identity the peer proved. */
   readonly peer: Identity;
+  /** Lets the engine open further ones by itself; absent where it cannot. */
+  readonly again?: (answer: AgainOutbound, heirs: Heirs) => void;
 }
 
 /** One pool for each proxied pod (ambient-wire 1.6). A connection opens no tunnel once either side's certificate has expired. */

@@ -14,7 +14,7 @@ export type Balanced =
 export type PortRule = 'strict' | 'tunnel-exempt';
 
 /**
- * `endpoints` are the usable ones of the store. `random` gives [0, 1) and is asked once.
+ * `endpoints` are the usable ones of the store. `random` gives [0, 1) and is asked once, where there is a choice.
  * Endpoints of capacity 0 and those that cannot be reached or lack the port are never chosen.
  */
 export function balance(
@@ -126,6 +126,7 @@ function matches(scope: LbScope, a: Workload, b: Workload): boolean {
 }
 
 function byCapacity(candidates: readonly Candidate[], random: () => number): Candidate | undefined {
+  if (candidates.length <= 1) return candidates[0];
   const total = candidates.reduce((sum, c) => sum + c.workload.capacity, 0);
   let left = random() * total;
   for (const c of candidates) {

@@ -6,6 +6,7 @@ import type { Compat } from '../../common/core/compat.ts';
 import { MeshError } from '../../common/core/errors.ts';
 import { silentLogger } from '../../common/core/log.ts';
 import type { Ip, Port, SocketAddr } from '../../common/core/net.ts';
+import type { SocketSource } from '../../common/hbone/again.ts';
 import type { HbonePool, HboneServer } from '../../common/hbone/types.ts';
 import { formatSpiffe } from '../../common/identity/spiffe.ts';
 import type { WorkloadCertificate } from '../../common/identity/types.ts';
@@ -179,6 +180,7 @@ export class InprocPod implements ProxiedPod {
   readonly info: WorkloadInfo;
   readonly ownPorts = ownPorts([{ port: 34_001 }, { port: 34_006 }]);
   readonly hidesClients = false;
+  readonly highestFd = 1_024;
   readonly pool: HbonePool;
   readonly ip: Ip;
   readonly #mesh: InprocMesh;
@@ -210,6 +212,15 @@ export class InprocPod implements ProxiedPod {
   close(): void {
     this.#server.close();
     this.pool.close();
+  }
+
+  /** The engine begins nothing by itself. */
+  spares(): SocketSource {
+    throw new Error('no socket is lent');
+  }
+
+  hold(): () => void {
+    throw new Error('nothing is begun by the engine');
   }
 
   workload(): Workload | undefined {

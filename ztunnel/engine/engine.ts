@@ -5,6 +5,7 @@
 import type { Duplex } from 'node:stream';
 import type { Fd } from '../../common/core/brand.ts';
 import type { Clock } from '../../common/core/clock.ts';
+import type { SocketSource } from '../../common/hbone/again.ts';
 import type { Relay, RelayCounters } from '../../common/hbone/relay.ts';
 import type { HbonePool, HbonePoolOptions, HboneServer, HboneServerOptions } from '../../common/hbone/types.ts';
 import type { Accepted } from '../proxy/accept.ts';
@@ -19,8 +20,20 @@ export interface Engine {
   /** What a relay counts in. */
   counters(): RelayCounters;
   readonly relay: Relay;
+  /** undefined: it is asked for each connection. */
+  readonly memory: Memory | undefined;
   /** The engine was asked to relay the two ahead and has begun; also where that is over already. Then `relay` is to be called in any case. */
   begun(downstream: Duplex, upstream: Duplex): boolean;
+}
+
+/** Answers that the engine gives again by itself: `again` of tunnels (common/hbone/again.ts). */
+export interface Memory {
+  /** Of what is decided now. */
+  readonly generation: number;
+  /** The mesh has changed. What was kept is not used from this call on, and what was decided before is not kept any more. */
+  forget(): void;
+  /** The engine has no use for sockets of this source any more. */
+  giveBack(source: SocketSource): void;
 }
 
 export interface Listener {

@@ -17,5 +17,6 @@ export const nodeEngine: Engine = {
   createPool: createHbonePool,
   counters: () => ({ received: 0, sent: 0 }),
   relay,
+  memory: undefined,
   begun: () => false,
 };

@@ -5,6 +5,7 @@ import type { ByteStream } from '../../common/core/byte-stream.ts';
 import type { CancelSignal } from '../../common/core/cancel.ts';
 import { MeshError } from '../../common/core/errors.ts';
 import { type Ip, isIpv6, type Port, type SocketAddr } from '../../common/core/net.ts';
+import type { SocketSource } from '../../common/hbone/again.ts';
 import type { Ahead } from '../../common/hbone/relay.ts';
 import type { SocketKind } from '../control/messages.ts';
 import { type Dial, dialTimeout } from './dial.ts';
@@ -36,6 +37,24 @@ export async function connectFromPod(
   return tools.dial(fd, to, signal, dialTimeout, ahead);
 }
 
+function showsClient(pod: ProxiedPod, client: Ip, to: SocketAddr, { originalSource }: ConnectTools): boolean {
+  const hidden = pod.hidesClients || originalSource === 'never';
+  // A pod that calls itself has its own address anyway, and the kernel would route the reply past us.
+  return !hidden && client !== to.ip && isIpv6(client) === isIpv6(to.ip);
+}
+
+/** How `connectToApp` goes where nothing goes wrong, for an engine that does so by itself. */
+export function wayToApp(
+  pod: ProxiedPod,
+  client: Ip,
+  to: SocketAddr,
+  tools: ConnectTools,
+): { readonly bind: Ip | undefined; readonly sockets: SocketSource } {
+  const family = isIpv6(to.ip) ? 6 : 4;
+  const shown = showsClient(pod, client, to, tools);
+  return { bind: shown ? client : undefined, sockets: pod.spares(`${shown ? 'inbound' : 'outbound'}${family}`) };
+}
+
 /** To the app inside the pod, from the client's address where that is wanted and possible. MeshError. */
 export async function connectToApp(
   pod: ProxiedPod,
@@ -45,11 +64,7 @@ export async function connectToApp(
   signal: CancelSignal,
   ahead?: Ahead,
 ): Promise<ByteStream> {
-  // A pod that calls itself has its own address anyway, and the kernel would route the reply past us.
-  const hidden = pod.hidesClients || tools.originalSource === 'never';
-  if (hidden || client === to.ip || isIpv6(client) !== isIpv6(to.ip)) {
-    return connectFromPod(pod, to, tools, signal, ahead);
-  }
+  if (!showsClient(pod, client, to, tools)) return connectFromPod(pod, to, tools, signal, ahead);
   try {
     return await dialFrom(pod, client, to, tools, signal, firstAttempt, ahead);
   } catch (e) {

@@ -2,7 +2,9 @@
 import type { ByteStream } from '../../common/core/byte-stream.ts';
 import { MeshError } from '../../common/core/errors.ts';
 import { formatSocketAddr, loopbackOf, type SocketAddr } from '../../common/core/net.ts';
+import type { Begun, Heirs } from '../../common/hbone/again.ts';
 import { parseAuthority, parseBaggage, parseForwarded, parseTraceparent } from '../../common/hbone/headers.ts';
+import type { RelayCounters } from '../../common/hbone/relay.ts';
 import type { InboundTunnel } from '../../common/hbone/types.ts';
 import { formatSpiffe, sameIdentity } from '../../common/identity/spiffe.ts';
 import { identityOf } from '../../common/mesh/address.ts';
@@ -10,7 +12,8 @@ import { bypassed } from '../../common/mesh/bypass.ts';
 import { inboundService } from '../../common/mesh/inbound.ts';
 import type { Workload } from '../../common/mesh/types.ts';
 import { baggageHeader } from '../../common/telemetry/baggage.ts';
-import { connectFromPod, connectToApp } from './connect.ts';
+import type { ConnectionRecord } from './account.ts';
+import { connectFromPod, connectToApp, wayToApp } from './connect.ts';
 import { decideTunnel, type InboundQuestion } from './decide-inbound.ts';
 import { govern } from './govern.ts';
 import { identifyPod } from './identify.ts';
@@ -40,6 +43,7 @@ export async function handleTunnel(tunnel: InboundTunnel, pod: ProxiedPod, runti
   );
   const governed = govern(runtime);
   const { permit } = governed;
+  const asOf = runtime.engine.memory?.generation;
   try {
     account.trace?.('accept', `CONNECT ${request.authority} from ${formatSocketAddr(remote)}`);
     const local = await identifyPod(pod);
@@ -86,6 +90,12 @@ export async function handleTunnel(tunnel: InboundTunnel, pod: ProxiedPod, runti
       app.destroy();
       throw new MeshError('CANCELLED', permit.withdrawn ?? 'the client went away');
     }
+    // What follows its own rule each time is asked each time.
+    const plain = !announce && !past && !runtime.demand && !account.trace;
+    if (plain && asOf !== undefined && tunnel.again) {
+      const way = wayToApp(pod, remote.ip, target, runtime.tools);
+      tunnel.again({ asOf, target, answer, ...way }, heirsOf(runtime, account.record, question, target));
+    }
     await relayWith(permit, tunnel.accept(answer), app, account, runtime.engine);
   } catch (e) {
     if (!tunnel.signal.aborted) tunnel.refuse(permit.withdrawn === undefined ? 503 : 401);
@@ -93,6 +103,34 @@ export async function handleTunnel(tunnel: InboundTunnel, pod: ProxiedPod, runti
   } finally {
     governed.release();
   }
+}
+
+/** Tunnels that the engine accepts as this one was. */
+function heirsOf(
+  runtime: ProxyRuntime,
+  record: ConnectionRecord,
+  question: InboundQuestion,
+  target: SocketAddr,
+): Heirs {
+  const accountOf = ({ traceparent }: Pick<Begun, 'traceparent'>, counters?: RelayCounters) => {
+    const traceId = traceparent && parseTraceparent(traceparent)?.traceId;
+    return openAccount(runtime, { ...record, traceId }, target, counters);
+  };
+  return {
+    begun(tunnel) {
+      const account = accountOf(tunnel, tunnel.counters);
+      const governed = govern(runtime);
+      const { permit } = governed;
+      permit.signal.addEventListener('abort', () => tunnel.cut(permit.signal.reason as MeshError), { once: true });
+      account.opened();
+      tunnel.onOver((result) => {
+        governed.release();
+        account.relayed(result, permit.withdrawn);
+      });
+      governed.inherit(question, target, tunnel.stale);
+    },
+    missed: (tunnel, error) => accountOf(tunnel).failed(error),
+  };
 }
 
 /** An app that takes a PROXY header, which is the first that it gets: it speaks for the client, so the socket need not. */

@@ -2,8 +2,10 @@
 import type { Duplex } from 'node:stream';
 import type { ByteStream } from '../../common/core/byte-stream.ts';
 import { assertNever, MeshError } from '../../common/core/errors.ts';
-import { formatSocketAddr, type SocketAddr } from '../../common/core/net.ts';
+import { formatSocketAddr, type Port, type SocketAddr } from '../../common/core/net.ts';
+import type { AgainOutbound, Begun, Heirs } from '../../common/hbone/again.ts';
 import { formatForwarded, newTraceparent, parseBaggage } from '../../common/hbone/headers.ts';
+import type { RelayCounters } from '../../common/hbone/relay.ts';
 import type { ConnectHeaders, OutboundTunnel } from '../../common/hbone/types.ts';
 import { identityOf } from '../../common/mesh/address.ts';
 import { serviceKey } from '../../common/mesh/store.ts';
@@ -50,6 +52,8 @@ interface Outbound {
   readonly traceparent: string;
   /** Its bytes may flow as soon as the way onwards stands. */
   readonly downstream: ByteStream | undefined;
+  /** The decision would be the same for an equal connection, as long as the mesh does not change. */
+  readonly again: Pick<AgainOutbound, 'asOf' | 'downstream' | 'target'> | undefined;
 }
 
 /** Settles when the connection is over. Never rejects. */
@@ -83,13 +87,22 @@ export async function handleOutbound(
     const source = await identifyPod(pod);
     account.record.source = source;
     account.trace?.('identify', `${source.namespace}/${source.name}, service account ${source.serviceAccount}`);
-    const { network, random, compat } = runtime;
+    const { network, compat } = runtime;
+    let drawn = false;
+    const random = () => {
+      drawn = true;
+      return runtime.random();
+    };
+    const asOf = runtime.engine.memory?.generation;
     const question: OutboundQuestion = { source, target, network, ownPorts: pod.ownPorts, compat, random };
     const downstream = manner.connected ? undefined : socket;
-    const ctx: Outbound = { remote, pod, runtime, account, traceparent, downstream };
     const informed = informOutbound(runtime, question);
     if (informed) await informed;
     const undecided = decideOutbound(runtime.store, question);
+    // What was drawn by lot is drawn for each connection; what follows its own rule each time is asked each time.
+    const always = !drawn && undecided.kind === 'forward' && !runtime.demand && !account.trace;
+    const again = always && downstream && asOf !== undefined ? { asOf, downstream, target } : undefined;
+    const ctx: Outbound = { remote, pod, runtime, account, traceparent, downstream, again };
     // A connection whose decision waits for nothing goes on in the same turn.
     const decision = undecided.kind === 'resolve' ? await resolved(ctx, question, undecided) : undecided;
     if (decision.kind === 'deny') {
@@ -145,7 +158,7 @@ async function connectOrElsewhere(
     const other = isRefused(e) ? await elsewhere(ctx, question, route) : undefined;
     if (!other) throw e;
     ctx.account.trace?.('connect', `${(e as Error).message}; trying ${describeRoute(other)} instead`);
-    return connectRoute(ctx, question.source, other, permit);
+    return connectRoute({ ...ctx, again: undefined }, question.source, other, permit);
   }
 }
 
@@ -205,8 +218,35 @@ async function connectRoute(ctx: Outbound, source: Workload, route: OutboundForw
   const tunnel = await pod.pool.connect(target, headers, permit.signal, route.kind === 'gateway' ? undefined : ahead);
   record.destinationIdentity = tunnel.peer;
   account.trace?.('connect', `tunnel to ${tunnel.peer.namespace}/${tunnel.peer.serviceAccount} stands`);
-  if (route.kind !== 'gateway') return tunnel.stream;
-  return connectBehind(ctx, route, tunnel, headers, permit);
+  if (route.kind === 'gateway') return connectBehind(ctx, route, tunnel, headers, permit);
+  if (ctx.again) {
+    const more = { source: remote.ip, highestFd: pod.highestFd, headers, host: route.service?.hostname };
+    tunnel.again?.({ ...ctx.again, ...more }, heirsOf(ctx, ctx.again.target));
+  }
+  return tunnel.stream;
+}
+
+/** Connections that the engine sends the same way. */
+function heirsOf({ remote, pod, runtime, account }: Outbound, target: SocketAddr): Heirs {
+  const { record } = account;
+  const accountOf = ({ port, traceparent }: Pick<Begun, 'port' | 'traceparent'>, counters?: RelayCounters) => {
+    const sourceAddress = { ip: remote.ip, port: port as Port };
+    return openAccount(runtime, { ...record, sourceAddress, traceId: traceparent?.slice(3, 35) }, target, counters);
+  };
+  return {
+    begun(connection) {
+      const opened = accountOf(connection, connection.counters);
+      opened.opened();
+      const release = pod.hold({
+        resetAndDestroy: () => connection.cut(new MeshError('CANCELLED', 'the connection was cut')),
+      });
+      connection.onOver((result) => {
+        release();
+        opened.relayed(result, undefined);
+      });
+    },
+    missed: (connection, error) => accountOf(connection).failed(error),
+  };
 }
 
 /** The second tunnel of double HBONE, inside the one to the gateway: its far end is the destination, as it says itself. */

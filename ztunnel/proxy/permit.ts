@@ -27,6 +27,10 @@ export class Permit {
   }
 }
 
+export function policyChange(reason: string): string {
+  return `connection closed due to policy change: ${reason}`;
+}
+
 /** A connection that policy rules over. */
 export interface Governed {
   readonly permit: Permit;
@@ -56,7 +60,7 @@ export class ConnectionRegistry {
       if (connection.permit.withdrawn !== undefined) continue;
       const reason = connection.denied();
       if (reason === undefined) continue;
-      connection.permit.withdraw(`connection closed due to policy change: ${reason}`);
+      connection.permit.withdraw(policyChange(reason));
       withdrawn++;
     }
     return withdrawn;

@@ -2,6 +2,7 @@
 
 import type { Fd } from '../../common/core/brand.ts';
 import type { CancelSignal } from '../../common/core/cancel.ts';
+import type { SocketSource } from '../../common/hbone/again.ts';
 import type { HbonePool } from '../../common/hbone/types.ts';
 import { proxyPorts } from '../../common/mesh/address.ts';
 import type { Workload } from '../../common/mesh/types.ts';
@@ -22,6 +23,12 @@ export interface ProxiedPod {
   workload(): Workload | undefined;
   /** Waits up to 5 s for it. MeshError UNKNOWN_SOURCE. */
   waitForWorkload(): Promise<Workload>;
+  /** Sockets of a kind for an engine that connects by itself; the same object each time. */
+  spares(kind: SocketKind): SocketSource;
+  /** Highest descriptor that a connection of the pod may have. */
+  readonly highestFd: number;
+  /** What an engine began by itself: the pod's end waits for it, and may cut it. Returns how to say that it is over. */
+  hold(connection: { resetAndDestroy(): void }): () => void;
   /** A socket inside the pod's namespace; the caller owns it. MeshError KERNEL, CANCELLED. */
   socket(kind: SocketKind, signal: CancelSignal): Fd | Promise<Fd>;
 }

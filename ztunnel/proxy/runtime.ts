@@ -3,6 +3,7 @@ import type { Clock } from '../../common/core/clock.ts';
 import type { Compat } from '../../common/core/compat.ts';
 import type { Logger } from '../../common/core/log.ts';
 import type { SocketAddr } from '../../common/core/net.ts';
+import type { RelayCounters } from '../../common/hbone/relay.ts';
 import type { MeshReader } from '../../common/mesh/store.ts';
 import type { CountBypass } from '../../common/telemetry/bypass.ts';
 import type { Demand } from '../../common/xds/demand.ts';
@@ -47,7 +48,8 @@ export function openAccount(
   runtime: ProxyRuntime,
   record: ConnectionRecord,
   destination: SocketAddr | undefined,
+  counters: RelayCounters = runtime.engine.counters(),
 ): Account {
   const traced: Traced = { source: record.sourceAddress, destination, traceId: record.traceId };
-  return new Account(record, runtime.engine.counters(), runtime.sink, runtime.clock, runtime.trace(traced));
+  return new Account(record, counters, runtime.sink, runtime.clock, runtime.trace(traced));
 }

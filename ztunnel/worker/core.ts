@@ -232,6 +232,8 @@ export class WorkerCore {
   }
 
   #meshChanged(changes: MeshChanges): number {
+    // Before anything else: the engine is about to take connections meanwhile.
+    this.#options.engine.memory?.forget();
     let own = false;
     if (changes.workloads.size > 0) {
       this.#prefetcher.meshChanged(changes);

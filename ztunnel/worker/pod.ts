@@ -5,7 +5,8 @@ import type { ByteStream } from '../../common/core/byte-stream.ts';
 import type { CancelSignal } from '../../common/core/cancel.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
 import { isLoopback, type SocketAddr } from '../../common/core/net.ts';
-import { Roster } from '../../common/core/roster.ts';
+import { Roster, type Seat } from '../../common/core/roster.ts';
+import type { SocketSource } from '../../common/hbone/again.ts';
 import type { HbonePool, HboneServer } from '../../common/hbone/types.ts';
 import type { WireSettings } from '../../common/hbone/wire.ts';
 import type { CertificateStore } from '../../common/identity/types.ts';
@@ -73,7 +74,8 @@ export class WorkerPod implements ProxiedPod {
   readonly #socks: SocksOptions;
   readonly #acceptors: Listener[] = [];
   readonly #dns: DnsServer[] = [];
-  readonly #connections = new Roster<ByteStream>();
+  readonly #connections = new Roster<Pick<ByteStream, 'resetAndDestroy'>>();
+  readonly #spares = new Map<SocketKind, SocketSource>();
   readonly #gone = new AbortController();
   readonly #waiting = new Set<(workload: Workload) => void>();
   #workload: Workload | undefined;
@@ -189,6 +191,25 @@ export class WorkerPod implements ProxiedPod {
     return fd === undefined ? this.stock.wait(kind, signal).then((f) => this.#admitted(f)) : this.#admitted(fd);
   }
 
+  spares(kind: SocketKind): SocketSource {
+    let source = this.#spares.get(kind);
+    if (!source) {
+      source = { spare: () => this.#spare(kind) };
+      this.#spares.set(kind, source);
+    }
+    return source;
+  }
+
+  get highestFd(): number {
+    return this.#services.budget.ceiling - 1;
+  }
+
+  hold(connection: { resetAndDestroy(): void }): () => void {
+    if (this.#gone.signal.aborted) connection.resetAndDestroy();
+    const seat = this.#connections.enter(connection);
+    return () => this.#release(seat);
+  }
+
   /** Whether a connection that was accepted fits into the budget of descriptors; one that does not is counted and logged. */
   admits({ fd, remote }: Accepted): boolean {
     if (this.#services.budget.admits(fd)) return true;
@@ -237,6 +258,8 @@ export class WorkerPod implements ProxiedPod {
     this.#cutConnections();
     this.#server.close();
     this.pool.close();
+    const { memory } = this.#services.runtime.engine;
+    for (const source of this.#spares.values()) memory?.giveBack(source);
     this.stock.close();
   }
 
@@ -272,10 +295,20 @@ export class WorkerPod implements ProxiedPod {
 
   #track({ socket }: Accepted, done: Promise<void>): void {
     const seat = this.#connections.enter(socket);
-    void done.then(() => {
-      this.#connections.leave(seat);
-      if (this.#connections.size === 0) this.#onIdle?.();
-    });
+    void done.then(() => this.#release(seat));
+  }
+
+  #release(seat: Seat): void {
+    this.#connections.leave(seat);
+    if (this.#connections.size === 0) this.#onIdle?.();
+  }
+
+  #spare(kind: SocketKind): Fd | undefined {
+    if (this.#gone.signal.aborted) return undefined;
+    const fd = this.stock.spare(kind);
+    if (fd === undefined || this.#services.budget.admitsUpstream(fd)) return fd;
+    this.#services.closeFd(fd);
+    return undefined;
   }
 
   /** Counts and logs once. */

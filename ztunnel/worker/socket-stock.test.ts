@@ -88,3 +88,18 @@ test('a closed stock closes what it has and what comes late', async () => {
   while (s.requests.length > 0) s.answer();
   assert.equal(s.closed.length, 8 + late);
 });
+
+test('what is spare leaves some for takers, and makes batches grow', () => {
+  const s = new Supervisor();
+  s.stock.prime('inbound4');
+  assert.equal(s.answer(), 8);
+  for (let i = 0; i < 4; i++) assert.ok(s.stock.spare('inbound4') !== undefined);
+  assert.equal(s.stock.spare('inbound4'), undefined);
+  assert.equal(s.stock.size, 4);
+  let given = 0;
+  while (given < 200 && s.requests.length > 0) {
+    s.answer();
+    while (s.stock.spare('inbound4') !== undefined) given++;
+  }
+  assert.ok(given >= 200, `${given} were given`);
+});

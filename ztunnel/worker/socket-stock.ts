@@ -62,6 +62,15 @@ export class SocketStock {
     return fd;
   }
 
+  /** As `take`, but leaves some for those who would have to wait, and asks for larger batches instead. */
+  spare(kind: SocketKind): Fd | undefined {
+    const shelf = this.#shelves[kind];
+    if (shelf.free.length > quietBatch / 2) return this.take(kind);
+    if (shelf.requested === 0) shelf.batch = Math.min(shelf.batch * 2, maxSocketsPerPacket);
+    this.#refill(kind, shelf);
+    return undefined;
+  }
+
   /** Waits for the supervisor. MeshError KERNEL with its reason, CANCELLED when the signal aborts or the pod goes. */
   wait(kind: SocketKind, signal: CancelSignal): Promise<Fd> {
     const shelf = this.#shelves[kind];

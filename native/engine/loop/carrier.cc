@@ -154,6 +154,16 @@ void Carrier::open(Id id, std::span<const Header> headers) {
   touch();
 }
 
+StreamEnd *Carrier::open(std::span<const Header> headers, size_t most) {
+  if (dead || over_ || tunnel_.streams() >= most) return nullptr;
+  Stream *stream = tunnel_.open(headers);
+  if (stream == nullptr) return nullptr;
+  auto *end = new StreamEnd(loop_, *this, *stream);
+  loop_.objects().add(end);
+  touch();
+  return end;
+}
+
 void Carrier::ping() {
   tunnel_.ping();
   touch();
@@ -189,6 +199,7 @@ void Carrier::onRequest(Tunnel &, Stream &stream, std::span<const Header> header
   loop_.objects().add(end);
   std::vector<uint8_t> bytes;
   putHeaders(bytes, headers);
+  if (!plans.empty() && InPlan::serve(loop_, *this, *end, headers, bytes)) return;
   loop_.event({.type = int(Event::request),
                .slot = id.slot,
                .generation = id.generation,
@@ -200,6 +211,11 @@ void Carrier::onRequest(Tunnel &, Stream &stream, std::span<const Header> header
 void Carrier::onResponse(Tunnel &, Stream &stream, int status, std::span<const Header> headers) {
   StreamEnd *end = endOf(stream);
   if (end == nullptr) return;
+  if (end->isAttempt()) {
+    if (status == 200) end->joinAhead();
+    else end->missAttempt(status);
+    return;
+  }
   std::vector<uint8_t> bytes;
   putHeaders(bytes, headers);
   // Before what is told of a relay, which may be over at once.

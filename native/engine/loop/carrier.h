@@ -2,6 +2,7 @@
 #pragma once
 #include "../tunnel/tunnel.h"
 #include "object.h"
+#include "plan.h"
 
 namespace aq {
 
@@ -35,6 +36,10 @@ public:
   void goaway(uint32_t code, bool graceful);
 
   void adopt(StreamEnd *end);
+  // For a plan, under a number of the loop's; nullptr where it takes none, or has `most` already.
+  StreamEnd *open(std::span<const Header> headers, size_t most);
+  // JavaScript's answers to CONNECTs of this peer.
+  Plans plans;
 
   bool reading = false;
   bool touched = false;

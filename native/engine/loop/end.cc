@@ -1,10 +1,15 @@
 #include "end.h"
 #include "loop.h"
+#include "plan.h"
 #include <utility>
 #include <cerrno>
 #include <sys/socket.h>
 
 namespace aq {
+
+End::End(Loop &loop) : loop_(loop) {}
+
+End::~End() = default;
 
 void End::read(size_t most) {
   if (isRelayed()) return;
@@ -90,17 +95,60 @@ void End::reset(uint32_t code) {
 }
 
 void End::relayWhenReady(Id downstream, uint32_t counters, std::string_view answer) {
-  ahead_ = std::make_unique<Ahead>(Ahead{downstream, counters, std::string(answer)});
+  ahead_ = std::make_unique<Ahead>(Ahead{downstream, counters, std::string(answer), nullptr});
+}
+
+void End::attempt(std::unique_ptr<Attempt> attempt, std::string_view answer) {
+  planned_ = true;
+  loop_.attempted(id);
+  const Id downstream = attempt->downstream;
+  ahead_ = std::make_unique<Ahead>(Ahead{downstream, 0, std::string(answer), std::move(attempt)});
+}
+
+bool End::isAttempt() const { return ahead_ != nullptr && ahead_->attempt != nullptr; }
+
+bool End::attemptIsOf(Id owner) const {
+  if (!isAttempt()) return false;
+  const Attempt &of = *ahead_->attempt;
+  return of.asker == owner || of.plan == owner;
+}
+
+void End::giveUpAttempt() {
+  if (dead || !isAttempt()) return;
+  const auto ahead = std::move(ahead_);
+  ahead->attempt->ask(loop_);
+  if (!dead) cut(CANCEL);
+}
+
+void End::missAttempt(int status) {
+  const auto ahead = std::move(ahead_);
+  ahead->attempt->missed(loop_, status);
+  if (!dead) cut(CANCEL);
 }
 
 bool End::joinAhead() {
+  if (isAttempt() && ahead_->attempt->generation != loop_.generation()) {
+    giveUpAttempt();
+    return true;
+  }
   const auto ahead = std::move(ahead_);
   if (ahead == nullptr || isRelayed()) return false;
   // Where it is gone, JavaScript has been told.
   auto *downstream = dynamic_cast<End *>(loop_.objects().find(ahead->downstream));
-  if (downstream == nullptr || downstream->dead || downstream->isRelayed()) return false;
-  downstream->answerAhead(ahead->answer);
-  if (downstream->dead) return false;
+  const bool there = downstream != nullptr && !downstream->dead && !downstream->isRelayed();
+  if (there) downstream->answerAhead(ahead->answer);
+  if (!there || downstream->dead) {
+    if (ahead->attempt == nullptr) return false;
+    ahead->attempt->missed(loop_, 0);
+    cut(CANCEL);
+    return true;
+  }
+  if (ahead->attempt != nullptr) {
+    ahead->counters = loop_.takeCounters();
+    downstream->planned_ = true;
+    // Before what is told of its end, which may come at once.
+    ahead->attempt->begun(loop_, ahead->counters);
+  }
   join(loop_, *downstream, *this, ahead->counters);
   return true;
 }
@@ -238,6 +286,7 @@ void End::maybeDone() {
 void End::relayDone(RelayEnd kind, int value) {
   Relay *relay = relay_;
   const Id id = relay->downstream->id;
+  if (relay->upstream->planned_) loop_.giveCounters(relay->counters);
   End *ends[] = {relay->downstream, relay->upstream};
   for (End *end : ends) {
     end->relay_ = nullptr;

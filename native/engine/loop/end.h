@@ -10,6 +10,7 @@ namespace aq {
 
 class Loop;
 class End;
+struct Attempt;
 
 // Two ends whose bytes go to each other. Gone when both directions have ended, or one has failed.
 struct Relay {
@@ -20,7 +21,8 @@ struct Relay {
 
 class End : public Object {
 public:
-  explicit End(Loop &loop) : loop_(loop) {}
+  explicit End(Loop &loop);
+  ~End() override;
 
   // Commands of JavaScript.
   void read(size_t most);
@@ -35,6 +37,15 @@ public:
   void reset(uint32_t code) override;
   // This end is to be relayed with `downstream` as soon as it stands.
   void relayWhenReady(Id downstream, uint32_t counters, std::string_view answer);
+  // As relayWhenReady(), by a plan. JavaScript does not know this end, and the downstream one only once it is asked, or told of the relay.
+  void attempt(std::unique_ptr<Attempt> attempt, std::string_view answer);
+  bool isAttempt() const;
+  // Of this plan, or of a plan of this listener.
+  bool attemptIsOf(Id owner) const;
+  // It takes too long, or came to nothing: JavaScript is asked what to do with the downstream end.
+  void giveUpAttempt();
+  // The peer has said no.
+  void missAttempt(int status);
   // It stands: joined with what was asked for, if that still is there.
   bool joinAhead();
   // Takes both ends; `counters` is where bytes are counted.
@@ -96,6 +107,8 @@ protected:
   bool finishing_ = false;
   bool finished_ = false;
   bool wasRelayed_ = false;
+  // Of a plan: JavaScript hears of the relay alone.
+  bool planned_ = false;
   int error_ = 0;
 
 private:
@@ -103,6 +116,7 @@ private:
     Id downstream;
     uint32_t counters;
     std::string answer;
+    std::unique_ptr<Attempt> attempt;
   };
 
   void finishedAll();

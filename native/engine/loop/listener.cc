@@ -56,6 +56,7 @@ void Listener::onEvents(uint32_t) {
     std::vector<uint8_t> bytes;
     putPiece(bytes, text);
     putPiece(bytes, std::to_string(port));
+    if (!plans.empty() && OutPlan::serve(loop_, *this, *end, fd, text, port, bytes)) continue;
     loop_.event({.type = int(Event::accepted),
                  .slot = id.slot,
                  .generation = id.generation,
@@ -69,6 +70,8 @@ void Listener::onEvents(uint32_t) {
 void Listener::close() {
   if (dead) return;
   ::close(std::exchange(fd_, -1));
+  // They end as who asks does, with whom nobody else would.
+  loop_.giveUpAttemptsOf(id);
   // Behind the last that was accepted.
   loop_.event({.type = int(Event::closed), .slot = id.slot, .generation = id.generation});
   loop_.bury(this);

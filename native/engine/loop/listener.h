@@ -1,6 +1,7 @@
 // A listening socket.
 #pragma once
 #include "object.h"
+#include "plan.h"
 
 namespace aq {
 
@@ -14,6 +15,8 @@ public:
   void watch();
   void onEvents(uint32_t) override;
   void close() override;
+  // JavaScript's answers to connections.
+  Plans plans;
 
 private:
   Loop &loop_;

@@ -1,6 +1,7 @@
 #include "loop.h"
 #include "carrier.h"
 #include "listener.h"
+#include "plan.h"
 #include "stream-end.h"
 #include "tcp-end.h"
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include <stdexcept>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -81,6 +83,10 @@ bool Loop::take(Batch &events) {
   told_ = false;
   events.clear();
   std::swap(events, outgoing_);
+  // Who asks for more has worked off what it got last.
+  freeCounters_.insert(freeCounters_.end(), seen_.begin(), seen_.end());
+  seen_.clear();
+  std::swap(seen_, endedTold_);
   return !events.empty();
 }
 
@@ -92,6 +98,38 @@ double *Loop::counterChunk(uint32_t chunk) {
     slab_[chunk].store(found);
   }
   return found;
+}
+
+void Loop::giveUpAttemptsOf(Id owner) {
+  for (auto *attempts : {&attempts_, &olderAttempts_})
+    for (const Id &id : *attempts)
+      if (auto *end = dynamic_cast<End *>(objects_.find(id)); end != nullptr && end->attemptIsOf(owner))
+        end->giveUpAttempt();
+}
+
+uint32_t Loop::takeCounters() {
+  const std::lock_guard lock(mutex_);
+  if (freeCounters_.empty()) return nextCounters_++;
+  const uint32_t index = freeCounters_.back();
+  freeCounters_.pop_back();
+  return index;
+}
+
+void Loop::randomHex(std::string &to, size_t bytes) {
+  if (randomUsed_ + bytes > random_.size()) {
+    // Without a source of random numbers nothing here can go on; the kernel has one from its start on.
+    for (size_t got = 0; got < random_.size();) {
+      const ssize_t n = getrandom(random_.data() + got, random_.size() - got, 0);
+      if (n > 0) got += size_t(n);
+    }
+    randomUsed_ = 0;
+  }
+  static constexpr char digits[] = "0123456789abcdef";
+  for (size_t i = 0; i < bytes; i++) {
+    const uint8_t byte = random_[randomUsed_++];
+    to += digits[byte >> 4];
+    to += digits[byte & 15];
+  }
 }
 
 double *Loop::counters(uint32_t index) {
@@ -258,6 +296,8 @@ void Loop::publish() {
   bool tell;
   {
     const std::lock_guard lock(mutex_);
+    endedTold_.insert(endedTold_.end(), ended_.begin(), ended_.end());
+    ended_.clear();
     if (outgoing_.empty()) std::swap(outgoing_, events_);
     else outgoing_.append(events_);
     tell = urgent_ && !told_;
@@ -303,6 +343,25 @@ void Loop::command(const Message &m, const Batch &batch) {
   }
   case Command::tunnel:
     makeTunnel(m);
+    return;
+  case Command::planOut:
+    OutPlan::make(*this, m, text);
+    return;
+  case Command::planIn:
+    InPlan::make(*this, m, text);
+    return;
+  case Command::stock:
+    objects_.put(m.id(), new Stock(*this));
+    return;
+  case Command::supply:
+    if (auto *stock = dynamic_cast<Stock *>(objects_.find(m.id()))) stock->supply(m.a);
+    else ::close(m.a);
+    return;
+  case Command::revisit:
+    for (const Id &id : olderAttempts_)
+      if (auto *end = dynamic_cast<End *>(objects_.find(id))) end->giveUpAttempt();
+    olderAttempts_.clear();
+    olderAttempts_.swap(attempts_);
     return;
   default:
     break;

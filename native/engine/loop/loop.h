@@ -43,6 +43,8 @@ public:
   // What a tunnel is made of; never reused while one is being made.
   int32_t addContext(std::shared_ptr<TlsContext> context, const TunnelLimits &limits);
   void removeContext(int32_t context);
+  // Plans of before mean nothing from now on, not even for what they have begun. Returns the generation of those that follow.
+  uint32_t raise() { return generation_.fetch_add(1) + 1; }
 
   // For what lives in the loop.
   Table &objects() { return objects_; }
@@ -67,6 +69,16 @@ public:
   // Its number means nothing any more; deleted at the end of the turn.
   void bury(Object *object);
   double *counters(uint32_t index);
+  uint32_t generation() const { return generation_.load(); }
+  // Counters of a relay that a plan begins; given back, they are used again once JavaScript has seen the relay's end.
+  uint32_t takeCounters();
+  void giveCounters(uint32_t index) { ended_.push_back(index); }
+  // Of a plan, and does not stand yet.
+  void attempted(Id upstream) { attempts_.push_back(upstream); }
+  // JavaScript is asked for those of this plan, or of all plans of this listener.
+  void giveUpAttemptsOf(Id owner);
+  // Lower-case hexadecimal digits for `bytes` random bytes.
+  void randomHex(std::string &to, size_t bytes);
   // With no descriptor left, the caller that waits is told by a close; else the listener would wake us for ever.
   void refuseWithoutDescriptor(int listener);
 
@@ -102,6 +114,13 @@ private:
   bool untold_ = false;
   uint64_t untoldSince_ = 0;
   std::vector<Header> headers_;
+  std::atomic<uint32_t> generation_{1};
+  uint32_t nextCounters_ = kCounterChunks / 2 * kCountersInChunk;
+  // Counters: free; of relays whose end is among events_, among outgoing_, with JavaScript.
+  std::vector<uint32_t> freeCounters_, ended_, endedTold_, seen_;
+  std::vector<Id> attempts_, olderAttempts_;
+  std::array<uint8_t, 4096> random_;
+  size_t randomUsed_ = sizeof random_;
 
   std::mutex mutex_;
   Batch submitted_, outgoing_;

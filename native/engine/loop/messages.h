@@ -29,7 +29,12 @@ namespace aq {
   X(open)     /* a new stream of a tunnel [its slot, its generation | headers] */                                      \
   X(respond)  /* [status, 1: and END_STREAM | headers] */                                                              \
   X(ping)                                                                                                              \
-  X(goaway)   /* [code, 1: gracefully] */
+  X(goaway)   /* [code, 1: gracefully] */                                                                              \
+  X(planOut)  /* a new plan of a listener [its slot, its generation, most streams | see Plan] */                       \
+  X(planIn)   /* a new plan of a tunnel [its slot, its generation | see Plan] */                                       \
+  X(stock)    /* a new stock of sockets */                                                                             \
+  X(supply)   /* of a stock [fd] */                                                                                    \
+  X(revisit)  /* what plans began before the last of these, and does not stand yet, is asked for */
 
 #define AQ_EVENTS(X)                                                                                                   \
   X(accepted)     /* by a listener [slot, generation, fd | port, address] */                                           \
@@ -49,7 +54,10 @@ namespace aq {
   X(streamClosed) /* it is gone [code, 1: by the peer, 1: unprocessed] */                                              \
   X(flooded)      /* the peer resets too fast */                                                                       \
   X(failed)       /* the tunnel is gone [kind, alert or code | reason] */                                              \
-  X(closed)       /* the tunnel is gone, in order; a listener is */
+  X(closed)       /* the tunnel is gone, in order; a listener or a plan is */                                          \
+  X(begun)        /* by a plan: is relayed [slot, generation, counters | who] */                                       \
+  X(missed)       /* by a plan: will not be [slot, generation, status, 0: who asked has gone | who] */                 \
+  X(taken)        /* of a stock [sockets] */
 
 enum class Command : int32_t {
 #define X(name) name,
@@ -71,6 +79,8 @@ struct Id {
   // Below 0: named by JavaScript; else by the loop.
   int32_t slot = 0;
   int32_t generation = 0;
+
+  bool operator==(const Id &) const = default;
 };
 
 struct Message {

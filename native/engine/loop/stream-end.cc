@@ -135,6 +135,7 @@ void StreamEnd::cut(uint32_t code) { gone(code); }
 
 void StreamEnd::gone(uint32_t code) {
   if (dead) return;
+  if (isAttempt()) return giveUpAttempt();
   if (stream_ != nullptr) {
     Stream *stream = std::exchange(stream_, nullptr);
     stream->owner = nullptr;
@@ -150,8 +151,7 @@ void StreamEnd::gone(uint32_t code) {
                        .a = int(closeCode_),
                        .b = byPeer_,
                        .c = unprocessed_};
-  if (wasRelayed_) loop_.eventWithNext(closed);
-  else loop_.event(closed);
+  if (!planned_) wasRelayed_ ? void(loop_.eventWithNext(closed)) : loop_.event(closed);
   unlink();
   loop_.bury(this);
 }

@@ -17,6 +17,21 @@ TcpEnd::~TcpEnd() {
 
 void TcpEnd::watch() { loop_.watch(fd_, this, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET); }
 
+bool TcpEnd::bindTo(std::string_view ip) {
+  const int on = 1;
+  setsockopt(fd_, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+  const std::string text(ip);
+  sockaddr_in v4{};
+  if (inet_pton(AF_INET, text.c_str(), &v4.sin_addr) == 1) {
+    v4.sin_family = AF_INET;
+    return ::bind(fd_, reinterpret_cast<sockaddr *>(&v4), sizeof v4) == 0;
+  }
+  sockaddr_in6 v6{};
+  inet_pton(AF_INET6, text.c_str(), &v6.sin6_addr);
+  v6.sin6_family = AF_INET6;
+  return ::bind(fd_, reinterpret_cast<sockaddr *>(&v6), sizeof v6) == 0;
+}
+
 void TcpEnd::dial(std::string_view ip, uint16_t port) {
   const std::string text(ip);
   sockaddr_in v4{};
@@ -36,6 +51,7 @@ void TcpEnd::dial(std::string_view ip, uint16_t port) {
   if (result == 0 || errno == EINPROGRESS) {
     connecting_ = true;
     watch();
+    if (result == 0 && planned_) connected(0);
   } else {
     connected(errno);
   }
@@ -43,6 +59,11 @@ void TcpEnd::dial(std::string_view ip, uint16_t port) {
 
 void TcpEnd::connected(int error) {
   connecting_ = false;
+  if (planned_) {
+    if (error == 0) joinAhead();
+    else giveUpAttempt();
+    return;
+  }
   const size_t told = loop_.eventWithNext(
       {.type = int(Event::connected), .slot = id.slot, .generation = id.generation, .a = error});
   loop_.relayedAhead(told, error == 0 && joinAhead());

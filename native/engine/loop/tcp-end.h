@@ -12,6 +12,8 @@ public:
 
   void watch();
   void dial(std::string_view ip, uint16_t port);
+  // So that its peer sees this address; any port. False with errno.
+  bool bindTo(std::string_view ip);
   // The descriptor without its end, for a tunnel. -1 when it was relayed, or is gone.
   int take();
   void onEvents(uint32_t events) override;

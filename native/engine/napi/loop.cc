@@ -30,7 +30,8 @@ public:
         env, "EngineLoop",
         {InstanceMethod("submit", &EngineLoop::submit), InstanceMethod("counters", &EngineLoop::counters),
          InstanceMethod("addContext", &EngineLoop::addContext),
-         InstanceMethod("removeContext", &EngineLoop::removeContext), InstanceMethod("ref", &EngineLoop::ref),
+         InstanceMethod("removeContext", &EngineLoop::removeContext), InstanceMethod("raise", &EngineLoop::raise),
+         InstanceMethod("ref", &EngineLoop::ref),
          InstanceMethod("unref", &EngineLoop::unref),
          StaticValue("abi", Napi::String::New(env, std::string(aq::kAbi)), napi_enumerable)});
   }
@@ -111,6 +112,8 @@ private:
   }
 
   void removeContext(const Napi::CallbackInfo &info) { loop().removeContext(intArg(info, 0)); }
+
+  Napi::Value raise(const Napi::CallbackInfo &info) { return Napi::Number::New(info.Env(), loop().raise()); }
 
   void ref(const Napi::CallbackInfo &) { uv_ref(reinterpret_cast<uv_handle_t *>(&async_)); }
   void unref(const Napi::CallbackInfo &) { uv_unref(reinterpret_cast<uv_handle_t *>(&async_)); }

@@ -1,20 +1,23 @@
 /** How the native engine makes a client connection; which tunnel it carries is the pool's decision (common/hbone/pool.ts). */
 
+import type { Clock } from '../../../common/core/clock.ts';
 import { MeshError } from '../../../common/core/errors.ts';
+import { formatSocketAddr } from '../../../common/core/net.ts';
 import { type Answer, Unanswered } from '../../../common/hbone/answer.ts';
 import { type ClientConnection, closedEarly, type Establish } from '../../../common/hbone/client-connection.ts';
 import { closeAtExpiry, keepAlive } from '../../../common/hbone/session.ts';
 import type { ConnectHeaders } from '../../../common/hbone/types.ts';
 import type { Identity } from '../../../common/mesh/types.ts';
 import { verifyServer } from '../../../common/tls/verify.ts';
-import type { EngineLoop } from '../../../native/engine.ts';
+import { command, type EngineLoop } from '../../../native/engine.ts';
 import type { Contexts } from './contexts.ts';
+import type { PlanMemory } from './memory.ts';
 import { relayAhead } from './relay.ts';
 import { http2Name } from './stream.ts';
 import { TcpStream } from './tcp.ts';
 import { type AuthenticatedPeer, authenticate, byName, type HeaderList, Tunnel, TunnelStream } from './tunnel.ts';
 
-export function nativeEstablish(loop: EngineLoop, contexts: Contexts): Establish {
+export function nativeEstablish(loop: EngineLoop, contexts: Contexts, memory: PlanMemory): Establish {
   return (raw, { options, wire, address, certificate, expected, signal, onAuthenticated, onClosed }) =>
     new Promise((resolve, reject) => {
       if (!(raw instanceof TcpStream)) throw new Error('the stream is not of this engine');
@@ -38,7 +41,7 @@ export function nativeEstablish(loop: EngineLoop, contexts: Contexts): Establish
           const peer = authenticate(tunnel, chain, protocol, certificate, 'source', revocation, verify);
           if (!peer) return;
           onAuthenticated();
-          connection = clientConnection(loop, tunnel, address, peer, unanswered, () => options.clock.wall());
+          connection = clientConnection(loop, memory, tunnel, address, peer, unanswered, options.clock);
           keepAlive(tunnel, options.clock, () => tunnel.cut(new MeshError('H2_FAILED', `${address} answers no PING`)));
           closeAtExpiry(tunnel, options.clock, peer.expiresAt);
           tunnel.once(
@@ -76,17 +79,18 @@ function named(address: string, error: MeshError): MeshError {
 
 function clientConnection(
   loop: EngineLoop,
+  memory: PlanMemory,
   tunnel: Tunnel,
   address: string,
   { peer, expiresAt }: AuthenticatedPeer,
   unanswered: Unanswered,
-  wall: () => number,
+  clock: Clock,
 ): ClientConnection {
   return {
     peer,
     get usable() {
       // A clock that was set is noticed here, before the timer of closeAtExpiry looks.
-      return !tunnel.closed && !tunnel.destroyed && wall() < expiresAt;
+      return !tunnel.closed && !tunnel.destroyed && clock.wall() < expiresAt;
     },
     get maxStreams() {
       return tunnel.maxStreams;
@@ -100,6 +104,35 @@ function clientConnection(
       const answer = unanswered.wait(what, signal, () => stream.cancel());
       awaitResponse(stream, answer, peer, onStreamClosed);
       return answer.tunnel;
+    },
+    keep({ asOf, downstream, source, target, highestFd, headers, host }, heirs, most, onBegun) {
+      if (!(downstream instanceof TcpStream && downstream.listener)) return;
+      const { slot, generation } = tunnel.handle;
+      const pieces = [
+        ...[source, target.ip, `${target.port}`, `${slot}`, `${generation}`, `${highestFd}`],
+        ...[host === undefined ? '' : `;host=${host}`, ':method', 'CONNECT', ':authority', headers.authority],
+        ...['baggage', headers.baggage],
+      ];
+      const term = { asOf, expiresIn: expiresAt - clock.wall(), clock };
+      const key = `${source}>${formatSocketAddr(target)}`;
+      memory.keep(
+        command.planOut,
+        downstream.listener,
+        key,
+        `${slot}|${generation}`,
+        most,
+        term,
+        pieces,
+        heirs,
+        (begun) => {
+          const release = onBegun();
+          tunnel.streams.add(begun);
+          return () => {
+            tunnel.streams.delete(begun);
+            release();
+          };
+        },
+      );
     },
     finish: () => tunnel.close(),
     cut: () => tunnel.cut(undefined),

@@ -4,6 +4,7 @@ import { EngineLoop } from '../../../native/engine.ts';
 import type { Engine } from '../engine.ts';
 import { nativeEstablish } from './client.ts';
 import { Contexts } from './contexts.ts';
+import { PlanMemory } from './memory.ts';
 import { hasBegun, NativeCounters, nativeRelay } from './relay.ts';
 import { createNativeServer } from './server.ts';
 import { accept, nativeDialer } from './tcp.ts';
@@ -12,14 +13,16 @@ import { accept, nativeDialer } from './tcp.ts';
 export function createNativeEngine(): Engine {
   const loop = new EngineLoop();
   const contexts = new Contexts(loop);
-  const establish = nativeEstablish(loop, contexts);
+  const memory = new PlanMemory(loop);
+  const establish = nativeEstablish(loop, contexts, memory);
   return {
-    accept: (fd, onAccepted, onError) => accept(loop, fd, onAccepted, onError),
+    accept: (fd, onAccepted, onError) => accept(loop, memory, fd, onAccepted, onError),
     dialer: (clock) => nativeDialer(loop, clock),
-    createServer: (options) => createNativeServer(loop, contexts, options),
+    createServer: (options) => createNativeServer(loop, contexts, memory, options),
     createPool: (options) => createHbonePool(options, establish),
     counters: () => new NativeCounters(),
     relay: nativeRelay,
+    memory,
     begun: hasBegun,
   };
 }

@@ -4,6 +4,7 @@ import type { ByteStream } from '../../../common/core/byte-stream.ts';
 import { Cancellation } from '../../../common/core/cancel.ts';
 import { MeshError } from '../../../common/core/errors.ts';
 import { formatSocketAddr, type SocketAddr } from '../../../common/core/net.ts';
+import type { AgainInbound, Heirs } from '../../../common/hbone/again.ts';
 import { Emptying } from '../../../common/hbone/emptying.ts';
 import { offerTunnel, streamCut, streamGone } from '../../../common/hbone/inbound.ts';
 import { closeAtExpiry, handshakeTimeout, keepAlive } from '../../../common/hbone/session.ts';
@@ -12,8 +13,9 @@ import { defaultWire } from '../../../common/hbone/wire.ts';
 import type { WorkloadCertificate } from '../../../common/identity/types.ts';
 import type { Identity } from '../../../common/mesh/types.ts';
 import { verifyClient } from '../../../common/tls/verify.ts';
-import type { EngineLoop } from '../../../native/engine.ts';
+import { command, type EngineLoop } from '../../../native/engine.ts';
 import type { Contexts } from './contexts.ts';
+import type { PlanMemory } from './memory.ts';
 import { http2Code } from './stream.ts';
 import { TcpStream } from './tcp.ts';
 import { authenticate, byName, type HeaderList, Tunnel, type TunnelStream } from './tunnel.ts';
@@ -27,7 +29,12 @@ interface Connection {
   readonly local: SocketAddr;
 }
 
-export function createNativeServer(loop: EngineLoop, contexts: Contexts, options: HboneServerOptions): HboneServer {
+export function createNativeServer(
+  loop: EngineLoop,
+  contexts: Contexts,
+  memory: PlanMemory,
+  options: HboneServerOptions,
+): HboneServer {
   const { clock, wire = defaultWire } = options;
   /** From serve() on, whatever became of them. */
   const open = new Set<{ cut(): void }>();
@@ -106,6 +113,7 @@ export function createNativeServer(loop: EngineLoop, contexts: Contexts, options
         },
         closed(error) {
           if (connection) connections.delete(connection);
+          memory.drop(command.planIn, tunnel.handle);
           late.removeEventListener('abort', onLate);
           // A peer that goes away without a word is a failure only while it still owes us its SETTINGS.
           if (settled) {
@@ -146,7 +154,31 @@ export function createNativeServer(loop: EngineLoop, contexts: Contexts, options
         answered = true;
         stream.respond(status, Object.entries(responseHeaders).flat(), end);
       },
+      again(answer, heirs) {
+        if (!draining) keep(connection, headers, answer, heirs);
+      },
       signal: gone,
+    });
+  }
+
+  function keep({ tunnel, expiresAt }: Connection, headers: HeaderList, answer: AgainInbound, heirs: Heirs): void {
+    if (tunnel.destroyed) return;
+    const { asOf, target, bind, sockets } = answer;
+    const { slot, generation } = memory.stockOf(sockets).handle;
+    const pieces = [
+      ...[`${slot}`, `${generation}`, target.ip, `${target.port}`, bind ?? '', `${headers.length}`],
+      ...headers,
+      ...Object.entries(answer.answer).flat(),
+    ];
+    const term = { asOf, expiresIn: expiresAt - clock.wall(), clock };
+    // As coarse as the loop's own (requestKey): a second plan for the same would only replace the first.
+    const key = headers
+      .filter((_, i) => headers[i - (i % 2)] !== 'traceparent')
+      .join('\n')
+      .replace(/:[1-9][0-9]{0,4}"/, '"');
+    memory.keep(command.planIn, tunnel.handle, key, `${slot}|${generation}`, 0, term, pieces, heirs, (begun) => {
+      tunnel.streams.add(begun);
+      return () => void tunnel.streams.delete(begun);
     });
   }
 

@@ -326,7 +326,7 @@ export class NativeStream extends Duplex implements ByteStream, Receiver {
 
 const ignore = () => undefined;
 
-function relayError(kind: number, value: number): NodeJS.ErrnoException | undefined {
+export function relayError(kind: number, value: number): NodeJS.ErrnoException | undefined {
   switch (kind) {
     case relayEnd.failed:
       return systemError(value, 'relay');

@@ -4,16 +4,19 @@ import { millis } from '../../../common/core/brand.ts';
 import type { Clock } from '../../../common/core/clock.ts';
 import { MeshError } from '../../../common/core/errors.ts';
 import { formatSocketAddr, type Ip, type Port, type SocketAddr } from '../../../common/core/net.ts';
-import { command, type EngineEvent, type EngineLoop, event, readPieces } from '../../../native/engine.ts';
+import { command, type EngineEvent, type EngineLoop, event, type Handle, readPieces } from '../../../native/engine.ts';
 import { socketName } from '../../../native/index.ts';
 import type { Accepted } from '../../proxy/accept.ts';
 import { type Dial, dialError } from '../../proxy/dial.ts';
 import type { Listener } from '../engine.ts';
+import type { PlanMemory } from './memory.ts';
 import { relayAhead } from './relay.ts';
 import { NativeStream, systemError } from './stream.ts';
 
 export class TcpStream extends NativeStream {
   #onConnected: ((errno: number) => void) | undefined;
+  /** By which it was accepted. */
+  listener: Handle | undefined;
 
   /** The descriptor is taken over. `onConnected` is called once, with 0 or the errno. */
   dial(fd: Fd, to: SocketAddr, onConnected: (errno: number) => void): void {
@@ -56,6 +59,7 @@ class NativeAccepted implements Accepted {
 
 export function accept(
   loop: EngineLoop,
+  memory: PlanMemory,
   fd: Fd,
   onAccepted: (accepted: Accepted) => void,
   onError: (error: Error) => void,
@@ -65,6 +69,7 @@ export function accept(
       case event.accepted: {
         const [ip, port] = readPieces(e.bytes).map((piece) => piece.toString('latin1')) as [Ip, string];
         const socket = new TcpStream(loop, { slot: e.a, generation: e.b });
+        socket.listener = handle;
         onAccepted(new NativeAccepted(socket, e.c as Fd, { ip, port: Number(port) as Port }));
         break;
       }
@@ -82,7 +87,9 @@ export function accept(
   return {
     close() {
       // Who was accepted before is still handed over.
-      if (!closed) loop.send(command.close, handle);
+      if (closed) return;
+      memory.drop(command.planOut, handle);
+      loop.send(command.close, handle);
       closed = true;
     },
   };

@@ -126,7 +126,8 @@ export interface TunnelEvents {
 
 export class Tunnel implements LivingSession, Receiver {
   readonly handle: Handle;
-  readonly streams = new Set<TunnelStream>();
+  /** What is cut with it. */
+  readonly streams = new Set<{ destroy(error: Error): unknown }>();
   /** As the peer allows; 0 before its SETTINGS. */
   maxStreams = 0;
   closed = false;
