@@ -96,7 +96,67 @@ export type ExtensionProvider =
       readonly path: string;
       /** undefined: MeshConfig's, or Istio's. */
       readonly format: { readonly text: string } | { readonly labels: Readonly<Record<string, string>> } | undefined;
-    };
+    }
+  | TracingProvider;
+
+/** A service of the mesh that takes what is exported. */
+export interface CollectorService {
+  /** `hostname`, or `namespace/hostname`. */
+  readonly service: string;
+  readonly port: number;
+}
+
+export interface HttpHeader {
+  readonly name: string;
+  readonly value: string;
+}
+
+export type TracingProvider = CollectorService & {
+  readonly name: string;
+  readonly maxTagLength: number | undefined;
+} & (
+    | {
+        readonly kind: 'opentelemetry';
+        /** `timeout` in Go's form. */
+        readonly by:
+          | { readonly kind: 'grpc'; readonly timeout: string | undefined; readonly metadata: readonly HttpHeader[] }
+          | {
+              readonly kind: 'http';
+              readonly path: string;
+              readonly timeout: string | undefined;
+              readonly headers: readonly HttpHeader[];
+            };
+        /** OTEL_RESOURCE_ATTRIBUTES of the proxy counts. */
+        readonly detectsEnvironment: boolean;
+      }
+    | {
+        readonly kind: 'zipkin';
+        readonly path: string;
+        readonly hasLongIds: boolean;
+        readonly withW3c: boolean;
+        readonly timeout: string | undefined;
+        readonly headers: readonly HttpHeader[];
+      }
+  );
+
+/** A tag of spans: the same forms in MeshConfig and in Telemetry. */
+export interface TracingTag {
+  readonly literal?: { readonly value: string };
+  readonly environment?: { readonly name: string; readonly defaultValue?: string };
+  readonly header?: { readonly name: string; readonly defaultValue?: string };
+  readonly formatter?: { readonly value: string };
+}
+
+/** enableTracing and defaultConfig.tracing. */
+export interface MeshTracing {
+  /** Requests are marked as traced where no Telemetry and no default provider say anything. */
+  readonly isEnabled: boolean;
+  /** Percent, default 1. */
+  readonly sampling: number;
+  readonly tags: Readonly<Record<string, TracingTag>>;
+  readonly maxTagLength: number | undefined;
+  readonly hasIstioTags: boolean;
+}
 
 /** What of MeshConfig and istiod's settings counts for Envoys. */
 export interface MeshFacts {
@@ -127,7 +187,12 @@ export interface MeshFacts {
   readonly accessLogEncoding: 'TEXT' | 'JSON';
   readonly extensionProviders: readonly ExtensionProvider[];
   /** Names of them that count where no Telemetry says any. Default of metrics: prometheus, as in Istio's charts. */
-  readonly defaultProviders: { readonly metrics: readonly string[]; readonly accessLogging: readonly string[] };
+  readonly defaultProviders: {
+    readonly metrics: readonly string[];
+    readonly accessLogging: readonly string[];
+    readonly tracing: readonly string[];
+  };
+  readonly tracing: MeshTracing;
   /** HTTPRetry as in a VirtualService; undefined: Istio's two retries. */
   readonly defaultRetries: object | undefined;
   /** LocalityLoadBalancerSetting for services whose DestinationRule says none. */

@@ -36,7 +36,6 @@ function ofTelemetry(telemetry: Telemetry): string | undefined {
   const { spec } = telemetry;
   const parts = [
     ...expressionMistakes(telemetry),
-    ...(spec?.tracing?.length ? ['tracing: waypoints send no spans'] : []),
     ...(spec?.selector ? ['selector: waypoints heed targetRefs, and what is for a whole namespace'] : []),
   ];
   return parts.length === 0 ? undefined : parts.join('; ');

@@ -8,6 +8,7 @@ import type { LabelSelector } from '../../common/kube/kinds/apps.ts';
 import { didYouMean } from '../../common/kube/schema/nearest.ts';
 import { isObject } from '../../common/kube/schema/validate.ts';
 import type { ExtensionProvider } from '../envoy/inputs.ts';
+import { tracingOf, tracingProvider } from './mesh-tracing.ts';
 import {
   defaultSettings,
   type EnvoySettings,
@@ -106,7 +107,9 @@ function envoyOf(read: Reader, merged: Readonly<Record<string, unknown>>): Envoy
       metrics:
         read.textsAt('defaultProviders.metrics', part('defaultProviders')['metrics']) ?? d.defaultProviders.metrics,
       accessLogging: read.textsAt('defaultProviders.accessLogging', part('defaultProviders')['accessLogging']) ?? [],
+      tracing: read.textsAt('defaultProviders.tracing', part('defaultProviders')['tracing']) ?? [],
     },
+    tracing: tracingOf(read, merged['enableTracing'], part('defaultConfig')['tracing']),
     defaultRetries: orUndefined('defaultHttpRetryPolicy'),
     localityLb: orUndefined('localityLbSetting'),
   };
@@ -118,6 +121,8 @@ function providersOf(read: Reader, value: unknown): readonly ExtensionProvider[]
     const name = read.textAt(`extensionProviders[${i}].name`, entry['name']);
     const file = entry['envoyFileAccessLog'];
     if (entry['prometheus'] !== undefined) return { kind: 'prometheus', name };
+    const tracer = tracingProvider(read, `extensionProviders[${i}]`, name, entry);
+    if (tracer) return tracer;
     if (!isObject(file)) return { kind: 'unserved', name };
     const { path = '/dev/stdout', logFormat } = file as { readonly path?: unknown; readonly logFormat?: unknown };
     const at = `extensionProviders[${i}].envoyFileAccessLog`;
@@ -181,9 +186,11 @@ function visibilityOf(read: Reader, value: unknown): VisibilityRules | undefined
 
 const nothing: LabelSelector = { matchExpressions: [{ key: '', operator: 'Exists' }] };
 
+const goDuration = /^(\d+(\.\d+)?(ns|us|ms|s|m|h))+$/;
+
 const operators = ['In', 'NotIn', 'Exists', 'DoesNotExist'] as const;
 
-class Reader {
+export class Reader {
   readonly errors: string[] = [];
   readonly #from: Readonly<Record<string, unknown>>;
 
@@ -223,9 +230,41 @@ class Reader {
   /** As Go writes it. */
   duration(key: string): string | undefined {
     const text = this.text(key);
-    if (text === undefined || /^(\d+(\.\d+)?(ns|us|ms|s|m|h))+$/.test(text)) return text;
+    if (text === undefined || goDuration.test(text)) return text;
     this.#wrong(key, 'a duration such as 10s');
     return undefined;
+  }
+
+  optionalText(path: string, value: unknown): string | undefined {
+    return value === undefined || value === null || value === '' ? undefined : this.textAt(path, value);
+  }
+
+  /** As Go writes it. */
+  durationAt(path: string, value: unknown): string | undefined {
+    const text = this.optionalText(path, value);
+    if (text === undefined || goDuration.test(text)) return text;
+    this.#wrong(path, 'a duration such as 10s');
+    return undefined;
+  }
+
+  numberAt(path: string, value: unknown, most: number): number | undefined {
+    if (value === undefined || value === null) return undefined;
+    if (typeof value === 'number' && value >= 0 && value <= most) return value;
+    this.#wrong(path, `a number from 0 to ${most}`);
+    return undefined;
+  }
+
+  flagAt(path: string, value: unknown): boolean | undefined {
+    if (value === undefined || value === null || typeof value === 'boolean') return value ?? undefined;
+    this.#wrong(path, 'true or false');
+    return undefined;
+  }
+
+  objectAt(path: string, value: unknown): Readonly<Record<string, unknown>> {
+    if (value === undefined || value === null) return {};
+    if (isObject(value)) return value;
+    this.#wrong(path, 'a mapping');
+    return {};
   }
 
   objects(path: string, value: unknown): readonly Readonly<Record<string, unknown>>[] {

@@ -2,7 +2,7 @@
 import type { Unreachable } from '../harness/branches.ts';
 
 /** So many others no case covers, most of tokens and Telemetry: `npm run test:envoy` fails when there are more. */
-export const stillUncovered = 43;
+export const stillUncovered = 42;
 
 const closed = 'assertNever: no value has that type';
 const closedOnes = [
@@ -13,6 +13,8 @@ const closedOnes = [
   'routes/gateway-api/backends.ts',
   'routes/virtual-service/http.ts',
   'routes/virtual-service/stream.ts',
+  'telemetry/logging.ts',
+  'telemetry/tracing.ts',
 ].map((file) => ({ file: `istiod/envoy/${file}`, text: 'default:', reason: closed }));
 
 const failed =
@@ -25,6 +27,11 @@ const initializer = 'V8 counts what sets up the fields of a class once more, as 
 
 export const unreachable: readonly Unreachable[] = [
   ...closedOnes,
+  {
+    file: 'istiod/envoy/telemetry/tracing.ts',
+    text: '...(!spec.byRequestId && {',
+    reason: 'every probe would be told to the collector of the cases (istiod/envoy/telemetry/tracing.test.ts)',
+  },
   { file: 'istiod/envoy/waypoint/configuration.ts', text: '(behind.value ?? [])', reason: failed },
   { file: 'istiod/envoy/waypoint/configuration.ts', text: 'return isWhole(parts) ? [parts] :', reason: failed },
   { file: 'istiod/envoy/waypoint/configuration.ts', text: 'return value === undefined ? [] :', reason: refusedBefore },

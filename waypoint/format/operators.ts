@@ -3,6 +3,7 @@ import { formatSocketAddr, type Ip, type Port } from '../../common/core/net.ts';
 import type { HostAddress } from '../cluster/types.ts';
 import type { Address } from '../request/view.ts';
 import { firstHeaderOf } from '../request/view.ts';
+import { destinationOf, sourceOf } from '../telemetry/istio/peers.ts';
 import type { FormatContext, Operator } from './format.ts';
 import { compileTime } from './time.ts';
 
@@ -90,7 +91,8 @@ const withArguments: Readonly<Record<string, Maker>> = {
     throw new Error(`%METADATA(${args})%: of DYNAMIC and ROUTE only`);
   },
   FILTER_STATE: (args) => {
-    const [key = '', kind = 'TYPED'] = args.split(':');
+    const [key = '', kind = 'TYPED', field = ''] = args.split(':');
+    if (kind === 'FIELD') return peerField(key, field);
     if (key === '' || !['PLAIN', 'TYPED'].includes(kind))
       throw new Error(`%FILTER_STATE(${args})%: KEY:PLAIN is expected`);
     const quote = kind === 'TYPED';
@@ -99,6 +101,25 @@ const withArguments: Readonly<Record<string, Maker>> = {
       return value !== undefined && quote ? JSON.stringify(value) : value;
     };
   },
+};
+
+/** Of the ends of a request, by Istio's names; other objects have no fields here, and so no value. */
+function peerField(key: string, field: string): Operator {
+  const name = Object.hasOwn(peerFields, field) ? peerFields[field] : undefined;
+  if (!name) return () => undefined;
+  if (key === 'downstream_peer_obj') return ({ request }) => sourceOf(request.connection)[name] || undefined;
+  if (key === 'upstream_peer_obj') return ({ facts }) => destinationOf(facts.hostMetadata)[name] || undefined;
+  return () => undefined;
+}
+
+const peerFields: Readonly<Record<string, 'workload' | 'namespace' | 'cluster' | 'service' | 'revision'>> = {
+  workload: 'workload',
+  namespace: 'namespace',
+  cluster: 'cluster',
+  service: 'service',
+  revision: 'revision',
+  app: 'service',
+  version: 'revision',
 };
 
 function either(args: string, read: (context: FormatContext, name: string) => string | undefined): Operator {

@@ -63,6 +63,8 @@ function logOf(provider: ExtensionProvider, expression: string | undefined, fact
     case 'file':
       return [fileLog(provider, facts, filter)];
     case 'prometheus':
+    case 'opentelemetry':
+    case 'zipkin':
     case 'unserved':
       return [];
     default:

@@ -111,7 +111,7 @@ describe("Telemetry's access logs", () => {
       '/b',
     ]);
     assert.deepEqual(paths(logs(mesh + telemetry('t', 'shop', '{accessLogging: [{disabled: true}]}'), facts)), []);
-    const defaults = { extensionProviders, defaultProviders: { metrics: [], accessLogging: ['b'] } };
+    const defaults = { extensionProviders, defaultProviders: { metrics: [], accessLogging: ['b'], tracing: [] } };
     assert.deepEqual(paths(logs('', defaults)), ['/b']);
   });
 });

@@ -19,6 +19,7 @@ import { httpRoutesOf } from '../routes/http.ts';
 import { tcpRoutesOf } from '../routes/stream.ts';
 import { accessLogs } from '../telemetry/logging.ts';
 import { metricsFilters } from '../telemetry/metrics.ts';
+import { tracing } from '../telemetry/tracing.ts';
 import { cidr, type Message } from '../values.ts';
 import { clientCertificate } from './client-certificate.ts';
 
@@ -163,8 +164,10 @@ interface MadeChains {
   readonly on: OnMatch;
 }
 
-function httpChain({ view, service, policies, proxy }: FrontScope, port: MeshPort): MadeChains {
+function httpChain(scope: FrontScope, port: MeshPort): MadeChains {
+  const { view, service, policies, proxy } = scope;
   const { facts } = view;
+  const { cluster } = contextOf(scope, port, 'http');
   const name = inboundCluster(service.hostname, port.number, 'http');
   const dynamic = service.resolution === 'dynamic-dns' ? [dynamicHttp(proxy)] : [];
   const certificate = clientCertificate(view, proxy);
@@ -179,8 +182,9 @@ function httpChain({ view, service, policies, proxy }: FrontScope, port: MeshPor
     ...metricsFilters(view, proxy, service),
   ];
   const logs = accessLogs(view, proxy, service);
+  const more = { ...certificate.manager, ...tracing(view, proxy, service, cluster) };
   return {
-    chains: [frozen({ name, filters: [httpManager(facts, name, port, name, filters, logs, certificate.manager)] })],
+    chains: [frozen({ name, filters: [httpManager(facts, name, port, name, filters, logs, more)] })],
     on: toChain(name),
   };
 }

@@ -7,7 +7,9 @@ import { limitCases } from './limits.ts';
 import { policyCases } from './policies.ts';
 import { retryCases } from './retries.ts';
 import { streamCases } from './streams.ts';
+import { telemetryCases } from './telemetry.ts';
 import { tokenCases } from './tokens.ts';
+import { tracingCases } from './tracing.ts';
 import { trafficCases } from './traffic.ts';
 import { virtualServiceCases } from './virtual-service.ts';
 
@@ -22,4 +24,6 @@ export const routeCases: readonly RouteCase[] = [
   ...tokenCases,
   ...limitCases,
   ...streamCases,
+  ...telemetryCases,
+  ...tracingCases,
 ];

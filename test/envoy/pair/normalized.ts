@@ -4,6 +4,9 @@ import type { Outcome } from './pair.ts';
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const forms: Readonly<Record<string, RegExp>> = {
   'x-request-id': uuid,
+  traceparent: /^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$/,
+  'x-b3-traceid': /^([0-9a-f]{16}|[0-9a-f]{32})$/,
+  'x-b3-spanid': /^[0-9a-f]{16}$/,
   'x-envoy-upstream-service-time': /^\d+$/,
   'x-ratelimit-reset': /^\d+$/,
   'retry-after': /^\d+$/,

@@ -81,7 +81,8 @@ export const facts: MeshFacts = {
     { kind: 'prometheus', name: 'prometheus' },
     { kind: 'file', name: 'envoy', path: '/dev/stdout', format: undefined },
   ],
-  defaultProviders: { metrics: ['prometheus'], accessLogging: [] },
+  defaultProviders: { metrics: ['prometheus'], accessLogging: [], tracing: [] },
+  tracing: { isEnabled: false, sampling: 1, tags: {}, maxTagLength: undefined, hasIstioTags: true },
   defaultRetries: undefined,
   localityLb: undefined,
 };

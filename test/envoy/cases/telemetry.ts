@@ -1,0 +1,108 @@
+/** Metrics and access logs as Telemetry asks for them: they change nothing of what becomes of requests. */
+import type { ExtensionProvider } from '../../../istiod/envoy/inputs.ts';
+import type { RouteCase } from './case.ts';
+
+const file = (name: string, format: Extract<ExtensionProvider, { kind: 'file' }>['format']): ExtensionProvider => ({
+  kind: 'file',
+  name,
+  path: '/dev/null',
+  format,
+});
+const extensionProviders: readonly ExtensionProvider[] = [
+  { kind: 'prometheus', name: 'prometheus' },
+  { kind: 'unserved', name: 'other' },
+  file('plain', undefined),
+  file('text', { text: '%REQ(:PATH)%' }),
+  file('labels', { labels: { path: '%REQ(:PATH)%' } }),
+];
+
+const telemetry = (spec: string, name = 'telemetry') => `
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: { name: ${name} }
+spec: ${spec}
+---`;
+const logging = (...entries: readonly string[]) => telemetry(`{ accessLogging: [${entries.join(', ')}] }`);
+const metrics = (...entries: readonly string[]) => telemetry(`{ metrics: [${entries.join(', ')}] }`);
+const requests: RouteCase['requests'] = [{ path: '/', expect: { to: 'web' } }];
+const mesh = { extensionProviders, accessLogFile: '/dev/null' };
+const override = (text: string) => `{ overrides: [${text}] }`;
+
+export const telemetryCases: readonly RouteCase[] = [
+  { name: 'logs of the mesh in JSON', objects: '', mesh: { ...mesh, accessLogEncoding: 'JSON' }, requests },
+  {
+    name: 'logs of the mesh in a JSON of its own',
+    objects: '',
+    mesh: { ...mesh, accessLogEncoding: 'JSON', accessLogFormat: '{"path": "%REQ(:PATH)%", "one": 1}' },
+    requests,
+  },
+  {
+    name: 'logs of the mesh whose JSON is none',
+    objects: '',
+    mesh: { ...mesh, accessLogEncoding: 'JSON', accessLogFormat: '[1' },
+    requests,
+  },
+  {
+    name: 'logs of the mesh whose JSON is no object',
+    objects: '',
+    mesh: { ...mesh, accessLogEncoding: 'JSON', accessLogFormat: '1' },
+    requests,
+  },
+  { name: 'logs in a text of the mesh', objects: '', mesh: { ...mesh, accessLogFormat: '%REQ(:PATH)%\n' }, requests },
+  {
+    name: 'logs of providers, with and without a format',
+    objects: logging(
+      '{ providers: [{ name: text }, { name: labels }, { name: plain }, { name: other }, { name: prometheus }] }',
+    ),
+    mesh,
+    requests,
+  },
+  {
+    name: 'logs of some requests, of none, and of what is nowhere',
+    objects: logging(
+      '{ providers: [{ name: text }], filter: { expression: "response.code >= 400" } }',
+      '{ providers: [{ name: labels }], disabled: true }',
+      '{ providers: [{ name: nowhere }], filter: { expression: "no expression (" } }',
+      '{ match: { mode: CLIENT }, providers: [{ name: plain }] }',
+      '{ filter: { expression: "response.code >= 400" } }',
+    ),
+    mesh,
+    requests,
+  },
+  {
+    name: 'logs by default providers',
+    objects: logging('{ match: { mode: SERVER } }'),
+    mesh: { ...mesh, defaultProviders: { metrics: [], accessLogging: ['plain'], tracing: [] } },
+    requests,
+  },
+  {
+    name: 'metrics that are changed',
+    objects: metrics(
+      '{ reportingInterval: 9s, overrides: [{ match: { metric: REQUEST_COUNT }, tagOverrides: { a: { value: "request.host" }, b: { operation: REMOVE }, c: { value: "request." } } }] }',
+      override('{ match: { metric: REQUEST_SIZE }, disabled: true }'),
+      override('{ match: { customMetric: own }, tagOverrides: { a: { value: "1" } } }'),
+      override('{ match: { mode: CLIENT }, disabled: true }'),
+      override('{ tagOverrides: { d: { value: "2" } } }'),
+    ),
+    mesh,
+    requests,
+  },
+  { name: 'metrics that are off', objects: metrics(override('{ disabled: true }')), mesh, requests },
+  { name: 'metrics of another provider', objects: metrics('{ providers: [{ name: other }] }'), mesh, requests },
+  {
+    name: 'telemetry of what it is attached to, and of a part of a namespace',
+    objects:
+      telemetry('{ targetRef: { kind: Service, group: "", name: web }, accessLogging: [{ disabled: true }] }', 'one') +
+      telemetry(
+        '{ targetRefs: [{ kind: Gateway, group: gateway.networking.k8s.io, name: waypoint }], metrics: [] }',
+        'two',
+      ) +
+      telemetry(
+        '{ targetRefs: [{ kind: GatewayClass, group: gateway.networking.k8s.io, name: istio-waypoint }] }',
+        'three',
+      ) +
+      telemetry('{ selector: { matchLabels: { app: web } }, accessLogging: [{ disabled: true }] }', 'four'),
+    mesh,
+    requests,
+  },
+];
