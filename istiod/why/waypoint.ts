@@ -248,6 +248,7 @@ function runFilter(
     now: () => now,
     clearRoute,
     setFilterState: () => undefined,
+    preferHost: () => undefined,
     remember: () => undefined,
     recall: () => undefined,
     count: () => undefined,

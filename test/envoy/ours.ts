@@ -229,6 +229,7 @@ function contextOf(
     now: () => Date.now(),
 
     clearRoute,
+    preferHost: () => undefined,
   };
 }
 

@@ -32,13 +32,20 @@ export interface PaceResult {
 export class Pace {
   readonly #process: LabProcess;
   readonly #seen = new Map<string, PromiseWithResolvers<bigint>>();
+  readonly #answering = Promise.withResolvers<void>();
   readonly #result = Promise.withResolvers<PaceResult>();
 
   constructor(process_: LabProcess) {
     this.#process = process_;
     process_.stderr.pipe(process.stderr);
     this.#result.promise.catch(() => undefined);
+    this.#answering.promise.catch(() => undefined);
     void this.#read();
+  }
+
+  /** Resolves with the first answer. */
+  get answering(): Promise<void> {
+    return this.#answering.promise;
   }
 
   /** When the first answer came with this x-route, in nanoseconds of CLOCK_MONOTONIC. */
@@ -70,11 +77,14 @@ export class Pace {
     for await (const line of createInterface({ input: this.#process.stdout })) {
       const told = JSON.parse(line) as PaceResult | { readonly route: string; readonly at: number };
       // Nanoseconds since the start of the machine stay exact in a double for 104 days.
-      if ('route' in told) this.#answer(told.route).resolve(BigInt(told.at));
-      else this.#result.resolve(told);
+      if ('route' in told) {
+        this.#answering.resolve();
+        this.#answer(told.route).resolve(BigInt(told.at));
+      } else this.#result.resolve(told);
     }
     const ended = new Error('pace has ended');
     this.#result.reject(ended);
+    this.#answering.reject(ended);
     for (const answer of this.#seen.values()) answer.reject(ended);
   }
 }

@@ -62,6 +62,14 @@ export interface Host {
   readonly ejected: boolean;
 }
 
+/** A host that a request asks for. */
+export interface PreferredHost {
+  /** As `Host.key`. */
+  readonly key: string;
+  /** Where it cannot be had, no other one will do. */
+  readonly strict: boolean;
+}
+
 export interface PickContext {
   readonly dice: Dice;
   /** Unsigned, 64 bits; undefined: none of the route's hash policies gave one. */
@@ -74,6 +82,8 @@ export interface PickContext {
   readonly retries?: number | undefined;
   /** Load of the priorities, for a further try. */
   readonly adjust?: ((load: PriorityLoad) => PriorityLoad) | undefined;
+  /** Before the balancer is asked. */
+  readonly preferred?: PreferredHost | undefined;
   /** What an ORIGINAL_DST cluster looks at. */
   readonly original?: OriginalDestination | undefined;
 }
@@ -91,7 +101,7 @@ export interface OriginalDestination {
 
 /** Why this host: told by `aquifer why` and by the access log. One object for all picks of a source. */
 export interface PickReason {
-  /** `round robin`, `least request`, `random`, `ring hash`, `maglev`, `original destination`. */
+  /** `round robin`, `least request`, `random`, `ring hash`, `maglev`, `original destination`, `session`. */
   readonly policy: string;
   readonly priority: number;
   readonly among: 'healthy' | 'degraded' | 'all, in panic';

@@ -46,6 +46,7 @@ export function startUpstream<C>(cluster: CheckedCluster, options: UpstreamOptio
 }
 
 const nobodyListens: HostEvents = { responded: () => undefined, connected: () => undefined, failed: () => undefined };
+const bySession = { policy: 'session', among: 'healthy' } as const;
 const nowhere: AssignedLocality = {
   locality: { region: '', zone: '', subZone: '' },
   priority: 0,
@@ -110,6 +111,13 @@ class RunningUpstream<C> implements Upstream<C> {
   pick(context: PickContext): Pick {
     this.#traffic = true;
     const { discovery } = this.cluster;
+    const { preferred } = context;
+    if (preferred) {
+      const host = this.#hosts.get(preferred.key);
+      if (host && host.health !== 'unhealthy')
+        return { kind: 'host', host, why: { ...bySession, priority: host.priority } };
+      if (preferred.strict) return { kind: 'none', reason: `the session's host ${preferred.key} cannot be had` };
+    }
     if (discovery.kind === 'original-dst') return this.#pickOriginal(discovery, context);
     const dropped = this.#hosts.assignment.drops.find(({ fraction }) => context.dice.random() < fraction);
     if (dropped) return { kind: 'none', reason: `dropped by drop_overload ${dropped.category}` };

@@ -2,6 +2,7 @@
 import type { Clock } from '../../common/core/clock.ts';
 import type { Logger } from '../../common/core/log.ts';
 import type { Fields } from '../../common/envoy/fields.ts';
+import type { PreferredHost } from '../cluster/types.ts';
 import type { FormatContext } from '../format/format.ts';
 import type { RequestView, ResponseView } from '../request/view.ts';
 import type { RouteLimits } from '../route/rate-limits.ts';
@@ -71,6 +72,8 @@ export interface FilterContext {
   setFilterState(state: FilterState): void;
   /** Milliseconds since 1970. */
   now(): number;
+  /** The first try goes to this host of the cluster, where it has it and its health allows. */
+  preferHost(host: PreferredHost): void;
   /** The request has changed: routes are asked again, for the filters that follow, too. */
   clearRoute(): void;
   /** Adds one to a counter of the connection manager: `rbac.allowed`. */

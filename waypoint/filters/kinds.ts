@@ -10,6 +10,7 @@ import { jwtFilter } from './jwt/filter.ts';
 import { localRateLimitFilter } from './ratelimit/local.ts';
 import { rbacFilter } from './rbac/filter.ts';
 import { scriptFilter } from './script/filter.ts';
+import { sessionFilter } from './session/filter.ts';
 import { setFilterStateFilter } from './set-filter-state.ts';
 
 const all: readonly FilterKind[] = [
@@ -23,6 +24,7 @@ const all: readonly FilterKind[] = [
   headerMutationFilter,
   setFilterStateFilter,
   scriptFilter,
+  sessionFilter,
 ];
 
 /** By the type URL of their configuration. */

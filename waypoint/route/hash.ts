@@ -2,9 +2,10 @@
 import type { Fields } from '../../common/envoy/fields.ts';
 import { xxHash64 } from '../cluster/hash/xxhash64.ts';
 import { readSubstitution } from '../match/regex.ts';
+import { type CookieAttributes, cookieOf, setCookie } from '../request/cookies.ts';
 import type { RequestView } from '../request/view.ts';
 import { queryOf } from './match.ts';
-import type { CookieMaker, HashSource, HashStep } from './types.ts';
+import type { HashSource, HashStep } from './types.ts';
 
 export function readHashPolicy(fields: Fields): readonly HashStep[] {
   return fields.readAll('hash_policy', (f) => ({ ...readSource(f), terminal: f.flag('terminal') }));
@@ -35,7 +36,7 @@ function readSource(fields: Fields): HashSource {
   }
 }
 
-function readCookieMaker(fields: Fields): CookieMaker | undefined {
+function readCookieMaker(fields: Fields): CookieAttributes | undefined {
   const ttl = fields.duration('ttl');
   const path = fields.text('path');
   const attributes = fields.readAll('attributes', (a) => ({ name: a.text('name'), value: a.text('value') }));
@@ -81,7 +82,7 @@ function hashOf(
   step: HashStep,
   view: RequestView,
   hash64: (text: string) => bigint,
-  make: (name: string, maker: CookieMaker) => string,
+  make: (name: string, maker: CookieAttributes) => string,
 ): bigint | undefined {
   const ofText = (text: string | undefined) => (text === undefined || text === '' ? undefined : hash64(text));
   switch (step.kind) {
@@ -93,7 +94,7 @@ function hashOf(
       return hashInTurn([...used].sort());
     }
     case 'cookie': {
-      const value = cookieOf(view, step.name);
+      const value = cookieOf(view.headers, step.name);
       if (value === undefined && step.make) return hash64(make(step.name, step.make));
       return value === undefined ? undefined : hash64(value);
     }
@@ -118,25 +119,4 @@ function pseudo(view: RequestView, name: string): readonly string[] | undefined 
   if (name === ':path') return [view.path];
   if (name === ':method') return [view.method];
   return undefined;
-}
-
-/** undefined: no such cookie, or an empty one, which counts as none. */
-function cookieOf(view: RequestView, name: string): string | undefined {
-  for (const header of view.headers.getAll('cookie')) {
-    for (const pair of header.split(';')) {
-      const equals = pair.indexOf('=');
-      if (equals < 0 || pair.slice(0, equals).trim() !== name) continue;
-      const value = pair.slice(equals + 1).trim();
-      const plain = /^".*"$/.test(value) ? value.slice(1, -1) : value;
-      return plain === '' ? undefined : plain;
-    }
-  }
-  return undefined;
-}
-
-function setCookie(name: string, value: string, { maxAge, path, attributes }: CookieMaker): string {
-  const age = maxAge === 0 ? '' : `; Max-Age=${maxAge}`;
-  const where = path === '' ? '' : `; Path=${path}`;
-  const more = attributes.map((a) => (a.value === '' ? `; ${a.name}` : `; ${a.name}=${a.value}`)).join('');
-  return `${name}="${value}"${age}${where}${more}; HttpOnly`;
 }

@@ -3,6 +3,7 @@ import type { HeaderOps } from '../format/header-ops.ts';
 import type { HeaderTest } from '../match/header.ts';
 import type { Substitution } from '../match/regex.ts';
 import type { PathTemplate } from '../match/template.ts';
+import type { CookieAttributes } from '../request/cookies.ts';
 import type { Decorator } from '../tracing/request-span.ts';
 import type { PathMatch } from './match.ts';
 import type { RouteLimits } from './rate-limits.ts';
@@ -149,19 +150,12 @@ export type HashStep = HashSource & {
 
 export type HashSource =
   | { readonly kind: 'header'; readonly name: string; readonly rewrite: Substitution | undefined }
-  | { readonly kind: 'cookie'; readonly name: string; readonly make: CookieMaker | undefined }
+  | { readonly kind: 'cookie'; readonly name: string; readonly make: CookieAttributes | undefined }
   | { readonly kind: 'source-ip' }
   | { readonly kind: 'query'; readonly name: string }
   | { readonly kind: 'filter-state'; readonly key: string };
 
 /** A cookie that is made where the client has none. */
-export interface CookieMaker {
-  /** Seconds; 0: until the client ends. */
-  readonly maxAge: number;
-  readonly path: string;
-  readonly attributes: readonly { readonly name: string; readonly value: string }[];
-}
-
 export interface Mirror {
   readonly cluster: MirrorTarget;
   /** Of 1,000,000. */

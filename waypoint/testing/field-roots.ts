@@ -55,6 +55,7 @@ const zipkinTracer = `${config}trace.v3.ZipkinConfig`;
 const requestIds = `${extensions}request_id.uuid.v3.UuidRequestIdConfig`;
 const detector = `${extensions}tracers.opentelemetry.resource_detectors.v3.EnvironmentResourceDetectorConfig`;
 
+const cookieState = `${extensions}http.stateful_session.cookie.v3.CookieBasedSessionState`;
 const jwt = `${extensions}filters.http.jwt_authn.v3.`;
 const jwtProvider = { local_jwks: { inline_string: '{"keys":[{"kty":"oct","k":"eA"}]}' } };
 
@@ -188,6 +189,13 @@ export const bases: Readonly<Record<string, Message>> = {
   'xds.type.matcher.v3.Matcher.OnMatch.action': onMatch.action,
 
   [`${extensions}filters.common.set_filter_state.v3.FilterStateValue`]: stateValue,
+  [`${extensions}filters.http.stateful_session.v3.StatefulSessionPerRoute`]: { stateful_session: {} },
+  [`${extensions}filters.http.stateful_session.v3.StatefulSession.session_state`]: named(cookieState, {
+    cookie: { name: 'x' },
+  }),
+  [`${extensions}http.stateful_session.cookie.v3.CookieBasedSessionState`]: { cookie: { name: 'x' } },
+  [`${extensions}http.stateful_session.header.v3.HeaderBasedSessionState`]: { name: 'x' },
+  'envoy.type.http.v3.Cookie': { name: 'x' },
   [`${extensions}filters.network.http_connection_manager.v3.HttpConnectionManager`]: manager,
   [`${extensions}filters.network.http_connection_manager.v3.HttpFilter`]: router,
   [`${extensions}filters.network.http_connection_manager.v3.Rds`]: { route_config_name: 'x', config_source: ads },
@@ -424,6 +432,7 @@ export function fieldRoots(env: Environment): readonly WalkRoot[] {
     perRoute('ext_authz.v3.ExtAuthzPerRoute'),
     perRoute('fault.v3.HTTPFault'),
     perRoute('header_mutation.v3.HeaderMutationPerRoute'),
+    perRoute('stateful_session.v3.StatefulSessionPerRoute'),
     perRoute('jwt_authn.v3.PerRouteConfig'),
     perRoute('local_ratelimit.v3.LocalRateLimit'),
     perRoute('rbac.v3.RBACPerRoute'),
@@ -456,6 +465,7 @@ export function fieldRoots(env: Environment): readonly WalkRoot[] {
     httpFilter('ext_authz.v3.ExtAuthz'),
     httpFilter('fault.v3.HTTPFault'),
     httpFilter('header_mutation.v3.HeaderMutation'),
+    httpFilter('stateful_session.v3.StatefulSession'),
     httpFilter('jwt_authn.v3.JwtAuthentication'),
     httpFilter('local_ratelimit.v3.LocalRateLimit'),
     httpFilter('rbac.v3.RBAC'),

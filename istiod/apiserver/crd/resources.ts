@@ -8,7 +8,7 @@ import { applyDefaults } from '../../../common/kube/schema/defaults.ts';
 import type { Schema } from '../../../common/kube/schema/types.ts';
 import { allVerbs, type Column, type Resource } from '../resources/resource.ts';
 import { parseJsonPath } from './json-path.ts';
-import { readSchemaOnce } from './read-schema.ts';
+import { type ReadSchema, readSchemaOnce } from './read-schema.ts';
 
 /** The definition is valid. */
 export function resourcesOf(definition: CustomResourceDefinition): readonly Resource[] {
@@ -21,7 +21,11 @@ function resourceOf({ spec }: CustomResourceDefinition, version: DefinitionVersi
   const { group, names, scope } = spec;
   const namespaced = scope === 'Namespaced';
   // When the first object is read or written: a start with the mesh's 31 definitions would take 0.2 s of CPU for schemas that nobody uses yet.
-  const read = () => readSchemaOnce(version.schema?.openAPIV3Schema, namespaced);
+  let known: ReadSchema | undefined;
+  const read = () => {
+    known ??= readSchemaOnce(version.schema?.openAPIV3Schema, namespaced);
+    return known;
+  };
   let schema: Resource['schema'] | undefined;
   const { status, scale } = version.subresources ?? {};
   return {

@@ -5,6 +5,10 @@ import { ads, extension, type Message, none } from '../values.ts';
 const manager = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 const router = extension('envoy.filters.http.router', 'envoy.extensions.filters.http.router.v3.Router');
 const cors = extension('envoy.filters.http.cors', 'envoy.extensions.filters.http.cors.v3.Cors');
+const sessions = extension(
+  'envoy.filters.http.stateful_session',
+  'envoy.extensions.filters.http.stateful_session.v3.StatefulSession',
+);
 const fault = extension('envoy.filters.http.fault', 'envoy.extensions.filters.http.fault.v3.HTTPFault');
 
 /** `routes`: name of its RDS, or the routes themselves. `filters` come before those of routes. */
@@ -31,7 +35,8 @@ export function httpManager(
     upgrade_configs: [{ upgrade_type: 'websocket' }],
     ...(port.protocol === 'HTTP2' || port.protocol === 'GRPC' ? { http2_protocol_options: {} } : {}),
     access_log: logs,
-    http_filters: [...filters, cors, fault, router],
+    // Without a route that says so there are no sessions.
+    http_filters: [...filters, cors, fault, sessions, router],
     ...more,
   });
 }

@@ -101,8 +101,8 @@ spec: { gatewayClassName: istio-waypoint, listeners: [] }
       only(yaml, kind).get('aquifer.dev/Ineffective')?.message ?? '';
     assert.match(message(route(toWeb.replace('80', '5432'), `{ ${there} }`)), /port 5432 speaks no HTTP/);
     assert.match(message(route(toWeb, `{ ${there} }`, { kind: 'TCPRoute' }), 'TCPRoute'), /port 80 speaks HTTP/);
-    const session = `{ sessionPersistence: { type: Cookie, cookie: { name: c } }, ${there} }`;
-    assert.match(message(route(toWeb, session)), /sessions are not kept/);
+    const session = `{ sessionPersistence: { type: Cookie, cookie: { name: c }, absoluteTimeout: 1h }, ${there} }`;
+    assert.match(message(route(toWeb, session)), /only a session in a permanent cookie ends by time/);
     const outside = only(
       route("{ group: '', kind: Service, name: api, namespace: pay }", '{ backendRefs: [{ name: api, port: 80 }] }', {
         namespace: 'pay',

@@ -229,7 +229,10 @@ export const gatewayApiCases: readonly RouteCase[] = [
        { matches: [${path('/try')}], timeouts: { request: 10s, backendRequest: 300ms }, retry: { attempts: 0 }, ${web} },
        { matches: [${path('/whole')}], timeouts: { request: 300ms, backendRequest: 300ms }, retry: { attempts: 0 }, ${web} },
        { matches: [${path('/longer')}], timeouts: { request: 300ms, backendRequest: 1s }, retry: { attempts: 0 }, ${web} },
-       { matches: [${path('/session')}], sessionPersistence: { sessionName: s }, ${web} },
+       { matches: [${path('/session')}], sessionPersistence: { type: Cookie, cookie: {} }, ${web} },
+       { matches: [${path('/below')}], sessionPersistence: { type: Cookie, cookie: { name: c, path: /below }, absoluteTimeout: 1h }, ${web} },
+       { matches: [${path('/by-header')}], sessionPersistence: { type: Header, header: { name: x-session } }, ${web} },
+       { matches: [${path('/several')}], sessionPersistence: { type: Header, header: { name: x-session } }, backendRefs: [{ name: web, port: 80 }, { name: web, port: 80, weight: 0 }, { name: web, port: 80 }] },
        { matches: [${path('/one')}], timeouts: { backendRequest: 300ms }, retry: { attempts: 0 }, ${web} }`,
     )}${httpRoute('', { name: 'no-rules', of: 'many' }).replace('rules: []', '')}${httpRoute('', { kind: 'GRPCRoute', name: 'no-grpc', of: 'near' }).replace('rules: []', '')}
 apiVersion: networking.istio.io/v1
@@ -243,7 +246,7 @@ spec: { hosts: [entry.example.com], addresses: [240.0.0.9], ports: [{ number: 80
       { path: '/full', expect: { ...to, received: { path: '/' } } },
       { path: '/none', expect: to },
       { path: '/redirect', expect: { status: 302, response: { location: 'http://web/' } } },
-      { path: '/session', expect: to },
+      ...['/session', '/below', '/by-header', '/several'].map((p) => ({ path: p, expect: to })),
       ...['/try', '/whole', '/longer', '/one'].map((p) => ({
         path: p,
         headers: { 'x-echo-hang': '9' },

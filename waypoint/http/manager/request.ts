@@ -2,6 +2,7 @@
 import { millis } from '../../../common/core/brand.ts';
 import type { Clock, Timer } from '../../../common/core/clock.ts';
 import { assertNever } from '../../../common/core/errors.ts';
+import type { PreferredHost } from '../../cluster/types.ts';
 import type { Ask, FilterContext, FilterState, Verdict } from '../../filters/filter.ts';
 import { replyMessage } from '../../filters/local-reply.ts';
 import type { Participant, RequestStage, ResponseStage, Streamed } from '../../filters/stream.ts';
@@ -77,6 +78,8 @@ export class Request implements BodyReader {
   readonly #seen: NamedFilter[] = [];
   /** What filters keep for the response. */
   readonly #remembered = new Map<NamedFilter, unknown>();
+  /** What a filter asked for. */
+  preferred: PreferredHost | undefined;
   /** The connection's, or this request's own once a filter adds to it. */
   #facts: ConnectionFacts;
 
@@ -451,6 +454,7 @@ export class Request implements BodyReader {
         connectionId: downstream.id,
         count: (name) => stats.count(name),
         terminates: allowed?.terminatesConnect ?? false,
+        preferred: this.preferred,
       },
       this.#asker,
     );
@@ -913,6 +917,10 @@ class RequestFilterContext implements FilterContext {
     filterState.set(key, value);
     if (how === 'none') shared.delete(key);
     else shared.set(key, how === 'once' ? 'once' : 'always');
+  }
+
+  preferHost(host: PreferredHost): void {
+    this.#input.request.preferred = host;
   }
 
   now(): number {

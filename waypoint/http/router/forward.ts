@@ -6,7 +6,7 @@ import { PreviousPriorities } from '../../cluster/balance/retry-priorities.ts';
 import { connectionCookie } from '../../cluster/hash/cookie.ts';
 import { xxHash64 } from '../../cluster/hash/xxhash64.ts';
 import type { ConnectFailure, Lease, PoolFailure, PoolKey, Ticket } from '../../cluster/pool-types.ts';
-import type { Host, HostAddress, Struct } from '../../cluster/types.ts';
+import type { Host, HostAddress, PreferredHost, Struct } from '../../cluster/types.ts';
 import type { Upstream } from '../../cluster/upstream-types.ts';
 import type { FormatContext, StreamFacts } from '../../format/format.ts';
 import type { ConnectionFacts } from '../../listener/facts.ts';
@@ -77,6 +77,8 @@ export interface ForwardInput {
   readonly count: (name: 'no_cluster') => void;
   /** The CONNECT ends here. */
   readonly terminates: boolean;
+  /** For the first try. */
+  readonly preferred: PreferredHost | undefined;
 }
 
 /** Bytes of a request that are kept for another try, or until a connection is there. */
@@ -240,6 +242,7 @@ export class Forward {
       tried: this.#retry?.avoidsPreviousHosts ? this.#tried : undefined,
       retries: this.#retry?.hostAttempts,
       adjust: this.#priorities && ((load) => this.#priorities!.adjust(load)),
+      preferred: told.attempts === 0 ? this.#input.preferred : undefined,
       original: this.#original(),
     });
     if (picked.kind === 'none') {

@@ -23,7 +23,7 @@ function ruleOf(rule: GrpcRule): Rule {
     backendRefs: rule.backendRefs ?? [],
     timeouts: undefined,
     retry: undefined,
-    hasSession: rule.sessionPersistence !== undefined,
+    session: rule.sessionPersistence,
   };
 }
 

@@ -21,7 +21,7 @@ function ruleOf(rule: HttpRule): Rule {
     backendRefs: rule.backendRefs ?? [],
     timeouts: rule.timeouts,
     retry: rule.retry === undefined ? undefined : retriesOf(rule.retry),
-    hasSession: rule.sessionPersistence !== undefined,
+    session: rule.sessionPersistence,
   };
 }
 

@@ -329,12 +329,45 @@ describe('timeouts and retries', () => {
     assert.equal(timed('retry: {}').retries?.num_retries.value, 2);
   });
 
-  test('sessions are not kept, which is said', () => {
-    const { problems } = routesOf(route(`{ sessionPersistence: { type: Cookie, cookie: { name: c } }, ${there} }`));
-    assert.deepEqual(
-      problems.map((p) => [p.kind, p.field]),
-      [['ineffective', 'spec.rules[0].sessionPersistence']],
-    );
+  describe('sessions', () => {
+    const sessionOf = (session: string, backends = there) => {
+      const { routes, problems } = routesOf(route(`{ sessionPersistence: { ${session} }, ${backends} }`));
+      const config = routes[0]!.typed_per_filter_config?.['envoy.filters.http.stateful_session'] as
+        | { readonly stateful_session: { readonly session_state: { readonly typed_config: object } } }
+        | undefined;
+      const { '@type': type, ...state } = { '@type': '', ...config?.stateful_session.session_state.typed_config };
+      return { type: type.split('.').at(-1), state, problems: problems.map((p) => [p.kind, p.field]) };
+    };
+
+    test('are in a cookie, which ends with the browser or at a time', () => {
+      assert.deepEqual(sessionOf('type: Cookie, cookie: { name: c, path: /a }'), {
+        type: 'CookieBasedSessionState',
+        state: { cookie: { name: 'c', path: '/a' } },
+        problems: [],
+      });
+      const permanent = sessionOf('type: Cookie, cookie: { name: c, lifetimeType: Permanent }, absoluteTimeout: 90s');
+      assert.deepEqual(permanent.state, { cookie: { name: 'c', path: '/', ttl: { seconds: 90 } } });
+    });
+
+    test('have names of their own where none is given, and are in a header if asked for', () => {
+      const { cookie } = sessionOf('type: Cookie, cookie: {}').state as { readonly cookie: { readonly name: string } };
+      assert.match(cookie.name, /^session-[0-9a-f]{8}$/);
+      assert.deepEqual(sessionOf('type: Header, header: { name: x-session }'), {
+        type: 'HeaderBasedSessionState',
+        state: { name: 'x-session' },
+        problems: [],
+      });
+    });
+
+    test('that cannot end in time, or are of several backends, are said to', () => {
+      assert.deepEqual(sessionOf('type: Cookie, cookie: { name: c }, absoluteTimeout: 90s').problems, [
+        ['ineffective', 'spec.rules[0].sessionPersistence.absoluteTimeout'],
+      ]);
+      const several = 'backendRefs: [{ name: web, port: 80 }, { name: web, port: 80, weight: 2 }]';
+      assert.deepEqual(sessionOf('type: Cookie, cookie: { name: c }', several).problems, [
+        ['ineffective', 'spec.rules[0].sessionPersistence'],
+      ]);
+    });
   });
 });
 

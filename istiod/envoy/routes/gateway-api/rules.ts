@@ -2,7 +2,7 @@
 import { namespaceOf } from '../../../../common/kube/names.ts';
 import type { RouteContext } from '../../inputs.ts';
 import { forwardTo, type WeightedTarget } from '../destinations.ts';
-import type { Action, Duration, HeaderChanges, Route, RouteMatch } from '../envoy.ts';
+import type { Action, Duration, Extension, HeaderChanges, Route, RouteMatch } from '../envoy.ts';
 import { corsFilter } from '../filters.ts';
 import { joinChanges } from '../headers.ts';
 import { callersOf } from '../matchers.ts';
@@ -15,6 +15,7 @@ import type { GatewayRoute, RouteGroup } from './attach.ts';
 import { type Backend, type BackendRef, findBackend, unknownCluster } from './backends.ts';
 import { type Filter, type Filters, readFilters } from './filters.ts';
 import { byPrecedence, type Ranked } from './precedence.ts';
+import { hasLostTime, type Session, sessionConfig, sessionFilter } from './sessions.ts';
 
 /** A rule as both kinds have it. */
 export interface Rule {
@@ -25,7 +26,7 @@ export interface Rule {
   readonly backendRefs: readonly (BackendRef & { readonly filters?: readonly Filter[] })[];
   readonly timeouts: { readonly request?: string; readonly backendRequest?: string } | undefined;
   readonly retry: Retries | undefined;
-  readonly hasSession: boolean;
+  readonly session: Session | undefined;
 }
 
 export interface RankedMatch {
@@ -85,6 +86,7 @@ function entriesOf<T extends GatewayRoute>(
   return kind.rulesOf(route).flatMap((rule, i) => {
     const field = `spec.rules[${i}]`;
     const made = ruleActions(context, route, rule, field, kind.refusal, problems);
+    const session = sessionOf(context, route, rule, field, problems);
     return rule.matches.map(({ match, rank }, j): Entry => {
       const place = rule.matches.length === 1 ? field : `${field}.matches[${j}]`;
       const base = rule.name ?? `${namespaceOf(route)}.${route.metadata.name}.${i}`;
@@ -96,7 +98,7 @@ function entriesOf<T extends GatewayRoute>(
           match: full,
           ...action,
           ...changes,
-          ...(cors === undefined ? {} : { typed_per_filter_config: { [corsFilter]: cors } }),
+          ...perFilter({ [corsFilter]: cors, [sessionFilter]: 'route' in action ? session : undefined }),
           decorator: { operation: operationOf(context, action, full, route.metadata.name) },
           metadata: madeBy(route, place),
         };
@@ -104,6 +106,42 @@ function entriesOf<T extends GatewayRoute>(
       return { rank, created, route: name, routes };
     });
   });
+}
+
+/** undefined: requests have none. */
+function sessionOf(
+  { dialect }: RouteContext,
+  route: GatewayRoute,
+  { session, backendRefs }: Rule,
+  field: string,
+  problems: RouteProblem[],
+): Extension | undefined {
+  if (session === undefined) return undefined;
+  const at = `${field}.sessionPersistence`;
+  const lacks = (where: string, message: string) =>
+    problems.push({ kind: 'ineffective', object: routeObject(route), field: where, message });
+  if (dialect !== 'envoy') {
+    lacks(at, 'gRPC programs without a proxy keep no sessions');
+    return undefined;
+  }
+  if (hasLostTime(session))
+    lacks(
+      `${at}.absoluteTimeout`,
+      'only a session in a permanent cookie ends by time: others end where the client forgets',
+    );
+  if (backendRefs.filter(({ weight = 1 }) => weight > 0).length > 1)
+    lacks(
+      at,
+      'which of several backends a request goes to is chosen anew each time: a session holds within one of them',
+    );
+  return sessionConfig(session, `${namespaceOf(route)}/${route.metadata.name} ${field}`);
+}
+
+function perFilter(all: Readonly<Record<string, Extension | undefined>>): Pick<Route, 'typed_per_filter_config'> {
+  const given = Object.entries(all).flatMap(([name, config]) =>
+    config === undefined ? [] : [[name, config] as const],
+  );
+  return given.length === 0 ? {} : { typed_per_filter_config: Object.fromEntries(given) };
 }
 
 /** Requests up to this part of a million, of those that come to the route. Envoy throws the dice once a request, not once a route. */
@@ -149,10 +187,6 @@ function ruleActions(
     share: undefined,
     build: () => ({ action: { direct_response: { status: refusal } }, changes: {}, cors: undefined }),
   };
-  if (rule.hasSession) {
-    const message = 'sessions are not kept: requests go where the load balancing sends them; use a DestinationRule';
-    problems.push({ kind: 'ineffective', object, field: `${field}.sessionPersistence`, message });
-  }
   const filters = read(rule.filters, field);
   if (filters === undefined) return [refuse];
   const targets = rule.backendRefs.flatMap((ref, i): readonly Target[] => {
