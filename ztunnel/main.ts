@@ -34,6 +34,13 @@ async function main(args: readonly string[]): Promise<number> {
   const { mode, workerUid } = config;
   checkRequirements(readFileSync('/proc/self/status', 'utf8'), mode.kind);
   const log = createLogger(sink, 'supervisor');
+  // Unhandled, it would end this process at once, and cut what workers cannot finish in time.
+  process.on('SIGUSR2', () =>
+    log.warn('SIGUSR2 does nothing: open connections cannot be handed over to a successor yet', {
+      instead:
+        'start the successor beside this one, then send SIGTERM: open connections may finish within the deadline',
+    }),
+  );
   await checkLocal(config);
   const spawn = () => spawnWorker(process.env, config, log);
   // A worker loads for longer than the supervisor, so the first one starts before the supervisor's own modules are loaded.

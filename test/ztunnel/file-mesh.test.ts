@@ -1,5 +1,6 @@
 /** Proxies of pods whose mesh comes from a file and whose certificates come from a folder: no istiod at all. */
 import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
 import { skipUnless } from '../harness/require.ts';
 import { call } from './bed.ts';
@@ -9,9 +10,10 @@ describe('proxies of pods without istiod', {
   skip: skipUnless('root', 'addon', 'program:setpriv', 'program:nft'),
 }, () => {
   let bed: FileMeshBed;
+  let proxy: ChildProcess;
   before(async () => {
     bed = await FileMeshBed.make({ rules: redirectByMark });
-    await Promise.all([bed.sharedProxy('a'), bed.sharedProxy('b')]);
+    [proxy] = await Promise.all([bed.sharedProxy('a'), bed.sharedProxy('b')]);
     await bed.echo('b', 8080);
   });
   after(() => bed.remove());
@@ -19,6 +21,19 @@ describe('proxies of pods without istiod', {
   test('calls of a service and of a pod arrive, from the address of the client', async () => {
     assert.equal(await bed.run('a', call, vip, '80'), `peer ${address.a} hello\n`);
     assert.equal(await bed.run('a', call, address.b, '8080'), `peer ${address.a} hello\n`);
+  });
+
+  test('a SIGUSR2 ends nothing, and the log says what to do instead', async () => {
+    const said = new Promise<void>((resolve) => {
+      let log = '';
+      proxy.stdout!.on('data', (text: Buffer) => {
+        log += text.toString();
+        if (/SIGUSR2 does nothing.*SIGTERM/.test(log)) resolve();
+      });
+    });
+    proxy.kill('SIGUSR2');
+    await said;
+    assert.equal(await bed.run('a', call, vip, '80'), `peer ${address.a} hello\n`);
   });
 
   test("the file's policies hold", async () => {

@@ -22,7 +22,13 @@ public:
     return requests_ <= 500 || resets_ * 2 <= requests_;
   }
 
+  template <class State> void transfer(State &s) {
+    s.flag(begun_);
+    for (uint64_t *n : {&start_, &requests_, &resets_}) s.number(*n, 0, kMost);
+  }
+
 private:
+  static constexpr int64_t kMost = int64_t(1) << 53;
   bool begun_ = false;
   uint64_t start_ = 0, requests_ = 0, resets_ = 0;
 };
@@ -39,6 +45,11 @@ public:
     if (left_ == 0) return false;
     left_--;
     return true;
+  }
+
+  template <class State> void transfer(State &s) {
+    s.number(left_, 0, kStock);
+    s.number(last_, 0, int64_t(1) << 53);
   }
 
 private:

@@ -61,6 +61,13 @@ void HeaderDecoder::tableAcknowledged() {
   if (nghttp2_hd_inflate_change_table_size(inflater_.get(), 0) != 0) throw std::bad_alloc();
 }
 
+void HeaderDecoder::resume() {
+  tableAcknowledged();
+  // It would refuse a block that does not begin with the change of size, which the peer may have sent long ago.
+  static constexpr uint8_t size0[] = {0x20};
+  if (!decode(size0, [](Header) { return false; })) throw std::bad_alloc();
+}
+
 bool HeaderDecoder::decode(Bytes block, const std::function<bool(Header)> &each) {
   for (;;) {
     nghttp2_nv nv{};

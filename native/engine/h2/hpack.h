@@ -31,6 +31,8 @@ public:
   HeaderDecoder();
   /** It has. */
   void tableAcknowledged();
+  /** Takes over from one whose peer had acknowledged it, and said so in a block or not. */
+  void resume();
   /** False when the block is malformed; the connection cannot go on then. `each` returns false to stop, which counts as that. */
   bool decode(Bytes block, const std::function<bool(Header)> &each);
 

@@ -39,6 +39,12 @@ public:
   /** The same without GOAWAY, since the records below are of no use any more. */
   void abandon();
 
+  /** Whether save() may be called: what came and went until now is told by plain numbers. */
+  bool canMove() const { return alive_ && settingsSeen_ && tableAcknowledged_; }
+  void save(StateWriter &);
+  /** Of a session that was not started. UnreadableState. Streams have no owner, and those that waited for room still do. */
+  void restore(StateReader &);
+
   // As Tunnel's.
   Stream *open(std::span<const Header>);
   void respond(Stream &, int status, std::span<const Header>, bool end);
@@ -54,8 +60,16 @@ public:
   uint64_t unconsumed() const { return unconsumed_; }
   size_t streams() const { return open_; }
   uint32_t peerMaxStreams() const { return peerMaxStreams_; }
+  Stream *find(uint32_t id) const { return table_.find(id); }
+  std::vector<uint32_t> ids() const { return table_.ids(); }
 
 private:
+  // State: session-state.cc.
+  template <class State> void transferConnection(State &);
+  template <class State> void transferPosition(State &);
+  template <class State> void transferStream(State &, Stream &) const;
+  bool mayBeCut(const FrameHeader &) const;
+
   // Frames in.
   void beginFrame();
   void beginData();

@@ -1,6 +1,7 @@
 // The streams of a connection by id, and the ids that were in use lately.
 #pragma once
 #include "stream.h"
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -85,6 +86,15 @@ public:
     const uint32_t entry = id << 1 | uint32_t(reset);
     if (ring_.size() < kSize) ring_.push_back(entry);
     else ring_[next_++ % kSize] = entry;
+  }
+  /** Oldest first. */
+  template <class State> void transfer(State &s) {
+    std::rotate(ring_.begin(), ring_.begin() + ptrdiff_t(ring_.empty() ? 0 : next_ % ring_.size()), ring_.end());
+    next_ = 0;
+    size_t size = ring_.size();
+    s.number(size, 0, kSize);
+    ring_.resize(size);
+    for (uint32_t &entry : ring_) s.number(entry, 0, UINT32_MAX);
   }
   Was find(uint32_t id) const {
     for (uint32_t entry : ring_) {

@@ -16,6 +16,8 @@ constexpr uint8_t kIllegalParameter = 47;
 constexpr uint32_t kMaxTicket = 2 * 65536 + 256 + 12;
 /** As OpenSSL bounds empty records. */
 constexpr uint32_t kMaxIdle = 32;
+/** No key lives that long. */
+constexpr int64_t kMaxSequence = int64_t(1) << 48;
 
 void check(bool ok) {
   if (!ok) throw std::runtime_error("OpenSSL: " + takeOpensslError().reason);
@@ -85,6 +87,7 @@ void RecordKey::nonce(uint8_t *to) {
 }
 
 size_t RecordKey::seal(uint8_t *record, size_t size, uint8_t type) {
+  if (frozen_) throw std::runtime_error("its keys are with another process");
   uint8_t n[12];
   nonce(n);
   record[0] = kData;
@@ -98,6 +101,12 @@ size_t RecordKey::seal(uint8_t *record, size_t size, uint8_t type) {
         EVP_EncryptUpdate(c, text, &out, text, int(size + 1)) && EVP_EncryptFinal_ex(c, text + size + 1, &out) &&
         EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, kTag, text + size + 1));
   return kRecordHeader + size + 1 + kTag;
+}
+
+template <class State> void RecordKey::transfer(State &s) {
+  s.raw(secret_.bytes, secret_.size);
+  if constexpr (State::reads) derive();
+  s.number(sequence_, 0, kMaxSequence);
 }
 
 ptrdiff_t RecordKey::open(uint8_t *record, size_t size) {
@@ -120,6 +129,20 @@ ptrdiff_t RecordKey::open(uint8_t *record, size_t size) {
 
 OwnRecords::OwnRecords(Role role, Suite suite, const Secret &send, const Secret &receive, uint64_t recordsPerKey)
     : role_(role), recordsPerKey_(recordsPerKey), send_(suite, send, true), receive_(suite, receive, false) {}
+
+template <class State> void OwnRecords::transfer(State &s) {
+  send_.transfer(s);
+  receive_.transfer(s);
+  s.flag(updateOwed_);
+  s.flag(askForUpdate_);
+  s.flag(asked_);
+  s.number(idle_, 0, kMaxIdle);
+  s.raw(messageHeader_, sizeof messageHeader_);
+  s.number(messageHeaderSize_, 0, sizeof messageHeader_);
+  s.number(messageLeft_, 0, kMaxTicket);
+}
+template void OwnRecords::transfer(StateWriter &);
+template void OwnRecords::transfer(StateReader &);
 
 Opened OwnRecords::open(uint8_t *record, size_t size) {
   if (record[0] != kData) return failed(UNEXPECTED_MESSAGE, "a record of type " + std::to_string(record[0]) + " in plain text");

@@ -3,6 +3,7 @@
 #include "context.h"
 #include "openssl.h"
 #include "records.h"
+#include "../state/state.h"
 
 namespace aq {
 
@@ -30,7 +31,12 @@ public:
   size_t seal(uint8_t *record, size_t size, uint8_t type);
   /** Bytes of plain text, type and padding behind the header; -1: forged. */
   ptrdiff_t open(uint8_t *record, size_t size);
+  Suite suite() const { return suite_; }
   uint64_t sequence() const { return sequence_; }
+  /** While frozen sealing throws std::runtime_error: somebody else may have the key, and no number may be used twice. */
+  void freeze(bool frozen) { frozen_ = frozen; }
+  /** Secret and number; the suite is known. */
+  template <class State> void transfer(State &);
 
 private:
   void derive();
@@ -40,6 +46,7 @@ private:
   Secret secret_;
   uint8_t iv_[12] = {};
   uint64_t sequence_ = 0;
+  bool frozen_ = false;
   OwnedCipher cipher_;
 };
 
@@ -53,6 +60,11 @@ public:
   bool due() const override { return updateOwed_ || askForUpdate_ || send_.sequence() >= recordsPerKey_; }
   size_t maintain(uint8_t *to) override;
   size_t alert(uint8_t code, uint8_t *to) override;
+
+  Suite suite() const { return send_.suite(); }
+  void freeze(bool frozen) { send_.freeze(frozen); }
+  /** All that a successor of the same role, suite and limits needs. */
+  template <class State> void transfer(State &);
 
   /** For tests: the key that seals the next record. */
   RecordKey &sendKey() { return send_; }

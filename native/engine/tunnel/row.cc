@@ -7,6 +7,8 @@ namespace {
 
 /** A record with less room than this is closed rather than continued. */
 constexpr size_t kWorthwhile = 256;
+/** A session fails with less; one header block may come on top. */
+constexpr size_t kMostOverflow = 4u << 20;
 
 } // namespace
 
@@ -139,6 +141,24 @@ size_t OutputRow::commit(uint32_t id, size_t size) {
 void OutputRow::flush() {
   if (row_) closeRecord();
   maintain();
+}
+
+void OutputRow::save(StateWriter &s) const {
+  if (used_ > 0 || alert_ >= 0) throw std::logic_error("a row that is not at rest");
+  Bytes sealed = output(), waiting = overflow_;
+  s.bytes(sealed, RowPool::kBytes + RowPool::kSpare);
+  s.bytes(waiting, kMostOverflow);
+}
+
+void OutputRow::restore(StateReader &s) {
+  const Bytes sealed = s.view(RowPool::kBytes + RowPool::kSpare);
+  s.bytes(overflow_, kMostOverflow);
+  StateReader::check(overflow_.empty() || !sealed.empty(), "frames that wait for nothing");
+  if (!sealed.empty()) {
+    ensure();
+    memcpy(row_.get(), sealed.data(), sealed.size());
+    tail_ = open_ = sealed.size();
+  }
 }
 
 bool OutputRow::wrote(size_t size) {

@@ -1,6 +1,7 @@
 // The output of a tunnel: a row of record slots. DATA is read straight into their holes and sealed in place.
 #pragma once
 #include "../bytes.h"
+#include "../state/state.h"
 #include "../tls/records.h"
 #include <memory>
 #include <sys/uio.h>
@@ -68,6 +69,9 @@ public:
   size_t queued() const { return tail_ - head_ + used_ + overflow_.size(); }
   /** Bytes that found no room in the row. */
   size_t overflow() const { return overflow_.size(); }
+  /** What waits, after flush() and before finish(). The reader's row is new. */
+  void save(StateWriter &) const;
+  void restore(StateReader &);
 
 private:
   void ensure();

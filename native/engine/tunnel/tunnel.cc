@@ -13,6 +13,35 @@ constexpr uint8_t kNoApplicationProtocol = 120;
 /** The largest record before the keys are known: TLS 1.2's. */
 constexpr size_t kMaxHandshakeRecord = 16384 + 2048;
 
+/** Raised with every change of what is written. */
+constexpr uint32_t kStateVersion = 1;
+/** "AQTN" */
+constexpr uint32_t kStateMark = 0x4e545141;
+constexpr size_t kMostCarried = kRecordHeader + kMaxPlaintext + 256;
+
+/** What a tunnel is made by. */
+struct Head {
+  Role role;
+  TunnelLimits limits;
+
+  template <class State> void transfer(State &s) {
+    uint32_t mark = kStateMark, version = kStateVersion;
+    s.number(mark, 0, UINT32_MAX);
+    s.number(version, 0, UINT32_MAX);
+    StateReader::check(mark == kStateMark, "it is no state of a tunnel");
+    StateReader::check(version == kStateVersion, "it is of another version");
+    bool server = role == Role::server;
+    s.flag(server);
+    role = server ? Role::server : Role::client;
+    s.number(limits.streamWindow, kDefaultWindow, kMaxWindow);
+    s.number(limits.connectionWindow, kDefaultWindow, kMaxWindow);
+    s.number(limits.maxFrame, kMaxPlaintext, (1 << 24) - 1);
+    s.number(limits.maxHeaderList, 0, 1 << 24);
+    s.number(limits.maxStreams, 0, 1 << 20);
+    s.number(limits.recordsPerKey, 1, int64_t(1) << 32);
+  }
+};
+
 bool looksLikeTls(const uint8_t *header) {
   return header[0] >= 20 && header[0] <= 23 && header[1] == 3 && read16(header + 3) <= kMaxHandshakeRecord;
 }
@@ -38,7 +67,64 @@ public:
     if (role_ == Role::client && handshake_) guarded([&] { step({}); });
   }
 
-  bool wantsRead() const { return phase_ == Phase::handshake || phase_ == Phase::open; }
+  // ---- hand-over
+
+  SecretBytes freeze() {
+    auto *own = dynamic_cast<OwnRecords *>(records_.get());
+    if (frozen_ || phase_ != Phase::open || !own || !session_->canMove()) return {};
+    flush();
+    // A library that failed has ended it.
+    if (phase_ != Phase::open) return {};
+    try {
+      StateWriter s;
+      Head head{role_, limits_};
+      head.transfer(s);
+      Suite suite = own->suite();
+      transferSuite(s, suite);
+      own->transfer(s);
+      row_.save(s);
+      session_->save(s);
+      s.bytes(carry_, kMostCarried);
+      SecretBytes state = s.take();
+      own->freeze(true);
+      frozen_ = true;
+      return state;
+    } catch (const std::logic_error &) {
+      // Beyond what a reader takes, as a counter of 2^53 bytes is.
+      return {};
+    } catch (const std::bad_alloc &) {
+      return {};
+    }
+  }
+
+  void thaw() {
+    if (!frozen_) return;
+    frozen_ = false;
+    static_cast<OwnRecords &>(*records_).freeze(false);
+  }
+
+  void restore(StateReader &s) {
+    Suite suite{};
+    transferSuite(s, suite);
+    Secret empty;
+    empty.size = suite == Suite::aes256 ? 48 : 32;
+    auto own = std::make_unique<OwnRecords>(role_, suite, empty, empty, limits_.recordsPerKey);
+    own->transfer(s);
+    secure(std::move(own));
+    row_.restore(s);
+    session_.emplace(role_, limits_, row_, tunnel_, handler_, *this);
+    session_->restore(s);
+    s.bytes(carry_, kMostCarried);
+    s.end();
+    phase_ = Phase::open;
+    protocol_ = "TLSv1.3";
+    suite_ = suite == Suite::aes256 ? "TLS_AES_256_GCM_SHA384" : "TLS_AES_128_GCM_SHA256";
+  }
+
+  Role role() const { return role_; }
+  bool frozen() const { return frozen_; }
+
+  bool wantsRead() const { return !frozen_ && (phase_ == Phase::handshake || phase_ == Phase::open); }
   size_t carried() const { return carry_.size(); }
   void carry(uint8_t *to) {
     if (carry_.empty()) return;
@@ -69,7 +155,7 @@ public:
 
   void endOfInput() {
     guarded([&] {
-      if (phase_ == Phase::ended) return;
+      if (phase_ == Phase::ended || frozen_) return;
       if (phase_ != Phase::open) return end({TunnelFailure::Kind::truncated, -1, "the peer closed during the handshake"}, -1);
       if (!carry_.empty()) return session_->fail(TunnelFailure::Kind::truncated, NO_ERROR, "the peer closed within a record");
       inputEnded();
@@ -77,10 +163,12 @@ public:
   }
 
   void flush() {
+    if (frozen_) return;
     guarded([&] { row_.flush(); });
   }
 
   void wrote(size_t size) {
+    if (frozen_) return;
     guarded([&] {
       const bool empty = row_.wrote(size);
       if (session_) session_->onRowMoved(empty);
@@ -97,7 +185,7 @@ public:
   }
 
   void fail(uint8_t alert, std::string reason) {
-    if (phase_ == Phase::ended) return;
+    if (phase_ == Phase::ended || frozen_) return;
     guarded([&] {
       if (phase_ == Phase::open) {
         refusal_ = alert;
@@ -110,13 +198,13 @@ public:
 
   /** Runs a command of an open session; `otherwise` when there is none. */
   template <class Result, class Use> Result command(Result otherwise, Use use) {
-    if (!session_) return otherwise;
+    if (!session_ || frozen_) return otherwise;
     Result result = otherwise;
     guarded([&] { result = use(*session_); });
     return result;
   }
   template <class Use> void command(Use use) {
-    if (session_) guarded([&] { use(*session_); });
+    if (session_ && !frozen_) guarded([&] { use(*session_); });
   }
 
   const Session *session() const { return session_ ? &*session_ : nullptr; }
@@ -138,6 +226,12 @@ public:
   }
 
 private:
+  template <class State> static void transferSuite(State &s, Suite &suite) {
+    uint8_t number = uint8_t(suite);
+    s.number(number, uint8_t(Suite::aes256), uint8_t(Suite::aes128));
+    suite = Suite(number);
+  }
+
   enum class Phase { handshake, verifying, open, ended };
 
   /** Whatever the libraries or the allocator refuse ends this tunnel alone. */
@@ -239,6 +333,7 @@ private:
   std::vector<uint8_t> carry_;
   uint64_t now_ = 0;
   uint8_t refusal_ = 0;
+  bool frozen_ = false;
   std::string_view protocol_, suite_;
 };
 
@@ -252,6 +347,14 @@ Tunnel::Tunnel(Role role, std::unique_ptr<Records> records, const TunnelLimits &
   impl_->begin(std::move(records));
 }
 
+Tunnel::Tunnel(Bytes state, RowPool &rows, TunnelHandler &handler) {
+  StateReader s(state);
+  Head head{};
+  head.transfer(s);
+  impl_ = std::make_unique<Impl>(*this, head.role, head.limits, rows, handler);
+  impl_->restore(s);
+}
+
 Tunnel::~Tunnel() = default;
 void Tunnel::start() { impl_->start(); }
 bool Tunnel::wantsRead() const { return impl_->wantsRead(); }
@@ -260,7 +363,7 @@ void Tunnel::carry(uint8_t *to) { impl_->carry(to); }
 void Tunnel::feed(uint8_t *data, size_t size, uint64_t now) { impl_->feed(data, size, now); }
 void Tunnel::endOfInput() { impl_->endOfInput(); }
 void Tunnel::flush() { impl_->flush(); }
-Bytes Tunnel::output() const { return impl_->row().output(); }
+Bytes Tunnel::output() const { return impl_->frozen() ? Bytes() : impl_->row().output(); }
 void Tunnel::wrote(size_t size) { impl_->wrote(size); }
 void Tunnel::accepted() { impl_->accepted(); }
 void Tunnel::fail(uint8_t alert, std::string reason) { impl_->fail(alert, std::move(reason)); }
@@ -315,6 +418,11 @@ void Tunnel::ping() {
 void Tunnel::goaway(uint32_t code, bool graceful) {
   impl_->command([&](Session &s) { s.goaway(code, graceful); });
 }
+SecretBytes Tunnel::freeze() { return impl_->freeze(); }
+void Tunnel::thaw() { impl_->thaw(); }
+Role Tunnel::role() const { return impl_->role(); }
+Stream *Tunnel::find(uint32_t id) const { return impl_->session() ? impl_->session()->find(id) : nullptr; }
+std::vector<uint32_t> Tunnel::ids() const { return impl_->session() ? impl_->session()->ids() : std::vector<uint32_t>(); }
 size_t Tunnel::queued() const { return impl_->row().queued(); }
 uint64_t Tunnel::unconsumed() const { return impl_->session() ? impl_->session()->unconsumed() : 0; }
 size_t Tunnel::streams() const { return impl_->session() ? impl_->session()->streams() : 0; }

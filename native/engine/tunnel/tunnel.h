@@ -2,6 +2,7 @@
 #pragma once
 #include "../bytes.h"
 #include "../h2/stream.h"
+#include "../state/state.h"
 #include "../tls/context.h"
 #include <memory>
 #include <string>
@@ -109,6 +110,11 @@ public:
   Tunnel(std::shared_ptr<TlsContext> context, const TunnelLimits &limits, RowPool &rows, TunnelHandler &handler);
   /** One whose handshake is done: as after accepted(). */
   Tunnel(Role role, std::unique_ptr<Records> records, const TunnelLimits &limits, RowPool &rows, TunnelHandler &handler);
+  /**
+   * One that another process froze, with limits and role as they were there. Its streams have no owner yet; there may be output,
+   * and what came of a record. UnreadableState: of another version or damaged. The handler is not called.
+   */
+  Tunnel(Bytes state, RowPool &rows, TunnelHandler &handler);
   ~Tunnel();
   Tunnel(const Tunnel &) = delete;
   Tunnel &operator=(const Tunnel &) = delete;
@@ -167,6 +173,20 @@ public:
   void ping();
   /** No new stream either way. Graceful: closes when the open ones have ended. Else: cuts them and closes at once. */
   void goaway(uint32_t code, bool graceful);
+
+  // Hand-over to another process (issue 9, reference native-engine 6).
+  /**
+   * Everything that a successor needs, keys included; empty where this tunnel cannot move: TLS 1.2 or OpenSSL's records, before the
+   * first SETTINGS are acknowledged, or once it has ended. From then on output() and wantsRead() give nothing, commands do nothing
+   * and no record is sealed, until thaw(), which is allowed only where nobody else got the state. What is destroyed while it is
+   * frozen leaves no trace.
+   */
+  SecretBytes freeze();
+  void thaw();
+  Role role() const;
+  /** nullptr: there is none. */
+  Stream *find(uint32_t id) const;
+  std::vector<uint32_t> ids() const;
 
   /** Bytes that wait for the socket, or for room to be sealed. */
   size_t queued() const;
