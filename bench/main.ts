@@ -13,6 +13,7 @@ import { benchL7Requests } from './l7/requests.ts';
 import { benchLabUp } from './lab-up.ts';
 import { benchPolicyLatency } from './policy-latency.ts';
 import { benchScriptFilter } from './script-filter.ts';
+import { benchTracing } from './tracing.ts';
 
 const usage = `usage: npm run bench -- l4 [--engine native] [--peer PATH] [--rounds 3] [--quick]
        npm run bench -- l4 --policy-latency [--quick]
@@ -65,6 +66,7 @@ async function main(): Promise<number> {
     const rounds = Number(values.rounds);
     if (positionals.join() === 'filters') {
       benchFilters();
+      benchTracing();
       await benchScriptFilter();
       return 0;
     }
