@@ -50,7 +50,7 @@ export interface LocalReply {
   readonly grpcStatus?: number;
   /** Response code details and response flag, as Envoy's. */
   readonly details: string;
-  readonly flag?: 'FI' | 'UAEX' | 'RL';
+  readonly flag?: 'FI' | 'UAEX' | 'RL' | 'RLSE';
 }
 
 export const goOn: Verdict = { kind: 'continue' };

@@ -7,6 +7,7 @@ import type { FilterKind } from './filter.ts';
 import { grpcWebFilter } from './grpc-web/filter.ts';
 import { headerMutationFilter } from './header-mutation.ts';
 import { jwtFilter } from './jwt/filter.ts';
+import { globalRateLimitFilter } from './ratelimit/global.ts';
 import { localRateLimitFilter } from './ratelimit/local.ts';
 import { rbacFilter } from './rbac/filter.ts';
 import { scriptFilter } from './script/filter.ts';
@@ -18,6 +19,7 @@ const all: readonly FilterKind[] = [
   rbacFilter,
   extAuthzFilter,
   localRateLimitFilter,
+  globalRateLimitFilter,
   faultFilter,
   grpcWebFilter,
   corsFilter,

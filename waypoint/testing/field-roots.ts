@@ -56,6 +56,7 @@ const requestIds = `${extensions}request_id.uuid.v3.UuidRequestIdConfig`;
 const detector = `${extensions}tracers.opentelemetry.resource_detectors.v3.EnvironmentResourceDetectorConfig`;
 
 const cookieState = `${extensions}http.stateful_session.cookie.v3.CookieBasedSessionState`;
+const service = { grpc_service: { envoy_grpc: { cluster_name: 'x' } }, transport_api_version: 'V3' };
 const jwt = `${extensions}filters.http.jwt_authn.v3.`;
 const jwtProvider = { local_jwks: { inline_string: '{"keys":[{"kty":"oct","k":"eA"}]}' } };
 
@@ -232,6 +233,8 @@ export const bases: Readonly<Record<string, Message>> = {
   ),
   [`${extensions}matching.common_inputs.network.v3.FilterStateInput`]: { key: 'x' },
   [`${extensions}filters.http.local_ratelimit.v3.LocalRateLimit`]: { stat_prefix: 'x', token_bucket: bucket },
+  [`${extensions}filters.http.ratelimit.v3.RateLimit`]: { domain: 'x', rate_limit_service: service },
+  'envoy.config.ratelimit.v3.RateLimitServiceConfig': service,
   [`${extensions}common.ratelimit.v3.LocalRateLimitDescriptor`]: {
     entries: [{ key: 'x', value: 'y' }],
     token_bucket: bucket,
@@ -435,6 +438,7 @@ export function fieldRoots(env: Environment): readonly WalkRoot[] {
     perRoute('stateful_session.v3.StatefulSessionPerRoute'),
     perRoute('jwt_authn.v3.PerRouteConfig'),
     perRoute('local_ratelimit.v3.LocalRateLimit'),
+    perRoute('ratelimit.v3.RateLimitPerRoute'),
     perRoute('rbac.v3.RBACPerRoute'),
     {
       type: 'envoy.config.route.v3.FilterConfig',
@@ -468,6 +472,7 @@ export function fieldRoots(env: Environment): readonly WalkRoot[] {
     httpFilter('stateful_session.v3.StatefulSession'),
     httpFilter('jwt_authn.v3.JwtAuthentication'),
     httpFilter('local_ratelimit.v3.LocalRateLimit'),
+    httpFilter('ratelimit.v3.RateLimit'),
     httpFilter('rbac.v3.RBAC'),
     httpFilter('router.v3.Router'),
     httpFilter('set_filter_state.v3.Config'),
