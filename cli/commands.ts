@@ -5,6 +5,7 @@ import { verb as check } from './check/verb.ts';
 import { verb as completion } from './completion/verb.ts';
 import { verb as dashboard } from './dashboard/verb.ts';
 import { verb as experimental } from './experimental/verb.ts';
+import { verb as filter } from './filter/verb.ts';
 import type { Verb } from './grammar.ts';
 import { install, manifest, uninstall } from './install/verb.ts';
 import { verb as migrate } from './migrate/verb.ts';
@@ -31,6 +32,7 @@ export const root: Verb = {
     'create-remote-secret': createRemoteSecret,
     dashboard,
     experimental,
+    filter,
     install,
     lab,
     manifest,

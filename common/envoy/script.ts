@@ -4,16 +4,15 @@
 export const scriptProto = `
 syntax = "proto3";
 package aquifer;
-import "google/protobuf/struct.proto";
 
 message ScriptFilter {
   string name = 1;
   string source = 2;
   string sha256 = 3;
-  google.protobuf.Struct config = 4;
+  string config = 4;
   bool fail_open = 5;
 }
 `;
 
-/** `name`: kind/namespace/name of its object. `source`: JavaScript. `sha256`: of the file that it was, hex. */
+/** `name`: kind/namespace/name of its object. `source`: JavaScript. `config`: JSON. `sha256`: of the file that it was, hex. */
 export const scriptConfig = 'aquifer.ScriptFilter';

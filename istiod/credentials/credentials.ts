@@ -32,7 +32,7 @@ interface Followed {
   isKnown: boolean;
 }
 
-export class KubeCredentials implements Omit<Credentials, 'keys'> {
+export class KubeCredentials implements Omit<Credentials, 'keys' | 'module'> {
   readonly #o: KubeCredentialsOptions;
   readonly #secrets = new Map<string, Followed>();
   /** undefined: nobody has answered yet. */

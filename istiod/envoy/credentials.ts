@@ -6,6 +6,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { describeError, MeshError } from '../../common/core/errors.ts';
 import type { Typed } from '../../common/envoy/codec.ts';
 import type { FoundKeys, KeySource } from '../jwks/resolver.ts';
+import { type FoundModule, type ModuleSource, noModules } from '../modules/resolver.ts';
 import type { MeshView } from './inputs.ts';
 import { type Message, typed } from './values.ts';
 
@@ -20,6 +21,8 @@ export interface Credentials {
   mayList(namespace: string, account: string): Looked<boolean>;
   /** Of an issuer of tokens. */
   keys(source: KeySource): Looked<FoundKeys>;
+  /** A filter of a user's. */
+  module(source: ModuleSource): Looked<FoundModule>;
 }
 
 /** Of an istiod that reads no Secrets. */
@@ -27,6 +30,7 @@ export const noCredentials: Credentials = {
   secret: () => ({ kind: 'found', value: undefined }),
   mayList: () => ({ kind: 'found', value: false }),
   keys: () => ({ kind: 'found', value: { keys: undefined, problem: 'keys of issuers are fetched by istiod alone' } }),
+  module: () => ({ kind: 'found', value: noModules() }),
 };
 
 /** Thrown where a lookup is not done yet: what asked is made anew when it is. */

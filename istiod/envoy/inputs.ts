@@ -18,6 +18,8 @@ import type { AuthorizationPolicy, RequestAuthentication } from '../../common/ku
 import type { KubeObject } from '../../common/kube/types.ts';
 import type { AppProtocol, LoadBalancing, Locality, NetworkAddress } from '../../common/mesh/types.ts';
 import type { FoundKeys, KeySource } from '../jwks/resolver.ts';
+import type { Extension } from '../modules/extensions.ts';
+import type { FoundModule, ModuleSource } from '../modules/resolver.ts';
 
 /** A port of a service. */
 export interface MeshPort {
@@ -251,6 +253,9 @@ export interface MeshView {
   telemetries(namespace: string): readonly Telemetry[];
   authentications(target: PolicyTarget): readonly RequestAuthentication[];
   rateLimits(target: PolicyTarget): readonly RateLimitPolicy[];
+  extensions(target: PolicyTarget): readonly Extension[];
+  /** A filter of a user's. Throws `Pending` while it is fetched for the first time. */
+  filterModule(source: ModuleSource): FoundModule;
   /** Of an issuer of tokens. Throws `Pending` while they are fetched for the first time. */
   issuerKeys(source: KeySource): FoundKeys;
   /** What counts for a client with these labels: its namespace's Sidecar that selects it, else the one for all there, else the root namespace's. */

@@ -9,8 +9,10 @@ import { expressionMistakes } from './telemetry/expressions.ts';
 const reasons: Readonly<Record<string, string>> = {
   EnvoyFilter:
     'what istiod makes for waypoints is not patched, and node proxies are no Envoys; use VirtualService, DestinationRule and AuthorizationPolicy',
-  WasmPlugin: 'waypoints run no Wasm; without it requests pass',
-  TrafficExtension: 'waypoints run no extensions; without them requests pass',
+  WasmPlugin:
+    'waypoints run no Wasm, only modules in TypeScript or JavaScript (url ends in .ts or .js); others let requests pass',
+  TrafficExtension:
+    'waypoints run no Wasm and no Lua, only modules in TypeScript or JavaScript (wasm.url ends in .ts or .js); others let requests pass',
 };
 
 /** undefined: what is served. */

@@ -10,6 +10,8 @@ import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
 import { KubeCredentials } from '../credentials/credentials.ts';
 import { keyLookups } from '../envoy/authentication.ts';
 import { KeyResolver, type KeyResolverOptions } from '../jwks/resolver.ts';
+import { ConfigMaps } from '../modules/config-maps.ts';
+import { ModuleResolver } from '../modules/resolver.ts';
 import type { RemoteSink } from '../remote/cluster.ts';
 import type { Conditions } from './ambient/context.ts';
 import { type MeshKind, meshKinds, tableOf } from './ambient/inputs.ts';
@@ -114,12 +116,25 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
       schedule();
     },
   });
+  const looked = (lookup: string) => {
+    index.envoy.looked(lookup);
+    schedule();
+  };
+  const common = { clock: options.clock, log, signal, onChange: looked };
+  const configMaps = new ConfigMaps({ source: options.source, ...common });
+  const modules = new ModuleResolver({
+    // By the same guards as keys.
+    fetch: options.keys.fetch,
+    configMap: (namespace, name) => configMaps.get(namespace, name),
+    ...common,
+  });
   const index = new AmbientIndex({
     settings: options.settings,
     credentials: {
       secret: (namespace, name) => secrets.secret(namespace, name),
       mayList: (namespace, account) => secrets.mayList(namespace, account),
       keys: (source) => resolver.keys(source),
+      module: (source) => modules.module(source),
     },
     onSettings: options.onSettings,
     onFailure({ what, key, error }) {

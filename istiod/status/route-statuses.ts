@@ -24,6 +24,7 @@ import { type ConditionWriter, type WriteOutcome, writeConditions, writeStatus }
 import { Memo } from '../model/envoy/memo.ts';
 import type { EnvoyMesh } from '../model/envoy/mesh-view.ts';
 import { type ObjectName, objectKey } from '../model/resource.ts';
+import { type Extension, extensionConditions } from '../modules/extensions.ts';
 import { parentsFor } from './route-parents.ts';
 
 export interface RouteStatusesOptions {
@@ -110,6 +111,10 @@ export async function writeJudgement(
 }
 
 function judge(view: Parameters<typeof parentStatuses>[0], kind: Kind, object: KubeObject): Judgement {
+  if (kind === wasmPluginKind || kind === trafficExtensionKind) {
+    const conditions = extensionConditions(view, object as Extension);
+    if (conditions) return { kind: 'object', conditions };
+  }
   const unserved = unservedConditions(object);
   if (unserved !== undefined) return { kind: 'object', conditions: unserved };
   switch (kind.kind) {

@@ -1,6 +1,7 @@
 /** Secrets and readers from maps. Only for tests. */
 import type { Credentials, Looked } from '../envoy/credentials.ts';
 import { type FoundKeys, type KeySource, lookupOf } from '../jwks/resolver.ts';
+import { codeOf, type FoundModule, type ModuleSource } from '../modules/resolver.ts';
 
 export class TestCredentials implements Credentials {
   /** By `namespace/name`, then by key. */
@@ -9,6 +10,8 @@ export class TestCredentials implements Credentials {
   readonly readers = new Set<string>();
   /** By `lookupOf`. */
   readonly issuers = new Map<string, string>();
+  /** Text of files by URL, or `namespace/name/key`. */
+  readonly modules = new Map<string, string>();
   isPending = false;
 
   secret(namespace: string, name: string): Looked<ReadonlyMap<string, Buffer> | undefined> {
@@ -20,6 +23,13 @@ export class TestCredentials implements Credentials {
 
   mayList(namespace: string, account: string): Looked<boolean> {
     return this.isPending ? { kind: 'pending' } : { kind: 'found', value: this.readers.has(`${namespace}/${account}`) };
+  }
+
+  module(source: ModuleSource): Looked<FoundModule> {
+    const at = source.kind === 'https' ? source.url : `${source.namespace}/${source.name}/${source.key}`;
+    const text = this.modules.get(at);
+    const none: FoundModule = { kind: 'none', problem: 'nobody answers' };
+    return { kind: 'found', value: text === undefined ? none : codeOf(text, at, source.sha256) };
   }
 
   keys(source: KeySource): Looked<FoundKeys> {

@@ -95,6 +95,11 @@ const read: readonly Row[] = [
     'what is made for Gateways of that class is changed by it',
   ],
   [
+    'aquifer.dev/module-configmap',
+    'annotation of WasmPlugins and TrafficExtensions',
+    'ConfigMap of its namespace that has the filter module, under the last part of its url',
+  ],
+  [
     'aquifer.dev/waypoint-bypass',
     'annotation of Gateways and Namespaces',
     '`refuse`: calls that come past the waypoint are refused, not only counted',

@@ -11,13 +11,13 @@ const sessions = extension(
 );
 const fault = extension('envoy.filters.http.fault', 'envoy.extensions.filters.http.fault.v3.HTTPFault');
 
-/** `routes`: name of its RDS, or the routes themselves. `filters` come before those of routes. */
+/** `routes`: name of its RDS, or the routes themselves. `filters` come before those of routes, and after them. */
 export function httpManager(
   facts: MeshFacts,
   name: string,
   port: Pick<MeshPort, 'protocol'>,
   routes: string | Message,
-  filters: readonly Message[],
+  filters: { readonly first: readonly Message[]; readonly last?: readonly Message[] },
   logs: readonly Message[],
   more: Message = {},
 ): Message {
@@ -36,7 +36,7 @@ export function httpManager(
     ...(port.protocol === 'HTTP2' || port.protocol === 'GRPC' ? { http2_protocol_options: {} } : {}),
     access_log: logs,
     // Without a route that says so there are no sessions.
-    http_filters: [...filters, cors, fault, sessions, router],
+    http_filters: [...filters.first, cors, fault, ...(filters.last ?? []), sessions, router],
     ...more,
   });
 }

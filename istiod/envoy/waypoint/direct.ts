@@ -54,7 +54,7 @@ export function directAccess(view: MeshView, proxy: WaypointProxy): DirectAccess
     names.http,
     { protocol: undefined },
     routes,
-    [...rbacFilters(policies, 'http', facts, names.http), ...metrics],
+    { first: [...rbacFilters(policies, 'http', facts, names.http), ...metrics] },
     logs,
   );
   const tcp = tcpProxy(names.tcp, [{ name: encap, weight: 1 }], logs);

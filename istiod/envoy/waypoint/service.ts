@@ -3,6 +3,7 @@
 import { isIpv6 } from '../../../common/core/net.ts';
 import { encodeEnvoy, type Typed, typeUrl } from '../../../common/envoy/codec.ts';
 import type { AuthorizationPolicy } from '../../../common/kube/kinds/security.ts';
+import { extensionFilters } from '../../modules/extensions.ts';
 import { authenticationsFor, tokenFilters } from '../authentication.ts';
 import { type MadeCluster, makeCluster } from '../clusters/cluster.ts';
 import { policyOf, rulesFor, type ServiceRules } from '../clusters/rules.ts';
@@ -172,19 +173,28 @@ function httpChain(scope: FrontScope, port: MeshPort): MadeChains {
   const dynamic = service.resolution === 'dynamic-dns' ? [dynamicHttp(proxy)] : [];
   const certificate = clientCertificate(view, proxy);
   const tokens = tokenFilters(authenticationsFor(view, proxy, service), (source) => view.issuerKeys(source));
+  const modules = extensionFilters(view, proxy, service, port);
   const filters = [
     ...certificate.filters,
+    ...modules.AUTHN,
     ...tokens,
+    ...modules.AUTHZ,
     ...rbacFilters(policies, 'http', facts, name),
     // Whoever may not come takes nothing of what others may.
     ...limitFilters(limitsFor(view, proxy, service), service),
     ...dynamic,
+    ...modules.STATS,
     ...metricsFilters(view, proxy, service),
   ];
   const logs = accessLogs(view, proxy, service);
   const more = { ...certificate.manager, ...tracing(view, proxy, service, cluster) };
   return {
-    chains: [frozen({ name, filters: [httpManager(facts, name, port, name, filters, logs, more)] })],
+    chains: [
+      frozen({
+        name,
+        filters: [httpManager(facts, name, port, name, { first: filters, last: modules.UNSPECIFIED }, logs, more)],
+      }),
+    ],
     on: toChain(name),
   };
 }

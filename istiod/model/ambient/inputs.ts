@@ -25,7 +25,12 @@ import {
 } from '../../../common/kube/kinds/gateway-api/stream-routes.ts';
 import { type DestinationRule, destinationRuleKind } from '../../../common/kube/kinds/istio/destination-rule.ts';
 import { envoyFilterKind } from '../../../common/kube/kinds/istio/envoy-filter.ts';
-import { trafficExtensionKind, wasmPluginKind } from '../../../common/kube/kinds/istio/extensions.ts';
+import {
+  type TrafficExtension,
+  trafficExtensionKind,
+  type WasmPlugin,
+  wasmPluginKind,
+} from '../../../common/kube/kinds/istio/extensions.ts';
 import { type ServiceEntry, serviceEntryKind } from '../../../common/kube/kinds/istio/service-entry.ts';
 import { type Sidecar, sidecarKind } from '../../../common/kube/kinds/istio/sidecar.ts';
 import { type Telemetry, telemetryKind } from '../../../common/kube/kinds/istio/telemetry.ts';
@@ -75,8 +80,8 @@ export class MeshInputs {
   readonly sidecars = new Table<Sidecar>();
   /** Of which nothing is made but what their status says. */
   readonly envoyFilters = new Table<KubeObject>();
-  readonly wasmPlugins = new Table<KubeObject>();
-  readonly trafficExtensions = new Table<KubeObject>();
+  readonly wasmPlugins = new Table<WasmPlugin>();
+  readonly trafficExtensions = new Table<TrafficExtension>();
   readonly telemetries = new Table<Telemetry>();
   readonly rateLimits = new Table<RateLimitPolicy>();
 }

@@ -15,8 +15,9 @@ import type {
   Resolution,
   RouteParent,
 } from '../../envoy/inputs.ts';
-
 import { lookupOf } from '../../jwks/resolver.ts';
+import type { Extension } from '../../modules/extensions.ts';
+import { lookupOfModule } from '../../modules/resolver.ts';
 import type { MeshInputs } from '../ambient/inputs.ts';
 import type { Services } from '../ambient/services.ts';
 import type { Catalog } from '../catalog.ts';
@@ -109,6 +110,8 @@ export class EnvoyMesh {
       list('reference grants', inputs.referenceGrants, (g) => [namespaceOf(g)]),
       list('policies', inputs.policies, targetKeys),
       list('authentications', inputs.requestAuthentications, targetKeys),
+      list('WasmPlugins', inputs.wasmPlugins, targetKeys),
+      list('TrafficExtensions', inputs.trafficExtensions, targetKeys),
       list('sidecars', inputs.sidecars, (s) => [namespaceOf(s)]),
       list('telemetries', inputs.telemetries, (t) => [namespaceOf(t)]),
       list('rate limits', inputs.rateLimits, targetKeys),
@@ -262,6 +265,14 @@ export class EnvoyMesh {
       telemetries: (namespace) => list('telemetries', [namespace]),
       authentications: (target: PolicyTarget) => list('authentications', [target]),
       rateLimits: (target: PolicyTarget) => list('rate limits', [target]),
+      extensions: (target: PolicyTarget) => [
+        ...list<Extension>('WasmPlugins', [target]),
+        ...list<Extension>('TrafficExtensions', [target]),
+      ],
+      filterModule: (source) => {
+        read(lookupOfModule(source), []);
+        return done(credentials.module(source));
+      },
       issuerKeys: (source) => {
         read(lookupOf(source), []);
         return done(credentials.keys(source));
@@ -370,6 +381,8 @@ type ListName =
   | 'policies'
   | 'authentications'
   | 'rate limits'
+  | 'WasmPlugins'
+  | 'TrafficExtensions'
   | 'sidecars'
   | 'telemetries';
 

@@ -28,7 +28,7 @@ function ask(port: number, path = '/', headers: Record<string, string> = {}): Pr
 
 /** The port of a listener whose requests go to cluster `web`, by this module if any. The name again: its next version. */
 function listen(rig: Rig, name: string, source?: string, failOpen = false): Promise<number> {
-  const script = { '@type': type, name: `wasmplugin/shop/${name}`, source, config: {}, fail_open: failOpen };
+  const script = { '@type': type, name: `wasmplugin/shop/${name}`, source, config: '{}', fail_open: failOpen };
   const header = { name: 'x-canary', string_match: { exact: 'on' } };
   const routes = [
     { match: { prefix: '/', headers: [header] }, direct_response: { status: 218 } },

@@ -20,11 +20,12 @@ export const scriptFilter: FilterKind = {
     const name = fields.text('name');
     const source = fields.text('source');
     const failOpen = fields.flag('fail_open');
-    const config = JSON.stringify(fields.struct('config') ?? {});
+    const config = fields.text('config') || '{}';
     // Who was told which module runs, by its hash, reads it there.
     fields.harmless('sha256');
     if (!/^[a-z0-9][a-z0-9./-]*$/.test(name)) fields.mistake('name', 'has to be kind/namespace/name in lower case');
     if (source.length > largestModule) fields.mistake('source', `is longer than ${largestModule} characters`);
+    if (!isJson(config)) fields.mistake('config', 'is no JSON');
     if (source === '') fields.mistake('source', 'is empty');
     if (fields.mistakes.length > 0) return { onRequest: () => goOn };
     const { scripts } = env;
@@ -32,6 +33,15 @@ export const scriptFilter: FilterKind = {
     return filterOf(metricName, scripts.use(metricName, { source, config }), scripts, failOpen);
   },
 };
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 function filterOf(name: string, script: RunningScript, scripts: ScriptHost, failOpen: boolean): HttpFilter {
   /** undefined: it failed, and so does the request. */

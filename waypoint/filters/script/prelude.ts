@@ -34,7 +34,6 @@ export interface Inside {
 
 export function prelude(outside: Outside, options: PreludeOptions): Inside {
   const { parse, stringify } = JSON;
-  const now = Date.now;
   for (const name of ['WebAssembly', 'SharedArrayBuffer', 'Atomics', 'console'])
     Reflect.deleteProperty(globalThis, name);
   /** What a function of the process around throws is of its realm: it goes no further. */
@@ -103,7 +102,7 @@ export function prelude(outside: Outside, options: PreludeOptions): Inside {
       sha256: guarded((text: string) => outside.digest(text), 'sha256'),
       uuid: guarded(() => outside.uuid(), 'uuid'),
     }),
-    now: () => now(),
+    now: () => Date.now(),
   });
 
   class Changed implements Changes {

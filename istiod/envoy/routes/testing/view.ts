@@ -144,6 +144,8 @@ export function viewOf(
     referenceGrants: () => [],
     authentications: () => [],
     rateLimits: () => [],
+    extensions: () => [],
+    filterModule: () => ({ kind: 'none', problem: 'there are no modules' }),
     issuerKeys: () => ({ keys: undefined, problem: undefined }),
     policies: () => [],
     sidecar: (namespace) => ofKind<Sidecar>('Sidecar').find((s) => s.metadata.namespace === namespace),
