@@ -1,6 +1,8 @@
 /** `npm run bench -- filters`: what filters of waypoints cost a request, in this process, in CPU time and without sockets. */
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { checkFields } from '../common/envoy/fields.ts';
+import type { Caller } from '../waypoint/filters/caller.ts';
+import { extAuthzFilter } from '../waypoint/filters/ext-authz/filter.ts';
 import type { FilterContext } from '../waypoint/filters/filter.ts';
 import { jwtFilter } from '../waypoint/filters/jwt/filter.ts';
 import { Headers } from '../waypoint/request/headers.ts';
@@ -35,7 +37,54 @@ export function benchFilters(): void {
   report('a token that was seen before, of 20', jwks, (k) => known[k % known.length]!, requests, true);
   const fresh = Array.from({ length: 200 }, (_, i) => signed(1_000 + i));
   report('a token that is new (RS256)', jwks, (k) => fresh[k]!, fresh.length, false);
+  for (const protocol of ['http', 'grpc'] as const) reportAuthz(protocol);
 }
+
+/** Microseconds beside the round trip (issue 10). */
+const authzGoal = 50;
+
+/** A service that answers at once: what the filter does before it asks and after, without the request to the service. */
+function reportAuthz(protocol: 'http' | 'grpc'): void {
+  const answered: Caller = {
+    http(_, done) {
+      const headers = new Headers(['x-user', 'alice']);
+      done({ kind: 'answered', status: 200, headers, body: Buffer.alloc(0), trailers: new Headers() });
+      return () => undefined;
+    },
+    grpc(_, done) {
+      done({ kind: 'answered', message: grpcOk });
+      return () => undefined;
+    },
+  };
+  const uri = { uri: 'http://x', cluster: 'authz', timeout: { seconds: 1 } };
+  const toUpstream = { allowed_upstream_headers: { patterns: [{ exact: 'x-user' }] } };
+  const service =
+    protocol === 'http'
+      ? { http_service: { server_uri: uri, authorization_response: toUpstream } }
+      : { grpc_service: { envoy_grpc: { cluster_name: 'authz' } } };
+  const made = checkFields(service, 'ExtAuthz', (f) => extAuthzFilter.read(f, filterEnvironment(answered)));
+  if (made.kind !== 'ok') throw new Error(made.reason);
+  const times = Array.from({ length: rounds }, () => {
+    const asked = Array.from({ length: requests }, () => request('x'));
+    let passed = 0;
+    const from = process.cpuUsage();
+    for (const view of asked) {
+      const verdict = made.value.onRequest(view, context);
+      if (verdict.kind === 'ask') verdict.ask(({ kind }) => (passed += kind === 'continue' ? 1 : 0));
+    }
+    const { user, system } = process.cpuUsage(from);
+    if (passed !== requests) throw new Error('a request was refused');
+    return (user + system) / requests;
+  });
+  const mid = median(times);
+  const verdict = `${authzGoal}${mid <= authzGoal ? '' : ': missed'}`;
+  process.stdout.write(
+    `ext_authz by ${protocol}, beside the request: ${mid.toFixed(1)} us of CPU a request (${verdict})\n`,
+  );
+}
+
+/** An envoy.service.auth.v3.CheckResponse with an empty status, which is OK. */
+const grpcOk = Buffer.from('0a00', 'hex');
 
 function report(name: string, jwks: string, tokenOf: (k: number) => string, count: number, isJudged: boolean): void {
   const times = Array.from({ length: rounds }, () => {
@@ -76,6 +125,11 @@ function report(name: string, jwks: string, tokenOf: (k: number) => string, coun
 }
 
 const context = {
+  bodyless: true,
+  format: { request: undefined, facts: { startTime: Date.now() } },
+  countOfCluster: () => undefined,
+  chargeCluster: () => undefined,
+  remember: () => undefined,
   perRoute: [],
   dice: { random: () => 0.5 },
   now: () => Date.now(),

@@ -256,6 +256,8 @@ function runFilter(
     chargeCluster: () => undefined,
   });
   const told = config['@type'] === rbac ? policiesOf(config, view) : [];
+  if (verdict.kind === 'ask' || verdict.kind === 'body')
+    return { lines: [...told, `${name} asks a service about it, whose answer is not foreseen`] };
   if (verdict.kind !== 'reply') return { lines: told };
   const by = told.length > 0 ? told.join(', ') : `${name} (${verdict.details})`;
   return { lines: [...told, `answered with ${verdict.status}`], refusal: by };
