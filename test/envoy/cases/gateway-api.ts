@@ -231,6 +231,7 @@ export const gatewayApiCases: readonly RouteCase[] = [
        { matches: [${path('/longer')}], timeouts: { request: 300ms, backendRequest: 1s }, retry: { attempts: 0 }, ${web} },
        { matches: [${path('/session')}], sessionPersistence: { type: Cookie, cookie: {} }, ${web} },
        { matches: [${path('/below')}], sessionPersistence: { type: Cookie, cookie: { name: c, path: /below }, absoluteTimeout: 1h }, ${web} },
+       { matches: [${path('/permanent')}], sessionPersistence: { type: Cookie, cookie: { name: p, lifetimeType: Permanent }, absoluteTimeout: 1h }, ${web} },
        { matches: [${path('/by-header')}], sessionPersistence: { type: Header, header: { name: x-session } }, ${web} },
        { matches: [${path('/several')}], sessionPersistence: { type: Header, header: { name: x-session } }, backendRefs: [{ name: web, port: 80 }, { name: web, port: 80, weight: 0 }, { name: web, port: 80 }] },
        { matches: [${path('/one')}], timeouts: { backendRequest: 300ms }, retry: { attempts: 0 }, ${web} }`,

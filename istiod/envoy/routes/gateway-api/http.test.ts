@@ -359,6 +359,18 @@ describe('timeouts and retries', () => {
       });
     });
 
+    test('are not for gRPC programs without a proxy, which is said', () => {
+      const yaml = route(`{ sessionPersistence: { type: Header, header: { name: x } }, ${there} }`);
+      const { routes, problems } = httpRoutesOf(
+        waypointContext(viewOf(services, objects(yaml)), web, 80, { dialect: 'grpc' }),
+      );
+      assert.equal(routes[0]!.typed_per_filter_config, undefined);
+      assert.deepEqual(
+        problems.map((p) => p.field),
+        ['spec.rules[0].sessionPersistence'],
+      );
+    });
+
     test('that cannot end in time, or are of several backends, are said to', () => {
       assert.deepEqual(sessionOf('type: Cookie, cookie: { name: c }, absoluteTimeout: 90s').problems, [
         ['ineffective', 'spec.rules[0].sessionPersistence.absoluteTimeout'],
