@@ -17,8 +17,9 @@ import {
   mostSpecific,
   type Verdict,
 } from '../filter.ts';
+import { readHttpStatus } from '../http-status.ts';
 import { type Answer, readAnswer } from './answer.ts';
-import { readCode, readStatus } from './status.ts';
+import { readStatus } from './status.ts';
 
 const name = 'envoy.filters.http.ratelimit';
 const method = '/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit';
@@ -191,7 +192,7 @@ function readGlobal(fields: Fields): GlobalLimit {
     tells: fields.choice('enable_x_ratelimit_headers', 'OFF', { OFF: false, DRAFT_VERSION_03: true }) ?? false,
     marks: !fields.flag('disable_x_envoy_ratelimited_header'),
     status: fields.read('rate_limited_status', readStatus) ?? 429,
-    statusOnError: fields.read('status_on_error', readCode) ?? 500,
+    statusOnError: fields.read('status_on_error', readHttpStatus) ?? 500,
     responseHeaders: fields.readAll('response_headers_to_add', readAddition),
     grpcStatus: fields.flag('rate_limited_as_resource_exhausted') ? 8 : undefined,
     prefix: prefix === '' ? '' : `${prefix}.`,
