@@ -76,8 +76,8 @@ export interface FilterContext {
   preferHost(host: PreferredHost): void;
   /** The request has changed: routes are asked again, for the filters that follow, too. */
   clearRoute(): void;
-  /** Adds one to a counter of the connection manager: `rbac.allowed`. */
-  count(name: string): void;
+  /** Adds to a counter of the connection manager: `rbac.allowed`. Default: one. */
+  count(name: string, by?: number): void;
   /** Adds one to a counter of the cluster that routing chose: `ext_authz.ok`. */
   countOfCluster(name: string): void;
   /** Counts an answer of the filter as one of the cluster that routing chose. */

@@ -1,5 +1,6 @@
 /** The filters that there are; the router, which ends each chain, is the runtime's. */
 import type { PerFilterTypes } from '../route/per-filter.ts';
+import { compressorFilter } from './compressor/filter.ts';
 import { corsFilter } from './cors.ts';
 import { extAuthzFilter } from './ext-authz/filter.ts';
 import { faultFilter } from './fault.ts';
@@ -23,6 +24,7 @@ const all: readonly FilterKind[] = [
   faultFilter,
   grpcWebFilter,
   corsFilter,
+  compressorFilter,
   headerMutationFilter,
   setFilterStateFilter,
   scriptFilter,

@@ -58,13 +58,13 @@ export class HttpStats {
   }
 
   /** What filters count. */
-  count(name: string): void {
+  count(name: string, by = 1): void {
     let counter = this.#ofFilters.get(name);
     if (!counter) {
       counter = this.#stats.counter(this.#prefix + name);
       this.#ofFilters.set(name, counter);
     }
-    counter.value++;
+    counter.value += by;
   }
 }
 

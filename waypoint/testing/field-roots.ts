@@ -57,6 +57,10 @@ const detector = `${extensions}tracers.opentelemetry.resource_detectors.v3.Envir
 
 const cookieState = `${extensions}http.stateful_session.cookie.v3.CookieBasedSessionState`;
 const service = { grpc_service: { envoy_grpc: { cluster_name: 'x' } }, transport_api_version: 'V3' };
+const compression = `${extensions}compression.`;
+const gzip = named(`${compression}gzip.compressor.v3.Gzip`);
+const compressor = `${extensions}filters.http.compressor.v3.`;
+
 const jwt = `${extensions}filters.http.jwt_authn.v3.`;
 const jwtProvider = { local_jwks: { inline_string: '{"keys":[{"kty":"oct","k":"eA"}]}' } };
 
@@ -209,6 +213,8 @@ export const bases: Readonly<Record<string, Message>> = {
   [`${authz}HttpService`]: authzHttp,
   [`${authz}BufferSettings`]: { max_request_bytes: 1 },
   [`${extensions}filters.http.header_mutation.v3.HeaderMutationPerRoute`]: {},
+  [`${compressor}Compressor`]: { compressor_library: gzip },
+  [`${compressor}CompressorPerRoute`]: { overrides: {} },
   [`${config}common.mutation_rules.v3.HeaderMutation`]: { append: { header: { key: 'x', value: 'y' } } },
   'envoy.type.v3.TokenBucket': bucket,
   'envoy.type.v3.HttpStatus': { code: 'TooManyRequests' },
@@ -431,6 +437,7 @@ export function fieldRoots(env: Environment): readonly WalkRoot[] {
     })),
     inRetry(`${extensions}retry.host.previous_hosts.v3.PreviousHostsPredicate`, 'retry_host_predicate', true),
     inRetry(`${extensions}retry.priority.previous_priorities.v3.PreviousPrioritiesConfig`, 'retry_priority', false),
+    perRoute('compressor.v3.CompressorPerRoute'),
     perRoute('cors.v3.CorsPolicy'),
     perRoute('ext_authz.v3.ExtAuthzPerRoute'),
     perRoute('fault.v3.HTTPFault'),
@@ -465,6 +472,17 @@ export function fieldRoots(env: Environment): readonly WalkRoot[] {
     networkFilter('rbac.v3.RBAC', false),
     networkFilter('set_filter_state.v3.Config', false),
     networkFilter('tcp_proxy.v3.TcpProxy', true),
+    httpFilter('compressor.v3.Compressor'),
+    ...['gzip.compressor.v3.Gzip', 'brotli.compressor.v3.Brotli', 'zstd.compressor.v3.Zstd'].map((type) =>
+      inListener(
+        `${compression}${type}`,
+        'filter_chains[0].filters[0].typed_config.http_filters[0].typed_config.compressor_library.typed_config',
+        (any) => {
+          const config = { compressor_library: { name: 'x', typed_config: any } };
+          return hcm({ http_filters: [named(`${compressor}Compressor`, config), router] });
+        },
+      ),
+    ),
     httpFilter('cors.v3.Cors'),
     httpFilter('ext_authz.v3.ExtAuthz'),
     httpFilter('fault.v3.HTTPFault'),

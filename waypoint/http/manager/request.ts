@@ -931,8 +931,8 @@ class RequestFilterContext implements FilterContext {
     this.#input.request.decide();
   }
 
-  count(name: string): void {
-    this.#input.stats.count(name);
+  count(name: string, by?: number): void {
+    this.#input.stats.count(name, by);
   }
 
   countOfCluster(name: string): void {
