@@ -55,7 +55,8 @@ export const limitCases: readonly RouteCase[] = [
     name: 'rate limits by path and method, with and without a query',
     objects: policy(
       `{ name: reads, match: { methods: [GET], paths: [/a, /b/*] }, requests: 2, unit: Day },
-       { name: dots, match: { paths: [/a.b] }, requests: 1, unit: Hour, burst: 1 }`,
+       { name: dots, match: { paths: [/a.b] }, requests: 1, unit: Hour, burst: 1 },
+       { name: writes, match: { methods: [PUT, PATCH] }, requests: 1, unit: Day }`,
     ),
     requests: [
       ask({ path: '/a' }),
@@ -68,6 +69,8 @@ export const limitCases: readonly RouteCase[] = [
       ask({ path: '/a.b' }),
       over({ path: '/a.b' }),
       ask({ path: '/axb' }),
+      ask({ method: 'PATCH' }),
+      over({ method: 'PUT' }),
     ],
   },
   {
