@@ -160,7 +160,7 @@ function serve(asked: IncomingMessage, answer: ServerResponse, tries: Map<string
   const id = String(asked.headers['x-id']);
   const before = tries.get(id) ?? 0;
   tries.set(id, before + 1);
-  const steps = decodeURIComponent(asked.url!.slice(1)).split(',');
+  const steps = decodeURIComponent(asked.url!.slice(1).split('?')[0]!).split(',');
   const step = steps[Math.min(before, steps.length - 1)]!;
   if (step === 'stall') return;
   const [status, ...headers] = step === 'head' ? ['200'] : step.split(';');

@@ -11,11 +11,12 @@ export interface ProxyNode {
 
 export interface StandardTags {
   readonly tags: readonly SpanTag[];
+  /** What OpenTelemetry calls an error: the tag `error` is given to RESOURCE_EXHAUSTED (8) of gRPC, too. */
   readonly isError: boolean;
 }
 
 /**
- * Statuses of gRPC that are the server's fault: UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNIMPLEMENTED,
+ * Statuses of gRPC with which Envoy gives the tag: UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNIMPLEMENTED,
  * INTERNAL, UNAVAILABLE, DATA_LOSS.
  */
 const grpcErrors: ReadonlySet<string> = new Set(['2', '4', '8', '12', '13', '14', '15']);
@@ -48,6 +49,7 @@ export function standardTags(context: FormatContext, node: ProxyNode, longestPat
   tag('http.status_code', String(status));
   tag('response_flags', facts.responseFlags ?? '-');
   let isError = status === 0 || status >= 500;
+  let isTagged = isError;
   if (isGrpcRequest(headers)) {
     tag('grpc.path', request.path);
     tag('grpc.authority', request.authority);
@@ -56,8 +58,9 @@ export function standardTags(context: FormatContext, node: ProxyNode, longestPat
     const code = trailers?.first('grpc-status') ?? response?.headers.first('grpc-status');
     tag('grpc.status_code', code);
     tag('grpc.message', trailers?.first('grpc-message') ?? response?.headers.first('grpc-message'));
-    if (code !== undefined && grpcErrors.has(code)) isError = true;
+    isTagged ||= code !== undefined && grpcErrors.has(code);
+    isError ||= isTagged && code !== '8';
   }
-  if (isError) tag('error', 'true');
+  if (isTagged) tag('error', 'true');
   return { tags, isError };
 }
