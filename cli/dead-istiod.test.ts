@@ -67,7 +67,7 @@ const online: Readonly<Record<string, readonly [words: string, withoutIstiod: Re
 /** They ask no cluster, or leave that to helm, or are about labs. */
 const offline = [
   ...['bash', 'fish', 'powershell', 'zsh'].map((shell) => `completion ${shell}`),
-  ...['crds', 'install', 'lab', 'manifest generate', 'uninstall', 'validate', 'waypoint generate'],
+  ...['crds', 'filter test', 'install', 'lab', 'manifest generate', 'uninstall', 'validate', 'waypoint generate'],
 ];
 
 function leaves(verb: Verb, path: readonly string[] = []): readonly string[] {

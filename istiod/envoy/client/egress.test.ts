@@ -85,7 +85,7 @@ test('what only sidecars heed is said', () => {
   const message = (kind: string, spec = {}) =>
     unservedConditions(object(kind, spec))?.get('aquifer.dev/Ineffective')?.message ?? '';
   assert.match(message('EnvoyFilter'), /not patched/);
-  assert.match(message('Telemetry', { tracing: [{}], selector: {} }), /no spans.*targetRefs/);
+  assert.match(message('Telemetry', { tracing: [{}], selector: {} }), /selector: waypoints heed targetRefs/);
   assert.equal(message('Telemetry', { metrics: [{}] }), '');
   assert.match(
     message('Sidecar', { outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } }),
