@@ -13,7 +13,9 @@ export interface WebhookPlace {
 }
 
 export function webhookConfiguration({ namespace, service }: WebhookPlace): NewObject {
-  const groups = [...new Set(customKinds.map((c) => c.kind.group))].filter((g) => g.endsWith('.istio.io'));
+  const groups = [...new Set(customKinds.map((c) => c.kind.group))].filter((g) =>
+    /\.(istio\.io|aquifer\.dev)$/.test(g),
+  );
   const rules = groups.map((group) => ({
     apiGroups: [group],
     apiVersions: [...new Set(customKinds.filter((c) => c.kind.group === group).flatMap((c) => c.versions))],

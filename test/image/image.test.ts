@@ -196,7 +196,7 @@ describe('the image', { skip }, () => {
       for (const { metadata } of pods) {
         const script = 'command -v ls; echo programs: /usr/bin/*; : > /usr/x';
         const { stdout, stderr } = await lab.exec({ namespace, name: metadata.name }, ['/bin/sh', '-c', script]);
-        assert.equal(stdout, 'programs: /usr/bin/dash /usr/bin/setpriv /usr/bin/sh\n');
+        assert.equal(stdout, 'programs: /usr/bin/dash /usr/bin/prlimit /usr/bin/setpriv /usr/bin/sh\n');
         assert.match(stderr, /Read-only file system/);
       }
     }
