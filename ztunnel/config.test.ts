@@ -94,7 +94,7 @@ test('every mistake is reported, each with name, value and what was expected', (
     /AQUIFER_TRACE=who=me/,
     /INSTANCE_IP=localhost: expected an IP/,
     /PROXY_WORKLOAD_INFO=ns\/name: expected namespace\/name\/service-account/,
-    /AQUIFER_ENGINE=rust: expected one of node, native/,
+    /AQUIFER_ENGINE=rust: expected one of auto, node, native/,
   ]) {
     assert.match(text, expected);
   }

@@ -23,8 +23,7 @@ import { bindSocket, closeFd, originalDestination, seqpacketFromFd, socketName }
 import { parseConfig, type ZtunnelConfig } from './config.ts';
 import { nameservers, searchList } from './dns/resolv-conf.ts';
 import { systemLookup } from './dns/system-lookup.ts';
-import type { Engine } from './engine/engine.ts';
-import { nodeEngine } from './engine/node.ts';
+import { chooseEngine } from './engine/choose.ts';
 import { hasCapabilities, surroundings } from './surroundings.ts';
 import { answers } from './worker/answers.ts';
 import { WorkerCore } from './worker/core.ts';
@@ -49,7 +48,7 @@ async function main(): Promise<void> {
   const certificates = createCertificateStore({ authority, clock: systemClock, log: createLogger(sink, 'identity') });
   const revocation =
     config.crlFile === undefined ? undefined : await revocationBy(config.crlFile, registry, sink, stopped.signal);
-  const engine = await engineOf(config);
+  const engine = await chooseEngine(config.engine, createLogger(sink, 'worker'));
   const resolvConf = readFileSync('/etc/resolv.conf', 'utf8');
   const core = new WorkerCore({
     config,
@@ -122,13 +121,6 @@ async function main(): Promise<void> {
       signal: stopped.signal,
     });
   }
-}
-
-/** The native one starts a thread, and is loaded where it is asked for. */
-async function engineOf(config: ZtunnelConfig): Promise<Engine> {
-  if (config.engine === 'node') return nodeEngine;
-  const { createNativeEngine } = await import('./engine/native/engine.ts');
-  return createNativeEngine();
 }
 
 /** Without xDS: the mesh is that of the file, and known. */

@@ -23,7 +23,7 @@ const dropAll = ['--bounding-set=-all', '--inh-caps=-all', '--ambient-caps=-all'
 const chunkHeap = ['--max-semi-space-size=4', '--no-concurrent-array-buffer-sweeping'];
 
 /** The native engine's chunks never come to JavaScript; what a connection leaves there dies young, if the young generation is large enough. */
-const heap: Readonly<Record<ZtunnelConfig['engine'], readonly string[]>> = { node: chunkHeap, native: [] };
+const heap: Readonly<Record<ZtunnelConfig['engine'], readonly string[]>> = { auto: [], node: chunkHeap, native: [] };
 
 /** bytes. Keeps glibc from returning each of those buffers to the kernel, which would have to clear its pages again: 10 %. */
 const allocator = { MALLOC_MMAP_THRESHOLD_: '1048576', MALLOC_TRIM_THRESHOLD_: '33554432' };

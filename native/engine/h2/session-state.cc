@@ -137,6 +137,7 @@ void Session::restore(StateReader &s) {
     if (stream.waiting) waiting_.push_back(id);
     unconsumed_ += stream.unconsumed;
   }
+  tellUnread();
   prefaceSeen_ = kPrefaceSize;
   settingsSeen_ = tableAcknowledged_ = true;
   decoder_.resume();

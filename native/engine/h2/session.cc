@@ -1,6 +1,7 @@
 #include "session.h"
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace aq {
 namespace {
@@ -17,8 +18,7 @@ constexpr uint32_t kMaxFrames = 10'000;
 constexpr size_t kMaxOverflow = 1u << 20;
 /** WINDOW_UPDATEs that a frame of DATA may bring. */
 constexpr uint64_t kWindowUpdatesPerData = 20, kMostWindowUpdates = 1u << 20;
-/** The window of each stream while too much is unconsumed; what may then still come, in windows of the connection. */
-constexpr uint32_t kSmallWindow = 64 * 1024;
+/** What may still come once windows were made small, in windows of the connection. */
 constexpr uint64_t kCutAt = 4;
 
 constexpr uint8_t kPingPayload[8] = {'a', 'q', 'u', 'i', 'f', 'e', 'r', 0};
@@ -27,9 +27,18 @@ Bytes asBytes(std::string_view s) { return {reinterpret_cast<const uint8_t *>(s.
 
 } // namespace
 
-Session::Session(Role role, const TunnelLimits &limits, OutputRow &row, Tunnel &tunnel, TunnelHandler &handler, SessionOwner &owner)
-    : role_(role), limits_(limits), row_(row), tunnel_(tunnel), handler_(handler), owner_(owner), streamWindow_(limits.streamWindow),
-      list_(limits.maxHeaderList) {}
+Session::Session(Role role, const TunnelLimits &limits, OutputRow &row, Unread &unread, Tunnel &tunnel, TunnelHandler &handler,
+                 SessionOwner &owner)
+    : role_(role), limits_(limits), row_(row), unread_(unread), tunnel_(tunnel), handler_(handler), owner_(owner),
+      streamWindow_(limits.streamWindow), list_(limits.maxHeaderList) {
+  unread_.join();
+}
+
+Session::~Session() {
+  unread_.tell(toldBytes_, 0);
+  unread_.tellStreams(toldStreams_, 0);
+  unread_.leave();
+}
 
 // ---- frames out
 
@@ -115,15 +124,26 @@ void Session::announceWindow(uint32_t window) {
   putFrame(FrameType::settings, 0, 0, payload);
 }
 
+void Session::tellUnread() {
+  unread_.tell(std::exchange(toldBytes_, unconsumed_), unconsumed_);
+  unread_.tellStreams(std::exchange(toldStreams_, open_), open_);
+}
+
 /**
  * The connection's window comes back as soon as bytes arrive, so that readers who are slow do not hold up those who are not.
- * Beyond what it promises, the windows of all streams are made small until enough has been consumed.
+ * Beyond what it promises, or what all connections together may hold, the windows of all streams are made small until enough has
+ * been consumed.
  */
 void Session::checkUnconsumed() {
+  tellUnread();
   if (!alive_ || !announced_.empty()) return;
-  const uint32_t small = std::min(kSmallWindow, limits_.streamWindow);
-  if (streamWindow_ > small && unconsumed_ > limits_.connectionWindow) announceWindow(small);
-  else if (streamWindow_ < limits_.streamWindow && unconsumed_ < limits_.connectionWindow / 4) announceWindow(limits_.streamWindow);
+  const uint32_t small = std::min(unread_.smallWindow(), limits_.streamWindow);
+  const bool large = streamWindow_ == limits_.streamWindow;
+  if (unconsumed_ > limits_.connectionWindow || unread_.holdsTooMuch(unconsumed_)) {
+    if (streamWindow_ > small && (large || streamWindow_ / 2 >= small)) announceWindow(small);
+  } else if (!large && unconsumed_ < limits_.connectionWindow / 4 && unread_.holdsLittle(unconsumed_)) {
+    announceWindow(limits_.streamWindow);
+  }
 }
 
 void Session::creditConnection(uint32_t n) {

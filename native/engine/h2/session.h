@@ -22,7 +22,11 @@ struct SessionOwner {
 
 class Session {
 public:
-  Session(Role role, const TunnelLimits &limits, OutputRow &row, Tunnel &tunnel, TunnelHandler &handler, SessionOwner &owner);
+  Session(Role role, const TunnelLimits &limits, OutputRow &row, Unread &unread, Tunnel &tunnel, TunnelHandler &handler,
+          SessionOwner &owner);
+  ~Session();
+  Session(const Session &) = delete;
+  Session &operator=(const Session &) = delete;
 
   /** Preface and SETTINGS. */
   void start();
@@ -102,6 +106,7 @@ private:
   void putHeaders(uint32_t stream, std::span<const Header>, bool end);
   void putGoaway(uint32_t code);
   void announceWindow(uint32_t window);
+  void tellUnread();
   void checkUnconsumed();
   void creditConnection(uint32_t);
   void creditStream(Stream &, uint32_t);
@@ -120,6 +125,7 @@ private:
   const Role role_;
   const TunnelLimits limits_;
   OutputRow &row_;
+  Unread &unread_;
   Tunnel &tunnel_;
   TunnelHandler &handler_;
   SessionOwner &owner_;
@@ -162,6 +168,9 @@ private:
   std::deque<uint32_t> announced_;
   uint32_t streamWindow_;
   uint64_t unconsumed_ = 0;
+  /** What all tunnels together were told of this one. */
+  uint64_t toldBytes_ = 0;
+  size_t toldStreams_ = 0;
   bool pingOwed_ = false, tableAcknowledged_ = false;
 
   StreamTable table_;

@@ -19,6 +19,8 @@ public:
       bytes_.erase(bytes_.begin(), bytes_.begin() + static_cast<ptrdiff_t>(at_));
       at_ = 0;
     }
+    // Twice what is needed would be too much of what slow readers leave.
+    if (const size_t wanted = bytes_.size() + size; wanted > bytes_.capacity() && wanted > kKept) bytes_.reserve(wanted + wanted / 4);
     const auto *from = static_cast<const uint8_t *>(data);
     bytes_.insert(bytes_.end(), from, from + size);
   }

@@ -11,7 +11,11 @@
 
 namespace aq {
 
+// What one connection may read ahead while the budget of all is spent.
+static constexpr size_t kLittle = 16 * 1024;
+
 TcpEnd::~TcpEnd() {
+  loop_.rows().unread.tell(unread_, 0);
   if (fd_ >= 0) ::close(fd_);
 }
 
@@ -103,13 +107,21 @@ void TcpEnd::pump() {
     pumpToTunnel();
     return;
   }
-  const size_t most = isRelayed() ? Loop::kTurnBytes : std::min(wantedByScript_, Loop::kTurnBytes);
+  const size_t turn = loop_.rows().unread.full() ? kLittle : Loop::kTurnBytes;
+  const size_t most = isRelayed() ? turn : std::min(wantedByScript_, turn);
   const ssize_t n = ::recv(fd_, loop_.buffer(), most, 0);
   if (n > 0) {
+    loop_.rows().unread.tell(0, uint64_t(n));
+    unread_ += size_t(n);
     const iovec piece{loop_.buffer(), size_t(n)};
     came(&piece, 1, size_t(n));
   }
   if (!dead) took(n, most);
+}
+
+void TcpEnd::returnCredit(size_t size) {
+  loop_.rows().unread.tell(size, 0);
+  unread_ -= size;
 }
 
 // Straight into the holes of the tunnel's records.

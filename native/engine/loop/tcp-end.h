@@ -24,6 +24,7 @@ protected:
   void finishNow() override;
   void drop() override;
   void cut(uint32_t code) override;
+  void returnCredit(size_t size) override;
 
 private:
   void pumpToTunnel();
@@ -31,6 +32,8 @@ private:
   void connected(int error);
 
   int fd_;
+  // Bytes that were read here and wait for whoever they go to.
+  size_t unread_ = 0;
   bool connecting_ = false;
   bool readable_ = false;
   // FIN or an error has come: it is read until nothing is left (with edges, a short read would hide it).

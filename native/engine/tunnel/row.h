@@ -1,6 +1,7 @@
 // The output of a tunnel: a row of record slots. DATA is read straight into their holes and sealed in place.
 #pragma once
 #include "../bytes.h"
+#include "../h2/unread.h"
 #include "../state/state.h"
 #include "../tls/records.h"
 #include <memory>
@@ -9,7 +10,7 @@
 
 namespace aq {
 
-/** Rows that tunnels of one thread borrow while they have something to write: an idle tunnel holds none. */
+/** What tunnels of one thread share: rows, which they borrow while they have something to write, and a budget. */
 class RowPool {
 public:
   static constexpr size_t kSlot = kMaxPlaintext + Records::kOverhead;
@@ -22,7 +23,10 @@ public:
   /** Behind the slots: a KeyUpdate and an alert always fit. */
   static constexpr size_t kSpare = 256;
 
-  /** std::bad_alloc. */
+  explicit RowPool(uint64_t unreadBudget = Unread::kBudget) : unread(unreadBudget) {}
+  Unread unread;
+
+  /** An idle tunnel holds none. std::bad_alloc. */
   std::unique_ptr<uint8_t[]> take();
   void give(std::unique_ptr<uint8_t[]> row);
   /** Rows that are lent now, and the most that ever were. */

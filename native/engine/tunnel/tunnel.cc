@@ -51,7 +51,7 @@ bool looksLikeTls(const uint8_t *header) {
 class Tunnel::Impl final : public SessionOwner {
 public:
   Impl(Tunnel &tunnel, Role role, const TunnelLimits &limits, RowPool &rows, TunnelHandler &handler)
-      : tunnel_(tunnel), role_(role), limits_(limits), handler_(handler), row_(rows) {}
+      : tunnel_(tunnel), role_(role), limits_(limits), handler_(handler), unread_(rows.unread), row_(rows) {}
 
   void begin(std::shared_ptr<TlsContext> context) {
     context_ = std::move(context);
@@ -112,7 +112,7 @@ public:
     own->transfer(s);
     secure(std::move(own));
     row_.restore(s);
-    session_.emplace(role_, limits_, row_, tunnel_, handler_, *this);
+    session_.emplace(role_, limits_, row_, unread_, tunnel_, handler_, *this);
     session_->restore(s);
     s.bytes(carry_, kMostCarried);
     s.end();
@@ -268,7 +268,7 @@ private:
 
   void startSession() {
     phase_ = Phase::open;
-    session_.emplace(role_, limits_, row_, tunnel_, handler_, *this);
+    session_.emplace(role_, limits_, row_, unread_, tunnel_, handler_, *this);
     session_->start();
   }
 
@@ -328,6 +328,7 @@ private:
   Phase phase_ = Phase::handshake;
   std::optional<Handshake> handshake_;
   std::unique_ptr<Records> records_;
+  Unread &unread_;
   OutputRow row_;
   std::optional<Session> session_;
   std::vector<uint8_t> carry_;

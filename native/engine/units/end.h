@@ -27,8 +27,10 @@ inline std::string pattern(size_t size, uint32_t seed = 1) {
 
 class End final : public TunnelHandler {
 public:
-  End(const TunnelLimits &limits, std::shared_ptr<TlsContext> tls) { tunnel.emplace(std::move(tls), limits, rows, *this); }
-  End(Role role, const TunnelLimits &limits, std::unique_ptr<Records> records) {
+  End(const TunnelLimits &limits, std::shared_ptr<TlsContext> tls) : rows(own) { tunnel.emplace(std::move(tls), limits, rows, *this); }
+  /** With a pool of its own where none is shared. */
+  End(Role role, const TunnelLimits &limits, std::unique_ptr<Records> records, RowPool *shared = nullptr)
+      : rows(shared ? *shared : own) {
     tunnel.emplace(role, std::move(records), limits, rows, *this);
   }
 
@@ -51,7 +53,8 @@ public:
   bool closed = false;
   uint64_t now = 1;
 
-  RowPool rows;
+  RowPool own;
+  RowPool &rows;
   std::optional<Tunnel> tunnel;
 
   bool saw(const std::string &line) const { return std::find(log.begin(), log.end(), line) != log.end(); }

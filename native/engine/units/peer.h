@@ -8,7 +8,8 @@ namespace aq::units {
 
 struct Peer {
   End end;
-  explicit Peer(Role role, const TunnelLimits &limits = {}) : end(role, limits, std::make_unique<PlainRecords>()), role_(role) {}
+  explicit Peer(Role role, const TunnelLimits &limits = {}, RowPool *shared = nullptr)
+      : end(role, limits, std::make_unique<PlainRecords>(), shared), role_(role) {}
 
   /** Preface and SETTINGS, and those of the tunnel acknowledged; the encoder's first block is to begin with tableSize0. */
   void begin() {

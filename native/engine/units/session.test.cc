@@ -263,6 +263,59 @@ TEST("session: readers that do not read make all windows small, and do not hold 
   CHECK(large);
 }
 
+/** The last window that an end has announced, 0 for none; the end gets its acknowledgement. */
+static uint32_t announced(Peer &peer) {
+  uint32_t window = 0;
+  for (const Frame &f : peer.frames()) {
+    if (f.type == FrameType::settings && !(f.flags & kAck)) window = read32(asBytes(f.payload).data() + 2);
+  }
+  if (window) peer.send(settingsAck());
+  return window;
+}
+
+TEST("session: beyond what all tunnels may hold, those that hold much get small windows, and those that hold little keep theirs") {
+  RowPool rows(8u << 20);
+  std::vector<std::unique_ptr<Peer>> slow;
+  const auto open = [&](bool reads) {
+    auto peer = std::make_unique<Peer>(Role::server, TunnelLimits{}, &rows);
+    peer->end.consume = reads;
+    peer->beginStream();
+    return peer;
+  };
+  const auto quick = open(true);
+  for (int i = 0; i < 4; i++) slow.push_back(open(false));
+  std::vector<uint32_t> windows(slow.size());
+  // Each peer sends what its window allows, 256 KiB at a time; none comes near the 16 MiB of a connection.
+  for (int round = 0; round < 16; round++) {
+    for (size_t i = 0; i < slow.size(); i++) {
+      if (windows[i]) continue;
+      slow[i]->send(data(1, std::string(256 * 1024, 'x')));
+      windows[i] = announced(*slow[i]);
+    }
+    quick->send(data(1, std::string(256 * 1024, 'y')));
+    EQUAL(announced(*quick), 0u);
+  }
+  for (const uint32_t window : windows) EQUAL(window, 65536u);
+  CHECK(rows.unread.bytes() <= 9u << 20);
+  // Windows follow the number of streams: all of them together may hold no more than before.
+  std::string opened;
+  for (uint32_t id = 3; id <= 399; id += 2) opened += connect(id);
+  for (auto &peer : slow) peer->send(opened);
+  for (auto &peer : slow) peer->send(data(3, "x"));
+  uint32_t smallest = 65536;
+  for (auto &peer : slow) {
+    if (const uint32_t window = announced(*peer)) smallest = std::min(smallest, window);
+  }
+  EQUAL(smallest, (8u << 20) / 801);
+  // What a tunnel held is free when it goes, and the others have their windows back once they are read.
+  slow.resize(1);
+  CHECK(rows.unread.bytes() < 3u << 20);
+  slow[0]->end.tunnel->consumed(*slow[0]->end.streams.at(1), 4u << 20);
+  EQUAL(announced(*slow[0]), 4u << 20);
+  slow.clear();
+  EQUAL(rows.unread.bytes(), 0u);
+}
+
 TEST("session: a peer that ignores the small window is cut, with memory bounded") {
   TunnelLimits limits;
   limits.connectionWindow = 1u << 20;
