@@ -1,10 +1,12 @@
 /** The lab of the end-to-end tests: servers, clients inside and outside of the mesh, and the programs that they run. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type Ip, isIpv6, parseIp } from '../../common/core/net.ts';
 import { namespaceKind, type Pod, serviceKind } from '../../common/kube/kinds/core.ts';
+import { until } from '../../common/testing/until.ts';
 import { cleanUp } from '../../lab/cleanup.ts';
 import { type HostName, Lab, type LabApi, type LabOptions, type LabProcess, type PodRef } from '../../lab/index.ts';
 import { engineUnderTest } from '../harness/engine.ts';
@@ -133,6 +135,9 @@ export class World {
   async takeAddress(deployment: string, namespace: string, host: HostName, address: Ip): Promise<void> {
     const { v4: own } = await this.ips(deployment, namespace);
     const inside = await this.lab.spawn(await this.ref(deployment, namespace), idle);
+    const netns = (pid: number | 'self') => readlinkSync(`/proc/${pid}/ns/net`);
+    // It starts in the machine's own, which is never to be touched.
+    await until('the process is in its pod', () => netns(inside.pid) !== netns('self'));
     const ip = (...args: string[]) => execFileSync('nsenter', [`--net=/proc/${inside.pid}/ns/net`, 'ip', ...args]);
     const route = ip('route', 'show', 'default').toString().trim().split(' ');
     ip('addr', 'add', `${address}/32`, 'dev', 'eth0');
