@@ -335,6 +335,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
         asker,
       ),
     onProgress: () => statuses.progress(),
+    onNack: () => statuses.refused(),
     guests: registrar && new Guests(registrar),
     signal,
   });

@@ -1,5 +1,5 @@
 /** Writes the status of objects, some at a time, and again where a write met another one or failed. */
-import { millis } from '../../common/core/brand.ts';
+import { type Millis, millis } from '../../common/core/brand.ts';
 import type { Clock } from '../../common/core/clock.ts';
 import { kindTable } from '../../common/kube/schema/table.ts';
 import type { Kind, KubeObject } from '../../common/kube/types.ts';
@@ -21,14 +21,17 @@ export interface StatusWriterOptions {
 const width = 4;
 /** Ms of comparing before others have a turn. */
 const longestTurn = 8;
-/** Ms before a write that met another one is tried again, and one that failed otherwise. */
+/** Ms before a write that met another one is tried again. */
 const afterConflict = millis(100);
-const afterFailure = millis(30_000);
+/** Ms before one that failed otherwise is: twice as long each time, up to the last. */
+const afterFailure = { first: 250, last: 30_000 };
 
 export class StatusWriter {
   readonly #options: StatusWriterOptions;
   readonly #marked = new Map<string, ObjectName>();
   readonly #running = new Set<string>();
+  /** Key -> failures since its last write that did not. */
+  readonly #failures = new Map<string, number>();
   /** When this turn of the event loop began to compare. */
   #began: number | undefined;
 
@@ -78,13 +81,18 @@ export class StatusWriter {
   async #write(name: ObjectName): Promise<void> {
     const object = this.#options.object(name);
     const kind = kindTable.find((e) => e.kind.kind === name.kind && e.kind.group !== 'apps')?.kind;
+    const key = objectKey(name);
+    const failures = this.#failures.get(key) ?? 0;
+    this.#failures.delete(key);
     if (!object || !kind) return;
     const outcome = await this.#options.write(kind, object, name);
     if (outcome === 'met') this.#again(name, afterConflict);
-    if (outcome === 'failed') this.#again(name, afterFailure);
+    if (outcome !== 'failed') return;
+    this.#failures.set(key, failures + 1);
+    this.#again(name, millis(Math.min(afterFailure.last, afterFailure.first * 2 ** failures)));
   }
 
-  #again(name: ObjectName, delay: typeof afterConflict): void {
+  #again(name: ObjectName, delay: Millis): void {
     this.#options.clock.after(delay, () => this.mark([name]));
   }
 }

@@ -2,6 +2,7 @@
  * Keeps the condition `Programmed` of mesh objects true, at a bounded rate: an object is looked at when it changed, when a proxy came
  * or went, and until all have answered.
  */
+import { setImmediate } from 'node:timers/promises';
 import { addressTypeUrl, authorizationTypeUrl, workloadTypeUrl } from '../../common/api/index.ts';
 import { millis } from '../../common/core/brand.ts';
 import { type Clock, sleep } from '../../common/core/clock.ts';
@@ -90,6 +91,10 @@ const pace = millis(50);
 const afterFailure = millis(2_000);
 /** Looks without an answer of all before "not yet" is written. */
 const patience = 5;
+/** Ms without looks at what is not settled, for each such object: a twentieth of a core at most goes to thousands that nobody asks for. */
+const rest = 0.2;
+/** Ms of looking before others have a turn. */
+const longestTurn = 8;
 
 export class ProgrammedWriter {
   readonly #options: ProgrammedWriterOptions;
@@ -100,6 +105,10 @@ export class ProgrammedWriter {
   #dirty = new Map<string, number>();
   /** Key -> what was written or found there, so that it is not read again. */
   readonly #written = new Map<string, string>();
+  /** Keys of what not all had confirmed at the last look, or nobody had asked for: any request may change that. */
+  readonly #unsettled = new Set<string>();
+  /** When they may be looked at again, on the monotonic clock. */
+  #restedAt = 0;
   #moved = false;
   #wake: (() => void) | undefined;
   #clients: ReadonlySet<Client> = new Set();
@@ -145,6 +154,12 @@ export class ProgrammedWriter {
     this.#wake?.();
   }
 
+  /** Somebody refused something, which may be what it had confirmed before. */
+  refused(): void {
+    for (const key of this.#tracked.keys()) this.#unsettled.add(key);
+    this.progress();
+  }
+
   /** This replica leads now, or writes of other objects than before. */
   lead(): void {
     void this.#reports?.withdraw();
@@ -165,12 +180,17 @@ export class ProgrammedWriter {
     while (!signal.aborted) {
       if (leads()) await reports.clean();
       else reports.report();
-      this.#moved = false;
+      this.#markUnsettled();
       this.#markNewcomers();
       const marked = this.#dirty;
       this.#dirty = new Map();
+      let began = performance.now();
       for (const [key, looks] of marked) {
         if (signal.aborted) return;
+        if (performance.now() - began > longestTurn) {
+          await setImmediate();
+          began = performance.now();
+        }
         try {
           if (await this.#look(key, looks, reports)) await sleep(clock, pace, signal);
         } catch (e) {
@@ -211,6 +231,14 @@ export class ProgrammedWriter {
     const same = now.size === this.#clients.size && [...now].every((c) => this.#clients.has(c));
     this.#clients = now;
     if (!same) this.#markAll();
+  }
+
+  #markUnsettled(): void {
+    const now = this.#options.clock.now();
+    if (!this.#moved || now < this.#restedAt) return;
+    this.#moved = false;
+    this.#restedAt = now + rest * this.#unsettled.size;
+    for (const key of this.#unsettled) this.#mark(key);
   }
 
   #markAll(): void {
@@ -254,6 +282,7 @@ export class ProgrammedWriter {
   async #look(key: string, looks: number, reports: Reports): Promise<boolean> {
     const tracked = this.#tracked.get(key);
     const kind = tracked && kinds[tracked.ref.kind];
+    this.#unsettled.delete(key);
     if (tracked === undefined || kind === undefined) return false;
     const { catalog, source, clock, log, leads, isMine } = this.#options;
     const ofNodes = catalog.madeOf(tracked.ref);
@@ -266,6 +295,7 @@ export class ProgrammedWriter {
       if (type === addressTypeUrl) made.set(workloadTypeUrl, ofType);
     }
     const own = progressOf(tracked.ref, made, this.#options.clients());
+    if (own.proxies === 0 || own.confirmed < own.proxies) this.#unsettled.add(key);
     const input = resources[0]?.inputs.find((i) => objectKey(i) === key);
     const generation = input?.generation ?? tracked.ref.generation;
     const known = this.#options.object(tracked.ref);
@@ -290,6 +320,7 @@ export class ProgrammedWriter {
       this.#tracked.delete(key);
       this.#byMark.delete(tracked.mark);
       this.#dirty.delete(key);
+      this.#unsettled.delete(key);
       this.#written.delete(key);
       return false;
     }

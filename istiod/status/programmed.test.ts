@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { credentials } from '@grpc/grpc-js';
+import { authorizationTypeUrl, structFromJson } from '../../common/api/index.ts';
 import type { Condition } from '../../common/kube/kinds/core.ts';
 import { authorizationPolicyKind } from '../../common/kube/kinds/security.ts';
 import { until } from '../../common/testing/until.ts';
@@ -17,15 +18,15 @@ spec: {action: DENY, rules: [{to: [{operation: {ports: ["${port}"]}}]}]}
 
 const connect = (w: World) => new XdsClient(w, w.istiod.ports.grpc, credentials.createInsecure());
 
-async function condition(w: World): Promise<Condition | undefined> {
-  const found = await w.source.get(authorizationPolicyKind, { namespace: 'shop', name: 'p' });
+async function condition(w: World, name: string): Promise<Condition | undefined> {
+  const found = await w.source.get(authorizationPolicyKind, { namespace: 'shop', name });
   const status = found?.['status'] as { readonly conditions?: readonly Condition[] } | undefined;
   return status?.conditions?.find((c) => c.type === programmed);
 }
 
-async function says(w: World, message: RegExp): Promise<Condition> {
+async function says(w: World, message: RegExp, name = 'p'): Promise<Condition> {
   const found = await until(`the message ${message}`, async () => {
-    const c = await condition(w);
+    const c = await condition(w, name);
     return c !== undefined && message.test(c.message ?? '') ? c : undefined;
   });
   return found;
@@ -64,6 +65,29 @@ test('a refusal is told with its reason, until the next version is taken', () =>
     c.refuse = () => undefined;
     await w.put('p.yaml', `apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---${policy(81)}`);
     assert.equal((await says(w, /^1\/1 proxies$/)).status, 'True');
+  }));
+
+test('an answer counts that comes when nothing of the object changes any more', () =>
+  withWorld(async (w) => {
+    const q = policy(82).replace('name: p', 'name: q');
+    await w.put('p.yaml', `apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---${policy(80)}---${q}`);
+    const c = connect(w);
+    const node = {
+      id: 'ztunnel~10.0.0.1~zt.istio-system~istio-system.svc.cluster.local',
+      metadata: structFromJson({ NAMESPACE: 'istio-system', NODE_NAME: 'node-1' }),
+    };
+    const ask = (more: object) => c.stream.write({ node, typeUrl: authorizationTypeUrl, ...more });
+    ask({ resourceNamesSubscribe: ['shop/q'] });
+    await says(w, /^1\/1 proxies$/, 'q');
+    await says(w, /^0\/0 proxies$/);
+    ask({ resourceNamesSubscribe: ['shop/p'] });
+    await says(w, /^1\/1 proxies$/);
+    c.refuse = (r) => (r.resources.length > 0 ? 'shop/p: not now' : undefined);
+    ask({ resourceNamesSubscribe: ['shop/p'] });
+    await says(w, /not now$/);
+    c.refuse = () => undefined;
+    ask({ resourceNamesSubscribe: ['shop/p'] });
+    await says(w, /^1\/1 proxies$/);
   }));
 
 test('a long list of refusals is cut', () => {

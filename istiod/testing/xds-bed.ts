@@ -54,6 +54,7 @@ export async function startXdsBed(o: XdsBedOptions = {}): Promise<XdsBed> {
     ackTimeout: millis(o.ackTimeout ?? 60_000),
     debug: () => ({ kind: 'refused', code: status.NOT_FOUND, reason: 'none' }),
     onProgress: () => undefined,
+    onNack: () => undefined,
     signal: stop.signal,
   });
   const port = await openGrpcPort({

@@ -37,6 +37,8 @@ export interface ClientOptions {
   readonly metrics: XdsMetrics;
   /** There is something to push, now or after so many ms. */
   readonly due: (client: Client, delay: number) => void;
+  /** It refused a response. */
+  readonly nacked: () => void;
   /** Such bytes are on their way to the kernel. */
   readonly writing: (bytes: number) => () => void;
 }
@@ -219,6 +221,7 @@ export class Client {
       this.#options.metrics.rejects.inc({ type: typeLabel(feed.type) });
       const reason = answer.reason.slice(0, 1_000);
       this.#options.log.warn('xDS client NACKed', { node: this.#id, type: typeLabel(feed.type), reason });
+      this.#options.nacked();
     } else if (answer.kind === 'none' && ask.nonce !== '') this.#options.metrics.expiredNonce.inc();
     if (![...this.#subscriptions.values()].some((s) => s.isWaiting)) this.#waitingSince = undefined;
     // An answer may also have been what another type waits for.

@@ -40,6 +40,7 @@ export async function warmUp(clock: Clock): Promise<void> {
     ackTimeout,
     debug: () => ({ kind: 'refused', code: status.NOT_FOUND, reason: '' }),
     onProgress: () => undefined,
+    onNack: () => undefined,
     signal: stop.signal,
   });
   const port = await openGrpcPort({

@@ -50,6 +50,8 @@ export interface XdsServerOptions {
   readonly guests?: Pick<Guests, 'came' | 'went' | 'health'> | undefined;
   /** Somebody came, went or answered. */
   readonly onProgress: () => void;
+  /** Somebody refused a response. */
+  readonly onNack: () => void;
   readonly signal: AbortSignal;
 }
 
@@ -193,7 +195,7 @@ export class XdsServer {
     caller: Caller | undefined,
   ): void {
     if (stream.cancelled) return;
-    const { clock, log, metrics, onProgress } = this.#options;
+    const { clock, log, metrics, onProgress, onNack } = this.#options;
     const peer = stream.getPeer();
     let open = true;
     const wire = {
@@ -212,6 +214,7 @@ export class XdsServer {
       clock,
       log,
       metrics,
+      nacked: onNack,
       writing: (bytes) => this.#rounds.writing(bytes),
       due: (c, delay) => {
         if (delay === 0) this.#rounds.add(c);
