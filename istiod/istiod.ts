@@ -37,6 +37,7 @@ import { gatewayApply } from './deploy/config.ts';
 import { DeployController } from './deploy/controller.ts';
 import { extraAuthorities } from './jwks/authorities.ts';
 import { fetchText } from './jwks/fetch.ts';
+import { countFetches } from './jwks/metrics.ts';
 import { joinElection, type Leadership } from './leader/leader.ts';
 import { Guests } from './machines/guests.ts';
 import { createMachineMetrics } from './machines/metrics.ts';
@@ -203,7 +204,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     },
     configPlaces,
     keys: {
-      fetch: (uri, timeout) => fetchText(uri, timeout, keyRules),
+      fetch: countFetches(metrics.registry, (uri, timeout) => fetchText(uri, timeout, keyRules)),
       refresh: config.model.keys.refresh,
     },
     clock,

@@ -4,12 +4,14 @@ import { generateKeyPairSync } from 'node:crypto';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
+import { Registry } from 'prom-client';
 import { silentLogger } from '../../common/core/log.ts';
 import { parseCidr, parseIp } from '../../common/core/net.ts';
 import { FakeClock } from '../../common/testing/fake-clock.ts';
 import { until } from '../../common/testing/until.ts';
 import { type Allowance, fetchText, refusalOf } from './fetch.ts';
 import { impossibleKeys, usableKeys } from './key-set.ts';
+import { countFetches } from './metrics.ts';
 import { type FoundKeys, KeyResolver, lookupOf } from './resolver.ts';
 
 const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
@@ -175,4 +177,18 @@ test('what is no key set is none, and an issuer without URL tells its own', asyn
   none.resolver.keys({ ...issuer, issuer: 'me', uri: '' });
   await until('the refusal', () => none.told.length === 1);
   assert.match(none.told[0]!.problem!, /set jwksUri or jwks/);
+});
+
+test('requests are counted by how they ended', async () => {
+  const registry = new Registry();
+  using server = await serve((asked, answer) => void answer.writeHead(asked.url === '/keys' ? 200 : 500).end(keys));
+  const fetch = countFetches(registry, (uri, timeout) => fetchText(uri, timeout, local));
+  const counts = async () =>
+    (await registry.metrics()).split('\n').filter((line) => line.startsWith('pilot_jwks_resolver_'));
+  const name = 'pilot_jwks_resolver_network_fetch';
+  assert.deepEqual(await counts(), [`${name}_success_total 0`, `${name}_fail_total 0`]);
+  assert.equal(await fetch(`${server.url}/keys`, 5_000), keys);
+  await assert.rejects(fetch(`${server.url}/`, 5_000), /status 500$/);
+  await assert.rejects(fetch('https://169.254.169.254/', 5_000), /is not asked/);
+  assert.deepEqual(await counts(), [`${name}_success_total 1`, `${name}_fail_total 2`]);
 });

@@ -10,7 +10,7 @@ interface Metric {
 
 const programs = {
   ztunnel: ['ztunnel/**/*.ts', 'common/telemetry/*.ts', 'common/tls/*.ts'],
-  istiod: ['istiod/*.ts', 'istiod/{xds,ca,model,validation,leader,deploy,machines,remote,status}/**/*.ts'],
+  istiod: ['istiod/*.ts', 'istiod/{xds,ca,model,validation,leader,deploy,machines,remote,status,jwks}/**/*.ts'],
   'cni-agent': ['cni/**/*.ts'],
   'API server': ['istiod/apiserver/**/*.ts'],
 } as const;
