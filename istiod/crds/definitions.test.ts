@@ -7,7 +7,7 @@ import { authorizationPolicyKind } from '../../common/kube/kinds/security.ts';
 import { checkObject } from '../../common/kube/schema/check-object.ts';
 import { formatPath } from '../../common/kube/schema/validate.ts';
 import { until } from '../../common/testing/until.ts';
-import { startTestServer } from '../apiserver/testing/client.ts';
+import { openTestApi } from '../testing/api-server.ts';
 import { meshDefinitions } from './definitions.ts';
 import { descriptions } from './descriptions.ts';
 
@@ -55,8 +55,8 @@ const samples: readonly { readonly object: ReturnType<typeof policy>; readonly w
 ];
 
 test('the API server takes and refuses by them what the table does', async () => {
-  await using server = await startTestServer();
-  const client = createKubeClient({ access: loadKubeconfig(server.server.kubeconfig) });
+  await using server = await openTestApi();
+  const client = createKubeClient({ access: loadKubeconfig(server.kubeconfig) });
   const options = { fieldManager: 'test', force: true };
   for (const definition of meshDefinitions()) await client.apply(definition, options);
   const probe = samples[0]!.object;

@@ -10,7 +10,7 @@ import { loadKubeconfig } from '../../common/kube/client/kubeconfig.ts';
 import { type ConfigMap, configMapKind, namespaceKind } from '../../common/kube/kinds/core.ts';
 import { formatProblem } from '../../common/kube/manifests/problem.ts';
 import { until } from '../../common/testing/until.ts';
-import { startTestServer } from '../apiserver/testing/client.ts';
+import { openTestApi } from '../testing/api-server.ts';
 import { type Manifests, startManifests } from './manifests.ts';
 
 interface World {
@@ -27,8 +27,8 @@ async function withWorld(body: (w: World) => Promise<void>): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), 'aq-manifests-'));
   const folder = join(dir, 'files');
   await mkdir(folder);
-  await using server = await startTestServer();
-  const client = createKubeClient({ access: loadKubeconfig(server.server.kubeconfig) });
+  await using server = await openTestApi();
+  const client = createKubeClient({ access: loadKubeconfig(server.kubeconfig) });
   let stop = new AbortController();
   const options = { dir: folder, stateFile: join(dir, 'state.json'), client, clock: systemClock, log: silentLogger };
   try {

@@ -5,10 +5,10 @@ import { LogLevels } from '../../common/core/log.ts';
 import { createKubeClient, type KubeClient } from '../../common/kube/client/client.ts';
 import { namespaceKind, type Pod, podKind } from '../../common/kube/kinds/core.ts';
 import { until } from '../../common/testing/until.ts';
-import { startTestServer, type TestServer } from '../apiserver/testing/client.ts';
 import { type FaultProxy, startFaultProxy } from '../apiserver/testing/fault-proxy.ts';
 import type { IstiodConfig } from '../config.ts';
 import { type Istiod, startIstiod } from '../istiod.ts';
+import { openTestApi, type TestApi } from './api-server.ts';
 import { configOf } from './world.ts';
 
 export interface Replica {
@@ -23,7 +23,7 @@ export interface Replica {
 }
 
 export interface Cluster {
-  readonly api: TestServer;
+  readonly api: TestApi;
   readonly kube: KubeClient;
   /** Breaks every way to the API server, or mends it. */
   away(is: boolean): void;
@@ -39,7 +39,7 @@ export interface Cluster {
 }
 
 export async function withCluster(body: (c: Cluster) => Promise<void>): Promise<void> {
-  await using api = await startTestServer();
+  await using api = await openTestApi();
   await using direct = await startFaultProxy(api.client);
   const kube = createKubeClient({ access: direct.access });
   const replicas = new Set<Replica>();

@@ -37,10 +37,11 @@ import { formatProblem, type Problem } from '../../common/kube/manifests/problem
 import type { NewObject } from '../../common/kube/types.ts';
 import type { AuthorizationPolicy, MeshAddress } from '../../common/mesh/types.ts';
 import { until } from '../../common/testing/until.ts';
-import { startTestServer, type TestClient } from '../apiserver/testing/client.ts';
+import type { TestClient } from '../apiserver/testing/client.ts';
 import { type IstiodConfig, parseConfig } from '../config.ts';
 import { installDefinitions } from '../crds/install.ts';
 import { type Istiod, startIstiod } from '../istiod.ts';
+import { openTestApi } from './api-server.ts';
 import { observe } from './observed-source.ts';
 
 export const issuer = 'https://issuer.test';
@@ -94,17 +95,17 @@ export interface World {
 /** Starts the world, runs `body`, and ends everything that it opened. */
 export async function withWorld(body: (w: World) => Promise<void>): Promise<void> {
   const dir = await mkdtemp(join(tmpdir(), 'aq-istiod-'));
-  const server = await startTestServer();
+  const server = await openTestApi();
   // Tests count what they make themselves.
   await server.client.ask('/api/v1/namespaces/default/services/kubernetes', { method: 'DELETE' });
-  const source = createKubeClient({ access: loadKubeconfig(server.server.kubeconfig) });
+  const source = createKubeClient({ access: loadKubeconfig(server.kubeconfig) });
   await installDefinitions(source, systemClock, silentLogger);
   const observed = observe(source);
   const { publicKey, privateKey } = await generateKeyPair('ES256');
   const jwksFile = join(dir, 'jwks.json');
   await writeFile(jwksFile, JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid: 'k', alg: 'ES256' }] }));
   const config = configOf({
-    KUBECONFIG: server.server.kubeconfig,
+    KUBECONFIG: server.kubeconfig,
     AQUIFER_DATA_DIR: join(dir, 'data'),
     AQUIFER_JWKS: jwksFile,
     AQUIFER_TOKEN_ISSUER: issuer,

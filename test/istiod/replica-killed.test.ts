@@ -47,7 +47,7 @@ async function startReplica(kubeconfig: string): Promise<Replica> {
 
 test('kill -9 of the one that leads, while pods come and certificates are signed', { timeout: 180_000 }, () =>
   withCluster(async (c) => {
-    const { kubeconfig } = c.api.server;
+    const { kubeconfig } = c.api;
     const replicas = [await startReplica(kubeconfig), await startReplica(kubeconfig)];
     const stop = new AbortController();
     const kube = createKubeClient({ access: loadKubeconfig(kubeconfig) });
