@@ -6,8 +6,8 @@ import type { ZtunnelDump } from '../ztunnel-config/dump.ts';
 /** By action, then by NAME.NAMESPACE, the number of rules. */
 export type Policies = ReadonlyMap<string, ReadonlyMap<string, number>>;
 
-/** `ns[shop]-policy[deny]-rule[0]`, and with a prefix those that ask somebody else. */
-const ruleName = /^(istio-ext-authz-)?ns\[(.+)\]-policy\[(.+)\]-rule\[(.+)\]$/;
+/** `ns[shop]-policy[deny]-rule[0]-generation[2]`, and with a prefix those that ask somebody else. */
+const ruleName = /^(istio-ext-authz-(?:.+-)?)?ns\[([^\]]+)\]-policy\[([^\]]+)\]-rule\[(\d+)\]/;
 
 /** Of a waypoint: filters of all of its listeners' chains. */
 export function policiesOfEnvoy({ listeners }: EnvoyDump): Policies {

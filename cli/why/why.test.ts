@@ -231,6 +231,35 @@ test('a waypoint says which route takes a request, to where, and which policy re
   }
 });
 
+test('a waypoint names the provider that a policy of action CUSTOM asks, or says that it refuses, and of which generation', () => {
+  const more = (provider: string) => `${waypoint}---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    extensionProviders: [{name: opa, envoyExtAuthzHttp: {service: web.shop.svc.cluster.local, port: 80}}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: outside, namespace: shop, generation: 3}
+spec: {targetRefs: [{group: "", kind: Service, name: web}], action: CUSTOM, provider: {name: ${provider}}, rules: [{to: [{operation: {paths: [/ok/ask]}}]}]}
+`;
+  const at = (provider: string, path: string) =>
+    ask('deploy/shop/client', 'web:80', more(provider), new Set(), { path });
+  const asked = at('opa', '/ok/ask');
+  assert.equal(asked.allowed, true);
+  const line = /CUSTOM policy ns\[shop\]-policy\[outside\]-rule\[0\]-generation\[3\] matches: asks provider opa, whose/;
+  assert.ok(
+    asked.source.lines.some((l) => line.test(l)),
+    asked.source.lines.join('\n'),
+  );
+  assert.ok(!at('opa', '/ok').source.lines.some((l) => l.includes('asks')));
+  const unknown = at('none', '/ok/ask');
+  assert.equal(unknown.allowed, false);
+  assert.match(unknown.by, /policy istio-ext-authz-none-ns\[shop\]-policy\[outside\]-rule\[0\]-generation\[3\]-deny/);
+});
+
 test('to a service that only DNS knows: whom the waypoint finds there is left open', () => {
   const entry = `---
 apiVersion: networking.istio.io/v1

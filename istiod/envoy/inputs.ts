@@ -89,7 +89,7 @@ export interface MeshEndpoint {
   readonly canonical: { readonly name: string; readonly revision: string };
 }
 
-/** One of MeshConfig's extensionProviders that telemetry may name. `unserved`: of a type that waypoints do not send to. */
+/** One of MeshConfig's extensionProviders, which telemetry and policies name. `unserved`: of a type that waypoints do not send to. */
 export type ExtensionProvider =
   | { readonly kind: 'prometheus' | 'unserved'; readonly name: string }
   | {
@@ -99,9 +99,45 @@ export type ExtensionProvider =
       /** undefined: MeshConfig's, or Istio's. */
       readonly format: { readonly text: string } | { readonly labels: Readonly<Record<string, string>> } | undefined;
     }
-  | TracingProvider;
+  | TracingProvider
+  | AuthzProvider
+  | UnusableProvider;
 
-/** A service of the mesh that takes what is exported. */
+/** One that decides about requests, but for what its fields say. */
+export interface UnusableProvider {
+  readonly kind: 'unusable';
+  readonly name: string;
+  readonly reason: string;
+}
+
+/** It decides about requests: Envoy's ext_authz. */
+export interface AuthzProvider extends CollectorService {
+  readonly kind: 'authz';
+  readonly name: string;
+  /** Go's form. Default `600s`, as Istio's. */
+  readonly timeout: string | undefined;
+  /** Requests go on when it cannot be asked. Default false. */
+  readonly failsOpen: boolean;
+  readonly clearsRoute: boolean;
+  /** Default 403. */
+  readonly statusOnError: number | undefined;
+  /** How much of a request's body it sees, in bytes; undefined: nothing. */
+  readonly body: { readonly most: number; readonly partial: boolean; readonly asBytes: boolean } | undefined;
+  /** Names of headers are exact, `a*` or `*a`. */
+  readonly by:
+    | { readonly kind: 'grpc' }
+    | {
+        readonly kind: 'http';
+        readonly pathPrefix: string;
+        readonly requestHeaders: readonly string[];
+        readonly addedHeaders: readonly HttpHeader[];
+        readonly toUpstream: readonly string[];
+        readonly toClientOnDeny: readonly string[];
+        readonly toClientOnAllow: readonly string[];
+      };
+}
+
+/** A service of the mesh that is sent to. */
 export interface CollectorService {
   /** `hostname`, or `namespace/hostname`. */
   readonly service: string;

@@ -82,3 +82,42 @@ test('any text is read or refused', () => {
     fc.property(fc.dictionary(keys, fc.jsonValue()), (value) => Boolean(parseMeshConfig([stringify(value)]).kind)),
   );
 });
+
+test('services that decide: what Envoy would not take makes one of them unusable, with the field', () => {
+  const provider = (text: string, name = 'a') =>
+    parsed(`extensionProviders: [{name: ${name}, ${text}}]`).settings.envoy.extensionProviders.at(-1);
+  assert.deepEqual(
+    provider('envoyExtAuthzGrpc: {service: s, port: 1, includeRequestBodyInCheck: {maxRequestBytes: 9}}'),
+    {
+      kind: 'authz',
+      name: 'a',
+      service: 's',
+      port: 1,
+      timeout: undefined,
+      failsOpen: false,
+      clearsRoute: false,
+      statusOnError: undefined,
+      body: { most: 9, partial: false, asBytes: false },
+      by: { kind: 'grpc' },
+    },
+  );
+  const http = (more: string, name?: string) => provider(`envoyExtAuthzHttp: {service: s, port: 1, ${more}}`, name);
+  for (const [text, reason] of [
+    ['statusOnError: "299"', /envoyExtAuthzHttp.statusOnError/],
+    ['statusOnError: x', /statusOnError/],
+    ['timeout: 0s', /timeout/],
+    ['pathPrefix: a', /pathPrefix/],
+    ['includeRequestBodyInCheck: {}', /maxRequestBytes/],
+    ['headersToUpstreamOnAllow: ["*"]', /headers/],
+    ['includeHeadersInCheck: ["*"]', /headers/],
+    ['includeAdditionalHeadersInCheck: {":path": x}', /includeAdditionalHeadersInCheck/],
+  ] as const) {
+    const judged = http(text);
+    assert.ok(judged?.kind === 'unusable' && reason.test(judged.reason), `${text}: ${JSON.stringify(judged)}`);
+  }
+  assert.equal(provider('envoyExtAuthzHttp: {service: s}')?.kind, 'unusable', 'no port');
+  assert.equal(http('timeout: 1s', '"a]b"')?.kind, 'unusable');
+  assert.equal(http('timeout: 1s', 'Upper')?.kind, 'unusable');
+  const wrong = parseMeshConfig(['extensionProviders: [{name: a, envoyExtAuthzHttp: {service: 1, failOpen: x}}]']);
+  assert.ok(wrong.kind === 'invalid' && /service.*failOpen/.test(wrong.reason), JSON.stringify(wrong));
+});

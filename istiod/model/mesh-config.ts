@@ -8,6 +8,7 @@ import type { LabelSelector } from '../../common/kube/kinds/apps.ts';
 import { didYouMean } from '../../common/kube/schema/nearest.ts';
 import { isObject } from '../../common/kube/schema/validate.ts';
 import type { ExtensionProvider } from '../envoy/inputs.ts';
+import { authzProvider } from './mesh-authz.ts';
 import { tracingOf, tracingProvider } from './mesh-tracing.ts';
 import {
   defaultSettings,
@@ -123,6 +124,8 @@ function providersOf(read: Reader, value: unknown): readonly ExtensionProvider[]
     if (entry['prometheus'] !== undefined) return { kind: 'prometheus', name };
     const tracer = tracingProvider(read, `extensionProviders[${i}]`, name, entry);
     if (tracer) return tracer;
+    const decider = authzProvider(read, `extensionProviders[${i}]`, name, entry);
+    if (decider) return decider;
     if (!isObject(file)) return { kind: 'unserved', name };
     const { path = '/dev/stdout', logFormat } = file as { readonly path?: unknown; readonly logFormat?: unknown };
     const at = `extensionProviders[${i}].envoyFileAccessLog`;

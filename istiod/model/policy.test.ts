@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { ExtensionProvider } from '../envoy/inputs.ts';
+import { defaultSettings } from './settings.ts';
 import { TestMesh } from './testing/test-mesh.ts';
 
 const pod = (name: string, labels: string, namespace = 'shop') =>
@@ -130,6 +132,29 @@ test('policies with targets are for waypoints, and say whether they reach one', 
     '{kind: GatewayClass, metadata: {name: istio-waypoint}, spec: {controllerName: istio.io/mesh-controller}}',
   );
   assert.deepEqual(ofRoot(), { WaypointAccepted: 'True Accepted' });
+});
+
+test('a policy of action CUSTOM says where nobody is asked', () => {
+  const provider: ExtensionProvider = {
+    ...{ kind: 'authz', name: 'opa', service: 'opa.shop.svc.cluster.local', port: 80, timeout: undefined },
+    ...{ failsOpen: false, clearsRoute: false, statusOnError: undefined, body: undefined, by: { kind: 'grpc' } },
+  };
+  const extensionProviders = [...defaultSettings.envoy.extensionProviders, provider];
+  const envoy = { ...defaultSettings.envoy, extensionProviders };
+  const mesh = new TestMesh([waypoint, bound].join('\n---\n'), { envoy });
+  const custom = (name: string, of: string) =>
+    policy(name, `targetRefs: [{kind: Service, name: web}], action: CUSTOM, provider: {name: ${of}}, rules: [{}]`);
+  const says = (name: string) => mesh.conditions('AuthorizationPolicy', name)['WaypointAccepted'];
+  mesh.apply(custom('a', 'opa'));
+  assert.equal(says('a'), 'True Accepted');
+  mesh.apply(custom('b', 'none'));
+  assert.deepEqual([says('a'), says('b')], ['True PartiallyInvalid', 'True PartiallyInvalid']);
+  mesh.remove('AuthorizationPolicy', 'shop/a');
+  assert.equal(says('b'), 'True PartiallyInvalid');
+  mesh.apply(custom('b', 'prometheus'));
+  assert.equal(says('b'), 'True PartiallyInvalid');
+  mesh.apply(custom('b', 'opa'));
+  assert.equal(says('b'), 'True Accepted');
 });
 
 test('workloads behind a waypoint take connections from it alone, where that is asked for', () => {

@@ -8,7 +8,8 @@ import type {
 import type { KubeObject } from '../../common/kube/types.ts';
 import { emptyMatch } from '../../common/mesh/policy-match.ts';
 import type { AuthorizationPolicy } from '../../common/mesh/types.ts';
-import { unenforced } from '../envoy/rbac/filters.ts';
+import { unasked } from '../envoy/rbac/custom.ts';
+import { actionOf, unenforced } from '../envoy/rbac/filters.ts';
 import type { WantedCondition } from './condition.ts';
 import type { MeshSettings } from './settings.ts';
 import { type Waypoint, type WaypointClass, waypointController } from './waypoint.ts';
@@ -43,14 +44,18 @@ export interface TargetLookup {
   readonly gatewayClass: (name: string) => WaypointClass | undefined;
 }
 
-/** Of type WaypointAccepted (ambient-wire 9.3); undefined for policies without targets. */
+/** Of type WaypointAccepted (ambient-wire 9.3); undefined for policies without targets. `neighbours`: all with one of its targets. */
 export function waypointAcceptance(
   policy: KubePolicy,
+  neighbours: readonly KubePolicy[],
   lookup: TargetLookup,
   settings: MeshSettings,
 ): WantedCondition | undefined {
   const bound = boundTargets(policy, lookup, settings);
-  return withProblems(bound, unenforced(policy, { ...settings.envoy, trustDomain: settings.trustDomain }));
+  const asking = actionOf(policy) === 'CUSTOM' ? neighbours.filter((p) => actionOf(p) === 'CUSTOM') : [];
+  const refusing = asking.length > 0 ? unasked(asking, settings.envoy) : undefined;
+  const problems = unenforced(policy, { ...settings.envoy, trustDomain: settings.trustDomain });
+  return withProblems(bound, refusing === undefined ? problems : [refusing, ...problems]);
 }
 
 /** The same of a RequestAuthentication, which nobody but waypoints reads; `problems`: of the keys of its issuers. */

@@ -256,11 +256,20 @@ function runFilter(
     chargeCluster: () => undefined,
   });
   const told = config['@type'] === rbac ? policiesOf(config, view) : [];
-  if (verdict.kind === 'ask' || verdict.kind === 'body')
-    return { lines: [...told, `${name} asks a service about it, whose answer is not foreseen`] };
+  if (verdict.kind === 'ask' || verdict.kind === 'body') {
+    const whom = askedBy(view) ?? `${name} asks a service about it`;
+    return { lines: [...told, `${whom}, whose answer is not foreseen`] };
+  }
   if (verdict.kind !== 'reply') return { lines: told };
   const by = told.length > 0 ? told.join(', ') : `${name} (${verdict.details})`;
   return { lines: [...told, `answered with ${verdict.status}`], refusal: by };
+}
+
+/** The policy of action CUSTOM that has a service asked, by what its rules noted. */
+function askedBy(view: RequestView): string | undefined {
+  const noted = view.metadata.get('envoy.filters.http.rbac')?.['istio_ext_authz_shadow_effective_policy_id'];
+  const [, provider, policy] = /^istio-ext-authz-(.+?)-(ns\[.+)$/.exec(String(noted)) ?? [];
+  return policy && `CUSTOM policy ${policy} matches: asks provider ${provider}`;
 }
 
 /** What its rules say, in their words. */

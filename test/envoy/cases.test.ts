@@ -41,13 +41,13 @@ describe('cases, in Envoy and in ours', { skip: skipWithoutEnvoy() }, () => {
     const before = await statsOf();
     for (const request of one.requests) {
       if (request.shares) await shared(request, request.shares);
-      else await same(request);
+      else await same(request, one.decider);
     }
     const byChance = one.requests.some((r) => r.shares !== undefined);
     await sameStats(before, byChance, countedElse.find(({ name }) => name === one.name)?.counter);
   }
 
-  async function same(request: CaseRequest): Promise<void> {
+  async function same(request: CaseRequest, decider: string | undefined): Promise<void> {
     const { expect } = request;
     const attempts = expect.attempts ?? (expect.to === undefined && expect.pod === undefined ? 0 : 1);
     const copies = attempts + (expect.mirrored?.length ?? 0);
@@ -60,7 +60,7 @@ describe('cases, in Envoy and in ours', { skip: skipWithoutEnvoy() }, () => {
         attempts,
         `${side}: ${request.method ?? 'GET'} ${request.path} ${JSON.stringify(outcome, undefined, 1)}`,
       );
-      outcomes[side] = normalized(outcome);
+      outcomes[side] = normalized(outcome, decider);
     }
     asked++;
     assert.deepEqual(outcomes.ours, outcomes.envoy, `${request.method ?? 'GET'} ${request.path}`);

@@ -19,6 +19,8 @@ export interface HttpCall {
   readonly authority: string;
   /** Without `host`; `content-length` is set here. */
   readonly headers: Headers;
+  /** They are a client's, so this proxy does not add itself to x-forwarded-for. Default false. */
+  readonly areForwarded?: boolean;
   readonly body: Buffer;
   /** Until the end of the answer. */
   readonly timeout: Millis;

@@ -7,7 +7,8 @@ import type { WaypointProxy } from '../proxy.ts';
 import { extension, type Message } from '../values.ts';
 import { convertRule, type Level } from './rules.ts';
 
-const filters = {
+/** By what a chain sees. */
+export const rbacExtension = {
   http: { name: 'envoy.filters.http.rbac', message: 'envoy.extensions.filters.http.rbac.v3.RBAC' },
   tcp: { name: 'envoy.filters.network.rbac', message: 'envoy.extensions.filters.network.rbac.v3.RBAC' },
 } as const;
@@ -16,7 +17,7 @@ const filters = {
 const dryRunAnnotation = 'istio.io/dry-run';
 export const waypointClass = 'istio-waypoint';
 
-type Action = 'ALLOW' | 'DENY' | 'AUDIT' | 'CUSTOM';
+export type Action = 'ALLOW' | 'DENY' | 'AUDIT' | 'CUSTOM';
 
 /** Policies with the service, its waypoint or the class of waypoints as target. */
 export function policiesFor(
@@ -36,22 +37,23 @@ export function policiesOfGateway(view: MeshView, { gateway }: WaypointProxy): r
   return [...ofClass, ...view.policies(`Gateway/${gateway as `${string}/${string}`}`)];
 }
 
-/**
- * In the order in which they decide: what is refused, then what is allowed. CUSTOM asks a server of the user's, which nothing does yet:
- * what it is about is refused.
- */
+/** In the order in which they decide, after those of CUSTOM (`customFilters`): what is noted, what is refused, what is allowed. */
 export function rbacFilters(
   policies: readonly AuthorizationPolicy[],
   level: Level,
   facts: MeshFacts,
   statPrefix: string,
 ): readonly Message[] {
-  const of = (...actions: readonly Action[]) => policies.filter((p) => actions.includes(p.spec?.action ?? 'ALLOW'));
+  const of = (action: Action) => policies.filter((p) => actionOf(p) === action);
   return [
-    ...filter(of('CUSTOM', 'DENY'), 'DENY', level, facts, statPrefix),
-    ...filter(of('ALLOW'), 'ALLOW', level, facts, statPrefix),
     ...filter(of('AUDIT'), 'LOG', level, facts, statPrefix),
+    ...filter(of('DENY'), 'DENY', level, facts, statPrefix),
+    ...filter(of('ALLOW'), 'ALLOW', level, facts, statPrefix),
   ];
+}
+
+export function actionOf({ spec }: AuthorizationPolicy): Action {
+  return spec?.action ?? 'ALLOW';
 }
 
 function filter(
@@ -62,15 +64,15 @@ function filter(
   statPrefix: string,
 ): readonly Message[] {
   const onTrial = (p: AuthorizationPolicy) => p.metadata.annotations?.[dryRunAnnotation] === 'true';
-  const rules = rbac(
+  const rules = rulesOf(
     policies.filter((p) => !onTrial(p)),
     action,
     level,
     facts,
   );
-  const shadow = rbac(policies.filter(onTrial), action, level, facts);
+  const shadow = rulesOf(policies.filter(onTrial), action, level, facts);
   if (rules === undefined && shadow === undefined) return [];
-  const { name, message } = filters[level];
+  const { name, message } = rbacExtension[level];
   return [
     extension(name, message, {
       ...(rules && { rules }),
@@ -80,20 +82,22 @@ function filter(
   ];
 }
 
-function rbac(
+/** Message `RBAC`; undefined: it decides nothing. `named` makes names of policies of those that say where a rule is from. */
+export function rulesOf(
   policies: readonly AuthorizationPolicy[],
   action: 'ALLOW' | 'DENY' | 'LOG',
   level: Level,
   facts: MeshFacts,
+  named: (rule: string) => string = (rule) => rule,
 ): Message | undefined {
   if (policies.length === 0) return undefined;
   const trustDomains = [facts.trustDomain, ...facts.trustDomainAliases];
   const made = policies.flatMap((source) => {
-    const [namespace, { name }] = [namespaceOf(source), source.metadata];
+    const namespace = namespaceOf(source);
     return (source.spec?.rules ?? []).flatMap((rule, i) => {
-      const scope = { level, namespace, trustDomains, hasTokens: source.spec?.action !== 'CUSTOM' };
+      const scope = { level, namespace, trustDomains, hasTokens: actionOf(source) !== 'CUSTOM' };
       const { policy } = convertRule(rule, action === 'ALLOW', `rules[${i}]`, scope);
-      return policy === undefined ? [] : [[`ns[${namespace}]-policy[${name}]-rule[${i}]`, policy] as const];
+      return policy === undefined ? [] : [[named(ruleName(source, i)), policy] as const];
     });
   });
   // Without a rule ALLOW allows nothing, and the others match nothing.
@@ -101,12 +105,19 @@ function rbac(
   return { action, policies: Object.fromEntries(made) };
 }
 
+/** As Istio's, whose tools find it anywhere in a text; and of which generation of the policy, where it has one. */
+function ruleName({ metadata }: AuthorizationPolicy, i: number): string {
+  const { generation } = metadata;
+  const name = `ns[${namespaceOf({ metadata })}]-policy[${metadata.name}]-rule[${i}]`;
+  return generation === undefined ? name : `${name}-generation[${generation}]`;
+}
+
 /** Why a policy is not enforced as it says, by its fields; empty: it is. */
 export function unenforced(
   policy: AuthorizationPolicy,
   facts: Pick<MeshFacts, 'trustDomain' | 'trustDomainAliases'>,
 ): readonly string[] {
-  const action: Action = policy.spec?.action ?? 'ALLOW';
+  const action = actionOf(policy);
   const scope = {
     level: 'http',
     namespace: namespaceOf(policy),
@@ -117,10 +128,7 @@ export function unenforced(
     (rule, i) => convertRule(rule, action === 'ALLOW', `rules[${i}]`, scope).unsupported,
   );
   const effect = effectOf(action);
-  return [
-    ...(action === 'CUSTOM' ? ['action CUSTOM asks nobody yet: what its rules match is refused'] : []),
-    ...(fields.length > 0 ? [`waypoints cannot check ${fields.join(', ')} yet: ${effect}`] : []),
-  ];
+  return [...(fields.length > 0 ? [`waypoints cannot check ${fields.join(', ')} yet: ${effect}`] : [])];
 }
 
 function effectOf(action: Action): string {

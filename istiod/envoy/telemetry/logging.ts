@@ -65,6 +65,8 @@ function logOf(provider: ExtensionProvider, expression: string | undefined, fact
     case 'prometheus':
     case 'opentelemetry':
     case 'zipkin':
+    case 'authz':
+    case 'unusable':
     case 'unserved':
       return [];
     default:

@@ -6,6 +6,7 @@ import { byProtocol, type Ranges, toChain, toMatcher } from '../listeners/matche
 import { tcpProxy } from '../listeners/tcp.ts';
 import { encap } from '../names.ts';
 import type { WaypointProxy } from '../proxy.ts';
+import { customFilters } from '../rbac/custom.ts';
 import { policiesOfGateway, rbacFilters } from '../rbac/filters.ts';
 import { accessLogs } from '../telemetry/logging.ts';
 import { metricsFilters } from '../telemetry/metrics.ts';
@@ -54,7 +55,13 @@ export function directAccess(view: MeshView, proxy: WaypointProxy): DirectAccess
     names.http,
     { protocol: undefined },
     routes,
-    { first: [...rbacFilters(policies, 'http', facts, names.http), ...metrics] },
+    {
+      first: [
+        ...customFilters(view, policies, 'http', names.http),
+        ...rbacFilters(policies, 'http', facts, names.http),
+        ...metrics,
+      ],
+    },
     logs,
   );
   const tcp = tcpProxy(names.tcp, [{ name: encap, weight: 1 }], logs);
@@ -63,7 +70,13 @@ export function directAccess(view: MeshView, proxy: WaypointProxy): DirectAccess
       frozen({ name: names.http, filters: [onwards, manager] }),
       frozen({
         name: names.tcp,
-        filters: [onwards, ...rbacFilters(policies, 'tcp', facts, names.tcp), ...metrics, tcp],
+        filters: [
+          onwards,
+          ...customFilters(view, policies, 'tcp', names.tcp),
+          ...rbacFilters(policies, 'tcp', facts, names.tcp),
+          ...metrics,
+          tcp,
+        ],
       }),
     ],
     ranges: {

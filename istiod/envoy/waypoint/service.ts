@@ -15,6 +15,7 @@ import { byProtocol, byStream, type OnMatch, toChain, toMatcher } from '../liste
 import { tcpProxy } from '../listeners/tcp.ts';
 import { inboundCluster, outboundCluster } from '../names.ts';
 import type { WaypointProxy } from '../proxy.ts';
+import { customFilters } from '../rbac/custom.ts';
 import { policiesFor, rbacFilters } from '../rbac/filters.ts';
 import { httpRoutesOf } from '../routes/http.ts';
 import { tcpRoutesOf } from '../routes/stream.ts';
@@ -176,6 +177,7 @@ function httpChain(scope: FrontScope, port: MeshPort): MadeChains {
   const modules = extensionFilters(view, proxy, service, port);
   const filters = [
     ...certificate.filters,
+    ...customFilters(view, policies, 'http', name, cluster),
     ...modules.AUTHN,
     ...tokens,
     ...modules.AUTHZ,
@@ -220,6 +222,7 @@ function tcpChains(scope: FrontScope, port: MeshPort): MadeChains {
   const logs = accessLogs(view, proxy, service);
   const idle = policyOf(rules, port.number).connectionPool?.tcp?.idleTimeout;
   const before = [
+    ...customFilters(view, policies, 'tcp', name),
     ...rbacFilters(policies, 'tcp', facts, name),
     ...(service.resolution === 'dynamic-dns' && port.protocol === 'TLS' ? [dynamicTls(proxy, port.number)] : []),
     ...metricsFilters(view, proxy, service),

@@ -71,7 +71,8 @@ export function derivePolicies(c: Context, waypoints: Waypoints, services: Servi
   const byTarget = inputs.policies.index((p) => targetKeys(p));
   const authorization = graph
     .derive('AuthorizationPolicy', authorizationOf)
-    .after(inputs.policies, (_, key) => [key])
+    // What one asks counts for others with its target.
+    .after(inputs.policies, (p, key) => [key, ...targetKeys(p).flatMap((target) => [...byTarget.keys(target)])])
     .after(waypoints.table, (w) => byTarget.keys(`Gateway/${w.id}`))
     .after(services.offers, (_, key) => byTarget.keys(key))
     .after(inputs.gatewayClasses, (_, name) => byTarget.keys(`GatewayClass/${name}`));
@@ -121,9 +122,10 @@ export function derivePolicies(c: Context, waypoints: Waypoints, services: Servi
     const object = inputs.policies.get(key);
     if (!object) return undefined;
     const { policy, accepted } = convertPolicy(object, settings());
+    const neighbours = targetKeys(object).flatMap((target) => [...byTarget.values(target)]);
     const conditions: Conditions = new Map([
       [ztunnelAccepted, accepted],
-      [waypointAccepted, waypointAcceptance(object, lookup, settings())],
+      [waypointAccepted, waypointAcceptance(object, neighbours, lookup, settings())],
     ]);
     const selector = policy && object.spec?.selector && (object.spec.selector.matchLabels ?? {});
     return { object, selector, conditions, resources: policy ? [resourceOfPolicy(policy, [object])] : [], far: [] };

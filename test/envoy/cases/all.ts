@@ -1,5 +1,6 @@
 /** Every case. */
 import type { RouteCase } from './case.ts';
+import { customCases } from './custom.ts';
 import { delegateCases } from './delegates.ts';
 import { destinationRuleCases } from './destination-rule.ts';
 import { gatewayApiCases } from './gateway-api.ts';
@@ -21,6 +22,7 @@ export const routeCases: readonly RouteCase[] = [
   ...retryCases,
   ...destinationRuleCases,
   ...policyCases,
+  ...customCases,
   ...tokenCases,
   ...limitCases,
   ...streamCases,

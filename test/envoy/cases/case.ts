@@ -1,4 +1,5 @@
 /** Objects in Kubernetes' words, requests to services of a mesh, and what shall become of them: for any data plane. */
+import { parseMeshConfig } from '../../../istiod/model/mesh-config.ts';
 import type { MeshSettings } from '../../../istiod/model/settings.ts';
 import type { Question } from '../pair/pair.ts';
 
@@ -9,6 +10,8 @@ export interface RouteCase {
   readonly objects: string;
   /** What MeshConfig says. */
   readonly mesh?: Partial<MeshSettings['envoy']>;
+  /** Pod that decides about requests. */
+  readonly decider?: string;
   readonly requests: readonly CaseRequest[];
 }
 
@@ -44,6 +47,13 @@ export interface Expectation {
   readonly response?: Readonly<Record<string, string | null>>;
   readonly trailers?: Readonly<Record<string, string | null>>;
   readonly body?: string;
+}
+
+/** Of a MeshConfig's text. */
+export function meshOf(text: string): NonNullable<RouteCase['mesh']> {
+  const parsed = parseMeshConfig([text]);
+  if (parsed.kind !== 'ok') throw new Error(parsed.reason);
+  return parsed.config.settings.envoy;
 }
 
 export const virtualService = (http: string, name = 'web', host = 'web') => `

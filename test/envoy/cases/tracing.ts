@@ -1,9 +1,8 @@
 /** Traces as Telemetry and MeshConfig ask for them; none is sampled, since collectors of both would be asked for others' spans. */
-import { parseMeshConfig } from '../../../istiod/model/mesh-config.ts';
-import type { CaseRequest, RouteCase } from './case.ts';
+import { type CaseRequest, meshOf, type RouteCase } from './case.ts';
 
 const collector = 'api.pay.svc.cluster.local';
-const mesh = settings(`
+const mesh = meshOf(`
 enableTracing: true
 defaultConfig: {tracing: {sampling: 0.01, maxPathTagLength: 99, customTags: {of-mesh: {literal: {value: all}}}}}
 extensionProviders:
@@ -22,12 +21,6 @@ extensionProviders:
 - {name: nowhere, opentelemetry: {service: no.such.host, port: 1}}
 - {name: files, envoyFileAccessLog: {path: /dev/null}}
 `);
-
-function settings(text: string): NonNullable<RouteCase['mesh']> {
-  const parsed = parseMeshConfig([text]);
-  if (parsed.kind !== 'ok') throw new Error(parsed.reason);
-  return parsed.config.settings.envoy;
-}
 
 const telemetry = (tracing: string, more = '') => `
 apiVersion: telemetry.istio.io/v1

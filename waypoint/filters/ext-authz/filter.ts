@@ -87,7 +87,12 @@ function asking(config: Config, env: FilterEnvironment, check: Check, context: F
         done(conclude(config, env, outcome, check.view, context, env.clock.now() - started));
       return service.kind === 'grpc'
         ? env.caller.grpc(grpcCall(config, service, check, context), (answer) => told(grpcOutcome(answer)))
-        : env.caller.http(httpCall(service, check), (answer) => told(httpOutcome(service, answer)));
+        : env.caller.http(httpCall(service, check), (answer) => {
+            // As Envoy writes into each answer to it, so that a denial may carry it.
+            if (answer.kind === 'answered')
+              answer.headers.set('x-envoy-upstream-service-time', String(Math.round(env.clock.now() - started)));
+            told(httpOutcome(service, answer));
+          });
     },
   };
 }

@@ -23,6 +23,7 @@ export function httpCall(service: HttpService, { view, headers, body }: Check): 
     path: pathPrefix + view.path,
     authority: view.authority,
     headers: sent,
+    areForwarded: true,
     body: bytes,
     timeout,
     most: mostAnswer,

@@ -942,10 +942,10 @@ class RequestFilterContext implements FilterContext {
   }
 
   chargeCluster(status: number): void {
-    const { cluster, env, request } = this.#input;
+    const { cluster, env } = this.#input;
     const statName = cluster === undefined ? undefined : env.clusters.get(cluster)?.cluster.statName;
-    const isInternal = request.view.headers.first('x-envoy-internal') === 'true';
-    if (statName !== undefined) clusterStats(env.stats, statName).responded(status, isInternal);
+    // Whoever the client is, the answer is none of the cluster's: Envoy counts it as internal.
+    if (statName !== undefined) clusterStats(env.stats, statName).responded(status, true);
   }
 
   remember(value: unknown): void {

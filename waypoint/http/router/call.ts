@@ -95,8 +95,8 @@ class Call {
   }
 
   #send(lease: ConstructorParameters<typeof Attempt>[0]): void {
-    const { method, path, authority, headers, body } = this.#call;
-    const sent = ownHeaders(headers.toRaw(), this.#env.ownAddress);
+    const { method, path, authority, headers, areForwarded = false, body } = this.#call;
+    const sent = ownHeaders(headers.toRaw(), areForwarded ? undefined : this.#env.ownAddress);
     if (body.length > 0 || method === 'POST' || method === 'PUT') sent.set('content-length', String(body.length));
     const head = {
       method,

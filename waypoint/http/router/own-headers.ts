@@ -2,10 +2,12 @@
 import { Headers } from '../../request/headers.ts';
 import type { HeaderList } from '../message.ts';
 
-export function ownHeaders(headers: HeaderList, ownAddress: string): Headers {
+/** `ownAddress`: undefined where x-forwarded-for stays as it is. */
+export function ownHeaders(headers: HeaderList, ownAddress: string | undefined): Headers {
   const own = new Headers([...headers]);
   const before = own.get('x-forwarded-for');
-  own.set('x-forwarded-for', before === undefined ? ownAddress : `${before},${ownAddress}`);
+  if (ownAddress !== undefined)
+    own.set('x-forwarded-for', before === undefined ? ownAddress : `${before},${ownAddress}`);
   own.set('x-envoy-internal', 'true');
   return own;
 }
