@@ -156,7 +156,7 @@ function request(token: string): RequestView {
       'x',
     ]),
     protocol: 'http1',
-    connection: { remote: peer, directRemote: peer, local: peer, tls: false, filterState: new Map() },
+    connection: { remote: peer, source: peer, directRemote: peer, local: peer, tls: false, filterState: new Map() },
     metadata: new Map(),
   };
 }

@@ -84,7 +84,7 @@ function request(authority: string, path: string): RequestView {
     path,
     headers: Headers.of([['user-agent', 'bench']]),
     protocol: 'http1',
-    connection: { remote: peer, directRemote: peer, local: peer, tls: false, filterState: new Map() },
+    connection: { remote: peer, source: peer, directRemote: peer, local: peer, tls: false, filterState: new Map() },
     metadata: new Map(),
   };
 }

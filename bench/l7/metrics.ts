@@ -64,7 +64,14 @@ function contextOf(i: number): FormatContext {
     ['io.istio.local_principal', 'spiffe://cluster.local/ns/shop/sa/waypoint'],
   ]);
   const address = { address: '10.0.0.1', port: 80 };
-  const connection = { remote: address, directRemote: address, local: address, tls: false, filterState };
+  const connection = {
+    remote: address,
+    source: address,
+    directRemote: address,
+    local: address,
+    tls: false,
+    filterState,
+  };
   return {
     request: {
       method: 'GET',

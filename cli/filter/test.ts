@@ -128,7 +128,14 @@ function viewOf({
   headers = {},
 }: NonNullable<Case['request']>): RequestView {
   const peer = { address: '127.0.0.1', port: 1 };
-  const connection = { remote: peer, directRemote: peer, local: peer, tls: false, filterState: new Map() };
+  const connection = {
+    remote: peer,
+    source: peer,
+    directRemote: peer,
+    local: peer,
+    tls: false,
+    filterState: new Map(),
+  };
   return {
     method,
     scheme: 'http',

@@ -16,6 +16,8 @@ export interface AtWaypoint {
   /** `namespace/hostname`. */
   readonly service: string;
   readonly port: number;
+  /** Address that the caller connected to. */
+  readonly destination: string;
   /** SPIFFE identity and address of the caller. */
   readonly principal: string;
   readonly source: string;
@@ -126,7 +128,10 @@ function throughWaypoint(
   const service = store.serviceByVip(source.network, target.ip, source.namespace);
   if (service === undefined || atWaypoint === undefined) return undefined;
   const address = source.addresses[0] ?? '';
-  const about = { service: serviceKey(service), port: target.port, principal: principal(source), source: address };
+  const about = {
+    ...{ service: serviceKey(service), port: target.port, destination: target.ip },
+    ...{ principal: principal(source), source: address },
+  };
   const verdict = atWaypoint(about);
   if (verdict === undefined) return undefined;
   const name = workloadName(hop.workload);

@@ -17,6 +17,8 @@ import { Headers } from '../../waypoint/request/headers.ts';
 import type { RequestView } from '../../waypoint/request/view.ts';
 import { compileRoutes } from '../../waypoint/route/table.ts';
 import type { RouteDecision } from '../../waypoint/route/types.ts';
+import { rulesFor } from '../envoy/clusters/rules.ts';
+import type { MeshView } from '../envoy/inputs.ts';
 import { inboundCluster } from '../envoy/names.ts';
 import type { WaypointProxy } from '../envoy/proxy.ts';
 import { peerPrincipal } from '../envoy/routes/matchers.ts';
@@ -58,7 +60,11 @@ export function askWaypoint(mesh: EnvoyMesh, at: AtWaypoint, question: RequestQu
   return { verdict: made && judgeRequest(made, at, question), objects };
 }
 
-function judgeRequest({ manager, routes }: Configuration, at: AtWaypoint, question: RequestQuestion): WaypointVerdict {
+function judgeRequest(
+  { manager, routes, served }: Configuration,
+  at: AtWaypoint,
+  question: RequestQuestion,
+): WaypointVerdict {
   const canonical = canonise(
     {
       method: question.method,
@@ -69,8 +75,9 @@ function judgeRequest({ manager, routes }: Configuration, at: AtWaypoint, questi
       protocol: 'http1',
       connection: {
         remote: { address: at.source, port: 0 },
+        source: { address: at.source, port: 0 },
         directRemote: { address: at.source, port: 0 },
-        local: { address: '', port: at.port },
+        local: { address: at.destination, port: at.port },
         principal: at.principal,
         tls: false,
         filterState: new Map([[peerPrincipal, at.principal]]),
@@ -104,11 +111,12 @@ function judgeRequest({ manager, routes }: Configuration, at: AtWaypoint, questi
     if (describeRoute(decision) !== describeRoute(before)) lines.push(`by its token: ${describeRoute(decision)}`);
     if (verdict.refusal !== undefined) return answered(verdict.refusal, lines);
   }
-  return conclude(decision, answered, lines);
+  return conclude(decision, served, answered, lines);
 }
 
 function conclude(
   decision: RouteDecision,
+  served: ReadonlySet<string>,
   answered: (by: string, lines: readonly string[], allowed?: boolean) => WaypointVerdict,
   lines: readonly string[],
 ): WaypointVerdict {
@@ -129,7 +137,7 @@ function conclude(
     }
     case 'forward': {
       const [, port, , hostname] = decision.cluster.split('|');
-      if (hostname === undefined) {
+      if (hostname === undefined || !served.has(decision.cluster)) {
         const status = decision.route.clusterNotFoundStatus;
         const lost = [...lines, `the backend is not there: answered with ${status}`];
         return answered(`route ${decision.routeName}`, lost);
@@ -147,6 +155,8 @@ function conclude(
 interface Configuration {
   readonly manager: TypedObject;
   readonly routes: TypedObject;
+  /** Names of clusters that are there. */
+  readonly served: ReadonlySet<string>;
 }
 
 /** What of the waypoint's configuration is for that port of the service. */
@@ -159,7 +169,8 @@ function configurationOf(
     if (service?.waypoint === undefined) return undefined;
     const proxy = proxyOf(service.waypoint);
     const { chains } = waypointFront(view, proxy, service);
-    return { service, chains, ...waypointRoutes(view, proxy, service) };
+    const { routes } = waypointRoutes(view, proxy, service);
+    return { service, chains, routes, served: clustersIn(routes).filter((name) => isServed(view, proxy, name)) };
   });
   if (outcome.kind === 'failed') throw outcome.error;
   if (outcome.value === undefined) return { made: undefined, objects };
@@ -170,7 +181,28 @@ function configurationOf(
   if (chain === undefined || routes === undefined) return { made: undefined, objects };
   const [filter] = (chain['filters'] as readonly Frozen[]).slice(-1);
   const { type_url: type, value } = filter!.typed_config;
-  return { made: { manager: decoded(type, value), routes: decoded(routes['@type'], encodeEnvoy(routes)) }, objects };
+  const served = new Set(made.served);
+  return {
+    made: { manager: decoded(type, value), routes: decoded(routes['@type'], encodeEnvoy(routes)), served },
+    objects,
+  };
+}
+
+/** Names of clusters that routes lead to. */
+function clustersIn(routes: unknown): readonly string[] {
+  const names = JSON.stringify(routes).matchAll(/"((?:inbound-vip|outbound)\|[^"\\]*)"/g);
+  return [...new Set([...names].map(([, name]) => name!))];
+}
+
+/** istiod makes such a cluster: its service, port and subset are there. */
+function isServed(view: MeshView, proxy: WaypointProxy, name: string): boolean {
+  const [, port, kind = '', hostname = ''] = name.split('|');
+  const subset = name.startsWith('outbound|') ? kind : (kind.split('/')[1] ?? '');
+  return view.named(hostname).some((service) => {
+    const { subsets } = rulesFor(view, service, proxy.namespace, undefined);
+    const hasPort = service.ports.some((p) => p.number === Number(port));
+    return hasPort && (subset === '' || subsets.some((s) => s.name === subset));
+  });
 }
 
 /** Where it runs changes nothing about what it decides. */

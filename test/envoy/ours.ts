@@ -103,6 +103,7 @@ export class Ours {
     const peer = { address: '127.0.0.1', port: 1 };
     return {
       remote: last ? { address: last, port: 0 } : peer,
+      source: peer,
       directRemote: peer,
       local: { address: '127.0.0.1', port: this.#port },
       tls: false,

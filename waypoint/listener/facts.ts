@@ -55,6 +55,9 @@ export function viewOf(facts: ConnectionFacts, tls: TlsFacts | undefined): Conne
     get remote() {
       return facts.remote;
     },
+    get source() {
+      return facts.remote;
+    },
     directRemote: facts.directRemote,
     local: facts.local,
     tls: tls !== undefined,

@@ -14,7 +14,9 @@ export interface Address {
 export interface ConnectionView {
   /** The client: by PROXY header, filter state or x-forwarded-for where the listener trusts them. */
   readonly remote: Address;
-  /** Whose socket it is. */
+  /** The same without x-forwarded-for: whose connection it is. */
+  readonly source: Address;
+  /** Whose socket it is; without an address within the waypoint. */
   readonly directRemote: Address;
   /** What the client addressed: the original destination where a listener filter restored it. */
   readonly local: Address;

@@ -4,6 +4,7 @@ import type { ConnectionView, RequestView } from '../request/view.ts';
 
 export const connection: ConnectionView = {
   remote: { address: '10.0.0.9', port: 40_000 },
+  source: { address: '10.0.0.9', port: 40_000 },
   directRemote: { address: '10.0.0.9', port: 40_000 },
   local: { address: '10.0.0.1', port: 80 },
   tls: false,

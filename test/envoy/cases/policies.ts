@@ -31,6 +31,28 @@ export const policyCases: readonly RouteCase[] = [
     '{ from: [{ source: { serviceAccounts: [client] } }] }',
   ),
   allowing('source.serviceAccount', when('source.serviceAccount', 'shop/client')),
+  // Each alone: what one rule of several allows hides what the others do not.
+  allowing(
+    'the address that the node proxy tells of the caller',
+    "{ from: [{ source: { ipBlocks: ['127.0.0.0/8'], namespaces: [shop] } }] }",
+  ),
+  allowing(
+    'source.ip and who',
+    '{ from: [{ source: { namespaces: [shop] } }], when: [{ key: source.ip, values: [127.0.0.1] }] }',
+  ),
+  allowing(
+    'remote.ip and who',
+    '{ from: [{ source: { namespaces: [shop] } }], when: [{ key: remote.ip, values: [127.0.0.1] }] }',
+  ),
+  allowing(
+    'destination.ip and who',
+    '{ from: [{ source: { namespaces: [shop] } }], when: [{ key: destination.ip, values: [10.96.0.1] }] }',
+  ),
+  {
+    name: 'denied by the address, whatever x-forwarded-for says',
+    objects: policy('deny', "action: DENY, rules: [{ from: [{ source: { ipBlocks: ['127.0.0.1'] } }] }]"),
+    requests: [shut, { ...shut, headers: { 'x-forwarded-for': '192.0.2.9' } }, { ...shut, by: 'http2' }],
+  },
   {
     name: 'allowed by addresses, ports, hosts, trust domains',
     objects: policy(

@@ -40,7 +40,7 @@ function attributesOf(config: Config, { view, headers, body, extensions }: Check
   };
   return {
     source: {
-      ...peer(connection.directRemote, connection.principal),
+      ...peer(connection.source, connection.principal),
       ...(service !== undefined && { service: asUtf8(service) }),
     },
     destination: peer(connection.local, connection.localPrincipal),

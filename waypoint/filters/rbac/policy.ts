@@ -110,6 +110,7 @@ function readPrincipal(fields: Fields): RequestTest {
     case 'authenticated':
       return fields.required(which, readAuthenticated);
     case 'source_ip':
+      return addressTest(fields.required(which, readCidr), ({ connection }) => connection.source);
     case 'direct_remote_ip':
       return addressTest(fields.required(which, readCidr), ({ connection }) => connection.directRemote);
     case 'remote_ip':
