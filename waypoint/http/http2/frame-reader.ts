@@ -42,8 +42,7 @@ export class FrameReader {
       if (next === undefined) break;
       at = next;
     }
-    // A copy: the chunk may be much larger than what is kept of it.
-    if (at < bytes.length && !this.#sink.over) this.#rest = Buffer.from(bytes.subarray(at));
+    if (at < bytes.length && !this.#sink.over) this.#rest = copied(bytes, at);
   }
 
   /** Where the next one begins; undefined: this one is not all there. */
@@ -101,4 +100,11 @@ export class FrameReader {
     }
     return at;
   }
+}
+
+/** What comes from there on, by itself: the chunk may be much larger, and so may a piece of Node's pool of buffers. */
+function copied(bytes: Buffer, from: number): Buffer {
+  const own = Buffer.allocUnsafeSlow(bytes.length - from);
+  bytes.copy(own, 0, from);
+  return own;
 }
