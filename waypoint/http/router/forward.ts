@@ -371,7 +371,8 @@ export class Forward {
     for (const chunk of kept) room = attempt.write(chunk) && room;
     this.#forget(true);
     if (this.#requestEnded) {
-      if (!bodyless) attempt.finish(this.#trailers);
+      // A tunnel has an end of its own, whatever its CONNECT ended with.
+      if (!bodyless || attempt instanceof Tunnel) attempt.finish(this.#trailers);
     } else if (room) this.#asker.resumeRequest();
   }
 
