@@ -3,7 +3,7 @@ import type { Sidecar } from '../../common/kube/kinds/istio/sidecar.ts';
 import type { Telemetry } from '../../common/kube/kinds/istio/telemetry.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import { ineffective, type RouteConditions } from './routes/status.ts';
-import { expressionMistakes } from './telemetry/expressions.ts';
+import { mistakeIn } from './telemetry/expressions.ts';
 
 /** By kind. */
 const reasons: Readonly<Record<string, string>> = {
@@ -41,6 +41,24 @@ function ofTelemetry(telemetry: Telemetry): string | undefined {
     ...(spec?.selector ? ['selector: waypoints heed targetRefs, and what is for a whole namespace'] : []),
   ];
   return parts.length === 0 ? undefined : parts.join('; ');
+}
+
+/** By field. */
+function expressionMistakes({ spec }: Telemetry): readonly string[] {
+  const tags = (spec?.metrics ?? []).flatMap(({ overrides }, i) =>
+    (overrides ?? []).flatMap(({ tagOverrides }, j) =>
+      Object.entries(tagOverrides ?? {}).map(
+        ([tag, { value }]) => [`metrics[${i}].overrides[${j}].tagOverrides.${tag}.value`, value] as const,
+      ),
+    ),
+  );
+  const filters = (spec?.accessLogging ?? []).map(
+    ({ filter }, i) => [`accessLogging[${i}].filter.expression`, filter?.expression] as const,
+  );
+  return [...tags, ...filters].flatMap(([path, text]) => {
+    const mistake = text === undefined || text === '' ? undefined : mistakeIn(text);
+    return mistake === undefined ? [] : [`${path} is no expression and left out: ${mistake}`];
+  });
 }
 
 /** Istio's waypoints and node proxies heed none either. */

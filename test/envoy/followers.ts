@@ -1,5 +1,5 @@
 /** Both engines behind one mesh: a stock Envoy, and ours in this process. Only for tests. */
-import { structFromJson } from '../../common/api/index.ts';
+import { type JsonValue, structFromJson } from '../../common/api/index.ts';
 import { systemClock } from '../../common/core/clock.ts';
 import { silentLogger } from '../../common/core/log.ts';
 import { createFakeCa } from '../../common/testing/fake-ca.ts';
@@ -22,12 +22,13 @@ export interface Engine {
 
 export const engines: readonly Engine[] = [
   { name: 'a stock Envoy', skip: skipWithoutEnvoy(), follow: (bed) => followBed(bed) },
-  { name: 'our own', skip: false, follow: followByOurs },
+  { name: 'our own', skip: false, follow: (bed) => followByOurs(bed) },
 ];
 
-async function followByOurs(bed: EnvoyBed) {
+/** `metadata`: what it says of itself besides; by default no more than a stock Envoy. */
+export async function followByOurs(bed: EnvoyBed, metadata: Readonly<Record<string, JsonValue>> = {}) {
   const rig = new Rig();
-  const [ca, end, node] = [await createFakeCa(), new AbortController(), waypointNode()];
+  const [ca, end, node] = [await createFakeCa(), new AbortController(), waypointNode('waypoint', metadata)];
   const identity = { trustDomain: 'cluster.local', namespace: 'shop', serviceAccount: 'waypoint' };
   putCertificate(rig.runtime, await ca.issue(identity));
   const relay = await startRelay(bed.port);
@@ -50,6 +51,7 @@ async function followByOurs(bed: EnvoyBed) {
   return {
     issue: (serviceAccount: string, namespace = identity.namespace) =>
       ca.issue({ ...identity, namespace, serviceAccount }),
+    runtime: rig.runtime,
     port: () => rig.port(connectTerminate),
     async [Symbol.asyncDispose]() {
       end.abort();

@@ -85,10 +85,6 @@ function behindGateway({ weight, network }: MeshEndpoint, { ip, port }: Address<
   };
 }
 
-function identityOf({ trustDomain, namespace, serviceAccount }: MeshEndpoint): string {
-  return serviceAccount === '' ? '' : formatSpiffe({ trustDomain, namespace, serviceAccount });
-}
-
 function endpoint(e: MeshEndpoint, address: Address<'ip' | 'name'>, proxy: EnvoyProxy, port: number): Message {
   const target = e.ports.get(port)!;
   const ip = address.kind === 'ip' ? address.ip : address.name;
@@ -98,7 +94,7 @@ function endpoint(e: MeshEndpoint, address: Address<'ip' | 'name'>, proxy: Envoy
     istio: struct({
       workload: [e.workload, e.namespace, e.canonical.name, e.canonical.revision, e.cluster].join(';'),
       // For metrics, which only ours makes.
-      ...(proxy.engine === 'aquifer' && { identity: identityOf(e) }),
+      ...(proxy.engine === 'aquifer' && { identity: formatSpiffe(e) }),
     }),
     ...(isTunnelled && { 'envoy.filters.listener.original_dst': struct({ local: at }) }),
   };

@@ -85,3 +85,12 @@ spec:
 ---`;
 
 export const grpcRoute = (rules: string) => httpRoute(rules, { kind: 'GRPCRoute', name: 'grpc' });
+
+/** An object of the root namespace for the class of waypoints; another namespace's counts for nobody. */
+export const ofAllWaypoints = (kind: string, spec: string, namespace = 'istio-system') => `
+${kind}
+metadata: { name: all-waypoints, namespace: ${namespace} }
+spec:
+  targetRefs: [{ kind: GatewayClass, group: gateway.networking.k8s.io, name: istio-waypoint }]
+  ${spec}
+---`;

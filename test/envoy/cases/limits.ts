@@ -1,6 +1,6 @@
 /** RateLimitPolicies. Nothing comes back while a case runs. */
 import { jwks, token } from '../../../waypoint/testing/tokens.ts';
-import type { CaseRequest, RouteCase } from './case.ts';
+import { type CaseRequest, ofAllWaypoints, type RouteCase } from './case.ts';
 
 const policy = (limits: string, name = 'limits') => `
 apiVersion: policy.aquifer.dev/v1alpha1
@@ -21,6 +21,20 @@ const bearer = (claims: object) => ({
 });
 
 export const limitCases: readonly RouteCase[] = [
+  {
+    name: 'a rate limit for all waypoints, by the root namespace alone',
+    objects: ['istio-system', 'pay']
+      .map((namespace) =>
+        ofAllWaypoints(
+          `apiVersion: policy.aquifer.dev/v1alpha1
+kind: RateLimitPolicy`,
+          `limits: [{ name: all, requests: ${namespace === 'pay' ? 1 : 2}, unit: Day }]`,
+          namespace,
+        ),
+      )
+      .join(''),
+    requests: [ask(), ask(), over()],
+  },
   {
     name: 'a rate limit for all requests together',
     objects: policy('{ name: all, requests: 2, unit: Day }'),

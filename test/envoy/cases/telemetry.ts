@@ -1,6 +1,6 @@
 /** Metrics and access logs as Telemetry asks for them: they change nothing of what becomes of requests. */
 import type { ExtensionProvider } from '../../../istiod/envoy/inputs.ts';
-import type { RouteCase } from './case.ts';
+import { ofAllWaypoints, type RouteCase } from './case.ts';
 
 const file = (name: string, format: Extract<ExtensionProvider, { kind: 'file' }>['format']): ExtensionProvider => ({
   kind: 'file',
@@ -83,6 +83,16 @@ export const telemetryCases: readonly RouteCase[] = [
       override('{ match: { customMetric: own }, tagOverrides: { a: { value: "1" } } }'),
       override('{ match: { mode: CLIENT }, disabled: true }'),
       override('{ tagOverrides: { d: { value: "2" } } }'),
+    ),
+    mesh,
+    requests,
+  },
+  {
+    name: 'telemetry for all waypoints',
+    objects: ofAllWaypoints(
+      `apiVersion: telemetry.istio.io/v1
+kind: Telemetry`,
+      'accessLogging: [{ providers: [{ name: text }] }]',
     ),
     mesh,
     requests,

@@ -1,6 +1,6 @@
 /** RequestAuthentications, policies and routes by what tokens say. */
 import { forgeries, jwks, token } from '../../../waypoint/testing/tokens.ts';
-import { type RouteCase, virtualService } from './case.ts';
+import { ofAllWaypoints, type RouteCase, virtualService } from './case.ts';
 
 const issuer = 'https://a.test';
 const claims = {
@@ -109,6 +109,56 @@ export const tokenCases: readonly RouteCase[] = [
     requests: [open, { ...refused('Jwt verification fails'), headers: bearer(good) }],
   },
   {
+    name: 'rules in no order, of any issuer, and an object without rules',
+    objects:
+      authentication(rule('', 'https://b.test')) +
+      authentication(`${rule('', '')}, { jwks: '${jwks()}', fromHeaders: [{ name: x-token }] }`, 'any') +
+      authentication(rule(), 'more') +
+      `
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: { name: none }
+spec: { targetRefs: [{ kind: Service, group: '', name: web }] }
+---`,
+    requests: [
+      open,
+      { ...open, headers: bearer(good) },
+      { ...open, headers: bearer(token({ ...claims, iss: 'https://c.test' })) },
+      { path: '/', headers: bearer(`${good}x`), expect: { status: 401 } },
+    ],
+  },
+  {
+    name: 'keys in time, in a time that is none, by the older name, and by the issuer',
+    objects: authentication(
+      [
+        "jwksUri: 'https://127.0.0.1:1/keys', timeout: 2s",
+        "jwks_uri: 'https://127.0.0.1:1/keys', timeout: 1.5s",
+        'timeout: soon, fromHeaders: [{ name: x-token }]',
+      ]
+        .map((more, i) => `{ issuer: '${issuer}${i === 0 ? '' : i}', ${more} }`)
+        .join(', '),
+    ),
+    requests: [open, { path: '/', headers: bearer(good), expect: { status: 401 } }],
+  },
+  {
+    name: 'keys that are none: no token is good',
+    objects: authentication(`{ issuer: '${issuer}', jwks: 'no keys' }, { jwks: '{"keys": []}' }`),
+    requests: [open, { path: '/', headers: bearer(good), expect: { status: 401 } }],
+  },
+  {
+    name: 'tokens for all waypoints',
+    objects: ofAllWaypoints(
+      `apiVersion: security.istio.io/v1
+kind: RequestAuthentication`,
+      `jwtRules: [${rule()}]`,
+    ),
+    requests: [
+      open,
+      { ...open, headers: bearer(good) },
+      { path: '/', headers: bearer('x.y.z'), expect: { status: 401 } },
+    ],
+  },
+  {
     name: 'a token is required by its rule',
     objects: authentication(rule(', presence: REQUIRED')),
     requests: [refused('Jwt is missing'), { ...open, headers: bearer(good) }],
@@ -121,6 +171,16 @@ export const tokenCases: readonly RouteCase[] = [
   allowing('requestPrincipals', from(`requestPrincipals: ['${issuer}/alice']`)),
   allowing('the beginning of a principal', from(`requestPrincipals: ['${issuer}/al*']`)),
   allowing('the end of a principal', from("requestPrincipals: ['*/alice']")),
+  allowing('the end of a subject', from("requestPrincipals: ['*ice']")),
+  {
+    name: 'allowed by the beginning of an issuer',
+    objects: authentication(rule()) + policy(`rules: [${from("requestPrincipals: ['https:*']")}]`),
+    requests: [{ ...open, headers: bearer(good) }, { ...open, headers: bearer(plain) }, shut],
+  },
+  allowing(
+    'an issuer alone, which no principal is, or a principal',
+    from(`requestPrincipals: [alice, '${issuer}/alice']`),
+  ),
   allowing('request.auth.principal', when('request.auth.principal', `${issuer}/alice`)),
   allowing('request.auth.audiences', when('request.auth.audiences', 'web')),
   allowing('request.auth.presenter', when('request.auth.presenter', 'app')),

@@ -46,7 +46,7 @@ function asked(
 
 const tags = `{of-text: {literal: {value: x}}, of-header: {header: {name: x-h}}, of-header-or: {header: {name: x-h, defaultValue: n}},
   of-variable: {environment: {name: NO_SUCH, defaultValue: n}}, of-variable-alone: {environment: {name: NO_SUCH}},
-  of-format: {formatter: {value: "%REQ(x-h)%"}}}`;
+  of-format: {formatter: {value: "%REQ(x-h)%"}}, of-nothing: {}}`;
 
 export const tracingCases: readonly RouteCase[] = [
   { name: 'traces: enableTracing marks ids alone', objects: '', mesh, requests: asked(none) },
