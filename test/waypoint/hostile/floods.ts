@@ -43,9 +43,13 @@ export interface Flood {
   readonly parts?: number;
   /** The peer reads nothing meanwhile. */
   readonly deaf?: true;
+  /** MB that the waypoint may take meanwhile. Default 48: what the heap of a busy Node comes and goes by. */
+  readonly most?: number;
   /** Costs the peer as much as us, and the connection may go on. Default: we end it. */
   readonly harmless?: true;
 }
+
+export const defaultMost = 48;
 
 const nothing = Buffer.alloc(0);
 const stream = (n: number) => 2 * n + 1;
@@ -62,9 +66,19 @@ long[0] = 0x40;
 const bomb = Buffer.concat([request, long, Buffer.alloc(12_000, 0xbe)]);
 /** `cookie` of the static table with an empty value. */
 const crumbs = Buffer.concat([request, ...Array.from({ length: 5_000 }, () => Buffer.of(0x0f, 0x11, 0))]);
+/** 70,000 bytes of what is never said twice, so that no table helps. */
+const tooLong = (of: number) =>
+  Buffer.concat([
+    headersFrame(of, get('/bomb'), flag.endStream),
+    ...Array.from({ length: 7 }, (_, n) => {
+      const field = headerBlock([[`x-${of}-${n}`, 'y'.repeat(10_000)]]).subarray(1);
+      return frame(frameType.continuation, n === 6 ? flag.endHeaders : 0, of, field);
+    }),
+  ]);
 const block = (of: number, bytes: Buffer) => frame(frameType.headers, flag.endHeaders | flag.endStream, of, bytes);
 
 const oneStream = (open: Opener) => open(1, false);
+const held = Array.from({ length: 50 }, (_, n) => stream(n));
 
 export const floods: readonly Flood[] = [
   { name: 'PING', part: () => ping },
@@ -135,7 +149,14 @@ export const floods: readonly Flood[] = [
       ]),
   },
   { name: 'more streams than allowed', part: (n, open) => open(stream(n), true) },
+  {
+    name: 'bodies in drops',
+    begin: (open) => Buffer.concat(held.map((of) => open(of, false))),
+    part: (n) => data(held[n % held.length]!, Buffer.of(120)),
+    harmless: true,
+  },
   // Each of these requests is refused; what it costs is what its bytes cost.
+  { name: 'heads larger than allowed', part: (n) => tooLong(stream(n)), parts: 1_000, harmless: true, most: 96 },
   { name: 'HPACK bombs', part: (n) => block(stream(n), bomb), parts: 500, harmless: true },
   { name: 'bombs of cookies', part: (n) => block(stream(n), crumbs), parts: 500, harmless: true },
 ];

@@ -32,13 +32,17 @@ const server = workload({ name: 'server', serviceAccount: 'server', addresses: [
 const wanted: SocketAddr = { ip: '10.0.0.2' as Ip, port: loopbackPort(80).port };
 const hboneAt: SocketAddr = { ip: '10.0.0.2' as Ip, port: loopbackPort(15_008).port };
 
-/** Both pods behind one engine on the loopback; addresses of the mesh stand for listeners there. */
-async function mesh() {
+/**
+ * Both pods behind one engine on the loopback; addresses of the mesh stand for listeners there. `told`: before anybody hears that the
+ * server's app is connected.
+ */
+async function mesh(told: () => Promise<void> = async () => undefined) {
   const engine = createNativeEngine();
   const store = new MeshStore();
   const registry = new ConnectionRegistry();
   const sink = new RecordingSink();
   const asked = { outbound: 0, inbound: 0 };
+  const signals: InboundTunnel['signal'][] = [];
   const ca = await createFakeCa();
   const certificates = { client: await ca.issue(identityOf(client)), server: await ca.issue(identityOf(server)) };
   const echo = await listenTcp((socket) => void socket.on('error', () => undefined).pipe(socket));
@@ -63,7 +67,11 @@ async function mesh() {
     trace: () => undefined,
     originalDestination: () => wanted,
     tools: {
-      dial: (fd, to, signal, timeoutMs, ahead) => dial(fd, real(to), signal, timeoutMs, ahead),
+      dial: async (fd, to, signal, timeoutMs, ahead) => {
+        const connected = await dial(fd, real(to), signal, timeoutMs, ahead);
+        if (to.port === wanted.port) await told();
+        return connected;
+      },
       bindSocket: () => undefined,
       closeFd,
       originalSource: 'never',
@@ -122,6 +130,7 @@ async function mesh() {
     certificate: async () => certificates.server,
     onTunnel(tunnel) {
       asked.inbound++;
+      signals.push(tunnel.signal);
       const again: InboundTunnel['again'] = (a, heirs) => tunnel.again!({ ...a, target: echo.address }, heirs);
       const offered: InboundTunnel = {
         ...tunnel,
@@ -149,7 +158,7 @@ async function mesh() {
     echo.server.close();
   };
   after(close);
-  return { store, sink, asked, held, registry, pool, outbound, close };
+  return { store, sink, asked, signals, held, registry, pool, outbound, close };
 }
 
 type Mesh = Awaited<ReturnType<typeof mesh>>;
@@ -230,6 +239,22 @@ test('equal connections ask once on each side, and each has an account of its ow
   assert.deepEqual(traces('outbound'), traces('inbound'));
   assert.equal(new Set(traces('outbound')).size, before + count);
   assert.equal(new Set(m.sink.of('outbound').map((s) => s.record.sourceAddress.port)).size, before + count);
+  assert.deepEqual([m.registry.size, m.held.size], [0, 0]);
+});
+
+test('a connection that is over before anybody hears that it began is complete, and no client went away', {
+  skip,
+}, async () => {
+  const over = Promise.withResolvers<void>();
+  const m = await mesh(() => over.promise);
+  assert.equal(await call(m, 'short'), 'short');
+  await until('the end of its tunnel', () => m.signals[0]?.aborted);
+  assert.deepEqual(m.sink.of('inbound'), []);
+  over.resolve();
+  await settledBoth(m, 1);
+  const { opened, outcome } = m.sink.of('inbound')[0]!;
+  assert.ok(opened);
+  assert.deepEqual([outcome.error, outcome.received, outcome.sent], [undefined, 5, 5]);
   assert.deepEqual([m.registry.size, m.held.size], [0, 0]);
 });
 
