@@ -20,8 +20,11 @@ export function apiAccess(values: AccessValues, env: Settings): ApiAccess {
 
 /** Connects when it is asked for something; to be closed. Errors as of `apiAccess`. */
 export function openClient(values: AccessValues, env: Settings): KubeClient {
-  const access = apiAccess(values, env);
-  const text = values['kubeclient-timeout'];
+  return clientOf(apiAccess(values, env), values);
+}
+
+/** The same, where the access is known. UsageError. */
+export function clientOf(access: ApiAccess, { 'kubeclient-timeout': text }: AccessValues): KubeClient {
   if (text === undefined) return createKubeClient({ access });
   const patience = parseDuration(text);
   if (patience !== undefined && patience > 0) return createKubeClient({ access, patience: millis(patience) });

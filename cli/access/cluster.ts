@@ -1,7 +1,7 @@
 /** The cluster that a command talks to. */
 import type { Settings } from '../../common/config/reader.ts';
 import type { KubeClient } from '../../common/kube/client/client.ts';
-import { apiAccess, kubeconfigOf, openClient } from '../api-access.ts';
+import { apiAccess, clientOf, kubeconfigOf } from '../api-access.ts';
 import type { ConnectionValues } from '../connection-options.ts';
 
 export interface Cluster {
@@ -21,12 +21,12 @@ export async function withCluster<T>(
   env: Settings,
   use: (cluster: Cluster) => Promise<T>,
 ): Promise<T> {
-  const { namespace } = apiAccess(values, env);
-  const client = openClient(values, env);
+  const access = apiAccess(values, env);
+  const client = clientOf(access, values);
   try {
     return await use({
       client,
-      namespace: values.namespace ?? namespace,
+      namespace: values.namespace ?? access.namespace,
       onlyNamespace: values.namespace,
       istioNamespace: values.istioNamespace,
       kubeconfig: kubeconfigOf(values.kubeconfig, env),

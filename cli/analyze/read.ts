@@ -1,5 +1,5 @@
 /** What is analyzed: objects of files, of a cluster, or of a cluster as if the files were applied to it. */
-import { describeError, MeshError } from '../../common/core/errors.ts';
+import { MeshError } from '../../common/core/errors.ts';
 import { type ConfigMap, configMapKind } from '../../common/kube/kinds/core.ts';
 import type { ManifestObject } from '../../common/kube/manifests/documents.ts';
 import type { Problem } from '../../common/kube/manifests/problem.ts';
@@ -72,7 +72,7 @@ function rootNamespaceOf(from: string | undefined, text: string | undefined): st
   if (text === undefined) return undefined;
   const parsed = parseMeshConfig([text]);
   if (parsed.kind === 'ok') return parsed.config.rootNamespace;
-  throw new MeshError('CONFIG', `${from}: ${describeError(parsed.reason)}`);
+  throw new MeshError('CONFIG', `${from}: ${parsed.reason}`);
 }
 
 /** Cluster-scoped kinds are known by their validation; a namespace there is told as a mistake. */

@@ -1,6 +1,7 @@
 /** `--suppress CODE=KIND NAME.NAMESPACE`, with "*" for any characters. Pure. */
 import type { KubeObject } from '../../common/kube/types.ts';
 import { UsageError } from '../arguments.ts';
+import { glob } from '../glob.ts';
 
 export interface Suppression {
   readonly code: string;
@@ -15,8 +16,7 @@ export function parseSuppressions(texts: readonly string[]): readonly Suppressio
     if (code === undefined) {
       throw new UsageError(`--suppress: ${JSON.stringify(text)}: expected CODE=KIND NAME or CODE=KIND NAME.NAMESPACE`);
     }
-    const pattern = name!.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*');
-    return { code, kind: kind!, name: new RegExp(`^${pattern}$`) };
+    return { code, kind: kind!, name: glob(name!) };
   });
 }
 

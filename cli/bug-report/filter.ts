@@ -4,6 +4,7 @@
  */
 import type { Pod } from '../../common/kube/kinds/core.ts';
 import { UsageError } from '../arguments.ts';
+import { glob } from '../glob.ts';
 
 export interface LogFilter {
   readonly namespaces: readonly RegExp[];
@@ -45,11 +46,6 @@ export function parseLogFilter(option: string, text: string): LogFilter {
     containers: words(5).map(glob),
     whole: parts.slice(1).every((part) => part === ''),
   };
-}
-
-function glob(text: string): RegExp {
-  const escaped = text.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*');
-  return new RegExp(`^${escaped}$`);
 }
 
 /** Each part that says something holds. */

@@ -3,24 +3,14 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseIp } from '../../../common/core/net.ts';
 import type { MeshEndpoint } from '../inputs.ts';
-import type { WaypointProxy } from '../proxy.ts';
+import { waypointProxy } from '../routes/testing/proxy.ts';
 import { type Balancing, balanced } from './balance.ts';
 
 const place = (text: string) => {
   const [region = '', zone = '', subzone = ''] = text.split('/');
   return { region, zone, subzone };
 };
-const proxy: WaypointProxy = {
-  kind: 'waypoint',
-  account: undefined,
-  gateway: 'shop/waypoint',
-  namespace: 'shop',
-  locality: place('r1/z1/s1'),
-  node: 'node-1',
-  network: '',
-  families: 'ipv4',
-  engine: 'envoy',
-};
+const proxy = waypointProxy({ locality: place('r1/z1/s1'), node: 'node-1' });
 const endpoint = (at: string, more: Partial<MeshEndpoint> = {}): MeshEndpoint => ({
   uid: at,
   address: { kind: 'ip', ip: parseIp('10.0.0.1')! },

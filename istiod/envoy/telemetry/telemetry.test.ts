@@ -2,22 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { MeshFacts } from '../inputs.ts';
 import type { WaypointProxy } from '../proxy.ts';
+import { waypointProxy } from '../routes/testing/proxy.ts';
 import { objects, service, viewOf } from '../routes/testing/view.ts';
 import { unservedConditions } from '../unserved.ts';
 import { accessLogs } from './logging.ts';
 import { metricsFilters } from './metrics.ts';
 
-const proxy: WaypointProxy = {
-  kind: 'waypoint',
-  account: undefined,
-  gateway: 'shop/waypoint',
-  namespace: 'shop',
-  locality: { region: '', zone: '', subzone: '' },
-  node: '',
-  network: '',
-  families: 'ipv4',
-  engine: 'aquifer',
-};
+const proxy = waypointProxy({ engine: 'aquifer' });
 const reviews = service('shop/reviews:http=80');
 
 function metrics(yaml: string, more: Partial<WaypointProxy> = {}): unknown {

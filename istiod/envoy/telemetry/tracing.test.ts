@@ -5,20 +5,11 @@ import { parseMeshConfig } from '../../model/mesh-config.ts';
 import type { MeshFacts } from '../inputs.ts';
 import { outboundCluster } from '../names.ts';
 import type { WaypointProxy } from '../proxy.ts';
+import { waypointProxy } from '../routes/testing/proxy.ts';
 import { objects, service, viewOf } from '../routes/testing/view.ts';
 import { tracing } from './tracing.ts';
 
-const proxy: WaypointProxy = {
-  kind: 'waypoint',
-  account: undefined,
-  gateway: 'shop/waypoint',
-  namespace: 'shop',
-  locality: { region: '', zone: '', subzone: '' },
-  node: '',
-  network: '',
-  families: 'ipv4',
-  engine: 'envoy',
-};
+const proxy = waypointProxy();
 const reviews = service('shop/reviews:http=80');
 const otel = service('observability/otel:grpc-otlp=4317,http-otlp=4318');
 const host = 'otel.observability.svc.cluster.local';
