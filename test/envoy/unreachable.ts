@@ -20,7 +20,7 @@ const istios =
   "only Istio's build of Envoy has the factory, and a stock one refuses it (istiod/xds/envoy/waypoint.test.ts)";
 const refusedBefore =
   'credentialOf has refused before; who asks for a name of its own: istiod/xds/envoy/credentials.test.ts';
-const ofStatus = 'said in the status of objects alone (istiod/model/ambient/policies.test.ts)';
+const ofStatus = 'said in the status of objects alone (istiod/envoy/authentication.test.ts)';
 const initializer = 'V8 counts what sets up the fields of a class once more, as a function that never runs';
 
 export const unreachable: readonly Unreachable[] = [
