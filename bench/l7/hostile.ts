@@ -1,7 +1,7 @@
 /**
  * `npm run bench -- l7 --hostile`: what good clients and the machine feel of a hostile client that floods a waypoint, ours and Envoy, with
- * 2,000 frames or requests a second: p99 of calls without it and beside it, as a multiple (goal: at most 2), and memory that it made the
- * waypoint take at most (goal: as in test/waypoint/hostile, 48 MB but for one of them).
+ * 2,000 frames or requests a second: p99 of calls without it and beside it, as a multiple (goal: at most 2), the CPU time that the waypoint
+ * took, and memory that it made the waypoint take at most (goal: as in test/waypoint/hostile, 48 MB but for one of them).
  */
 import { once } from 'node:events';
 import { Agent, request } from 'node:http';
@@ -10,6 +10,7 @@ import { Worker } from 'node:worker_threads';
 import { Resident } from '../../test/harness/resident.ts';
 import { defaultMost, floods } from '../../test/waypoint/hostile/floods.ts';
 import { type Engine, World } from '../../test/waypoint/hostile/world.ts';
+import { usageOf } from '../process-tree.ts';
 import { percentile } from '../statistics.ts';
 import { printTable, type Row, writeResults } from '../table.ts';
 import type { HostilePeer } from './hostile-peer.ts';
@@ -25,6 +26,9 @@ interface Felt {
   /** p99, us. */
   readonly quiet: number;
   readonly loud: number;
+  /** Cores that the waypoint used, without it and beside it: what does not hang on who else uses the machine. */
+  readonly quietCores: number;
+  readonly loudCores: number;
   /** MB that the waypoint's memory had more at its peak. */
   readonly grown: number;
 }
@@ -43,6 +47,8 @@ export async function benchL7Hostile(seconds: number): Promise<void> {
       values: of(name, (f) => f.loud / f.quiet),
       goal: { atMost: times },
     },
+    { name: `${name}: CPU before`, unit: 'cores', digits: 2, values: of(name, (f) => f.quietCores) },
+    { name: `${name}: CPU beside it`, unit: 'cores', digits: 2, values: of(name, (f) => f.loudCores) },
     {
       name: `${name}: memory`,
       unit: 'MB more',
@@ -66,22 +72,30 @@ async function measure(engine: Engine, seconds: number): Promise<ReadonlyMap<str
   await p99(port, seconds);
   const out = new Map<string, Felt>();
   for (const { name } of floods) {
-    const quiet = await p99(port, seconds);
+    const [quiet, quietCores] = await cores(() => p99(port, seconds), world.process.pid);
     const resident = new Resident(world.process.pid);
     const workerData: HostilePeer = { flood: name, port };
     const worker = new Worker(join(import.meta.dirname, 'hostile-peer.ts'), { workerData });
     try {
       await once(worker, 'message');
-      const felt = { quiet, loud: await p99(port, seconds), grown: resident.grown };
+      const [loud, loudCores] = await cores(() => p99(port, seconds), world.process.pid);
+      const felt = { quiet, loud, quietCores, loudCores, grown: resident.grown };
       out.set(name, felt);
       process.stderr.write(
-        `  ${engine}: ${name}: p99 ${Math.round(quiet)} us, then ${Math.round(felt.loud)} us; ${felt.grown.toFixed(1)} MB more\n`,
+        `  ${engine}: ${name}: p99 ${Math.round(quiet)} us, then ${Math.round(loud)} us; ${quietCores.toFixed(2)} cores, then ${loudCores.toFixed(2)}; ${felt.grown.toFixed(1)} MB more\n`,
       );
     } finally {
       await worker.terminate();
     }
   }
   return out;
+}
+
+/** What it came to, and how many cores the process used meanwhile. */
+async function cores<T>(what: () => Promise<T>, pid: number): Promise<readonly [T, number]> {
+  const [before, started] = [usageOf([pid]).cpuSeconds, performance.now()];
+  const result = await what();
+  return [result, ((usageOf([pid]).cpuSeconds - before) * 1_000) / (performance.now() - started)];
 }
 
 /** In us. Throws when a call is not answered with 200. */
