@@ -25,6 +25,7 @@ import {
   type Http2Windows,
   handshakeTimeout,
   keepAlive,
+  living,
   openConnectionWindow,
 } from './session.ts';
 import type { ConnectHeaders, DialTarget, HbonePoolOptions, InnerTarget, OutboundTunnel } from './types.ts';
@@ -166,7 +167,7 @@ function startSession(
   // The authority only fills Node's bookkeeping: each CONNECT names its own.
   const session = connect('https://hbone', { ...clientSessionOptions(windows), createConnection: () => socket });
   openConnectionWindow(session, windows);
-  keepAlive(session, clock, () => {
+  keepAlive(living(session, socket), clock, () => {
     const error = new MeshError('H2_FAILED', `${address} answers no PING`);
     cutSession(session, socket, error, constants.NGHTTP2_NO_ERROR);
   });

@@ -28,6 +28,7 @@ import {
   failStreamsWithSocket,
   handshakeTimeout,
   keepAlive,
+  living,
   openConnectionWindow,
   serverSessionOptions,
 } from './session.ts';
@@ -112,7 +113,7 @@ export function createHboneServer(options: HboneServerOptions): HboneServer {
     connections.add(connection);
     session.on('stream', (stream, headers) => onStream(connection, stream, headers));
     openConnectionWindow(session, wire.windows);
-    keepAlive(session, clock, () => {
+    keepAlive(living(session, socket), clock, () => {
       const error = new MeshError('H2_FAILED', `${formatSocketAddr(remote)} answers no PING`);
       cutSession(session, socket, error, constants.NGHTTP2_NO_ERROR);
     });

@@ -34,6 +34,8 @@ export const defaultMaxStreams = 100;
 
 const pingInterval = millis(10_000);
 const pingTimeout = millis(20_000);
+/** Between looks whether anything came from a peer that owes an answer. */
+const silenceLook = millis(2_000);
 /** Timers do not notice that the machine slept or that its clock was set. */
 const expiryLook = millis(60_000);
 
@@ -89,12 +91,38 @@ export interface LivingSession {
   /** GOAWAY; its streams may finish. */
   close(): void;
   ping(onAnswer: () => void): unknown;
+  /** Calls back, now or soon, if bytes came from the peer since the last ping, or since this was asked last. */
+  heard(listener: () => void): void;
   once(event: 'close', listener: () => void): unknown;
 }
 
+/** A session of Node's, with what its socket alone knows. */
+export function living(session: Http2Session, socket: TLSSocket): LivingSession {
+  let read = 0;
+  return {
+    get destroyed() {
+      return session.destroyed;
+    },
+    get closed() {
+      return session.closed;
+    },
+    close: () => session.close(),
+    ping(onAnswer) {
+      read = socket.bytesRead;
+      session.ping(onAnswer);
+    },
+    heard(listener) {
+      if (socket.bytesRead > read) listener();
+      read = socket.bytesRead;
+    },
+    once: (event, listener) => session.once(event, listener),
+  };
+}
+
 /**
- * First PING 10 s after the start, then 10 s after each answer; `onDead` when one stays unanswered for 20 s, or when the
- * session is destroyed and yet its socket lingers, because Node waits for a peer that reads nothing.
+ * First PING 10 s after the start, then 10 s after each answer; `onDead` when one stays unanswered and nothing else comes for
+ * 20 s (on a link that loses packets a PING waits behind megabytes of data), or when the session is destroyed and yet its
+ * socket lingers, because Node waits for a peer that reads nothing.
  */
 export function keepAlive(session: LivingSession, clock: Clock, onDead: () => void): void {
   const ping = () => {
@@ -104,7 +132,16 @@ export function keepAlive(session: LivingSession, clock: Clock, onDead: () => vo
       timer = clock.after(pingInterval, ping);
       return;
     }
-    timer = clock.after(pingTimeout, onDead);
+    let silent = 0;
+    const look = () => {
+      silent += silenceLook;
+      if (silent >= pingTimeout || session.destroyed) return onDead();
+      session.heard(() => {
+        silent = 0;
+      });
+      timer = clock.after(silenceLook, look);
+    };
+    timer = clock.after(silenceLook, look);
     session.ping(() => {
       timer.cancel();
       timer = clock.after(pingInterval, ping);
@@ -118,7 +155,7 @@ export function keepAlive(session: LivingSession, clock: Clock, onDead: () => vo
  * Ends a session gracefully once the wall clock has reached `expiresAt` (ms since the epoch): GOAWAY, no new stream; open ones
  * may finish.
  */
-export function closeAtExpiry(session: LivingSession, clock: Clock, expiresAt: number): void {
+export function closeAtExpiry(session: Pick<LivingSession, 'close' | 'once'>, clock: Clock, expiresAt: number): void {
   let timer: Timer | undefined;
   const look = () => {
     const left = expiresAt - clock.wall();

@@ -1090,6 +1090,25 @@ export function hboneCompliance(engine: HboneEngine): void {
         });
       }
 
+      it('keeps a peer whose answer to a PING is late as long as anything comes from it', async () => {
+        const clock = new FakeClock();
+        const { address } = await startServer(hold, { clock });
+        const peer = await readyPeer(address);
+        const pings = () => peer.frames.filter((f) => f.type === frameType.ping && f.flags === 0);
+        const answers = () => peer.frames.filter((f) => f.type === frameType.ping && f.flags === flag.ack);
+        await until('the timers', () => clock.timers > 0);
+        await advance(clock, 10);
+        await until('the PING', () => pings().length === 1);
+        for (let sent = 1; sent <= 6; sent++) {
+          peer.send(frame(frameType.ping, 0, 0, Buffer.from('12345678')));
+          await until('its own PING is answered', () => answers().length === sent);
+          await advance(clock, 10);
+          assert.equal(peer.closed, false, `${sent * 10} s after the PING`);
+        }
+        await advance(clock, 20);
+        await until('the close', () => peer.closed);
+      });
+
       it('refuses streams beyond 200', async () => {
         let tunnels = 0;
         const { address } = await startServer((tunnel) => {

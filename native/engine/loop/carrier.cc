@@ -73,6 +73,7 @@ void Carrier::readTurn() {
     if (n < 0 && errno == EAGAIN) readable_ = false;
     else if (n <= 0) lost_ = true;
     else if (size_t(n) < Loop::kTurnBytes && !hung_) readable_ = false;
+    if (n > 0) heard_ = true;
   }
   if (n > 0 || owed_) {
     owed_ = false;
@@ -165,8 +166,13 @@ StreamEnd *Carrier::open(std::span<const Header> headers, size_t most) {
 }
 
 void Carrier::ping() {
+  heard_ = false;
   tunnel_.ping();
   touch();
+}
+
+void Carrier::heard() {
+  if (std::exchange(heard_, false)) tell(Event::heard);
 }
 
 void Carrier::goaway(uint32_t code, bool graceful) {

@@ -33,6 +33,7 @@ public:
   void refuse(uint8_t alert, std::string_view reason);
   void open(Id stream, std::span<const Header> headers);
   void ping();
+  void heard();
   void goaway(uint32_t code, bool graceful);
 
   void adopt(StreamEnd *end);
@@ -65,6 +66,8 @@ private:
   int fd_;
   Tunnel tunnel_;
   bool readable_ = false;
+  // Bytes came since this was asked.
+  bool heard_ = false;
   bool hung_ = false;
   bool blocked_ = false;
   // It is to be fed even without anything new.

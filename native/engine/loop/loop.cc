@@ -389,6 +389,8 @@ void Loop::command(const Message &m, const Batch &batch) {
       return carrier->refuse(uint8_t(m.a), text);
     case Command::ping:
       return carrier->ping();
+    case Command::heard:
+      return carrier->heard();
     case Command::goaway:
       return carrier->goaway(uint32_t(m.a), m.b != 0);
     default:

@@ -29,6 +29,7 @@ namespace aq {
   X(open)     /* a new stream of a tunnel [its slot, its generation | headers] */                                      \
   X(respond)  /* [status, 1: and END_STREAM | headers] */                                                              \
   X(ping)                                                                                                              \
+  X(heard)    /* asks for event `heard`, if bytes came since `ping` or since this was asked last */                    \
   X(goaway)   /* [code, 1: gracefully] */                                                                              \
   X(planOut)  /* a new plan of a listener [its slot, its generation, most streams | see Plan] */                       \
   X(planIn)   /* a new plan of a tunnel [its slot, its generation | see Plan] */                                       \
@@ -47,6 +48,7 @@ namespace aq {
   X(handshaken)   /* [| ALPN, chain] */                                                                                \
   X(settings)     /* [streams that the peer allows, as unsigned] */                                                    \
   X(pong)                                                                                                              \
+  X(heard)                                                                                                             \
   X(goaway)       /* [code] */                                                                                         \
   X(request)      /* by a tunnel [slot, generation | headers] */                                                       \
   X(response)     /* [status, 1: and is relayed | headers] */                                                          \

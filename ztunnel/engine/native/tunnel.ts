@@ -136,6 +136,7 @@ export class Tunnel implements LivingSession, Receiver {
   readonly #events: TunnelEvents;
   readonly #onClose: (() => void)[] = [];
   #onPong: (() => void) | undefined;
+  #onHeard: (() => void) | undefined;
   #authenticated = false;
   #settled = false;
   #left = false;
@@ -167,6 +168,9 @@ export class Tunnel implements LivingSession, Receiver {
       }
       case event.pong:
         this.#onPong?.();
+        break;
+      case event.heard:
+        this.#onHeard?.();
         break;
       case event.goaway:
         this.closed = true;
@@ -218,6 +222,11 @@ export class Tunnel implements LivingSession, Receiver {
   ping(onAnswer: () => void): void {
     this.#onPong = onAnswer;
     this.#loop.send(command.ping, this.handle);
+  }
+
+  heard(listener: () => void): void {
+    this.#onHeard = listener;
+    this.#loop.send(command.heard, this.handle);
   }
 
   once(_event: 'close', listener: () => void): void {
