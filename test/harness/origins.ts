@@ -38,6 +38,8 @@ interface Places {
   readonly root: string;
   readonly port: number;
   readonly upstream: number;
+  /** Where what it understands as `/admin` goes. */
+  readonly admin: number;
 }
 
 interface Program {
@@ -48,7 +50,7 @@ interface Program {
 /** Each logs lines `METHOD TARGET VERSION` to the file `log` of its folder, which is its output, too. */
 const programs: Readonly<Record<OriginName, Program>> = {
   nginx: {
-    config: ({ folder, port, upstream }) => `daemon off;
+    config: ({ folder, port, upstream, admin }) => `daemon off;
 master_process off;
 user root;
 pid ${folder}/pid;
@@ -64,19 +66,18 @@ http {
   scgi_temp_path ${folder}/scgi;
   server {
     listen 127.0.0.1:${port};
-    location / {
-      proxy_pass http://127.0.0.1:${upstream};
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host $http_host;
-    }
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    proxy_set_header Host $http_host;
+    location / { proxy_pass http://127.0.0.1:${upstream}; }
+    location /admin { proxy_pass http://127.0.0.1:${admin}; }
   }
 }
 `,
     args: (config, { folder }) => ['-p', folder, '-e', join(folder, 'errors'), '-c', config],
   },
   apache: {
-    config: ({ folder, root, port, upstream }) => `ServerRoot ${folder}
+    config: ({ folder, root, port, upstream, admin }) => `ServerRoot ${folder}
 PidFile ${folder}/pid
 DefaultRuntimeDir ${folder}
 Listen 127.0.0.1:${port}
@@ -94,12 +95,13 @@ LogFormat "%r" seen
 CustomLog ${folder}/log seen
 AllowEncodedSlashes NoDecode
 ProxyPreserveHost On
+ProxyPass /admin http://127.0.0.1:${admin}/admin nocanon
 ProxyPass / http://127.0.0.1:${upstream}/ nocanon
 `,
     args: (config) => ['-f', config, '-D', 'FOREGROUND'],
   },
   haproxy: {
-    config: ({ port, upstream }) => `defaults
+    config: ({ port, upstream, admin }) => `defaults
   mode http
   option dontlognull
   timeout connect 5s
@@ -109,7 +111,10 @@ frontend all
   bind 127.0.0.1:${port}
   log stdout format raw local0
   log-format "%{+E}r %rt"
+  use_backend admin if { path,url_dec -m beg /admin }
   default_backend behind
+backend admin
+  server only 127.0.0.1:${admin}
 backend behind
   server only 127.0.0.1:${upstream}
 `,
@@ -130,12 +135,12 @@ export class Origin implements AsyncDisposable {
     this.#folder = folder;
   }
 
-  /** `upstream`: a port of loopback where what it reads is passed on to. Resolves when it accepts. */
-  static async start(name: OriginName, upstream: number): Promise<Origin> {
+  /** `upstream`: a port of loopback where what it reads is passed on to; `admin`: the same for what it understands as `/admin`. */
+  static async start(name: OriginName, upstream: number, admin = upstream): Promise<Origin> {
     const folder = mkdtempSync(join(tmpdir(), `aq-${name}-`));
     const p = originPackages[name];
     const root = isInstalled(p) ? '' : layerFolder(cacheFolder(), p);
-    const places = { folder, root, port: await freePort(), upstream };
+    const places = { folder, root, port: await freePort(), upstream, admin };
     const { config, args } = programs[name];
     const file = join(folder, 'config');
     writeFileSync(file, config(places));
