@@ -82,6 +82,12 @@ const cases: readonly RouteCase[] = [
       { ...elsewhere, headers: { 'x-echo-status': '200' } },
     ],
   },
+  {
+    name: 'CUSTOM asks nobody: no provider is named',
+    mesh,
+    objects: policy('asked', guarded).replace(/provider: \{[^}]*\},?/, ''),
+    requests: [elsewhere, refused],
+  },
   { name: 'CUSTOM: a service named with its namespace', mesh, objects: policy('full', '{}'), requests: [allowed] },
   {
     name: 'CUSTOM: headers to and from the service, and its path',
