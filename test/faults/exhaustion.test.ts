@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { until } from '../../common/testing/until.ts';
 import { World } from '../e2e/world.ts';
 import { childProcesses } from '../harness/children.ts';
+import { engineUnderTest } from '../harness/engine.ts';
 import { longOr, skipUnless } from '../harness/require.ts';
 import { answersOk, scrape } from '../harness/scrape.ts';
 import { MemoryLimit } from './memory-limit.ts';
@@ -12,9 +13,9 @@ import { besidesHbone, watched } from './watch.ts';
 
 const descriptors = 1_600;
 const wanted = longOr(2_000, 6_000);
-/** A proxy holds up to 0.3 MiB of what a slow reader has not taken, and has 40 MiB without any. */
 const slowReaders = longOr(400, 1_000);
-const memory = longOr(256, 512) * 1024 * 1024;
+/** Node's engine bounds each connection alone: it holds up to 0.3 MiB of what a slow reader has not taken, and has 40 MiB without any. */
+const memory = (engineUnderTest['AQUIFER_ENGINE'] === 'node' ? longOr(256, 512) : longOr(160, 256)) * 1024 * 1024;
 const pourPort = 8081;
 
 describe('a node proxy that runs out', {
@@ -90,7 +91,9 @@ describe('a node proxy that runs out', {
     );
     for (const { limit, supervisor, worker } of proxies) {
       assert.equal(limit.oomKills, 0);
-      assert.deepEqual(childProcesses(supervisor), worker, 'no worker ended');
+      // One that only compiled may have been among the first.
+      const now = childProcesses(supervisor);
+      assert.ok(now.length > 0 && now.every((pid) => worker.includes(pid)), `no worker ended: ${worker}, now ${now}`);
       t.diagnostic(`at most ${Math.round(limit.peak / 1024 / 1024)} MiB used`);
     }
   });
