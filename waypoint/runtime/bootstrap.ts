@@ -1,13 +1,16 @@
-/** A bootstrap file as Envoy's: who we are, static resources, an ADS server among the static clusters. */
+/** A bootstrap file as Envoy's: who we are, static resources, and where the others come from. */
 import { parse } from 'yaml';
 import type { JsonValue } from '../../common/api/index.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
 import { decodeEnvoy, encodeEnvoy, typeUrl } from '../../common/envoy/codec.ts';
 import { checkFields, type Fields } from '../../common/envoy/fields.ts';
 import { messageFromJson } from '../../common/envoy/json.ts';
+import type { ControlPlane } from '../../common/xds/connect.ts';
 import { readLocality } from '../cluster/compile/assignment.ts';
 import type { Locality } from '../cluster/types.ts';
 import type { ProxyNode } from '../tracing/standard-tags.ts';
+import type { AdsOptions } from './ads.ts';
+import { nodeOf, readDynamicResources, serverOf } from './dynamic-resources.ts';
 import type { Runtime } from './runtime.ts';
 
 export interface Bootstrap {
@@ -18,6 +21,8 @@ export interface Bootstrap {
   readonly admin: BootstrapAddress | undefined;
   readonly node: ProxyNode;
   /** The cluster that this proxy is part of, and where it is. */
+  /** undefined: the file is all. */
+  readonly dynamic: { readonly server: ControlPlane; readonly node: AdsOptions['node'] } | undefined;
   readonly local: { readonly cluster: string; readonly locality: Locality } | undefined;
 }
 
@@ -36,11 +41,14 @@ export function readBootstrap(text: string): Bootstrap {
   const resources = (decoded.value['static_resources'] ?? {}) as Readonly<
     Record<string, readonly object[] | undefined>
   >;
+  const clusters = resources['clusters'] ?? [];
+  const { dynamic, ...others } = checked.value;
   return {
-    clusters: resources['clusters'] ?? [],
+    clusters,
     listeners: resources['listeners'] ?? [],
     secrets: resources['secrets'] ?? [],
-    ...checked.value,
+    dynamic: dynamic && { server: serverOf(dynamic, clusters), node: dynamic.node },
+    ...others,
   };
 }
 
@@ -54,7 +62,7 @@ function parseText(text: string): JsonValue {
   }
 }
 
-function readFields(fields: Fields): Pick<Bootstrap, 'admin' | 'local' | 'node'> {
+function readFields(fields: Fields) {
   // Limits, flags and statistics of Envoy's process.
   fields.harmless(
     'stats_config',
@@ -75,7 +83,9 @@ function readFields(fields: Fields): Pick<Bootstrap, 'admin' | 'local' | 'node'>
   node?.harmless(...ofControlPlanes);
   const locality = node ? readLocality(node) : nowhere;
   const cluster = fields.message('cluster_manager')?.text('local_cluster_name') ?? '';
+  const dynamic = fields.read('dynamic_resources', readDynamicResources);
   return {
+    dynamic: dynamic && { ...dynamic, node: nodeOf(node) },
     admin: fields.read('admin', readAdmin),
     node: { id: node?.text('id') ?? '', cluster: node?.text('cluster') ?? '', zone: locality.zone },
     local: cluster === '' ? undefined : { cluster, locality },
@@ -84,7 +94,7 @@ function readFields(fields: Fields): Pick<Bootstrap, 'admin' | 'local' | 'node'>
 
 const nowhere: Locality = { region: '', zone: '', subZone: '' };
 
-/** Of the node: what it tells a control plane, which a file alone has none of. */
+/** Of the node: what it tells a control plane, besides its metadata. */
 const ofControlPlanes = [
   'metadata',
   'dynamic_parameters',

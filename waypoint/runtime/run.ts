@@ -5,9 +5,12 @@ import { systemClock } from '../../common/core/clock.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
 import { createLogger, type LogSink } from '../../common/core/log.ts';
 import { createHttpServer, listen } from '../../common/http/small-server.ts';
+import { controlPlaneConnection } from '../../common/xds/connect.ts';
 import { adminRoutes } from '../admin/routes.ts';
 import { systemResolver } from '../cluster/dns/resolver.ts';
 import { logWriter } from '../telemetry/log-files.ts';
+import { placeOf } from '../tls/file-secrets.ts';
+import { startAds } from './ads.ts';
 import { applyBootstrap, type BootstrapAddress, readBootstrap } from './bootstrap.ts';
 import { ownAddress } from './own-address.ts';
 import { Runtime, type RuntimeOptions } from './runtime.ts';
@@ -55,14 +58,29 @@ export async function runBootstrap(
   const bootstrap = readBootstrap(text);
   const runtime = createRuntime(sink, drain, { local: bootstrap.local, node: bootstrap.node, variable });
   applyBootstrap(runtime, bootstrap);
+  const end = new AbortController();
+  const ownSecrets = new Set(bootstrap.secrets.map((s) => (s as { readonly name?: string }).name));
+  const dynamic =
+    bootstrap.dynamic &&
+    startAds({
+      connect: () => controlPlaneConnection(bootstrap.dynamic!.server),
+      node: bootstrap.dynamic.node,
+      runtime,
+      ownSecret: (name) => placeOf(name) !== undefined || ownSecrets.has(name),
+      clock: systemClock,
+      log: createLogger(sink, 'xds'),
+      signal: end.signal,
+    });
   const quit = Promise.withResolvers<void>();
-  const routes = adminRoutes({ runtime, pending: () => runtime.pending(), quit: quit.resolve, levels: sink.levels });
+  const pending = () => [...(dynamic?.pending() ?? []), ...runtime.pending()];
+  const routes = adminRoutes({ runtime, pending, quit: quit.resolve, levels: sink.levels });
   const admin = bootstrap.admin && createHttpServer(routes, '', createLogger(sink, 'admin'));
   if (admin) await listenAt(admin, bootstrap.admin!);
   return {
     runtime,
     quit: quit.promise,
     async stop() {
+      end.abort();
       await runtime.close(drain);
       admin?.close();
     },
