@@ -25,6 +25,21 @@ const formats: readonly (readonly [string, Partial<MeshSettings['envoy']>])[] = 
         '{"path":"%REQ(:path)%","none":"%REQ(x-none)%","code":"%RESPONSE_CODE%","both":"%PROTOCOL% %RESPONSE_CODE%","number":1}',
     },
   ],
+  [
+    'text of gRPC statuses, long flags, parameters and expressions',
+    {
+      accessLogFormat:
+        '%REQ(:path)% %GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS(NUMBER)% %GRPC_STATUS_NUMBER% %RESPONSE_FLAGS_LONG% ' +
+        '%QUERY_PARAM(x)% %QUERY_PARAM(y):1% %CEL(request.method)% %CEL(response.code)% %CEL(size(request.path) > 9)% %CEL(request.headers["x-none"])%',
+    },
+  ],
+  [
+    'JSON of gRPC statuses',
+    {
+      accessLogEncoding: 'JSON',
+      accessLogFormat: '{"p":"%REQ(:path)%","n":"%GRPC_STATUS_NUMBER%","s":"%GRPC_STATUS%"}',
+    },
+  ],
   ['JSON of a format that is no object', { accessLogEncoding: 'JSON', accessLogFormat: '["%REQ(:path)%"]' }],
   ['JSON of a number', { accessLogEncoding: 'JSON', accessLogFormat: '1' }],
   ['JSON of a format that is none', { accessLogEncoding: 'JSON', accessLogFormat: '%REQ(:path)%' }],
@@ -49,7 +64,16 @@ describe('access logs', { skip: skipWithoutEnvoy() }, () => {
         const mine = () => pair.logged(side, accessLogFile).filter((line) => line.includes(`/asked-${i}`));
         await pair.ask(side, { host: 'web', path: `/asked-${i}?x`, headers: { 'user-agent': 'me "quoted"' } });
         await pair.ask(side, { host: 'web', path: `/asked-${i}`, by: 'http2', method: 'POST', body: 'four' });
-        await until(`${side} has logged both`, () => mine().length === 2);
+        const grpc = { 'content-type': 'application/grpc' };
+        await pair.ask(side, {
+          host: 'web',
+          path: `/asked-${i}?y=2&x=%20a`,
+          by: 'http2',
+          method: 'POST',
+          headers: grpc,
+        });
+        await pair.ask(side, { host: 'nobody', path: `/asked-${i}?x`, by: 'http2', method: 'POST', headers: grpc });
+        await until(`${side} has logged all`, () => mine().length === 4);
         return mine().map(settled);
       };
       const [envoy, ours] = [await of(sides[0]), await of(sides[1])];

@@ -1,10 +1,14 @@
 /** Envoy's command operators by name. */
+import { randomUUID } from 'node:crypto';
 import { formatSocketAddr, type Ip, type Port } from '../../common/core/net.ts';
 import type { HostAddress } from '../cluster/types.ts';
+import { compileText } from '../expression/expression.ts';
 import type { Address } from '../request/view.ts';
 import { firstHeaderOf } from '../request/view.ts';
 import { destinationOf, sourceOf } from '../telemetry/istio/peers.ts';
 import type { FormatContext, Operator } from './format.ts';
+import { grpcStatus } from './grpc-status.ts';
+import { longResponseFlags } from './response-flags.ts';
 import { compileTime } from './time.ts';
 
 /** Throws Error for a name or argument that has no meaning here. `args`: what stands in parentheses. */
@@ -59,6 +63,9 @@ const withoutArguments: Readonly<Record<string, Operator>> = {
   RESPONSE_CODE: ({ response }) => text(response?.status ?? 0),
   RESPONSE_CODE_DETAILS: ({ facts }) => facts.responseCodeDetails,
   RESPONSE_FLAGS: ({ facts }) => facts.responseFlags ?? '-',
+  RESPONSE_FLAGS_LONG: longResponseFlags,
+  GRPC_STATUS_NUMBER: grpcStatus('NUMBER'),
+  UNIQUE_ID: () => randomUUID(),
   DURATION: ({ facts }) => text(facts.duration),
   RESPONSE_DURATION: ({ facts }) => text(facts.responseDuration),
   BYTES_RECEIVED: ({ facts }) => text(facts.bytesReceived ?? 0),
@@ -80,6 +87,18 @@ const withArguments: Readonly<Record<string, Maker>> = {
     const format = compileTime(args);
     return ({ facts }) => format(facts.startTime);
   },
+  START_TIME_LOCAL: (args) => {
+    const format = compileTime(args);
+    // The letters are those of UTC.
+    const local = (time: number) => time - new Date(time).getTimezoneOffset() * 60_000;
+    return ({ facts }) => format(local(facts.startTime));
+  },
+  GRPC_STATUS: grpcStatus,
+  QUERY_PARAM: (args) => {
+    if (args === '') throw new Error('%QUERY_PARAM(NAME)%: a name is expected in the parentheses');
+    return ({ request }) => parameter(request.path, args);
+  },
+  CEL: compileText,
   DYNAMIC_METADATA: (args) => {
     const [namespace, ...path] = keys('DYNAMIC_METADATA', args);
     return ({ request }) => found(request.metadata.get(namespace!), path);
@@ -102,6 +121,15 @@ const withArguments: Readonly<Record<string, Maker>> = {
     };
   },
 };
+
+/** The first of that name, with its percent escapes decoded byte by byte, as Envoy does it. */
+function parameter(path: string, name: string): string | undefined {
+  const query = path.split('?', 2)[1];
+  const found = query?.split('&').find((pair) => pair === name || pair.startsWith(`${name}=`));
+  return found
+    ?.slice(name.length + 1)
+    .replaceAll(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}
 
 /** Of the ends of a request, by Istio's names; other objects have no fields here, and so no value. */
 function peerField(key: string, field: string): Operator {

@@ -84,7 +84,7 @@ function jsonOf(owner: Fields, value: Value, name: string, omitEmpty: boolean): 
     // One operator alone keeps its type: numbers are numbers, what is missing is null.
     const single = /^%[^%]+%$/.test(value);
     const numeric =
-      /^%(RESPONSE_CODE|DURATION|BYTES_RECEIVED|BYTES_SENT|[A-Z_]*_PORT|CONNECTION_ID|[A-Z_]*DURATION|UPSTREAM_REQUEST_ATTEMPT_COUNT)%$/.test(
+      /^%(RESPONSE_CODE|DURATION|BYTES_RECEIVED|BYTES_SENT|[A-Z_]*_PORT|CONNECTION_ID|[A-Z_]*DURATION|GRPC_STATUS_NUMBER|UPSTREAM_REQUEST_ATTEMPT_COUNT)%$/.test(
         value,
       );
     return (context) => {
