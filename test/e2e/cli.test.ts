@@ -207,7 +207,7 @@ describe('the command line against a mesh', { skip: skipUnless('ebpf', 'program:
     const why = await said('why', '--request-id', told);
     assert.match(
       why,
-      /^shop\/waypoint-\S+: .*"DELETE \/books HTTP\/1\.1" 403 [\s\S]* {2}refused by policy ns\[shop\]-policy\[no-delete\]-rule\[0\]$/m,
+      /^shop\/waypoint-\S+: .*"DELETE \/books HTTP\/1\.1" 403 [\s\S]* {2}refused by policy ns\[shop\]-policy\[no-delete\]-rule\[0\]-generation\[\d+\]$/m,
     );
     const unknown = await aquifer('why', '--request-id', 'no-such-request');
     assert.deepEqual([unknown.code, /none of \d+ access logs has "no-such-request"/.test(unknown.stderr)], [1, true]);
