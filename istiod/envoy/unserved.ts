@@ -2,6 +2,7 @@
 import type { Sidecar } from '../../common/kube/kinds/istio/sidecar.ts';
 import type { Telemetry } from '../../common/kube/kinds/istio/telemetry.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
+import type { ExtensionProvider } from './inputs.ts';
 import { ineffective, type RouteConditions } from './routes/status.ts';
 import { mistakeIn } from './telemetry/expressions.ts';
 
@@ -15,32 +16,52 @@ const reasons: Readonly<Record<string, string>> = {
     'waypoints run no Wasm and no Lua, only modules in TypeScript or JavaScript (wasm.url ends in .ts or .js); others let requests pass',
 };
 
-/** undefined: what is served. */
-export function unservedConditions(object: KubeObject): RouteConditions | undefined {
-  const reason = reasonOf(object);
+/** undefined: what is served. `providers`: of MeshConfig. */
+export function unservedConditions(
+  object: KubeObject,
+  providers: () => readonly ExtensionProvider[],
+): RouteConditions | undefined {
+  const reason = reasonOf(object, providers);
   if (reason === undefined) return undefined;
   return new Map([[ineffective, { status: 'True', reason: 'Unsupported', message: `${object.kind}: ${reason}` }]]);
 }
 
-function reasonOf(object: KubeObject): string | undefined {
+function reasonOf(object: KubeObject, providers: () => readonly ExtensionProvider[]): string | undefined {
   switch (object.kind) {
     case 'Sidecar':
       return ofSidecar(object as Sidecar);
     case 'Telemetry':
-      return ofTelemetry(object as Telemetry);
+      return ofTelemetry(object as Telemetry, providers());
     default:
       return reasons[object.kind];
   }
 }
 
 /** undefined: all of it counts, at waypoints of ours. */
-function ofTelemetry(telemetry: Telemetry): string | undefined {
+function ofTelemetry(telemetry: Telemetry, providers: readonly ExtensionProvider[]): string | undefined {
   const { spec } = telemetry;
   const parts = [
     ...expressionMistakes(telemetry),
+    ...unservedLogs(telemetry, providers),
     ...(spec?.selector ? ['selector: waypoints heed targetRefs, and what is for a whole namespace'] : []),
   ];
   return parts.length === 0 ? undefined : parts.join('; ');
+}
+
+/** Where logs would go to nothing that is here: those who name it have none elsewhere either. */
+function unservedLogs({ spec }: Telemetry, known: readonly ExtensionProvider[]): readonly string[] {
+  return (spec?.accessLogging ?? []).flatMap(({ providers, disabled }, i) =>
+    disabled === true
+      ? []
+      : (providers ?? []).flatMap(({ name }, j) => {
+          const found = known.find((p) => p.name.toLowerCase() === name.toLowerCase());
+          if (found?.kind === 'file') return [];
+          const at = `accessLogging[${i}].providers[${j}].name`;
+          return found === undefined
+            ? [`${at}: extensionProviders of MeshConfig have no ${name}; nothing is logged by it`]
+            : [`${at}: ${name} is no envoyFileAccessLog, and logs go to files alone; nothing is logged by it`];
+        }),
+  );
 }
 
 /** By field. */

@@ -25,7 +25,7 @@ export function resourcesPage(): string {
 
 function idleOf(kind: string): string | undefined {
   const object = { apiVersion: '', kind, metadata: { name: 'x', uid: '', resourceVersion: '' } } as KubeObject;
-  const [condition] = [...(unservedConditions(object) ?? [])].map(([, c]) => c);
+  const [condition] = [...(unservedConditions(object, () => []) ?? [])].map(([, c]) => c);
   return condition?.message.replace(`${kind}: `, '');
 }
 

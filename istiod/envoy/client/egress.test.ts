@@ -83,7 +83,7 @@ test('what only sidecars heed is said', () => {
     spec,
   });
   const message = (kind: string, spec = {}) =>
-    unservedConditions(object(kind, spec))?.get('aquifer.dev/Ineffective')?.message ?? '';
+    unservedConditions(object(kind, spec), () => [])?.get('aquifer.dev/Ineffective')?.message ?? '';
   assert.match(message('EnvoyFilter'), /not patched/);
   assert.match(message('Telemetry', { tracing: [{}], selector: {} }), /selector: waypoints heed targetRefs/);
   assert.equal(message('Telemetry', { metrics: [{}] }), '');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { MeshFacts } from '../inputs.ts';
+import type { ExtensionProvider, MeshFacts } from '../inputs.ts';
 import type { WaypointProxy } from '../proxy.ts';
 import { waypointProxy } from '../routes/testing/proxy.ts';
 import { objects, service, viewOf } from '../routes/testing/view.ts';
@@ -69,8 +69,27 @@ describe("Telemetry's metrics", () => {
       telemetry('t', 'shop', '{metrics: [{overrides: [{tagOverrides: {a: {value: "request."}}}]}]}'),
     );
     assert.deepEqual(metricsFilters(viewOf([reviews], [bad!]), proxy, reviews)[0]?.['typed_config'], stats);
-    const [condition] = unservedConditions(bad!)!.values();
+    const [condition] = unservedConditions(bad!, () => [])!.values();
     assert.match(condition!.message, /tagOverrides\.a\.value is no expression/);
+  });
+
+  it('say which logs go nowhere', () => {
+    const providers: readonly ExtensionProvider[] = [
+      { kind: 'unserved', name: 'otel' },
+      { kind: 'file', name: 'envoy', path: '/dev/stdout', format: undefined },
+    ];
+    const said = (spec: string) =>
+      [...(unservedConditions(objects(telemetry('t', 'shop', spec))[0]!, () => providers)?.values() ?? [])][0]?.message;
+    assert.match(
+      said('{accessLogging: [{providers: [{name: envoy}, {name: otel}]}]}')!,
+      /^Telemetry: accessLogging\[0\]\.providers\[1\]\.name: otel is no envoyFileAccessLog/,
+    );
+    assert.match(
+      said('{accessLogging: [{providers: [{name: none}]}]}')!,
+      /extensionProviders of MeshConfig have no none/,
+    );
+    assert.equal(said('{accessLogging: [{providers: [{name: Envoy}]}]}'), undefined);
+    assert.equal(said('{accessLogging: [{providers: [{name: otel}], disabled: true}]}'), undefined);
   });
 
   it('leave clients alone', () => {
