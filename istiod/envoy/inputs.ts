@@ -92,13 +92,8 @@ export interface MeshEndpoint {
 /** One of MeshConfig's extensionProviders, which telemetry and policies name. `unserved`: of a type that waypoints do not send to. */
 export type ExtensionProvider =
   | { readonly kind: 'prometheus' | 'unserved'; readonly name: string }
-  | {
-      readonly kind: 'file';
-      readonly name: string;
-      readonly path: string;
-      /** undefined: MeshConfig's, or Istio's. */
-      readonly format: { readonly text: string } | { readonly labels: Readonly<Record<string, string>> } | undefined;
-    }
+  | FileLogProvider
+  | LogCollector
   | TracingProvider
   | AuthzProvider
   | UnusableProvider;
@@ -136,6 +131,45 @@ export interface AuthzProvider extends CollectorService {
         readonly toClientOnAllow: readonly string[];
       };
 }
+
+/** envoyFileAccessLog. */
+export interface FileLogProvider {
+  readonly kind: 'file';
+  readonly name: string;
+  readonly path: string;
+  /** undefined: MeshConfig's of the provider `envoy`, else Istio's. */
+  readonly format: { readonly text: string } | { readonly labels: Readonly<Record<string, string>> } | undefined;
+  readonly omitsEmpty: boolean;
+}
+
+/** A service that takes access logs. */
+export type LogCollector = CollectorService & {
+  readonly name: string;
+  /** undefined: Istio's name for the type. */
+  readonly logName: string | undefined;
+} & (
+    | {
+        /** envoyOtelAls. */
+        readonly kind: 'otlp-logs';
+        /** Of the body; undefined: Istio's line. */
+        readonly text: string | undefined;
+        /** Attributes by name. */
+        readonly labels: Readonly<Record<string, string>>;
+      }
+    | {
+        /** envoyHttpAls. */
+        readonly kind: 'http-als';
+        readonly states: readonly string[];
+        readonly requestHeaders: readonly string[];
+        readonly responseHeaders: readonly string[];
+        readonly responseTrailers: readonly string[];
+      }
+    | {
+        /** envoyTcpAls. */
+        readonly kind: 'tcp-als';
+        readonly states: readonly string[];
+      }
+  );
 
 /** A service of the mesh that is sent to. */
 export interface CollectorService {

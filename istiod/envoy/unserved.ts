@@ -2,9 +2,11 @@
 import type { Sidecar } from '../../common/kube/kinds/istio/sidecar.ts';
 import type { Telemetry } from '../../common/kube/kinds/istio/telemetry.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
-import type { ExtensionProvider } from './inputs.ts';
+import type { ExtensionProvider, MeshView } from './inputs.ts';
 import { ineffective, type RouteConditions } from './routes/status.ts';
 import { mistakeIn } from './telemetry/expressions.ts';
+import { providerNamed } from './telemetry/logging.ts';
+import { collectorOf } from './telemetry/tracing.ts';
 
 /** By kind. */
 const reasons: Readonly<Record<string, string>> = {
@@ -16,52 +18,82 @@ const reasons: Readonly<Record<string, string>> = {
     'waypoints run no Wasm and no Lua, only modules in TypeScript or JavaScript (wasm.url ends in .ts or .js); others let requests pass',
 };
 
-/** undefined: what is served. `providers`: of MeshConfig. */
-export function unservedConditions(
-  object: KubeObject,
-  providers: () => readonly ExtensionProvider[],
-): RouteConditions | undefined {
-  const reason = reasonOf(object, providers);
+/** undefined: what is served. */
+export function unservedConditions(object: KubeObject, view: () => ProviderView): RouteConditions | undefined {
+  const reason = reasonOf(object, view);
   if (reason === undefined) return undefined;
   return new Map([[ineffective, { status: 'True', reason: 'Unsupported', message: `${object.kind}: ${reason}` }]]);
 }
 
-function reasonOf(object: KubeObject, providers: () => readonly ExtensionProvider[]): string | undefined {
+/** What is asked of the mesh. */
+export type ProviderView = Pick<MeshView, 'facts' | 'service' | 'named'>;
+
+function reasonOf(object: KubeObject, view: () => ProviderView): string | undefined {
   switch (object.kind) {
     case 'Sidecar':
       return ofSidecar(object as Sidecar);
     case 'Telemetry':
-      return ofTelemetry(object as Telemetry, providers());
+      return ofTelemetry(object as Telemetry, view);
     default:
       return reasons[object.kind];
   }
 }
 
 /** undefined: all of it counts, at waypoints of ours. */
-function ofTelemetry(telemetry: Telemetry, providers: readonly ExtensionProvider[]): string | undefined {
+function ofTelemetry(telemetry: Telemetry, view: () => ProviderView): string | undefined {
   const { spec } = telemetry;
   const parts = [
     ...expressionMistakes(telemetry),
-    ...unservedLogs(telemetry, providers),
+    ...unservedLogs(telemetry, view),
+    ...unservedTraces(telemetry, view),
     ...(spec?.selector ? ['selector: waypoints heed targetRefs, and what is for a whole namespace'] : []),
   ];
   return parts.length === 0 ? undefined : parts.join('; ');
 }
 
 /** Where logs would go to nothing that is here: those who name it have none elsewhere either. */
-function unservedLogs({ spec }: Telemetry, known: readonly ExtensionProvider[]): readonly string[] {
+function unservedLogs({ spec }: Telemetry, view: () => ProviderView): readonly string[] {
   return (spec?.accessLogging ?? []).flatMap(({ providers, disabled }, i) =>
     disabled === true
       ? []
       : (providers ?? []).flatMap(({ name }, j) => {
-          const found = known.find((p) => p.name.toLowerCase() === name.toLowerCase());
-          if (found?.kind === 'file') return [];
-          const at = `accessLogging[${i}].providers[${j}].name`;
-          return found === undefined
-            ? [`${at}: extensionProviders of MeshConfig have no ${name}; nothing is logged by it`]
-            : [`${at}: ${name} is no envoyFileAccessLog, and logs go to files alone; nothing is logged by it`];
+          const reason = flawOf(view(), name, logKinds);
+          return reason === undefined
+            ? []
+            : [`accessLogging[${i}].providers[${j}].name: ${reason}; nothing is logged by it`];
         }),
   );
+}
+
+function unservedTraces({ spec }: Telemetry, view: () => ProviderView): readonly string[] {
+  return (spec?.tracing ?? []).flatMap(({ providers, disableSpanReporting }, i) =>
+    disableSpanReporting === true
+      ? []
+      : (providers ?? []).flatMap(({ name }, j) => {
+          const reason = flawOf(view(), name, traceKinds);
+          return reason === undefined ? [] : [`tracing[${i}].providers[${j}].name: ${reason}; no span goes there`];
+        }),
+  );
+}
+
+interface Served {
+  readonly kinds: readonly ExtensionProvider['kind'][];
+  readonly types: string;
+}
+
+const logKinds: Served = {
+  kinds: ['file', 'otlp-logs', 'http-als', 'tcp-als'],
+  types: 'envoyFileAccessLog, envoyOtelAls, envoyHttpAls and envoyTcpAls take access logs',
+};
+const traceKinds: Served = { kinds: ['opentelemetry', 'zipkin'], types: 'opentelemetry and zipkin take spans' };
+
+/** Why nothing comes to a provider; undefined: it does. */
+function flawOf(view: ProviderView, name: string, { kinds, types }: Served): string | undefined {
+  const found = providerNamed(view.facts, name);
+  if (found === undefined) return `extensionProviders of MeshConfig have no ${name}`;
+  if (!kinds.includes(found.kind)) return `${name} is of another type: ${types}`;
+  if (!('service' in found) || collectorOf(view, found)) return undefined;
+  return `${found.service} of provider ${name} is not one service of the mesh with a port ${found.port}`;
 }
 
 /** By field. */

@@ -83,6 +83,34 @@ test('any text is read or refused', () => {
   );
 });
 
+test('services that take access logs, and files', () => {
+  const provider = (text: string) =>
+    parsed(`extensionProviders: [{name: a, ${text}}]`).settings.envoy.extensionProviders.at(-1);
+  const to = { name: 'a', service: 's', port: 1, logName: undefined };
+  assert.deepEqual(provider('envoyOtelAls: {service: s, port: 1, logFormat: {text: t, labels: {b: c}}}'), {
+    ...{ kind: 'otlp-logs', ...to, text: 't', labels: { b: 'c' } },
+  });
+  assert.deepEqual(provider('envoyOtelAls: {service: s, port: 1, logName: n}'), {
+    ...{ kind: 'otlp-logs', ...to, logName: 'n', text: undefined, labels: {} },
+  });
+  assert.deepEqual(
+    provider(
+      'envoyHttpAls: {service: s, port: 1, filterStateObjectsToLog: [f], additionalRequestHeadersToLog: [a], additionalResponseTrailersToLog: [b]}',
+    ),
+    { kind: 'http-als', ...to, states: ['f'], requestHeaders: ['a'], responseHeaders: [], responseTrailers: ['b'] },
+  );
+  assert.deepEqual(provider('envoyTcpAls: {service: s, port: 1}'), { kind: 'tcp-als', ...to, states: [] });
+  const file = { kind: 'file', name: 'a', path: '/dev/stdout', format: undefined, omitsEmpty: false };
+  assert.deepEqual(provider('envoyFileAccessLog: {}'), file);
+  assert.deepEqual(provider('envoyFileAccessLog: {path: /x, omitEmptyValues: true, logFormat: {labels: {b: c}}}'), {
+    ...{ ...file, path: '/x', omitsEmpty: true, format: { labels: { b: 'c' } } },
+  });
+  const wrong = parseMeshConfig([
+    'extensionProviders: [{name: a, envoyOtelAls: {service: 1, logFormat: {labels: {b: 2}}}}]',
+  ]);
+  assert.ok(wrong.kind === 'invalid' && /labels\.b.*service/.test(wrong.reason), JSON.stringify(wrong));
+});
+
 test('services that decide: what Envoy would not take makes one of them unusable, with the field', () => {
   const provider = (text: string, name = 'a') =>
     parsed(`extensionProviders: [{name: ${name}, ${text}}]`).settings.envoy.extensionProviders.at(-1);

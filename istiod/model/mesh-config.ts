@@ -9,6 +9,7 @@ import { didYouMean } from '../../common/kube/schema/nearest.ts';
 import { isObject } from '../../common/kube/schema/validate.ts';
 import type { ExtensionProvider } from '../envoy/inputs.ts';
 import { authzProvider } from './mesh-authz.ts';
+import { logProvider } from './mesh-logs.ts';
 import { tracingOf, tracingProvider } from './mesh-tracing.ts';
 import {
   defaultSettings,
@@ -120,36 +121,20 @@ function envoyOf(read: Reader, merged: Readonly<Record<string, unknown>>): Envoy
 function providersOf(read: Reader, value: unknown): readonly ExtensionProvider[] {
   const own = read.objects('extensionProviders', value ?? []).map((entry, i): ExtensionProvider => {
     const name = read.textAt(`extensionProviders[${i}].name`, entry['name']);
-    const file = entry['envoyFileAccessLog'];
     if (entry['prometheus'] !== undefined) return { kind: 'prometheus', name };
-    const tracer = tracingProvider(read, `extensionProviders[${i}]`, name, entry);
-    if (tracer) return tracer;
-    const decider = authzProvider(read, `extensionProviders[${i}]`, name, entry);
-    if (decider) return decider;
-    if (!isObject(file)) return { kind: 'unserved', name };
-    const { path = '/dev/stdout', logFormat } = file as { readonly path?: unknown; readonly logFormat?: unknown };
-    const at = `extensionProviders[${i}].envoyFileAccessLog`;
-    return { kind: 'file', name, path: read.textAt(`${at}.path`, path), format: formatOf(read, at, logFormat) };
+    const at = `extensionProviders[${i}]`;
+    return (
+      tracingProvider(read, at, name, entry) ??
+      authzProvider(read, at, name, entry) ??
+      logProvider(read, at, name, entry) ?? { kind: 'unserved', name }
+    );
   });
   const names = new Set(own.map(({ name }) => name));
   const builtIn: readonly ExtensionProvider[] = [
     { kind: 'prometheus', name: 'prometheus' },
-    { kind: 'file', name: 'envoy', path: '/dev/stdout', format: undefined },
+    { kind: 'file', name: 'envoy', path: '/dev/stdout', format: undefined, omitsEmpty: false },
   ];
   return [...builtIn.filter(({ name }) => !names.has(name)), ...own];
-}
-
-function formatOf(
-  read: Reader,
-  at: string,
-  value: unknown,
-): Extract<ExtensionProvider, { readonly kind: 'file' }>['format'] {
-  if (!isObject(value)) return undefined;
-  const { text, labels } = value as { readonly text?: unknown; readonly labels?: unknown };
-  if (text !== undefined) return { text: read.textAt(`${at}.logFormat.text`, text) };
-  if (!isObject(labels)) return undefined;
-  const texts = Object.entries(labels).map(([k, v]) => [k, read.textAt(`${at}.logFormat.labels.${k}`, v)] as const);
-  return { labels: Object.fromEntries(texts) };
 }
 
 function scopesOf(read: Reader, value: unknown): readonly ServiceScope[] {

@@ -95,7 +95,7 @@ export const defaultSettings: MeshSettings = {
     accessLogEncoding: 'TEXT',
     extensionProviders: [
       { kind: 'prometheus', name: 'prometheus' },
-      { kind: 'file', name: 'envoy', path: '/dev/stdout', format: undefined },
+      { kind: 'file', name: 'envoy', path: '/dev/stdout', format: undefined, omitsEmpty: false },
     ],
     defaultProviders: { metrics: ['prometheus'], accessLogging: [], tracing: [] },
     tracing: { isEnabled: false, sampling: 1, tags: {}, maxTagLength: undefined, hasIstioTags: true },

@@ -115,7 +115,7 @@ function judge(view: Parameters<typeof parentStatuses>[0], kind: Kind, object: K
     const conditions = extensionConditions(view, object as Extension);
     if (conditions) return { kind: 'object', conditions };
   }
-  const unserved = unservedConditions(object, () => view.facts.extensionProviders);
+  const unserved = unservedConditions(object, () => view);
   if (unserved !== undefined) return { kind: 'object', conditions: unserved };
   switch (kind.kind) {
     case virtualServiceKind.kind:

@@ -1,10 +1,10 @@
 /**
- * Lets a real OpenTelemetry collector take the spans of our waypoint, by gRPC and by HTTP:
+ * Lets a real OpenTelemetry collector take the spans of our waypoint, by gRPC and by HTTP, and its access logs:
  *
  *   scripts/pinned-node test/peers/collector.ts PATH_OF_OTELCOL
  *
  * One with the receiver `otlp`, the exporter `debug` and the provider `file` for its configuration, as its releases have. Needs no root. Prints a line a way out;
- * exits with 1 when a span did not arrive whole.
+ * exits with 1 when a span or a record did not arrive whole.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -39,7 +39,10 @@ async function main(otelcol: string): Promise<boolean> {
     exporters: { debug: { verbosity: 'detailed' } },
     service: {
       telemetry: { metrics: { level: 'none' } },
-      pipelines: { traces: { receivers: ['otlp'], exporters: ['debug'] } },
+      pipelines: {
+        traces: { receivers: ['otlp'], exporters: ['debug'] },
+        logs: { receivers: ['otlp'], exporters: ['debug'] },
+      },
     },
   };
   writeFileSync(join(folder, 'config.yaml'), JSON.stringify(config));
@@ -102,18 +105,41 @@ async function sendAll(
       /service\.name: Str\(waypoint\.shop\)/,
       /http\.status_code: Str\(200\)/,
     ];
-    const missing = await until(
-      'the collector shows the span',
-      () => (wanted.every((line) => line.test(output())) ? [] : undefined),
-      10_000,
-    ).catch(() => wanted.filter((line) => !line.test(output())));
-    if (missing.length > 0) isWhole = false;
-    process.stdout.write(`${name}: ${missing.length === 0 ? 'arrived' : `without ${missing.join(', ')}`}\n`);
+    if (!(await arrives(name, wanted, output))) isWhole = false;
   }
+  const log = {
+    common_config: { log_name: 'own', grpc_service: ways['by-grpc'].grpc_service, transport_api_version: 'V3' },
+    resource_attributes: { values: [{ key: 'service.name', value: { string_value: 'waypoint.logs' } }] },
+    body: { string_value: '%REQ(:METHOD)% %REQ(:PATH)% %RESPONSE_CODE%' },
+    attributes: { values: [{ key: 'protocol', value: { string_value: '%PROTOCOL%' } }] },
+  };
+  const type = 'envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig';
+  const port = await rig.http('logs', [{ match: { prefix: '/' }, route: { cluster: 'web' } }], {
+    access_log: [{ name: 'otlp', typed_config: { '@type': typeUrl(type), ...log } }],
+  });
+  await fetch(`http://127.0.0.1:${port}/logged`);
+  await rig.runtime.env.exporters.flush();
+  const record = [
+    /service\.name: Str\(waypoint\.logs\)/,
+    /log_name: Str\(own\)/,
+    /Body: Str\(GET \/logged 200\)/,
+    /protocol: Str\(HTTP\/1\.1\)/,
+  ];
+  if (!(await arrives('logs', record, output))) isWhole = false;
   const { value: sent } = rig.runtime.stats.counter('tracing.opentelemetry.spans_sent');
   process.stdout.write(`spans_sent ${sent}\n`);
   if (!isWhole) process.stdout.write(output());
   return isWhole;
+}
+
+async function arrives(name: string, wanted: readonly RegExp[], output: () => string): Promise<boolean> {
+  const missing = await until(
+    `the collector shows ${name}`,
+    () => (wanted.every((line) => line.test(output())) ? [] : undefined),
+    10_000,
+  ).catch(() => wanted.filter((line) => !line.test(output())));
+  process.stdout.write(`${name}: ${missing.length === 0 ? 'arrived' : `without ${missing.join(', ')}`}\n`);
+  return missing.length === 0;
 }
 
 function ended({ exitCode, signalCode }: ChildProcess): boolean {

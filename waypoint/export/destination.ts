@@ -65,18 +65,20 @@ export interface Delivery {
   readonly method: string;
   /** Of HTTP. */
   readonly contentType: string;
+  /** By gRPC the answer may have no message, as where nobody waits for one. Default false. */
+  readonly isSilent?: boolean;
 }
 
 /** `done`: whether it arrived. */
 export function deliver(
   caller: Caller,
   to: Destination,
-  { message, method, contentType }: Delivery,
+  { message, method, contentType, isSilent = false }: Delivery,
   done: (arrived: boolean) => void,
 ): void {
   if (to.kind === 'grpc') {
     const { cluster, authority, metadata, timeout } = to;
-    const call = { cluster, path: method, authority, metadata, message, timeout, most: mostAnswer };
+    const call = { cluster, path: method, authority, metadata, message, timeout, most: mostAnswer, isSilent };
     caller.grpc(call, (answer) => done(answer.kind === 'answered'));
     return;
   }

@@ -41,6 +41,8 @@ export interface GrpcCall {
   readonly timeout: Millis;
   /** Bytes of the answer's message. */
   readonly most: number;
+  /** The answer may be a status 0 without a message, as of a stream that says nothing; it counts as an empty one. Default false. */
+  readonly isSilent?: boolean;
 }
 
 /** Why there is no answer. */

@@ -38,6 +38,14 @@ const manager = { route_config: routes, http_filters: [router] };
 const proxy = named(`${extensions}filters.network.tcp_proxy.v3.TcpProxy`, { cluster: 'a' });
 const endpoints = [{ lb_endpoints: [{ endpoint: { address } }] }];
 const statusFilter = { status_code_filter: { comparison: { value: { default_value: 1 } } } };
+const logService = {
+  common_config: {
+    log_name: 'x',
+    grpc_service: { envoy_grpc: { cluster_name: 'x' } },
+    transport_api_version: 'V3',
+  },
+};
+const otlpLog = `${extensions}access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig`;
 const celFilter = `${extensions}access_loggers.filters.cel.v3.ExpressionFilter`;
 const format = { text_format_source: inline };
 const stateValue = { object_key: 'x', format_string: format };
@@ -114,6 +122,14 @@ export const bases: Readonly<Record<string, Message>> = {
   'envoy.type.matcher.v3.ValueMatcher': { string_match: exact },
   'envoy.config.accesslog.v3.AccessLog': named(`${extensions}access_loggers.stream.v3.StdoutAccessLog`),
   'envoy.config.accesslog.v3.AccessLogFilter': statusFilter,
+  'envoy.config.accesslog.v3.DurationFilter': statusFilter.status_code_filter,
+  [otlpLog]: logService,
+  [`${otlpLog}.formatters`]: named(`${extensions}formatter.req_without_query.v3.ReqWithoutQuery`),
+  [`${extensions}access_loggers.grpc.v3.HttpGrpcAccessLogConfig`]: logService,
+  [`${extensions}access_loggers.grpc.v3.TcpGrpcAccessLogConfig`]: logService,
+  'envoy.extensions.access_loggers.grpc.v3.CommonGrpcAccessLogConfig': logService.common_config,
+  'opentelemetry.proto.common.v1.AnyValue': { string_value: 'x' },
+  'opentelemetry.proto.common.v1.KeyValue': { key: 'x', value: { string_value: 'x' } },
   'envoy.config.accesslog.v3.ExtensionFilter': named(celFilter, { expression: 'true' }),
   'envoy.config.accesslog.v3.ComparisonFilter': statusFilter.status_code_filter.comparison,
   'envoy.config.accesslog.v3.StatusCodeFilter': statusFilter.status_code_filter,
@@ -518,6 +534,9 @@ export function fieldRoots(env: Environment): readonly WalkRoot[] {
     accessLog('file.v3.FileAccessLog'),
     accessLog('stream.v3.StderrAccessLog'),
     accessLog('stream.v3.StdoutAccessLog'),
+    accessLog('open_telemetry.v3.OpenTelemetryAccessLogConfig'),
+    accessLog('grpc.v3.HttpGrpcAccessLogConfig'),
+    accessLog('grpc.v3.TcpGrpcAccessLogConfig'),
     listenerFilter('http_inspector.v3.HttpInspector'),
     listenerFilter('original_dst.v3.OriginalDst'),
     listenerFilter('proxy_protocol.v3.ProxyProtocol'),

@@ -13,6 +13,7 @@ const start = 'a start waits until all is there, however long that takes';
 const parser = 'which of its parsers Envoy uses';
 const process = 'there is no such limit of the process';
 const peerWords = 'of an older form of the filter, as in Istio';
+const formatters = 'operators of access logs need no extension here';
 const resumption = 'sessions are never resumed';
 
 export const withoutEffect: Readonly<Record<string, Reasons>> = {
@@ -55,7 +56,8 @@ export const withoutEffect: Readonly<Record<string, Reasons>> = {
   'envoy.config.core.v3.RuntimeFractionalPercent': { runtime_key: runtime },
   'envoy.config.core.v3.RuntimeUInt32': { runtime_key: runtime },
   'envoy.config.core.v3.SocketAddress': { ipv4_compat: 'the kernel takes both families at :: anyway' },
-  'envoy.config.core.v3.SubstitutionFormatString': { content_type: 'of local replies, not of logs' },
+  'envoy.config.core.v3.SubstitutionFormatString': { content_type: 'of local replies, not of logs', formatters },
+  'envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig': { formatters },
   'envoy.config.core.v3.TypedExtensionConfig': { name },
   'envoy.config.endpoint.v3.ClusterLoadAssignment': { cluster_name: 'of a static cluster, a label' },
   'envoy.config.endpoint.v3.LocalityLbEndpoints': {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TestMesh } from '../../model/testing/test-mesh.ts';
 import type { ClientProxy } from '../proxy.ts';
+import { viewOf } from '../routes/testing/view.ts';
 import { listenerTypeUrl, routeTypeUrl } from '../types.ts';
 import { unservedConditions } from '../unserved.ts';
 import { ClientConfiguration } from './configuration.ts';
@@ -83,7 +84,7 @@ test('what only sidecars heed is said', () => {
     spec,
   });
   const message = (kind: string, spec = {}) =>
-    unservedConditions(object(kind, spec), () => [])?.get('aquifer.dev/Ineffective')?.message ?? '';
+    unservedConditions(object(kind, spec), () => viewOf([], []))?.get('aquifer.dev/Ineffective')?.message ?? '';
   assert.match(message('EnvoyFilter'), /not patched/);
   assert.match(message('Telemetry', { tracing: [{}], selector: {} }), /selector: waypoints heed targetRefs/);
   assert.equal(message('Telemetry', { metrics: [{}] }), '');

@@ -1,28 +1,51 @@
 /** The access logs of a service, as Telemetry and MeshConfig ask for them. */
 import { assertNever } from '../../../common/core/errors.ts';
 import type { Telemetry } from '../../../common/kube/kinds/istio/telemetry.ts';
-import { accessLog, fileLog } from '../access-log.ts';
-import type { ExtensionProvider, MeshFacts, MeshService, MeshView } from '../inputs.ts';
+import { collectorLog, fileLog, meshLog } from '../access-log.ts';
+import type { ExtensionProvider, MeshFacts, MeshService, MeshView, RouteTarget } from '../inputs.ts';
 import type { WaypointProxy } from '../proxy.ts';
 import { extension, type Message } from '../values.ts';
 import { applicableTelemetries } from './applicable.ts';
 import { mistakeIn } from './expressions.ts';
+import { collectorOf } from './tracing.ts';
 
 type Logging = NonNullable<NonNullable<Telemetry['spec']>['accessLogging']>[number];
 
+export interface LogScope {
+  /** undefined: what no service is behind. */
+  readonly service: MeshService | undefined;
+  /** Names the cluster that leads to a collector. */
+  readonly cluster: (target: RouteTarget) => string;
+  /** Of these alone is told, whatever else is asked for. */
+  readonly only?: Message;
+}
+
 /** What accessLogFile of MeshConfig says, unless Telemetry or default providers say anything. */
-export function accessLogs(view: MeshView, proxy: WaypointProxy, service: MeshService | undefined): readonly Message[] {
+export function accessLogs(view: MeshView, proxy: WaypointProxy, scope: LogScope): readonly Message[] {
   const { facts } = view;
+  const { service, cluster, only } = scope;
   const found = applicableTelemetries(view, proxy, service).flatMap(({ spec }) =>
     spec?.accessLogging?.length ? [spec.accessLogging] : [],
   );
-  if (found.length === 0 && facts.defaultProviders.accessLogging.length === 0) return accessLog(facts);
+  if (found.length === 0 && facts.defaultProviders.accessLogging.length === 0)
+    return facts.accessLogFile === undefined ? [] : [filtered(meshLog(facts.accessLogFile, facts), only)];
   return mergeLogs(found, facts.defaultProviders.accessLogging)
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .flatMap(([name, filter]) => {
-      const provider = facts.extensionProviders.find((p) => p.name.toLowerCase() === name.toLowerCase());
-      return provider === undefined ? [] : logOf(provider, filter, facts);
+    .flatMap(([name, expression]) => {
+      const provider = providerNamed(facts, name);
+      const logger = provider && loggerOf(view, provider, cluster);
+      // More lines rather than none.
+      const isUsable = expression !== undefined && mistakeIn(expression) === undefined;
+      return logger ? [filtered(logger, only, isUsable ? celFilter(expression) : undefined)] : [];
     });
+}
+
+/** As Istio finds them. */
+export function providerNamed(
+  { extensionProviders }: Pick<MeshFacts, 'extensionProviders'>,
+  name: string,
+): ExtensionProvider | undefined {
+  return extensionProviders.find((p) => p.name.toLowerCase() === name.toLowerCase());
 }
 
 /** Names of providers and expressions that choose lines, as Istio merges them for a server. */
@@ -55,23 +78,34 @@ function counts({ match }: Logging): boolean {
   return match?.mode !== 'CLIENT';
 }
 
-function logOf(provider: ExtensionProvider, expression: string | undefined, facts: MeshFacts): readonly Message[] {
-  // More lines rather than none.
-  const isUsable = expression !== undefined && mistakeIn(expression) === undefined;
-  const filter = isUsable ? celFilter(expression) : undefined;
+/** undefined: it takes no logs, or its service is not in the mesh. */
+function loggerOf(view: MeshView, provider: ExtensionProvider, cluster: LogScope['cluster']): Message | undefined {
   switch (provider.kind) {
     case 'file':
-      return [fileLog(provider, facts, filter)];
+      return fileLog(provider, view.facts);
+    case 'otlp-logs':
+    case 'http-als':
+    case 'tcp-als': {
+      const service = collectorOf(view, provider);
+      if (!service) return undefined;
+      return collectorLog(provider, cluster({ service, port: provider.port, subset: '' }), service.hostname);
+    }
     case 'prometheus':
     case 'opentelemetry':
     case 'zipkin':
     case 'authz':
     case 'unusable':
     case 'unserved':
-      return [];
+      return undefined;
     default:
       return assertNever(provider);
   }
+}
+
+function filtered(logger: Message, ...wanted: readonly (Message | undefined)[]): Message {
+  const filters = wanted.filter((filter) => filter !== undefined);
+  if (filters.length === 0) return logger;
+  return { ...logger, filter: filters.length === 1 ? filters[0] : { and_filter: { filters } } };
 }
 
 function celFilter(expression: string): Message {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { ExtensionProvider, MeshFacts } from '../inputs.ts';
+import type { ExtensionProvider, LogCollector, MeshFacts, RouteTarget } from '../inputs.ts';
 import type { WaypointProxy } from '../proxy.ts';
 import { waypointProxy } from '../routes/testing/proxy.ts';
 import { objects, service, viewOf } from '../routes/testing/view.ts';
@@ -10,6 +10,7 @@ import { metricsFilters } from './metrics.ts';
 
 const proxy = waypointProxy({ engine: 'aquifer' });
 const reviews = service('shop/reviews:http=80');
+const otel = service('obs/otel:grpc=4317');
 
 function metrics(yaml: string, more: Partial<WaypointProxy> = {}): unknown {
   const [filter] = metricsFilters(viewOf([reviews], objects(yaml)), { ...proxy, ...more }, reviews);
@@ -17,7 +18,8 @@ function metrics(yaml: string, more: Partial<WaypointProxy> = {}): unknown {
 }
 
 function logs(yaml: string, facts: Partial<MeshFacts> = {}): unknown {
-  return accessLogs(viewOf([reviews], objects(yaml), facts), proxy, reviews);
+  const cluster = (target: RouteTarget) => `to ${target.service.key} ${target.port}`;
+  return accessLogs(viewOf([reviews, otel], objects(yaml), facts), proxy, { service: reviews, cluster });
 }
 
 const telemetry = (name: string, namespace: string, spec: string) => `
@@ -26,6 +28,18 @@ kind: Telemetry
 metadata: {name: ${name}, namespace: ${namespace}}
 spec: ${spec}
 ---`;
+const collector = 'otel.obs.svc.cluster.local';
+const zipkin = {
+  ...{ maxTagLength: undefined, path: '/', hasLongIds: true, withW3c: false, timeout: undefined, headers: [] },
+} as const;
+const otlpTo = (
+  name: string,
+  to: string,
+  format: Partial<Extract<LogCollector, { kind: 'otlp-logs' }>> = {},
+): LogCollector => ({
+  ...{ kind: 'otlp-logs', name, service: to, port: 4317, logName: undefined, text: undefined, labels: {} },
+  ...format,
+});
 const disabled = '{metrics: [{overrides: [{match: {mode: SERVER}, disabled: true}]}]}';
 const stats = { '@type': 'type.googleapis.com/stats.PluginConfig', reporter: 'SERVER_GATEWAY' };
 
@@ -69,27 +83,43 @@ describe("Telemetry's metrics", () => {
       telemetry('t', 'shop', '{metrics: [{overrides: [{tagOverrides: {a: {value: "request."}}}]}]}'),
     );
     assert.deepEqual(metricsFilters(viewOf([reviews], [bad!]), proxy, reviews)[0]?.['typed_config'], stats);
-    const [condition] = unservedConditions(bad!, () => [])!.values();
+    const [condition] = unservedConditions(bad!, () => viewOf([], []))!.values();
     assert.match(condition!.message, /tagOverrides\.a\.value is no expression/);
   });
 
   it('say which logs go nowhere', () => {
     const providers: readonly ExtensionProvider[] = [
-      { kind: 'unserved', name: 'otel' },
-      { kind: 'file', name: 'envoy', path: '/dev/stdout', format: undefined },
+      { kind: 'unserved', name: 'other' },
+      { kind: 'file', name: 'envoy', path: '/dev/stdout', format: undefined, omitsEmpty: false },
+      otlpTo('otel', collector),
+      otlpTo('gone', 'no.such.host'),
+      { kind: 'zipkin', name: 'zipkin', ...zipkin, service: collector, port: 4317 },
     ];
+    const view = viewOf([otel], [], { extensionProviders: providers });
     const said = (spec: string) =>
-      [...(unservedConditions(objects(telemetry('t', 'shop', spec))[0]!, () => providers)?.values() ?? [])][0]?.message;
+      [...(unservedConditions(objects(telemetry('t', 'shop', spec))[0]!, () => view)?.values() ?? [])][0]?.message;
     assert.match(
-      said('{accessLogging: [{providers: [{name: envoy}, {name: otel}]}]}')!,
-      /^Telemetry: accessLogging\[0\]\.providers\[1\]\.name: otel is no envoyFileAccessLog/,
+      said('{accessLogging: [{providers: [{name: envoy}, {name: other}]}]}')!,
+      /^Telemetry: accessLogging\[0\]\.providers\[1\]\.name: other is of another type: .*; nothing is logged by it$/,
+    );
+    assert.match(
+      said('{accessLogging: [{providers: [{name: gone}]}]}')!,
+      /no\.such\.host of provider gone is not one service of the mesh with a port 4317; nothing/,
+    );
+    assert.match(
+      said('{tracing: [{providers: [{name: otel}]}]}')!,
+      /tracing\[0\]\.providers\[0\]\.name: otel is of another/,
+    );
+    assert.equal(
+      said('{accessLogging: [{providers: [{name: OTEL}]}], tracing: [{providers: [{name: zipkin}]}]}'),
+      undefined,
     );
     assert.match(
       said('{accessLogging: [{providers: [{name: none}]}]}')!,
       /extensionProviders of MeshConfig have no none/,
     );
     assert.equal(said('{accessLogging: [{providers: [{name: Envoy}]}]}'), undefined);
-    assert.equal(said('{accessLogging: [{providers: [{name: otel}], disabled: true}]}'), undefined);
+    assert.equal(said('{accessLogging: [{providers: [{name: other}], disabled: true}]}'), undefined);
   });
 
   it('leave clients alone', () => {
@@ -99,7 +129,8 @@ describe("Telemetry's metrics", () => {
 });
 
 describe("Telemetry's access logs", () => {
-  const file = (name: string, path: string) => ({ kind: 'file', name, path, format: undefined }) as const;
+  const file = (name: string, path: string) =>
+    ({ kind: 'file', name, path, format: undefined, omitsEmpty: false }) as const;
   const paths = (made: unknown) =>
     (made as readonly { readonly typed_config: { readonly path: string } }[]).map((l) => l.typed_config.path);
 
@@ -123,5 +154,38 @@ describe("Telemetry's access logs", () => {
     assert.deepEqual(paths(logs(mesh + telemetry('t', 'shop', '{accessLogging: [{disabled: true}]}'), facts)), []);
     const defaults = { extensionProviders, defaultProviders: { metrics: [], accessLogging: ['b'], tracing: [] } };
     assert.deepEqual(paths(logs('', defaults)), ['/b']);
+  });
+
+  it('go to collectors that are in the mesh', () => {
+    const als = { logName: undefined, service: collector, port: 4317, states: [] };
+    const extensionProviders: readonly ExtensionProvider[] = [
+      otlpTo('a', collector, { text: '%REQ_WITHOUT_QUERY(:PATH)%', labels: { z: '%PROTOCOL%', b: '1' } }),
+      { kind: 'http-als', name: 'b', ...als, requestHeaders: ['x-a'], responseHeaders: [], responseTrailers: [] },
+      { kind: 'tcp-als', name: 'c', ...als, logName: 'own' },
+      otlpTo('d', 'no.such.host'),
+    ];
+    const all = '{accessLogging: [{providers: [{name: a}, {name: b}, {name: c}, {name: d}]}]}';
+    const made = logs(telemetry('t', 'shop', all), { extensionProviders }) as readonly {
+      readonly typed_config: Readonly<Record<string, unknown>>;
+    }[];
+    const common = (log_name: string, states: readonly string[] = ['upstream_peer', 'downstream_peer']) => ({
+      log_name,
+      grpc_service: { envoy_grpc: { cluster_name: `to obs/${collector} 4317`, authority: collector } },
+      transport_api_version: 'V3',
+      filter_state_objects_to_log: states,
+    });
+    const [otlp, http, tcp, ...rest] = made.map((log) => log.typed_config);
+    assert.deepEqual(rest, []);
+    assert.deepEqual(otlp!['body'], { string_value: '%REQ_WITHOUT_QUERY(:PATH)%' });
+    assert.deepEqual(otlp!['attributes'], {
+      values: [
+        { key: 'b', value: { string_value: '1' } },
+        { key: 'z', value: { string_value: '%PROTOCOL%' } },
+      ],
+    });
+    assert.equal((otlp!['formatters'] as readonly unknown[]).length, 1);
+    assert.deepEqual(http!['common_config'], common('http_envoy_accesslog'));
+    assert.deepEqual(http!['additional_request_headers_to_log'], ['x-a']);
+    assert.deepEqual(tcp!['common_config'], common('own'));
   });
 });

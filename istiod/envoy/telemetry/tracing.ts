@@ -215,7 +215,10 @@ const environmentDetector = extension(
 );
 
 /** The one service of that name, if it has the port. */
-export function collectorOf(view: MeshView, { service, port }: CollectorService): MeshService | undefined {
+export function collectorOf(
+  view: Pick<MeshView, 'service' | 'named'>,
+  { service, port }: CollectorService,
+): MeshService | undefined {
   const found = service.includes('/') ? [view.service(service)] : view.named(service);
   const [only] = found;
   return found.length === 1 && only?.ports.some((p) => p.number === port) ? only : undefined;

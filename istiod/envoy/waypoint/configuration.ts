@@ -7,12 +7,15 @@ import type { MeshService, MeshView } from '../inputs.ts';
 import { connectOriginate, connectTerminate, encap, mainInternal } from '../names.ts';
 import type { WaypointProxy } from '../proxy.ts';
 import type { MadeResource, Remember, Remembered } from '../remember.ts';
+import { accessLogs } from '../telemetry/logging.ts';
 import { clusterTypeUrl, endpointTypeUrl, listenerTypeUrl, routeTypeUrl, secretTypeUrl } from '../types.ts';
 import { type DirectAccess, directAccess } from './direct.ts';
 import { farNetworks } from './far-networks.ts';
 import { mainInternalListener } from './main-internal.ts';
 import {
+  collectorTargets,
   type FarTarget,
+  type Leading,
   type WaypointFront,
   type WaypointRoutes,
   waypointClusters,
@@ -38,6 +41,9 @@ interface Part<T> {
   readonly id: string;
   readonly value: T;
 }
+
+/** Upstream failures. */
+const failed = { response_flag_filter: { flags: ['UF'] } };
 
 /** Each could be made at least once. */
 function isWhole(parts: { readonly [P in keyof Known]: Remembered<Known[P]['value'] | undefined> }): parts is Known {
@@ -73,11 +79,17 @@ export class WaypointConfiguration {
       };
       return isWhole(parts) ? [parts] : [];
     });
-    const far = this.#far(services);
+    const direct = remember('direct', (view) => directAccess(view, proxy));
+    const tunnels = this.#tunnels();
+    const far = this.#far([
+      ...services.flatMap(({ front, routes }) => [front.value, routes.value]),
+      ...(direct.value ? [direct.value] : []),
+      tunnels,
+    ]);
     const clusters = [...services.flatMap((s) => s.clusters.value), ...far.map((f) => f.value)];
     return [
-      ...this.#tunnels(),
-      this.#main(services),
+      ...tunnels.made,
+      this.#main(services, direct),
       ...services.flatMap((s) => this.#of(s)),
       ...far.flatMap(({ value, id }) => this.#cluster(value, id)),
       ...this.#secrets(clusters.flatMap((c) => c.secrets)),
@@ -85,12 +97,10 @@ export class WaypointConfiguration {
   }
 
   /** Clusters of services that others are before, each once. */
-  #far(services: readonly Known[]): readonly { readonly value: MadeCluster; readonly id: string }[] {
+  #far(leading: readonly Leading[]): readonly { readonly value: MadeCluster; readonly id: string }[] {
     const targets = new Map<string, FarTarget>();
-    for (const { front, routes } of services) {
-      for (const [name, target] of [...front.value.targets, ...routes.value.targets]) {
-        if (targets.get(name)?.kind !== 'http') targets.set(name, target);
-      }
+    for (const [name, target] of leading.flatMap((l) => [...l.targets])) {
+      if (targets.get(name)?.kind !== 'http') targets.set(name, target);
     }
     return [...targets.values()].flatMap((target) => {
       const { id, value } = this.#remember(`target ${target.kind} ${target.name}`, (view) => {
@@ -141,18 +151,25 @@ export class WaypointConfiguration {
     return [made, { type: endpointTypeUrl, name: plan.name, message: endpoints.value, from: [endpoints.id, id] }];
   }
 
-  #tunnels(): readonly MadeResource[] {
-    const { value, id } = this.#remember('tunnels', ({ facts }) => ({
-      terminate: terminateListener(this.#proxy, facts),
-      originate: originateListener(facts),
-      mainInternal: mainInternalCluster(),
-      encap: encapCluster(),
-      outward: originateCluster(facts),
-      far: facts.multiNetwork ? farNetworks(this.#proxy, facts) : [],
-    }));
-    if (value === undefined) return [];
+  #tunnels(): Leading & { readonly made: readonly MadeResource[] } {
+    const { value, id } = this.#remember('tunnels', (view) => {
+      const { facts } = view;
+      const { targets, cluster } = collectorTargets();
+      // Connections that came about are in the log of what is inside.
+      const logs = accessLogs(view, this.#proxy, { service: undefined, cluster, only: failed });
+      return {
+        terminate: terminateListener(this.#proxy, facts),
+        originate: originateListener(logs),
+        mainInternal: mainInternalCluster(),
+        encap: encapCluster(),
+        outward: originateCluster(facts),
+        far: facts.multiNetwork ? farNetworks(this.#proxy, facts, logs) : [],
+        targets,
+      };
+    });
+    if (value === undefined) return { made: [], targets: new Map() };
     const from = [id];
-    return [
+    const made = [
       ...value.far.map(({ type, message }) => ({ type, name: message.name, message, from })),
       { type: clusterTypeUrl, name: mainInternal, message: value.mainInternal, from },
       { type: clusterTypeUrl, name: encap, message: value.encap, from },
@@ -160,12 +177,12 @@ export class WaypointConfiguration {
       { type: listenerTypeUrl, name: connectTerminate, message: value.terminate, from },
       { type: listenerTypeUrl, name: connectOriginate, message: value.originate, from },
     ];
+    return { made, targets: value.targets };
   }
 
   /** One listener has the chains of all services. */
-  #main(services: readonly Known[]): MadeResource {
+  #main(services: readonly Known[], direct: Remembered<DirectAccess | undefined>): MadeResource {
     const before = this.#services;
-    const direct = this.#remember('direct', (view) => directAccess(view, this.#proxy));
     // Gateways of other networks say the name of the service.
     const isNamed = this.#remember('named', ({ facts }) => facts.multiNetwork);
     const same =

@@ -11,10 +11,10 @@ import { policiesOfGateway, rbacFilters } from '../rbac/filters.ts';
 import { accessLogs } from '../telemetry/logging.ts';
 import { metricsFilters } from '../telemetry/metrics.ts';
 import { cidr, extension, type Message, none } from '../values.ts';
-import { type Chain, frozen } from './service.ts';
+import { type Chain, collectorTargets, frozen, type Leading } from './service.ts';
 import { localAddressKey } from './tunnels.ts';
 
-export interface DirectAccess {
+export interface DirectAccess extends Leading {
   readonly chains: readonly Chain[];
   readonly ranges: Ranges;
 }
@@ -39,7 +39,8 @@ export function directAccess(view: MeshView, proxy: WaypointProxy): DirectAccess
   const { facts } = view;
   const policies = policiesOfGateway(view, proxy);
   const metrics = metricsFilters(view, proxy, undefined);
-  const logs = accessLogs(view, proxy, undefined);
+  const collectors = collectorTargets();
+  const logs = accessLogs(view, proxy, { service: undefined, cluster: collectors.cluster });
   const routes: Message = {
     name: names.http,
     virtual_hosts: [
@@ -83,5 +84,6 @@ export function directAccess(view: MeshView, proxy: WaypointProxy): DirectAccess
       ranges: addresses.map((ip) => cidr(ip, isIpv6(ip) ? 128 : 32)),
       on: toMatcher(byProtocol(toChain(names.http), toChain(names.tcp))),
     },
+    targets: collectors.targets,
   };
 }

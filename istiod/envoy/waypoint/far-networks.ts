@@ -3,7 +3,6 @@
  * An endpoint's metadata name both; two internal listeners and their clusters make one tunnel each.
  */
 import { type Typed, typeUrl } from '../../../common/envoy/codec.ts';
-import { accessLog } from '../access-log.ts';
 import { limitless } from '../clusters/limits.ts';
 import { internalUpstream } from '../clusters/transport.ts';
 import type { MeshFacts } from '../inputs.ts';
@@ -21,8 +20,9 @@ interface Named {
 
 const targetKey = 'istio.double_hbone.hbone_target_address';
 
-export function farNetworks(proxy: WaypointProxy, facts: MeshFacts): readonly Named[] {
-  return [innerCluster(facts), outerCluster(facts), innerListener(proxy, facts), outerListener(facts)];
+/** `logs`: of connections that failed. */
+export function farNetworks(proxy: WaypointProxy, facts: MeshFacts, logs: readonly Message[]): readonly Named[] {
+  return [innerCluster(facts), outerCluster(facts), innerListener(proxy, logs), outerListener(logs)];
 }
 
 /** What the endpoint says goes along through both tunnels. */
@@ -35,7 +35,7 @@ function transitive(key: string, format: string, factory?: string): Message {
   };
 }
 
-function innerListener({ network, engine }: WaypointProxy, facts: MeshFacts): Named {
+function innerListener({ network, engine }: WaypointProxy, logs: readonly Message[]): Named {
   const text = engine === 'istio' ? 'istio.hashable_string' : 'envoy.string';
   const carried = extension(
     'propagate_endpoint_metadata',
@@ -48,25 +48,25 @@ function innerListener({ network, engine }: WaypointProxy, facts: MeshFacts): Na
     },
   );
   const from = header('x-forwarded-network', network);
-  return listener(innerConnectOriginate, [], [carried, connectTo(innerConnectOriginate, facts, from)]);
+  return listener(innerConnectOriginate, [], [carried, connectTo(innerConnectOriginate, logs, from)]);
 }
 
 /** The gateway is told that L7 is done: it does not lead to the service's waypoint there. */
-function outerListener(facts: MeshFacts): Named {
+function outerListener(logs: readonly Message[]): Named {
   const done = header('x-istio-source', 'waypoint');
-  return listener(outerConnectOriginate, [originalDst], [connectTo(outerConnectOriginate, facts, done)]);
+  return listener(outerConnectOriginate, [originalDst], [connectTo(outerConnectOriginate, logs, done)]);
 }
 
 function header(key: string, value: string): Message {
   return { append_action: 'OVERWRITE_IF_EXISTS_OR_ADD', header: { key, value } };
 }
 
-function connectTo(cluster: string, facts: MeshFacts, more: Message): Message {
+function connectTo(cluster: string, logs: readonly Message[], more: Message): Message {
   return extension('envoy.filters.network.tcp_proxy', 'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy', {
     stat_prefix: cluster,
     cluster,
     tunneling_config: { hostname: `%FILTER_STATE(${targetKey}:PLAIN)%`, headers_to_add: [more] },
-    access_log: accessLog(facts, { response_flag_filter: { flags: ['UF'] } }),
+    access_log: logs,
   });
 }
 

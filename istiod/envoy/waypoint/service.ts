@@ -7,7 +7,7 @@ import { extensionFilters } from '../../modules/extensions.ts';
 import { authenticationsFor, tokenFilters } from '../authentication.ts';
 import { type MadeCluster, makeCluster } from '../clusters/cluster.ts';
 import { policyOf, rulesFor, type ServiceRules } from '../clusters/rules.ts';
-import type { MeshPort, MeshService, MeshView, RouteContext } from '../inputs.ts';
+import type { MeshPort, MeshService, MeshView, RouteContext, RouteTarget } from '../inputs.ts';
 import { limitFilters, limitsFor } from '../limits/filters.ts';
 import { dynamicHttp, dynamicTls } from '../listeners/dynamic-dns.ts';
 import { httpManager } from '../listeners/http.ts';
@@ -45,7 +45,7 @@ export interface WaypointRoutes extends Leading {
   readonly routes: readonly RouteConfig[];
 }
 
-interface Leading {
+export interface Leading {
   /** Services that are not behind this waypoint, to which connections or requests go, by the cluster's name. */
   readonly targets: ReadonlyMap<string, FarTarget>;
 }
@@ -139,6 +139,17 @@ function portOf(scope: FrontScope, port: MeshPort): Part {
   };
 }
 
+/** Where logs go that are of no service: by clusters of their own, also where the collector is behind this waypoint. */
+export function collectorTargets() {
+  const targets = new Map<string, FarTarget>();
+  const cluster = ({ service: { hostname, key }, port, subset }: RouteTarget) => {
+    const name = outboundCluster(hostname, port, subset);
+    targets.set(name, { name, service: key, port, subset, kind: 'http' });
+    return name;
+  };
+  return { targets, cluster };
+}
+
 /** By which the port has clusters, and what leads to them. */
 function kindsOf(port: MeshPort): readonly ('http' | 'tcp')[] {
   const speaks = speaksOf(port);
@@ -188,7 +199,7 @@ function httpChain(scope: FrontScope, port: MeshPort): MadeChains {
     ...modules.STATS,
     ...metricsFilters(view, proxy, service),
   ];
-  const logs = accessLogs(view, proxy, service);
+  const logs = accessLogs(view, proxy, { service, cluster });
   const more = { ...certificate.manager, ...tracing(view, proxy, service, cluster) };
   return {
     chains: [
@@ -219,7 +230,8 @@ function tcpChains(scope: FrontScope, port: MeshPort): MadeChains {
   const { facts } = view;
   const name = inboundCluster(service.hostname, port.number, 'tcp');
   const { routes } = tcpRoutesOf(contextOf(scope, port, 'tcp'));
-  const logs = accessLogs(view, proxy, service);
+  // Collectors are spoken to by requests.
+  const logs = accessLogs(view, proxy, { service, cluster: contextOf(scope, port, 'http').cluster });
   const idle = policyOf(rules, port.number).connectionPool?.tcp?.idleTimeout;
   const before = [
     ...customFilters(view, policies, 'tcp', name),

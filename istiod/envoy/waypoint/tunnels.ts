@@ -1,6 +1,5 @@
 /** The ends of HBONE at a waypoint: where CONNECT comes in, and where it goes out (ambient-wire 10). */
 import type { Typed } from '../../../common/envoy/codec.ts';
-import { accessLog } from '../access-log.ts';
 import { limitless } from '../clusters/limits.ts';
 import { protocolOptions } from '../clusters/protocol.ts';
 import { internalUpstream, rawBuffer } from '../clusters/transport.ts';
@@ -107,8 +106,8 @@ export function terminateListener(proxy: WaypointProxy, facts: MeshFacts): Typed
   });
 }
 
-/** Behind each endpoint that takes HBONE: a CONNECT to the address that its metadata name. */
-export function originateListener(facts: MeshFacts): Typed {
+/** Behind each endpoint that takes HBONE: a CONNECT to the address that its metadata name. `logs`: of connections that failed. */
+export function originateListener(logs: readonly Message[]): Typed {
   return typed('envoy.config.listener.v3.Listener', {
     name: connectOriginate,
     internal_listener: {},
@@ -121,8 +120,7 @@ export function originateListener(facts: MeshFacts): Typed {
             stat_prefix: connectOriginate,
             cluster: connectOriginate,
             tunneling_config: { hostname: '%DOWNSTREAM_LOCAL_ADDRESS%' },
-            // Connections that came about are in the log of what is inside.
-            access_log: accessLog(facts, { response_flag_filter: { flags: ['UF'] } }),
+            access_log: logs,
           }),
         ],
       },

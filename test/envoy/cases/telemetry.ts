@@ -1,19 +1,44 @@
 /** Metrics and access logs as Telemetry asks for them: they change nothing of what becomes of requests. */
-import type { ExtensionProvider } from '../../../istiod/envoy/inputs.ts';
+import type { ExtensionProvider, FileLogProvider } from '../../../istiod/envoy/inputs.ts';
 import { ofAllWaypoints, type RouteCase } from './case.ts';
 
-const file = (name: string, format: Extract<ExtensionProvider, { kind: 'file' }>['format']): ExtensionProvider => ({
+const file = (name: string, format: FileLogProvider['format']): FileLogProvider => ({
   kind: 'file',
   name,
   path: '/dev/null',
   format,
+  omitsEmpty: false,
 });
+const collector = { logName: undefined, service: 'api.pay.svc.cluster.local', port: 9000 };
 const extensionProviders: readonly ExtensionProvider[] = [
   { kind: 'prometheus', name: 'prometheus' },
   { kind: 'unserved', name: 'other' },
   file('plain', undefined),
   file('text', { text: '%REQ(:PATH)%' }),
   file('labels', { labels: { path: '%REQ(:PATH)%' } }),
+  file('no-labels', { labels: {} }),
+  file('without-query', { text: '%REQ_WITHOUT_QUERY(:PATH)%' }),
+  { ...file('omitting', { labels: { none: '%REQ(x-none)%' } }), omitsEmpty: true },
+  { kind: 'otlp-logs', name: 'otlp', ...collector, text: undefined, labels: {} },
+  {
+    kind: 'otlp-logs',
+    name: 'otlp-own',
+    ...collector,
+    logName: 'own',
+    text: '%REQ_WITHOUT_QUERY(:PATH)%',
+    labels: { code: '%RESPONSE_CODE%' },
+  },
+  {
+    kind: 'http-als',
+    name: 'als',
+    ...collector,
+    states: [],
+    requestHeaders: ['x-a'],
+    responseHeaders: ['x-b'],
+    responseTrailers: ['x-c'],
+  },
+  { kind: 'tcp-als', name: 'tcp-als', ...collector, states: ['own'] },
+  { kind: 'otlp-logs', name: 'otlp-nowhere', ...collector, service: 'no.such.host', text: undefined, labels: {} },
 ];
 
 const telemetry = (spec: string, name = 'telemetry') => `
@@ -53,6 +78,22 @@ export const telemetryCases: readonly RouteCase[] = [
     name: 'logs of providers, with and without a format',
     objects: logging(
       '{ providers: [{ name: text }, { name: labels }, { name: plain }, { name: other }, { name: prometheus }] }',
+    ),
+    mesh,
+    requests,
+  },
+  {
+    name: 'logs to collectors',
+    objects: logging(
+      '{ providers: [{ name: otlp }, { name: otlp-own }, { name: als }, { name: tcp-als }, { name: otlp-nowhere }] }',
+    ),
+    mesh,
+    requests,
+  },
+  {
+    name: 'logs to collectors of some requests, and to files in other formats',
+    objects: logging(
+      '{ providers: [{ name: no-labels }, { name: without-query }, { name: omitting }, { name: als }], filter: { expression: "response.code >= 400" } }',
     ),
     mesh,
     requests,

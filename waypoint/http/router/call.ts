@@ -24,7 +24,8 @@ export function callerOf(env: CallEnvironment): Caller {
   };
   return {
     http: (what, done) => call(what, 'http1', done),
-    grpc: (what, done) => call(grpcRequest(what), 'http2', (answer) => done(grpcAnswer(answer, what.most))),
+    grpc: (what, done) =>
+      call(grpcRequest(what), 'http2', (answer) => done(grpcAnswer(answer, what.most, what.isSilent))),
   };
 }
 

@@ -19,7 +19,7 @@ export function grpcRequest(call: GrpcCall): HttpCall {
   return { cluster, method: 'POST', path, authority, headers, body, timeout, most: most + prefixLength };
 }
 
-export function grpcAnswer(answer: HttpAnswer, most: number): GrpcAnswer {
+export function grpcAnswer(answer: HttpAnswer, most: number, isSilent = false): GrpcAnswer {
   if (answer.kind === 'failed') return answer;
   const { status, headers, trailers, body } = answer;
   const code = trailers.first('grpc-status') ?? headers.first('grpc-status');
@@ -38,6 +38,7 @@ export function grpcAnswer(answer: HttpAnswer, most: number): GrpcAnswer {
       text: decodeMessage(trailers.first('grpc-message') ?? headers.first('grpc-message') ?? ''),
     };
   }
+  if (body.length === 0 && isSilent) return { kind: 'answered', message: body };
   if (body.length < prefixLength) return { kind: 'status', code: internal, text: 'an answer without a message' };
   if (body[0] !== 0) return { kind: 'status', code: internal, text: 'a compressed message, which was not asked for' };
   const length = body.readUInt32BE(1);
