@@ -33,6 +33,7 @@ export {
   type Packet,
   type PeerCredentials,
   type SeqpacketConnection,
+  type SeqpacketEnd,
   type SeqpacketListener,
   seqpacketConnect,
   seqpacketFromFd,

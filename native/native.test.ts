@@ -9,6 +9,7 @@ import fc from 'fast-check';
 import type { Fd } from '../common/core/brand.ts';
 import type { Ip, Port } from '../common/core/net.ts';
 import { until } from '../common/testing/until.ts';
+import { addon } from './addon.ts';
 import {
   closeFd,
   dupFd,
@@ -200,6 +201,65 @@ describe('seqpacket', { skip }, () => {
     const c = seqpacketFromFd(a);
     c.send(Buffer.from('x'));
     assert.ok(isNativeError(await closed(c)));
+  });
+
+  it('reads what a peer had sent that ended without reading all of ours, and the end behind it', async () => {
+    const [a, b] = seqpacketPair();
+    const left = seqpacketFromFd(a);
+    left.send(Buffer.from('unread'));
+    assert.equal(addon().sendPacket(b, Buffer.from('one'), []), true);
+    assert.equal(addon().sendPacket(b, Buffer.from('two'), []), true);
+    closeFd(b);
+    const got: string[] = [];
+    left.onPacket((p) => got.push(Buffer.from(p.data).toString()));
+    assert.equal(await closed(left), undefined);
+    assert.deepEqual(got, ['one', 'two']);
+  });
+
+  it('reads what a peer had sent before a packet to it failed, and then says why that failed', async () => {
+    for (const say of ['send', 'trySend'] as const) {
+      const [a, b] = seqpacketPair();
+      const left = seqpacketFromFd(a);
+      const got: string[] = [];
+      left.onPacket((p) => got.push(Buffer.from(p.data).toString()));
+      addon().sendPacket(b, Buffer.from('last words'), []);
+      closeFd(b);
+      assert.equal(left[say](Buffer.from('x')), say === 'send' ? undefined : 'gone');
+      assert.equal(left.trySend(Buffer.from('x')), 'gone');
+      assert.ok(isNativeError(await closed(left)));
+      assert.deepEqual(got, ['last words']);
+    }
+  });
+
+  it('says of a packet that is not to wait whether the kernel has it', async () => {
+    const [a, b] = seqpacketPair();
+    const left = seqpacketFromFd(a);
+    let sent = 0;
+    while (left.trySend(Buffer.from(`${sent}`)) === 'sent') sent++;
+    assert.ok(sent > 0);
+    left.close();
+    assert.equal(left.trySend(Buffer.from('x')), 'gone');
+    // What was sent is there although the sender is not, and nothing else.
+    const right = seqpacketFromFd(b);
+    const got: string[] = [];
+    right.onPacket((p) => got.push(Buffer.from(p.data).toString()));
+    await closed(right);
+    assert.deepEqual(
+      got,
+      Array.from({ length: sent }, (_, i) => `${i}`),
+    );
+  });
+
+  it('says full of a packet that would overtake one that waits', () => {
+    const [a, b] = seqpacketPair();
+    const left = seqpacketFromFd(a);
+    while (left.trySend(new Uint8Array(1)) === 'sent');
+    left.send(Buffer.from('waits'));
+    assert.ok(addon().receivePacket(b));
+    assert.equal(left.trySend(Buffer.from('x')), 'full');
+    assert.throws(() => left.trySend(new Uint8Array(0)), /0 bytes/);
+    left.close();
+    closeFd(b);
   });
 
   it('carries any bytes', async () => {

@@ -32,12 +32,21 @@ export interface SeqpacketConnection {
    * connection, with that error.
    */
   onPacket(handler: (packet: Packet) => void): void;
-  /** Called once, on end of file, an error or close(); then nothing more arrives. */
+  /** Called once, on end of file (behind all that the peer had sent), an error or close(); then nothing more arrives. */
   onClose(handler: (error: Error | undefined) => void): void;
   /** What is still queued is lost. */
   close(): void;
   /** Lets the process end although the connection is open. */
   unref(): void;
+}
+
+export interface SeqpacketEnd extends SeqpacketConnection {
+  /**
+   * As `send`, but never queues: `sent` means that the kernel has it for the peer, which may read it even if this process ends now.
+   * `full`: the peer is slow, or something is queued before it. `gone`: nobody will read it. Throws NativeError for a descriptor
+   * that is none.
+   */
+  trySend(data: Uint8Array, fds?: readonly Fd[]): 'sent' | 'full' | 'gone';
 }
 
 export interface SeqpacketListener {
@@ -89,11 +98,11 @@ export function seqpacketPair(): [Fd, Fd] {
 }
 
 /** Takes the descriptor over: it is closed with the connection. */
-export function seqpacketFromFd(fd: Fd): SeqpacketConnection {
+export function seqpacketFromFd(fd: Fd): SeqpacketEnd {
   return new Connection(fd);
 }
 
-class Connection implements SeqpacketConnection {
+class Connection implements SeqpacketEnd {
   readonly peer: PeerCredentials;
   readonly #fd: Fd;
   readonly #poll;
@@ -101,6 +110,8 @@ class Connection implements SeqpacketConnection {
   readonly #queue: Packet[] = [];
   #packetHandler: ((packet: Packet) => void) | undefined;
   #closeHandler: ((error: Error | undefined) => void) | undefined;
+  /** Why nothing can be sent any more; what the peer had sent before is still read. */
+  #unheard: Error | undefined;
   /** Set once closed. */
   #closed: { readonly error: Error | undefined } | undefined;
 
@@ -112,19 +123,33 @@ class Connection implements SeqpacketConnection {
   }
 
   send(data: Uint8Array, fds: readonly Fd[] = []): void {
-    if (data.length === 0 || data.length > maxPacketBytes) {
-      throw new Error(`a packet of ${data.length} bytes cannot be sent; 1 to ${maxPacketBytes} are possible`);
-    }
-    if (this.#closed) return;
+    checkSize(data);
+    if (this.#closed || this.#unheard) return;
     try {
       if (this.#queue.length === 0 && addon().sendPacket(this.#fd, data, fds)) return;
     } catch (e) {
       // The peer is gone: whoever sends learns it from onClose, as with every other end of the connection.
-      this.#close(e as Error);
+      this.#cannotSend(e as Error);
       return;
     }
     this.#queue.push({ data: Uint8Array.from(data), fds: fds.map((f) => addon().dupFd(f) as Fd) });
     this.#watch();
+  }
+
+  trySend(data: Uint8Array, fds: readonly Fd[] = []): 'sent' | 'full' | 'gone' {
+    checkSize(data);
+    if (this.#closed || this.#unheard) return 'gone';
+    if (this.#queue.length > 0) return 'full';
+    try {
+      return addon().sendPacket(this.#fd, data, fds) ? 'sent' : 'full';
+    } catch (e) {
+      const { code } = e as NodeJS.ErrnoException;
+      // A process without CAP_SYS_RESOURCE may have no more descriptors on the way than it may open (unix(7)).
+      if (code === 'ETOOMANYREFS') return 'full';
+      if (code !== 'EPIPE' && code !== 'ECONNRESET') throw e;
+      this.#cannotSend(e as Error);
+      return 'gone';
+    }
   }
 
   onPacket(handler: (packet: Packet) => void): void {
@@ -152,20 +177,32 @@ class Connection implements SeqpacketConnection {
 
   #onReady(status: number, events: number): void {
     try {
-      if (status < 0) throw new Error(`polling a seqpacket connection failed with ${status}`);
       if (events & writable) this.#flush();
-      if (events & readable) this.#receive();
+      // A peer that ended without reading all of ours shows as an error of the descriptor, with its last words behind it.
+      if (events & readable || (status < 0 && this.#packetHandler)) this.#receive();
+      if (status < 0) throw new Error(`polling a seqpacket connection failed with ${status}`);
     } catch (e) {
       this.#close(e as Error);
     }
   }
 
+  #cannotSend(error: Error): void {
+    this.#unheard = error;
+    this.#dropQueue();
+    if (this.#packetHandler) this.#watch();
+    else this.#close(error);
+  }
+
   #flush(): void {
-    for (;;) {
-      const packet = this.#queue[0];
-      if (packet === undefined || !addon().sendPacket(this.#fd, packet.data, packet.fds)) break;
-      this.#queue.shift();
-      packet.fds.forEach(closeFd);
+    try {
+      for (;;) {
+        const packet = this.#queue[0];
+        if (packet === undefined || !addon().sendPacket(this.#fd, packet.data, packet.fds)) break;
+        this.#queue.shift();
+        packet.fds.forEach(closeFd);
+      }
+    } catch (e) {
+      this.#cannotSend(e as Error);
     }
     this.#watch();
   }
@@ -175,7 +212,7 @@ class Connection implements SeqpacketConnection {
       const packet = addon().receivePacket(this.#fd) as Packet | undefined | null;
       if (packet === undefined) return;
       if (packet === null) {
-        this.#close(undefined);
+        this.#close(this.#unheard);
         return;
       }
       try {
@@ -192,8 +229,12 @@ class Connection implements SeqpacketConnection {
     this.#closed = { error };
     this.#poll.close();
     closeFd(this.#fd);
-    for (const packet of this.#queue.splice(0)) packet.fds.forEach(closeFd);
+    this.#dropQueue();
     this.#reportClose();
+  }
+
+  #dropQueue(): void {
+    for (const packet of this.#queue.splice(0)) packet.fds.forEach(closeFd);
   }
 
   /** In a turn of its own: whoever calls send() or close() is not called back from inside. */
@@ -204,4 +245,9 @@ class Connection implements SeqpacketConnection {
     this.#closeHandler = undefined;
     setImmediate(() => handler(error));
   }
+}
+
+function checkSize({ length }: Uint8Array): void {
+  if (length > 0 && length <= maxPacketBytes) return;
+  throw new Error(`a packet of ${length} bytes cannot be sent; 1 to ${maxPacketBytes} are possible`);
 }

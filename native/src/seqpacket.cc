@@ -122,9 +122,9 @@ Napi::Value receivePacket(const Napi::CallbackInfo &info) {
     msg.msg_control = control;
     msg.msg_controllen = sizeof control;
     size = recvmsg(intArg(info, 0), &msg, MSG_CMSG_CLOEXEC);
-  } while (size < 0 && errno == EINTR);
+    // ECONNRESET, once: the peer ended without reading all of ours. What it had sent, and the end, are behind it.
+  } while (size < 0 && (errno == EINTR || errno == ECONNRESET));
   if (size < 0 && errno == EAGAIN) return info.Env().Undefined();
-  if (size < 0 && errno == ECONNRESET) return info.Env().Null();
   check(size, "recvmsg");
   std::vector<UniqueFd> fds = takeFds(msg);
   if (msg.msg_flags & MSG_TRUNC) throw SysError{EMSGSIZE, "recvmsg", "the packet has more than 131072 bytes"};
