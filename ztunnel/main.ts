@@ -34,13 +34,9 @@ async function main(args: readonly string[]): Promise<number> {
   const { mode, workerUid } = config;
   checkRequirements(readFileSync('/proc/self/status', 'utf8'), mode.kind);
   const log = createLogger(sink, 'supervisor');
-  // Unhandled, it would end this process at once, and cut what workers cannot finish in time.
-  process.on('SIGUSR2', () =>
-    log.warn('SIGUSR2 does nothing: open connections cannot be handed over to a successor yet', {
-      instead:
-        'start the successor beside this one, then send SIGTERM: open connections may finish within the deadline',
-    }),
-  );
+  // Unhandled, it would end this process at once. Workers that are about to be started are new anyway.
+  let replaceWorkers = async () => log.info('SIGUSR2 replaces no worker: the first ones are only starting');
+  process.on('SIGUSR2', () => void replaceWorkers());
   await checkLocal(config);
   const spawn = () => spawnWorker(process.env, config, log);
   // A worker loads for longer than the supervisor, so the first one starts before the supervisor's own modules are loaded.
@@ -56,6 +52,7 @@ async function main(args: readonly string[]): Promise<number> {
     connect: seqpacketConnect,
     onQuit: () => stopped.resolve(),
   });
+  replaceWorkers = supervisor.replaceWorkers;
   flushCompileCache();
   process.once('SIGTERM', () => stopped.resolve());
   process.once('SIGINT', () => stopped.resolve());

@@ -37,7 +37,7 @@ async function run(istio: string, ca: string, mode: Mode, from: Kind, to: Kind):
     const start = (machine: Machine, kind: Kind) => {
       const argv = kind === 'istio' ? [istio, 'proxy', 'ztunnel'] : undefined;
       const env = { PACKET_MARK: '1337' };
-      return mode === 'dedicated' ? bed.proxy(machine, env, argv) : bed.sharedProxy(machine, argv);
+      return mode === 'dedicated' ? bed.proxy(machine, env, argv) : bed.sharedProxy(machine, { argv });
     };
     await Promise.all([start('a', from), start('b', to)]);
     await bed.echo('b', 8080);

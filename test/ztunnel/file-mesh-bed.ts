@@ -111,12 +111,18 @@ export class FileMeshBed {
   }
 
   /** Starts a proxy for pods, beside the machine, which a scripted agent gives it as its only pod. */
-  async sharedProxy(machine: Machine, argv = ourProxy): Promise<ChildProcess> {
+  async sharedProxy(
+    machine: Machine,
+    {
+      argv = ourProxy,
+      env = {},
+    }: { readonly argv?: typeof ourProxy | undefined; readonly env?: Record<string, string> } = {},
+  ): Promise<ChildProcess> {
     const zds = join(this.folder, `${machine}.sock`);
     const agent = new ScriptedAgent(zds);
     this.#agents.push(agent);
     const node = `${machine}-node` as const;
-    const child = this.#start(node, argv, { ...process.env, ...this.#env(machine), INPOD_UDS: zds });
+    const child = this.#start(node, argv, { ...process.env, ...this.#env(machine), INPOD_UDS: zds, ...env });
     const ztunnel = await agent.connected(1);
     const info = { name: machine, namespace: 'default', serviceAccount: machine };
     for (const error of [

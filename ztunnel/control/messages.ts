@@ -59,7 +59,9 @@ export type ToWorker =
   | { readonly kind: 'ask'; readonly id: number; readonly question: Question }
   /** null: back to the levels of the environment. */
   | { readonly kind: 'logging'; readonly directives: string | null }
-  | { readonly kind: 'drain'; readonly deadline: number };
+  | { readonly kind: 'drain'; readonly deadline: number }
+  /** As `drain`, of a worker whose successor accepts from the same listeners by now. */
+  | { readonly kind: 'replaced'; readonly deadline: number };
 
 export type ToSupervisor =
   | { readonly kind: 'hello' }

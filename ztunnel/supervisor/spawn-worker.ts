@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 import type { Logger } from '../../common/core/log.ts';
 import { addonFile, closeFd, seqpacketFromFd, seqpacketPair } from '../../native/index.ts';
 import type { ZtunnelConfig } from '../config.ts';
+import type { WorkerProcess } from './running-worker.ts';
 import { capabilityObstacle, obstacle, pathModes } from './worker-user.ts';
-import type { WorkerProcess } from './workers.ts';
 
 const program = fileURLToPath(new URL('../worker.ts', import.meta.url));
 

@@ -26,8 +26,9 @@ import type { Kernel } from './kernel.ts';
 import type { CaptureMode } from './listeners.ts';
 import { OwnNetns } from './own-netns.ts';
 import { PodTable } from './pods.ts';
+import type { WorkerProcess } from './running-worker.ts';
 import { SteeringClient } from './steering-client.ts';
-import { WorkerFleet, type WorkerProcess } from './workers.ts';
+import { WorkerFleet } from './workers.ts';
 import { ZdsClient } from './zds-client.ts';
 
 export interface SupervisorOptions {
@@ -50,6 +51,8 @@ export interface Supervisor {
   readonly workerPids: () => readonly number[];
   /** Resolves when the workers know the mesh; only then this proxy asks the agent for pods. */
   readonly warm: Promise<unknown>;
+  /** Gives each worker a successor; see WorkerFleet.replace. */
+  readonly replaceWorkers: () => Promise<void>;
   /** Stops accepting, lets connections end until the deadline, resolves when the workers are gone. */
   drain(): Promise<void>;
 }
@@ -188,6 +191,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     ports: { admin: portOf(0), metrics: portOf(1), readiness: portOf(2) },
     workerPids: () => fleet.pids,
     warm: fleet.warm,
+    replaceWorkers: () => fleet.replace(config.drainDeadline),
     async drain() {
       const traffic = drainTraffic();
       // Not at the end: where a successor shares these ports, every answer shall be its.

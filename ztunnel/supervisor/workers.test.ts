@@ -12,7 +12,8 @@ import {
   type ToSupervisor,
   type ToWorker,
 } from '../control/messages.ts';
-import { WorkerFleet, type WorkerProcess } from './workers.ts';
+import type { WorkerProcess } from './running-worker.ts';
+import { WorkerFleet } from './workers.ts';
 
 class FakeWorker implements WorkerProcess, SeqpacketConnection {
   readonly peer = { pid: 4711, uid: 0 };
@@ -216,4 +217,128 @@ test('draining asks first and kills after the deadline, and nothing is started a
   spawned[0]!.exit();
   await drained;
   assert.equal(spawned.length, 1);
+});
+
+/** One worker that serves, and the successor that was asked for. */
+function replacing() {
+  const bed = fleet();
+  const [old] = bed.spawned as [FakeWorker];
+  for (const kind of ['hello', 'warm'] as const) old.say({ kind });
+  const replaced = bed.workers.replace(5_000);
+  const successor = bed.spawned[1]!;
+  successor.say({ kind: 'hello' });
+  return { ...bed, old, successor, replaced };
+}
+
+test('a successor gets the listeners, takes over once it knows the mesh, and only then the old worker drains', async () => {
+  const { workers, old, successor, replaced, spawned } = replacing();
+  assert.deepEqual(successor.got, [{ message: pod, fds: [fd(50)] }]);
+  successor.say({ kind: 'pending', items: ['state manager'] });
+  assert.deepEqual(workers.pending, ['worker'], 'of who serves');
+  assert.deepEqual(old.kinds(), ['pod']);
+  successor.say({ kind: 'warm' });
+  await replaced;
+  assert.deepEqual(old.got.at(-1)?.message, { kind: 'replaced', deadline: 5_000 });
+  assert.deepEqual(workers.pending, ['state manager']);
+  old.exit();
+  assert.equal(spawned.length, 2);
+  assert.equal(workers.restarts, 0);
+});
+
+test('asked again before the successor has taken over, it is the same replacement; then it is another', async () => {
+  const { workers, successor, replaced, spawned } = replacing();
+  const again = workers.replace(5_000);
+  assert.equal(spawned.length, 2);
+  successor.say({ kind: 'warm' });
+  await Promise.all([again, replaced]);
+  void workers.replace(5_000);
+  assert.equal(spawned.length, 3);
+});
+
+test('a worker goes on where its successor dies, is late, or cannot take the listeners', async () => {
+  const ways: Readonly<Record<string, (bed: ReturnType<typeof replacing>) => void>> = {
+    'ended before it took over': ({ successor }) => successor.exit(),
+    'does not know the mesh after 60 s': ({ clock }) => clock.advance(60_000),
+    'descriptors were lost': ({ successor }) =>
+      successor.say({ kind: 'serving', pod: 1, error: 'descriptors were lost' }),
+  };
+  for (const [why, fail] of Object.entries(ways)) {
+    const bed = replacing();
+    fail(bed);
+    await bed.replaced;
+    bed.successor.say({ kind: 'warm' });
+    assert.deepEqual(bed.old.kinds(), ['pod'], why);
+    assert.ok(
+      bed.logged.some((line) => line.includes(why)),
+      bed.logged.join('\n'),
+    );
+    bed.old.say({ kind: 'pending', items: [] });
+    assert.deepEqual(bed.workers.pending, [], why);
+    // What a late one has accepted ends in order.
+    if (!why.startsWith('ended')) assert.equal(bed.successor.kinds().at(-1), 'drain', why);
+    // It dies later as any other, and is started again.
+    bed.old.exit();
+    assert.equal(bed.spawned.length, 3, why);
+  }
+});
+
+test('a worker that dies before its successor knows the mesh has it in its place at once', async () => {
+  const { workers, old, successor, replaced, spawned } = replacing();
+  old.exit();
+  await replaced;
+  successor.say({ kind: 'pending', items: [] });
+  assert.deepEqual(workers.pending, []);
+  assert.equal(spawned.length, 2);
+  assert.equal(workers.restarts, 1);
+});
+
+test('pods come to successors too, and a pod is gone when the workers that were replaced have ended', async () => {
+  const { workers, old, successor, replaced, clock } = replacing();
+  const second = { ...pod, pod: 2 };
+  const served = workers.serve(second, [fd(51)]);
+  assert.deepEqual(successor.got.at(-1), { message: second, fds: [fd(51)] });
+  successor.say({ kind: 'serving', pod: 2, error: '' });
+  let isServed = false;
+  void served.then(() => {
+    isServed = true;
+  });
+  await Promise.resolve();
+  assert.equal(isServed, false, 'the one that serves has not said so');
+  old.say({ kind: 'serving', pod: 2, error: '' });
+  await served;
+  successor.say({ kind: 'warm' });
+  await replaced;
+  let isGone = false;
+  const gone = workers.drop(2, 5_000).then(() => {
+    isGone = true;
+  });
+  successor.say({ kind: 'dropped', pod: 2 });
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(isGone, false, 'connections of the pod may still need sockets there');
+  clock.advance(6_000);
+  assert.deepEqual(old.signals, ['SIGKILL']);
+  old.exit();
+  await gone;
+});
+
+test('workers that were replaced answer too, and all of them end when ztunnel drains', async () => {
+  const { workers, old, successor, replaced, spawned } = replacing();
+  successor.say({ kind: 'warm' });
+  await replaced;
+  const answers = workers.ask({ kind: 'metrics' });
+  for (const worker of [old, successor]) worker.say({ kind: 'answer', id: 1, last: true, text: '[]' });
+  assert.deepEqual(await answers, ['[]', '[]']);
+  void workers.replace(5_000);
+  let isDrained = false;
+  const drained = workers.drain(5_000).then(() => {
+    isDrained = true;
+  });
+  assert.deepEqual([successor.kinds().at(-1), spawned[2]!.kinds().at(-1)], ['drain', 'drain']);
+  successor.exit();
+  old.exit();
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(isDrained, false);
+  spawned[2]!.exit();
+  await drained;
+  assert.equal(spawned.length, 3);
 });

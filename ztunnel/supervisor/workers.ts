@@ -1,63 +1,32 @@
 /**
  * The worker processes: started without any capability, started again when they die (with the same listeners, so nothing
- * is refused, it waits in the backlog), served with sockets, asked for metrics, drained at the end.
+ * is refused, it waits in the backlog), replaced by successors on request, drained at the end.
  */
 import { type Fd, millis } from '../../common/core/brand.ts';
-import type { Clock, Timer } from '../../common/core/clock.ts';
+import type { Timer } from '../../common/core/clock.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
-import type { Logger } from '../../common/core/log.ts';
-import type { SeqpacketConnection } from '../../native/index.ts';
-import {
-  decodeFromWorker,
-  encode,
-  type PodMessage,
-  type Question,
-  type SocketKind,
-  type ToSupervisor,
-  type ToWorker,
-} from '../control/messages.ts';
+import type { PodMessage, Question } from '../control/messages.ts';
 import type { PodWorkers } from './pods.ts';
+import { RunningWorker, type WorkerProcess, type WorkerTools } from './running-worker.ts';
 
-export interface WorkerProcess {
-  readonly pid: number;
-  readonly connection: SeqpacketConnection;
-  onExit(handler: (how: string) => void): void;
-  kill(signal: 'SIGTERM' | 'SIGKILL'): void;
-}
-
-export interface WorkerFleetOptions {
+export interface WorkerFleetOptions extends WorkerTools {
   readonly count: number;
   readonly spawn: () => WorkerProcess;
-  readonly pods: () => readonly { readonly message: PodMessage; readonly fds: readonly Fd[] }[];
-  /** The caller closes them. Throws NativeError. */
-  readonly makeSockets: (pod: number, kind: SocketKind, count: number) => readonly Fd[];
-  readonly closeFd: (fd: Fd) => void;
-  readonly clock: Clock;
-  readonly log: Logger;
 }
 
 /** ms. The first restart of a worker that ran for a while is immediate. */
 const restart = { first: 50, last: 5_000, healthyAfter: 10_000 };
 /** ms. Shorter than the 5 s after which the agent gives an add up; the pod is retried. */
 const serveTimeout = 3_500;
-const mebi = 1024 * 1024;
-/** ms. Who asks must not hang on a worker that is busy; a profile's own time comes on top. */
-const answerTimeout = 2_000;
-/** Characters of one worker's answer: it must not be able to fill the memory of its supervisor. */
-const longest: Readonly<Record<Question['kind'], number>> = {
-  metrics: 16 * mebi,
-  // A mesh of 100,000 workloads has some 60 MB.
-  state: 256 * mebi,
-  cpu: 64 * mebi,
-  heap: 64 * mebi,
-  heapSampling: 100,
-};
+/** ms in which a successor must know the mesh; without istiod it never does. */
+const successorTimeout = 60_000;
 
 export class WorkerFleet implements PodWorkers {
   readonly #slots: Slot[];
   /** Resolves when every worker has known the mesh once: what it is given it can serve. */
   readonly warm: Promise<unknown>;
   #nextQuestion = 1;
+  #replacing: Promise<void> | undefined;
 
   constructor(options: WorkerFleetOptions) {
     this.#slots = Array.from({ length: options.count }, (_, index) => new Slot(index, options));
@@ -77,6 +46,7 @@ export class WorkerFleet implements PodWorkers {
     return this.#slots.reduce((n, s) => n + s.restarts, 0);
   }
 
+  /** Of those that serve; of the ones that they replaced no more. */
   get pids(): readonly number[] {
     return this.#slots.flatMap((s) => s.pid ?? []);
   }
@@ -89,15 +59,27 @@ export class WorkerFleet implements PodWorkers {
     await Promise.all(this.#slots.map((s) => s.drop(pod, deadlineMs)));
   }
 
-  /** The JSON of each worker that answered. */
+  /** The JSON of each worker that answered, also of those that are being replaced: their connections count too. */
   async ask(question: Question): Promise<readonly string[]> {
     const id = this.#nextQuestion++;
-    const answers = await Promise.all(this.#slots.map((s) => s.ask(id, question)));
+    const answers = await Promise.all(this.#slots.flatMap((s) => s.ask(id, question)));
     return answers.filter((a) => a !== undefined);
   }
 
   setLogging(directives: string | null): void {
-    for (const slot of this.#slots) slot.send({ kind: 'logging', directives });
+    for (const slot of this.#slots) slot.setLogging(directives);
+  }
+
+  /**
+   * Gives each worker a successor with the same listeners, which takes every new connection once it knows the mesh; then the old one
+   * drains. Where no successor comes up the old one goes on, and the log says so. Resolves when that is decided for all; asked again
+   * before, it is the same replacement.
+   */
+  replace(deadlineMs: number): Promise<void> {
+    this.#replacing ??= Promise.all(this.#slots.map((s) => s.replace(deadlineMs))).then(() => {
+      this.#replacing = undefined;
+    });
+    return this.#replacing;
   }
 
   /** Resolves when all have exited; those that miss the deadline by a second are killed. */
@@ -106,11 +88,12 @@ export class WorkerFleet implements PodWorkers {
   }
 }
 
-interface Asked {
-  readonly question: Question;
-  readonly texts: string[];
-  length: number;
-  readonly done: (text: string | undefined) => void;
+interface Successor {
+  readonly worker: RunningWorker;
+  /** ms that its predecessor gets to drain. */
+  readonly deadlineMs: number;
+  /** It took over, or never will. */
+  readonly decided: () => void;
 }
 
 /** One place for a worker; the processes in it come and go. */
@@ -119,13 +102,12 @@ class Slot {
   readonly #index: number;
   readonly #options: WorkerFleetOptions;
   readonly #serving = new Map<number, (error: string) => void>();
-  readonly #dropping = new Map<number, () => void>();
-  readonly #asked = new Map<number, Asked>();
-  #worker: WorkerProcess | undefined;
-  #pending: readonly string[] = ['worker'];
+  #worker: RunningWorker | undefined;
+  #successor: Successor | undefined;
+  /** They accept nothing new and only have to end. */
+  readonly #leaving = new Set<RunningWorker>();
   #delay = 0;
   #stopping = false;
-  #onStopped: (() => void) | undefined;
   restarts = 0;
 
   constructor(index: number, options: WorkerFleetOptions) {
@@ -134,41 +116,37 @@ class Slot {
   }
 
   get pending(): readonly string[] {
-    return this.#pending;
+    return this.#worker?.pending ?? ['worker'];
   }
 
   get pid(): number | undefined {
     return this.#worker?.pid;
   }
 
-  start(): void {
-    const { spawn, clock, log } = this.#options;
-    let worker: WorkerProcess;
-    try {
-      worker = spawn();
-    } catch (e) {
-      log.error('cannot start a worker', { worker: this.#index, error: describeError(e) });
-      this.#restartLater();
-      return;
-    }
-    this.#worker = worker;
-    const startedAt = clock.now();
-    worker.connection.onPacket((packet) => {
-      for (const fd of packet.fds) this.#options.closeFd(fd);
-      try {
-        this.#receive(decodeFromWorker(packet.data), worker);
-      } catch (e) {
-        log.error('stopping a worker that does not keep to the protocol', { error: describeError(e) });
-        worker.kill('SIGKILL');
-      }
-    });
-    // The exit is what counts; a worker that closed its end cannot be reached and is ended.
-    worker.connection.onClose(() => worker.kill('SIGKILL'));
-    worker.onExit((how) => this.#exited(how, clock.now() - startedAt));
+  get #all(): readonly RunningWorker[] {
+    return [this.#worker, this.#successor?.worker, ...this.#leaving].filter((w) => w !== undefined);
   }
 
-  send(message: ToWorker, fds: readonly Fd[] = []): void {
-    this.#worker?.connection.send(encode(message), fds);
+  start(): void {
+    try {
+      this.#worker = this.#spawn();
+    } catch (e) {
+      this.#options.log.error('cannot start a worker', { worker: this.#index, error: describeError(e) });
+      this.#restartLater();
+    }
+  }
+
+  #spawn(): RunningWorker {
+    const worker: RunningWorker = new RunningWorker(this.#options.spawn(), this.#index, this.#options, {
+      warm: () => this.#isWarm(worker),
+      serving: (pod, error) => this.#isServing(worker, pod, error),
+      ended: (how, aliveMs) => this.#ended(worker, how, aliveMs),
+    });
+    return worker;
+  }
+
+  setLogging(directives: string | null): void {
+    for (const worker of this.#all) worker.send({ kind: 'logging', directives });
   }
 
   serve(message: PodMessage, fds: readonly Fd[]): Promise<void> {
@@ -184,128 +162,113 @@ class Slot {
       );
       this.#serving.set(message.pod, finish);
       // Without a process the message waits in the table of pods: a worker that says hello gets all of it.
-      this.send(message, fds);
+      this.#worker?.serve(message, fds);
+      this.#successor?.worker.serve(message, fds);
     });
   }
 
-  drop(pod: number, deadlineMs: number): Promise<void> {
-    if (!this.#worker) return Promise.resolve();
-    return new Promise((resolve) => {
-      const finish = () => {
-        timer.cancel();
-        this.#dropping.delete(pod);
-        resolve();
-      };
-      const timer = this.#options.clock.after(millis(deadlineMs + 1_000), finish);
-      this.#dropping.set(pod, finish);
-      this.send({ kind: 'dropPod', pod, deadline: deadlineMs });
-    });
+  async drop(pod: number, deadlineMs: number): Promise<void> {
+    const drops = [this.#worker, this.#successor?.worker].map((w) => w?.drop(pod, deadlineMs));
+    // They were given a deadline that is none later, and need sockets of the pod until then.
+    const ends = [...this.#leaving].map((w) => w.end());
+    await Promise.all([...drops, ...ends]);
   }
 
-  ask(id: number, question: Question): Promise<string | undefined> {
-    if (!this.#worker) return Promise.resolve(undefined);
-    const patience = answerTimeout + (question.kind === 'cpu' ? question.seconds * 1000 : 0);
-    return new Promise((resolve) => {
-      const done = (text: string | undefined) => {
-        timer.cancel();
-        this.#asked.delete(id);
-        resolve(text);
-      };
-      const timer = this.#options.clock.after(millis(patience), () => done(undefined));
-      this.#asked.set(id, { question, texts: [], length: 0, done });
-      this.send({ kind: 'ask', id, question });
-    });
+  ask(id: number, question: Question): readonly Promise<string | undefined>[] {
+    return this.#all.map((w) => w.ask(id, question));
   }
 
-  drain(deadlineMs: number): Promise<void> {
-    this.#stopping = true;
-    const worker = this.#worker;
-    if (!worker) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = this.#options.clock.after(millis(deadlineMs + 1_000), () => worker.kill('SIGKILL'));
-      this.#onStopped = () => {
-        timer.cancel();
-        resolve();
-      };
-      this.send({ kind: 'drain', deadline: deadlineMs });
-    });
-  }
-
-  #receive(message: ToSupervisor, worker: WorkerProcess): void {
-    switch (message.kind) {
-      case 'hello':
-        this.#options.log.info('worker started', { worker: this.#index, pid: worker.pid });
-        for (const { message: pod, fds } of this.#options.pods()) this.send(pod, fds);
-        return;
-      case 'warm':
-        this.warm.resolve();
-        return;
-      case 'pending':
-        this.#pending = message.items;
-        return;
-      case 'serving':
-        this.#serving.get(message.pod)?.(message.error);
-        return;
-      case 'dropped':
-        this.#dropping.get(message.pod)?.();
-        return;
-      case 'need':
-        this.#supply(message.pod, message.socket, message.count);
-        return;
-      case 'noAnswer':
-        this.#options.log.warn('a worker has no answer', { worker: this.#index, error: message.error });
-        this.#asked.get(message.id)?.done(undefined);
-        return;
-      case 'answer':
-        this.#collect(message.id, message.text, message.last);
-        return;
-    }
-  }
-
-  #collect(id: number, text: string, last: boolean): void {
-    const asked = this.#asked.get(id);
-    if (!asked) return;
-    asked.texts.push(text);
-    asked.length += text.length;
-    const { kind } = asked.question;
-    if (asked.length > longest[kind]) {
-      this.#options.log.error('dropped an answer of a worker that is too long', {
-        worker: this.#index,
-        question: kind,
-        longest: longest[kind],
-      });
-      asked.done(undefined);
-    } else if (last) asked.done(asked.texts.join(''));
-  }
-
-  #supply(pod: number, socket: SocketKind, asked: number): void {
-    let fds: readonly Fd[] = [];
-    let error = '';
+  /** Resolves when a successor has taken over, or it is clear that none will. */
+  replace(deadlineMs: number): Promise<void> {
+    // One that is about to be started is new anyway.
+    if (this.#stopping || !this.#worker) return Promise.resolve();
+    const { clock, log } = this.#options;
+    let worker: RunningWorker;
     try {
-      fds = this.#options.makeSockets(pod, socket, asked);
-      if (fds.length === 0) error = 'the pod is gone';
+      worker = this.#spawn();
     } catch (e) {
-      error = describeError(e);
-      this.#options.log.warn('cannot make sockets for a pod', { socket, error });
+      log.error('cannot start a successor of a worker, which goes on', {
+        worker: this.#index,
+        error: describeError(e),
+      });
+      return Promise.resolve();
     }
-    this.send({ kind: 'sockets', pod, socket, asked, error }, fds);
-    for (const fd of fds) this.#options.closeFd(fd);
+    return new Promise((resolve) => {
+      const decided = () => {
+        timer.cancel();
+        this.#successor = undefined;
+        resolve();
+      };
+      const successor = { worker, deadlineMs, decided };
+      const late = `it does not know the mesh after ${successorTimeout / 1000} s`;
+      const timer = clock.after(millis(successorTimeout), () => this.#giveUp(successor, late));
+      this.#successor = successor;
+    });
   }
 
-  #exited(how: string, aliveMs: number): void {
-    this.#worker?.connection.close();
-    this.#worker = undefined;
-    for (const done of [...this.#dropping.values()]) done();
-    for (const { done } of [...this.#asked.values()]) done(undefined);
-    if (this.#stopping) {
-      this.#onStopped?.();
+  drain(deadlineMs: number): Promise<unknown> {
+    this.#stopping = true;
+    const ends = this.#all.map((w) => w.end());
+    this.#worker?.retire({ kind: 'drain', deadline: deadlineMs });
+    if (this.#successor) this.#giveUp(this.#successor, 'ztunnel drains');
+    return Promise.all(ends);
+  }
+
+  #isWarm(worker: RunningWorker): void {
+    if (worker === this.#worker) this.warm.resolve();
+    if (worker === this.#successor?.worker) this.#takeOver(this.#successor);
+  }
+
+  #takeOver({ worker, decided, deadlineMs }: Successor): void {
+    const old = this.#worker!;
+    this.#options.log.info('a worker was replaced; it accepts nothing new', {
+      worker: this.#index,
+      pid: old.pid,
+      successor: worker.pid,
+    });
+    this.#worker = worker;
+    this.#leaving.add(old);
+    decided();
+    old.retire({ kind: 'replaced', deadline: deadlineMs });
+  }
+
+  /** What it may have accepted already ends in order. */
+  #giveUp(successor: Successor, why: string): void {
+    const { worker, decided, deadlineMs } = successor;
+    this.#options.log.error('a successor of a worker cannot take over; the worker goes on', {
+      worker: this.#index,
+      successor: worker.pid,
+      error: why,
+    });
+    this.#leaving.add(worker);
+    decided();
+    worker.retire({ kind: 'drain', deadline: deadlineMs });
+  }
+
+  #isServing(worker: RunningWorker, pod: number, error: string): void {
+    if (worker === this.#worker) this.#serving.get(pod)?.(error);
+    else if (worker === this.#successor?.worker && error !== '') this.#giveUp(this.#successor, error);
+  }
+
+  #ended(worker: RunningWorker, how: string, aliveMs: number): void {
+    const { log } = this.#options;
+    if (this.#leaving.delete(worker)) {
+      log.info('a worker that took nothing new any more has ended', { worker: this.#index, pid: worker.pid, how });
       return;
     }
-    this.#pending = ['worker'];
-    this.#options.log.error('a worker ended, starting another', { worker: this.#index, how });
+    if (worker === this.#successor?.worker) {
+      log.error('a successor of a worker ended before it took over; the worker goes on', { worker: this.#index, how });
+      this.#successor.decided();
+      return;
+    }
+    const successor = this.#successor;
+    this.#worker = successor?.worker;
+    successor?.decided();
+    if (this.#stopping) return;
     this.restarts++;
+    log.error('a worker ended, starting another', { worker: this.#index, how });
     if (aliveMs >= restart.healthyAfter) this.#delay = 0;
-    this.#restartLater();
+    if (!successor) this.#restartLater();
   }
 
   #restartLater(): void {

@@ -2,7 +2,7 @@
 
 import type { Fd } from '../../common/core/brand.ts';
 import { assertNever, describeError } from '../../common/core/errors.ts';
-import type { LogSink } from '../../common/core/log.ts';
+import { createLogger, type Logger, type LogSink } from '../../common/core/log.ts';
 import type { SeqpacketConnection } from '../../native/index.ts';
 import {
   answerChunk,
@@ -26,9 +26,11 @@ export interface LinkOptions {
 
 export class SupervisorLink {
   readonly #options: LinkOptions;
+  readonly #log: Logger;
 
   constructor(options: LinkOptions) {
     this.#options = options;
+    this.#log = createLogger(options.sink, 'worker');
     options.connection.onPacket(({ data, fds }) => this.#receive(decodeFromSupervisor(data), fds));
     options.connection.onClose(() => options.onDrain(undefined));
   }
@@ -57,6 +59,13 @@ export class SupervisorLink {
         else sink.levels.apply(message.directives);
         return;
       case 'drain':
+        onDrain(message.deadline);
+        return;
+      case 'replaced':
+        this.#log.info('a successor takes new connections; open ones cannot be handed over yet and may finish here', {
+          connections: core.traffic.size,
+          deadline_ms: message.deadline,
+        });
         onDrain(message.deadline);
         return;
       default:
