@@ -15,6 +15,8 @@ export type StallCommand = 'look' | 'say';
 export interface Stall {
   /** Longest that it stood still. */
   readonly ms: number;
+  /** Longest of that beside what its thread waited for a core. */
+  readonly ownMs: number;
   /** Most that its thread used of a core in between. */
   readonly cpuMs: number;
 }
