@@ -172,7 +172,8 @@ const rows: readonly {
     name: 'without a listener for HBONE',
     labels: use('wp'),
     scope: scope([gateway('wp', { listeners: [{ ...mesh, protocol: 'HTTP' }] })]),
-    reason: 'AttachmentDenied',
+    waypoint: wp,
+    reason: 'WaypointIsNotReady',
   },
   {
     name: 'sandwiched: the listener of the waypoint itself counts',

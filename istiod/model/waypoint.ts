@@ -36,8 +36,8 @@ export interface Waypoint {
   readonly address: GatewayAddress | undefined;
   /** `service`, `workload`, `all`, `none`. */
   readonly serves: string;
-  /** Which namespaces may use it; None without a listener that would take them. */
-  readonly from: 'All' | 'Selector' | 'Same' | 'None';
+  /** Which namespaces may use it; undefined without a listener that would take them. */
+  readonly from: 'All' | 'Selector' | 'Same' | 'None' | undefined;
   readonly selector: LabelSelector | undefined;
   /** How its own pods take connections, where that is not HBONE. */
   readonly tunnel: ApplicationTunnel | undefined;
@@ -74,7 +74,7 @@ export function waypointOf(
   );
   if (!isWaypoint(gateway, gatewayClass, tunnel)) return undefined;
   const listener = listenerOf(gateway, tunnel);
-  const { from = listener ? 'Same' : 'None', selector } = listener?.allowedRoutes?.namespaces ?? {};
+  const { from = listener && 'Same', selector } = listener?.allowedRoutes?.namespaces ?? {};
   const forLabel = 'istio.io/waypoint-for';
   return {
     id: `${namespace}/${name}`,
@@ -254,6 +254,8 @@ function judge(named: Named, type: 'service' | 'workload', scope: WaypointScope)
     const message = `waypoint ${id} is for ${JSON.stringify(waypoint.serves)} (istio.io/waypoint-for), not for a ${type}`;
     return { kind: 'denied', waypoint, condition: { status: 'False', reason: 'UnsupportedTrafficType', message } };
   }
+  if (waypoint.from === undefined)
+    return notReady(named, waypoint, `has no listener of protocol HBONE on port ${hbonePort}`, scope);
   if (!admits(waypoint, named.client, scope)) {
     const message = `waypoint ${id} does not take namespace ${named.client}; see allowedRoutes of its HBONE listener`;
     return { kind: 'denied', waypoint, condition: { status: 'False', reason: 'AttachmentDenied', message } };
@@ -300,6 +302,7 @@ function admits(waypoint: Waypoint, client: string, { namespace }: WaypointScope
     case 'Same':
       return client === waypoint.namespace;
     case 'None':
+    case undefined:
       return false;
   }
 }

@@ -7,18 +7,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { addressTypeUrl, authorizationTypeUrl, decodeAddress, decodeAuthorization } from '../../common/api/index.ts';
-import { keyOf } from '../../common/kube/informer.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import { MeshStore } from '../../common/mesh/store.ts';
 import type { Identity } from '../../common/mesh/types.ts';
-import { meshKinds, tableOf } from '../../istiod/model/ambient/inputs.ts';
-import { AmbientIndex } from '../../istiod/model/ambient-index.ts';
-import { Intake } from '../../istiod/model/intake.ts';
-import { defaultSettings } from '../../istiod/model/settings.ts';
 import { mutantsOf } from '../../istiod/model/testing/mutants.ts';
 import { objectsOf } from '../../istiod/model/testing/test-mesh.ts';
-import { faultOf } from '../../istiod/validation/fault.ts';
 import { policyDenial } from '../../ztunnel/proxy/decide-inbound.ts';
+import { KeptMesh } from './kept-mesh.ts';
+import { type Attribute, isLike, isWithin, type Loose, listOf, policyVerdict, verdictOf } from './second-reading.ts';
 
 const pod = (name: string, ip: string) => `
 kind: Pod
@@ -116,30 +112,8 @@ const calls: readonly Call[] = ['web', 'db'].flatMap((to) =>
 );
 
 /** istiod's model, and what one node proxy has been told of it. */
-class World {
+class World extends KeptMesh {
   readonly store = new MeshStore();
-  readonly index = new AmbientIndex({ settings: { ...defaultSettings, clusterId: 'c' } });
-  /** By kind and name, the last one that was valid. */
-  readonly objects = new Map<string, KubeObject>();
-  readonly #intakes = new Map<string, Intake<KubeObject>>();
-
-  put(object: KubeObject): void {
-    const mesh = meshKinds.find((k) => k.kind.kind === object.kind)!;
-    const fault = (o: KubeObject) => (mesh.isCustom ? faultOf(o) : undefined);
-    let intake = this.#intakes.get(object.kind);
-    if (intake === undefined) {
-      const gate = { isDiscovered: () => true, revision: undefined };
-      intake = new Intake({
-        table: tableOf(this.index.inputs, mesh),
-        gate,
-        faultOf: fault,
-        onVerdict: () => undefined,
-      });
-      this.#intakes.set(object.kind, intake);
-    }
-    intake.put(keyOf(object.metadata), mesh.trim(object));
-    if (fault(object) === undefined) this.objects.set(`${object.kind} ${keyOf(object.metadata)}`, object);
-  }
 
   /** Tells the proxy an object's results at a time, and calls back after each. */
   tell(afterEach: () => void): void {
@@ -188,79 +162,25 @@ class World {
   }
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: objects as they are written
-type Loose = any;
-
-const listOf = (value: Loose): readonly Loose[] => (Array.isArray(value) ? value : []);
-
-function isLike(pattern: Loose, text: string | undefined): boolean {
-  const p = String(pattern);
-  if (text === undefined) return false;
-  if (p === '*') return true;
-  if (p.startsWith('*')) return text.endsWith(p.slice(1));
-  return p.endsWith('*') ? text.startsWith(p.slice(0, -1)) : p === text;
-}
-
-function isWithin(block: Loose, ip: string): boolean {
-  const [base = '', length] = String(block).split('/');
-  const bits = (a: string) => a.split('.').reduce((n, part) => n * 256 + Number(part), 0);
-  const size = 2 ** (32 - Number(length ?? 32));
-  return !base.includes(':') && Math.floor(bits(base) / size) === Math.floor(bits(ip) / size);
-}
-
-/** Names of attributes that a node proxy sees, with whether a value holds for the call. */
-const attributes: Readonly<Record<string, (value: Loose, c: Call) => boolean>> = {
+/** Attributes that a node proxy sees; unknown are what only requests say, and addresses of pods. */
+const fields: Readonly<Record<string, Attribute<Call>>> = {
   principals: (v, c) =>
-    isLike(v, c.identity && `${c.identity.trustDomain}/ns/${c.identity.namespace}/sa/${c.identity.serviceAccount}`),
-  namespaces: (v, c) => isLike(v, c.identity?.namespace),
-  serviceAccounts: (v, c) => String(v).split('/').at(-1) === c.identity?.serviceAccount,
-  ipBlocks: (v, c) => isWithin(v, c.source),
-  ports: (v, c) => Number(v) === c.port,
+    verdictOf(
+      isLike(v, c.identity && `${c.identity.trustDomain}/ns/${c.identity.namespace}/sa/${c.identity.serviceAccount}`),
+    ),
+  namespaces: (v, c) => verdictOf(isLike(v, c.identity?.namespace)),
+  serviceAccounts: (v, c) => verdictOf(String(v).split('/').at(-1) === c.identity?.serviceAccount),
+  ipBlocks: (v, c) => verdictOf(isWithin(v, c.source)),
+  ports: (v, c) => verdictOf(Number(v) === c.port),
 };
-const conditions: Readonly<Record<string, keyof typeof attributes>> = {
+const conditions: Readonly<Record<string, keyof typeof fields>> = {
   'source.principal': 'principals',
   'source.namespace': 'namespaces',
   'source.serviceAccount': 'serviceAccounts',
   'source.ip': 'ipBlocks',
   'destination.port': 'ports',
 };
-
-/** `yes`, `no`, or `unknown`: what only requests say, and addresses of pods. */
-type Verdict = 'yes' | 'no' | 'unknown';
-const both = (all: readonly Verdict[]): Verdict =>
-  all.includes('no') ? 'no' : all.includes('unknown') ? 'unknown' : 'yes';
-const one = (all: readonly Verdict[]): Verdict =>
-  all.includes('yes') ? 'yes' : all.includes('unknown') ? 'unknown' : 'no';
-
-function fieldVerdict(name: string, values: readonly Loose[], isNot: boolean, c: Call): Verdict {
-  const holds = attributes[name];
-  if (holds === undefined) return 'unknown';
-  return values.some((v) => holds(v, c)) !== isNot ? 'yes' : 'no';
-}
-
-function fieldsVerdict(fields: Loose, c: Call): Verdict {
-  return both(
-    Object.entries(fields ?? {}).flatMap(([name, values]) => {
-      if (!Array.isArray(values) || values.length === 0) return [];
-      const positive = name.startsWith('not') ? `${name[3]!.toLowerCase()}${name.slice(4)}` : name;
-      return [fieldVerdict(positive, values, positive !== name, c)];
-    }),
-  );
-}
-
-function ruleVerdict(rule: Loose, c: Call): Verdict {
-  const from = listOf(rule?.from).map((f) => fieldsVerdict(f?.source, c));
-  const to = listOf(rule?.to).map((t) => fieldsVerdict(t?.operation, c));
-  const when = listOf(rule?.when).flatMap((w) => {
-    const name = conditions[String(w?.key)] ?? '';
-    const [values, not] = [listOf(w?.values), listOf(w?.notValues)];
-    return [
-      ...(values.length > 0 ? [fieldVerdict(name, values, false, c)] : []),
-      ...(not.length > 0 ? [fieldVerdict(name, not, true, c)] : []),
-    ];
-  });
-  return both([...(from.length > 0 ? [one(from)] : []), ...(to.length > 0 ? [one(to)] : []), ...when]);
-}
+const attributes = { fields, condition: (key: string) => fields[conditions[key] ?? ''] };
 
 /** Whether the policies as they are written let the call in, or may. */
 function mayPass(objects: ReadonlyMap<string, KubeObject>, c: Call): boolean {
@@ -277,9 +197,7 @@ function mayPass(objects: ReadonlyMap<string, KubeObject>, c: Call): boolean {
       listOf(o.spec?.targetRefs).length === 0,
   );
   const verdicts = (action: string) =>
-    policies
-      .filter((o) => (o.spec?.action ?? 'ALLOW') === action)
-      .map((o) => one(listOf(o.spec?.rules).map((r) => ruleVerdict(r, c))));
+    policies.filter((o) => (o.spec?.action ?? 'ALLOW') === action).map((o) => policyVerdict(o, c, attributes));
   if (verdicts('DENY').includes('yes')) return false;
   const allows = verdicts('ALLOW');
   // What only requests say never holds at a node proxy, so it lets nobody in.
