@@ -117,13 +117,14 @@ void End::giveUpAttempt() {
   if (dead || !isAttempt()) return;
   const auto ahead = std::move(ahead_);
   ahead->attempt->ask(loop_);
-  if (!dead) cut(CANCEL);
+  // An end and no reset: an app may take for an error what ends in one before it was accepted.
+  if (!dead) drop();
 }
 
 void End::missAttempt(int status) {
   const auto ahead = std::move(ahead_);
   ahead->attempt->missed(loop_, status);
-  if (!dead) cut(CANCEL);
+  if (!dead) drop();
 }
 
 bool End::joinAhead() {
@@ -140,7 +141,7 @@ bool End::joinAhead() {
   if (!there || downstream->dead) {
     if (ahead->attempt == nullptr) return false;
     ahead->attempt->missed(loop_, 0);
-    cut(CANCEL);
+    drop();
     return true;
   }
   if (ahead->attempt != nullptr) {
