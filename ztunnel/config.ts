@@ -20,7 +20,7 @@ import { workerCount } from './config/worker-count.ts';
 import { parseTraceFilter, type TraceFilter } from './proxy/trace-filter.ts';
 
 export interface ZtunnelConfig extends ControlPlaneSettings {
-  /** What moves bytes; `node` is the default, `auto`: the native engine where it starts, else Node's. */
+  /** What moves bytes; `auto`, the default: the native engine where it starts, else Node's. */
   readonly engine: 'auto' | 'node' | 'native';
   readonly mode: ProxyMode;
   /** Listeners of connections in pods; off leaves the DNS proxy alone. Default on. */
@@ -134,7 +134,7 @@ export function parseConfig(env: Settings, surroundings: Surroundings): ConfigRe
   }
 
   return r.finish<ZtunnelConfig>({
-    engine: r.choice('AQUIFER_ENGINE', ['auto', 'node', 'native']) ?? 'node',
+    engine: r.choice('AQUIFER_ENGINE', ['auto', 'node', 'native']) ?? 'auto',
     mode,
     proxy,
     workers: workerCount(r, surroundings.cpus ?? 1, proxyConfig.concurrency),

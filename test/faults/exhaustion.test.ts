@@ -15,7 +15,7 @@ const descriptors = 1_600;
 const wanted = longOr(2_000, 6_000);
 const slowReaders = longOr(400, 1_000);
 /** Node's engine bounds each connection alone: it holds up to 0.3 MiB of what a slow reader has not taken, and has 40 MiB without any. */
-const memory = (engineUnderTest['AQUIFER_ENGINE'] === 'native' ? longOr(160, 256) : longOr(256, 512)) * 1024 * 1024;
+const memory = (engineUnderTest['AQUIFER_ENGINE'] === 'node' ? longOr(256, 512) : longOr(160, 256)) * 1024 * 1024;
 const pourPort = 8081;
 
 describe('a node proxy that runs out', {

@@ -1,4 +1,4 @@
-/** Which engine moves bytes in tests that start proxies: `AQUIFER_ENGINE=native npm test` runs them all on the other one. */
+/** Which engine moves bytes in tests that start proxies: `AQUIFER_ENGINE=node npm test` runs them all on the other one. */
 const chosen = process.env['AQUIFER_ENGINE'];
 
 /** For a proxy's environment. */

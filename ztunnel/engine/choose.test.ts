@@ -13,7 +13,7 @@ describe('the engine of a worker', () => {
   it('is the native one where it starts', async () => {
     assert.deepEqual(await choose('auto', starts), [
       native,
-      ['info which engine moves bytes engine="native" why="AQUIFER_ENGINE=auto"'],
+      ['info which engine moves bytes engine="native" why="the default"'],
     ]);
     const [engine, lines] = await choose('native', starts);
     assert.equal(engine, native);
@@ -34,7 +34,7 @@ describe('the engine of a worker', () => {
     await assert.rejects(choose('native', fails), /of another version/);
     const [engine, lines] = await choose('node', () => assert.fail('it is not to be started'));
     assert.equal(engine, nodeEngine);
-    assert.match(lines.join(), /engine="node" why="the default, or AQUIFER_ENGINE=node"/);
+    assert.match(lines.join(), /engine="node" why="AQUIFER_ENGINE=node"/);
   });
 });
 

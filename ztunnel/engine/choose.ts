@@ -11,10 +11,10 @@ export async function chooseEngine(
   log: Logger,
   startNative: () => Promise<Engine> = native,
 ): Promise<Engine> {
-  if (wanted === 'node') return chosen(nodeEngine, 'node', 'the default, or AQUIFER_ENGINE=node');
+  if (wanted === 'node') return chosen(nodeEngine, 'node', 'AQUIFER_ENGINE=node');
   try {
     const engine = await startNative();
-    return chosen(engine, 'native', `AQUIFER_ENGINE=${wanted}`);
+    return chosen(engine, 'native', wanted === 'auto' ? 'the default' : 'AQUIFER_ENGINE=native');
   } catch (e) {
     if (wanted === 'native') throw e;
     log.warn("the native engine does not start; Node's moves the bytes, and takes more CPU for them", {
