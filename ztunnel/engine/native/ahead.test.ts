@@ -101,6 +101,25 @@ function all(engine: Engine): void {
       assert.equal(((await reset) as NodeJS.ErrnoException).code, 'ECONNRESET');
     });
 
+    it('ends both where the downstream is given up when the loop has begun and nobody has heard of it', async () => {
+      const to = await app((s) => s.pipe(s));
+      const { client, downstream } = await pair();
+      const reset = new Promise((resolve) => client.once('error', resolve));
+      client.write('hello');
+      const permit = new Cancellation();
+      const counters = engine.counters();
+      const dialled = dial(socket(), to, never, 10_000, { downstream, counters, permit });
+      await new Promise(setImmediate);
+      // No event is looked at meanwhile.
+      const latest = performance.now() + 10_000;
+      while (counters.received === 0) assert.ok(performance.now() < latest, 'the loop has begun');
+      downstream.destroy();
+      const upstream = await dialled;
+      assert.equal(upstream.destroyed, true);
+      assert.equal((await engine.relay(downstream, upstream, { signal: permit, counters })).error, undefined);
+      await reset;
+    });
+
     it('does not begin once the permit is withdrawn, nor where nobody listens; the connection stays for another try', async () => {
       const to = await app((s) => s.pipe(s));
       const { client, downstream } = await pair();

@@ -252,10 +252,11 @@ export class NativeStream extends Duplex implements ByteStream, Receiver {
     const ahead = this.#ahead;
     if (!ahead || ahead.running) return;
     const { downstream, counters } = ahead;
-    // Given up since then, as the loop is about to hear.
+    // Given up since then, as the loop is about to hear: it ends both, and tells the downstream.
     if (!relayed || downstream.#state !== 'open') {
       this.#ahead = undefined;
       counters.settle();
+      if (relayed) this.resetAndDestroy();
       return;
     }
     ahead.running = true;
