@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { describeError } from '../common/core/errors.ts';
 import { benchApi } from './api/bench.ts';
 import { benchFilters } from './filters.ts';
+import { benchHold } from './hold.ts';
 import { benchIstiod } from './istiod/istiod.ts';
 import { benchL4 } from './l4.ts';
 import { benchL7Hostile } from './l7/hostile.ts';
@@ -18,6 +19,7 @@ import { benchTracing } from './tracing.ts';
 const usage = `usage: npm run bench -- l4 [--engine native] [--peer PATH] [--rounds 3] [--quick]
        npm run bench -- l4 --policy-latency [--quick]
        npm run bench -- l4 --lab-up
+       npm run bench -- l4 --hold [--quick]
        npm run bench -- l7 [--rounds 3] [--quick]
        npm run bench -- l7 --memory
        npm run bench -- l7 --match
@@ -34,6 +36,7 @@ const usage = `usage: npm run bench -- l4 [--engine native] [--peer PATH] [--rou
   --policy-latency   from the write of a policy to its effect
   --memory           of waypoints with 1 and 1,000 clusters, ours and Envoy's
   --lab-up           from nothing to ten enrolled pods
+  --hold             from a pod's address to the answer to its first connect
   --metrics          what Istio's metrics cost, and their page
   --match            what it takes to decide among 10,000 routes
   --hostile          calls through waypoints beside peers that flood them
@@ -55,6 +58,7 @@ async function main(): Promise<number> {
         quick: { type: 'boolean', default: false },
         'policy-latency': { type: 'boolean', default: false },
         'lab-up': { type: 'boolean', default: false },
+        hold: { type: 'boolean', default: false },
         memory: { type: 'boolean', default: false },
         match: { type: 'boolean', default: false },
         metrics: { type: 'boolean', default: false },
@@ -102,6 +106,7 @@ async function main(): Promise<number> {
     }
     if (positionals.join() !== 'l4' || !Number.isInteger(rounds) || rounds < 1) throw new Error(usage);
     if (values['lab-up']) await benchLabUp();
+    else if (values.hold) await benchHold(values.quick ? 20 : 200);
     else if (values['policy-latency']) await benchPolicyLatency({ writes: values.quick ? 10 : 100 });
     else {
       const { peer, engine } = values;
