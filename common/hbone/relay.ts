@@ -21,6 +21,8 @@ export interface RelayCounters {
 export interface RelayResult extends Readonly<RelayCounters> {
   /** What broke the connection; absent when both directions ended, also by a peer that just went away. */
   readonly error?: Error;
+  /** It has not ended: it goes on in another process. */
+  readonly moved?: true;
 }
 
 export interface RelayOptions {

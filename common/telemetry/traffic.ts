@@ -16,7 +16,7 @@ import {
   sourceLabels,
 } from './labels.ts';
 
-/** One open connection. `close` counts once, however often it is called. */
+/** One open connection. Of `close` and `leave` the first call counts. */
 export interface TrafficMeter {
   /** Bytes from downstream to upstream, whoever reports. */
   received(bytes: number): void;
@@ -24,6 +24,8 @@ export interface TrafficMeter {
   sent(bytes: number): void;
   /** `-` for an orderly end. */
   close(flag: ResponseFlag): void;
+  /** It goes on in another process, which counts its end. */
+  leave(): void;
 }
 
 /** The numbers of one label set; the flags are of closed and of failed connections. */
@@ -50,7 +52,8 @@ export class TrafficMetrics {
 
   constructor(registry: Registry) {
     this.#counter(registry, 'connections_opened', 'TCP connections opened', (s) => [['-', s.opened]]);
-    this.#counter(registry, 'connections_closed', 'TCP connections closed', (s) => s.closed);
+    const closed = 'TCP connections closed, also those that a predecessor had opened and handed over';
+    this.#counter(registry, 'connections_closed', closed, (s) => s.closed);
     this.#counter(registry, 'connections_failed', 'TCP connections that never opened', (s) => s.failed);
     this.#counter(registry, 'received_bytes', 'Bytes from downstream to upstream', (s) => [['-', s.received]]);
     this.#counter(registry, 'sent_bytes', 'Bytes from upstream to downstream', (s) => [['-', s.sent]]);
@@ -73,6 +76,13 @@ export class TrafficMetrics {
   }
 
   open(flow: Flow): TrafficMeter {
+    const series = this.#series(flow);
+    series.opened++;
+    return new Meter(series, this.#open, flow.reporter);
+  }
+
+  /** As `open`, of a connection that another process has counted as opened. */
+  adopt(flow: Flow): TrafficMeter {
     return new Meter(this.#series(flow), this.#open, flow.reporter);
   }
 
@@ -146,7 +156,6 @@ class Meter implements TrafficMeter {
     this.#series = series;
     this.#openNow = openNow;
     this.#reporter = reporter;
-    series.opened++;
     openNow[reporter]++;
   }
 
@@ -160,8 +169,13 @@ class Meter implements TrafficMeter {
 
   close(flag: ResponseFlag): void {
     if (!this.#open) return;
-    this.#open = false;
     add(this.#series.closed, flag);
+    this.leave();
+  }
+
+  leave(): void {
+    if (!this.#open) return;
+    this.#open = false;
     this.#openNow[this.#reporter]--;
   }
 }

@@ -18,7 +18,7 @@ import type { Revocation } from '../../common/tls/revocation.ts';
 import type { Demand } from '../../common/xds/demand.ts';
 import type { WorkloadInfo } from '../../common/zds/types.ts';
 import { nodeEngine } from '../../ztunnel/engine/node.ts';
-import type { ConnectionRecord, Outcome, TrafficSink } from '../../ztunnel/proxy/account.ts';
+import type { ConnectionRecord, OpenTraffic, Outcome, TrafficSink } from '../../ztunnel/proxy/account.ts';
 import { connectFromPod } from '../../ztunnel/proxy/connect.ts';
 import { handleTunnel } from '../../ztunnel/proxy/inbound.ts';
 import { type NameRecord, nameResolver } from '../../ztunnel/proxy/names.ts';
@@ -46,12 +46,19 @@ export class RecordingSink implements TrafficSink {
     this.resolved.push(hostname);
   }
 
-  opened(record: ConnectionRecord): (outcome: Outcome) => void {
+  opened(record: ConnectionRecord): OpenTraffic {
     this.open.add(record);
-    return (outcome) => {
-      this.open.delete(record);
-      this.settled.push({ record, outcome, opened: true });
+    return {
+      closed: (outcome) => {
+        this.open.delete(record);
+        this.settled.push({ record, outcome, opened: true });
+      },
+      left: () => void this.open.delete(record),
     };
+  }
+
+  resumed(record: ConnectionRecord): OpenTraffic {
+    return this.opened(record);
   }
 
   failed(record: ConnectionRecord, outcome: Outcome): void {

@@ -42,12 +42,20 @@ export interface Outcome {
   readonly error?: string;
 }
 
+/** A connection that is open; one of both is called, once. Until then its counters go on counting. */
+export interface OpenTraffic {
+  closed(outcome: Outcome): void;
+  /** It goes on in another process, which tells its end. */
+  left(): void;
+}
+
 /** Metrics and access log; common/telemetry in the worker, a list in tests. */
 export interface TrafficSink {
   /** A connection of the source waits for DNS. */
   resolving(source: Workload, hostname: string): void;
-  /** `counters` go on counting until the connection is closed by what this returns, which is called once. */
-  opened(record: ConnectionRecord, counters: RelayCounters): (outcome: Outcome) => void;
+  opened(record: ConnectionRecord, counters: RelayCounters): OpenTraffic;
+  /** As `opened`, of a connection that another process opened: what the counters show now that one has told. */
+  resumed(record: ConnectionRecord, counters: RelayCounters): OpenTraffic;
   /** Without `opened`: refused or not connected. */
   failed(record: ConnectionRecord, outcome: Outcome): void;
 }
@@ -59,21 +67,23 @@ export class Account {
   readonly #sink: TrafficSink;
   readonly #clock: Clock;
   readonly #start: number;
-  #state: 'new' | 'settled' | ((outcome: Outcome) => void) = 'new';
+  #state: 'new' | 'settled' | OpenTraffic = 'new';
 
+  /** `elapsedMs`: that it was open for in another process. */
   constructor(
     record: ConnectionRecord,
     counters: RelayCounters,
     sink: TrafficSink,
     clock: Clock,
     trace: Trace | undefined,
+    elapsedMs = 0,
   ) {
     this.record = record;
     this.counters = counters;
     this.trace = trace;
     this.#sink = sink;
     this.#clock = clock;
-    this.#start = clock.now();
+    this.#start = clock.now() - elapsedMs;
   }
 
   opened(): void {
@@ -82,9 +92,22 @@ export class Account {
     this.trace?.('relay', 'bytes flow');
   }
 
+  /** As `opened`, where another process has said so. */
+  resumed(): void {
+    if (this.#state !== 'new') throw new Error('a connection was opened twice');
+    this.#state = this.#sink.resumed(this.record, this.counters);
+    this.trace?.('relay', 'bytes flow, handed over by the process before');
+  }
+
+  /** ms since it began, in whatever process. */
+  get elapsedMs(): number {
+    return this.#clock.now() - this.#start;
+  }
+
   /** The relay's result; `withdrawn` is why policy cut it. */
   relayed(result: RelayResult, withdrawn: string | undefined): void {
-    if (withdrawn !== undefined) this.#settle('DENY', withdrawn);
+    if (result.moved) this.#leave();
+    else if (withdrawn !== undefined) this.#settle('DENY', withdrawn);
     else if (result.error) this.#settle(flagOf(result.error), describeError(result.error));
     else this.#settle('-', undefined);
   }
@@ -101,19 +124,30 @@ export class Account {
     this.#settle(flagOf(error), describeError(error));
   }
 
+  #leave(): void {
+    const state = this.#state;
+    if (typeof state === 'string') throw new Error('only an open connection goes on elsewhere');
+    this.#state = 'settled';
+    state.left();
+    this.trace?.(
+      'account',
+      `it goes on in the next process (received ${this.counters.received}, sent ${this.counters.sent})`,
+    );
+  }
+
   #settle(flag: ResponseFlag, error: string | undefined): void {
     const state = this.#state;
     if (state === 'settled') throw new Error('a connection was accounted twice');
     this.#state = 'settled';
     const outcome: Outcome = {
       flag,
-      durationMs: this.#clock.now() - this.#start,
+      durationMs: this.elapsedMs,
       received: this.counters.received,
       sent: this.counters.sent,
       ...(error !== undefined && { error }),
     };
     if (state === 'new') this.#sink.failed(this.record, outcome);
-    else state(outcome);
+    else state.closed(outcome);
     this.trace?.('account', `${error ?? 'complete'} (received ${outcome.received}, sent ${outcome.sent})`);
   }
 }

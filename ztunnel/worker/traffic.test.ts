@@ -24,8 +24,8 @@ async function told(record: ConnectionRecord): Promise<{ line: string; metric: s
   const lines: string[] = [];
   const log = createLogger({ levels: new LogLevels('info'), format: 'plain', write: (l) => lines.push(l) }, 'access');
   const traffic = new Traffic(new TrafficMetrics(registry), log);
-  const close = traffic.opened(record, { received: 5, sent: 7 });
-  close({ flag: '-', durationMs: 1, received: 5, sent: 7 });
+  const open = traffic.opened(record, { received: 5, sent: 7 });
+  open.closed({ flag: '-', durationMs: 1, received: 5, sent: 7 });
   const metrics = await registry.metrics();
   return {
     line: lines[0]!,
@@ -80,4 +80,38 @@ test('to another network: the far end as it says itself, its identity as it prov
   ]) {
     assert.ok(metric.includes(label), `${label} in ${metric}`);
   }
+});
+
+test('a connection that is handed over is opened by one, closed and logged by the other, and its bytes are counted once', async () => {
+  const process = () => {
+    const registry = new Registry();
+    const lines: string[] = [];
+    const log = createLogger({ levels: new LogLevels('info'), format: 'plain', write: (l) => lines.push(l) }, 'access');
+    return { registry, lines, traffic: new Traffic(new TrafficMetrics(registry), log) };
+  };
+  const [older, newer] = [process(), process()];
+  const counters = { received: 0, sent: 0 };
+  const there = older.traffic.opened(outbound, counters);
+  Object.assign(counters, { received: 10, sent: 20 });
+  older.traffic.sample();
+  Object.assign(counters, { received: 11, sent: 22 });
+  const resumed = { ...counters };
+  there.left();
+  const here = newer.traffic.resumed(outbound, resumed);
+  assert.deepEqual([older.traffic.size, newer.traffic.size], [0, 1]);
+  Object.assign(resumed, { received: 100, sent: 200 });
+  newer.traffic.sample();
+  here.closed({ flag: '-', durationMs: 9_000, received: 100, sent: 200 });
+  const value = async ({ registry }: typeof older, name: string) => {
+    const line = (await registry.metrics()).split('\n').find((l) => l.startsWith(`istio_tcp_${name}{`));
+    return Number(line?.split(' ').at(-1) ?? 0);
+  };
+  const both = async (name: string) => [await value(older, name), await value(newer, name)];
+  assert.deepEqual(await both('connections_opened_total'), [1, 0]);
+  assert.deepEqual(await both('connections_closed_total'), [0, 1]);
+  assert.deepEqual(await both('received_bytes_total'), [11, 89]);
+  assert.deepEqual(await both('sent_bytes_total'), [22, 178]);
+  assert.deepEqual(await both('sockets_open'), [0, 0]);
+  assert.deepEqual(older.lines, []);
+  assert.match(newer.lines.join(), /bytes_sent=100 bytes_recv=200|bytes_sent=200 bytes_recv=100/);
 });

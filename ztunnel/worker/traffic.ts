@@ -7,7 +7,7 @@ import type { Workload } from '../../common/mesh/types.ts';
 import { type AccessEntry, type AccessLog, accessLog } from '../../common/telemetry/access-log.ts';
 import type { Flow } from '../../common/telemetry/labels.ts';
 import type { TrafficMeter, TrafficMetrics } from '../../common/telemetry/traffic.ts';
-import type { ConnectionRecord, Outcome, TrafficSink } from '../proxy/account.ts';
+import type { ConnectionRecord, OpenTraffic, Outcome, TrafficSink } from '../proxy/account.ts';
 
 interface Open {
   readonly record: ConnectionRecord;
@@ -43,16 +43,31 @@ export class Traffic implements TrafficSink {
     this.#metrics.resolving(source, hostname);
   }
 
-  opened(record: ConnectionRecord, counters: RelayCounters): (outcome: Outcome) => void {
-    const meter = this.#metrics.open(flowOf(record));
-    const open = { record, meter, counters, received: 0, sent: 0 };
-    const seat = this.#open.enter(open);
+  opened(record: ConnectionRecord, counters: RelayCounters): OpenTraffic {
     this.#access.opened(entryOf(record));
-    return (outcome) => {
-      this.#open.leave(seat);
-      tell(open);
-      meter.close(outcome.flag);
-      this.#access.complete(entryOf(record), outcome);
+    return this.#enter({ record, meter: this.#metrics.open(flowOf(record)), counters, received: 0, sent: 0 });
+  }
+
+  resumed(record: ConnectionRecord, counters: RelayCounters): OpenTraffic {
+    const { received, sent } = counters;
+    return this.#enter({ record, meter: this.#metrics.adopt(flowOf(record)), counters, received, sent });
+  }
+
+  #enter(open: Open): OpenTraffic {
+    const { record, meter } = open;
+    const seat = this.#open.enter(open);
+    return {
+      closed: (outcome) => {
+        this.#open.leave(seat);
+        tell(open);
+        meter.close(outcome.flag);
+        this.#access.complete(entryOf(record), outcome);
+      },
+      left: () => {
+        this.#open.leave(seat);
+        tell(open);
+        meter.leave();
+      },
     };
   }
 
