@@ -38,9 +38,9 @@ const labels: Readonly<Record<string, string>> = {
   upstream_transport_failure_reason: '%UPSTREAM_TRANSPORT_FAILURE_REASON%',
 };
 
-/** What MeshConfig's accessLogFile asks for. */
-export function meshLog(path: string, facts: MeshFacts): Message {
-  return fileLogger(path, ofMesh(facts));
+/** What accessLogFile of MeshConfig asks for. */
+export function meshLogs(facts: MeshFacts): readonly Message[] {
+  return facts.accessLogFile === undefined ? [] : [fileLogger(facts.accessLogFile, ofMesh(facts))];
 }
 
 /** What a provider of the type envoyFileAccessLog writes. */

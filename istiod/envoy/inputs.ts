@@ -246,7 +246,7 @@ export interface MeshFacts {
   readonly connectTimeout: string;
   /** Of tunnels without streams. Default `1h`. */
   readonly hboneIdleTimeout: string;
-  /** What sidecars do with destinations that nobody knows: nothing is made of it but a warning. Default ALLOW_ANY. */
+  /** What Envoys that take their listeners from istiod do with destinations that nobody knows. Default ALLOW_ANY. */
   readonly outboundTrafficPolicy: 'ALLOW_ANY' | 'REGISTRY_ONLY';
   /** Default BASE, as Istio's DEFAULT. */
   readonly pathNormalization: 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES';
@@ -302,6 +302,8 @@ export interface MeshView {
   resolve(host: string, namespace: string): MeshService | undefined;
   /** By Kubernetes' name of a Service, or of a ServiceEntry (its first host). */
   ofObject(kind: 'Service' | 'ServiceEntry', namespace: string, name: string): MeshService | undefined;
+  /** Keys of all services that a namespace sees, of each host name the one that counts there, oldest first. */
+  visible(namespace: string): readonly string[];
   /** Services behind the waypoint `namespace/name`, by key. */
   behind(waypoint: string): readonly MeshService[];
   endpoints(service: MeshService): readonly MeshEndpoint[];

@@ -21,9 +21,11 @@ export interface WaypointProxy extends Common {
   readonly gateway: string;
 }
 
-/** A plain Envoy, or gRPC without a proxy: asks for what it needs by name. */
+/** A plain Envoy, or gRPC without a proxy, which asks for what it needs by name. */
 export interface ClientProxy extends Common {
   readonly kind: 'client';
+  /** How connections get to an Envoy: led there by the kernel (REDIRECT unless it says otherwise), or made to it. */
+  readonly interception: 'REDIRECT' | 'TPROXY' | 'NONE';
   readonly labels: Readonly<Record<string, string>>;
   /** gRPC understands fewer messages than Envoy. */
   readonly isGrpc: boolean;

@@ -116,7 +116,12 @@ function expressionMistakes({ spec }: Telemetry): readonly string[] {
 
 /** Istio's waypoints and node proxies heed none either. */
 function ofSidecar({ spec = {} }: Sidecar): string {
-  const rest = (['ingress', 'inboundConnectionPool', 'outboundTrafficPolicy'] as const).filter((f) => spec[f]);
-  const idle = rest.length === 0 ? '' : `; of this one nothing heeds ${rest.join(', ')}`;
-  return `egress holds for clients that read xDS themselves, as gRPC without a proxy, not for what goes through node proxies and waypoints${idle}`;
+  const idle = [
+    ...(['ingress', 'inboundConnectionPool'] as const).filter((f) => spec[f]),
+    ...(spec.egress ?? []).flatMap((e, i) =>
+      (['bind', 'captureMode'] as const).filter((f) => e[f]).map((f) => `egress[${i}].${f}`),
+    ),
+  ];
+  const rest = idle.length === 0 ? '' : `; of this one nothing heeds ${idle.join(', ')}`;
+  return `egress holds for clients that read xDS themselves, as gRPC without a proxy, and with outboundTrafficPolicy for Envoys that take their listeners from istiod, not for what goes through node proxies and waypoints${rest}`;
 }

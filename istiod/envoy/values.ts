@@ -1,4 +1,5 @@
 /** Small values of Envoy's messages. */
+import { type Ip, isIpv6 } from '../../common/core/net.ts';
 import { type Typed, typeUrl } from '../../common/envoy/codec.ts';
 
 /** A message of Envoy's API: field names as in its .proto. The codec refuses names and enums that are none. */
@@ -64,6 +65,11 @@ export function internalAddress(listener: string, id?: string): Message {
 
 export function cidr(address: string, length: number): Message {
   return { address_prefix: address, prefix_len: { value: length } };
+}
+
+/** A range of one address. */
+export function single(ip: Ip): Message {
+  return cidr(ip, isIpv6(ip) ? 128 : 32);
 }
 
 /** `ip:port`, with brackets where they belong. */

@@ -161,7 +161,7 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
       // As with Istio's node proxies; who asks for it counts on it.
       if (changed.settings.envoy.outboundTrafficPolicy === 'REGISTRY_ONLY')
         log.warn(
-          'outboundTrafficPolicy REGISTRY_ONLY of MeshConfig is heeded by sidecars alone: node proxies pass what the mesh does not know; use NetworkPolicies',
+          'outboundTrafficPolicy REGISTRY_ONLY of MeshConfig is heeded by Envoys that take their listeners from istiod alone: node proxies pass what the mesh does not know; use NetworkPolicies',
         );
       index.configure({
         ...options.settings,

@@ -47,6 +47,8 @@ export interface FeedOptions {
   readonly nonce: () => string;
   /** JSON. */
   readonly controlPlane: string;
+  /** A client is about to ask for everything: for catalogs that make only what somebody wants. */
+  readonly onAll?: () => void;
 }
 
 export class Feed {
@@ -68,6 +70,11 @@ export class Feed {
     this.journal = options.journal;
     this.catalog = options.catalog;
     this.kept = options.type === workloadTypeUrl ? addressTypeUrl : options.type;
+  }
+
+  /** A client follows everything from now on. */
+  openAll(): void {
+    this.#options.onAll?.();
   }
 
   /** Everything. */

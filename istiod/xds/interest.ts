@@ -27,6 +27,7 @@ export class Everything implements Interest {
 
   constructor(feed: Feed, versions: ReadonlyMap<string, string>) {
     this.#feed = feed;
+    feed.openAll();
     this.#versions = versions;
     this.#updates = feed.journal.last;
     this.#removals = feed.journal.last;
@@ -218,6 +219,7 @@ export class State implements Interest {
   constructor(feed: Feed, names: ReadonlySet<string> | undefined) {
     this.#feed = feed;
     this.#names = names;
+    if (names === undefined) feed.openAll();
   }
 
   get hasPending(): boolean {

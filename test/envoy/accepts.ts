@@ -12,11 +12,12 @@ import { SecretServer, secretsService } from '../../waypoint/agent/secrets.ts';
 import { type Bootstrap, Envoy } from '../harness/envoy.ts';
 import { startRelay } from './pair/relay.ts';
 
-function bootstrapOf(
-  port: number,
-  secrets: number,
-  node: { readonly id: string; readonly metadata: object } = waypointNode(),
-): Bootstrap {
+interface EnvoyNode {
+  readonly id: string;
+  readonly metadata: object;
+}
+
+function bootstrapOf(port: number, secrets: number, node: EnvoyNode = waypointNode()): Bootstrap {
   const ads = { ads: {}, resource_api_version: 'V3' };
   return {
     node: { ...node, cluster: 'test' },
@@ -72,7 +73,7 @@ export interface Follower extends AsyncDisposable {
 }
 
 /** Envoy follows the bed, with secrets from a server of its own; live once all listeners are. */
-export async function followBed(bed: EnvoyBed, node = waypointNode()): Promise<Follower> {
+export async function followBed(bed: EnvoyBed, node: EnvoyNode = waypointNode()): Promise<Follower> {
   const secrets = new SecretServer(silentLogger, systemClock);
   const ca = await createFakeCa();
   const issue = (serviceAccount: string, namespace = 'shop') =>

@@ -41,6 +41,12 @@ export const unreachable: readonly Unreachable[] = [
   { file: 'istiod/envoy/waypoint/configuration.ts', text: 'return value === undefined ? [] :', reason: refusedBefore },
   { file: 'istiod/envoy/waypoint/configuration.ts', text: 'if (endpoints.value === undefined)', reason: failed },
   { file: 'istiod/envoy/waypoint/configuration.ts', text: 'if (value === undefined)', reason: failed },
+  ...[
+    'if (common === undefined)',
+    'view.visible(proxy.namespace)',
+    'if (value === undefined)',
+    'host.value === undefined ?',
+  ].map((text) => ({ file: 'istiod/envoy/client/outbound.ts', text, reason: failed })),
   { file: 'istiod/envoy/waypoint/far-networks.ts', text: "engine === 'istio' ?", reason: istios },
   { file: 'istiod/envoy/waypoint/tunnels.ts', text: "engine === 'istio' ?", reason: istios },
   { file: 'istiod/envoy/credentials.ts', text: 'if (account === undefined)', reason: refusedBefore },

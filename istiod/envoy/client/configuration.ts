@@ -1,17 +1,17 @@
 /**
- * What plain Envoys and gRPC programs without a proxy are told: of the services whose names they ask for. A listener is `host:port`,
- * as a gRPC program dials `xds:///host:port`; its routes and clusters are `outbound|port|subset|host`.
+ * What plain Envoys and gRPC programs without a proxy are told: of the services whose names they ask for, and Envoys of all that they
+ * see where they ask for everything. A listener asked for by name is `host:port`, as a gRPC program dials `xds:///host:port`; its
+ * routes and clusters are `outbound|port|subset|host`.
  */
 import { makeCluster, type NamedCluster } from '../clusters/cluster.ts';
 import { policyOf, rulesFor } from '../clusters/rules.ts';
 import { secretPlanOf, secretResource } from '../credentials.ts';
 import { type AssignmentPlan, assignment } from '../endpoints/assignment.ts';
 import { addressAssignment } from '../endpoints/virtual.ts';
-import type { MeshPort, MeshService, MeshView, RouteContext } from '../inputs.ts';
+import type { MeshView } from '../inputs.ts';
 import { outboundCluster, parseOutbound } from '../names.ts';
 import type { ClientProxy } from '../proxy.ts';
 import type { MadeResource, Remember } from '../remember.ts';
-import { httpRoutesOf } from '../routes/http.ts';
 import {
   clusterTypeUrl,
   type EnvoyType,
@@ -20,13 +20,17 @@ import {
   routeTypeUrl,
   secretTypeUrl,
 } from '../types.ts';
-import { ads, extension, type Message, none, typed } from '../values.ts';
+import { ads, extension, typed } from '../values.ts';
+import { type Destination, requestsTo } from './context.ts';
 import { isSeen } from './egress.ts';
+import { type Outbound, OutboundConfiguration } from './outbound.ts';
 
 export class ClientConfiguration {
   readonly #proxy: ClientProxy;
   readonly #remember: Remember;
-  readonly #asked = new Map<string, { readonly type: EnvoyType; readonly name: string }>();
+  readonly #asked = new Map<string, Wanted>();
+  /** Of those who ask for everything. */
+  #outbound: OutboundConfiguration | undefined;
 
   constructor(proxy: ClientProxy, remember: Remember) {
     this.#proxy = proxy;
@@ -38,13 +42,30 @@ export class ClientConfiguration {
     this.#asked.set(`${type} ${name}`, { type, name });
   }
 
+  /** Somebody wants all that there is of a type from now on, which gRPC programs never do. */
+  askAll(): void {
+    if (!this.#proxy.isGrpc) this.#outbound ??= new OutboundConfiguration(this.#proxy, this.#remember);
+  }
+
   resources(): readonly MadeResource[] {
-    return [...this.#asked].flatMap(([id, { type, name }]) => {
+    const { resources, clusters } = this.#outbound?.made() ?? nothing;
+    const all = new Map(resources.map((r) => [`${r.type} ${r.name}`, r]));
+    const wanted = new Map([...clusters].map((name) => [`${clusterTypeUrl} ${name}`, { type: clusterTypeUrl, name }]));
+    for (const [id, { type, name }] of new Map<string, Wanted>([...wanted, ...this.#asked])) {
+      if (all.has(id)) continue;
       const made = this.#remember(id, (view) => make(view, this.#proxy, type, name));
-      return made.value === undefined ? [] : [{ type, name, message: made.value, from: [made.id] }];
-    });
+      if (made.value !== undefined) all.set(id, { type, name, message: made.value, from: [made.id] });
+    }
+    return [...all.values()];
   }
 }
+
+interface Wanted {
+  readonly type: EnvoyType;
+  readonly name: string;
+}
+
+const nothing: Outbound = { resources: [], clusters: new Set() };
 
 type Made = MadeResource['message'];
 
@@ -82,13 +103,11 @@ function listener(view: MeshView, proxy: ClientProxy, name: string): Made | unde
   return typed('envoy.config.listener.v3.Listener', { name, api_listener: { api_listener: manager } });
 }
 
-interface Destination {
-  readonly service: MeshService;
-  readonly port: MeshPort;
+interface Found extends Destination {
   readonly subset: string;
 }
 
-function find(view: MeshView, proxy: ClientProxy, name: string): Destination | undefined {
+function find(view: MeshView, proxy: ClientProxy, name: string): Found | undefined {
   const parsed = parseOutbound(name);
   if (parsed === undefined) return undefined;
   const service = view.resolve(parsed.hostname, proxy.namespace);
@@ -101,36 +120,11 @@ function routes(view: MeshView, proxy: ClientProxy, name: string): Made | undefi
   if (found === undefined || !isSeen(view, proxy, found.service, found.port.number))
     // Envoy keeps routes that are taken away, and would go on by them.
     return proxy.isGrpc ? undefined : typed('envoy.config.route.v3.RouteConfiguration', { name });
-  // What is behind a waypoint is routed there.
-  const isRouted = found.service.waypoint === undefined;
-  const made = isRouted ? httpRoutesOf(contextOf(view, proxy, found)).routes : [straight(name)];
   return typed('envoy.config.route.v3.RouteConfiguration', {
     name,
-    virtual_hosts: [{ name, domains: ['*'], routes: made }],
+    virtual_hosts: [{ name, domains: ['*'], routes: requestsTo(view, proxy, found).routes }],
     validate_clusters: { value: false },
   });
-}
-
-function straight(cluster: string): Message {
-  return { name: 'default', match: { prefix: '/' }, route: { cluster, timeout: none } };
-}
-
-function contextOf(view: MeshView, proxy: ClientProxy, { service, port }: Destination): RouteContext {
-  return {
-    view,
-    service,
-    port,
-    gateway: undefined,
-    namespace: proxy.namespace,
-    clientLabels: proxy.labels,
-    dialect: proxy.isGrpc ? 'grpc' : 'envoy',
-    cluster: (target) => outboundCluster(target.service.hostname, target.port, target.subset),
-    hash({ service: to, port: number, subset }) {
-      const rules = rulesFor(view, to, proxy.namespace, proxy.labels);
-      const chosen = rules.subsets.find((s) => s.name === subset);
-      return policyOf(rules, number, chosen).loadBalancer?.consistentHash;
-    },
-  };
 }
 
 function cluster(

@@ -21,6 +21,7 @@ spec: {${spec}}
 const services = [service('web', 'shop'), service('api', 'pay'), service('log', 'ops')];
 const proxy: ClientProxy = {
   kind: 'client',
+  interception: 'REDIRECT',
   namespace: 'shop',
   account: undefined,
   locality: { region: '', zone: '', subzone: '' },
@@ -88,9 +89,13 @@ test('what only sidecars heed is said', () => {
   assert.match(message('EnvoyFilter'), /not patched/);
   assert.match(message('Telemetry', { tracing: [{}], selector: {} }), /selector: waypoints heed targetRefs/);
   assert.equal(message('Telemetry', { metrics: [{}] }), '');
+  assert.doesNotMatch(message('Sidecar', { outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } }), /nothing heeds/);
   assert.match(
-    message('Sidecar', { outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' } }),
-    /nothing heeds outboundTrafficPolicy/,
+    message('Sidecar', {
+      ingress: [{}],
+      egress: [{ hosts: [] }, { hosts: [], bind: '127.0.0.1', captureMode: 'NONE' }],
+    }),
+    /nothing heeds ingress, egress\[1\]\.bind, egress\[1\]\.captureMode/,
   );
   assert.equal(message('VirtualService'), '');
 });

@@ -1,7 +1,7 @@
 /** The access logs of a service, as Telemetry and MeshConfig ask for them. */
 import { assertNever } from '../../../common/core/errors.ts';
 import type { Telemetry } from '../../../common/kube/kinds/istio/telemetry.ts';
-import { collectorLog, fileLog, meshLog } from '../access-log.ts';
+import { collectorLog, fileLog, meshLogs } from '../access-log.ts';
 import type { ExtensionProvider, MeshFacts, MeshService, MeshView, RouteTarget } from '../inputs.ts';
 import type { WaypointProxy } from '../proxy.ts';
 import { extension, type Message } from '../values.ts';
@@ -28,7 +28,7 @@ export function accessLogs(view: MeshView, proxy: WaypointProxy, scope: LogScope
     spec?.accessLogging?.length ? [spec.accessLogging] : [],
   );
   if (found.length === 0 && facts.defaultProviders.accessLogging.length === 0)
-    return facts.accessLogFile === undefined ? [] : [filtered(meshLog(facts.accessLogFile, facts), only)];
+    return meshLogs(facts).map((log) => filtered(log, only));
   return mergeLogs(found, facts.defaultProviders.accessLogging)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .flatMap(([name, expression]) => {

@@ -1,5 +1,4 @@
 /** Workloads that a waypoint is before by their own addresses: any port, whatever it speaks. */
-import { isIpv6 } from '../../../common/core/net.ts';
 import type { MeshView } from '../inputs.ts';
 import { httpManager } from '../listeners/http.ts';
 import { byProtocol, type Ranges, toChain, toMatcher } from '../listeners/matchers.ts';
@@ -10,7 +9,7 @@ import { customFilters } from '../rbac/custom.ts';
 import { policiesOfGateway, rbacFilters } from '../rbac/filters.ts';
 import { accessLogs } from '../telemetry/logging.ts';
 import { metricsFilters } from '../telemetry/metrics.ts';
-import { cidr, extension, type Message, none } from '../values.ts';
+import { extension, type Message, none, single } from '../values.ts';
 import { type Chain, collectorTargets, frozen, type Leading } from './service.ts';
 import { localAddressKey } from './tunnels.ts';
 
@@ -81,7 +80,7 @@ export function directAccess(view: MeshView, proxy: WaypointProxy): DirectAccess
       }),
     ],
     ranges: {
-      ranges: addresses.map((ip) => cidr(ip, isIpv6(ip) ? 128 : 32)),
+      ranges: addresses.map(single),
       on: toMatcher(byProtocol(toChain(names.http), toChain(names.tcp))),
     },
     targets: collectors.targets,

@@ -54,6 +54,7 @@ export interface MeshViewOptions {
 }
 
 const factsRead = 'facts';
+const visibleRead = 'visible services';
 
 export class EnvoyMesh {
   readonly #o: MeshViewOptions;
@@ -82,6 +83,7 @@ export class EnvoyMesh {
         this.#touch(`service ${s.key}`, `host ${s.service.hostname}`, `object ${objectPath(s)}`);
         if (s.binding.waypointId !== undefined) this.#touch(`behind ${s.binding.waypointId}`);
       }
+      if (sightOf(before) !== sightOf(after)) this.#touch(visibleRead);
     });
     const ofClass = inputs.gateways.index((g) => [g.spec.gatewayClassName]);
     inputs.gateways.onChange((_, __, key) => this.#touch(`gateway ${key}`));
@@ -202,8 +204,8 @@ export class EnvoyMesh {
       read(`service ${key}`, info ? [info.object] : []);
       return info;
     };
-    const seenFrom = (hostname: string, namespace: string): ServiceInfo | undefined => {
-      const infos = named(hostname);
+    const seenFrom = (hostname: string, namespace: string) => countingFor(named(hostname), namespace);
+    const countingFor = (infos: readonly ServiceInfo[], namespace: string): ServiceInfo | undefined => {
       const own = infos.find((i) => i.service.namespace === namespace);
       if (own) return own;
       const open = infos.filter((i) => i.service.visibility === 'PUBLIC');
@@ -235,6 +237,12 @@ export class EnvoyMesh {
         read(`object ${path}`, objectsOf(infos));
         const first = kind === 'ServiceEntry' ? firstHost(infos) : infos[0];
         return first && this.#serviceOf(first);
+      },
+      visible: (namespace) => {
+        read(visibleRead, []);
+        const all = Map.groupBy(services.table.values.values(), (i) => i.service.hostname);
+        const seen = [...all.values()].flatMap((infos) => countingFor([...infos].sort(byKindAndAge), namespace) ?? []);
+        return seen.sort((a, b) => byAge(a.object, b.object)).map((i) => i.key);
       },
       behind: (waypoint) => {
         const infos = [...this.#byWaypoint.values(waypoint)].sort((a, b) => (a.key < b.key ? -1 : 1));
@@ -407,6 +415,11 @@ function wildcardsOf(hostname: string): readonly string[] {
 
 function objectPath({ kind, object }: ServiceInfo): string {
   return `${kind}/${namespaceOf(object)}/${object.metadata.name}`;
+}
+
+/** What of a service decides whether a namespace sees it. */
+function sightOf(info: ServiceInfo | undefined): string | undefined {
+  return info && `${info.key} ${info.service.visibility} ${info.service.canonical} ${info.object.metadata.uid}`;
 }
 
 function firstHost(infos: readonly ServiceInfo[]): ServiceInfo | undefined {

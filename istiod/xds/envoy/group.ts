@@ -53,7 +53,10 @@ export class EnvoyGroup implements Catalog {
     this.#memo = new Memo({ mesh, onFailure });
     this.#configuration = configurationOf(proxy, this.#memo);
     this.feeds = new Map(
-      servedTypes.map((type) => [type, new Feed({ type, catalog: this, journal: new Journal(), controlPlane, nonce })]),
+      servedTypes.map((type) => {
+        const onAll = () => this.#wantAll();
+        return [type, new Feed({ type, catalog: this, journal: new Journal(), controlPlane, nonce, onAll })];
+      }),
     );
     this.#make(generation);
   }
@@ -74,6 +77,12 @@ export class EnvoyGroup implements Catalog {
     this.#configuration.ask(type as EnvoyType, name);
     this.#make(undefined);
     return this.resources(type).get(name);
+  }
+
+  #wantAll(): void {
+    if (!(this.#configuration instanceof ClientConfiguration)) return;
+    this.#configuration.askAll();
+    this.#make(undefined);
   }
 
   onNode(): readonly Resource[] {

@@ -84,11 +84,6 @@ export class EnvoyGroups {
         what,
         error: describeError(error),
       });
-    if (proxy.kind === 'client' && !proxy.isGrpc)
-      log.warn(
-        'an Envoy that is no waypoint gets clusters, endpoints and routes that it asks for by name, but no listeners: it has to have its own',
-        { namespace: proxy.namespace },
-      );
     const group = new EnvoyGroup({ proxy, mesh, nonce, controlPlane, onFailure }, generation);
     this.#options.onMade(group.objectsOf(group.all));
     return group;

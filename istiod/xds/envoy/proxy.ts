@@ -1,7 +1,7 @@
 /** What an Envoy that connects is told for: by its metadata, and by what istiod knows of its pod. */
 import { stringField, textsField } from '../../../common/api/index.ts';
 import { isIpv6, parseIp } from '../../../common/core/net.ts';
-import type { EnvoyProxy } from '../../envoy/proxy.ts';
+import type { ClientProxy, EnvoyProxy } from '../../envoy/proxy.ts';
 import type { ProxyPlace } from '../../model/envoy/mesh-view.ts';
 import { gatewayNameLabel } from '../../model/waypoint.ts';
 import type { Identity } from '../identity.ts';
@@ -37,7 +37,12 @@ export function proxyOf(
     return { kind: 'ok', proxy: { ...common, kind: 'waypoint', gateway: `${namespace}/${name}` } };
   }
   const isGrpc = stringField(metadata, 'GENERATOR') === 'grpc';
-  return { kind: 'ok', proxy: { ...common, kind: 'client', labels, isGrpc } };
+  return { kind: 'ok', proxy: { ...common, kind: 'client', interception: interceptionOf(metadata), labels, isGrpc } };
+}
+
+function interceptionOf(metadata: Parameters<typeof stringField>[0]): ClientProxy['interception'] {
+  const said = stringField(metadata, 'INTERCEPTION_MODE');
+  return said === 'NONE' || said === 'TPROXY' ? said : 'REDIRECT';
 }
 
 function engineOf(metadata: Parameters<typeof stringField>[0]): EnvoyProxy['engine'] {

@@ -1,4 +1,4 @@
-/** networking.istio.io Sidecar. Of it `egress` holds for programs that read xDS themselves; the rest is for meshes that have sidecars too. */
+/** networking.istio.io Sidecar. Of it `egress` holds for programs that read xDS themselves, with `outboundTrafficPolicy` for Envoys that take their listeners from istiod; the rest is for meshes that have sidecars too. */
 import { about, list, object, oneOf, string, type TypeOf } from '../../schema/types.ts';
 import type { Kind, KubeObject } from '../../types.ts';
 import { type IstioStatus, istioKind, labelSelector, uint32 } from './common.ts';

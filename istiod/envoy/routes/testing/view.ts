@@ -128,6 +128,7 @@ export function viewOf(
     },
     ofObject: (kind, namespace, name) =>
       services.find((s) => s.kind === kind && s.namespace === namespace && s.name === name),
+    visible: () => services.map((s) => s.key),
     behind: () => [],
     endpoints: () => [],
     workloadsBehind: () => [],
