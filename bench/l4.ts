@@ -1,5 +1,6 @@
 /** Throughput, requests, memory and CPU of each variant, interleaved in rounds so that a busy moment hits all of them. */
 import type { LabApi } from '../lab/index.ts';
+import { enlargeAllPackets } from './large-packets.ts';
 import { iperf, wrk } from './load.ts';
 import { usageOf } from './process-tree.ts';
 import { makePair, namespaces, withLab } from './rig.ts';
@@ -12,6 +13,8 @@ export interface L4Options {
   readonly peer: string | undefined;
   /** AQUIFER_ENGINE of ours. */
   readonly engine: string;
+  /** Whether all that is compared has packets of 256 KiB, or none of it. */
+  readonly bigTcp: boolean;
   readonly rounds: number;
   /** Seconds of each measurement. */
   readonly seconds: number;
@@ -29,14 +32,17 @@ interface Sample {
   readonly cpuPerGb: number | undefined;
 }
 
-export async function benchL4({ peer, engine, rounds, seconds }: L4Options): Promise<void> {
-  await withLab({ progress: say, env: { ztunnel: { AQUIFER_ENGINE: engine } } }, async (lab) => {
+export async function benchL4({ peer, engine, bigTcp, rounds, seconds }: L4Options): Promise<void> {
+  // What our agent does to the pods in the mesh alone is not compared.
+  const env = { ztunnel: { AQUIFER_ENGINE: engine }, 'cni-agent': { AQUIFER_BIG_TCP: 'off' } };
+  await withLab({ progress: say, env }, async (lab) => {
     await makePair(lab, namespaces.direct, 'none');
     await makePair(lab, namespaces.relay, 'none');
     await makePair(lab, namespaces.mesh, 'ambient');
     if (peer !== undefined) await makePair(lab, namespaces.peer, 'none');
     await lab.waitReady();
     await lab.waitEnrolled();
+    if (bigTcp) say(`packets of 256 KiB on ${enlargeAllPackets(lab.name)} interfaces, of all that is compared`);
     const rig = await startVariants(lab, peer);
     try {
       const samples = new Map<Variant, Sample[]>(rig.variants.map((v) => [v, []]));
@@ -54,6 +60,7 @@ export async function benchL4({ peer, engine, rounds, seconds }: L4Options): Pro
       );
       await writeResults('l4', {
         engine,
+        bigTcp,
         rounds,
         seconds,
         rows,

@@ -16,7 +16,7 @@ import { benchPolicyLatency } from './policy-latency.ts';
 import { benchScriptFilter } from './script-filter.ts';
 import { benchTracing } from './tracing.ts';
 
-const usage = `usage: npm run bench -- l4 [--engine native] [--peer PATH] [--rounds 3] [--quick]
+const usage = `usage: npm run bench -- l4 [--engine node] [--big-tcp] [--peer PATH] [--rounds 3] [--quick]
        npm run bench -- l4 --policy-latency [--quick]
        npm run bench -- l4 --lab-up
        npm run bench -- l4 --hold [--quick]
@@ -30,7 +30,8 @@ const usage = `usage: npm run bench -- l4 [--engine native] [--peer PATH] [--rou
        npm run bench -- istiod [--quick] [--long] [--data DIR]
 
   --peer PATH        compare with this ztunnel, or API server, too
-  --engine NAME      what moves bytes in ours: node (default), native
+  --engine NAME      what moves bytes in ours: native (default), node
+  --big-tcp          packets of 256 KiB inside the nodes, for all that is compared
   --rounds N         rounds, interleaved; medians are printed (default 3)
   --quick            one short round, 10 policies instead of 100, or 1,000 pods
   --policy-latency   from the write of a policy to its effect
@@ -53,7 +54,8 @@ async function main(): Promise<number> {
       allowPositionals: true,
       options: {
         peer: { type: 'string' },
-        engine: { type: 'string', default: 'node' },
+        engine: { type: 'string', default: 'native' },
+        'big-tcp': { type: 'boolean', default: false },
         rounds: { type: 'string', default: '3' },
         quick: { type: 'boolean', default: false },
         'policy-latency': { type: 'boolean', default: false },
@@ -110,7 +112,8 @@ async function main(): Promise<number> {
     else if (values['policy-latency']) await benchPolicyLatency({ writes: values.quick ? 10 : 100 });
     else {
       const { peer, engine } = values;
-      await benchL4({ peer, engine, rounds: values.quick ? 1 : rounds, seconds: values.quick ? 1 : 4 });
+      const bigTcp = values['big-tcp'];
+      await benchL4({ peer, engine, bigTcp, rounds: values.quick ? 1 : rounds, seconds: values.quick ? 1 : 4 });
     }
     return 0;
   } catch (e) {

@@ -101,6 +101,7 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
     const ztunnel = w.ztunnel();
     await w.pod('web', 'u1', 7);
     await w.announced('web', 'enabled');
+    assert.equal(w.kernel.large.size, 1);
     await w.setMode('shop', null);
     await w.announced('web', undefined);
     await until('the grace runs', () => w.clock.nextIn === 1_000 || w.clock.timers >= 2);
@@ -111,6 +112,7 @@ describe('capture agent', { skip: skipUnless('addon') }, () => {
     assert.equal(w.journal.at(-1), 'withdraw u1');
     await w.step('its connections have drained', () => w.kernel.held.size === 0);
     assert.equal(w.journal.at(-1), 'remove u1');
+    assert.equal(w.kernel.large.size, 0);
   });
 
   test('a label that flips back and forth ends right, without a second add', async (t) => {

@@ -8,6 +8,7 @@ import { type ConfigResult, type Settings, SettingsReader, splitList } from '../
 import { type Millis, millis } from '../common/core/brand.ts';
 import type { Port } from '../common/core/net.ts';
 import { kubeconfigFlag, readSourcePlace, type SourcePlace, sourcePlaceMissing } from '../common/kube/open-source.ts';
+import type { BigTcp } from './capture/big-tcp.ts';
 import type { PluginPlace } from './install/installer.ts';
 import type { Home } from './retirement.ts';
 
@@ -43,6 +44,8 @@ export interface AgentConfig {
   readonly capture: 'ebpf' | 'nft' | 'auto';
   /** AQUIFER_FAIL_OPEN: without a proxy, connections go direct and in plain text instead of being refused. eBPF only. */
   readonly failOpen: boolean;
+  /** AQUIFER_BIG_TCP. Default auto. */
+  readonly bigTcp: BigTcp;
   /** EXCLUDED_NAMESPACES, or --exclude-namespaces: never enrolled. Default: kube-system and the agent's own. */
   readonly excludedNamespaces: ReadonlySet<string>;
   /** --monitoring-port. Default 15014. */
@@ -119,6 +122,7 @@ export function parseConfig({ argv, env, mounts }: ConfigInput): ConfigResult<Ag
     withdrawGrace: r.duration('AQUIFER_WITHDRAW_GRACE') ?? millis(1_000),
     capture: r.choice('AQUIFER_CAPTURE', ['ebpf', 'nft', 'auto']) ?? 'auto',
     failOpen: r.boolean('AQUIFER_FAIL_OPEN') ?? false,
+    bigTcp: r.choice('AQUIFER_BIG_TCP', ['auto', 'all', 'off']) ?? 'auto',
     excludedNamespaces: new Set(excluded ?? ['kube-system', r.text('POD_NAMESPACE') ?? 'istio-system']),
     monitoringPort: r.port('--monitoring-port') ?? (15_014 as Port),
     plugin: pluginConfig(r),

@@ -13,6 +13,7 @@ import { createLogger, type Logger } from '../common/core/log.ts';
 import { openSource } from '../common/kube/open-source.ts';
 import { seqpacketListen } from '../native/index.ts';
 import { Agent, type AgentOptions } from './agent.ts';
+import { PacketSizes } from './capture/big-tcp.ts';
 import { chooseCapture } from './capture/choose.ts';
 import { captureMachine } from './capture/machine.ts';
 import type { CaptureBackend } from './capture/types.ts';
@@ -82,7 +83,7 @@ async function run(config: AgentConfig, log: Logger, abort: AbortController): Pr
   const agent = new Agent({
     ...config,
     kube,
-    kernel: machineKernel(config),
+    kernel: machineKernel(config, log),
     capture,
     clock: systemClock,
     log,
@@ -143,8 +144,8 @@ async function retire({ home, objects }: AgentConfig, signal: AbortSignal): Prom
   clearInterval(keepAlive);
 }
 
-function machineKernel({ cgroupRoot, cgroupMount, legacyCgroupRoots }: AgentConfig): PodKernel {
-  return podKernel([cgroupRoot, ...legacyCgroupRoots], cgroupMount ?? cgroupRoot);
+function machineKernel({ cgroupRoot, cgroupMount, legacyCgroupRoots, bigTcp }: AgentConfig, log: Logger): PodKernel {
+  return podKernel([cgroupRoot, ...legacyCgroupRoots], cgroupMount ?? cgroupRoot, new PacketSizes(bigTcp, log));
 }
 
 function servedPlugin({ plugin, excludedNamespaces }: AgentConfig, log: Logger): AgentOptions['plugin'] {
@@ -170,7 +171,7 @@ async function remove(config: AgentConfig, log: Logger, signal: AbortSignal): Pr
   const capture = create[standing]();
   capture.start();
   const kube = config.objects && config.nodeName ? openSource(config.objects, signal) : undefined;
-  const kernel = machineKernel(config);
+  const kernel = machineKernel(config, log);
   // Timers of the clock do not keep a process alive.
   const keepAlive = setInterval(() => undefined, 60_000);
   await uninstall({ ...config, kube, kernel, capture, clock: systemClock, log, signal });

@@ -71,6 +71,7 @@ export async function uninstall(options: UninstallOptions): Promise<void> {
   if (pods.length > 0) await sleep(options.clock, options.withdrawGrace, signal);
   for (const pod of held) {
     capture.remove(pod);
+    kernel.restorePackets(pod.netns);
     kernel.close(pod.netns);
   }
   capture.destroy();

@@ -104,6 +104,23 @@ export interface RawEngineLoopClass {
   readonly abi: string;
 }
 
+export interface LinkSize {
+  readonly index: number;
+  readonly name: string;
+  /** `veth`, `bridge` ...; empty for loopback and hardware. */
+  readonly kind: string;
+  /** Of a veth: index of the other end, in its own namespace; else 0. */
+  readonly peer: number;
+  /**
+   * Bytes: the least and the greatest of gso_max_size, gro_max_size, gso_ipv4_max_size and gro_ipv4_max_size, by default 65,536.
+   * undefined where the kernel does not have all four (Linux 6.3).
+   */
+  readonly least?: number;
+  readonly greatest?: number;
+  /** Bytes: what the driver can do, tso_max_size; 0 where the kernel does not say. */
+  readonly most: number;
+}
+
 export interface Addon {
   /** `netns` -1: the caller's own. */
   socketsInNetns(netns: number, spec: RawSocketSpec, count: number): number[];
@@ -120,6 +137,8 @@ export interface Addon {
   netnsIdentity(netns: number): { dev: bigint; ino: bigint };
   setUpPodRouting(netns: number, mark: number, table: number, ipv6: boolean): void;
   tearDownPodRouting(netns: number, mark: number, table: number): void;
+  linkSizes(netns: number): LinkSize[];
+  setLinkSize(netns: number, index: number, size: number): void;
 
   seqpacketListen(path: string): number;
   seqpacketConnect(path: string): number;

@@ -16,6 +16,7 @@ export {
   loadBpf,
   openPinnedMap,
 } from './bpf.ts';
+export { type LinkSize, linkSizes, setLinkSize } from './links.ts';
 export {
   netnsCookie,
   netnsIdentity,

@@ -3,6 +3,7 @@ import { watch } from 'node:fs';
 import { join } from 'node:path';
 import type { Fd, NetnsCookie } from '../../common/core/brand.ts';
 import { closeFd, netnsCookie } from '../../native/index.ts';
+import type { PacketSizes } from '../capture/big-tcp.ts';
 import {
   type Discovery,
   discoverPodNetns,
@@ -26,12 +27,22 @@ export interface PodKernel {
   cgroupOf(pid: number): string;
   /** Clock ticks from the machine's start to the process'; 0 where it is gone, or not to be seen from here. */
   startedAt(pid: number): number;
+  /** Large packets inside the node for this pod (cni/capture/big-tcp.ts); never throws, and may be repeated. */
+  enlargePackets(netns: Fd): void;
+  /** As they were before enlargePackets. */
+  restorePackets(netns: Fd): void;
   close(netns: Fd): void;
 }
 
 /** `roots`: cgroup folders below which pods lie, the first one in cgroup2, which is mounted at `mount`. */
-export function podKernel(roots: readonly [string, ...string[]], mount: string): PodKernel {
+export function podKernel(
+  roots: readonly [string, ...string[]],
+  mount: string,
+  sizes: Pick<PacketSizes, 'enlarge' | 'makeUsual'>,
+): PodKernel {
   return {
+    enlargePackets: (netns) => sizes.enlarge(netns),
+    restorePackets: (netns) => sizes.makeUsual(netns),
     cgroupOf: (pid) => processCgroup(pid, { mount, root: roots[0] }),
     startedAt: processStart,
     discover: (uid) => discoverPodNetns(uid, { roots }),

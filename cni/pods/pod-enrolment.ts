@@ -306,6 +306,7 @@ export class PodEnrolment {
         return;
       case 'remove':
         this.#options.capture.remove(this.#capturedPod());
+        this.#options.kernel.restorePackets(this.#capturedPod().netns);
         this.#capture = 'none';
         return;
       case 'close-netns':
@@ -388,7 +389,11 @@ export class PodEnrolment {
   }
 
   #enrol(targets: SteeringTargets | undefined): void {
-    this.#timed('capture', () => this.#options.capture.enrol(this.#capturedPod(), targets));
+    this.#timed('capture', () => {
+      const pod = this.#capturedPod();
+      this.#options.capture.enrol(pod, targets);
+      if (this.#wanted) this.#options.kernel.enlargePackets(pod.netns);
+    });
     this.#capture = this.#wanted ? 'full' : 'leaving';
     this.#steeredAs = this.#captureInputs();
   }

@@ -91,6 +91,8 @@ export class FakeCapture implements CaptureBackend {
 export class FakeKernel implements PodKernel {
   readonly journal: string[];
   readonly held = new Set<Fd>();
+  /** Whose packets may be large. */
+  readonly large = new Set<Fd>();
   readonly #netns = new Map<string, string>();
   /** What the runtime has made: netns by path. */
   readonly paths = new Map<string, string>();
@@ -122,6 +124,14 @@ export class FakeKernel implements PodKernel {
     const key = this.paths.get(path);
     if (key === undefined) return { kind: 'absent', reason: `${path} does not exist` } as const;
     return this.#found(key, { kind: 'path', path });
+  }
+
+  enlargePackets(netns: Fd): void {
+    this.large.add(netns);
+  }
+
+  restorePackets(netns: Fd): void {
+    this.large.delete(netns);
   }
 
   isInhabited({ key, life }: PodNetns): boolean {

@@ -61,6 +61,7 @@ inline std::string stringArg(const Napi::CallbackInfo &info, size_t i) { return 
 void registerSock(Napi::Object exports);
 void registerNetns(Napi::Object exports);
 void registerRouting(Napi::Object exports);
+void registerLinks(Napi::Object exports);
 void registerSeqpacket(Napi::Object exports);
 void registerPoll(Napi::Object exports);
 void registerBpf(Napi::Object exports);

@@ -29,6 +29,7 @@ static Napi::Object init(Napi::Env, Napi::Object exports) {
   registerSock(exports);
   registerNetns(exports);
   registerRouting(exports);
+  registerLinks(exports);
   registerSeqpacket(exports);
   registerPoll(exports);
   registerBpf(exports);

@@ -70,7 +70,7 @@ describe('discovery on the real kernel', { skip: skipUnless('ebpf', 'program:uns
 
   test('tells when the last process has ended', async () => {
     const folder = cgroup(`kubepods/pod${uid}/app`);
-    const kernel = podKernel([root], root);
+    const kernel = podKernel([root], root, { enlarge: () => undefined, makeUsual: () => undefined });
     const first = await start(folder);
     const netns = found(kernel.discover(uid));
     let changes = 0;
