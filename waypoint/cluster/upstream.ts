@@ -205,7 +205,7 @@ class RunningUpstream<C> implements Upstream<C> {
     return new HealthChecker(check, {
       clock,
       dice,
-      probe: prober(dial, this.cluster.name, (host) => this.transportOf(host)),
+      probe: prober({ dial, clock, cluster: this.cluster, transportOf: (host) => this.transportOf(host) }),
       hasTraffic: () => this.#traffic,
       changed: (host, reason) => {
         report?.({ kind: 'health', host, healthy: !host.failedCheck, reason });

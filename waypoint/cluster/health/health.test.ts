@@ -5,6 +5,7 @@ import { createServer as createHttp2, type ServerHttp2Stream } from 'node:http2'
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { systemClock } from '../../../common/core/clock.ts';
 import { typeUrl } from '../../../common/envoy/codec.ts';
 import { FakeClock } from '../../../common/testing/fake-clock.ts';
 import { LiveHost } from '../hosts/host.ts';
@@ -187,12 +188,12 @@ async function listen(
 }
 
 describe('probes', () => {
-  const probe = (address: string, check: object) =>
-    prober(plainDial, 'web', () => ({ kind: 'raw' }))(
-      hostAt(address),
-      checkOf({ ...times, ...check }),
-      new AbortController().signal,
-    );
+  const probe = (address: string, check: object, signal = new AbortController().signal) => {
+    const { healthChecks, protocol } = clusterOf({ health_checks: [{ ...times, ...check }] });
+    const cluster = { name: 'web', protocol };
+    const ask = prober({ dial: plainDial, cluster, clock: systemClock, transportOf: () => ({ kind: 'raw' }) });
+    return ask(hostAt(address), healthChecks[0]!, signal);
+  };
 
   test('HTTP/1.1 and HTTP/2: status, degraded, expected ranges, added headers', async () => {
     const seen: string[] = [];
@@ -245,6 +246,26 @@ describe('probes', () => {
     const failed = await probe(address, { grpc_health_check: {} });
     assert.deepEqual(failed, { kind: 'failed', reason: 'grpc-status 0, health 2', answered: true, retriable: false });
     server.close();
+  });
+
+  test('by HTTP/2: a long body is no reason, an answer that breaks off, never comes or is no HTTP/2 fails', async () => {
+    const abort = new AbortController();
+    const server = createHttp2();
+    server.on('stream', (stream: ServerHttp2Stream, { ':path': path }) => {
+      stream.on('error', () => undefined);
+      if (path === '/reset') stream.close(2);
+      else if (path === '/long') stream.end(Buffer.alloc(200_000));
+      else if (path === '/hold') abort.abort();
+    });
+    const other = createServer((socket) => socket.end('SSH-2.0-x\r\n'));
+    const [address, ssh] = [await listen(server as unknown as Server), await listen(other)];
+    const check = (path: string) => ({ http_health_check: { path, codec_client_type: 'HTTP2' } });
+    await assert.rejects(probe(address, check('/reset')), /reset the stream/);
+    assert.deepEqual(await probe(address, check('/long')), passed);
+    await assert.rejects(probe(address, check('/hold'), abort.signal), /timeout/);
+    await assert.rejects(probe(ssh, check('/')));
+    server.close();
+    other.close();
   });
 
   test('TCP: a connect is enough, or bytes that come in order', async () => {

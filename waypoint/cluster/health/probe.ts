@@ -1,13 +1,15 @@
 /** The probes of active health checks over connections that the runtime dials. */
 import type { OutgoingHttpHeaders } from 'node:http';
-import { connect as http2Connect } from 'node:http2';
 import type { Duplex } from 'node:stream';
+import type { Clock } from '../../../common/core/clock.ts';
 import { request as httpRequest } from '../../../common/core/node-http.ts';
-import type { HealthCheck, HealthProbe } from '../config.ts';
+import { Headers } from '../../request/headers.ts';
+import type { HealthCheck, HealthProbe, UpstreamProtocol } from '../config.ts';
 import type { LiveHost } from '../hosts/host.ts';
 import type { Transport } from '../transport.ts';
 import type { HostAddress } from '../types.ts';
 import type { Probe, ProbeResult } from './checker.ts';
+import { type Answered, type Asked, exchange } from './http2-exchange.ts';
 
 /** A connection to `address` over `transport`, the host's own, with TLS where that has it. Rejects when the signal aborts. */
 export type Dial = (
@@ -18,26 +20,32 @@ export type Dial = (
   transport: Transport,
 ) => Promise<Duplex>;
 
-/** `clusterName`: the authority where neither check nor host has one. A connection is made for each probe. */
-export function prober(dial: Dial, clusterName: string, transportOf: (host: LiveHost) => Transport): Probe {
+export interface ProberOptions {
+  readonly dial: Dial;
+  /** Its name is the authority where neither check nor host has one; its protocol bounds what an answer by HTTP/2 may be. */
+  readonly cluster: { readonly name: string; readonly protocol: UpstreamProtocol };
+  readonly clock: Clock;
+  transportOf(host: LiveHost): Transport;
+}
+
+/** A connection is made for each probe. */
+export function prober({ dial, cluster, clock, transportOf }: ProberOptions): Probe {
   return async (host, check, signal) => {
     const probe = check.check;
     const alpn = check.alpn.length > 0 ? check.alpn : alpnOf(probe);
     const duplex = await dial(host, addressOf(host, check), alpn, signal, transportOf(host));
-    const authority = host.healthCheck.hostname || host.hostname || clusterName;
+    const authority = host.healthCheck.hostname || host.hostname || cluster.name;
+    const byHttp2: ByHttp2 = (asked) => exchange(duplex, asked, cluster.protocol, clock, signal);
     try {
       switch (probe.kind) {
         case 'tcp':
           return await probeTcp(duplex, probe, signal);
         case 'grpc':
-          return await probeGrpc(duplex, probe, probe.authority ?? authority, signal);
+          return await probeGrpc(probe, probe.authority ?? authority, byHttp2);
         case 'http':
-          return await (probe.protocol === 'http2' ? probeHttp2 : probeHttp1)(
-            duplex,
-            probe,
-            probe.host ?? authority,
-            signal,
-          );
+          return probe.protocol === 'http2'
+            ? await probeHttp2(probe, probe.host ?? authority, byHttp2)
+            : await probeHttp1(duplex, probe, probe.host ?? authority, signal);
       }
     } finally {
       duplex.destroy();
@@ -55,6 +63,7 @@ function addressOf(host: LiveHost, check: HealthCheck): HostAddress {
   return check.altPort !== undefined && address.kind === 'ip' ? { ...address, port: check.altPort } : address;
 }
 
+type ByHttp2 = (asked: Asked) => Promise<Answered>;
 type TcpProbe = Extract<HealthProbe, { kind: 'tcp' }>;
 type HttpProbe = Extract<HealthProbe, { kind: 'http' }>;
 type GrpcProbe = Extract<HealthProbe, { kind: 'grpc' }>;
@@ -100,14 +109,13 @@ function probeHttp1(duplex: Duplex, probe: HttpProbe, authority: string, signal:
   });
 }
 
-function probeHttp2(duplex: Duplex, probe: HttpProbe, authority: string, signal: AbortSignal): Promise<ProbeResult> {
-  const pseudo = { ':method': probe.method, ':path': probe.path, ':authority': authority, ':scheme': 'http' };
-  const headers = headersOf(probe, { ...pseudo, 'user-agent': 'Envoy/HC' });
-  return overHttp2(duplex, signal, (session, resolve, reject) => {
-    const stream = session.request(headers, { endStream: true });
-    stream.on('response', (answer) => resolve(verdict(probe, Number(answer[':status'] ?? 0), answer)));
-    stream.on('error', reject);
-    stream.resume();
+async function probeHttp2(probe: HttpProbe, authority: string, ask: ByHttp2): Promise<ProbeResult> {
+  const headers = headersOf(probe, { 'user-agent': 'Envoy/HC' });
+  const { method, path } = probe;
+  const list = Object.entries(headers).flatMap(([name, value]) => [name, String(value)]);
+  const answer = await ask({ method, path, authority, headers: list, body: Buffer.alloc(0) });
+  return verdict(probe, answer.status, {
+    'x-envoy-degraded': new Headers([...answer.headers]).first('x-envoy-degraded'),
   });
 }
 
@@ -129,34 +137,19 @@ function verdict(probe: HttpProbe, status: number, headers: Readonly<Record<stri
 /** SERVING of grpc.health.v1. */
 const serving = 1;
 
-function probeGrpc(duplex: Duplex, probe: GrpcProbe, authority: string, signal: AbortSignal): Promise<ProbeResult> {
-  return overHttp2(duplex, signal, (session, resolve, reject) => {
-    const stream = session.request({
-      ':method': 'POST',
-      ':path': '/grpc.health.v1.Health/Check',
-      ':authority': authority,
-      ':scheme': 'http',
-      'content-type': 'application/grpc',
-      te: 'trailers',
-      'user-agent': 'Envoy/HC',
-    });
-    const chunks: Buffer[] = [];
-    let status: string | undefined;
-    stream.on('response', (answer) => {
-      status = answer['grpc-status'] as string | undefined;
-    });
-    stream.on('trailers', (answer) => {
-      status = answer['grpc-status'] as string | undefined;
-    });
-    stream.on('data', (chunk: Buffer) => chunks.push(chunk));
-    stream.on('error', reject);
-    stream.on('end', () => {
-      const answer = readHealth(Buffer.concat(chunks));
-      if (status === '0' && answer === serving) return resolve(passed);
-      resolve({ kind: 'failed', reason: `grpc-status ${status}, health ${answer}`, answered: true, retriable: false });
-    });
-    stream.end(healthRequest(probe.service));
+async function probeGrpc(probe: GrpcProbe, authority: string, ask: ByHttp2): Promise<ProbeResult> {
+  const answer = await ask({
+    method: 'POST',
+    path: '/grpc.health.v1.Health/Check',
+    authority,
+    headers: ['content-type', 'application/grpc', 'te', 'trailers', 'user-agent', 'Envoy/HC'],
+    body: healthRequest(probe.service),
   });
+  const told = (list: Answered['headers']) => new Headers([...list]).first('grpc-status');
+  const status = told(answer.trailers) ?? told(answer.headers);
+  const health = readHealth(answer.body);
+  if (status === '0' && health === serving) return passed;
+  return { kind: 'failed', reason: `grpc-status ${status}, health ${health}`, answered: true, retriable: false };
 }
 
 /** HealthCheckRequest: field 1 is the service. */
@@ -175,28 +168,4 @@ function readHealth(frame: Buffer): number | undefined {
   if (frame.length < 5 || frame[0] !== 0 || frame.length < 5 + frame.readUInt32BE(1)) return undefined;
   if (frame.readUInt32BE(1) === 0) return 0;
   return frame[5] === 0x08 ? frame[6] : undefined;
-}
-
-type Session = ReturnType<typeof http2Connect>;
-
-function overHttp2(
-  duplex: Duplex,
-  signal: AbortSignal,
-  ask: (session: Session, resolve: (result: ProbeResult) => void, reject: (error: unknown) => void) => void,
-): Promise<ProbeResult> {
-  return new Promise<ProbeResult>((resolve, reject) => {
-    const session = http2Connect('http://health.check', { createConnection: () => duplex });
-    const end = (settle: () => void) => {
-      settle();
-      session.destroy();
-    };
-    session.on('error', (error) => end(() => reject(error)));
-    session.on('close', () => reject(new Error('the connection was closed')));
-    signal.addEventListener('abort', () => end(() => reject(new Error('timeout'))), { once: true });
-    ask(
-      session,
-      (result) => end(() => resolve(result)),
-      (error) => end(() => reject(error)),
-    );
-  });
 }
