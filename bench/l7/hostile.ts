@@ -1,19 +1,22 @@
 /**
- * `npm run bench -- l7 --hostile`: what good clients and the machine feel of a hostile client that floods a waypoint, ours and Envoy, with
- * 2,000 frames or requests a second: p99 of calls without it and beside it, as a multiple (goal: at most 2), the CPU time that the waypoint
- * took, and memory that it made the waypoint take at most (goal: as in test/waypoint/hostile, 48 MB but for one of them).
+ * `npm run bench -- l7 --hostile`: what good clients and the machine feel of a hostile client that floods a waypoint, ours and Envoy, at the
+ * pace of hostile-pace.ts: p99 of calls without it and beside it, as a multiple (goal: at most 2), what the waypoint itself worked meanwhile, the CPU time that it took, and
+ * memory that it made the waypoint take at most (goal: as in test/waypoint/hostile, 48 MB but for one of them). Waypoint, backends, hostile
+ * client and good clients are a process each; nothing but the waypoint is between a good client and its answer that the flood reaches.
  */
+import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
 import { Resident } from '../../test/harness/resident.ts';
+import type { Backends } from '../../test/waypoint/hostile/bootstrap.ts';
 import { defaultMost, floods } from '../../test/waypoint/hostile/floods.ts';
-import { type Engine, World } from '../../test/waypoint/hostile/world.ts';
+import { type Engine, startWaypoint } from '../../test/waypoint/hostile/world.ts';
 import { usageOf } from '../process-tree.ts';
 import { percentile } from '../statistics.ts';
 import { printTable, type Row, writeResults } from '../table.ts';
-import type { HostilePeer } from './hostile-peer.ts';
+import { paceWords } from './hostile-pace.ts';
+import { loopWork } from './loop-work.ts';
 
 const lanes = 4;
 /** Ms between the calls of a lane: the machine has time left, so that what is measured is the flood. */
@@ -22,10 +25,16 @@ const rest = 5;
 /** Goal. */
 const times = 2;
 
+/** Both p99, us. */
+interface Calls {
+  readonly time: number;
+  /** What the waypoint's loop did meanwhile (loop-work.ts). */
+  readonly work: number;
+}
+
 interface Felt {
-  /** p99, us. */
-  readonly quiet: number;
-  readonly loud: number;
+  readonly quiet: Calls;
+  readonly loud: Calls;
   /** Cores that the waypoint used, without it and beside it: what does not hang on who else uses the machine. */
   readonly quietCores: number;
   readonly loudCores: number;
@@ -34,18 +43,30 @@ interface Felt {
 }
 
 export async function benchL7Hostile(seconds: number): Promise<void> {
-  const ours = await measure('ours', seconds);
-  const envoy = await measure('envoy', seconds);
+  const [backends, behind] = await child<Backends>('hostile-backends.ts');
+  const measured: ReadonlyMap<string, Felt>[] = [];
+  try {
+    for (const engine of ['ours', 'envoy'] as const) measured.push(await measure(engine, behind, seconds));
+  } finally {
+    backends.disconnect();
+  }
+  const [ours, envoy] = measured as [ReadonlyMap<string, Felt>, ReadonlyMap<string, Felt>];
   const of = (name: string, what: (felt: Felt) => number) => [what(ours.get(name)!), what(envoy.get(name)!)];
   const rows: Row[] = floods.flatMap(({ name, most = defaultMost }): Row[] => [
-    { name: `${name}: p99 before`, unit: 'ms', digits: 1, values: of(name, (f) => f.quiet / 1_000) },
-    { name: `${name}: p99 beside it`, unit: 'ms', digits: 1, values: of(name, (f) => f.loud / 1_000) },
+    { name: `${name}: p99 before`, unit: 'ms', digits: 1, values: of(name, (f) => f.quiet.time / 1_000) },
+    { name: `${name}: p99 beside it`, unit: 'ms', digits: 1, values: of(name, (f) => f.loud.time / 1_000) },
     {
       name: `${name}: p99`,
       unit: 'times that before',
       digits: 2,
-      values: of(name, (f) => f.loud / f.quiet),
+      values: of(name, (f) => f.loud.time / f.quiet.time),
       goal: { atMost: times },
+    },
+    {
+      name: `${name}: p99 of what the waypoint works within a call`,
+      unit: 'us more',
+      digits: 0,
+      values: of(name, (f) => f.loud.work - f.quiet.work),
     },
     { name: `${name}: CPU before`, unit: 'cores', digits: 2, values: of(name, (f) => f.quietCores) },
     { name: `${name}: CPU beside it`, unit: 'cores', digits: 2, values: of(name, (f) => f.loudCores) },
@@ -58,37 +79,57 @@ export async function benchL7Hostile(seconds: number): Promise<void> {
     },
   ]);
   printTable(['ours', 'Envoy'], rows);
-  const felt = [...ours.values()];
-  process.stdout.write(
-    `ours: p99 at most doubled in ${felt.filter((f) => f.loud <= times * f.quiet).length} of ${felt.length}, ` +
-      `at most ${Math.max(...felt.map((f) => f.loud / f.quiet)).toFixed(2)} times; at most ${Math.max(...felt.map((f) => f.grown)).toFixed(0)} MB more\n`,
-  );
+  process.stdout.write(`${paceWords}\n${summary('ours', ours)}${summary('Envoy', envoy)}`);
   await writeResults('l7-hostile', { seconds, rows });
 }
 
-async function measure(engine: Engine, seconds: number): Promise<ReadonlyMap<string, Felt>> {
-  await using world = await World.start(engine);
-  const port = await world.port('plain');
-  await p99(port, seconds);
+function summary(name: string, measured: ReadonlyMap<string, Felt>): string {
+  const felt = [...measured.values()];
+  const doubled = felt.filter((f) => f.loud.time <= times * f.quiet.time).length;
+  const most = (what: (felt: Felt) => number) => Math.max(...felt.map(what));
+  return (
+    `${name}: p99 at most doubled in ${doubled} of ${felt.length}, at most ${most((f) => f.loud.time / f.quiet.time).toFixed(2)} times; ` +
+    `at most ${most((f) => f.loud.work - f.quiet.work).toFixed(0)} us more work of its own within a call; at most ${most((f) => f.grown).toFixed(0)} MB more\n`
+  );
+}
+
+async function measure(engine: Engine, behind: Backends, seconds: number): Promise<ReadonlyMap<string, Felt>> {
+  const waypoint = await startWaypoint(engine, behind);
   const out = new Map<string, Felt>();
-  for (const { name } of floods) {
-    const [quiet, quietCores] = await cores(() => p99(port, seconds), world.process.pid);
-    const resident = new Resident(world.process.pid);
-    const workerData: HostilePeer = { flood: name, port };
-    const worker = new Worker(join(import.meta.dirname, 'hostile-peer.ts'), { workerData });
-    try {
-      await once(worker, 'message');
-      const [loud, loudCores] = await cores(() => p99(port, seconds), world.process.pid);
-      const felt = { quiet, loud, quietCores, loudCores, grown: resident.grown };
-      out.set(name, felt);
-      process.stderr.write(
-        `  ${engine}: ${name}: p99 ${Math.round(quiet)} us, then ${Math.round(loud)} us; ${quietCores.toFixed(2)} cores, then ${loudCores.toFixed(2)}; ${felt.grown.toFixed(1)} MB more\n`,
-      );
-    } finally {
-      await worker.terminate();
+  try {
+    const port = await waypoint.port('plain');
+    await p99(port, seconds, () => 0);
+    const work = loopWork(waypoint.pid);
+    for (const { name } of floods) {
+      const [quiet, quietCores] = await cores(() => p99(port, seconds, work), waypoint.pid);
+      const resident = new Resident(waypoint.pid);
+      const [peer] = await child('hostile-peer.ts', name, String(port));
+      try {
+        const [loud, loudCores] = await cores(() => p99(port, seconds, work), waypoint.pid);
+        const felt = { quiet, loud, quietCores, loudCores, grown: resident.grown };
+        out.set(name, felt);
+        process.stderr.write(
+          `  ${engine}: ${name}: p99 ${Math.round(quiet.time)} us, then ${Math.round(loud.time)} us; its work within a call ${Math.round(quiet.work)} us, then ${Math.round(loud.work)} us; ${quietCores.toFixed(2)} cores, then ${loudCores.toFixed(2)}; ${felt.grown.toFixed(1)} MB more\n`,
+        );
+      } finally {
+        peer.disconnect();
+        await once(peer, 'exit');
+      }
     }
+  } finally {
+    await waypoint.stop();
   }
   return out;
+}
+
+/** A process of this folder, and what it tells first. */
+async function child<T>(program: string, ...args: readonly string[]): Promise<readonly [ChildProcess, T]> {
+  const started = fork(join(import.meta.dirname, program), args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const [told] = await Promise.race([
+    once(started, 'message'),
+    once(started, 'exit').then(() => Promise.reject(new Error(`${program} ended before it was ready`))),
+  ]);
+  return [started, told as T];
 }
 
 /** What it came to, and how many cores the process used meanwhile. */
@@ -98,22 +139,24 @@ async function cores<T>(what: () => Promise<T>, pid: number): Promise<readonly [
   return [result, ((usageOf([pid]).cpuSeconds - before) * 1_000) / (performance.now() - started)];
 }
 
-/** In us. Throws when a call is not answered with 200. */
-async function p99(port: number, seconds: number): Promise<number> {
+/** Throws when a call is not answered with 200. */
+async function p99(port: number, seconds: number, work: () => number): Promise<Calls> {
   const agent = new Agent({ keepAlive: true, maxSockets: lanes });
   const times: number[] = [];
+  const works: number[] = [];
   const end = performance.now() + seconds * 1_000;
   const lane = async () => {
     while (performance.now() < end) {
-      const started = performance.now();
+      const [started, before] = [performance.now(), work()];
       await call(agent, port);
       times.push((performance.now() - started) * 1_000);
+      works.push(work() - before);
       await new Promise((resolve) => setTimeout(resolve, rest));
     }
   };
   await Promise.all(Array.from({ length: lanes }, lane));
   agent.destroy();
-  return percentile(times, 99);
+  return { time: percentile(times, 99), work: percentile(works, 99) };
 }
 
 function call(agent: Agent, port: number): Promise<void> {

@@ -4,8 +4,9 @@ import type { Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { type Frame, flag, frame, frameType, headersFrame, type RawPeer } from '../../../common/testing/h2-frames.ts';
 import { until } from '../../../common/testing/until.ts';
+import { big } from './backends.ts';
 import { get } from './floods.ts';
-import { big, closed, World } from './world.ts';
+import { closed, World } from './world.ts';
 
 interface Case {
   readonly name: string;

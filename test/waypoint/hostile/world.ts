@@ -1,14 +1,7 @@
 /** A waypoint as a process of its own, ours or Envoy, with backends behind it, good clients beside it, and hostile peers before it. */
-import { Agent, createServer, request, type Server } from 'node:http';
-import {
-  type ClientHttp2Session,
-  connect as connectHttp2,
-  createServer as createHttp2,
-  type Http2Server,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
-} from 'node:http2';
-import { type AddressInfo, connect, type Socket } from 'node:net';
+import { Agent, request } from 'node:http';
+import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
+import { connect, type Socket } from 'node:net';
 import type { WorkloadCertificate } from '../../../common/identity/types.ts';
 import { createFakeCa } from '../../../common/testing/fake-ca.ts';
 import {
@@ -22,11 +15,11 @@ import {
 import { until } from '../../../common/testing/until.ts';
 import { Envoy } from '../../harness/envoy.ts';
 import { WaypointProcess } from '../../harness/waypoint.ts';
-import { hostileBootstrap } from './bootstrap.ts';
+import { type BackendServers, startBackends } from './backends.ts';
+import { type Backends, type HbonePeer, hostileBootstrap } from './bootstrap.ts';
 
 export type Engine = 'ours' | 'envoy';
 
-/** What a backend got: paths that contain `/hold` are not answered, and their body is not read. */
 export class World implements AsyncDisposable {
   readonly process: WaypointProcess | Envoy;
   readonly #backends: BackendServers;
@@ -44,8 +37,7 @@ export class World implements AsyncDisposable {
     const identity = (serviceAccount: string) => ({ trustDomain: 'cluster.local', namespace: 'shop', serviceAccount });
     const backends = await startBackends();
     const own = { certificate: await ca.issue(identity('waypoint')), root: ca.root };
-    const bootstrap = hostileBootstrap(backends, own);
-    const waypoint = await (engine === 'ours' ? WaypointProcess.start(bootstrap) : Envoy.start(bootstrap));
+    const waypoint = await startWaypoint(engine, backends, own);
     return new World(waypoint, backends, await ca.issue(identity('client')));
   }
 
@@ -130,6 +122,12 @@ export class World implements AsyncDisposable {
   }
 }
 
+/** Resolves when its listeners accept; without `own` there is none for HBONE. */
+export function startWaypoint(engine: Engine, backends: Backends, own?: HbonePeer): Promise<WaypointProcess | Envoy> {
+  const bootstrap = hostileBootstrap(backends, own);
+  return engine === 'ours' ? WaypointProcess.start(bootstrap) : Envoy.start(bootstrap);
+}
+
 /** The same to a port, in plain text. */
 export async function plainHttp2(port: number): Promise<RawPeer> {
   const socket = connect({ port, host: '127.0.0.1' });
@@ -171,68 +169,4 @@ function call2(session: ClientHttp2Session): Promise<number> {
     stream.on('close', () => resolve(status));
     stream.resume();
   });
-}
-
-/** What paths with `/big` are answered with. */
-export const big = Buffer.alloc(16 * 1_048_576);
-
-interface BackendServers {
-  readonly http1: number;
-  readonly http2: number;
-  readonly seen: readonly string[];
-  forget(): void;
-  close(): void;
-}
-
-async function startBackends(): Promise<BackendServers> {
-  const seen: string[] = [];
-  const first = createServer((asked, answer) => {
-    if (asked.url !== '/neighbour') seen.push(asked.url!);
-    if (asked.url!.includes('/hold')) {
-      asked.pause();
-      return;
-    }
-    if (asked.url!.includes('/big')) {
-      answer.end(big);
-      return;
-    }
-    asked.resume();
-    asked.on('end', () => answer.end('ok'));
-  });
-  first.requestTimeout = 0;
-  first.keepAliveTimeout = 60_000;
-  const sessions = new Set<ServerHttp2Session>();
-  const second = createHttp2({ maxSessionMemory: 4_000 });
-  second.on('session', (session) => {
-    sessions.add(session);
-    session.on('error', () => undefined);
-    session.on('close', () => sessions.delete(session));
-  });
-  second.on('stream', (stream: ServerHttp2Stream, headers) => {
-    seen.push(headers[':path']!);
-    stream.on('error', () => undefined);
-    if (headers[':path']!.includes('/hold')) return;
-    stream.resume();
-    stream.respond({ ':status': 200 });
-    stream.end(headers[':path']!.includes('/big') ? big : 'ok');
-  });
-  return {
-    http1: await listen(first),
-    http2: await listen(second),
-    seen,
-    forget() {
-      seen.length = 0;
-    },
-    close() {
-      first.closeAllConnections();
-      first.close();
-      for (const session of sessions) session.destroy();
-      second.close();
-    },
-  };
-}
-
-async function listen(server: Server | Http2Server): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return (server.address() as AddressInfo).port;
 }
