@@ -20,3 +20,18 @@ export const countedElse: readonly { readonly name: string; readonly reason: str
   { name: 'connections: by whom, not by what they say', reason: dialledLate, counter: dialled },
   { name: 'CUSTOM of connections without requests is refused', reason: dialledLate, counter: dialled },
 ];
+
+const halves =
+  'TCP has two directions, and a tunnel stands for a connection of TCP: what one side still says after the other has ended arrives, as without a mesh; Envoy ends both, and loses it.';
+
+/** Of tunnels (tunnels.test.ts): what becomes of the side that has not ended. */
+export const tunnelledElse: readonly {
+  readonly name: string;
+  readonly reason: string;
+  readonly envoy: string;
+  readonly ours: string;
+}[] = [
+  { name: 'HTTP/1.1: the client ends', reason: halves, envoy: 'is closed', ours: 'hears the server' },
+  { name: 'HTTP/1.1: the server ends', reason: halves, envoy: 'is closed', ours: 'hears the client' },
+  { name: 'HTTP/2: the server ends', reason: halves, envoy: 'is closed', ours: 'hears the client' },
+];
