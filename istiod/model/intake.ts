@@ -5,6 +5,7 @@
 import { revisionLabel } from '../../common/kube/revisions.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import type { Table } from './graph/table.ts';
+import { keptOf } from './trim.ts';
 
 export interface Gate {
   /** Whether objects of the namespace count. */
@@ -46,7 +47,7 @@ export class Intake<T extends KubeObject> {
     const was = this.#invalid.get(key);
     if (fault === undefined) {
       this.#invalid.delete(key);
-      table.set(key, object);
+      table.set(key, keptOf(object));
     } else this.#invalid.set(key, fault);
     if (fault !== was) this.#options.onVerdict(object);
   }

@@ -33,6 +33,33 @@ export function trimObject<T extends KubeObject>(object: T): T {
   } as T;
 }
 
+/** Of the program that reads it, to which null may be something. */
+const opaque = 'pluginConfig';
+
+/**
+ * What is kept of an object whose spec is valid: members that are null count as absent there, as for the validator and for API servers. The
+ * same object where there are none.
+ */
+export function keptOf<T extends KubeObject>(object: T): T {
+  const { spec } = object as KubeObject;
+  const kept = withoutNulls(spec);
+  return kept === spec ? object : { ...object, spec: kept };
+}
+
+function withoutNulls(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) {
+    const items = value.map(withoutNulls);
+    return items.every((item, i) => item === value[i]) ? value : items;
+  }
+  const before = Object.entries(value);
+  const after = before.flatMap(([name, member]) =>
+    member === null ? [] : [[name, name === opaque ? member : withoutNulls(member)] as const],
+  );
+  const isSame = after.length === before.length && after.every(([, member], i) => member === before[i]![1]);
+  return isSame ? value : Object.fromEntries(after);
+}
+
 function trimMeta(metadata: ObjectMeta): ObjectMeta {
   const { managedFields: _, annotations, ...rest } = metadata as ObjectMeta & { managedFields?: unknown };
   if (annotations === undefined || Object.keys(annotations).length === 0) return rest;

@@ -5,6 +5,7 @@ import { meshKinds, tableOf } from '../../istiod/model/ambient/inputs.ts';
 import { AmbientIndex } from '../../istiod/model/ambient-index.ts';
 import { Intake } from '../../istiod/model/intake.ts';
 import { defaultSettings } from '../../istiod/model/settings.ts';
+import { keptOf } from '../../istiod/model/trim.ts';
 import { faultOf } from '../../istiod/validation/fault.ts';
 
 export class KeptMesh {
@@ -31,7 +32,7 @@ export class KeptMesh {
     }
     intake.put(keyOf(object.metadata), mesh.trim(object));
     const isValid = fault(object) === undefined;
-    if (isValid) this.objects.set(`${object.kind} ${keyOf(object.metadata)}`, object);
+    if (isValid) this.objects.set(`${object.kind} ${keyOf(object.metadata)}`, keptOf(object));
     return isValid;
   }
 }

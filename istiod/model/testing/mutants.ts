@@ -42,7 +42,8 @@ export function mutantsOf(
   parts: readonly string[],
   likely: readonly unknown[] = [],
 ): fc.Arbitrary<KubeObject> {
-  const value = likely.length === 0 ? anything : fc.oneof(anything, fc.constantFrom(...likely));
+  const other = likely.length === 0 ? anything : fc.oneof(anything, fc.constantFrom(...likely));
+  const value = other.map((is) => ({ is }));
   const places = parts.flatMap((part) => (object[part] === undefined ? [] : placesOf(object[part], [part])));
   return fc.tuple(fc.constantFrom(...places), fc.option(value)).map(([path, value]) => {
     const copy = structuredClone(object) as unknown as Record<string | number, unknown>;
@@ -52,7 +53,7 @@ export function mutantsOf(
     if (value === null) {
       if (Array.isArray(at)) at.splice(Number(last), 1);
       else delete at[last];
-    } else at[last] = value;
+    } else at[last] = value.is;
     return copy as unknown as KubeObject;
   });
 }
