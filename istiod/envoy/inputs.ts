@@ -4,6 +4,7 @@
  */
 import type { Ip } from '../../common/core/net.ts';
 import type { RateLimitPolicy } from '../../common/kube/kinds/aquifer/rate-limit-policy.ts';
+import type { XBackendTrafficPolicy } from '../../common/kube/kinds/gateway-api/experimental.ts';
 import type { Gateway } from '../../common/kube/kinds/gateway-api/gateway.ts';
 import type { GrpcRoute } from '../../common/kube/kinds/gateway-api/grpc-route.ts';
 import type { HttpRoute } from '../../common/kube/kinds/gateway-api/http-route.ts';
@@ -325,6 +326,8 @@ export interface MeshView {
   telemetries(namespace: string): readonly Telemetry[];
   authentications(target: PolicyTarget): readonly RequestAuthentication[];
   rateLimits(target: PolicyTarget): readonly RateLimitPolicy[];
+  /** Those that name the service's object. */
+  trafficPolicies(service: MeshService): readonly XBackendTrafficPolicy[];
   extensions(target: PolicyTarget): readonly Extension[];
   /** A filter of a user's. Throws `Pending` while it is fetched for the first time. */
   filterModule(source: ModuleSource): FoundModule;

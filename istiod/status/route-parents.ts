@@ -19,7 +19,7 @@ export function parentsFor(
   wanted: readonly ParentStatus[],
   fault: WantedCondition | undefined,
   now: string,
-): readonly object[] | undefined {
+): readonly Entry[] | undefined {
   const status = object['status'] as { readonly parents?: readonly Entry[] } | undefined;
   const present = status?.parents ?? [];
   const ours = present.filter((p) => p.controllerName === routeController);
@@ -33,6 +33,23 @@ export function parentsFor(
     return { parentRef, controllerName: routeController, conditions: next ?? before?.conditions ?? [] };
   });
   return same ? undefined : [...present.filter((p) => p.controllerName !== routeController), ...made];
+}
+
+/** The list `status.ancestors` of a policy, which says the same of what it is for. */
+export function ancestorsFor(
+  object: KubeObject,
+  wanted: readonly ParentStatus[],
+  fault: WantedCondition | undefined,
+  now: string,
+): readonly object[] | undefined {
+  const { ancestors = [] } = (object['status'] ?? {}) as { readonly ancestors?: readonly Ancestor[] };
+  const parents = ancestors.map(({ ancestorRef: parentRef, ...rest }) => ({ parentRef, ...rest }));
+  const next = parentsFor({ ...object, status: { parents } }, wanted, fault, now);
+  return next?.map(({ parentRef: ancestorRef, ...rest }): Ancestor => ({ ancestorRef, ...rest }));
+}
+
+interface Ancestor extends Omit<Entry, 'parentRef'> {
+  readonly ancestorRef: ParentRef;
 }
 
 /**

@@ -2,12 +2,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Condition } from '../../common/kube/kinds/core.ts';
+import { xBackendTrafficPolicyKind } from '../../common/kube/kinds/gateway-api/experimental.ts';
 import { httpRouteKind } from '../../common/kube/kinds/gateway-api/http-route.ts';
 import { virtualServiceKind } from '../../common/kube/kinds/istio/virtual-service.ts';
 import { until } from '../../common/testing/until.ts';
 import { type World, withWorld } from '../testing/world.ts';
 import { parentsFor, parentsWith } from './route-parents.ts';
 
+const namespace = `
+apiVersion: v1
+kind: Namespace
+metadata: { name: shop }
+`;
 const service = (name: string) => `
 apiVersion: v1
 kind: Service
@@ -63,6 +69,33 @@ test('routes say whether parents and backends are there, as these come and go', 
     assert.match((await ofRoute(w))['ResolvedWaypoints'] ?? '', /^False MissingUseWaypointLabel/);
     await w.remove('v2.yaml');
     await both('the backend is gone', /^True Accepted 1/, /^False BackendNotFound 1/);
+  });
+});
+
+test('an XBackendTrafficPolicy says whether its services are there, and that sessions are kept by routes alone', async () => {
+  const policy = (spec: string) => `
+apiVersion: gateway.networking.x-k8s.io/v1alpha1
+kind: XBackendTrafficPolicy
+metadata: { name: p, namespace: shop }
+spec: { targetRefs: [{ group: '', kind: Service, name: web }], ${spec} }
+`;
+  await withWorld(async (w) => {
+    const says = (what: string, type: string, expected: RegExp) =>
+      until(what, async () => {
+        const found = await w.source.get(xBackendTrafficPolicyKind, { namespace: 'shop', name: 'p' });
+        const [one] = found?.status?.ancestors ?? [];
+        return expected.test(named(one?.conditions as readonly Condition[] | undefined)[type] ?? 'none');
+      });
+    await w.put('policy.yaml', `${namespace}---${policy('retryConstraint: {}')}`);
+    await says('nothing is there', 'Accepted', /^False TargetNotFound 1/);
+    await w.put('web.yaml', service('web'));
+    await says('the service is there', 'Accepted', /^True Accepted 1/);
+    await says('all of it counts', 'aquifer.dev/Ineffective', /^none$/);
+    await w.put(
+      'policy.yaml',
+      `${namespace}---${policy('sessionPersistence: { type: Header, header: { name: x-s } }')}`,
+    );
+    await says('sessions do not', 'aquifer.dev/Ineffective', /^True Ineffective 2/);
   });
 });
 

@@ -1,5 +1,9 @@
 /** Keeps what the status of routes, and of rules of their destinations, shall say, and tells of which objects it may be something else. */
 
+import {
+  type XBackendTrafficPolicy,
+  xBackendTrafficPolicyKind,
+} from '../../common/kube/kinds/gateway-api/experimental.ts';
 import { type GrpcRoute, grpcRouteKind } from '../../common/kube/kinds/gateway-api/grpc-route.ts';
 import { httpRouteKind } from '../../common/kube/kinds/gateway-api/http-route.ts';
 import { tcpRouteKind, tlsRouteKind } from '../../common/kube/kinds/gateway-api/stream-routes.ts';
@@ -10,7 +14,7 @@ import { sidecarKind } from '../../common/kube/kinds/istio/sidecar.ts';
 import { telemetryKind } from '../../common/kube/kinds/istio/telemetry.ts';
 import { type VirtualService, virtualServiceKind } from '../../common/kube/kinds/istio/virtual-service.ts';
 import type { Kind, KubeObject } from '../../common/kube/types.ts';
-import { destinationRuleConditions } from '../envoy/clusters/status.ts';
+import { destinationRuleConditions, trafficPolicyStatuses } from '../envoy/clusters/status.ts';
 import type { GatewayRoute } from '../envoy/routes/gateway-api/attach.ts';
 import {
   type ParentStatus,
@@ -25,7 +29,7 @@ import { Memo } from '../model/envoy/memo.ts';
 import type { EnvoyMesh } from '../model/envoy/mesh-view.ts';
 import { type ObjectName, objectKey } from '../model/resource.ts';
 import { type Extension, extensionConditions } from '../modules/extensions.ts';
-import { parentsFor } from './route-parents.ts';
+import { ancestorsFor, parentsFor } from './route-parents.ts';
 
 export interface RouteStatusesOptions {
   readonly mesh: EnvoyMesh;
@@ -36,6 +40,7 @@ export interface RouteStatusesOptions {
 }
 
 const kinds: readonly Kind[] = [
+  xBackendTrafficPolicyKind,
   sidecarKind,
   envoyFilterKind,
   wasmPluginKind,
@@ -49,9 +54,9 @@ const kinds: readonly Kind[] = [
   tlsRouteKind,
 ];
 
-/** What one object's status shall say: of each parent, or of the object. */
+/** What one object's status shall say: of each parent or target, or of the object. */
 export type Judgement =
-  | { readonly kind: 'parents'; readonly parents: readonly ParentStatus[] }
+  | { readonly kind: 'parents' | 'ancestors'; readonly parents: readonly ParentStatus[] }
   | { readonly kind: 'object'; readonly conditions: RouteConditions };
 
 export class RouteStatuses {
@@ -102,10 +107,14 @@ export async function writeJudgement(
   judgement: Judgement | undefined,
 ): Promise<WriteOutcome> {
   // Those have no conditions of their own.
-  if (judgement === undefined && kind.group === grpcRouteKind.group) return 'unchanged';
-  if (judgement?.kind !== 'parents')
+  if (judgement === undefined && kind.group.startsWith('gateway.networking.')) return 'unchanged';
+  if (judgement === undefined || judgement.kind === 'object')
     return writeConditions(writer, kind, object, new Map([...conditions, ...(judgement?.conditions ?? [])]));
   const now = new Date(writer.clock.wall()).toISOString();
+  if (judgement.kind === 'ancestors') {
+    const ancestors = ancestorsFor(object, judgement.parents, conditions.get('Accepted'), now);
+    return ancestors === undefined ? 'unchanged' : writeStatus(writer, kind, object, { ancestors });
+  }
   const parents = parentsFor(object, judgement.parents, conditions.get('Accepted'), now);
   return parents === undefined ? 'unchanged' : writeStatus(writer, kind, object, { parents });
 }
@@ -122,6 +131,8 @@ function judge(view: Parameters<typeof parentStatuses>[0], kind: Kind, object: K
       return { kind: 'object', conditions: virtualServiceConditions(view, object as VirtualService) };
     case destinationRuleKind.kind:
       return { kind: 'object', conditions: destinationRuleConditions(view, object as DestinationRule) };
+    case xBackendTrafficPolicyKind.kind:
+      return { kind: 'ancestors', parents: trafficPolicyStatuses(view, object as XBackendTrafficPolicy) };
     default:
       return { kind: 'parents', parents: parentStatuses(view, object as GrpcRoute as GatewayRoute) };
   }

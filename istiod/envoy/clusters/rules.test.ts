@@ -12,11 +12,13 @@ const rule = (name: string, namespace: string, spec: DestinationRule['spec']): D
 });
 const host = 'web.shop.svc.cluster.local';
 const limit = (maxConnections: number) => ({ connectionPool: { tcp: { maxConnections } } });
-const limitSeen = (rules: readonly DestinationRule[], from: string, labels?: Readonly<Record<string, string>>) => {
+const viewOf = (rules: readonly DestinationRule[], policies: readonly object[] = []) => {
   const facts = { rootNamespace: 'istio-system', destinationRuleExportTo: ['*'] };
-  const view = { facts, destinationRules: () => rules } as unknown as MeshView;
-  const service = { hostname: host, namespace: 'shop' } as MeshService;
-  return policyOf(rulesFor(view, service, from, labels), 80).connectionPool?.tcp?.maxConnections;
+  return { facts, destinationRules: () => rules, trafficPolicies: () => policies } as unknown as MeshView;
+};
+const service = { hostname: host, namespace: 'shop' } as MeshService;
+const limitSeen = (rules: readonly DestinationRule[], from: string, labels?: Readonly<Record<string, string>>) => {
+  return policyOf(rulesFor(viewOf(rules), service, from, labels), 80).connectionPool?.tcp?.maxConnections;
 };
 
 test("the client's namespace comes before the service's, and that before the root", () => {
@@ -37,6 +39,20 @@ test('a host in full comes before a wildcard; what is not exported, or is for ot
   const some = rule('s', 'shop', { host, workloadSelector: { matchLabels: { a: 'b' } }, trafficPolicy: limit(4) });
   assert.equal(limitSeen([some], 'shop'), undefined);
   assert.equal(limitSeen([some], 'shop', { a: 'b' }), 4);
+});
+
+test('an XBackendTrafficPolicy bounds retries where no rule does, on all ports', () => {
+  const policy = (retryConstraint?: object) => ({ spec: { targetRefs: [], retryConstraint } });
+  const seen = (rules: readonly DestinationRule[], ...policies: readonly object[]) =>
+    policyOf(rulesFor(viewOf(rules, policies), service, 'shop', undefined), 81).retryBudget;
+  const given = policy({ budget: { percent: 0 }, minRetryRate: { count: 1, interval: '1s' } });
+  assert.deepEqual(seen([], policy(), given, policy({})), { percent: 0, minRetryConcurrency: 1 });
+  assert.deepEqual(seen([], policy({})), { percent: 20, minRetryConcurrency: 10 });
+  const port = { portLevelSettings: [{ port: { number: 81 }, ...limit(2) }] };
+  assert.deepEqual(seen([rule('p', 'shop', { host, trafficPolicy: port })], given)?.percent, 0);
+  const own = rule('o', 'shop', { host, trafficPolicy: { retryBudget: { percent: 50 } } });
+  assert.deepEqual(seen([own], given), { percent: 50 });
+  assert.equal(seen([], policy()), undefined);
 });
 
 test('a port takes nothing from the policy above it, a subset part by part', () => {

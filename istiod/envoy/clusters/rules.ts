@@ -1,4 +1,5 @@
 /** Which DestinationRules hold for a service as a proxy of some namespace sees it, and what they come to for a port and a subset. */
+import type { XBackendTrafficPolicy } from '../../../common/kube/kinds/gateway-api/experimental.ts';
 import type { DestinationRule } from '../../../common/kube/kinds/istio/destination-rule.ts';
 import { namespaceOf } from '../../../common/kube/names.ts';
 import type { MeshService, MeshView } from '../inputs.ts';
@@ -35,9 +36,19 @@ export function rulesFor(
     const here = seen.filter((r) => namespaceOf(r) === place);
     const most = Math.max(...here.map((r) => specificity(r.spec.host)));
     const best = here.filter((r) => specificity(r.spec.host) === most);
-    if (best.length > 0) return merged(best);
+    if (best.length > 0) return withBudget(merged(best), view.trafficPolicies(service));
   }
-  return noRules;
+  return withBudget(noRules, view.trafficPolicies(service));
+}
+
+/** The oldest XBackendTrafficPolicy that bounds retries does so where no rule does. */
+function withBudget(rules: ServiceRules, policies: readonly XBackendTrafficPolicy[]): ServiceRules {
+  const constraint = policies.find((p) => p.spec.retryConstraint !== undefined)?.spec.retryConstraint;
+  if (constraint === undefined || rules.policy?.retryBudget !== undefined) return rules;
+  const { budget, minRetryRate } = constraint;
+  // Envoy counts requests and retries under way, whatever the intervals.
+  const retryBudget = { percent: budget?.percent ?? 20, minRetryConcurrency: minRetryRate?.count ?? 10 };
+  return { ...rules, policy: { ...rules.policy, retryBudget } };
 }
 
 function isSeen(rule: DestinationRule, namespace: string, fallback: readonly string[]): boolean {

@@ -1,9 +1,10 @@
-/** What the status of a DestinationRule says: whether proxies get what it names, and what of it has no effect. Pure. */
+/** What the status of a DestinationRule, and of an XBackendTrafficPolicy, says: whether proxies get what it names, and what of it has no effect. Pure. */
+import type { XBackendTrafficPolicy } from '../../../common/kube/kinds/gateway-api/experimental.ts';
 import type { DestinationRule } from '../../../common/kube/kinds/istio/destination-rule.ts';
 import { namespaceOf } from '../../../common/kube/names.ts';
 import { contentFault, credentialOf } from '../credentials.ts';
 import type { MeshService, MeshView } from '../inputs.ts';
-import { ineffective, type RouteCondition, type RouteConditions } from '../routes/status.ts';
+import { ineffective, type ParentStatus, type RouteCondition, type RouteConditions } from '../routes/status.ts';
 import type { PortPolicy } from './rules.ts';
 
 type ClientTls = NonNullable<PortPolicy['tls']>;
@@ -41,6 +42,29 @@ export function destinationRuleConditions(view: MeshView, rule: DestinationRule)
     ['ResolvedRefs', resolution(lost)],
     [ineffective, idle.length === 0 ? undefined : { status: 'True', reason: 'Ineffective', message: idle.join('; ') }],
   ]);
+}
+
+/** Of each Service that an XBackendTrafficPolicy names. */
+export function trafficPolicyStatuses(view: MeshView, policy: XBackendTrafficPolicy): readonly ParentStatus[] {
+  const { targetRefs, sessionPersistence } = policy.spec;
+  const idle =
+    sessionPersistence === undefined
+      ? undefined
+      : 'spec.sessionPersistence: sessions are kept as rules of HTTPRoutes say; set sessionPersistence there';
+  return targetRefs.map(({ group, kind, name }): ParentStatus => {
+    const service =
+      kind === 'Service' && group === '' ? view.ofObject('Service', namespaceOf(policy), name) : undefined;
+    const accepted: RouteCondition = service
+      ? { status: 'True', reason: 'Accepted', message: 'the policy is valid' }
+      : { status: 'False', reason: 'TargetNotFound', message: `there is no Service ${name} in the policy's namespace` };
+    return {
+      parentRef: { group, kind, name },
+      conditions: new Map([
+        ['Accepted', accepted],
+        [ineffective, idle === undefined ? undefined : { status: 'True', reason: 'Ineffective', message: idle }],
+      ]),
+    };
+  });
 }
 
 function resolution(lost: readonly string[]): RouteCondition {

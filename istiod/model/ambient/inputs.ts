@@ -12,6 +12,10 @@ import {
   serviceKind,
 } from '../../../common/kube/kinds/core.ts';
 import { type EndpointSlice, endpointSliceKind } from '../../../common/kube/kinds/discovery.ts';
+import {
+  type XBackendTrafficPolicy,
+  xBackendTrafficPolicyKind,
+} from '../../../common/kube/kinds/gateway-api/experimental.ts';
 import { type Gateway, gatewayKind } from '../../../common/kube/kinds/gateway-api/gateway.ts';
 import { type GatewayClass, gatewayClassKind } from '../../../common/kube/kinds/gateway-api/gateway-class.ts';
 import { type GrpcRoute, grpcRouteKind } from '../../../common/kube/kinds/gateway-api/grpc-route.ts';
@@ -84,6 +88,7 @@ export class MeshInputs {
   readonly trafficExtensions = new Table<TrafficExtension>();
   readonly telemetries = new Table<Telemetry>();
   readonly rateLimits = new Table<RateLimitPolicy>();
+  readonly trafficPolicies = new Table<XBackendTrafficPolicy>();
 }
 
 export interface MeshKind {
@@ -136,6 +141,7 @@ export const meshKinds: readonly MeshKind[] = [
   custom(trafficExtensionKind, 'trafficExtensions'),
   custom(telemetryKind, 'telemetries'),
   custom(rateLimitPolicyKind, 'rateLimits'),
+  custom(xBackendTrafficPolicyKind, 'trafficPolicies'),
 ];
 
 /** undefined for kinds that the model does not read; two groups have a Gateway. */

@@ -1,5 +1,6 @@
 /** The mesh as generators of Envoy's configuration look at it, which notes what they looked at. */
 import { addressTypeUrl as addressType, decodeAddress } from '../../../common/api/index.ts';
+import type { XBackendTrafficPolicy } from '../../../common/kube/kinds/gateway-api/experimental.ts';
 import type { ServiceEntry } from '../../../common/kube/kinds/istio/service-entry.ts';
 import type { Sidecar } from '../../../common/kube/kinds/istio/sidecar.ts';
 import { namespaceOf } from '../../../common/kube/names.ts';
@@ -117,6 +118,7 @@ export class EnvoyMesh {
       list('sidecars', inputs.sidecars, (s) => [namespaceOf(s)]),
       list('telemetries', inputs.telemetries, (t) => [namespaceOf(t)]),
       list('rate limits', inputs.rateLimits, targetKeys),
+      list('traffic policies', inputs.trafficPolicies, backendsOf),
     ]);
   }
 
@@ -273,6 +275,7 @@ export class EnvoyMesh {
       telemetries: (namespace) => list('telemetries', [namespace]),
       authentications: (target: PolicyTarget) => list('authentications', [target]),
       rateLimits: (target: PolicyTarget) => list('rate limits', [target]),
+      trafficPolicies: ({ kind, namespace, name }) => list('traffic policies', [`${kind}/${namespace}/${name}`]),
       extensions: (target: PolicyTarget) => [
         ...list<Extension>('WasmPlugins', [target]),
         ...list<Extension>('TrafficExtensions', [target]),
@@ -392,7 +395,8 @@ type ListName =
   | 'WasmPlugins'
   | 'TrafficExtensions'
   | 'sidecars'
-  | 'telemetries';
+  | 'telemetries'
+  | 'traffic policies';
 
 function factsOf(s: MeshSettings): MeshFacts {
   const { trustDomain, domain, rootNamespace, clusterId, network, multiNetwork } = s;
@@ -445,6 +449,11 @@ function parentsOf(route: WithParents): readonly RouteParent[] {
     return [`${kind}/${p.namespace ?? namespaceOf(route)}/${p.name}`];
   });
   return [...new Set(parents)];
+}
+
+/** Services that it names, of its own namespace. */
+function backendsOf(policy: XBackendTrafficPolicy): readonly string[] {
+  return policy.spec.targetRefs.map(({ kind, name }) => `${kind}/${namespaceOf(policy)}/${name}`);
 }
 
 function resolutionOf({ spec }: ServiceEntry): Resolution {

@@ -23,6 +23,13 @@ const cut = (attempts: number, by: 'http1' | 'http2' = 'http1') =>
     expect: attempts === 1 ? { status: 503, attempts } : { to: 'web', attempts },
   }) as const;
 
+const budget = (of: string, constraint: string | undefined) => `
+apiVersion: gateway.networking.x-k8s.io/v1alpha1
+kind: XBackendTrafficPolicy
+metadata: { name: ${of} }
+spec: { targetRefs: [{ group: '', kind: Service, name: ${of} }]${constraint === undefined ? '' : `, retryConstraint: { ${constraint} }`} }
+---`;
+
 export const retryCases: readonly RouteCase[] = [
   on('5xx', failing(500, 2), failing(503, 2, 'http2'), failing(404, 1), cut(2), cut(2, 'http2')),
   on('gateway-error', failing(502, 2), failing(503, 2), failing(504, 2), failing(500, 1), cut(2)),
@@ -69,6 +76,20 @@ export const retryCases: readonly RouteCase[] = [
       rule('trafficPolicy: { retryBudget: { percent: 20, minRetryConcurrency: 1 } }') +
       one('{ attempts: 3, retryOn: 5xx, backoff: 1ms }'),
     requests: [{ path: '/', headers: { 'x-echo-fail': '2' }, expect: { to: 'web', attempts: 3 } }],
+  },
+  {
+    name: 'XBackendTrafficPolicy: a budget for services whose rules say none',
+    objects:
+      budget('web', '') +
+      budget('v2', 'budget: { percent: 0, interval: 10s }, minRetryRate: { count: 1, interval: 1s }') +
+      budget('many', '') +
+      budget('near', undefined) +
+      rule('trafficPolicy: { retryBudget: { minRetryConcurrency: 2 } }, subsets: []') +
+      one('{ attempts: 3, retryOn: 5xx, backoff: 1ms }'),
+    requests: [
+      { path: '/', headers: { 'x-echo-fail': '2' }, expect: { to: 'web', attempts: 3 } },
+      { service: 'v2', path: '/', expect: { to: 'v2' } },
+    ],
   },
   {
     name: 'maxRetries: none beyond',

@@ -1,4 +1,5 @@
 /** A mesh of a few services for tests of routes: what MeshView would find, from lists. */
+import type { XBackendTrafficPolicy } from '../../../../common/kube/kinds/gateway-api/experimental.ts';
 import type { Gateway } from '../../../../common/kube/kinds/gateway-api/gateway.ts';
 import type { DestinationRule } from '../../../../common/kube/kinds/istio/destination-rule.ts';
 import type { Sidecar } from '../../../../common/kube/kinds/istio/sidecar.ts';
@@ -145,6 +146,10 @@ export function viewOf(
     referenceGrants: () => [],
     authentications: () => [],
     rateLimits: () => [],
+    trafficPolicies: ({ name }) =>
+      ofKind<XBackendTrafficPolicy>('XBackendTrafficPolicy').filter((p) =>
+        p.spec.targetRefs.some((t) => t.name === name),
+      ),
     extensions: () => [],
     filterModule: () => ({ kind: 'none', problem: 'there are no modules' }),
     issuerKeys: () => ({ keys: undefined, problem: undefined }),
