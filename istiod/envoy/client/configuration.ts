@@ -23,14 +23,14 @@ import {
 import { ads, extension, typed } from '../values.ts';
 import { type Destination, requestsTo } from './context.ts';
 import { isSeen } from './egress.ts';
-import { type Outbound, OutboundConfiguration } from './outbound.ts';
+import { type Outbound, outboundOf } from './outbound.ts';
 
 export class ClientConfiguration {
   readonly #proxy: ClientProxy;
   readonly #remember: Remember;
   readonly #asked = new Map<string, Wanted>();
   /** Of those who ask for everything. */
-  #outbound: OutboundConfiguration | undefined;
+  #outbound: (() => Outbound) | undefined;
 
   constructor(proxy: ClientProxy, remember: Remember) {
     this.#proxy = proxy;
@@ -44,11 +44,11 @@ export class ClientConfiguration {
 
   /** Somebody wants all that there is of a type from now on, which gRPC programs never do. */
   askAll(): void {
-    if (!this.#proxy.isGrpc) this.#outbound ??= new OutboundConfiguration(this.#proxy, this.#remember);
+    if (!this.#proxy.isGrpc) this.#outbound ??= outboundOf(this.#proxy, this.#remember);
   }
 
   resources(): readonly MadeResource[] {
-    const { resources, clusters } = this.#outbound?.made() ?? nothing;
+    const { resources, clusters } = this.#outbound?.() ?? nothing;
     const all = new Map(resources.map((r) => [`${r.type} ${r.name}`, r]));
     const wanted = new Map([...clusters].map((name) => [`${clusterTypeUrl} ${name}`, { type: clusterTypeUrl, name }]));
     for (const [id, { type, name }] of new Map<string, Wanted>([...wanted, ...this.#asked])) {

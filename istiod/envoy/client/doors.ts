@@ -44,9 +44,10 @@ export function doorsOf({ interception, families }: ClientProxy, seen: readonly 
   const isBound = interception === 'NONE';
   const [all] = isBound ? loopback[families] : everywhere[families];
   const doors = new Map<string, Filling>();
-  const at = (address: string, port: number, routes: string, from: string): Filling => {
+  const at = (address: string, port: number, from: string): Filling => {
     const name = nameOf({ address, port });
-    const door = doors.get(name) ?? new Filling(address, port, routes);
+    const empty = { routes: undefined, isDynamic: false, hosts: [], ranges: [], streams: [], from: [] };
+    const door: Filling = doors.get(name) ?? { address, port, ...empty };
     doors.set(name, door);
     door.from.push(from);
     return door;
@@ -59,8 +60,14 @@ export function doorsOf({ interception, families }: ClientProxy, seen: readonly 
       const isSpread = addresses.length === 0 || ranges.length > 0;
       const listens = isBound || port.speaks === 'http' ? [all] : [...addresses, ...(isSpread ? [all] : [])];
       for (const address of listens) {
-        const door = at(address, port.number, address === all ? shared : `${hostname}:${shared}`, front.id);
-        if (host !== undefined) door.read(host, isDynamic);
+        const door = at(address, port.number, front.id);
+        if (host !== undefined) {
+          // The first that is read there names it.
+          door.routes ??= address === all ? shared : `${hostname}:${shared}`;
+          door.hosts.push(host);
+          door.from.push(host.id);
+          door.isDynamic ||= isDynamic;
+        }
         if (port.speaks === 'http') continue;
         if (isBound || address !== all) door.streams.push(port);
         else door.ranges.push({ ranges, port });
@@ -75,29 +82,12 @@ export function nameOf({ address, port }: Pick<Door, 'address' | 'port'>): strin
   return `${address}_${port}`;
 }
 
-class Filling implements Door {
-  readonly address: string;
-  readonly port: number;
-  readonly #routes: string;
-  readonly hosts: Part<ClientHost>[] = [];
-  isDynamic = false;
-  readonly ranges: { readonly ranges: readonly Message[]; readonly port: PortFront }[] = [];
-  readonly streams: PortFront[] = [];
-  readonly from: string[] = [];
-
-  constructor(address: string, port: number, routes: string) {
-    this.address = address;
-    this.port = port;
-    this.#routes = routes;
-  }
-
-  get routes(): string | undefined {
-    return this.hosts.length === 0 ? undefined : this.#routes;
-  }
-
-  read(host: Part<ClientHost>, isDynamic: boolean): void {
-    this.hosts.push(host);
-    this.from.push(host.id);
-    this.isDynamic ||= isDynamic;
-  }
+/** A door that is being filled. */
+interface Filling extends Door {
+  routes: string | undefined;
+  isDynamic: boolean;
+  readonly hosts: Part<ClientHost>[];
+  readonly ranges: Door['ranges'][number][];
+  readonly streams: PortFront[];
+  readonly from: string[];
 }

@@ -15,27 +15,19 @@ export interface Outbound {
   readonly clusters: ReadonlySet<string>;
 }
 
-export class OutboundConfiguration {
-  readonly #proxy: ClientProxy;
-  readonly #remember: Remember;
+/** Says all of it, anew only where something changed since it was asked last. */
+export function outboundOf(proxy: ClientProxy, remember: Remember): () => Outbound {
   /** By type and name: what was made last, of which parts. */
-  #kept = new Map<string, { readonly parts: readonly unknown[]; readonly message: Typed }>();
-
-  constructor(proxy: ClientProxy, remember: Remember) {
-    this.#proxy = proxy;
-    this.#remember = remember;
-  }
-
-  made(): Outbound {
-    const proxy = this.#proxy;
-    const { id, value: common } = this.#remember('unknown traffic', (view) => {
+  let kept = new Map<string, { readonly parts: readonly unknown[]; readonly message: Typed }>();
+  return () => {
+    const { id, value: common } = remember('unknown traffic', (view) => {
       const unknown = unknownTraffic(view, proxy);
       return { unknown, facts: view.facts, capture: captureListener(proxy, view.facts, unknown) };
     });
     if (common === undefined) return { resources: [], clusters: new Set() };
     const { unknown, facts, capture } = common;
-    const before = this.#kept;
-    this.#kept = new Map();
+    const before = kept;
+    kept = new Map();
     const made = (
       type: EnvoyType,
       name: string,
@@ -46,11 +38,11 @@ export class OutboundConfiguration {
       const key = `${type} ${name}`;
       const known = before.get(key);
       const isSame = known?.parts.length === parts.length && parts.every((p, i) => p === known.parts[i]);
-      const kept = isSame ? known : { parts, message: make() };
-      this.#kept.set(key, kept);
-      return { type, name, message: kept.message, from: [id, ...from] };
+      const now = isSame ? known : { parts, message: make() };
+      kept.set(key, now);
+      return { type, name, message: now.message, from: [id, ...from] };
     };
-    const seen = this.#seen();
+    const seen = seenBy(proxy, remember);
     const resources = doorsOf(proxy, seen).flatMap((door): readonly MadeResource[] => {
       const { routes, hosts, from } = door;
       const ports = [...door.streams, ...door.ranges.map((r) => r.port)];
@@ -74,29 +66,28 @@ export class OutboundConfiguration {
         unknown.cluster,
       ]),
     };
-  }
+  };
+}
 
-  #seen(): readonly Seen[] {
-    const [proxy, remember] = [this.#proxy, this.#remember];
-    const keys = remember('visible', (view) => view.visible(proxy.namespace)).value ?? [];
-    return keys.flatMap((key) => {
-      const { id, value } = remember(`front of ${key}`, (view) => {
-        const service = view.service(key);
-        return service && clientFront(view, proxy, service);
-      });
-      if (value === undefined) return [];
-      const read = value.ports.filter((p) => p.speaks === 'http' || p.speaks === 'unknown');
-      const hosts = read.flatMap(({ number }): readonly [number, Part<ClientHost>][] => {
-        const host = remember(`host of ${key} ${number}`, (view) => {
-          const service = view.service(key);
-          const port = service?.ports.find((p) => p.number === number);
-          return service && port && clientHost(view, proxy, service, port);
-        });
-        return host.value === undefined ? [] : [[number, { id: host.id, value: host.value }]];
-      });
-      return [{ front: { id, value }, hosts: new Map(hosts) }];
+function seenBy(proxy: ClientProxy, remember: Remember): readonly Seen[] {
+  const keys = remember('visible', (view) => view.visible(proxy.namespace)).value ?? [];
+  return keys.flatMap((key) => {
+    const { id, value } = remember(`front of ${key}`, (view) => {
+      const service = view.service(key);
+      return service && clientFront(view, proxy, service);
     });
-  }
+    if (value === undefined) return [];
+    const read = value.ports.filter((p) => p.speaks === 'http' || p.speaks === 'unknown');
+    const hosts = read.flatMap(({ number }): readonly [number, Part<ClientHost>][] => {
+      const host = remember(`host of ${key} ${number}`, (view) => {
+        const service = view.service(key);
+        const port = service?.ports.find((p) => p.number === number);
+        return service && port && clientHost(view, proxy, service, port);
+      });
+      return host.value === undefined ? [] : [[number, { id: host.id, value: host.value }]];
+    });
+    return [{ front: { id, value }, hosts: new Map(hosts) }];
+  });
 }
 
 function table({ port, routes: name }: Door, hosts: readonly ClientHost[], unknown: Message): Typed {
