@@ -37,6 +37,7 @@ export function destinationRuleConditions(view: MeshView, rule: DestinationRule)
       value.mode === 'ISTIO_MUTUAL' ? [`${field}.mode: ISTIO_MUTUAL is ignored: workloads are reached by HBONE`] : [],
     ),
     ...policiesOf(rule).flatMap(({ field, value }) => (value.tunnel ? [`${field}.tunnel: no tunnels are made`] : [])),
+    ...levelsOf(rule).flatMap(({ field, value }) => unreadOf(value).map((unread) => `${field}.${unread}`)),
   ];
   return new Map([
     ['ResolvedRefs', resolution(lost)],
@@ -99,6 +100,31 @@ function policiesOf({ spec }: DestinationRule): readonly Said<Policy>[] {
     trafficPolicy ? [{ field: `spec.subsets[${i}].trafficPolicy`, value: trafficPolicy }] : [],
   );
   return [...own, ...ofSubsets];
+}
+
+/** Of policies and of their ports. */
+function levelsOf(rule: DestinationRule): readonly Said<Pick<Policy, Level>>[] {
+  return policiesOf(rule).flatMap(({ field, value }) => [
+    { field, value },
+    ...(value.portLevelSettings ?? []).map((value, i) => ({ field: `${field}.portLevelSettings[${i}]`, value })),
+  ]);
+}
+
+type Level = 'loadBalancer' | 'outlierDetection' | 'retryBudget' | 'tls';
+
+/** What no proxy is told. */
+function unreadOf({ loadBalancer, outlierDetection, retryBudget }: Pick<Policy, Level>): readonly string[] {
+  return [
+    ...(loadBalancer?.zoneAwareLbSetting?.minClusterSize
+      ? ['loadBalancer.zoneAwareLbSetting.minClusterSize: zones count from any number of endpoints on']
+      : []),
+    ...(outlierDetection?.outlierDetectionHttpErrorCodes?.length
+      ? ['outlierDetection.outlierDetectionHttpErrorCodes: statuses from 500 on are failures, and no others']
+      : []),
+    ...(retryBudget?.budgetInterval
+      ? ['retryBudget.budgetInterval: requests that are under way count, and none before']
+      : []),
+  ];
 }
 
 function tlsOf(rule: DestinationRule): readonly Said<ClientTls>[] {
