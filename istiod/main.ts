@@ -1,4 +1,4 @@
-/** The program `istiod`: discovery, the API server, or both, until a signal. Exit codes: 0 ended by a signal, 1 failed, 2 wrong use. */
+/** The program `istiod`: discovery, the API server, both, or the service of quotas, until a signal. Exit codes: 0 ended by a signal, 1 failed, 2 wrong use. */
 import { describeError } from '../common/core/errors.ts';
 import { isStandalone } from './standalone/flag.ts';
 
@@ -7,6 +7,10 @@ async function main(args: readonly string[]): Promise<number> {
   if (args[0] === 'apiserver') {
     const { runApiServer } = await import('./apiserver/command.ts');
     return runApiServer(args.slice(1), process.env);
+  }
+  if (args[0] === 'quota') {
+    const { runQuota } = await import('./quota/command.ts');
+    return runQuota(args.slice(1), process.env);
   }
   if (isStandalone(args)) {
     const { runStandalone } = await import('./standalone/standalone.ts');
