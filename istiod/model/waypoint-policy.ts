@@ -1,5 +1,6 @@
 /** AuthorizationPolicies that name a target are for waypoints: whether they reach one; and the policy that lets only waypoints in. */
 import { formatSpiffe } from '../../common/identity/spiffe.ts';
+import type { RateLimitPolicy } from '../../common/kube/kinds/aquifer/rate-limit-policy.ts';
 import type {
   AuthorizationPolicy as KubePolicy,
   PolicyTargetReference,
@@ -74,9 +75,22 @@ export function authenticationAcceptance(
 }
 
 /** The same of a RateLimitPolicy. */
-export function limitAcceptance(object: Targeting, lookup: TargetLookup, settings: MeshSettings): WantedCondition {
+export function limitAcceptance(
+  object: RateLimitPolicy,
+  lookup: TargetLookup,
+  settings: MeshSettings,
+): WantedCondition {
   const nowhere = { status: 'False', reason: 'Invalid', message: 'attach it to a waypoint by targetRefs' } as const;
-  return boundTargets(object, lookup, settings) ?? nowhere;
+  const bound = boundTargets(object, lookup, settings) ?? nowhere;
+  const id = counterOf(object);
+  if (id === undefined || lookup.waypointOf('Service', id)) return bound;
+  const then = object.spec.counter?.failure === 'Pass' ? 'is not counted' : 'is refused';
+  return withProblems(bound, [`counter: Service ${id} does not exist, so what the limits mean ${then}`])!;
+}
+
+/** `namespace/name` of the Service that counts. */
+export function counterOf({ spec: { counter }, metadata }: RateLimitPolicy): string | undefined {
+  return counter && `${counter.service.namespace ?? metadata.namespace ?? 'default'}/${counter.service.name}`;
 }
 
 function withProblems(bound: WantedCondition | undefined, missing: readonly string[]): WantedCondition | undefined {

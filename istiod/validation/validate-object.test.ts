@@ -118,6 +118,8 @@ const mistakes: readonly (readonly [kind: string, path: string, value: unknown, 
   ['RateLimitPolicy', 'spec.limits[0].by[1].name', undefined, /by\[1\]: Header and Claim need a name/],
   ['RateLimitPolicy', 'spec.limits[0].match.paths[0]', 'cart', /paths\[0\]: "cart" does not fit: expected a path/],
   ['RateLimitPolicy', 'spec.limits[0].requests', 0, /requests/],
+  ['RateLimitPolicy', 'spec.limits[0].unit', 'Month', /limits by Month and Year need a counter/],
+  ['RateLimitPolicy', 'spec.counter', { service: { name: 'counter' }, port: 0 }, /counter\.port/],
   ['PeerAuthentication', 'spec.portLevelMtls', { http: {} }, /^error spec\.portLevelMtls/],
   ['PeerAuthentication', 'spec.selector', undefined, /^error spec: ports differ from workload to workload/],
   [

@@ -30,9 +30,7 @@ const always = { default_value: { numerator: 100 } };
 
 /** One filter for all: it asks the slowest limit first, and tells of the one that refused. */
 export function limitFilters(policies: readonly RateLimitPolicy[], service: MeshService): readonly Message[] {
-  const limits = policies.flatMap((policy) =>
-    policy.spec.limits.map((limit) => ({ limit, id: `${namespaceOf(policy)}/${policy.metadata.name}/${limit.name}` })),
-  );
+  const limits = policies.filter(({ spec }) => spec.counter === undefined).flatMap(namedLimits);
   if (limits.length === 0) return [];
   return [
     extension('envoy.filters.http.local_ratelimit', 'envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit', {
@@ -50,17 +48,35 @@ export function limitFilters(policies: readonly RateLimitPolicy[], service: Mesh
   ];
 }
 
+export interface NamedLimit {
+  readonly limit: Limit;
+  /** `namespace/policy/limit`. */
+  readonly id: string;
+}
+
+export function namedLimits(policy: RateLimitPolicy): readonly NamedLimit[] {
+  const of = `${namespaceOf(policy)}/${policy.metadata.name}`;
+  return policy.spec.limits.map((limit) => ({ limit, id: `${of}/${limit.name}` }));
+}
+
 /** Of entries by which a limit is found. */
 const matches = { key: 'match', value: 'yes' };
 
-function actionsOf({ match, by = [] }: Limit, id: string): readonly Message[] {
-  const headers = [
+/** HeaderMatchers of the requests that a limit means; none: all. */
+export function headersOf({ match }: Limit): readonly Message[] {
+  return [
     ...(match?.methods ? [{ name: ':method', ...fullMatch(match.methods.map(escaped).join('|')) }] : []),
     ...(match?.paths ? [{ name: ':path', ...fullMatch(`(?:${match.paths.map(pathPattern).join('|')})`) }] : []),
   ];
+}
+
+export function actionsOf(limit: Limit, id: string, more: readonly Message[] = []): readonly Message[] {
+  const { by = [] } = limit;
+  const headers = headersOf(limit);
   const { key: descriptor_key, value: descriptor_value } = matches;
   return [
     { generic_key: { descriptor_key: 'limit', descriptor_value: id } },
+    ...more,
     ...(headers.length > 0 ? [{ header_value_match: { descriptor_key, descriptor_value, headers } }] : []),
     ...by.map(actionOf),
   ];
@@ -135,4 +151,7 @@ const units: Readonly<Record<Limit['unit'], Duration>> = {
   Minute: { seconds: 60 },
   Hour: { seconds: 3_600 },
   Day: { seconds: 86_400 },
+  // The longest ones: only counters get them.
+  Month: { seconds: 2_678_400 },
+  Year: { seconds: 31_622_400 },
 };

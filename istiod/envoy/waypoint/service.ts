@@ -8,6 +8,7 @@ import { authenticationsFor, tokenFilters } from '../authentication.ts';
 import { type MadeCluster, makeCluster } from '../clusters/cluster.ts';
 import { policyOf, rulesFor, type ServiceRules } from '../clusters/rules.ts';
 import type { MeshPort, MeshService, MeshView, RouteContext, RouteTarget } from '../inputs.ts';
+import { countedFilters, countedRoutes } from '../limits/counted.ts';
 import { limitFilters, limitsFor } from '../limits/filters.ts';
 import { dynamicHttp, dynamicTls } from '../listeners/dynamic-dns.ts';
 import { httpManager } from '../listeners/http.ts';
@@ -186,6 +187,7 @@ function httpChain(scope: FrontScope, port: MeshPort): MadeChains {
   const certificate = clientCertificate(view, proxy);
   const tokens = tokenFilters(authenticationsFor(view, proxy, service), (source) => view.issuerKeys(source));
   const modules = extensionFilters(view, proxy, service, port);
+  const limits = limitsFor(view, proxy, service);
   const filters = [
     ...certificate.filters,
     ...customFilters(view, policies, 'http', name, cluster),
@@ -194,7 +196,8 @@ function httpChain(scope: FrontScope, port: MeshPort): MadeChains {
     ...modules.AUTHZ,
     ...rbacFilters(policies, 'http', facts, name),
     // Whoever may not come takes nothing of what others may.
-    ...limitFilters(limitsFor(view, proxy, service), service),
+    ...limitFilters(limits, service),
+    ...countedFilters(view, limits, cluster),
     ...dynamic,
     ...modules.STATS,
     ...metricsFilters(view, proxy, service),
@@ -215,10 +218,11 @@ function httpChain(scope: FrontScope, port: MeshPort): MadeChains {
 function routesOf(scope: Scope, port: MeshPort): RouteConfig {
   const name = inboundCluster(scope.service.hostname, port.number, 'http');
   const { routes } = httpRoutesOf(contextOf(scope, port, 'http'));
+  const rate_limits = countedRoutes(scope.view, limitsFor(scope.view, scope.proxy, scope.service));
   return {
     '@type': typeUrl('envoy.config.route.v3.RouteConfiguration'),
     name,
-    virtual_hosts: [{ name, domains: ['*'], routes }],
+    virtual_hosts: [{ name, domains: ['*'], routes, ...(rate_limits.length > 0 && { rate_limits }) }],
     validate_clusters: { value: false },
     // As much as validation lets a directResponse have; Envoy's default is 4096 bytes.
     max_direct_response_body_size_bytes: { value: 1 << 20 },

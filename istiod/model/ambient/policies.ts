@@ -16,6 +16,7 @@ import type { Waypoint } from '../waypoint.ts';
 import {
   allowWaypoint,
   authenticationAcceptance,
+  counterOf,
   limitAcceptance,
   targetKeys,
   waypointAcceptance,
@@ -85,7 +86,10 @@ export function derivePolicies(c: Context, waypoints: Waypoints, services: Servi
     .after(services.offers, (_, key) => byAuthenticated.keys(key))
     .after(inputs.gatewayClasses, (_, name) => byAuthenticated.keys(`GatewayClass/${name}`))
     .after(inputs.issuerKeys, (_, key) => byIssuer.keys(key));
-  const byLimited = inputs.rateLimits.index((l) => targetKeys(l));
+  const byLimited = inputs.rateLimits.index((l) => {
+    const counter = counterOf(l);
+    return [...targetKeys(l), ...(counter === undefined ? [] : [`Service/${counter}`])];
+  });
   const limits = graph
     .derive('RateLimitPolicy', limitOf)
     .after(inputs.rateLimits, (_, key) => [key])

@@ -45,16 +45,37 @@ const limit = object({
     list(key, { maxItems: 4 }),
   ),
   'requests!': about('So many in each unit of time.', integer(1, 1_000_000_000)),
-  'unit!': about('Of time.', oneOf('Second', 'Minute', 'Hour', 'Day')),
-  burst: about('So many at once after a time without any. Default: requests.', integer(1, 1_000_000_000)),
+  'unit!': about(
+    'Of time. A counter counts by the calendar in UTC, and it alone knows Month and Year.',
+    oneOf('Second', 'Minute', 'Hour', 'Day', 'Month', 'Year'),
+  ),
+  burst: about(
+    'So many at once after a time without any; not with a counter. Default: requests.',
+    integer(1, 1_000_000_000),
+  ),
 });
 
-const spec = object(
+const counter = object({
+  'service!': about(
+    'A Service of the mesh that speaks envoy.service.ratelimit.v3 and takes the limit from the entry quota, as `istiod quota` does.',
+    object({
+      'name!': string({ minLength: 1, maxLength: 63 }),
+      namespace: about("Default: the policy's.", string({ minLength: 1, maxLength: 63 })),
+    }),
+  ),
+  'port!': about('Of the Service; its protocol has to be gRPC or HTTP/2.', integer(1, 65_535)),
+  failure: about(
+    'Of requests where it does not answer in a second, or is not there. Default Refuse: 500.',
+    oneOf('Refuse', 'Pass'),
+  ),
+});
+
+const fields = object(
   {
     targetRef: about('What this is attached to; targetRefs takes several.', targetRef),
     targetRefs,
     'limits!': about(
-      'Each waypoint pod counts by itself. A request has to fit all; one that does not gets 429, or RESOURCE_EXHAUSTED with gRPC.',
+      'Without a counter each waypoint pod counts by itself. A request has to fit all; one that does not gets 429, or RESOURCE_EXHAUSTED with gRPC.',
       list(limit, {
         minItems: 1,
         maxItems: 16,
@@ -62,12 +83,27 @@ const spec = object(
         'x-kubernetes-list-map-keys': ['name'],
       }),
     ),
+    counter: about(
+      'Counts for all waypoint pods together; what an hour or more is the limit of survives its restart.',
+      counter,
+    ),
   },
   { atMostOneOf: [['targetRef', 'targetRefs']] },
 );
 
+const spec = where(
+  where(
+    fields,
+    "has(self.counter) || self.limits.all(l, !(l.unit in ['Month', 'Year']))",
+    'limits by Month and Year need a counter',
+  ),
+  '!has(self.counter) || self.limits.all(l, !has(l.burst))',
+  'a counter knows no burst',
+);
+
 export type RateLimitSpec = TypeOf<typeof spec>;
 export type Limit = RateLimitSpec['limits'][number];
+export type LimitCounter = TypeOf<typeof counter>;
 export type LimitKey = TypeOf<typeof key>;
 
 export interface RateLimitPolicy extends KubeObject {
