@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ExtensionProvider } from '../envoy/inputs.ts';
+import { waypointYaml } from '../testing/manifests.ts';
 import { defaultSettings } from './settings.ts';
 import { TestMesh } from './testing/test-mesh.ts';
 
@@ -186,4 +187,18 @@ test('workloads behind a waypoint take connections from it alone, where that is 
   assert.deepEqual(mesh.workload('other')?.authorizationPolicies, []);
   mesh.remove('Pod', 'shop/wp-1');
   assert.deepEqual(mesh.workload('a')?.authorizationPolicies, []);
+});
+
+test('a RateLimitPolicy says whether the service that counts is there', () => {
+  const limits = (more: string) =>
+    `{kind: RateLimitPolicy, apiVersion: policy.aquifer.dev/v1alpha1, metadata: {name: l, namespace: shop}, spec: {targetRefs: [{kind: Gateway, group: gateway.networking.k8s.io, name: waypoint}], counter: {service: {name: counter, namespace: pay}, port: 8081${more}}, limits: [{name: a, requests: 1, unit: Year}]}}`;
+  const mesh = new TestMesh(`${waypointYaml()}\n---\n${limits('')}`);
+  const said = () => mesh.conditions('RateLimitPolicy', 'l')['Accepted'];
+  assert.equal(said(), 'True PartiallyInvalid');
+  mesh.apply(
+    '{kind: Service, metadata: {name: counter, namespace: pay}, spec: {clusterIP: 10.96.0.9, ports: [{port: 8081}]}}',
+  );
+  assert.equal(said(), 'True Accepted');
+  mesh.remove('Service', 'pay/counter');
+  assert.equal(said(), 'True PartiallyInvalid');
 });
