@@ -13,6 +13,7 @@ const programs = {
   istiod: ['istiod/*.ts', 'istiod/{xds,ca,model,validation,leader,deploy,machines,remote,status,jwks}/**/*.ts'],
   'cni-agent': ['cni/**/*.ts'],
   'API server': ['istiod/apiserver/**/*.ts'],
+  'counter of quotas': ['istiod/quota/**/*.ts'],
 } as const;
 
 /** Names that are put together of what is only known as it runs. */
@@ -80,7 +81,7 @@ const wrapper = /name: `([a-z_]*)\$\{name\}([a-z_]*)`/;
 export function metricsPage(checkout: string): string {
   const parts = [
     '# Metrics',
-    "At `/metrics`: ztunnel's and waypoints' on port 15020 of the node or pod, istiod's and the agent's on 15014. Each also has what Node tells of its process (`process_*`, `nodejs_*`). `dashboards/prometheus.yaml` scrapes all of them.",
+    "At `/metrics`: ztunnel's and waypoints' on port 15020 of the node or pod, istiod's, the agent's and the counter's of quotas on 15014. Each also has what Node tells of its process (`process_*`, `nodejs_*`). `dashboards/prometheus.yaml` scrapes all of them.",
   ];
   for (const [program, patterns] of Object.entries(programs)) {
     const found = new Map<string, string>();
