@@ -33,6 +33,10 @@ export const command = {
   stock: 21,
   supply: 22,
   revisit: 23,
+  freeze: 24,
+  restore: 25,
+  live: 26,
+  forget: 27,
 } as const;
 
 export const event = {
@@ -58,6 +62,10 @@ export const event = {
   begun: 19,
   missed: 20,
   taken: 21,
+  frozen: 22,
+  unmoved: 23,
+  restored: 24,
+  unreadable: 25,
 } as const;
 
 /** The same text as the addon's: native/engine/loop/messages.h. */

@@ -27,6 +27,8 @@ void putHeaders(std::vector<uint8_t> &to, std::span<const Header> headers) {
 Carrier::Carrier(Loop &loop, int fd, std::shared_ptr<TlsContext> context, const TunnelLimits &limits)
     : loop_(loop), fd_(fd), tunnel_(std::move(context), limits, loop.rows(), *this) {}
 
+Carrier::Carrier(Loop &loop, Bytes state) : loop_(loop), fd_(-1), tunnel_(state, loop.rows(), *this) { frozen = true; }
+
 Carrier::~Carrier() {
   if (fd_ >= 0) ::close(fd_);
 }
@@ -60,7 +62,7 @@ void Carrier::onEvents(uint32_t events) {
 }
 
 void Carrier::readTurn() {
-  if (dead || over_ || !tunnel_.wantsRead() || (!readable_ && !owed_)) return;
+  if (dead || frozen || over_ || !tunnel_.wantsRead() || (!readable_ && !owed_)) return;
   const size_t kept = tunnel_.carried();
   uint8_t *buffer = loop_.buffer();
   ssize_t n = -1;
@@ -96,7 +98,7 @@ void Carrier::touch() {
 }
 
 bool Carrier::write() {
-  if (dead) return false;
+  if (dead || frozen) return false;
   tunnel_.flush();
   bool any = false;
   while (!blocked_) {
@@ -120,12 +122,41 @@ bool Carrier::write() {
 }
 
 void Carrier::settle() {
-  if (dead) return;
+  if (dead || frozen) return;
   write();
   if (!over_) return;
   // A socket that is closed with bytes unread resets, and the peer may lose our last word.
   for (int i = 0; i < 4 && ::recv(fd_, loop_.buffer(), Loop::kTurnBytes, MSG_DONTWAIT) > 0; i++);
+  // Of one that was frozen somebody may have a duplicate yet.
+  loop_.unwatch(fd_);
   ::close(std::exchange(fd_, -1));
+  while (streams_ != nullptr) streams_->orphan();
+  loop_.bury(this);
+}
+
+const char *Carrier::unmovable() const { return over_ || lost_ ? "its tunnel has ended" : nullptr; }
+
+int Carrier::freeze() {
+  frozen = true;
+  loop_.unwatch(fd_);
+  return fd_;
+}
+
+void Carrier::goLive() {
+  frozen = false;
+  tunnel_.thaw();
+  blocked_ = false;
+  // What came of a record before.
+  owed_ = true;
+  // Tells again what has come and whether there is room.
+  loop_.watch(fd_, this, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+  loop_.readable(this);
+  touch();
+}
+
+void Carrier::forget() {
+  ::close(std::exchange(fd_, -1));
+  // Relays whose streams have gone stay.
   while (streams_ != nullptr) streams_->orphan();
   loop_.bury(this);
 }

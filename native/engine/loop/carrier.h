@@ -13,6 +13,8 @@ class Carrier : public Object, private TunnelHandler {
 public:
   // Takes the descriptor over.
   Carrier(Loop &loop, int fd, std::shared_ptr<TlsContext> context, const TunnelLimits &limits);
+  // Of another loop, which froze it; UnreadableState. Frozen here, too, and without a descriptor yet.
+  Carrier(Loop &loop, Bytes state);
   ~Carrier() override;
 
   Tunnel &tunnel() { return tunnel_; }
@@ -39,6 +41,14 @@ public:
   void adopt(StreamEnd *end);
   // For a plan, under a number of the loop's; nullptr where it takes none, or has `most` already.
   StreamEnd *open(std::span<const Header> headers, size_t most);
+  // What keeps it here; nullptr: nothing that is known of.
+  const char *unmovable() const;
+  // Its descriptor, and it is nobody's event any more.
+  int freeze();
+  void take(int fd) { fd_ = fd; }
+  void goLive();
+  // Without a word on the wire or to JavaScript.
+  void forget();
   // JavaScript's answers to CONNECTs of this peer.
   Plans plans;
 

@@ -3,13 +3,17 @@
 #include "plan.h"
 #include <utility>
 #include <cerrno>
+#include <stdexcept>
 #include <sys/socket.h>
 
 namespace aq {
 
+// What one end may have waiting for it: more than any window.
+static constexpr int64_t kMostWaiting = int64_t(1) << 31;
+
 End::End(Loop &loop) : loop_(loop) {}
 
-End::~End() = default;
+End::~End() { part(); }
 
 void End::read(size_t most) {
   if (isRelayed()) return;
@@ -289,10 +293,7 @@ void End::relayDone(RelayEnd kind, int value) {
   const Id id = relay->downstream->id;
   if (relay->upstream->planned_) loop_.giveCounters(relay->counters);
   End *ends[] = {relay->downstream, relay->upstream};
-  for (End *end : ends) {
-    end->relay_ = nullptr;
-    end->peer_ = nullptr;
-  }
+  part();
   // Before what the ends say of themselves.
   loop_.eventWithNext(
       {.type = int(Event::relayed), .slot = id.slot, .generation = id.generation, .a = int(kind), .b = value});
@@ -300,7 +301,74 @@ void End::relayDone(RelayEnd kind, int value) {
     if (kind == RelayEnd::complete) end->drop();
     else end->cut(10 /* CONNECT_ERROR, RFC 9113 8.5 */);
   }
+}
+
+void End::part() {
+  Relay *relay = relay_;
+  if (relay == nullptr) return;
+  for (End *end : {relay->downstream, relay->upstream}) {
+    end->relay_ = nullptr;
+    end->peer_ = nullptr;
+  }
   delete relay;
+}
+
+const char *End::unmovable() const {
+  if (!isRelayed()) return "a connection of it is not relayed yet";
+  return ahead_ != nullptr ? "a connection of it does not stand yet" : nullptr;
+}
+
+const double *End::counters() const { return loop_.counters(relay_->counters); }
+
+template <class State> void End::transfer(State &s) {
+  s.bytes(out_, kMostWaiting);
+  s.number(outFree_, 0, kMostWaiting);
+  s.flag(ended_);
+  s.flag(finishing_);
+  s.flag(finished_);
+}
+
+void End::save(StateWriter &s) {
+  if (!inbox_.empty()) throw std::logic_error("a relay leaves nothing unread");
+  transfer(s);
+}
+
+void End::restore(StateReader &s) {
+  transfer(s);
+  StateReader::check(outFree_ <= out_.size(), "credit for more than waits");
+  StateReader::check(finished_ ? finishing_ && out_.empty() : !finishing_ || !out_.empty(), "an end before its bytes");
+}
+
+void End::rejoin(Loop &loop, End &downstream, End &upstream, uint32_t counters, double received, double sent) {
+  auto *relay = new Relay{&downstream, &upstream, counters};
+  double *slab = loop.counters(counters);
+  slab[0] = received;
+  slab[1] = sent;
+  End *ends[] = {&downstream, &upstream};
+  for (int i = 0; i < 2; i++) {
+    ends[i]->relay_ = relay;
+    ends[i]->wasRelayed_ = ends[i]->planned_ = true;
+    ends[i]->peer_ = ends[1 - i];
+    ends[i]->counter_ = &slab[i];
+  }
+}
+
+int End::freeze() {
+  frozen = true;
+  return -1;
+}
+
+void End::goLive() { frozen = false; }
+
+void End::wake() {
+  if (dead) return;
+  drain();
+  if (!dead) loop_.ready(this);
+}
+
+void End::forget() {
+  if (isRelayed() && relay_->upstream->planned_) loop_.giveCounters(relay_->counters);
+  part();
 }
 
 } // namespace aq

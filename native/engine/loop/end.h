@@ -1,5 +1,6 @@
 // One end of a relay: a TCP connection to an app, or a stream of a tunnel. JavaScript may read and write it until it is relayed.
 #pragma once
+#include "../state/state.h"
 #include "fifo.h"
 #include "object.h"
 #include <memory>
@@ -55,6 +56,30 @@ public:
   virtual void pump() = 0;
   bool isRelayed() const { return relay_ != nullptr; }
   bool outWaits() const { return !out_.empty(); }
+
+  // Hand-over (see Unit).
+  // What keeps a relay's end here; nullptr: nothing.
+  virtual const char *unmovable() const;
+  End *peer() const { return peer_; }
+  bool isUpstream() const { return relay_ != nullptr && relay_->upstream == this; }
+  const double *counters() const;
+  uint32_t countersAt() const { return relay_->counters; }
+  virtual void save(StateWriter &);
+  // UnreadableState.
+  virtual void restore(StateReader &);
+  // Both are restored: counters as they were.
+  static void rejoin(Loop &loop, End &downstream, End &upstream, uint32_t counters, double received, double sent);
+  // Bytes that wait for this end, and whoever they came from gets credit for.
+  size_t lent() const { return out_.size() - outFree_; }
+  // So many of those came from here.
+  virtual void owe(size_t bytes) = 0;
+  // Its descriptor, and it is nobody's event any more; -1: it has none.
+  virtual int freeze();
+  virtual void goLive();
+  // Moves what waited meanwhile; may end the relay.
+  void wake();
+  // Without a word on the wire or to JavaScript.
+  virtual void forget();
   bool queued = false;
 
 protected:
@@ -80,6 +105,8 @@ protected:
   // JavaScript's read, from what waits.
   void answerRead();
   void relayDone(RelayEnd kind, int value);
+  // The relay is no more; its ends are.
+  void part();
   void maybeDone();
 
   // Nothing is left to do but this end's FIN.
@@ -119,6 +146,7 @@ private:
     std::unique_ptr<Attempt> attempt;
   };
 
+  template <class State> void transfer(State &);
   void finishedAll();
   void tellDrained();
   void put(const iovec *pieces, int count, size_t total, bool free);

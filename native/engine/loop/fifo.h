@@ -13,6 +13,11 @@ public:
   size_t size() const { return bytes_.size() - at_; }
   bool empty() const { return size() == 0; }
   const uint8_t *data() const { return bytes_.data() + at_; }
+  // Of what waited elsewhere.
+  template <class It> void assign(It from, It to) {
+    bytes_.assign(from, to);
+    at_ = 0;
+  }
   void append(const void *data, size_t size) {
     if (size == 0) return;
     if (at_ > 0 && at_ >= bytes_.size() / 2) {

@@ -4,6 +4,7 @@
 #include "plan.h"
 #include "stream-end.h"
 #include "tcp-end.h"
+#include "unit.h"
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
@@ -52,7 +53,7 @@ Loop::~Loop() {
   objects_.each([&](Object *object) { all.push_back(object); });
   // Streams before the tunnels that own theirs.
   for (Object *object : buried_) all.push_back(object);
-  std::stable_partition(all.begin(), all.end(), [](Object *o) { return dynamic_cast<End *>(o) != nullptr; });
+  std::partition(all.begin(), all.end(), [](Object *o) { return dynamic_cast<End *>(o) != nullptr; });
   for (Object *object : all) delete object;
   for (auto &chunk : slab_) free(chunk.load());
   ::close(epoll_);
@@ -268,7 +269,7 @@ void Loop::turn() {
   readyNow_.swap(ready_);
   for (End *end : readyNow_) {
     end->queued = false;
-    if (!end->dead) end->pump();
+    if (!end->dead && !end->frozen) end->pump();
   }
   readyNow_.clear();
   touchedNow_.swap(touched_);
@@ -363,6 +364,12 @@ void Loop::command(const Message &m, const Batch &batch) {
     olderAttempts_.clear();
     olderAttempts_.swap(attempts_);
     return;
+  case Command::freeze:
+    Unit::freeze(*this, m.id(), objects_.find({m.a, m.b}));
+    return;
+  case Command::restore:
+    Unit::restore(*this, m.id(), m.a, text);
+    return;
   default:
     break;
   }
@@ -377,6 +384,12 @@ void Loop::command(const Message &m, const Batch &batch) {
     // A stream that was reset meanwhile, as JavaScript is about to hear: its peer gets the same.
     if (type == Command::relay)
       if (auto *peer = dynamic_cast<End *>(objects_.find({m.a, m.b}))) peer->reset(CONNECT_ERROR);
+    return;
+  }
+  if (object->frozen) return;
+  if (auto *unit = dynamic_cast<Unit *>(object)) {
+    if (type == Command::live) unit->goLive();
+    if (type == Command::forget) unit->close();
     return;
   }
   if (type == Command::close) return object->close();

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <sys/epoll.h>
 #include <sys/uio.h>
 #include <thread>
 #include <vector>
@@ -59,6 +60,8 @@ public:
   void relayedAhead(size_t event, bool relayed);
   void watch(int fd, Object *object, uint32_t events);
   void rewatch(int fd, Object *object, uint32_t events);
+  // Whoever has a duplicate keeps it in our epoll otherwise.
+  void unwatch(int fd) { epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr); }
   // It may have something to move.
   void ready(End *end);
   void readable(Carrier *carrier);

@@ -35,7 +35,11 @@ namespace aq {
   X(planIn)   /* a new plan of a tunnel [its slot, its generation | see Plan] */                                       \
   X(stock)    /* a new stock of sockets */                                                                             \
   X(supply)   /* of a stock [fd] */                                                                                    \
-  X(revisit)  /* what plans began before the last of these, and does not stand yet, is asked for */
+  X(revisit)  /* what plans began before the last of these, and does not stand yet, is asked for */                    \
+  X(freeze)   /* a new unit [slot, generation of a tunnel, or of a relay's downstream end] */                          \
+  X(restore)  /* a new unit of another loop [memfd | descriptors, each four bytes] */                                  \
+  X(live)     /* a unit begins here, or goes on */                                                                     \
+  X(forget)   /* a unit is another loop's: closed here without a trace on the wire */
 
 #define AQ_EVENTS(X)                                                                                                   \
   X(accepted)     /* by a listener [slot, generation, fd | port, address] */                                           \
@@ -59,7 +63,11 @@ namespace aq {
   X(closed)       /* the tunnel is gone, in order; a listener or a plan is */                                          \
   X(begun)        /* by a plan: is relayed [slot, generation, counters | who] */                                       \
   X(missed)       /* by a plan: will not be [slot, generation, status, 0: who asked has gone | who] */                 \
-  X(taken)        /* of a stock [sockets] */
+  X(taken)        /* of a stock [sockets] */                                                                           \
+  X(frozen)       /* [memfd, descriptors | those, and of each relay the slots and generations of downstream and upstream] */ \
+  X(unmoved)      /* it stays, and the unit is gone [| reason] */                                                      \
+  X(restored)     /* [slot, generation, 1: of its tunnel | of each relay: downstream's there, downstream's here, counters] */ \
+  X(unreadable)   /* the unit is gone [| reason] */
 
 enum class Command : int32_t {
 #define X(name) name,

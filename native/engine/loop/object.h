@@ -18,6 +18,8 @@ public:
   Id id;
   // Its descriptor is closed; deleted when the turn ends.
   bool dead = false;
+  // Of a unit that is about to leave, or not begun here yet: nobody reads, writes or seals by it, and commands do nothing.
+  bool frozen = false;
 };
 
 class Table {

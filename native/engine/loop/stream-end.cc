@@ -124,6 +124,45 @@ void StreamEnd::orphan() {
   wasReset(CONNECT_ERROR, false, true);
 }
 
+const char *StreamEnd::unmovable() const {
+  if (stream_ != nullptr && !stream_->answered) return "a request of it is not answered yet";
+  return refused_ ? "a request of it was refused" : End::unmovable();
+}
+
+template <class State> void StreamEnd::transfer(State &s) {
+  s.flag(responded_);
+  s.number(closeCode_, 0, UINT32_MAX);
+  s.flag(byPeer_);
+  s.flag(unprocessed_);
+}
+
+void StreamEnd::save(StateWriter &s) {
+  End::save(s);
+  transfer(s);
+}
+
+void StreamEnd::restore(StateReader &s) {
+  End::restore(s);
+  transfer(s);
+  if (stream_ == nullptr) {
+    StateReader::check(ended_ && finished_, "a stream that is gone and goes on");
+    return;
+  }
+  StateReader::check(ended_ == stream_->remoteEnded && finished_ == stream_->localEnded, "a stream that has ended and goes on");
+}
+
+void StreamEnd::owe(size_t bytes) {
+  StateReader::check(stream_ == nullptr || stream_->unconsumed == bytes, "credit for other bytes than wait");
+}
+
+void StreamEnd::forget() {
+  End::forget();
+  unlink();
+  stream_ = nullptr;
+  carrier_ = nullptr;
+  loop_.bury(this);
+}
+
 void StreamEnd::reset(uint32_t code) {
   closeCode_ = code;
   End::reset(code);

@@ -10,6 +10,8 @@ class Carrier;
 class StreamEnd : public End {
 public:
   StreamEnd(Loop &loop, Carrier &carrier, Stream &stream);
+  // Whose stream is gone.
+  explicit StreamEnd(Loop &loop) : End(loop), carrier_(nullptr), stream_(nullptr) {}
   ~StreamEnd() override;
 
   void respond(int status, std::span<const Header> headers, bool end);
@@ -17,6 +19,13 @@ public:
   int prepare(size_t most, iovec *holes, int max, size_t *total);
   void commit(size_t size);
   void pump() override {}
+  const char *unmovable() const override;
+  void save(StateWriter &) override;
+  void restore(StateReader &) override;
+  void owe(size_t bytes) override;
+  void forget() override;
+  // nullptr: it is gone, and what came by it waits for its reader.
+  Stream *stream() const { return stream_; }
   void reset(uint32_t code) override;
 
   // Of the tunnel.
@@ -38,6 +47,7 @@ protected:
   void answerAhead(std::string_view headers) override;
 
 private:
+  template <class State> void transfer(State &);
   void unlink();
   void gone(uint32_t code);
 

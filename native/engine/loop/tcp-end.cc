@@ -81,6 +81,33 @@ int TcpEnd::take() {
   return fd;
 }
 
+const char *TcpEnd::unmovable() const { return connecting_ ? "a connection of it does not stand yet" : End::unmovable(); }
+
+void TcpEnd::owe(size_t bytes) {
+  loop_.rows().unread.tell(unread_, bytes);
+  unread_ = bytes;
+}
+
+int TcpEnd::freeze() {
+  End::freeze();
+  loop_.unwatch(fd_);
+  return fd_;
+}
+
+void TcpEnd::goLive() {
+  End::goLive();
+  blocked_ = false;
+  shared_ = true;
+  // Tells again what has come and whether there is room.
+  watch();
+}
+
+void TcpEnd::forget() {
+  End::forget();
+  // Who has it now keeps it open.
+  drop();
+}
+
 void TcpEnd::onEvents(uint32_t events) {
   if (connecting_) {
     if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) == 0) return;
@@ -178,12 +205,13 @@ ssize_t TcpEnd::offer(const iovec *pieces, int count, size_t) {
 
 void TcpEnd::finishNow() {
   // Both directions are over: close() says the same with one call less.
-  if (isLast()) return;
+  if (isLast() && !shared_) return;
   ::shutdown(fd_, SHUT_WR);
 }
 
 void TcpEnd::drop() {
   if (dead) return;
+  if (shared_) loop_.unwatch(fd_);
   ::close(std::exchange(fd_, -1));
   loop_.bury(this);
 }

@@ -18,6 +18,11 @@ public:
   int take();
   void onEvents(uint32_t events) override;
   void pump() override;
+  const char *unmovable() const override;
+  void owe(size_t bytes) override;
+  int freeze() override;
+  void goLive() override;
+  void forget() override;
 
 protected:
   ssize_t offer(const iovec *pieces, int count, size_t total) override;
@@ -39,6 +44,8 @@ private:
   // FIN or an error has come: it is read until nothing is left (with edges, a short read would hide it).
   bool hung_ = false;
   bool blocked_ = false;
+  // Its unit was frozen once: whoever has a duplicate may not have closed it yet, so that our close() ends neither it nor its events.
+  bool shared_ = false;
 };
 
 } // namespace aq

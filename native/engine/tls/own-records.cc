@@ -88,6 +88,9 @@ void RecordKey::nonce(uint8_t *to) {
 
 size_t RecordKey::seal(uint8_t *record, size_t size, uint8_t type) {
   if (frozen_) throw std::runtime_error("its keys are with another process");
+#ifdef AQ_LOG_SEALS
+  if (onSeal != nullptr) onSeal(secret_, sequence_);
+#endif
   uint8_t n[12];
   nonce(n);
   record[0] = kData;

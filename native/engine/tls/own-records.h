@@ -20,6 +20,11 @@ struct Secret {
 
 enum class Suite : uint8_t { aes256, aes128 };
 
+#ifdef AQ_LOG_SEALS
+/** For tests: each record that is sealed, by its key's secret and number. */
+inline void (*onSeal)(const Secret &secret, uint64_t sequence) = nullptr;
+#endif
+
 /** One direction. */
 class RecordKey {
 public:
