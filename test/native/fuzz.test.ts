@@ -1,5 +1,5 @@
 /**
- * libFuzzer on the engine's parsers: records, HTTP/2, HPACK, header lists, whole tunnels, state that is handed over. 2,000
+ * libFuzzer on the engine's parsers: records, HTTP/2, HPACK, header lists, whole tunnels, state and units that are handed over. 2,000
  * inputs each that begin with the kept corpora; 10 minutes each with TEST_LONG=1.
  */
 import assert from 'node:assert/strict';
@@ -12,7 +12,7 @@ import { promisify } from 'node:util';
 import { longOr, skipUnless } from '../harness/require.ts';
 
 const engine = join(import.meta.dirname, '../../native/engine');
-const targets = ['records', 'session', 'hpack', 'headers', 'tunnel', 'state'] as const;
+const targets = ['records', 'session', 'hpack', 'headers', 'tunnel', 'state', 'unit'] as const;
 const length = longOr(['-runs=2000'], ['-max_total_time=600']);
 
 describe('fuzzers of the native engine', { skip: skipUnless('linux', 'engine-programs') }, () => {

@@ -1,8 +1,7 @@
 // Units that move between loops while bytes flow: nothing is lost, doubled or sealed twice, and nobody outside sees a close.
 #include "../tls/own-records.h"
-#include "loops.h"
+#include "chain.h"
 #include <algorithm>
-#include <poll.h>
 #include <random>
 #include <set>
 
@@ -27,166 +26,6 @@ struct SealLog {
     };
   }
   ~SealLog() { onSeal = nullptr; }
-};
-
-/** An app's socket: what it is to send, and what has come. */
-struct App {
-  int fd = -1;
-  std::string toSend;
-  size_t sent = 0;
-  bool closed = false;
-  std::string got;
-  bool ended = false;
-
-  void write(size_t most) {
-    const size_t n = std::min(most, toSend.size() - sent);
-    if (n > 0) {
-      const ssize_t done = ::send(fd, toSend.data() + sent, n, MSG_NOSIGNAL);
-      if (done > 0) sent += size_t(done);
-      else CHECK(errno == EAGAIN);
-    }
-    if (sent < toSend.size() || closed) return;
-    ::shutdown(fd, SHUT_WR);
-    closed = true;
-  }
-  void read(size_t most) {
-    if (ended || most == 0) return;
-    std::string buffer(most, 0);
-    const ssize_t n = ::recv(fd, buffer.data(), most, 0);
-    if (n < 0) {
-      if (errno != EAGAIN) failed(__FILE__, __LINE__, "an app's connection broke: errno " + std::to_string(errno));
-      return;
-    }
-    if (n == 0) ended = true;
-    got.append(buffer, 0, size_t(n));
-  }
-};
-
-/** What moves: where it is, and under which number. */
-struct Place {
-  Driver *at, *other;
-  /** A tunnel's, or a plain relay's downstream. */
-  Id id;
-  bool isTunnel;
-  /** Of its relays, by the downstream's number: which of the test's. */
-  std::vector<std::pair<Id, size_t>> relays;
-  size_t moves = 0, thaws = 0, discards = 0;
-  std::set<std::string> reasons = {};
-};
-
-enum class Then { thaw, discard, commit };
-
-void closeAll(const std::vector<int32_t> &fds) {
-  for (int fd : fds) ::close(fd);
-}
-
-bool move(Place &place, Then then) {
-  Driver &from = *place.at, &to = *place.other;
-  const Id unit = from.name();
-  from.send(Command::freeze, unit, place.id.slot, place.id.generation);
-  const Told frozen = from.wait(unit, {Event::frozen, Event::unmoved});
-  if (Event(frozen.m.type) == Event::unmoved) {
-    place.reasons.insert(frozen.bytes);
-    return false;
-  }
-  const auto all = frozen.numbers();
-  const std::vector<int32_t> fds(all.begin(), all.begin() + frozen.m.b);
-  // What the frozen one was told is dropped.
-  from.send(Command::reset, place.id, 1);
-  if (then == Then::thaw) {
-    from.send(Command::live, unit);
-    ::close(frozen.m.a);
-    closeAll(fds);
-    place.thaws++;
-    return true;
-  }
-  const Id there = to.name();
-  to.send(Command::restore, there, frozen.m.a, 0, 0, {reinterpret_cast<const char *>(fds.data()), fds.size() * 4});
-  const Told restored = to.wait(there, {Event::restored, Event::unreadable});
-  if (Event(restored.m.type) == Event::unreadable) failed(__FILE__, __LINE__, restored.bytes);
-  const auto relays = restored.numbers();
-  if (then == Then::discard) {
-    to.send(Command::forget, there);
-    from.send(Command::live, unit);
-    place.discards++;
-    return true;
-  }
-  std::vector<std::pair<Id, size_t>> moved;
-  for (size_t i = 0; i + 5 <= relays.size(); i += 5) {
-    const Id was{relays[i], relays[i + 1]};
-    const auto it = std::find_if(place.relays.begin(), place.relays.end(), [&](const auto &r) { return r.first == was; });
-    CHECK(it != place.relays.end());
-    moved.emplace_back(Id{relays[i + 2], relays[i + 3]}, it->second);
-  }
-  place.relays = moved;
-  place.id = place.isTunnel ? restored.of() : moved.front().first;
-  std::swap(place.at, place.other);
-  from.send(Command::forget, unit);
-  to.send(Command::live, there);
-  place.moves++;
-  return true;
-}
-
-Id acceptedBy(Driver &driver, Id listener) { return driver.wait(listener, {Event::accepted}).of(); }
-
-struct Listening {
-  ListeningSocket socket;
-  Id id;
-  explicit Listening(Driver &driver) : id(driver.name()) { driver.send(Command::listen, id, socket.fd); }
-};
-
-/** Relays of a client's apps by one tunnel to a server's, all in loops of their own, with another loop to move to for each side. */
-struct Chain {
-  Driver clients[2], servers[2];
-  Place client{&clients[0], &clients[1], {}, true, {}}, server{&servers[0], &servers[1], {}, true, {}};
-  Listening toClient{clients[0]}, toServer{servers[0]};
-  ListeningSocket backend;
-  std::vector<App> near, far;
-
-  explicit Chain(size_t relays) {
-    Driver &c = clients[0], &s = servers[0];
-    const Id dial = c.name();
-    c.send(Command::dial, dial, smallSocket(), toServer.socket.port, 0, "127.0.0.1");
-    EQUAL(c.wait(dial, {Event::connected}).m.a, 0);
-    const Id incoming = acceptedBy(s, toServer.id);
-    client.id = c.name();
-    server.id = s.name();
-    c.send(Command::tunnel, client.id, dial.slot, dial.generation, c.add(Role::client));
-    s.send(Command::tunnel, server.id, incoming.slot, incoming.generation, s.add(Role::server));
-    (void)s.wait(server.id, {Event::handshaken});
-    s.send(Command::accepted, server.id);
-    (void)c.wait(client.id, {Event::handshaken});
-    c.send(Command::accepted, client.id);
-    (void)c.wait(client.id, {Event::settings});
-    for (size_t i = 0; i < relays; i++) join(i);
-  }
-  ~Chain() {
-    for (auto *apps : {&near, &far})
-      for (const App &app : *apps) ::close(app.fd);
-    ::close(backend.fd);
-  }
-
-  void join(size_t i) {
-    Driver &c = clients[0], &s = servers[0];
-    App a, b;
-    a.fd = dialed(toClient.socket.port);
-    const Id app = acceptedBy(c, toClient.id), stream = c.name(), out = s.name();
-    std::vector<uint8_t> headers;
-    for (std::string_view piece : {":method", "CONNECT", ":authority", "10.0.0.1:80"}) putPiece(headers, piece);
-    c.send(Command::open, stream, client.id.slot, client.id.generation, 0, {reinterpret_cast<char *>(headers.data()), headers.size()});
-    const Id incoming = s.wait(server.id, {Event::request}).of();
-    s.send(Command::dial, out, smallSocket(), backend.port, 0, "127.0.0.1");
-    EQUAL(s.wait(out, {Event::connected}).m.a, 0);
-    b.fd = accepted(backend.fd);
-    s.send(Command::respond, incoming, 200);
-    s.send(Command::relay, incoming, out.slot, out.generation, int(i));
-    EQUAL(c.wait(stream, {Event::response}).m.a, 200);
-    c.send(Command::relay, app, stream.slot, stream.generation, int(i));
-    client.relays.emplace_back(app, i);
-    server.relays.emplace_back(incoming, i);
-    near.push_back(a);
-    far.push_back(b);
-  }
 };
 
 std::string content(size_t size, uint32_t seed) {
@@ -273,4 +112,46 @@ TEST("units: a relay of two connections moves while bytes flow") {
   ::close(near.fd);
   ::close(far.fd);
   ::close(backend.fd);
+}
+
+TEST("units: what came by a stream that is gone moves without its tunnel, and the tunnel without it") {
+  for (const bool tunnelFirst : {false, true}) {
+    Chain chain(1);
+    Driver &c = chain.clients[0], &s = chain.servers[0];
+    App app;
+    app.fd = dialed(chain.toClient.socket.port);
+    const Id down = acceptedBy(c, chain.toClient.id);
+    const auto [stream, incoming] = chain.request();
+    s.send(Command::respond, incoming, 200);
+    EQUAL(c.wait(stream, {Event::response}).m.a, 200);
+    c.send(Command::relay, down, stream.slot, stream.generation, 1);
+    const std::string sent = content(60'000, 3);
+    s.send(Command::write, incoming, 0, 0, 0, sent);
+    // Nobody reads yet: it waits where it was when the stream is reset by CANCEL.
+    s.send(Command::reset, incoming, 8);
+    for (int i = 0; c.count(1, 1) < double(sent.size()); i++) {
+      if (i > 10'000) failed(__FILE__, __LINE__, "the bytes did not come");
+      usleep(1000);
+    }
+    // A frame behind the reset.
+    c.send(Command::ping, chain.client.id);
+    (void)c.wait(chain.client.id, {Event::pong});
+    Place gone{&c, &chain.clients[1], down, false, {{down, 0}}};
+    if (tunnelFirst) CHECK(move(chain.client, Then::commit));
+    for (const Then then : {Then::thaw, Then::commit, Then::discard, Then::commit}) CHECK(move(gone, then));
+    if (!tunnelFirst) CHECK(move(chain.client, Then::commit));
+    app.toSend = "of no use to anybody";
+    for (int i = 0; !app.ended; i++) {
+      if (i > 100'000) failed(__FILE__, __LINE__, "it has stopped");
+      app.read(1000);
+      if (i == 20) CHECK(move(gone, Then::commit));
+      usleep(50);
+    }
+    CHECK(app.got == sent);
+    chain.near[0].toSend = content(100'000, 4);
+    std::mt19937 random(8);
+    play(random, {&chain.near[0], &chain.far[0]}, {&chain.client, &chain.server}, 1000);
+    CHECK(chain.far[0].got == chain.near[0].toSend);
+    ::close(app.fd);
+  }
 }
