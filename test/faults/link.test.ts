@@ -41,7 +41,7 @@ describe('faults of the link', {
       const { lab } = world;
       const client = await world.ref('client');
       const { v4 } = await world.vips();
-      let [bytes, packets] = [0, 0];
+      let [bytes, packets, cut] = [0, 0, 0];
       const began = performance.now();
       for (let round = 0; round < rounds; round++) {
         await watched(world, async (marker) => {
@@ -49,7 +49,15 @@ describe('faults of the link', {
           const all = writes * (percent <= 1 ? timesLonger : 1);
           const copy = await world.load<Copied>(client, 'copy', v4, serverPort, connections, all, step, marker);
           const [done] = await copy.exit();
-          assert.deepEqual(done?.wrong, []);
+          const resets = done?.wrong.filter((w) => w.startsWith('ECONNRESET after')) ?? [];
+          // TCP's back-off may be silent for as long as a peer that is dead; with that many packets lost it sometimes is.
+          if (percent < 20) assert.deepEqual(resets, []);
+          else if (resets.length > 0) assert.match(await proxyLogs(), /answers no PING/, 'why streams were cut');
+          assert.deepEqual(
+            done?.wrong.filter((w) => !resets.includes(w)),
+            [],
+          );
+          cut += resets.length;
           bytes += done.bytes;
           packets += await lost(lab, 'node-1');
         });
@@ -59,7 +67,7 @@ describe('faults of the link', {
       await nothingLeft();
       assert.deepEqual(await world.burst(client, v4, 20), { ok: 20, failed: {} });
       t.diagnostic(
-        `${bytes} bytes there and back in ${Math.round(performance.now() - began)} ms, ${packets} packets lost`,
+        `${bytes} bytes there and back in ${Math.round(performance.now() - began)} ms, ${packets} packets lost, ${cut} streams cut`,
       );
     });
   }
@@ -146,6 +154,10 @@ describe('faults of the link', {
       await until(`${name} has no connection`, () => none('established', serverPort), 90_000);
       await until(`${name} has no socket that waits to be closed`, () => none('closeWait'), 90_000);
     }
+  }
+
+  async function proxyLogs(): Promise<string> {
+    return (await Promise.all(world.lab.nodes.map((node) => world.lab.logs('ztunnel', { node })))).join('');
   }
 
   async function drains(node: HostName): Promise<number> {
