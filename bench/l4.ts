@@ -13,6 +13,8 @@ export interface L4Options {
   readonly peer: string | undefined;
   /** AQUIFER_ENGINE of ours. */
   readonly engine: string;
+  /** AQUIFER_ENGINE_SPIN_US of ours. */
+  readonly spin: number;
   /** Whether all that is compared has packets of 256 KiB, or none of it. */
   readonly bigTcp: boolean;
   readonly rounds: number;
@@ -32,9 +34,12 @@ interface Sample {
   readonly cpuPerGb: number | undefined;
 }
 
-export async function benchL4({ peer, engine, bigTcp, rounds, seconds }: L4Options): Promise<void> {
+export async function benchL4({ peer, engine, spin, bigTcp, rounds, seconds }: L4Options): Promise<void> {
   // What our agent does to the pods in the mesh alone is not compared.
-  const env = { ztunnel: { AQUIFER_ENGINE: engine }, 'cni-agent': { AQUIFER_BIG_TCP: 'off' } };
+  const env = {
+    ztunnel: { AQUIFER_ENGINE: engine, AQUIFER_ENGINE_SPIN_US: `${spin}` },
+    'cni-agent': { AQUIFER_BIG_TCP: 'off' },
+  };
   await withLab({ progress: say, env }, async (lab) => {
     await makePair(lab, namespaces.direct, 'none');
     await makePair(lab, namespaces.relay, 'none');
@@ -60,6 +65,7 @@ export async function benchL4({ peer, engine, bigTcp, rounds, seconds }: L4Optio
       );
       await writeResults('l4', {
         engine,
+        spin,
         bigTcp,
         rounds,
         seconds,

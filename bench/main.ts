@@ -16,7 +16,7 @@ import { benchPolicyLatency } from './policy-latency.ts';
 import { benchScriptFilter } from './script-filter.ts';
 import { benchTracing } from './tracing.ts';
 
-const usage = `usage: npm run bench -- l4 [--engine node] [--big-tcp] [--peer PATH] [--rounds 3] [--quick]
+const usage = `usage: npm run bench -- l4 [--engine node] [--spin 30] [--big-tcp] [--peer PATH] [--rounds 3] [--quick]
        npm run bench -- l4 --policy-latency [--quick]
        npm run bench -- l4 --lab-up
        npm run bench -- l4 --hold [--quick]
@@ -31,6 +31,7 @@ const usage = `usage: npm run bench -- l4 [--engine node] [--big-tcp] [--peer PA
 
   --peer PATH        compare with this ztunnel, or API server, too
   --engine NAME      what moves bytes in ours: native (default), node
+  --spin US          AQUIFER_ENGINE_SPIN_US of ours
   --big-tcp          packets of 256 KiB inside the nodes, for all that is compared
   --rounds N         rounds, interleaved; medians are printed (default 3)
   --quick            one short round, 10 policies instead of 100, or 1,000 pods
@@ -55,6 +56,7 @@ async function main(): Promise<number> {
       options: {
         peer: { type: 'string' },
         engine: { type: 'string', default: 'native' },
+        spin: { type: 'string', default: '0' },
         'big-tcp': { type: 'boolean', default: false },
         rounds: { type: 'string', default: '3' },
         quick: { type: 'boolean', default: false },
@@ -113,7 +115,14 @@ async function main(): Promise<number> {
     else {
       const { peer, engine } = values;
       const bigTcp = values['big-tcp'];
-      await benchL4({ peer, engine, bigTcp, rounds: values.quick ? 1 : rounds, seconds: values.quick ? 1 : 4 });
+      await benchL4({
+        peer,
+        engine,
+        bigTcp,
+        spin: Number(values.spin),
+        rounds: values.quick ? 1 : rounds,
+        seconds: values.quick ? 1 : 4,
+      });
     }
     return 0;
   } catch (e) {

@@ -95,10 +95,11 @@ export interface RawEngineLoop {
 }
 
 export interface RawEngineLoopClass {
-  /** `onReceived`: behind the events, and the ticks and promises that they left behind. */
+  /** `onReceived`: behind the events, and the ticks and promises that they left behind. `spinUs`: as of EngineLoop. */
   new (
     onEvents: (count: number, records: Int32Array, bytes: Uint8Array) => void,
     onReceived: () => void,
+    spinUs: number,
   ): RawEngineLoop;
   /** Commands and events that it knows, in their order. */
   readonly abi: string;

@@ -131,13 +131,16 @@ export class EngineLoop {
   #nextCounter = 0;
   readonly #submit = () => this.submit();
 
-  /** Throws when the addon is not built, or is another version's. */
-  constructor() {
+  /**
+   * `spinUs`: how long its thread asks the kernel for events before it sleeps, while there are any; 0 to 1,000. Throws when the addon is not
+   * built, or is another version's.
+   */
+  constructor(spinUs = 0) {
     const { EngineLoop: Raw } = addon();
     if (Raw.abi !== abi) {
       throw new Error('the addon native/build/aquifer.node is of another version; run: make -C native');
     }
-    this.#raw = new Raw((count, records, bytes) => this.#receive(count, records, bytes), this.#submit);
+    this.#raw = new Raw((count, records, bytes) => this.#receive(count, records, bytes), this.#submit, spinUs);
   }
 
   /** Names an object that a command is about to make. While there are any, the process stays. */

@@ -22,6 +22,8 @@ import { parseTraceFilter, type TraceFilter } from './proxy/trace-filter.ts';
 export interface ZtunnelConfig extends ControlPlaneSettings {
   /** What moves bytes; `auto`, the default: the native engine where it starts, else Node's. */
   readonly engine: 'auto' | 'node' | 'native';
+  /** AQUIFER_ENGINE_SPIN_US: how long the native engine asks for events before it sleeps, while there are any. Default 0. */
+  readonly engineSpinUs: number;
   readonly mode: ProxyMode;
   /** Listeners of connections in pods; off leaves the DNS proxy alone. Default on. */
   readonly proxy: boolean;
@@ -135,6 +137,7 @@ export function parseConfig(env: Settings, surroundings: Surroundings): ConfigRe
 
   return r.finish<ZtunnelConfig>({
     engine: r.choice('AQUIFER_ENGINE', ['auto', 'node', 'native']) ?? 'auto',
+    engineSpinUs: r.integer('AQUIFER_ENGINE_SPIN_US', 0, 1_000) ?? 0,
     mode,
     proxy,
     workers: workerCount(r, surroundings.cpus ?? 1, proxyConfig.concurrency),

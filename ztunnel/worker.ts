@@ -48,7 +48,7 @@ async function main(): Promise<void> {
   const certificates = createCertificateStore({ authority, clock: systemClock, log: createLogger(sink, 'identity') });
   const revocation =
     config.crlFile === undefined ? undefined : await revocationBy(config.crlFile, registry, sink, stopped.signal);
-  const engine = await chooseEngine(config.engine, createLogger(sink, 'worker'));
+  const engine = await chooseEngine(config, createLogger(sink, 'worker'));
   const resolvConf = readFileSync('/etc/resolv.conf', 'utf8');
   const core = new WorkerCore({
     config,

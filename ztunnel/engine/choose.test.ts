@@ -40,7 +40,7 @@ describe('the engine of a worker', () => {
 
 /** The engine, and what the log says: level, message and fields. */
 async function choose(
-  wanted: Parameters<typeof chooseEngine>[0],
+  wanted: 'auto' | 'node' | 'native',
   startNative: () => Promise<Engine>,
 ): Promise<[Engine, string[]]> {
   const lines: string[] = [];
@@ -54,5 +54,5 @@ async function choose(
         .join(' '),
     );
   const log = createLogger({ levels: new LogLevels('info'), format: 'plain', write }, 'worker');
-  return [await chooseEngine(wanted, log, startNative), lines];
+  return [await chooseEngine({ engine: wanted, engineSpinUs: 0 }, log, startNative), lines];
 }

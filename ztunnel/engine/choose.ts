@@ -7,13 +7,13 @@ import { nodeEngine } from './node.ts';
 
 /** Says in the log which one it is and why. Rejects where `native` is asked for by name and does not start. */
 export async function chooseEngine(
-  wanted: ZtunnelConfig['engine'],
+  { engine: wanted, engineSpinUs }: Pick<ZtunnelConfig, 'engine' | 'engineSpinUs'>,
   log: Logger,
-  startNative: () => Promise<Engine> = native,
+  startNative: (spinUs: number) => Promise<Engine> = native,
 ): Promise<Engine> {
   if (wanted === 'node') return chosen(nodeEngine, 'node', 'AQUIFER_ENGINE=node');
   try {
-    const engine = await startNative();
+    const engine = await startNative(engineSpinUs);
     return chosen(engine, 'native', wanted === 'auto' ? 'the default' : 'AQUIFER_ENGINE=native');
   } catch (e) {
     if (wanted === 'native') throw e;
@@ -30,7 +30,7 @@ export async function chooseEngine(
 }
 
 /** Starts a thread, and is loaded only where it is to run. */
-async function native(): Promise<Engine> {
+async function native(spinUs: number): Promise<Engine> {
   const { createNativeEngine } = await import('./native/engine.ts');
-  return createNativeEngine();
+  return createNativeEngine(spinUs);
 }

@@ -15,6 +15,8 @@
 #include <thread>
 #include <vector>
 
+struct epoll_event;
+
 namespace aq {
 
 class Carrier;
@@ -30,9 +32,12 @@ public:
   static constexpr uint32_t kCounterChunks = 4096;
   // ms.
   static constexpr int kNextMs = 2;
+  // us.
+  static constexpr int kMostSpinUs = 1000;
 
   // `notify` is called on the loop's thread when events wait, at most once between two calls of take().
-  explicit Loop(std::function<void()> notify);
+  // `spinUs`: how long it asks for events before it sleeps, while there are any; 0 to kMostSpinUs.
+  explicit Loop(std::function<void()> notify, int spinUs = 0);
   ~Loop();
 
   // For JavaScript's thread.
@@ -93,12 +98,16 @@ private:
 
   void run();
   void turn();
+  int spin(epoll_event *events);
   void commands();
   void command(const Message &m, const Batch &batch);
   void makeTunnel(const Message &m);
   void publish();
 
   std::function<void()> notify_;
+  const int64_t spinNs_;
+  // The last turn had events.
+  bool busy_ = false;
   int epoll_, wake_, spare_;
   Table objects_;
   RowPool rows_;

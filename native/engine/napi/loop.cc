@@ -45,7 +45,7 @@ public:
     async_.data = this;
     uv_unref(reinterpret_cast<uv_handle_t *>(&async_));
     try {
-      loop_ = std::make_unique<Loop>([this] { uv_async_send(&async_); });
+      loop_ = std::make_unique<Loop>([this] { uv_async_send(&async_); }, intArg(info, 2));
     } catch (const std::exception &e) {
       throw Napi::Error::New(info.Env(), e.what());
     }

@@ -9,9 +9,9 @@ import { hasBegun, NativeCounters, nativeRelay } from './relay.ts';
 import { createNativeServer } from './server.ts';
 import { accept, nativeDialer } from './tcp.ts';
 
-/** Starts the engine's thread. Throws when the addon is not built, or is another version's. */
-export function createNativeEngine(): Engine {
-  const loop = new EngineLoop();
+/** Starts the engine's thread; `spinUs` as EngineLoop has it. Throws when the addon is not built, or is another version's. */
+export function createNativeEngine(spinUs = 0): Engine {
+  const loop = new EngineLoop(spinUs);
   const contexts = new Contexts(loop);
   const memory = new PlanMemory(loop);
   const establish = nativeEstablish(loop, contexts, memory);
