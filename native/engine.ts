@@ -73,7 +73,7 @@ const names = (of: Record<string, number>) =>
   Object.keys(of)
     .map((name) => `${name},`)
     .join('');
-const abi = `commands:${names(command)}events:${names(event)}record:8`;
+export const abi = `commands:${names(command)}events:${names(event)}record:8`;
 
 export const readResult = { data: 0, end: 1, failed: 2, nothing: 3 } as const;
 export const relayEnd = { complete: 0, failed: 1, streamReset: 2, connectionLost: 3 } as const;
@@ -93,6 +93,14 @@ export interface EngineEvent {
   readonly c: number;
   /** Valid during the call. */
   readonly bytes: Buffer;
+}
+
+/** Commands that wait. One of both, once. */
+export interface Held {
+  /** They go now. */
+  goOn(): void;
+  /** Nobody is there for them any more. */
+  drop(): void;
 }
 
 export interface Receiver {
@@ -130,6 +138,8 @@ export class EngineLoop {
   readonly #freeCounters: number[] = [];
   #nextCounter = 0;
   readonly #submit = () => this.submit();
+  /** What waits for objects that are frozen, by their names. */
+  readonly #held = new Map<string, (() => void)[]>();
 
   /**
    * `spinUs`: how long its thread asks the kernel for events before it sleeps, while there are any; 0 to 1,000. Throws when the addon is not
@@ -172,6 +182,12 @@ export class EngineLoop {
   }
 
   send(type: number, to: Handle, a = 0, b = 0, c = 0, bytes: Uint8Array = noBytes): void {
+    const waiting = this.#held.size > 0 ? this.#held.get(nameOf(to)) : undefined;
+    if (waiting) {
+      const copy = Uint8Array.from(bytes);
+      waiting.push(() => this.send(type, to, a, b, c, copy));
+      return;
+    }
     const at = this.#count * width;
     if (at + width > this.#records.length) this.#records = grown(this.#records);
     const records = this.#records;
@@ -198,6 +214,26 @@ export class EngineLoop {
     if (this.#scheduled || this.#receiving) return;
     this.#scheduled = true;
     setImmediate(this.#submit);
+  }
+
+  /**
+   * Commands to these wait, in their order, until `goOn` or `drop`: the loop has frozen the objects, and would drop them. What was sent before
+   * goes first.
+   */
+  hold(handles: Iterable<Handle>): Held {
+    const held = new Set(Array.from(handles, nameOf));
+    const waiting: (() => void)[] = [];
+    for (const name of held) this.#held.set(name, waiting);
+    const release = () => {
+      for (const name of held) this.#held.delete(name);
+    };
+    return {
+      goOn() {
+        release();
+        for (const send of waiting) send();
+      },
+      drop: release,
+    };
   }
 
   /** Hands over what has been sent; comes by itself in the same turn. */
@@ -276,6 +312,11 @@ export class EngineLoop {
       });
     }
   }
+}
+
+/** One object's in all of the loop. */
+export function nameOf({ slot, generation }: Handle): string {
+  return `${slot}|${generation}`;
 }
 
 function grown(records: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {

@@ -18,6 +18,7 @@ import type { Revocation } from '../../common/tls/revocation.ts';
 import type { Demand } from '../../common/xds/demand.ts';
 import type { WorkloadInfo } from '../../common/zds/types.ts';
 import { nodeEngine } from '../../ztunnel/engine/node.ts';
+import { OpenRelays } from '../../ztunnel/handover/open-relays.ts';
 import type { ConnectionRecord, OpenTraffic, Outcome, TrafficSink } from '../../ztunnel/proxy/account.ts';
 import { connectFromPod } from '../../ztunnel/proxy/connect.ts';
 import { handleTunnel } from '../../ztunnel/proxy/inbound.ts';
@@ -124,6 +125,7 @@ export class InprocMesh {
       clock: options.clock ?? systemClock,
       random: Math.random,
       registry: this.registry,
+      open: new OpenRelays(),
       sink: this.sink,
       bypassed: (what, { name }) => void this.bypassed.push(`${what} ${name}`),
       policyLog: () => undefined,
@@ -184,6 +186,7 @@ export class InprocMesh {
 
 export class InprocPod implements ProxiedPod {
   readonly uid: string;
+  readonly netns = 'none';
   readonly info: WorkloadInfo;
   readonly ownPorts = ownPorts([{ port: 34_001 }, { port: 34_006 }]);
   readonly hidesClients = false;

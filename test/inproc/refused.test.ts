@@ -102,7 +102,7 @@ async function podWith(role: Role, limit: number) {
   listener.close();
   const info = { name: 'p', namespace: 'default', serviceAccount: 'p' };
   const pod = new WorkerPod(
-    { kind: 'pod', pod: 1, uid: 'u1', info, listeners: [{ role, port }], hidesClients: false },
+    { kind: 'pod', pod: 1, uid: 'u1', netns: 'n', info, listeners: [{ role, port }], hidesClients: false },
     [fd],
     {
       runtime: { ...mesh.runtime, log, engine: { ...engine, createServer: createServerOf } },

@@ -24,6 +24,8 @@ export interface PodMessage {
   readonly kind: 'pod';
   readonly pod: number;
   readonly uid: string;
+  /** Names its network namespace on this machine. */
+  readonly netns: string;
   readonly info: WorkloadInfo;
   /** One descriptor for each, in this order. */
   readonly listeners: readonly ListenerSlot[];
@@ -60,7 +62,9 @@ export type ToWorker =
   /** null: back to the levels of the environment. */
   | { readonly kind: 'logging'; readonly directives: string | null }
   | { readonly kind: 'drain'; readonly deadline: number }
-  /** As `drain`, of a worker whose successor accepts from the same listeners by now. */
+  /** With one end of a socket pair, at whose other end the worker that this one replaces gives its open connections away. */
+  | { readonly kind: 'predecessor' }
+  /** As `drain`, of a worker whose successor accepts from the same listeners by now; with the other end, where there is one. */
   | { readonly kind: 'replaced'; readonly deadline: number };
 
 export type ToSupervisor =

@@ -10,6 +10,7 @@ import type { Relay, RelayCounters } from '../../common/hbone/relay.ts';
 import type { HbonePool, HbonePoolOptions, HboneServer, HboneServerOptions } from '../../common/hbone/types.ts';
 import type { Accepted } from '../proxy/accept.ts';
 import type { Dial } from '../proxy/dial.ts';
+import type { HandOver } from './hand-over.ts';
 
 export interface Engine {
   /** Accepts until closed. The listener's descriptor is taken over; TCP_NODELAY and keep-alive are inherited from it. */
@@ -22,6 +23,8 @@ export interface Engine {
   readonly relay: Relay;
   /** undefined: it is asked for each connection. */
   readonly memory: Memory | undefined;
+  /** undefined: what is open stays in its process. */
+  readonly handOver: HandOver | undefined;
   /** The engine was asked to relay the two ahead and has begun; also where that is over already. Then `relay` is to be called in any case. */
   begun(downstream: Duplex, upstream: Duplex): boolean;
 }

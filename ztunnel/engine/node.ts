@@ -18,5 +18,6 @@ export const nodeEngine: Engine = {
   counters: () => ({ received: 0, sent: 0 }),
   relay,
   memory: undefined,
+  handOver: undefined,
   begun: () => false,
 };

@@ -49,7 +49,7 @@ const records: fc.Arbitrary<ConnectionRecord> = fc
 
 const amount = fc.maxSafeNat();
 const relays: fc.Arbitrary<MovedRelay> = fc.record({
-  tag: fc.nat(2 ** 32 - 1),
+  tag: fc.stringMatching(/^-?[0-9]{1,9}\|[0-9]{1,9}$/),
   record: records,
   elapsedMs: fc.double({ min: 0, max: 1e12, noNaN: true }).map((n) => n + 0),
   received: amount,
@@ -57,22 +57,9 @@ const relays: fc.Arbitrary<MovedRelay> = fc.record({
   inbound: fc.option(fc.record({ source: ips, target: addresses }), { nil: undefined }),
 });
 const tunnels: fc.Arbitrary<MovedTunnel> = fc.record({
-  remote: addresses,
-  local: addresses,
-  peer: identities,
+  role: fc.constantFrom('client' as const, 'server' as const),
+  remote: label,
   chain: fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 4 }),
-  expiresAt: fc.nat(),
-  maxStreams: fc.option(fc.nat(2 ** 32 - 1), { nil: undefined }),
-  leaving: fc.boolean(),
-  dialled: fc.option(
-    fc.record({
-      address: addresses,
-      expected: fc.array(identities, { maxLength: 3 }),
-      source: identities,
-      sourceIp: ips,
-    }),
-    { nil: undefined },
-  ),
 });
 const units: fc.Arbitrary<Unit> = fc.record({
   pod: fc.record({ uid: fc.uuid(), netns: fc.string({ maxLength: 30 }) }),

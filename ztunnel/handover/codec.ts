@@ -3,7 +3,6 @@ import { decodeAddress, encodeAddress } from '../../common/api/codec.ts';
 import { MeshError } from '../../common/core/errors.ts';
 import { formatSocketAddr, type Ip, parseIp, parseSocketAddr } from '../../common/core/net.ts';
 import type { Baggage } from '../../common/hbone/headers.ts';
-import type { DialTarget } from '../../common/hbone/types.ts';
 import { formatSpiffe, parseSpiffe } from '../../common/identity/spiffe.ts';
 import type { MeshAddress, Service, Workload } from '../../common/mesh/types.ts';
 import type { ConnectionRecord } from '../proxy/account.ts';
@@ -36,22 +35,10 @@ const baggage = object<Baggage>({
 
 const pod = object<PodInstance>({ uid: words(256), netns: words(256) });
 
-const dialTarget = object<DialTarget>({
-  address,
-  expected: list(spiffe, 1_000),
-  source: spiffe,
-  sourceIp: words(64),
-});
-
 const tunnel = object<MovedTunnel>({
-  remote: address,
-  local: address,
-  peer: spiffe,
+  role: oneOf('client', 'server'),
+  remote: words(256),
   chain: list(bytes, 16),
-  expiresAt: duration,
-  maxStreams: maybe(count(2 ** 32 - 1)),
-  leaving: truth,
-  dialled: maybe(dialTarget),
 });
 
 /** Workloads and services of a unit are written once: its connections mostly share them. */
@@ -151,7 +138,7 @@ function unitShape(mesh: readonly MeshAddress[]): Shape<Unit> {
     traceId: maybe(words(64)),
   });
   const relay = object<MovedRelay>({
-    tag: count(2 ** 32 - 1),
+    tag: words(32),
     record,
     elapsedMs: duration,
     received: count(),

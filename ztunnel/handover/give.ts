@@ -67,6 +67,7 @@ export function give(options: GiveOptions): Promise<Given> {
 
 interface Open {
   readonly movable: Movable;
+  readonly descriptors: number;
   readonly limit: Timer;
   frozen: Frozen | undefined;
   /** It was accepted; the word for it is on its way to the kernel. */
@@ -152,14 +153,16 @@ class Giving {
       if (!next) break;
       if (this.#descriptors > 0 && this.#descriptors + next.descriptors > most.descriptors) break;
       this.#waiting.shift();
-      if (next.descriptors > maxDescriptors) {
-        this.#count(next, `it has more than ${maxDescriptors} descriptors`);
-        continue;
-      }
       const unit = this.#nextUnit++;
-      const open: Open = { movable: next, limit: this.#limit(), frozen: undefined, committing: false };
+      const open: Open = {
+        movable: next,
+        descriptors: next.descriptors,
+        limit: this.#limit(),
+        frozen: undefined,
+        committing: false,
+      };
       this.#open.set(unit, open);
-      this.#descriptors += next.descriptors;
+      this.#descriptors += open.descriptors;
       next.freeze().then(
         (answer) => this.#isFrozen(unit, open, answer),
         (error: unknown) => this.#isFrozen(unit, open, { unmoved: describeError(error) }),
@@ -180,6 +183,11 @@ class Giving {
       this.#settle();
       return;
     }
+    if (answer.fds.length > maxDescriptors) {
+      this.#stays(unit, open, `it has more than ${maxDescriptors} descriptors`);
+      this.#fill();
+      return;
+    }
     const text = encodeUnit(answer.unit);
     if (text.length > maxUnitLength) {
       this.#stays(unit, open, `its description has more than ${maxUnitLength} characters`);
@@ -194,8 +202,9 @@ class Giving {
 
   #committed(unit: number, open: Open): void {
     this.#close(unit, open);
-    this.#moved += open.movable.connections;
-    open.frozen!.forget();
+    const { frozen } = open;
+    this.#moved += frozen!.unit.relays.length;
+    frozen!.forget();
     this.#fill();
   }
 
@@ -205,10 +214,10 @@ class Giving {
     open.frozen?.thaw();
   }
 
-  #close(unit: number, { limit, movable }: Open): void {
+  #close(unit: number, { limit, descriptors }: Open): void {
     limit.cancel();
     this.#open.delete(unit);
-    this.#descriptors -= movable.descriptors;
+    this.#descriptors -= descriptors;
   }
 
   #count({ connections }: Movable, reason: string): void {

@@ -19,7 +19,7 @@ const address = { ip: ip('10.0.0.1'), port: port(80) };
 /** A unit that its pod names; so many connections. */
 function unitOf(id: number, connections = 1): Unit {
   const relay = {
-    tag: id,
+    tag: `${id}|1`,
     record: { direction: 'outbound' as const, sourceAddress: address, destinationAddress: address, mtls: false },
     elapsedMs: 1,
     received: 2,

@@ -3,8 +3,6 @@
  * relay. Keys, stream states and bytes under way are not here; the engine's own state carries them.
  */
 import type { Ip, SocketAddr } from '../../common/core/net.ts';
-import type { DialTarget } from '../../common/hbone/types.ts';
-import type { Identity } from '../../common/mesh/types.ts';
 import type { ConnectionRecord } from '../proxy/account.ts';
 
 export interface Unit {
@@ -21,26 +19,19 @@ export interface PodInstance {
   readonly netns: string;
 }
 
+/** It takes nothing new in the process that it comes to: peers are told by GOAWAY, which breaks no stream. */
 export interface MovedTunnel {
-  readonly remote: SocketAddr;
-  readonly local: SocketAddr;
-  /** Which identity the peer proved. */
-  readonly peer: Identity;
+  /** `client`: it was dialled from here. */
+  readonly role: 'client' | 'server';
+  /** For messages. */
+  readonly remote: string;
   /** The peer's, DER, leaf first: whether it is revoked is judged again. */
   readonly chain: readonly Uint8Array[];
-  /** Ms since the epoch: when the first of both leaf certificates expires. */
-  readonly expiresAt: number;
-  /** What the peer's SETTINGS allow; undefined: no limit. */
-  readonly maxStreams: number | undefined;
-  /** It takes no new stream: a GOAWAY came or went. */
-  readonly leaving: boolean;
-  /** What the pool knows it by; undefined: it was accepted. */
-  readonly dialled: DialTarget | undefined;
 }
 
 export interface MovedRelay {
-  /** By which the engine's state names it, 0 to 2^32-1. */
-  readonly tag: number;
+  /** By which the engine's state names it. */
+  readonly tag: string;
   readonly record: ConnectionRecord;
   /** ms that it has been open for. */
   readonly elapsedMs: number;

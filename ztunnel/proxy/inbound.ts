@@ -94,9 +94,12 @@ export async function handleTunnel(tunnel: InboundTunnel, pod: ProxiedPod, runti
     const plain = !announce && !past && !runtime.demand && !account.trace;
     if (plain && asOf !== undefined && tunnel.again) {
       const way = wayToApp(pod, remote.ip, target, runtime.tools);
-      tunnel.again({ asOf, target, answer, ...way }, heirsOf(runtime, account.record, question, target));
+      tunnel.again({ asOf, target, answer, ...way }, heirsOf(runtime, pod, account.record, question, target));
     }
-    await relayWith(permit, tunnel.accept(answer), app, account, runtime.engine);
+    await relayWith(permit, tunnel.accept(answer), app, account, runtime, {
+      pod,
+      inbound: { source: remote.ip, target },
+    });
   } catch (e) {
     if (!tunnel.signal.aborted) tunnel.refuse(permit.withdrawn === undefined ? 503 : 401);
     account.failed(e);
@@ -108,6 +111,7 @@ export async function handleTunnel(tunnel: InboundTunnel, pod: ProxiedPod, runti
 /** Tunnels that the engine accepts as this one was. */
 function heirsOf(
   runtime: ProxyRuntime,
+  pod: ProxiedPod,
   record: ConnectionRecord,
   question: InboundQuestion,
   target: SocketAddr,
@@ -123,7 +127,10 @@ function heirsOf(
       const { permit } = governed;
       permit.signal.addEventListener('abort', () => tunnel.cut(permit.signal.reason as MeshError), { once: true });
       account.opened();
+      const inbound = { source: question.source, target };
+      const seat = runtime.open.enter({ ends: tunnel, account, pod, inbound });
       tunnel.onOver((result) => {
+        runtime.open.leave(seat);
         governed.release();
         account.relayed(result, permit.withdrawn);
       });

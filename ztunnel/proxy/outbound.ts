@@ -114,7 +114,7 @@ export async function handleOutbound(
     const { permit } = decision;
     const upstream = await connectOrElsewhere(ctx, question, decision.route, permit);
     manner.connected?.(socket);
-    await relayWith(permit, socket, upstream, account, runtime.engine);
+    await relayWith(permit, socket, upstream, account, runtime, { pod, inbound: undefined });
   } catch (e) {
     account.failed(e);
     manner.failed(socket, e);
@@ -240,7 +240,9 @@ function heirsOf({ remote, pod, runtime, account }: Outbound, target: SocketAddr
       const release = pod.hold({
         resetAndDestroy: () => connection.cut(new MeshError('CANCELLED', 'the connection was cut')),
       });
+      const seat = runtime.open.enter({ ends: connection, account: opened, pod, inbound: undefined });
       connection.onOver((result) => {
+        runtime.open.leave(seat);
         release();
         opened.relayed(result, undefined);
       });

@@ -75,7 +75,10 @@ export async function handlePlaintext(accepted: Accepted, pod: ProxiedPod, runti
       app.destroy();
       throw new MeshError('CANCELLED', permit.withdrawn);
     }
-    await relayWith(permit, socket, app, account, runtime.engine);
+    await relayWith(permit, socket, app, account, runtime, {
+      pod,
+      inbound: { source: remote.ip, target: decision.target },
+    });
   } catch (e) {
     account.failed(e);
     refuse(socket);

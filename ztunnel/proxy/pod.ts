@@ -11,6 +11,8 @@ import type { SocketKind } from '../control/messages.ts';
 
 export interface ProxiedPod {
   readonly uid: string;
+  /** Its network namespace: a uid that comes again in another one is another pod. */
+  readonly netns: string;
   /** Identity as the node agent vouched for it, for exactly this network namespace. */
   readonly info: WorkloadInfo;
   /** Never a destination: the well-known ports and those of this pod's listeners. */

@@ -8,6 +8,7 @@ import type { MeshReader } from '../../common/mesh/store.ts';
 import type { CountBypass } from '../../common/telemetry/bypass.ts';
 import type { Demand } from '../../common/xds/demand.ts';
 import type { Engine } from '../engine/engine.ts';
+import type { OpenRelays } from '../handover/open-relays.ts';
 import { Account, type ConnectionRecord, type TrafficSink } from './account.ts';
 import type { ConnectTools } from './connect.ts';
 import type { OriginalDestination } from './identify.ts';
@@ -25,6 +26,7 @@ export interface ProxyRuntime {
   /** [0, 1). */
   readonly random: () => number;
   readonly registry: ConnectionRegistry;
+  readonly open: OpenRelays;
   readonly sink: TrafficSink;
   /** A connection came past the waypoint of its destination, and is let in. */
   readonly bypassed: CountBypass;

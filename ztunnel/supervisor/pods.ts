@@ -263,7 +263,15 @@ export class PodTable implements ZdsHandler {
 function podMessage(pod: Pod): { readonly message: PodMessage; readonly fds: readonly Fd[] } {
   const listeners = pod.listeners.map((l) => ({ role: l.role, port: l.port }));
   return {
-    message: { kind: 'pod', pod: pod.id, uid: pod.uid, info: pod.info, listeners, hidesClients: pod.mode === 'self' },
+    message: {
+      kind: 'pod',
+      pod: pod.id,
+      uid: pod.uid,
+      netns: pod.netnsKey,
+      info: pod.info,
+      listeners,
+      hidesClients: pod.mode === 'self',
+    },
     fds: pod.listeners.map((l) => l.fd),
   };
 }

@@ -134,10 +134,10 @@ export class RunningWorker {
   }
 
   /** Tells it to end within the deadline; a second later it is killed. */
-  retire(message: Extract<ToWorker, { kind: 'drain' | 'replaced' }>): void {
+  retire(message: Extract<ToWorker, { kind: 'drain' | 'replaced' }>, fds: readonly Fd[] = []): void {
     const timer = this.#tools.clock.after(millis(message.deadline + grace), () => this.#process.kill('SIGKILL'));
     this.#onEnd.push(() => timer.cancel());
-    this.send(message);
+    this.send(message, fds);
   }
 
   /** Resolves when the process has ended. */

@@ -13,7 +13,7 @@ import { MeshStore } from '../../common/mesh/store.ts';
 import { type CpuProfile, cpuPprof, type HeapProfile, heapPprof } from '../../common/telemetry/pprof.ts';
 import { counterOf, gaugeOf, registerBuild } from '../../common/telemetry/program.ts';
 import type { WorkloadInfo } from '../../common/zds/types.ts';
-import { openNetns, type SeqpacketConnection } from '../../native/index.ts';
+import { openNetns, type SeqpacketConnection, seqpacketPair } from '../../native/index.ts';
 import { dumpConfig } from '../admin/config-dump.ts';
 import { dumpMesh, type MeshDump } from '../admin/mesh-dump.ts';
 import { configDump, type WorkerState } from '../admin/state.ts';
@@ -72,6 +72,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   const fleet: WorkerFleet = new WorkerFleet({
     count: config.workers,
     spawn: options.spawnWorker,
+    makePair: seqpacketPair,
     pods: () => pods.messages(),
     makeSockets: (pod, kind, count) => pods.sockets(pod, kind, count),
     closeFd: kernel.close,

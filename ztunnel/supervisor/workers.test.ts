@@ -59,6 +59,7 @@ const pod: PodMessage = {
   hidesClients: false,
   pod: 1,
   uid: 'u1',
+  netns: 'n',
   info: { name: 'web', namespace: 'shop', serviceAccount: 'web' },
   listeners: [{ role: 'outbound', port: 1 }],
 };
@@ -75,6 +76,7 @@ function fleet(over: { readonly sockets?: () => readonly Fd[] } = {}) {
       spawned.push(new FakeWorker());
       return spawned.at(-1)!;
     },
+    makePair: () => [fd(70), fd(71)],
     pods: () => [{ message: pod, fds: [fd(50)] }],
     makeSockets: over.sockets ?? ((_pod, _kind, count) => Array.from({ length: count }, (_, i) => fd(60 + i))),
     closeFd: (f) => closed.push(f),

@@ -12,6 +12,8 @@ import { RunningWorker, type WorkerProcess, type WorkerTools } from './running-w
 export interface WorkerFleetOptions extends WorkerTools {
   readonly count: number;
   readonly spawn: () => WorkerProcess;
+  /** Two connected ends. Throws NativeError. */
+  readonly makePair: () => readonly [Fd, Fd];
 }
 
 /** ms. The first restart of a worker that ran for a while is immediate. */
@@ -229,7 +231,23 @@ class Slot {
     this.#worker = worker;
     this.#leaving.add(old);
     decided();
-    old.retire({ kind: 'replaced', deadline: deadlineMs });
+    const fds = this.#line(worker);
+    old.retire({ kind: 'replaced', deadline: deadlineMs }, fds);
+    fds.forEach(this.#options.closeFd);
+  }
+
+  /** Keys go from worker to worker, and never come here. Returns the end of the one that gives; none where no pair can be made. */
+  #line(taker: RunningWorker): readonly Fd[] {
+    const { makePair, closeFd, log } = this.#options;
+    try {
+      const [giving, taking] = makePair();
+      taker.send({ kind: 'predecessor' }, [taking]);
+      closeFd(taking);
+      return [giving];
+    } catch (e) {
+      log.warn('open connections cannot move to a successor', { worker: this.#index, error: describeError(e) });
+      return [];
+    }
   }
 
   /** What it may have accepted already ends in order. */

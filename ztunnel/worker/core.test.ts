@@ -64,7 +64,7 @@ async function worker(nodeName: string | undefined) {
     held: () => certificates.entries().map((e) => e.identity.serviceAccount),
     add(name: string, serviceAccount: string): number {
       const info = { name, namespace: 'default', serviceAccount };
-      core.addPod({ kind: 'pod', pod: ++pods, uid: name, info, listeners: [], hidesClients: false }, []);
+      core.addPod({ kind: 'pod', pod: ++pods, uid: name, netns: 'n', info, listeners: [], hidesClients: false }, []);
       return pods;
     },
     drop(pod: number): Promise<void> {

@@ -7,7 +7,8 @@ import { Counter, Histogram, type Registry } from 'prom-client';
 import type { Fd } from '../../common/core/brand.ts';
 import { millis } from '../../common/core/brand.ts';
 import type { Clock, Timer } from '../../common/core/clock.ts';
-import { createLogger, type LogSink } from '../../common/core/log.ts';
+import { describeError } from '../../common/core/errors.ts';
+import { createLogger, type Logger, type LogSink } from '../../common/core/log.ts';
 import type { SocketAddr } from '../../common/core/net.ts';
 import type { CertificateStore } from '../../common/identity/types.ts';
 import type { MeshChanges, MeshReader } from '../../common/mesh/store.ts';
@@ -25,6 +26,11 @@ import { adoptDatagram, Forwarder } from '../dns/forward.ts';
 import { addressOf } from '../dns/lookup.ts';
 import { type DnsServer, serveDnsTcp, serveDnsUdp } from '../dns/server.ts';
 import type { Engine } from '../engine/engine.ts';
+import { adopt } from '../handover/adopt.ts';
+import { give } from '../handover/give.ts';
+import { OpenRelays } from '../handover/open-relays.ts';
+import type { Line } from '../handover/protocol.ts';
+import { take } from '../handover/take.ts';
 import type { Accepted } from '../proxy/accept.ts';
 import { type ConnectTools, connectFromPod } from '../proxy/connect.ts';
 import type { OriginalDestination } from '../proxy/identify.ts';
@@ -97,7 +103,9 @@ export class WorkerCore {
   readonly #pods = new Map<number, WorkerPod>();
   readonly #answerers = new WeakMap<WorkerPod, DnsAnswerer>();
   readonly #prefetcher: Prefetcher;
+  readonly #open = new OpenRelays();
   readonly #stopWatching: () => void;
+  readonly #log: Logger;
   #sweep: Timer;
   #serving = false;
 
@@ -105,6 +113,7 @@ export class WorkerCore {
     const { config, store, certificates, clock, sink, registry, random } = options;
     this.#options = options;
     const log = createLogger(sink, 'proxy');
+    this.#log = createLogger(sink, 'worker');
     const policyLogger = createLogger(sink, 'policy');
     this.traffic = new Traffic(new TrafficMetrics(registry), createLogger(sink, 'access'));
     const refusals = new Counter({
@@ -133,6 +142,7 @@ export class WorkerCore {
       clock,
       random,
       registry: this.connections,
+      open: this.#open,
       sink: this.traffic,
       bypassed: bypassMetric(registry),
       policyLog: (message) => policyLogger.log(config.logPolicyDecisions ? 'info' : 'debug', message),
@@ -223,6 +233,53 @@ export class WorkerCore {
     // The kernel drops descriptors silently where the limit of open files is reached.
     const lost = error === '' && fds.length < asked ? 'the limit of open files is reached' : error;
     pod.stock.supply(kind, asked, fds, lost);
+  }
+
+  /**
+   * Accepts nothing new, and lets the process at the other end of the line go on with what is open. What stays may finish here; the log says why.
+   * Without a line everything stays.
+   */
+  async giveAway(line: Line | undefined): Promise<void> {
+    const { engine, clock } = this.#options;
+    for (const pod of this.#pods.values()) pod.stopAccepting();
+    if (!engine.handOver || !line) {
+      line?.close();
+      const reason = engine.handOver ? 'there is no line to the successor' : 'this engine cannot hand them over';
+      this.#stay(this.traffic.size, reason);
+      return;
+    }
+    const movables = this.#open.movables(engine.handOver, clock);
+    const { moved, stayed } = await give({ line, clock, engine: engine.handOver.version, movables });
+    this.#log.info('open connections went over to the successor', { connections: moved });
+    for (const [reason, connections] of stayed) if (connections > 0) this.#stay(connections, reason);
+  }
+
+  #stay(connections: number, reason: string): void {
+    this.#log.info('open connections stay with the worker that was replaced, until its deadline', {
+      connections,
+      reason,
+    });
+  }
+
+  /** Goes on with what the predecessor has open. */
+  async takeOver(line: Line): Promise<void> {
+    const { engine, certificates, revocation, tools } = this.#options;
+    if (!engine.handOver) {
+      line.close();
+      return;
+    }
+    const { runtime } = this.#services;
+    const options = { runtime, pods: () => this.pods, certificates, revocation, closeFd: tools.closeFd };
+    const { moved, error } = await take({
+      line,
+      engine: engine.handOver.version,
+      restore: (unit, fds) => adopt(unit, fds, options),
+      closeFd: tools.closeFd,
+    });
+    this.#log.info('open connections came from the predecessor', {
+      connections: moved,
+      ...(error && { error: describeError(error) }),
+    });
   }
 
   async drain(deadlineMs: number): Promise<void> {

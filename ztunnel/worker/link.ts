@@ -2,8 +2,8 @@
 
 import type { Fd } from '../../common/core/brand.ts';
 import { assertNever, describeError } from '../../common/core/errors.ts';
-import { createLogger, type Logger, type LogSink } from '../../common/core/log.ts';
-import type { SeqpacketConnection } from '../../native/index.ts';
+import type { LogSink } from '../../common/core/log.ts';
+import { type SeqpacketConnection, seqpacketFromFd } from '../../native/index.ts';
 import {
   answerChunk,
   decodeFromSupervisor,
@@ -26,11 +26,9 @@ export interface LinkOptions {
 
 export class SupervisorLink {
   readonly #options: LinkOptions;
-  readonly #log: Logger;
 
   constructor(options: LinkOptions) {
     this.#options = options;
-    this.#log = createLogger(options.sink, 'worker');
     options.connection.onPacket(({ data, fds }) => this.#receive(decodeFromSupervisor(data), fds));
     options.connection.onClose(() => options.onDrain(undefined));
   }
@@ -61,16 +59,21 @@ export class SupervisorLink {
       case 'drain':
         onDrain(message.deadline);
         return;
+      case 'predecessor':
+        if (fds[0] !== undefined) void core.takeOver(seqpacketFromFd(fds[0]));
+        return;
       case 'replaced':
-        this.#log.info('a successor takes new connections; open ones cannot be handed over yet and may finish here', {
-          connections: core.traffic.size,
-          deadline_ms: message.deadline,
-        });
-        onDrain(message.deadline);
+        void this.#giveAway(message.deadline, fds[0]);
         return;
       default:
         assertNever(message);
     }
+  }
+
+  async #giveAway(deadline: number, fd: Fd | undefined): Promise<void> {
+    const began = performance.now();
+    await this.#options.core.giveAway(fd === undefined ? undefined : seqpacketFromFd(fd));
+    this.#options.onDrain(Math.max(0, deadline - (performance.now() - began)));
   }
 
   #addPod(message: Extract<ToWorker, { kind: 'pod' }>, fds: readonly Fd[]): void {

@@ -63,6 +63,7 @@ const lastWords = 500;
 export class WorkerPod implements ProxiedPod {
   readonly id: number;
   readonly uid: string;
+  readonly netns: string;
   readonly info: WorkloadInfo;
   readonly ownPorts: ReadonlySet<number>;
   readonly hidesClients: boolean;
@@ -86,6 +87,7 @@ export class WorkerPod implements ProxiedPod {
     const { runtime, certificates } = services;
     this.id = message.pod;
     this.uid = message.uid;
+    this.netns = message.netns;
     this.info = message.info;
     this.ownPorts = ownPorts(message.listeners);
     this.hidesClients = message.hidesClients;
@@ -228,7 +230,7 @@ export class WorkerPod implements ProxiedPod {
     await new Promise<void>((resolve) => void clock.after(millis(accepting), resolve));
     // Of a busy process the timer may come before it has looked at its sockets again, which it does between timers and this.
     await new Promise((resolve) => setImmediate(resolve));
-    this.#stopAccepting();
+    this.stopAccepting();
     const left = deadlineMs - accepting;
     const cut = Promise.withResolvers<void>();
     const timer = clock.after(millis(left), () => {
@@ -252,7 +254,7 @@ export class WorkerPod implements ProxiedPod {
 
   /** Cuts everything now. */
   close(): void {
-    this.#stopAccepting();
+    this.stopAccepting();
     for (const dns of this.#dns.splice(0)) dns.stop();
     this.#gone.abort();
     this.#cutConnections();
@@ -267,7 +269,8 @@ export class WorkerPod implements ProxiedPod {
     for (const socket of this.#connections) socket.resetAndDestroy();
   }
 
-  #stopAccepting(): void {
+  /** What waits in the backlogs is for whoever else has the listeners. */
+  stopAccepting(): void {
     for (const acceptor of this.#acceptors.splice(0)) acceptor.close();
     for (const { fd } of this.#listeners.splice(0)) this.#services.closeFd(fd);
   }

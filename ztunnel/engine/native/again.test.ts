@@ -17,6 +17,7 @@ import { dialTcp, listenTcp, loopback, loopbackPort } from '../../../common/test
 import { until } from '../../../common/testing/until.ts';
 import { closeFd, socketName, socketsHere } from '../../../native/index.ts';
 import { RecordingSink } from '../../../test/inproc/mesh.ts';
+import { OpenRelays } from '../../handover/open-relays.ts';
 import { handleTunnel } from '../../proxy/inbound.ts';
 import { handleOutbound } from '../../proxy/outbound.ts';
 import { ConnectionRegistry } from '../../proxy/permit.ts';
@@ -85,6 +86,7 @@ async function mesh(told: () => Promise<void> = async () => undefined) {
     resolveName: () => assert.fail('no name is asked for'),
     network: '',
     compat: new Set(),
+    open: new OpenRelays(),
     responseBaggage: true,
     tunnelOverLoopback: true,
   };
@@ -93,6 +95,7 @@ async function mesh(told: () => Promise<void> = async () => undefined) {
   const held = new Set<object>();
   const podOf = (w: Workload, pool: HbonePool): ProxiedPod => ({
     uid: w.uid,
+    netns: 'none',
     info: { name: w.name, namespace: w.namespace, serviceAccount: w.serviceAccount },
     ownPorts: new Set(),
     hidesClients: false,

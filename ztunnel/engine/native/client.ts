@@ -34,36 +34,45 @@ export function nativeEstablish(loop: EngineLoop, contexts: Contexts, memory: Pl
       }
       let connection: ClientConnection | undefined;
       const unanswered = new Unanswered();
-      const tunnel = new Tunnel(loop, raw, context, {
-        handshaken(chain, protocol) {
-          const verify = (leaf: { identities: readonly Identity[] }) => verifyServer(leaf.identities, expected);
-          const { revocation } = options;
-          const peer = authenticate(tunnel, chain, protocol, certificate, 'source', revocation, verify);
-          if (!peer) return;
-          onAuthenticated();
-          connection = clientConnection(loop, memory, tunnel, address, peer, unanswered, options.clock);
-          keepAlive(tunnel, options.clock, () => tunnel.cut(new MeshError('H2_FAILED', `${address} answers no PING`)));
-          closeAtExpiry(tunnel, options.clock, peer.expiresAt);
-          tunnel.once(
-            'close',
-            peer.onRevoked((error) => tunnel.cut(error)),
-          );
+      const tunnel = new Tunnel(
+        loop,
+        { tcp: raw, context },
+        {
+          handshaken(chain, protocol) {
+            const verify = (leaf: { identities: readonly Identity[] }) => verifyServer(leaf.identities, expected);
+            const { revocation } = options;
+            const peer = authenticate(tunnel, chain, protocol, certificate, 'source', revocation, verify);
+            if (!peer) return;
+            tunnel.facts = { role: 'client', remote: address, chain: chain.map((der) => Uint8Array.from(der)) };
+            onAuthenticated();
+            connection = clientConnection(loop, memory, tunnel, address, peer, unanswered, options.clock);
+            keepAlive(tunnel, options.clock, () =>
+              tunnel.cut(new MeshError('H2_FAILED', `${address} answers no PING`)),
+            );
+            closeAtExpiry(tunnel, options.clock, peer.expiresAt);
+            tunnel.once(
+              'close',
+              peer.onRevoked((error) => tunnel.cut(error)),
+            );
+          },
+          settings() {
+            signal.removeEventListener('abort', onAbort);
+            if (connection) resolve(connection);
+          },
+          request: (stream) => stream.destroy(),
+          leaving: () => unanswered.peerLeaves(tunnel, options.clock),
+          flooded: () => undefined,
+          closed(error) {
+            signal.removeEventListener('abort', onAbort);
+            if (connection) onClosed(connection);
+            reject(
+              error
+                ? named(address, error)
+                : new MeshError('H2_FAILED', `HTTP/2 with ${address} failed: ${closedEarly}`),
+            );
+          },
         },
-        settings() {
-          signal.removeEventListener('abort', onAbort);
-          if (connection) resolve(connection);
-        },
-        request: (stream) => stream.destroy(),
-        leaving: () => unanswered.peerLeaves(tunnel, options.clock),
-        flooded: () => undefined,
-        closed(error) {
-          signal.removeEventListener('abort', onAbort);
-          if (connection) onClosed(connection);
-          reject(
-            error ? named(address, error) : new MeshError('H2_FAILED', `HTTP/2 with ${address} failed: ${closedEarly}`),
-          );
-        },
-      });
+      );
       const onAbort = () => {
         reject(signal.reason);
         tunnel.cut(undefined);
@@ -126,9 +135,9 @@ function clientConnection(
         heirs,
         (begun) => {
           const release = onBegun();
-          tunnel.streams.add(begun);
+          const leave = tunnel.begun(begun);
           return () => {
-            tunnel.streams.delete(begun);
+            leave();
             release();
           };
         },

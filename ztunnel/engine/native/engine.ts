@@ -1,9 +1,11 @@
 /** The engine in C++ (native/engine): bytes never touch JavaScript, which decides and accounts as with the other. */
+import { systemClock } from '../../../common/core/clock.ts';
 import { createHbonePool } from '../../../common/hbone/pool.ts';
-import { EngineLoop } from '../../../native/engine.ts';
+import { abi, EngineLoop } from '../../../native/engine.ts';
 import type { Engine } from '../engine.ts';
 import { nativeEstablish } from './client.ts';
 import { Contexts } from './contexts.ts';
+import { nativeHandOver } from './hand-over.ts';
 import { PlanMemory } from './memory.ts';
 import { hasBegun, NativeCounters, nativeRelay } from './relay.ts';
 import { createNativeServer } from './server.ts';
@@ -23,6 +25,7 @@ export function createNativeEngine(spinUs = 0): Engine {
     counters: () => new NativeCounters(),
     relay: nativeRelay,
     memory,
+    handOver: nativeHandOver(loop, abi, () => memory.forget(), systemClock),
     begun: hasBegun,
   };
 }

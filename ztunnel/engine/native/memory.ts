@@ -6,7 +6,6 @@ import { millis } from '../../../common/core/brand.ts';
 import type { Clock, Timer } from '../../../common/core/clock.ts';
 import { MeshError } from '../../../common/core/errors.ts';
 import type { Begun, Heirs, SocketSource } from '../../../common/hbone/again.ts';
-import { isOrdinaryEnd, type RelayCounters, type RelayResult } from '../../../common/hbone/relay.ts';
 import {
   command,
   type EngineEvent,
@@ -18,7 +17,8 @@ import {
   writePieces,
 } from '../../../native/engine.ts';
 import type { Memory } from '../engine.ts';
-import { http2Code, relayError } from './stream.ts';
+import { BegunRelay } from './begun-relay.ts';
+import { http2Code } from './stream.ts';
 
 /** Plans at a time; the oldest goes. */
 const mostPlans = 1_024;
@@ -33,7 +33,7 @@ const lentInUse = 128;
 const idleTicks = 5;
 
 /** Who else keeps a list of what is open; returns how to leave it. */
-export type OnBegun = (connection: { destroy(reason: Error): void }) => () => void;
+export type OnBegun = (connection: BegunRelay) => () => void;
 
 export class PlanMemory implements Memory {
   readonly #loop: EngineLoop;
@@ -165,7 +165,7 @@ class Plan implements Receiver {
   receive(e: EngineEvent): void {
     switch (e.type) {
       case event.begun: {
-        const begun = new BegunRelay(this.#loop, e, this.#isStale());
+        const begun = new BegunRelay(this.#loop, { slot: e.a, generation: e.b }, e.c, whoOf(e), this.#isStale());
         begun.released = this.#onBegun(begun);
         this.#heirs.begun(begun);
         break;
@@ -197,68 +197,6 @@ class Plan implements Receiver {
 function whoOf({ bytes }: EngineEvent): Pick<Begun, 'port' | 'traceparent'> {
   const pieces = readPieces(bytes).map((piece) => piece.toString('latin1'));
   return { port: pieces.length > 1 ? Number(pieces[0]) : 0, traceparent: pieces.at(-1) };
-}
-
-class BegunRelay implements Begun, Receiver, RelayCounters {
-  readonly port: number;
-  readonly traceparent: string | undefined;
-  readonly stale: boolean;
-  released: (() => void) | undefined;
-  readonly #loop: EngineLoop;
-  readonly #handle: Handle;
-  readonly #index: number;
-  #over: ((result: RelayResult) => void) | undefined;
-  #reason: Error | undefined;
-  #ended = false;
-  #received = 0;
-  #sent = 0;
-
-  constructor(loop: EngineLoop, e: EngineEvent, stale: boolean) {
-    const { port, traceparent } = whoOf(e);
-    this.port = port;
-    this.traceparent = traceparent;
-    this.stale = stale;
-    this.#loop = loop;
-    this.#index = e.c;
-    this.#handle = loop.adopt(e.a, e.b, this);
-  }
-
-  get counters(): RelayCounters {
-    return this;
-  }
-
-  get received(): number {
-    return this.#ended ? this.#received : this.#loop.count(this.#index, 0);
-  }
-
-  get sent(): number {
-    return this.#ended ? this.#sent : this.#loop.count(this.#index, 1);
-  }
-
-  destroy(reason: Error): void {
-    this.cut(reason);
-  }
-
-  receive(e: EngineEvent): void {
-    if (e.type !== event.relayed) return;
-    const { received, sent } = this;
-    this.#received = received;
-    this.#sent = sent;
-    this.#ended = true;
-    this.#loop.forget(this.#handle);
-    this.released?.();
-    const error = this.#reason ?? relayError(e.a, e.b);
-    this.#over?.({ received, sent, ...(error && !isOrdinaryEnd(error) && { error }) });
-  }
-
-  cut(reason: Error): void {
-    this.#reason ??= reason;
-    if (!this.#ended) this.#loop.send(command.reset, this.#handle, http2Code.connectError);
-  }
-
-  onOver(over: (result: RelayResult) => void): void {
-    this.#over = over;
-  }
 }
 
 /** Sockets that the loop has for connections of plans. */

@@ -65,8 +65,8 @@ function join(
   { signal, counters = { received: 0, sent: 0 } }: RelayOptions,
 ): Promise<RelayResult> {
   return new Promise((resolve) => {
-    const settle = (error?: Error) =>
-      resolve({ received: counters.received, sent: counters.sent, ...(error && { error }) });
+    const settle = (error?: Error, moved?: true) =>
+      resolve({ received: counters.received, sent: counters.sent, ...(error && { error }), ...(moved && { moved }) });
     const reason = () =>
       signal.reason instanceof Error ? signal.reason : new MeshError('CANCELLED', 'the connection was cut');
     const ahead = downstream.isRelayedAheadTo(upstream);
@@ -82,14 +82,14 @@ function join(
     const live = counters instanceof NativeCounters ? counters : new NativeCounters();
     const onAbort = () => downstream.cut(reason());
     signal.addEventListener('abort', onAbort, { once: true });
-    downstream.join(upstream, live, (error) => {
+    downstream.join(upstream, live, (error, moved) => {
       signal.removeEventListener('abort', onAbort);
       live.settle();
       if (live !== counters) {
         counters.received = live.received;
         counters.sent = live.sent;
       }
-      settle(error && isOrdinaryEnd(error) ? undefined : error);
+      settle(moved || (error && isOrdinaryEnd(error)) ? undefined : error, moved);
     });
     if (signal.aborted) onAbort();
   });

@@ -82,48 +82,57 @@ export function createNativeServer(
     function handshake(tcp: TcpStream, certificate: WorkloadCertificate): void {
       let connection: Connection | undefined;
       let settled = false;
-      const tunnel = new Tunnel(loop, tcp, contexts.get('server', certificate, wire), {
-        handshaken(chain, protocol) {
-          const { trustDomain } = certificate.identity;
-          const verify = (leaf: { identities: readonly Identity[] }) => verifyClient(leaf.identities, trustDomain);
-          const { revocation } = options;
-          const peer = authenticate(tunnel, chain, protocol, certificate, 'destination', revocation, verify);
-          if (!peer) return;
-          connection = { tunnel, peer: peer.peer, expiresAt: peer.expiresAt, remote, local };
-          connections.add(connection);
-          keepAlive(tunnel, clock, () =>
-            tunnel.cut(new MeshError('H2_FAILED', `${formatSocketAddr(remote)} answers no PING`)),
-          );
-          closeAtExpiry(tunnel, clock, peer.expiresAt);
-          tunnel.once(
-            'close',
-            peer.onRevoked((error) => tunnel.cut(error)),
-          );
+      const tunnel = new Tunnel(
+        loop,
+        { tcp, context: contexts.get('server', certificate, wire) },
+        {
+          handshaken(chain, protocol) {
+            const { trustDomain } = certificate.identity;
+            const verify = (leaf: { identities: readonly Identity[] }) => verifyClient(leaf.identities, trustDomain);
+            const { revocation } = options;
+            const peer = authenticate(tunnel, chain, protocol, certificate, 'destination', revocation, verify);
+            if (!peer) return;
+            connection = { tunnel, peer: peer.peer, expiresAt: peer.expiresAt, remote, local };
+            connections.add(connection);
+            tunnel.facts = {
+              role: 'server',
+              remote: formatSocketAddr(remote),
+              chain: chain.map((der) => Uint8Array.from(der)),
+            };
+            keepAlive(tunnel, clock, () =>
+              tunnel.cut(new MeshError('H2_FAILED', `${formatSocketAddr(remote)} answers no PING`)),
+            );
+            closeAtExpiry(tunnel, clock, peer.expiresAt);
+            tunnel.once(
+              'close',
+              peer.onRevoked((error) => tunnel.cut(error)),
+            );
+          },
+          settings() {
+            settled = true;
+            timer.cancel();
+            late.removeEventListener('abort', onLate);
+          },
+          request: (stream, headers) => onStream(connection!, stream, headers),
+          leaving: () => undefined,
+          flooded() {
+            const what = `${formatSocketAddr(remote)} opens and resets streams too fast`;
+            options.onError(new MeshError('PROTOCOL', what), remote);
+          },
+          closed(error) {
+            if (connection) connections.delete(connection);
+            memory.drop(command.planIn, tunnel.handle);
+            late.removeEventListener('abort', onLate);
+            // A peer that goes away without a word is a failure only while it still owes us its SETTINGS.
+            if (settled) {
+              leave();
+              if (error && !closed) options.onError(error, remote);
+            } else {
+              fail(error ?? new MeshError('H2_FAILED', `${formatSocketAddr(remote)} closed before its SETTINGS`));
+            }
+          },
         },
-        settings() {
-          settled = true;
-          timer.cancel();
-          late.removeEventListener('abort', onLate);
-        },
-        request: (stream, headers) => onStream(connection!, stream, headers),
-        leaving: () => undefined,
-        flooded() {
-          const what = `${formatSocketAddr(remote)} opens and resets streams too fast`;
-          options.onError(new MeshError('PROTOCOL', what), remote);
-        },
-        closed(error) {
-          if (connection) connections.delete(connection);
-          memory.drop(command.planIn, tunnel.handle);
-          late.removeEventListener('abort', onLate);
-          // A peer that goes away without a word is a failure only while it still owes us its SETTINGS.
-          if (settled) {
-            leave();
-            if (error && !closed) options.onError(error, remote);
-          } else {
-            fail(error ?? new MeshError('H2_FAILED', `${formatSocketAddr(remote)} closed before its SETTINGS`));
-          }
-        },
-      });
+      );
       const onLate = () => tunnel.cut(late.reason as MeshError);
       entry.cut = () => tunnel.cut(undefined);
       late.addEventListener('abort', onLate);
@@ -176,10 +185,9 @@ export function createNativeServer(
       .filter((_, i) => headers[i - (i % 2)] !== 'traceparent')
       .join('\n')
       .replace(/:[1-9][0-9]{0,4}"/, '"');
-    memory.keep(command.planIn, tunnel.handle, key, `${slot}|${generation}`, 0, term, pieces, heirs, (begun) => {
-      tunnel.streams.add(begun);
-      return () => void tunnel.streams.delete(begun);
-    });
+    memory.keep(command.planIn, tunnel.handle, key, `${slot}|${generation}`, 0, term, pieces, heirs, (begun) =>
+      tunnel.begun(begun),
+    );
   }
 
   function close(): void {

@@ -35,7 +35,7 @@ export function http2Name(code: number): string {
 }
 
 /** How a relay ended: what is told about it, if it failed. */
-export type RelayOver = (error: NodeJS.ErrnoException | undefined) => void;
+export type RelayOver = (error: NodeJS.ErrnoException | undefined, moved?: true) => void;
 
 /** Where a relay counts: an index of the loop's, until it is given back. */
 export interface LoopCounters {
@@ -289,14 +289,21 @@ export class NativeStream extends Duplex implements ByteStream, Receiver {
     }
     this.#state = 'relayed';
     upstream.#state = 'relayed';
-    this.#relayOver = (error) => {
+    this.#relayOver = (error, moved) => {
       upstream.#leave();
       this.#leave();
-      over(this.#cutReason ?? upstream.#cutReason ?? error);
+      over(this.#cutReason ?? upstream.#cutReason ?? error, moved);
     };
     if (ahead?.running) return;
     const { slot, generation } = upstream.handle;
     this.#loop.send(command.relay, this.handle, slot, generation, counters.follow(this.#loop));
+  }
+
+  /** Of a relay's downstream: the relay goes on in another process, whose both ends are. */
+  moved(): void {
+    const over = this.#relayOver;
+    this.#relayOver = undefined;
+    over?.(undefined, true);
   }
 
   /** Resets both ends of the relay, for this reason. */

@@ -18,6 +18,7 @@ import {
   tunnelFailure,
   writePieces,
 } from '../../../native/engine.ts';
+import type { MovedTunnel } from '../../handover/unit.ts';
 import { http2Code, NativeStream, resetError } from './stream.ts';
 import type { TcpStream } from './tcp.ts';
 
@@ -77,6 +78,9 @@ export class TunnelStream extends NativeStream {
     }
   }
 
+  /** That carries it. */
+  tunnel: Tunnel | undefined;
+
   #ended(ending: StreamEnding): void {
     const { code } = ending;
     const ordinary = code === http2Code.noError || code === http2Code.cancel;
@@ -128,6 +132,8 @@ export class Tunnel implements LivingSession, Receiver {
   readonly handle: Handle;
   /** What is cut with it. */
   readonly streams = new Set<{ destroy(error: Error): unknown }>();
+  /** What another process must know to take it over; undefined until the peer is known. */
+  facts: MovedTunnel | undefined;
   /** As the peer allows; 0 before its SETTINGS. */
   maxStreams = 0;
   closed = false;
@@ -141,10 +147,22 @@ export class Tunnel implements LivingSession, Receiver {
   #settled = false;
   #left = false;
 
-  /** Takes the connection over. */
-  constructor(loop: EngineLoop, tcp: TcpStream, context: number, events: TunnelEvents) {
+  /** Takes the connection over: to make a tunnel on it, or one that the loop has restored from another process. */
+  constructor(
+    loop: EngineLoop,
+    from: { tcp: TcpStream; context: number } | { restored: Handle },
+    events: TunnelEvents,
+  ) {
     this.#loop = loop;
     this.#events = events;
+    if ('restored' in from) {
+      this.handle = loop.adopt(from.restored.slot, from.restored.generation, this);
+      // Handshake and SETTINGS were there.
+      this.#authenticated = true;
+      this.#settled = true;
+      return;
+    }
+    const { tcp, context } = from;
     this.handle = loop.name(this);
     loop.send(command.tunnel, this.handle, tcp.handle.slot, tcp.handle.generation, context);
     tcp.becameTunnel();
@@ -197,8 +215,16 @@ export class Tunnel implements LivingSession, Receiver {
   }
 
   adopt(stream: TunnelStream): void {
+    stream.tunnel = this;
     this.streams.add(stream);
     stream.once('close', () => this.streams.delete(stream));
+  }
+
+  /** As `adopt`, of what a plan began; returns how to leave. */
+  begun(relay: { tunnel: Tunnel | undefined; destroy(error: Error): unknown }): () => void {
+    relay.tunnel = this;
+    this.streams.add(relay);
+    return () => void this.streams.delete(relay);
   }
 
   accept(): void {
@@ -240,6 +266,11 @@ export class Tunnel implements LivingSession, Receiver {
     for (const stream of this.streams) stream.destroy(lost);
     this.#loop.send(command.goaway, this.handle, http2Code.noError, 0);
     this.#over(error);
+  }
+
+  /** It goes on in another process, with its streams, which are told by themselves. */
+  moved(): void {
+    this.#over(undefined);
   }
 
   #over(error: MeshError | undefined): void {
