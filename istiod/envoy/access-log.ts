@@ -1,4 +1,5 @@
 /** Loggers as MeshConfig and its providers ask for them: to a file, or to a collector that Envoy's cluster `to` leads to. */
+import { formatMistake } from '../../common/envoy/operators.ts';
 import type { FileLogProvider, LogCollector, MeshFacts } from './inputs.ts';
 import { extension, type Message, type Struct, struct } from './values.ts';
 
@@ -113,7 +114,10 @@ function statesOf(own: readonly string[]): readonly string[] {
 }
 
 function ofMesh(facts: MeshFacts): Message {
-  return facts.accessLogEncoding === 'JSON' ? jsonOf(facts) : lineOf(facts.accessLogFormat);
+  // One that no Envoy takes would cost all listeners: Istio's own line is told instead.
+  const { accessLogFormat: own, accessLogEncoding } = facts;
+  const format = own === undefined || formatMistake(own) !== undefined ? undefined : own;
+  return accessLogEncoding === 'JSON' ? jsonOf(format) : lineOf(format);
 }
 
 function fileLogger(path: string, format: Message, more: Message = {}): Message {
@@ -132,9 +136,9 @@ function lineOf(format = text): Message {
 }
 
 /** A format that is no JSON object counts as none: MeshConfig's check of it is Istio's. */
-function jsonOf({ accessLogFormat }: MeshFacts): Message {
-  const own = accessLogFormat === undefined ? undefined : structOf(accessLogFormat);
-  return own ? { json_format: own, ...formatters(accessLogFormat!) } : { json_format: struct(labels) };
+function jsonOf(format: string | undefined): Message {
+  const own = format === undefined ? undefined : structOf(format);
+  return own ? { json_format: own, ...formatters(format!) } : { json_format: struct(labels) };
 }
 
 function structOf(json: string): Struct | undefined {

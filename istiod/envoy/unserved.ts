@@ -5,7 +5,7 @@ import type { KubeObject } from '../../common/kube/types.ts';
 import type { ExtensionProvider, MeshView } from './inputs.ts';
 import { ineffective, type RouteConditions } from './routes/status.ts';
 import { mistakeIn } from './telemetry/expressions.ts';
-import { providerNamed } from './telemetry/logging.ts';
+import { providerMistake, providerNamed } from './telemetry/logging.ts';
 import { collectorOf } from './telemetry/tracing.ts';
 
 /** By kind. */
@@ -92,6 +92,9 @@ function flawOf(view: ProviderView, name: string, { kinds, types }: Served): str
   const found = providerNamed(view.facts, name);
   if (found === undefined) return `extensionProviders of MeshConfig have no ${name}`;
   if (!kinds.includes(found.kind)) return `${name} is of another type: ${types}`;
+  const mistake = providerMistake(found);
+  if (mistake !== undefined)
+    return `logFormat of provider ${name} in extensionProviders is none that Envoy takes, ${mistake}`;
   if (!('service' in found) || collectorOf(view, found)) return undefined;
   return `${found.service} of provider ${name} is not one service of the mesh with a port ${found.port}`;
 }

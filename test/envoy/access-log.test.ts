@@ -40,6 +40,8 @@ const formats: readonly (readonly [string, Partial<MeshSettings['envoy']>])[] = 
       accessLogFormat: '{"p":"%REQ(:path)%","n":"%GRPC_STATUS_NUMBER%","s":"%GRPC_STATUS%"}',
     },
   ],
+  ['text of a format that no Envoy takes', { accessLogFormat: '%REQ(:path)% %NO_SUCH%' }],
+  ['text without queries', { accessLogFormat: '%REQ_WITHOUT_QUERY(:path)% %PATH(NQ)% %UPSTREAM_PROTOCOL%' }],
   ['JSON of a format that is no object', { accessLogEncoding: 'JSON', accessLogFormat: '["%REQ(:path)%"]' }],
   ['JSON of a number', { accessLogEncoding: 'JSON', accessLogFormat: '1' }],
   ['JSON of a format that is none', { accessLogEncoding: 'JSON', accessLogFormat: '%REQ(:path)%' }],

@@ -231,7 +231,7 @@ function leveled(entry: AlsEntry): Json {
     if (typeof value !== 'object' || value === null) return key === 'port_value' ? 'port' : value;
     if (/(time|duration)/.test(key)) return 'time';
     if (Array.isArray(value)) return value.map((item) => level(item));
-    const told = Object.entries(value).filter(([name]) => !/^time_to|_bytes_(sent|received)$/.test(name));
+    const told = Object.entries(value).filter(([name]) => !/_bytes_(sent|received)$/.test(name));
     return Object.fromEntries(told.map(([name, inner]) => [name, level(inner, name)]));
   };
   return level(entry) as Json;

@@ -2,7 +2,7 @@
 import { jsonValue } from '../../common/cel/json.ts';
 import { type MapKey, toDuration, toTimestamp, type Value } from '../../common/cel/values.ts';
 import { addressText } from '../cluster/compile/address.ts';
-import type { FormatContext } from '../format/format.ts';
+import type { FormatContext, StreamFacts } from '../format/format.ts';
 import type { Headers } from '../request/headers.ts';
 import type { Address } from '../request/view.ts';
 import { destinationOf, localPrincipalOf, type Peer, principalOf, sourceOf } from '../telemetry/istio/peers.ts';
@@ -14,12 +14,15 @@ export const attributes: Readonly<Record<string, Attribute>> = {
     const { headers } = request;
     const [path = '', query = ''] = request.path.split(/\?(.*)/s);
     return record({
-      path: request.path,
-      url_path: path,
-      query,
-      host: request.authority,
-      scheme: request.scheme,
-      method: request.method,
+      // A connection's log asks of no request.
+      ...(request.method !== '' && {
+        path: request.path,
+        url_path: path,
+        query,
+        host: request.authority,
+        scheme: request.scheme,
+        method: request.method,
+      }),
       headers: headerMap(headers, [
         [':method', request.method],
         [':path', request.path],
@@ -45,10 +48,7 @@ export const attributes: Readonly<Record<string, Attribute>> = {
       grpc_status: whole(numberOf(trailers?.get('grpc-status') ?? response?.headers.get('grpc-status'))),
       size: whole(facts.bytesSent),
       total_size: whole(facts.wireSent ?? facts.bytesSent),
-      backend_latency:
-        facts.responseDuration === undefined
-          ? undefined
-          : toDuration(BigInt(Math.round(facts.responseDuration)) * 1_000_000n),
+      backend_latency: backendLatency(facts),
     }),
   source: ({ request }) => address(request.connection.remote),
   destination: ({ request }) => address(request.connection.local),
@@ -134,4 +134,10 @@ function peer(p: Peer): Value {
     identity: p.identity,
     labels: record({ app: p.service, version: p.revision }),
   });
+}
+
+/** From the first byte that went to the host to the last that came from it. */
+function backendLatency({ times }: StreamFacts) {
+  const [from, to] = [times?.upstreamRequestStart, times?.upstreamResponseEnd];
+  return from === undefined || to === undefined ? undefined : toDuration(BigInt(Math.round((to - from) * 1_000_000)));
 }

@@ -4,6 +4,9 @@
  */
 import type { HostAddress, Metadata } from '../cluster/types.ts';
 import type { Address, RequestView, ResponseView } from '../request/view.ts';
+import type { TlsDetails } from '../tls/details.ts';
+import type { UpstreamAbout } from '../upstream/about.ts';
+import type { StreamTimes } from './durations.ts';
 import { readOperator } from './operators.ts';
 
 /** What became of the request so far; absent: not known yet. */
@@ -25,18 +28,34 @@ export interface StreamFacts {
   readonly attempts?: number;
   /** Milliseconds. */
   readonly duration?: number;
-  /** Milliseconds until the upstream's first byte. */
-  readonly responseDuration?: number;
   /** Of bodies. */
   readonly bytesReceived?: number;
   readonly bytesSent?: number;
   readonly connectionId?: number;
-  readonly hostname?: string;
   /** The body of a local reply. */
   readonly localReplyBody?: string;
+  readonly times?: StreamTimes;
   /** With heads, as HTTP/1.1 writes them. */
   readonly wireReceived?: number;
   readonly wireSent?: number;
+  readonly upstreamWireReceived?: number;
+  readonly upstreamWireSent?: number;
+  /** Of heads alone, as HTTP/1.1 writes them. */
+  readonly heads?: Heads;
+  /** Of the process' environment. */
+  readonly variable?: (name: string) => string | undefined;
+  /** What is told; absent: a connection, by its listener. */
+  readonly logType?: 'DownstreamEnd' | 'TcpConnectionEnd';
+  /** The filter chain's name. */
+  readonly chain?: string;
+  readonly upstreamProtocol?: 'HTTP/1.1' | 'HTTP/2';
+  readonly upstreamTls?: TlsDetails;
+  /** Of the host; absent: it has none. */
+  readonly upstreamHostname?: string;
+  /** Hosts that were tried, in their order. */
+  readonly tried?: readonly TriedHost[];
+  /** Connections to hosts that the tries had, in their order. */
+  readonly upstreamConnections?: readonly UpstreamAbout['id'][];
   /** Of the cluster and of the host that the request went to. */
   readonly clusterMetadata?: Metadata;
   readonly hostMetadata?: Metadata;
@@ -44,6 +63,20 @@ export interface StreamFacts {
   readonly trace?: { readonly traceId: string; readonly spanId: string };
   /** Metadata of the matched route. */
   readonly routeMetadata?: Readonly<Record<string, unknown>>;
+}
+
+/** In bytes. */
+export interface Heads {
+  readonly received: number;
+  readonly sent: number;
+  readonly upstreamReceived: number;
+  readonly upstreamSent: number;
+}
+
+export interface TriedHost {
+  readonly address: HostAddress;
+  /** Empty: none. */
+  readonly hostname: string;
 }
 
 export interface FormatContext {
@@ -54,7 +87,11 @@ export interface FormatContext {
 }
 
 /** undefined: there is no such value. */
-export type Operator = (context: FormatContext) => string | undefined;
+export interface Operator {
+  (context: FormatContext): string | undefined;
+  /** In JSON, where it stands alone and is no text. */
+  readonly json?: (context: FormatContext) => unknown;
+}
 
 export interface Format {
   /** The text as configured. */
@@ -63,6 +100,8 @@ export interface Format {
   render(context: FormatContext, missing: string): string;
   /** The value where nothing of it changes with the request. */
   readonly constant?: string;
+  /** For JSON, where one operator is all: undefined where there is no value. */
+  readonly alone?: (context: FormatContext) => unknown;
 }
 
 /** Throws Error with what is wrong with the text. */
@@ -91,12 +130,13 @@ export function compileFormat(text: string): Format {
     const constant = parts.join('');
     return { text, constant, render: () => constant };
   }
+  const [only] = parts;
   const render = (context: FormatContext, missing: string) => {
     let out = '';
     for (const part of parts) out += typeof part === 'string' ? part : (part(context) ?? missing);
     return out;
   };
-  return { text, render };
+  return { text, render, ...(parts.length === 1 && typeof only === 'function' && { alone: only.json ?? only }) };
 }
 
 function cut(operator: Operator, length: number | undefined): Operator {

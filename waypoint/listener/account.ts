@@ -11,7 +11,7 @@ export class ConnectionAccount {
   readonly #env: Environment;
   readonly #logs: readonly AccessLog[];
   readonly #startTime: number;
-  #of: Pick<Downstream, 'view' | 'facts'> & { readonly id?: number };
+  #of: Pick<Downstream, 'view' | 'facts'> & { readonly id?: number; readonly chain?: string };
   #told = false;
 
   constructor(env: Environment, logs: readonly AccessLog[], facts: ConnectionFacts) {
@@ -31,14 +31,18 @@ export class ConnectionAccount {
     if (this.#told) return;
     this.#told = true;
     if (this.#logs.length === 0) return;
-    const { id } = this.#of;
+    const { id, chain } = this.#of;
+    // What the last filter says of its own log is not of this one.
+    const { logType: _, ...known } = end;
     const context: FormatContext = {
       request: bareRequest(this.#of),
       facts: {
         startTime: this.#startTime,
         duration: Math.round(this.#env.clock.now() - this.started),
         ...(id !== undefined && { connectionId: id }),
-        ...end,
+        ...(chain !== undefined && { chain }),
+        variable: this.#env.variable,
+        ...known,
       },
     };
     tellLogs(this.#logs, context);

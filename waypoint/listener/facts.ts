@@ -1,9 +1,12 @@
 /** What is known of a connection: its listener's filters fill it in, then TLS, then the filters of its chain. */
 import type { Address, ConnectionView } from '../request/view.ts';
+import type { TlsDetails } from '../tls/details.ts';
 
 export interface ConnectionFacts {
   remote: Address;
   readonly directRemote: Address;
+  /** Absent: as `local`. */
+  readonly directLocal?: Address;
   local: Address;
   /** A listener filter put the original destination into `local`. */
   restored: boolean;
@@ -23,6 +26,7 @@ export function newFacts(remote: Address, local: Address): ConnectionFacts {
   return {
     remote,
     directRemote: remote,
+    directLocal: local,
     local,
     restored: false,
     transport: 'raw_buffer',
@@ -47,6 +51,7 @@ export interface TlsFacts {
   readonly fingerprint: string | undefined;
   /** URI SAN of our own certificate. */
   readonly localPrincipal: string | undefined;
+  readonly details?: TlsDetails;
 }
 
 export function viewOf(facts: ConnectionFacts, tls: TlsFacts | undefined): ConnectionView {
@@ -60,7 +65,9 @@ export function viewOf(facts: ConnectionFacts, tls: TlsFacts | undefined): Conne
     },
     directRemote: facts.directRemote,
     local: facts.local,
+    ...(facts.directLocal && { directLocal: facts.directLocal }),
     tls: tls !== undefined,
+    ...(tls?.details && { tlsDetails: tls.details }),
     ...(tls?.principal !== undefined && { principal: tls.principal }),
     ...(tls?.localPrincipal !== undefined && { localPrincipal: tls.localPrincipal }),
     ...(tls?.hasPeer && { dnsNames: tls.dnsNames, peerCertificate: tls.verified ? 'verified' : 'unverified' }),

@@ -1,5 +1,6 @@
 /** envoy.extensions.filters.network.tcp_proxy.v3: bytes to a cluster, also in a tunnel. */
 
+import { randomUUID } from 'node:crypto';
 import { type Millis, millis } from '../../common/core/brand.ts';
 import type { Timer } from '../../common/core/clock.ts';
 import type { Fields } from '../../common/envoy/fields.ts';
@@ -10,18 +11,21 @@ import type { Lease, PoolFailure, PoolKey, Ticket } from '../cluster/pool-types.
 import type { Host, HostAddress, Metadata, Struct } from '../cluster/types.ts';
 import type { Upstream } from '../cluster/upstream-types.ts';
 import type { ExportEnvironment } from '../export/environment.ts';
-import { compileFormat, type Format, type FormatContext, type StreamFacts } from '../format/format.ts';
+import type { StreamTimes } from '../format/durations.ts';
+import { compileFormat, type Format, type FormatContext, type StreamFacts, type TriedHost } from '../format/format.ts';
 import { applyHeaderOps, type HeaderOps, readAddition } from '../format/header-ops.ts';
 import type { ClientExchange, ResponseReader } from '../http/message.ts';
 import type { ConnectionFacts } from '../listener/facts.ts';
 import type { ByteReader, ByteStream } from '../net/byte-stream.ts';
 import { Headers } from '../request/headers.ts';
+import type { Address } from '../request/view.ts';
 import type { Environment } from '../runtime/environment.ts';
 import { type AccessLog, readAccessLogs, tellLogs } from '../telemetry/access-log.ts';
 import { clusterStats } from '../telemetry/http-stats.ts';
 import type { StatsConfig } from '../telemetry/istio/config.ts';
 import { IstioMeter } from '../telemetry/istio/meter.ts';
 import type { Counter, Stats } from '../telemetry/stats.ts';
+import type { UpstreamAbout } from '../upstream/about.ts';
 import type { ConnectionKey, UpstreamConnection } from '../upstream/connector.ts';
 import { sharedState } from '../upstream/internal.ts';
 import { bareRequest, type ConnectionEnd, type Downstream, type Served, type Terminal } from './downstream.ts';
@@ -168,6 +172,12 @@ class Proxied implements Served, ByteReader {
   #reported: { readonly received: number; readonly sent: number } | undefined;
   readonly #downstream: Downstream;
   readonly #done: (end: ConnectionEnd) => void;
+  readonly #streamId = randomUUID();
+  readonly #tried: TriedHost[] = [];
+  #about: UpstreamAbout | undefined;
+  #upstreamLocal: Address | undefined;
+  #asked = 0;
+  #poolReady = 0;
   readonly #near: ByteStream;
   #far: Far | undefined;
   #ticket: Ticket | undefined;
@@ -253,6 +263,8 @@ class Proxied implements Served, ByteReader {
     this.#attempts++;
     this.#host = picked.host.address;
     this.#hostMetadata = picked.host.metadata;
+    this.#tried.push({ address: picked.host.address, hostname: picked.host.hostname });
+    this.#asked = this.#env.clock.now();
     const key = this.#key(upstream, picked.host);
     this.#ticket = upstream.acquire(
       picked.host,
@@ -300,6 +312,9 @@ class Proxied implements Served, ByteReader {
       return;
     }
     this.#lease = lease;
+    this.#about = lease.codec.about;
+    this.#upstreamLocal = lease.codec.local;
+    this.#poolReady = this.#env.clock.now() - this.#asked;
     const { statName } = this.#clusterNames();
     clusterStats(this.#env.stats, statName).total.value++;
     this.#watchMetrics();
@@ -527,12 +542,27 @@ class Proxied implements Served, ByteReader {
       connectionId: id,
       ...(this.#cluster !== '' && { cluster: this.#clusterNames() }),
       ...(this.#host && { upstreamHost: this.#host }),
+      ...(this.#upstreamLocal && { upstreamLocal: this.#upstreamLocal }),
       ...(this.#hostMetadata && { hostMetadata: this.#hostMetadata }),
       ...(clusterMetadata && { clusterMetadata }),
       ...(this.#flags.size > 0 && { responseFlags: [...this.#flags].join(',') }),
       duration: Math.round(this.#env.clock.now() - this.#downstream.started),
       bytesReceived: this.#received,
       bytesSent: this.#sent,
+      attempts: this.#attempts,
+      variable: this.#env.variable,
+      logType: 'TcpConnectionEnd',
+      chain: this.#downstream.chain,
+      requestId: this.#streamId,
+      upstreamWireReceived: this.#sent,
+      upstreamWireSent: this.#received,
+      ...(this.#tried.length > 0 && { tried: this.#tried }),
+      ...(this.#tried.at(-1)?.hostname && { upstreamHostname: this.#tried.at(-1)!.hostname }),
+      ...(this.#about && {
+        upstreamConnections: [this.#about.id],
+        times: { poolReady: this.#poolReady } as StreamTimes,
+        ...(this.#about.tls && { upstreamTls: this.#about.tls.details }),
+      }),
     };
     return { request, facts };
   }

@@ -2,6 +2,7 @@
  * One request as routing and policy see it: both read this and nothing else, so they cannot disagree about what was asked. Made by
  * `canonise` (canonical.ts) from what the codec read.
  */
+import type { TlsDetails } from '../tls/details.ts';
 import type { Headers } from './headers.ts';
 
 export interface Address {
@@ -30,7 +31,10 @@ export interface ConnectionView {
   readonly subject?: string;
   /** Name that the client asked for by TLS (or that the TLS inspector read). */
   readonly sni?: string;
+  /** Of its socket, whatever the original destination. Absent: as `local`. */
+  readonly directLocal?: Address;
   readonly tls: boolean;
+  readonly tlsDetails?: TlsDetails;
   /** A certificate that the peer showed, and whether it was verified. Absent: none. */
   readonly peerCertificate?: 'unverified' | 'verified';
   /** Filter state by its key, serialised as Envoy's `%FILTER_STATE(key:PLAIN)%`. */

@@ -2,6 +2,7 @@
 import type { HostAddress } from '../cluster/types.ts';
 import { ProtoWriter } from '../export/protobuf.ts';
 import type { FormatContext, StreamFacts } from '../format/format.ts';
+import { headerBytes, requestHeaderBytes, statusBytes } from '../request/header-bytes.ts';
 import type { Address, RequestView } from '../request/view.ts';
 import { firstHeaderOf } from '../request/view.ts';
 import type { CustomTag } from '../tracing/custom-tags.ts';
@@ -50,6 +51,7 @@ function writeCommon(context: FormatContext, { states, tags }: EntryOptions): vo
   if (connection.tls || connection.sni !== undefined) writer.message(4, () => writeTls(request));
   const seconds = Math.floor(facts.startTime / 1_000);
   writer.message(5, () => writeTime(seconds, Math.round((facts.startTime - seconds * 1_000) * 1_000_000)));
+  writeTimes(facts);
   writeHost(13, facts.upstreamHost);
   if (facts.upstreamLocal) writeAddress(14, facts.upstreamLocal);
   if (facts.upstreamHost && facts.cluster) writer.text(15, facts.cluster.name);
@@ -81,8 +83,27 @@ function writeCommon(context: FormatContext, { states, tags }: EntryOptions): vo
   writer.text(26, facts.requestId ?? '');
   writer.number(29, facts.wireSent ?? 0);
   writer.number(30, facts.wireReceived ?? 0);
-  // DownstreamEnd or TcpConnectionEnd: logs are told at ends alone.
-  writer.number(33, request.method === '' ? 3 : 6);
+  writer.number(31, facts.upstreamWireSent ?? 0);
+  writer.number(32, facts.upstreamWireReceived ?? 0);
+  writer.number(33, facts.logType === undefined ? 0 : logTypes[facts.logType]);
+}
+
+/** Numbers of AccessLogType. */
+const logTypes = { TcpConnectionEnd: 3, DownstreamEnd: 6 } as const;
+
+/** Fields that say when a point of the request's life was, after its start. */
+function writeTimes({ times }: StreamFacts): void {
+  if (!times) return;
+  const fields = [
+    [6, times.requestEnd],
+    [7, times.upstreamRequestStart],
+    [8, times.upstreamRequestEnd],
+    [9, times.upstreamResponseStart],
+    [10, times.upstreamResponseEnd],
+    [11, times.responseStart],
+    [12, times.responseEnd],
+  ] as const;
+  for (const [field, ms] of fields) if (ms !== undefined) writeMillis(field, ms);
 }
 
 /** Numbers of RequestMethod. */
@@ -109,6 +130,8 @@ function writeRequest({ request, facts }: FormatContext, more: readonly string[]
     const value = firstHeaderOf(request, name);
     if (value !== undefined) writePair(13, name, () => writer.textAlways(2, value));
   }
+  writer.number(14, facts.heads?.upstreamSent ?? 0);
+  writer.number(15, facts.heads?.received ?? 0);
 }
 
 function writeResponse({ response, trailers, facts }: FormatContext, options: HttpEntryOptions): void {
@@ -124,23 +147,8 @@ function writeResponse({ response, trailers, facts }: FormatContext, options: Ht
     if (value !== undefined) writePair(5, name, () => writer.textAlways(2, value));
   }
   writer.text(6, facts.responseCodeDetails ?? '');
-}
-
-/** Of `:status` and its three digits. */
-const statusBytes = 10;
-
-/** Names and values, of pseudo-headers too, as Envoy counts them. */
-export function requestHeaderBytes({ method, path, authority, scheme, headers }: RequestView): number {
-  const pseudo = { ':method': method, ':path': path, ':authority': authority, ':scheme': scheme };
-  let bytes = headerBytes(headers);
-  for (const [name, value] of Object.entries(pseudo)) if (value !== '') bytes += name.length + value.length;
-  return bytes;
-}
-
-export function headerBytes(headers: RequestView['headers']): number {
-  let bytes = 0;
-  for (const [name, value] of headers) bytes += name.length + value.length;
-  return bytes;
+  writer.number(7, facts.heads?.upstreamReceived ?? 0);
+  writer.number(8, facts.heads?.sent ?? 0);
 }
 
 /** TLSProperties. */

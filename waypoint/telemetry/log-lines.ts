@@ -46,17 +46,10 @@ function jsonLine(owner: Fields, json: { readonly [key: string]: Value }, name: 
 function jsonOf(owner: Fields, value: Value, name: string, omitEmpty: boolean): Render {
   if (typeof value === 'string') {
     const format = tryFormat(owner, name, value);
+    const alone = format?.alone;
     // One operator alone keeps its type: numbers are numbers, what is missing is null.
-    const single = /^%[^%]+%$/.test(value);
-    const numeric =
-      /^%(RESPONSE_CODE|DURATION|BYTES_RECEIVED|BYTES_SENT|[A-Z_]*_PORT|CONNECTION_ID|[A-Z_]*DURATION|GRPC_STATUS_NUMBER|UPSTREAM_REQUEST_ATTEMPT_COUNT)%$/.test(
-        value,
-      );
-    return (context) => {
-      const text = format?.render(context, single ? '\0' : '-');
-      if (text === '\0') return omitEmpty ? undefined : null;
-      return numeric && text !== undefined ? Number(text) : text;
-    };
+    if (alone) return (context) => alone(context) ?? (omitEmpty ? undefined : null);
+    return (context) => format?.render(context, '-');
   }
   if (Array.isArray(value)) {
     const items = value.map((item: Value) => jsonOf(owner, item, name, omitEmpty));

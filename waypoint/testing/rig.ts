@@ -42,6 +42,7 @@ export class Rig implements AsyncDisposable {
       resolver: systemResolver(),
       ownAddress: ownAddress(),
       write: (_path, line) => this.lines.push(line),
+      variable: (name) => process.env[name],
       drain: 2_000,
       local,
     });

@@ -6,6 +6,7 @@ import type { Fields } from '../../common/envoy/fields.ts';
 import { readTlsCommon } from '../cluster/tls/compile.ts';
 import type { TlsCommon } from '../cluster/tls/types.ts';
 import type { TlsFacts } from '../listener/facts.ts';
+import { tlsDetails } from './details.ts';
 import { materialOf } from './material.ts';
 import { type Peer, peerOf, refusePeer } from './peer.ts';
 import type { SecretStore } from './secrets.ts';
@@ -102,6 +103,7 @@ export class TlsServer {
         sni: typeof socket.servername === 'string' && socket.servername !== '' ? socket.servername : undefined,
         fingerprint: certificate?.fingerprint256.replaceAll(':', '').toLowerCase(),
         localPrincipal: this.#localPrincipal,
+        details: tlsDetails(socket),
       },
       notAfter: certificate && Date.parse(certificate.validTo),
     };

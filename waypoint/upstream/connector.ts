@@ -17,12 +17,24 @@ import { DuplexStream } from '../net/duplex-stream.ts';
 import { toDuplex } from '../net/stream-duplex.ts';
 import type { Address } from '../request/view.ts';
 import type { TlsClients } from '../tls/client.ts';
+import { type TlsDetails, tlsDetails } from '../tls/details.ts';
+import { nextConnectionId, type UpstreamAbout } from './about.ts';
 import type { Inherited, InternalListeners } from './internal.ts';
 
 /** A connection to a host, as pools hand it out. */
 export type UpstreamConnection =
-  | { readonly kind: 'http'; readonly codec: ClientCodec; readonly local: Address | undefined }
-  | { readonly kind: 'tcp'; readonly stream: ByteStream; readonly local: Address | undefined };
+  | {
+      readonly kind: 'http';
+      readonly codec: ClientCodec;
+      readonly local: Address | undefined;
+      readonly about: UpstreamAbout;
+    }
+  | {
+      readonly kind: 'tcp';
+      readonly stream: ByteStream;
+      readonly local: Address | undefined;
+      readonly about: UpstreamAbout;
+    };
 
 /** `PoolKey.value` of our requests. */
 export interface ConnectionKey {
@@ -58,6 +70,7 @@ interface Made {
   /** By ALPN. */
   readonly alpn: string | undefined;
   readonly encrypted: boolean;
+  readonly tls?: TlsDetails;
 }
 
 class Attempt implements Connecting {
@@ -67,12 +80,14 @@ class Attempt implements Connecting {
   #codec: ClientCodec | undefined;
   #stream: ByteStream | undefined;
   #socket: Socket | undefined;
+  readonly #started: number;
   #over = false;
 
   constructor(options: ConnectorOptions, request: ConnectRequest, events: ConnectionEvents<UpstreamConnection>) {
     this.#options = options;
     this.#request = request;
     this.#events = events;
+    this.#started = options.clock.now();
     this.#run().catch((error: unknown) => {
       this.#stream?.destroy();
       this.#closed(describeError(error), error instanceof Failed && error.tls);
@@ -100,23 +115,27 @@ class Attempt implements Connecting {
   async #run(): Promise<void> {
     const { host, transport, protocol } = this.#request;
     const raw = await this.#open(host, transport);
+    const { clock } = this.#options;
+    const connected = clock.now();
     const made = await this.#secure(raw, transport, protocol);
+    const tls = made.tls && { done: clock.now(), details: made.tls };
+    const about: UpstreamAbout = { id: nextConnectionId(), started: this.#started, connected, tls };
     if (this.#over) {
       made.stream.destroy();
       return;
     }
     this.#stream = made.stream;
     const wire = protocol === 'auto' ? (made.alpn === 'h2' ? 'http2' : 'http1') : protocol;
-    this.#speak(made, wire);
+    this.#speak(made, wire, about);
   }
 
-  #speak(made: Made, wire: 'http1' | 'http2' | 'tcp'): void {
+  #speak(made: Made, wire: 'http1' | 'http2' | 'tcp', about: UpstreamAbout): void {
     const { cluster, clock } = this.#options;
     const { stream, local } = made;
     const events = this.#events;
     if (wire === 'tcp') {
       // Who is given the stream reads it, and tells the pool by release.
-      events.opened({ kind: 'tcp', stream, local }, 'tcp', 1);
+      events.opened({ kind: 'tcp', stream, local, about }, 'tcp', 1);
       return;
     }
     const handler: ClientHandler = {
@@ -131,11 +150,11 @@ class Attempt implements Connecting {
     if (wire === 'http1') {
       const codec = new Http1Client(stream, { ...limits, ...protocol.http1 }, handler);
       this.#codec = codec;
-      events.opened({ kind: 'http', codec, local }, 'http1', 1);
+      events.opened({ kind: 'http', codec, local, about }, 'http1', 1);
       return;
     }
     const { http2 } = protocol;
-    const opened = (streams: number) => events.opened({ kind: 'http', codec, local }, 'http2', streams);
+    const opened = (streams: number) => events.opened({ kind: 'http', codec, local, about }, 'http2', streams);
     const codec = new Http2Client(
       stream,
       { ...limits, ...http2 },
@@ -219,7 +238,8 @@ class Attempt implements Connecting {
           throw new Failed(describeError(error), true);
         }
         const alpn = typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : undefined;
-        return { stream: new DuplexStream(socket), local: made.local, alpn, encrypted: true };
+        const { local } = made;
+        return { stream: new DuplexStream(socket), local, alpn, encrypted: true, tls: tlsDetails(socket) };
       }
     }
   }

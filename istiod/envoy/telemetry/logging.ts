@@ -1,5 +1,6 @@
 /** The access logs of a service, as Telemetry and MeshConfig ask for them. */
 import { assertNever } from '../../../common/core/errors.ts';
+import { formatMistake } from '../../../common/envoy/operators.ts';
 import type { Telemetry } from '../../../common/kube/kinds/istio/telemetry.ts';
 import { collectorLog, fileLog, meshLogs } from '../access-log.ts';
 import type { ExtensionProvider, MeshFacts, MeshService, MeshView, RouteTarget } from '../inputs.ts';
@@ -78,16 +79,36 @@ function counts({ match }: Logging): boolean {
   return match?.mode !== 'CLIENT';
 }
 
-/** undefined: it takes no logs, or its service is not in the mesh. */
+/** What is wrong with the formats of a provider; undefined: nothing, or it has none. */
+export function providerMistake(provider: ExtensionProvider): string | undefined {
+  switch (provider.kind) {
+    case 'file': {
+      const { format } = provider;
+      if (format === undefined) return undefined;
+      return mistakeOf('text' in format ? [format.text] : Object.values(format.labels));
+    }
+    case 'otlp-logs':
+      return mistakeOf([provider.text ?? '', ...Object.values(provider.labels)]);
+    default:
+      return undefined;
+  }
+}
+
+function mistakeOf(formats: readonly string[]): string | undefined {
+  return formats.map(formatMistake).find((mistake) => mistake !== undefined);
+}
+
+/** undefined: it takes no logs, no Envoy takes its format, or its service is not in the mesh. */
 function loggerOf(view: MeshView, provider: ExtensionProvider, cluster: LogScope['cluster']): Message | undefined {
   switch (provider.kind) {
     case 'file':
-      return fileLog(provider, view.facts);
+      return providerMistake(provider) === undefined ? fileLog(provider, view.facts) : undefined;
     case 'otlp-logs':
     case 'http-als':
     case 'tcp-als': {
       const service = collectorOf(view, provider);
-      if (!service) return undefined;
+      // A format that no Envoy takes would cost the listener.
+      if (!service || providerMistake(provider) !== undefined) return undefined;
       return collectorLog(provider, cluster({ service, port: provider.port, subset: '' }), service.hostname);
     }
     case 'prometheus':

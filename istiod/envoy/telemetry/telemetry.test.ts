@@ -93,6 +93,7 @@ describe("Telemetry's metrics", () => {
       { kind: 'file', name: 'envoy', path: '/dev/stdout', format: undefined, omitsEmpty: false },
       otlpTo('otel', collector),
       otlpTo('gone', 'no.such.host'),
+      otlpTo('odd', collector, { text: '%NO_SUCH(x)%' }),
       { kind: 'zipkin', name: 'zipkin', ...zipkin, service: collector, port: 4317 },
     ];
     const view = viewOf([otel], [], { extensionProviders: providers });
@@ -105,6 +106,10 @@ describe("Telemetry's metrics", () => {
     assert.match(
       said('{accessLogging: [{providers: [{name: gone}]}]}')!,
       /no\.such\.host of provider gone is not one service of the mesh with a port 4317; nothing/,
+    );
+    assert.match(
+      said('{accessLogging: [{providers: [{name: odd}]}]}')!,
+      /logFormat of provider odd .* %NO_SUCH\(x\)%: there is no operator of this name; nothing is logged/,
     );
     assert.match(
       said('{tracing: [{providers: [{name: otel}]}]}')!,
@@ -163,8 +168,10 @@ describe("Telemetry's access logs", () => {
       { kind: 'http-als', name: 'b', ...als, requestHeaders: ['x-a'], responseHeaders: [], responseTrailers: [] },
       { kind: 'tcp-als', name: 'c', ...als, logName: 'own' },
       otlpTo('d', 'no.such.host'),
+      otlpTo('e', collector, { labels: { b: '%NO_SUCH%' } }),
+      { ...file('f', '/f'), format: { text: '%REQ%' } },
     ];
-    const all = '{accessLogging: [{providers: [{name: a}, {name: b}, {name: c}, {name: d}]}]}';
+    const all = '{accessLogging: [{providers: [{name: a}, {name: b}, {name: c}, {name: d}, {name: e}, {name: f}]}]}';
     const made = logs(telemetry('t', 'shop', all), { extensionProviders }) as readonly {
       readonly typed_config: Readonly<Record<string, unknown>>;
     }[];

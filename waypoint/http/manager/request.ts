@@ -6,6 +6,7 @@ import type { PreferredHost } from '../../cluster/types.ts';
 import type { Ask, FilterContext, FilterState, Verdict } from '../../filters/filter.ts';
 import { replyMessage } from '../../filters/local-reply.ts';
 import type { Participant, RequestStage, ResponseStage, Streamed } from '../../filters/stream.ts';
+import type { StreamTimes } from '../../format/durations.ts';
 import type { FormatContext, StreamFacts } from '../../format/format.ts';
 import { type ConnectionFacts, viewOf } from '../../listener/facts.ts';
 import { canonise } from '../../request/canonical.ts';
@@ -36,7 +37,14 @@ export class Request implements BodyReader {
   #view: RequestView;
   #decision: RouteDecision | undefined;
   #forward: Forward | undefined;
-  readonly #told: ForwardFacts = { attempts: 0, flags: new Set() };
+  readonly #told: ForwardFacts = {
+    ...{ attempts: 0, sentHead: 0, receivedHead: 0 },
+    ...{ flags: new Set(), tried: [], connections: [], times: {} },
+  };
+  /** Monotonic ms; undefined: not yet. */
+  #requestEndedAt: number | undefined;
+  #respondedAt: number | undefined;
+  readonly #counts: boolean;
   #response: ResponseView | undefined;
   #responseTrailers: Headers | undefined;
   #details = '';
@@ -104,7 +112,9 @@ export class Request implements BodyReader {
     const { method, path, authority, headers } = exchange.request;
     // `GET / HTTP/1.1` and `host: x`.
     const firstLine = method.length + (path?.length ?? 0) + authority.length + 18;
-    this.#receivedHead = this.#meter ? headBytes(headers, firstLine) : 0;
+    this.#counts = this.#meter !== undefined || connection.config.accessLogs.length > 0;
+    this.#receivedHead = this.#counts ? headBytes(headers, firstLine) : 0;
+    if (exchange.complete) this.#requestEndedAt = this.#started;
     stats.total.value++;
     stats.active.value++;
     (exchange.request.version === 'HTTP/2' ? stats.http2 : stats.http1).value++;
@@ -449,6 +459,7 @@ export class Request implements BodyReader {
         facts: this.#facts,
         format: this.#context,
         told: this.#told,
+        counts: this.#counts,
         span: this.#span,
         router: config.router,
         connectionId: downstream.id,
@@ -498,6 +509,7 @@ export class Request implements BodyReader {
 
   end(trailers: HeaderList | undefined): void {
     this.#requestEnded = true;
+    this.#requestEndedAt = this.#connection.env.clock.now();
     this.#requestTimer?.cancel();
     if (this.#streams && !this.#streams.request.isEmpty) {
       this.#streams.request.end(trailers);
@@ -605,7 +617,8 @@ export class Request implements BodyReader {
     this.#responded = true;
     const headers = response.headers.toRaw();
     // `HTTP/1.1 200 OK`.
-    if (this.#meter) this.#sentHead = headBytes(headers, 15);
+    if (this.#counts) this.#sentHead = headBytes(headers, 15);
+    this.#respondedAt = this.#connection.env.clock.now();
     if (ended) this.#finish();
     this.#exchange.respond({ status: response.status, headers }, ended);
   }
@@ -621,7 +634,7 @@ export class Request implements BodyReader {
     if (this.#over) return;
     if (trailers) {
       this.#responseTrailers = new Headers([...trailers]);
-      if (this.#meter) this.#sentHead += headBytes(trailers, 0);
+      if (this.#counts) this.#sentHead += headBytes(trailers, 0);
     }
     this.#finish();
     this.#exchange.end(trailers);
@@ -681,7 +694,8 @@ export class Request implements BodyReader {
     this.#complete(response);
     this.#sent += body.length;
     const headers = response.headers.toRaw();
-    if (this.#meter) this.#sentHead = headBytes(headers, 15);
+    if (this.#counts) this.#sentHead = headBytes(headers, 15);
+    this.#respondedAt = this.#connection.env.clock.now();
     this.#finish();
     sendReply(this.#exchange, response.status, headers, body);
     this.#exchange.resume();
@@ -746,7 +760,7 @@ export class Request implements BodyReader {
   /** What formats see; made anew each time that one asks. */
   get facts(): StreamFacts {
     const decision = this.#decision;
-    const { clock } = this.#connection.env;
+    const { clock, variable } = this.#connection.env;
     const told = this.#told;
     const facts: { -readonly [K in keyof StreamFacts]: StreamFacts[K] } = {
       startTime: this.#startTime,
@@ -755,6 +769,9 @@ export class Request implements BodyReader {
       duration: Math.round(clock.now() - this.#started),
       bytesReceived: this.#received,
       bytesSent: this.#sent,
+      variable,
+      logType: 'DownstreamEnd',
+      chain: this.#connection.downstream.chain,
     };
     const requestId = this.#view.headers.get('x-request-id');
     if (requestId !== undefined) facts.requestId = requestId;
@@ -764,22 +781,58 @@ export class Request implements BodyReader {
       if (decision.metadata) facts.routeMetadata = decision.metadata;
     }
     if (told.cluster !== undefined) facts.cluster = told.cluster;
-    if (this.#meter) {
+    if (this.#counts) {
       facts.wireReceived = this.#receivedHead + this.#received;
       facts.wireSent = this.#sentHead + this.#sent;
+      const { sentHead, receivedHead } = told;
+      if (sentHead > 0) facts.upstreamWireSent = sentHead + this.#received;
+      if (receivedHead > 0) facts.upstreamWireReceived = receivedHead + this.#sent;
+      facts.heads = {
+        received: this.#receivedHead,
+        sent: this.#sentHead,
+        upstreamSent: sentHead,
+        upstreamReceived: receivedHead,
+      };
     }
     const clusterName = told.cluster?.name ?? (decision?.kind === 'forward' ? decision.cluster : undefined);
     const cluster = clusterName === undefined ? undefined : this.#connection.env.clusters.get(clusterName);
     if (cluster) facts.clusterMetadata = cluster.cluster.metadata;
-    if (told.host) facts.hostMetadata = told.host.metadata;
+    if (told.host) {
+      facts.hostMetadata = told.host.metadata;
+      if (told.host.hostname !== '') facts.upstreamHostname = told.host.hostname;
+    }
+    if (told.tried.length > 0) facts.tried = told.tried;
+    if (told.connections.length > 0) facts.upstreamConnections = told.connections;
+    if (told.protocol) facts.upstreamProtocol = told.protocol;
+    if (told.about?.tls) facts.upstreamTls = told.about.tls.details;
     if (told.upstreamHost) facts.upstreamHost = told.upstreamHost;
     if (told.upstreamLocal) facts.upstreamLocal = told.upstreamLocal;
     if (told.upstreamFailureReason !== undefined) facts.upstreamFailureReason = told.upstreamFailureReason;
-    if (told.responseDuration !== undefined) facts.responseDuration = Math.round(told.responseDuration);
+    facts.times = this.#times();
     if (told.flags.size > 0) facts.responseFlags = [...told.flags].join(',');
     if (this.#span) facts.trace = this.#span.ids;
     if (this.#details !== '') facts.responseCodeDetails = this.#details;
     return facts;
+  }
+
+  #times(): StreamTimes {
+    const { times, about } = this.#told;
+    const after = (at: number | undefined) => (at === undefined ? undefined : at - this.#started);
+    const entries = {
+      requestEnd: after(this.#requestEndedAt),
+      connectStart: after(about?.started),
+      connectEnd: after(about?.connected),
+      handshakeEnd: after(about?.tls?.done),
+      upstreamRequestStart: after(times.ready),
+      upstreamRequestEnd: after(times.requestEnd),
+      upstreamResponseStart: after(times.responseStart),
+      upstreamBodyStart: after(times.bodyStart),
+      upstreamResponseEnd: after(times.responseEnd),
+      responseStart: after(this.#respondedAt),
+      responseEnd: this.#over ? after(this.#connection.env.clock.now()) : undefined,
+      poolReady: times.ready === undefined || times.asked === undefined ? undefined : times.ready - times.asked,
+    };
+    return entries as StreamTimes;
   }
 
   get view(): RequestView {

@@ -8,7 +8,7 @@ import { xxHash64 } from '../../cluster/hash/xxhash64.ts';
 import type { ConnectFailure, Lease, PoolFailure, PoolKey, Ticket } from '../../cluster/pool-types.ts';
 import type { Host, HostAddress, PreferredHost, Struct } from '../../cluster/types.ts';
 import type { Upstream } from '../../cluster/upstream-types.ts';
-import type { FormatContext, StreamFacts } from '../../format/format.ts';
+import type { FormatContext, StreamFacts, TriedHost } from '../../format/format.ts';
 import type { ConnectionFacts } from '../../listener/facts.ts';
 import { isGrpcRequest } from '../../request/grpc.ts';
 import { Headers } from '../../request/headers.ts';
@@ -20,7 +20,9 @@ import { type EffectiveTimeouts, effectiveTimeouts, timeoutHeaders } from '../..
 import type { RetryPolicy, RouteDecision } from '../../route/types.ts';
 import type { Environment } from '../../runtime/environment.ts';
 import { type ClusterStats, clusterStats } from '../../telemetry/http-stats.ts';
+import { headBytes } from '../../telemetry/istio/request-meter.ts';
 import type { RequestSpan } from '../../tracing/request-span.ts';
+import type { UpstreamAbout } from '../../upstream/about.ts';
 import type { ConnectionKey, UpstreamConnection } from '../../upstream/connector.ts';
 import { sharedState } from '../../upstream/internal.ts';
 import type { RouterConfig } from '../manager/config.ts';
@@ -42,7 +44,16 @@ export interface ForwardFacts {
   upstreamLocal?: Address;
   upstreamFailureReason?: string;
   attempts: number;
-  responseDuration?: number;
+  readonly tried: TriedHost[];
+  readonly connections: number[];
+  /** Of the last try. */
+  about?: UpstreamAbout;
+  protocol?: NonNullable<StreamFacts['upstreamProtocol']>;
+  /** Monotonic ms. */
+  readonly times: UpstreamTimes;
+  /** Bytes of heads as HTTP/1.1 writes them; 0 where nobody counts. */
+  sentHead: number;
+  receivedHead: number;
   readonly flags: Set<string>;
 }
 
@@ -62,6 +73,15 @@ export interface Asker {
   resumeRequest(): void;
 }
 
+interface UpstreamTimes {
+  asked?: number;
+  ready?: number;
+  requestEnd?: number;
+  responseStart?: number;
+  bodyStart?: number;
+  responseEnd?: number;
+}
+
 export interface ForwardInput {
   readonly decision: ForwardDecision;
   readonly view: RequestView;
@@ -73,6 +93,8 @@ export interface ForwardInput {
   /** Its trace, which goes along. */
   readonly span: Pick<RequestSpan, 'inject'> | undefined;
   readonly connectionId: number;
+  /** Heads are counted, for logs. */
+  readonly counts: boolean;
   /** Adds one to a counter of the connection manager. */
   readonly count: (name: 'no_cluster') => void;
   /** The CONNECT ends here. */
@@ -255,6 +277,8 @@ export class Forward {
     this.#tried.add(host);
     this.#priorities?.tried(host.priority);
     told.attempts++;
+    told.tried.push({ address: host.address, hostname: host.hostname });
+    told.times.asked = this.#env.clock.now();
     told.upstreamHost = host.address;
     told.host = host;
     this.#apply(host);
@@ -345,6 +369,11 @@ export class Forward {
     const { maxStream } = this.#upstream!.cluster.protocol;
     if (maxStream !== undefined) this.#tryLifeTimer = this.#env.clock.after(maxStream, () => this.#onMaxDuration());
     if (lease.codec.local) told.upstreamLocal = lease.codec.local;
+    const { about } = lease.codec;
+    told.about = about;
+    told.connections.push(about.id);
+    told.protocol = lease.protocol === 'http2' ? 'HTTP/2' : 'HTTP/1.1';
+    told.times.ready = this.#env.clock.now();
     const bodyless = this.#requestEnded && this.#keptBytes === 0 && this.#trailers === undefined;
     let attempt: Attempt | Tunnel;
     if (terminates) attempt = new Tunnel(lease, this.#events());
@@ -359,6 +388,9 @@ export class Forward {
         upgrade: view.upgrade,
         version: this.#input.version,
       };
+      // `GET / HTTP/1.1` and `host: x`.
+      if (this.#input.counts)
+        told.sentHead = headBytes(head.headers, head.method.length + view.path.length + view.authority.length + 18);
       this.#mirror(head, bodyless);
       attempt = new Attempt(lease, head, bodyless, this.#events());
     }
@@ -409,6 +441,7 @@ export class Forward {
       response: (head, end) => this.#onResponse(head, end),
       data: (chunk) => {
         this.#touch();
+        this.#input.told.times.bodyStart ??= this.#env.clock.now();
         if (this.#asker.data(chunk) || this.#paused) return;
         this.#paused = true;
         this.#attempt?.pause();
@@ -447,7 +480,9 @@ export class Forward {
     this.#kept = undefined;
     this.#charge(head.status);
     const { told, router, decision } = this.#input;
-    told.responseDuration = this.#env.clock.now() - this.#requestStarted;
+    told.times.responseStart = this.#env.clock.now();
+    // `HTTP/1.1 200 OK`.
+    if (this.#input.counts) told.receivedHead = headBytes(head.headers, 15);
     if (!router.suppressEnvoyHeaders && this.#requestComplete !== undefined) {
       headers.set('x-envoy-upstream-service-time', String(Math.round(this.#env.clock.now() - this.#requestComplete)));
     }
@@ -582,6 +617,7 @@ export class Forward {
 
   #completed(): void {
     this.#requestComplete = this.#env.clock.now();
+    this.#input.told.times.requestEnd = this.#requestComplete;
     this.#armResponse();
   }
 
@@ -709,7 +745,9 @@ export class Forward {
   }
 
   #finished(): void {
-    this.#stats!.time.record(this.#env.clock.now() - this.#requestStarted);
+    const now = this.#env.clock.now();
+    this.#stats!.time.record(now - this.#requestStarted);
+    this.#input.told.times.responseEnd = now;
     this.#settle();
   }
 
