@@ -11,6 +11,7 @@ import { benchMatch } from './l7/match.ts';
 import { benchL7Memory } from './l7/memory.ts';
 import { benchMetrics } from './l7/metrics.ts';
 import { benchL7Requests } from './l7/requests.ts';
+import { benchL7Telemetry } from './l7/telemetry.ts';
 import { benchLabUp } from './lab-up.ts';
 import { benchPolicyLatency } from './policy-latency.ts';
 import { benchScriptFilter } from './script-filter.ts';
@@ -24,6 +25,7 @@ const usage = `usage: npm run bench -- l4 [--engine node] [--spin 30] [--big-tcp
        npm run bench -- l7 --memory
        npm run bench -- l7 --match
        npm run bench -- l7 --metrics
+       npm run bench -- l7 --telemetry [--rounds 3] [--quick]
        npm run bench -- l7 --hostile [--quick]
        npm run bench -- filters
        npm run bench -- api [--peer KUBECONFIG] [--quick]
@@ -40,6 +42,7 @@ const usage = `usage: npm run bench -- l4 [--engine node] [--spin 30] [--big-tcp
   --lab-up           from nothing to ten enrolled pods
   --hold             from a pod's address to the answer to its first connect
   --metrics          what Istio's metrics cost, and their page
+  --telemetry        what metrics, logs and traces together cost a waypoint's requests
   --match            what it takes to decide among 10,000 routes
   --hostile          calls through waypoints beside peers that flood them
   --long             with 100,000 changes
@@ -66,6 +69,7 @@ async function main(): Promise<number> {
         memory: { type: 'boolean', default: false },
         match: { type: 'boolean', default: false },
         metrics: { type: 'boolean', default: false },
+        telemetry: { type: 'boolean', default: false },
         hostile: { type: 'boolean', default: false },
         long: { type: 'boolean', default: false },
         data: { type: 'string' },
@@ -96,6 +100,10 @@ async function main(): Promise<number> {
     }
     if (positionals.join() === 'l7' && values.match) {
       benchMatch();
+      return 0;
+    }
+    if (positionals.join() === 'l7' && values.telemetry) {
+      await (values.quick ? benchL7Telemetry(1, 1) : benchL7Telemetry(rounds, 3));
       return 0;
     }
     if (positionals.join() === 'l7' && values.metrics) {

@@ -2,7 +2,7 @@
 
 /** Throws Error for a letter that is not known. Without a format: ISO 8601 with milliseconds. */
 export function compileTime(format: string): (time: number) => string {
-  if (format === '') return (time) => new Date(time).toISOString();
+  if (format === '') return isoTime;
   const parts = [...format.matchAll(/%(\d?[A-Za-z%])|([^%]+)|%/g)].map(([whole, letter, literal]) => {
     if (literal !== undefined) return () => literal;
     const made = letter === undefined || !Object.hasOwn(letters, letter) ? undefined : letters[letter];
@@ -13,6 +13,18 @@ export function compileTime(format: string): (time: number) => string {
     const date = new Date(time);
     return parts.map((part) => part(date)).join('');
   };
+}
+
+let lastTime = Number.NaN;
+let lastText = '';
+
+/** Requests of one moment, and their several logs, share the text. */
+function isoTime(time: number): string {
+  if (time !== lastTime) {
+    lastText = new Date(time).toISOString();
+    lastTime = time;
+  }
+  return lastText;
 }
 
 const two = (n: number) => String(n).padStart(2, '0');
