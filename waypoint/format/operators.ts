@@ -56,7 +56,11 @@ const text = (value: number | undefined) => (value === undefined ? undefined : S
 const withoutArguments: Readonly<Record<string, Operator>> = {
   ...certificateOperators,
   ...durationOperators,
-  PROTOCOL: ({ request }) => (request.method === '' ? undefined : request.protocol === 'http2' ? 'HTTP/2' : 'HTTP/1.1'),
+  PROTOCOL: ({ request, facts }) => {
+    // What is no request that could be read came by HTTP all the same.
+    if (request.method === '' && facts.logType !== 'DownstreamEnd') return undefined;
+    return request.protocol === 'http2' ? 'HTTP/2' : 'HTTP/1.1';
+  },
   UPSTREAM_PROTOCOL: ({ facts }) => facts.upstreamProtocol,
   ACCESS_LOG_TYPE: ({ facts }) => facts.logType ?? 'NotSet',
   FILTER_CHAIN_NAME: ({ facts }) => facts.chain,

@@ -25,7 +25,8 @@ const writer = new ProtoWriter();
 export function encodeHttpEntry(context: FormatContext, options: HttpEntryOptions): Buffer {
   const { request } = context;
   writer.message(1, () => writeCommon(context, options));
-  if (request.method !== '') writer.number(2, request.protocol === 'http2' ? 3 : 2);
+  const isRequest = request.method !== '' || context.facts.logType === 'DownstreamEnd';
+  if (isRequest) writer.number(2, request.protocol === 'http2' ? 3 : 2);
   writer.message(3, () => writeRequest(context, options.requestHeaders));
   writer.message(4, () => writeResponse(context, options));
   return writer.finish();

@@ -127,6 +127,8 @@ export class HttpConnection implements Served, ServerHandler {
         responseCodeDetails: details,
         duration: 0,
         bytesSent: body.length,
+        logType: 'DownstreamEnd',
+        chain: this.downstream.chain,
         ...flags,
       },
     };
