@@ -20,7 +20,55 @@ const bearer = (claims: object) => ({
   headers: { authorization: `Bearer ${token({ iss: 'https://a.test', ...claims })}` },
 });
 
+/** Whom a service is to count for; nobody of a case does. */
+const counted = (name: string, { service, port, failure }: Record<string, string | number>, path: string) => `
+apiVersion: policy.aquifer.dev/v1alpha1
+kind: RateLimitPolicy
+metadata: { name: ${name} }
+spec:
+  targetRefs: [{ kind: Service, group: '', name: web }]
+  counter: { service: { name: ${service} }, port: ${port}, failure: ${failure} }
+  limits: [{ name: each, match: { paths: [${path}] }, requests: 1, unit: Year }]
+---`;
+const counters = `
+kind: Service
+metadata: { name: counters }
+spec:
+  clusterIP: 10.96.0.201
+  selector: { app: nobody }
+  ports: [{ name: http2, port: 1 }, { name: http, port: 99 }, ${Array.from({ length: 11 }, (_, i) => `{ name: grpc-${i}, port: ${i + 2} }`).join(', ')}]
+---`;
+
 export const limitCases: readonly RouteCase[] = [
+  {
+    name: 'limits that a service is to count which cannot be asked, closed or declared open',
+    objects:
+      counters +
+      counted('plain', { service: 'counters', port: 99, failure: 'Refuse' }, '/plain') +
+      counted('open', { service: 'counters', port: 99, failure: 'Pass' }, '/open') +
+      counted('nowhere', { service: 'nowhere', port: 1, failure: 'Refuse' }, '/nowhere') +
+      counted('silent', { service: 'counters', port: 1, failure: 'Pass' }, '/silent'),
+    requests: [
+      { path: '/plain', expect: { status: 403 } },
+      { path: '/nowhere', expect: { status: 403 } },
+      ask({ path: '/open' }),
+      ask({ path: '/silent' }),
+      ask(),
+    ],
+  },
+  {
+    name: 'more services that count than a route tells apart',
+    objects:
+      counters +
+      Array.from({ length: 12 }, (_, i) =>
+        counted(
+          `c${String(i).padStart(2, '0')}`,
+          { service: 'counters', port: i + 1, failure: i < 11 ? 'Pass' : 'Refuse' },
+          `/${i}`,
+        ),
+      ).join(''),
+    requests: [{ path: '/11', expect: { status: 403 } }, ask({ path: '/0' }), ask()],
+  },
   {
     name: 'a rate limit for all waypoints, by the root namespace alone',
     objects: ['istio-system', 'pay']

@@ -14,6 +14,10 @@ const extensionProviders: readonly ExtensionProvider[] = [
   { kind: 'prometheus', name: 'prometheus' },
   { kind: 'unserved', name: 'other' },
   file('plain', undefined),
+  file('envoy', undefined),
+  { ...file('plain-omitting', undefined), omitsEmpty: true },
+  file('empty', { text: '' }),
+  file('unreadable', { text: '%NO_SUCH_OPERATOR%' }),
   file('text', { text: '%REQ(:PATH)%' }),
   file('labels', { labels: { path: '%REQ(:PATH)%' } }),
   file('no-labels', { labels: {} }),
@@ -26,7 +30,7 @@ const extensionProviders: readonly ExtensionProvider[] = [
     ...collector,
     logName: 'own',
     text: '%REQ_WITHOUT_QUERY(:PATH)%',
-    labels: { code: '%RESPONSE_CODE%' },
+    labels: { code: '%RESPONSE_CODE%', method: '%REQ(:METHOD)%', bytes: '%BYTES_SENT%' },
   },
   {
     kind: 'http-als',
@@ -77,7 +81,7 @@ export const telemetryCases: readonly RouteCase[] = [
   {
     name: 'logs of providers, with and without a format',
     objects: logging(
-      '{ providers: [{ name: text }, { name: labels }, { name: plain }, { name: other }, { name: prometheus }] }',
+      '{ providers: [{ name: text }, { name: labels }, { name: plain }, { name: other }, { name: prometheus }, { name: envoy }, { name: plain-omitting }, { name: empty }, { name: unreadable }] }',
     ),
     mesh,
     requests,
