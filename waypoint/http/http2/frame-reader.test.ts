@@ -5,6 +5,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { frame } from '../../../common/testing/h2-frames.ts';
+import { until } from '../../../common/testing/until.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
 import { ConnectionError, errorCode, flag, frameType, headBytes, maxFrame } from './wire.ts';
 
@@ -148,12 +149,13 @@ describe('frames', () => {
     assert.equal(read([largest]).length, 1);
   });
 
-  it('keep no chunk alive of which they need a few bytes', () => {
+  it('keep no chunk alive of which they need a few bytes', async () => {
     const chunk = () => Buffer.concat([frame(frameType.settings, 0, 0, Buffer.alloc(maxFrame)), Buffer.alloc(5)]);
     const before = settledBytes();
     const readers = Array.from({ length: 500 }, () => new FrameReader(new Told(2)));
     for (const reader of readers) reader.push(chunk());
-    assert.ok(settledBytes() - before < 1_048_576, 'the chunks are still there');
+    // Threads of V8 give the memory back behind a collection.
+    await until('the chunks are gone', () => settledBytes() - before < 1_048_576);
     for (const reader of readers) reader.push(Buffer.alloc(4));
   });
 });

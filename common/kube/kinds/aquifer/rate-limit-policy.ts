@@ -59,13 +59,13 @@ const counter = object({
   'service!': about(
     'A Service of the mesh that speaks envoy.service.ratelimit.v3 and takes the limit from the entry quota, as `istiod quota` does.',
     object({
-      'name!': string({ minLength: 1, maxLength: 63 }),
+      'name!': about("The Service's.", string({ minLength: 1, maxLength: 63 })),
       namespace: about("Default: the policy's.", string({ minLength: 1, maxLength: 63 })),
     }),
   ),
   'port!': about('Of the Service; its protocol has to be gRPC or HTTP/2.', integer(1, 65_535)),
   failure: about(
-    'Of requests where it does not answer in a second, or is not there. Default Refuse: 500.',
+    'Of requests where it does not answer in a second, or is not there. Default Refuse: 500, and 403 where there is no such port.',
     oneOf('Refuse', 'Pass'),
   ),
 });
