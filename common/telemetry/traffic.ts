@@ -52,8 +52,7 @@ export class TrafficMetrics {
 
   constructor(registry: Registry) {
     this.#counter(registry, 'connections_opened', 'TCP connections opened', (s) => [['-', s.opened]]);
-    const closed = 'TCP connections closed, also those that a predecessor had opened and handed over';
-    this.#counter(registry, 'connections_closed', closed, (s) => s.closed);
+    this.#counter(registry, 'connections_closed', "TCP connections closed, a predecessor's too", (s) => s.closed);
     this.#counter(registry, 'connections_failed', 'TCP connections that never opened', (s) => s.failed);
     this.#counter(registry, 'received_bytes', 'Bytes from downstream to upstream', (s) => [['-', s.received]]);
     this.#counter(registry, 'sent_bytes', 'Bytes from upstream to downstream', (s) => [['-', s.sent]]);
