@@ -159,6 +159,18 @@ const mesh = objectsOf(
       `{${toGateway}, lua: {inlineCode: "return 1"}, phase: AUTHZ, priority: 1}`,
     ),
     object(
+      'gateway.networking.x-k8s.io/v1alpha1',
+      'XBackendTrafficPolicy',
+      'retries',
+      `{${to('raw')}, retryConstraint: {budget: {percent: 30, interval: 10s}, minRetryRate: {count: 10, interval: 1s}}, sessionPersistence: {sessionName: s, type: Header, header: {name: x-s}}}`,
+    ),
+    object(
+      'policy.aquifer.dev/v1alpha1',
+      'RateLimitPolicy',
+      'counted',
+      `{${to('raw')}, counter: {service: {name: web}, port: 9000, failure: Pass}, limits: [{name: all, requests: 100, unit: Month}]}`,
+    ),
+    object(
       'policy.aquifer.dev/v1alpha1',
       'RateLimitPolicy',
       'calls',
