@@ -86,7 +86,7 @@ export function trimPod(pod: Pod): Pod {
     status: {
       ...(text(status, 'phase') as Pick<NonNullable<Pod['status']>, 'phase'>),
       ...(podIPs.length > 0 ? { podIPs } : text(status, 'podIP')),
-      conditions: conditions.map((c) => ({ type: 'Ready', status: String(c['status']) })),
+      conditions: conditions.map((c) => ({ type: 'Ready', status: c['status'] === 'True' ? 'True' : 'False' })),
     },
   };
 }
