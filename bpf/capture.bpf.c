@@ -27,4 +27,10 @@ const volatile struct abi abi = {
   .flow_size = sizeof(struct flow),
   .counter_count = COUNTER_COUNT,
   .counter_names = {COUNTERS(COUNTER_NAME)},
+  .verdict_key_size = sizeof(struct verdict_key),
+  .verdict_size = sizeof(struct verdict),
+  .direct_flow_size = sizeof(struct direct_flow),
+  .direct_event_size = sizeof(struct direct_event),
+  .direct_counter_count = DIRECT_COUNTER_COUNT,
+  .direct_counter_names = {DIRECT_COUNTERS(COUNTER_NAME)},
 };

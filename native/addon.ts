@@ -64,6 +64,14 @@ export interface RawPoll {
   close(): void;
 }
 
+/** The reading end of a BPF ring buffer. */
+export interface RawRing {
+  /** Readable when something waits. */
+  readonly fd: number;
+  read(): Uint8Array[];
+  close(): void;
+}
+
 /** What an HBONE connection of the native engine is made by. */
 export interface RawContext {
   readonly server: boolean;
@@ -167,6 +175,20 @@ export interface Addon {
   bpfLinkUpdate(pinPath: string, program: number): void;
   bpfLinkInfo(pinPath: string): { attachType: number; cgroupId: bigint; netnsIno: number; programId: number };
   bpfLinkDetach(pinPath: string): void;
+
+  readonly BpfRing: new (map: number) => RawRing;
+
+  destroyTcpSocket(
+    netns: number,
+    socket: {
+      readonly family: 4 | 6;
+      readonly local: string;
+      readonly localPort: number;
+      readonly remote: string;
+      readonly remotePort: number;
+      readonly cookie: bigint;
+    },
+  ): boolean;
 
   nftRun(netns: number, commands: string): { ok: boolean; text: string };
 

@@ -13,6 +13,14 @@ export interface BpfMap {
   /** False when there was no such key. */
   delete(key: Uint8Array): boolean;
   keys(): Uint8Array[];
+  /** Of a ring buffer: calls with what is in it and what comes, each record once, until it is closed. One reader a map. */
+  events(onEvent: (record: Uint8Array) => void): BpfEvents;
+  close(): void;
+}
+
+export interface BpfEvents {
+  /** Hands over at once what waits. */
+  read(): void;
   close(): void;
 }
 
@@ -136,6 +144,23 @@ function wrapMap(raw: RawMap): BpfMap {
       addon().bpfMapUpdate(raw.fd, sized('key', key, raw.keySize), sized('value', value, raw.valueSize)),
     delete: (key) => addon().bpfMapDelete(raw.fd, sized('key', key, raw.keySize)),
     keys: () => addon().bpfMapKeys(raw.fd, raw.keySize),
+    events: (onEvent) => readRing(raw.fd, onEvent),
     close: () => addon().closeFd(raw.fd),
+  };
+}
+
+function readRing(map: number, onEvent: (record: Uint8Array) => void): BpfEvents {
+  const ring = new (addon().BpfRing)(map);
+  const read = () => ring.read().forEach(onEvent);
+  const poll = new (addon().Poll)(ring.fd, read);
+  poll.watch(1);
+  poll.unref();
+  return {
+    read,
+    close() {
+      poll.close();
+      // libuv has its descriptor until the poll is closed.
+      setImmediate(() => ring.close());
+    },
   };
 }

@@ -1,5 +1,5 @@
 /**
- * What TypeScript may ask of the addon. Six groups: sock, netns, seqpacket, bpf, nft, stdio. Numbers, bigints, strings and Uint8Arrays
+ * What TypeScript may ask of the addon. Seven groups: sock, diag, netns, seqpacket, bpf, nft, stdio. Numbers, bigints, strings and Uint8Arrays
  * cross; policy, configuration and logging do not. Every failed system call throws NativeError with the errno's name.
  *
  * Switching network namespaces happens on threads that the addon makes and ends, never on Node's.
@@ -7,6 +7,7 @@
 export { addonFile, isNativeError, type NativeError } from './addon.ts';
 export {
   type Attached,
+  type BpfEvents,
   type BpfMap,
   type BpfObject,
   bpfReadOnlyData,
@@ -16,6 +17,7 @@ export {
   loadBpf,
   openPinnedMap,
 } from './bpf.ts';
+export { destroyTcpSocket, type TcpSocket } from './diag.ts';
 export { type LinkSize, linkSizes, setLinkSize } from './links.ts';
 export {
   netnsCookie,

@@ -8,6 +8,11 @@ static __always_inline void forget_destination(struct bpf_sock_addr *ctx) {
   if (sk) bpf_sk_storage_delete(&sk_client, sk);
 }
 
+static __always_inline void forget_verdict(struct bpf_sock_addr *ctx) {
+  struct bpf_sock *sk = ctx->sk;
+  if (sk) bpf_sk_storage_delete(&sk_direct, sk);
+}
+
 // The app and the proxy then both see the pod's IP as source instead of 127.0.0.1. Fails where the app has bound: as it should.
 static __always_inline void bind_own4(struct bpf_sock_addr *ctx, const struct pod *pod) {
   if (LOAD(ctx, type) != SOCK_STREAM || pod->ip4[3] == 0) return;
@@ -25,10 +30,11 @@ static __always_inline void bind_own6(struct bpf_sock_addr *ctx, const __u32 ip[
 SEC("cgroup/connect4") int connect4(struct bpf_sock_addr *ctx) {
   const struct pod *pod = pod_of(ctx);
   if (!pod) return 1;
+  forget_verdict(ctx);
   __u16 port;
-  enum verdict verdict = outbound4(ctx, pod, &port);
-  if (verdict == LET_GO) forget_destination(ctx);
-  if (verdict != REDIRECT) return verdict;
+  enum way way = outbound4(ctx, pod, &port);
+  if (way == LET_GO) forget_destination(ctx);
+  if (way != REDIRECT) return way;
   bind_own4(ctx, pod);
   return redirect4(ctx, port);
 }
@@ -37,11 +43,12 @@ SEC("cgroup/connect4") int connect4(struct bpf_sock_addr *ctx) {
 SEC("cgroup/connect6") int connect6(struct bpf_sock_addr *ctx) {
   const struct pod *pod = pod_of(ctx);
   if (!pod) return 1;
+  forget_verdict(ctx);
   __u16 port;
   bool mapped;
-  enum verdict verdict = outbound6(ctx, pod, &port, &mapped);
-  if (verdict == LET_GO) forget_destination(ctx);
-  if (verdict != REDIRECT) return verdict;
+  enum way way = outbound6(ctx, pod, &port, &mapped);
+  if (way == LET_GO) forget_destination(ctx);
+  if (way != REDIRECT) return way;
   bind_own6(ctx, mapped ? pod->ip4 : pod->ip6);
   return redirect6(ctx, mapped, port);
 }

@@ -59,5 +59,11 @@ SEC("sk_lookup") int inbound(struct bpf_sk_lookup *ctx) {
     count(COUNTER_inbound_known_flow);
     return SK_PASS;
   }
+  const struct direct_flow *direct = bpf_map_lookup_elem(&direct_flows, &f);
+  if (direct && (direct->flags & DIRECT_REFUSED)) return SK_DROP;
+  if (direct) {
+    count_direct(COUNTER_same_node_let_in);
+    return SK_PASS;
+  }
   return steer(ctx, f.server_ip, false);
 }

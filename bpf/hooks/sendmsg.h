@@ -5,8 +5,8 @@ SEC("cgroup/sendmsg4") int sendmsg4(struct bpf_sock_addr *ctx) {
   const struct pod *pod = pod_of(ctx);
   if (!pod) return 1;
   __u16 port;
-  enum verdict verdict = outbound4(ctx, pod, &port);
-  return verdict == REDIRECT ? redirect4(ctx, port) : verdict;
+  enum way way = outbound4(ctx, pod, &port);
+  return way == REDIRECT ? redirect4(ctx, port) : way;
 }
 
 SEC("cgroup/sendmsg6") int sendmsg6(struct bpf_sock_addr *ctx) {
@@ -14,6 +14,6 @@ SEC("cgroup/sendmsg6") int sendmsg6(struct bpf_sock_addr *ctx) {
   if (!pod) return 1;
   __u16 port;
   bool mapped;
-  enum verdict verdict = outbound6(ctx, pod, &port, &mapped);
-  return verdict == REDIRECT ? redirect6(ctx, mapped, port) : verdict;
+  enum way way = outbound6(ctx, pod, &port, &mapped);
+  return way == REDIRECT ? redirect6(ctx, mapped, port) : way;
 }

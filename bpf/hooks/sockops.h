@@ -1,4 +1,5 @@
-// Carries the destination from the app's socket to the one that the proxy accepts.
+// Carries the destination from the app's socket to the one that the proxy accepts, and looks after what goes past the proxy.
+#include "sockops-direct.h"
 #include "tuple.h"
 
 // The local port is chosen and the SYN not yet sent: nothing can come too early.
@@ -37,6 +38,7 @@ static __always_inline void revoke(struct bpf_sock_ops *ctx) {
 }
 
 SEC("sockops") int sockops_carry(struct bpf_sock_ops *ctx) {
+  direct(ctx);
   switch (ctx->op) {
   case BPF_SOCK_OPS_TCP_CONNECT_CB: offer(ctx); break;
   case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB: take(ctx); break;

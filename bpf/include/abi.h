@@ -68,6 +68,63 @@ struct flow {
 };
 _Static_assert(sizeof(struct flow) == 48, "struct flow");
 
+// A pair that may connect directly, by what connect(2) is asked for (the same-node fast path).
+struct verdict_key {
+  __u64 netns; // of the client
+  __u32 ip[4];
+  __u16 port;
+  __u16 reserved[3];
+};
+_Static_assert(sizeof(struct verdict_key) == 32, "struct verdict_key");
+
+struct verdict {
+  __u64 id; // never used twice
+  __u64 until; // ns of CLOCK_MONOTONIC: nobody has to take back what nobody renews
+  __u64 netns; // of the pod that had the address when it was judged
+};
+_Static_assert(sizeof(struct verdict) == 24, "struct verdict");
+
+// A connection that goes directly. The key is its struct flow, with 0 for the netns.
+struct direct_flow {
+  __u64 verdict;
+  __u64 cookie; // of the client's socket
+  __u64 netns; // of the client
+  __u32 flags;
+  __u32 reserved;
+};
+_Static_assert(sizeof(struct direct_flow) == 32, "struct direct_flow");
+
+#define DIRECT_REFUSED (1u << 0) // its verdict was taken back between connect(2) and the SYN
+#define DIRECT_SERVER_FIN (1u << 1)
+
+// What user space hears of a direct connection.
+struct direct_event {
+  struct flow flow;
+  __u64 verdict;
+  __u64 netns;
+  __u64 ns; // since the SYN
+  __u64 sent; // bytes of the client that were acknowledged
+  __u64 received;
+  __u32 kind;
+  __u32 state; // of TCP, before it was closed
+};
+_Static_assert(sizeof(struct direct_event) == 96, "struct direct_event");
+
+#define DIRECT_OPENED 0
+#define DIRECT_CLOSED 1
+#define DIRECT_FAILED 2 // never established
+
+// Not among COUNTERS: an agent's pinned map of those has the size that an agent before it gave it.
+#define DIRECT_COUNTERS(X) \
+  X(same_node_direct) \
+  X(same_node_let_in) \
+  X(same_node_refused) \
+  X(same_node_events_lost)
+
+#define DIRECT_ENUM(name) COUNTER_##name,
+enum direct_counter { DIRECT_COUNTERS(DIRECT_ENUM) DIRECT_COUNTER_COUNT };
+#undef DIRECT_ENUM
+
 // Why a connection went the way it went. The names are metric labels.
 #define COUNTERS(X) \
   X(outbound_captured) \
@@ -106,4 +163,10 @@ struct abi {
   __u32 flow_size;
   __u32 counter_count;
   char counter_names[COUNTER_COUNT][COUNTER_NAME_BYTES];
+  __u32 verdict_key_size;
+  __u32 verdict_size;
+  __u32 direct_flow_size;
+  __u32 direct_event_size;
+  __u32 direct_counter_count;
+  char direct_counter_names[DIRECT_COUNTER_COUNT][COUNTER_NAME_BYTES];
 };

@@ -76,6 +76,54 @@ struct {
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } pass_flows SEC(".maps");
 
+// Empty where the node agent has no same-node fast path.
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 16384);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct verdict_key);
+  __type(value, struct verdict);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} verdicts SEC(".maps");
+
+// From the client's SYN until its socket is closed. No LRU: what is in here is what can be cut.
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 65536);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct flow);
+  __type(value, struct direct_flow);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} direct_flows SEC(".maps");
+
+// On the client's socket, from connect(2) on.
+struct direct {
+  __u64 verdict;
+  __u64 began;
+};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_SK_STORAGE);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, int);
+  __type(value, struct direct);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sk_direct SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 1 << 20);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} direct_events SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, DIRECT_COUNTER_COUNT);
+  __type(key, __u32);
+  __type(value, __u64);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} direct_counters SEC(".maps");
+
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, COUNTER_COUNT);
@@ -87,5 +135,11 @@ struct {
 static __always_inline void count(enum counter which) {
   __u32 key = which;
   __u64 *value = bpf_map_lookup_elem(&counters, &key);
+  if (value) (*value)++;
+}
+
+static __always_inline void count_direct(enum direct_counter which) {
+  __u32 key = which;
+  __u64 *value = bpf_map_lookup_elem(&direct_counters, &key);
   if (value) (*value)++;
 }

@@ -2,6 +2,7 @@
 #pragma once
 #include "maps.h"
 #include "net.h"
+#include "verdict.h"
 
 #define SOL_SOCKET 1
 #define SO_BINDTODEVICE 25
@@ -9,7 +10,7 @@
 #define MAX_CGROUP_LEVEL 16
 
 // The first two are what a hook returns.
-enum verdict { REFUSE = 0, LET_GO = 1, REDIRECT = 2 };
+enum way { REFUSE = 0, LET_GO = 1, REDIRECT = 2 };
 
 // By cgroup, never by mark: a pod with the default CAP_NET_RAW sets any mark. Ancestors count, so that a worker may sit in a
 // cgroup below. The level is searched because a cgroup namespace hides how deep its root is.
@@ -49,13 +50,25 @@ static __always_inline bool proxy_listens(struct bpf_sock_addr *ctx, bool tcp, b
   return true;
 }
 
-static __always_inline enum verdict refuse(void) {
+static __always_inline enum way refuse(void) {
   count(COUNTER_outbound_refused);
   return REFUSE;
 }
 
+// The same-node fast path. What is bound to a device goes where that leads, which nobody has judged.
+static __always_inline bool goes_direct(struct bpf_sock_addr *ctx, const __u32 ip[4], __u16 wire_port) {
+  struct bpf_sock *sk = ctx->sk;
+  if (!sk || sk->bound_dev_if != 0) return false;
+  __u64 id = verdict_of(bpf_get_netns_cookie(ctx), ip, bpf_ntohs(wire_port));
+  if (id == 0) return false;
+  struct direct *d = bpf_sk_storage_get(&sk_direct, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+  if (!d) return false;
+  d->verdict = id;
+  return true;
+}
+
 // `ip` is the destination. On REDIRECT `*to` is the proxy's port on loopback of the same family.
-static __always_inline enum verdict outbound(struct bpf_sock_addr *ctx, const struct pod *pod, const __u32 ip[4], __u16 *to) {
+static __always_inline enum way outbound(struct bpf_sock_addr *ctx, const struct pod *pod, const __u32 ip[4], __u16 *to) {
   __u32 type = LOAD(ctx, type);
   __u32 protocol = LOAD(ctx, protocol);
   __u16 wire_port = LOAD(ctx, user_port);
@@ -72,10 +85,16 @@ static __always_inline enum verdict outbound(struct bpf_sock_addr *ctx, const st
     return LET_GO;
   }
 
+  bool dns_tcp = tcp && dns && (pod->flags & POD_DNS_TCP);
+  if (tcp && !dns_tcp && goes_direct(ctx, ip, wire_port)) {
+    count_direct(COUNTER_same_node_direct);
+    return LET_GO;
+  }
+
   bool ip4 = is_ip4(ip);
   __u16 port;
   if (udp) port = ip4 ? pod->dns_udp[0] : pod->dns_udp[1];
-  else if (dns && (pod->flags & POD_DNS_TCP)) port = ip4 ? pod->dns_tcp[0] : pod->dns_tcp[1];
+  else if (dns_tcp) port = ip4 ? pod->dns_tcp[0] : pod->dns_tcp[1];
   else port = ip4 ? pod->outbound[0] : pod->outbound[1];
 
   if ((pod->flags & POD_FAIL_OPEN) && !proxy_listens(ctx, tcp, ip4, port)) {
@@ -101,14 +120,14 @@ static __always_inline enum verdict outbound(struct bpf_sock_addr *ctx, const st
   return REDIRECT;
 }
 
-static __always_inline enum verdict outbound4(struct bpf_sock_addr *ctx, const struct pod *pod, __u16 *to) {
+static __always_inline enum way outbound4(struct bpf_sock_addr *ctx, const struct pod *pod, __u16 *to) {
   __u32 ip[4];
   set_ip4(ip, LOAD(ctx, user_ip4));
   return outbound(ctx, pod, ip, to);
 }
 
 // Also for v4-mapped destinations: `*mapped` tells.
-static __always_inline enum verdict outbound6(struct bpf_sock_addr *ctx, const struct pod *pod, __u16 *to, bool *mapped) {
+static __always_inline enum way outbound6(struct bpf_sock_addr *ctx, const struct pod *pod, __u16 *to, bool *mapped) {
   __u32 ip[4];
   LOAD_IP6(ip, ctx, user_ip6);
   *mapped = is_ip4(ip);

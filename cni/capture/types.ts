@@ -1,6 +1,6 @@
 /** How a pod's traffic is brought to the node proxy: by eBPF (cni/capture/ebpf) or by nftables (cni/capture/nft). */
-import type { Fd, NetnsCookie } from '../../common/core/brand.ts';
-import type { Ip } from '../../common/core/net.ts';
+import type { Fd, Millis, NetnsCookie } from '../../common/core/brand.ts';
+import type { Ip, SocketAddr } from '../../common/core/net.ts';
 
 /** What the owner of a pod may choose, by annotation (ambient-wire 9.1). */
 export interface CaptureWishes {
@@ -20,6 +20,53 @@ export interface CapturedPod {
   /** One or two: what sk_lookup sees as local address, and what connect binds to. */
   readonly ips: readonly Ip[];
   readonly wishes: CaptureWishes;
+}
+
+/** Who may connect to whom past the proxy: the source's namespace to one port of the destination's. */
+export interface DirectPair {
+  readonly source: NetnsCookie;
+  readonly destination: NetnsCookie;
+  /** The destination pod's address. */
+  readonly target: SocketAddr;
+}
+
+/** Both ends of a connection. */
+export interface FlowEnds {
+  readonly client: SocketAddr;
+  readonly server: SocketAddr;
+}
+
+/** Of a connection that goes from pod to pod past the proxy. */
+export interface DirectEvent extends FlowEnds {
+  /** `reset`: closed without an orderly end of both directions; `failed`: it never stood. */
+  readonly kind: 'opened' | 'closed' | 'reset' | 'failed';
+  /** The client's namespace. */
+  readonly netns: NetnsCookie;
+  /** Since its SYN. */
+  readonly ms: number;
+  /** Bytes of the client that arrived at the server. */
+  readonly sent: number;
+  /** Bytes that arrived at the client. */
+  readonly received: number;
+}
+
+export interface DirectWatcher {
+  /** Of a pod that is captured; undefined while it is not known. Stays the caller's. */
+  netnsOf(cookie: NetnsCookie): Fd | undefined;
+  onEvent(event: DirectEvent): void;
+}
+
+/** The same-node fast path. Nothing is direct that nobody granted. */
+export interface SameNode {
+  /** Hears of direct connections from here on. Those that an agent before this one let begin are cut, now or once their pod is known. */
+  watch(watcher: DirectWatcher): void;
+  /** New connections of the pair go directly for `lifetime`, in ms, unless it is granted again. */
+  grant(pair: DirectPair, lifetime: Millis): void;
+  /** New connections go by the proxy when it returns, and open ones of the pair are reset. */
+  revoke(pair: DirectPair): void;
+  revokeAll(): void;
+  /** Cuts the connections of pairs that lapsed. */
+  sweep(): void;
 }
 
 /** Which pod, for what concerns all of its capture. */
@@ -50,6 +97,8 @@ export interface CaptureBackend {
    * ports (ambient-wire 6.1), and there must be no steering socket.
    */
   readonly proxyPorts: 'steered' | 'fixed';
+  /** Absent where this backend has none. Only between start and close. */
+  readonly sameNode?: SameNode | undefined;
   /** Makes ready, or takes over what an earlier agent left standing. */
   start(): void;
   /**

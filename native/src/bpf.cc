@@ -219,9 +219,62 @@ Napi::Value bpfLinkDetach(const Napi::CallbackInfo &info) {
   return info.Env().Undefined();
 }
 
+int takeEvent(void *context, void *data, size_t size) {
+  auto *events = static_cast<std::vector<std::vector<uint8_t>> *>(context);
+  const auto *bytes = static_cast<const uint8_t *>(data);
+  events->emplace_back(bytes, bytes + size);
+  return 0;
+}
+
+// class BpfRing: the reading end of a ring buffer. One at a time may read a map.
+class BpfRing : public Napi::ObjectWrap<BpfRing> {
+public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "BpfRing",
+                       {InstanceMethod("read", &BpfRing::read), InstanceMethod("close", &BpfRing::close),
+                        InstanceAccessor<&BpfRing::fd>("fd")});
+  }
+
+  explicit BpfRing(const Napi::CallbackInfo &info)
+      : Napi::ObjectWrap<BpfRing>(info), ring_(ring_buffer__new(intArg(info, 0), takeEvent, &events_, nullptr)) {
+    if (!ring_) throw toNativeError(info.Env(), SysError{errno, "ring_buffer__new", ""});
+  }
+
+  ~BpfRing() override { ring_buffer__free(ring_); }
+
+private:
+  Napi::Value fd(const Napi::CallbackInfo &info) {
+    return Napi::Number::New(info.Env(), ring_ ? ring_buffer__epoll_fd(ring_) : -1);
+  }
+
+  // All that waits.
+  Napi::Value read(const Napi::CallbackInfo &info) {
+    Napi::Array result = Napi::Array::New(info.Env());
+    if (!ring_) return result;
+    const int count = ring_buffer__consume(ring_);
+    if (count < 0) throw toNativeError(info.Env(), SysError{-count, "ring_buffer__consume", ""});
+    for (size_t i = 0; i < events_.size(); i++) {
+      Napi::Uint8Array bytes = Napi::Uint8Array::New(info.Env(), events_[i].size());
+      memcpy(bytes.Data(), events_[i].data(), events_[i].size());
+      result.Set(static_cast<uint32_t>(i), bytes);
+    }
+    events_.clear();
+    return result;
+  }
+
+  void close(const Napi::CallbackInfo &) {
+    ring_buffer__free(ring_);
+    ring_ = nullptr;
+  }
+
+  std::vector<std::vector<uint8_t>> events_;
+  ring_buffer *ring_;
+};
+
 } // namespace
 
 void registerBpf(Napi::Object exports) {
+  exports.Set("BpfRing", BpfRing::define(exports.Env()));
   exportFunction(exports, "bpfLoad", bpfLoad);
   exportFunction(exports, "bpfReadOnlyData", bpfReadOnlyData);
   exportFunction(exports, "bpfOpenMap", bpfOpenMap);

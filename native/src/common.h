@@ -65,6 +65,7 @@ void registerLinks(Napi::Object exports);
 void registerSeqpacket(Napi::Object exports);
 void registerPoll(Napi::Object exports);
 void registerBpf(Napi::Object exports);
+void registerDiag(Napi::Object exports);
 void registerNft(Napi::Object exports);
 void registerStdio(Napi::Object exports);
 void registerEngine(Napi::Object exports);

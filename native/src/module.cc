@@ -33,6 +33,7 @@ static Napi::Object init(Napi::Env, Napi::Object exports) {
   registerSeqpacket(exports);
   registerPoll(exports);
   registerBpf(exports);
+  registerDiag(exports);
   registerNft(exports);
   registerStdio(exports);
   registerEngine(exports);

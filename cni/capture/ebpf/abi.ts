@@ -4,14 +4,18 @@
  */
 import type { NetnsCookie } from '../../../common/core/brand.ts';
 import { MeshError } from '../../../common/core/errors.ts';
-import { type Ip, ipFromBytes, ipToBytes, isIpv6 } from '../../../common/core/net.ts';
-import type { CaptureWishes } from '../types.ts';
+import { type Ip, ipFromBytes, ipToBytes, isIpv6, type Port, type SocketAddr } from '../../../common/core/net.ts';
+import type { CaptureWishes, DirectEvent, FlowEnds } from '../types.ts';
 
 export const layout = {
   pod: { size: 112, ip4: 4, ip6: 20, outbound: 36, dnsUdp: 40, dnsTcp: 44, uid: 48 },
   podAddress: { size: 16, flags: 8 },
   listenerKey: { size: 20 },
   flow: { size: 48 },
+  verdictKey: { size: 32 },
+  verdict: { size: 24 },
+  directFlow: { size: 32 },
+  directEvent: { size: 96 },
 } as const;
 
 /** In the order of the counters map; also the names of the metric's label. */
@@ -32,6 +36,14 @@ export const counterNames = [
   'inbound_failed_open',
   'inbound_unknown_address',
   'probe_flows',
+] as const;
+
+/** The same, of the same-node fast path. */
+export const directCounterNames = [
+  'same_node_direct',
+  'same_node_let_in',
+  'same_node_refused',
+  'same_node_events_lost',
 ] as const;
 
 const flags = { failOpen: 1, dnsUdp: 2, dnsTcp: 4, plaintextDirect: 8 } as const;
@@ -115,6 +127,68 @@ export function encodeListenerKey(ip: Ip, kind: 'plaintext' | 'hbone'): Uint8Arr
   b.set(encodeIp(ip), 0);
   b.writeUInt32LE(kind === 'hbone' ? 1 : 0, 16);
   return b;
+}
+
+/** `source`: the namespace that may connect to the target. */
+export function encodeVerdictKey(source: NetnsCookie, target: SocketAddr): Uint8Array {
+  const b = Buffer.alloc(layout.verdictKey.size);
+  b.writeBigUInt64LE(source, 0);
+  b.set(encodeIp(target.ip), 8);
+  b.writeUInt16LE(target.port, 24);
+  return b;
+}
+
+/** `until`: ns of the monotonic clock. */
+export function encodeVerdict(id: bigint, until: bigint, destination: NetnsCookie): Uint8Array {
+  const b = Buffer.alloc(layout.verdict.size);
+  b.writeBigUInt64LE(id, 0);
+  b.writeBigUInt64LE(until, 8);
+  b.writeBigUInt64LE(destination, 16);
+  return b;
+}
+
+export function decodeFlow(bytes: Uint8Array): FlowEnds {
+  const b = Buffer.from(bytes);
+  return {
+    client: { ip: decodeIp(b.subarray(8, 24)), port: b.readUInt16LE(40) as Port },
+    server: { ip: decodeIp(b.subarray(24, 40)), port: b.readUInt16LE(42) as Port },
+  };
+}
+
+export interface DirectFlowEntry {
+  readonly verdict: bigint;
+  readonly cookie: bigint;
+  /** The client's namespace. */
+  readonly netns: NetnsCookie;
+}
+
+export function decodeDirectFlow(bytes: Uint8Array): DirectFlowEntry {
+  const b = Buffer.from(bytes);
+  return {
+    verdict: b.readBigUInt64LE(0),
+    cookie: b.readBigUInt64LE(8),
+    netns: b.readBigUInt64LE(16) as NetnsCookie,
+  };
+}
+
+/** TCP states (enum bpf_tcp_state in linux/bpf.h) which no orderly end is reached from. */
+const cutShort = new Set([1, 3, 4, 8]);
+
+export function decodeDirectEvent(bytes: Uint8Array): DirectEvent {
+  const b = Buffer.from(bytes);
+  const kind = b.readUInt32LE(88);
+  return {
+    ...decodeFlow(b.subarray(0, layout.flow.size)),
+    kind: kind === 0 ? 'opened' : kind === 2 ? 'failed' : cutShort.has(b.readUInt32LE(92)) ? 'reset' : 'closed',
+    netns: b.readBigUInt64LE(56) as NetnsCookie,
+    ms: Number(b.readBigUInt64LE(64)) / 1e6,
+    sent: Number(b.readBigUInt64LE(72)),
+    received: Number(b.readBigUInt64LE(80)),
+  };
+}
+
+function decodeIp(bytes: Uint8Array): Ip {
+  return ipFromBytes(bytes)!;
 }
 
 /** 16 bytes; IPv4 in its v4-mapped form. */

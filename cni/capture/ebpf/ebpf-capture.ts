@@ -18,7 +18,7 @@ import {
   setUpPodRouting,
   tearDownPodRouting,
 } from '../../../native/index.ts';
-import type { CaptureBackend, CapturedPod, CaptureWishes, PodInNetns, SteeringTargets } from '../types.ts';
+import type { CaptureBackend, CapturedPod, CaptureWishes, PodInNetns, SameNode, SteeringTargets } from '../types.ts';
 import {
   counterNames,
   decodeCookie,
@@ -31,6 +31,7 @@ import {
   encodeU64,
   sumCounter,
 } from './abi.ts';
+import { DirectPairs } from './direct-pairs.ts';
 import { inboundProgram, programs } from './programs.ts';
 
 export interface EbpfCaptureOptions {
@@ -60,6 +61,7 @@ interface Loaded {
   readonly listeners: BpfMap;
   readonly counters: BpfMap;
   readonly ztunnels: BpfMap;
+  readonly direct: DirectPairs;
 }
 
 export class EbpfCapture implements CaptureBackend {
@@ -70,6 +72,10 @@ export class EbpfCapture implements CaptureBackend {
 
   constructor(options: EbpfCaptureOptions) {
     this.#options = options;
+  }
+
+  get sameNode(): SameNode | undefined {
+    return this.#loaded?.direct;
   }
 
   start(): void {
@@ -88,6 +94,7 @@ export class EbpfCapture implements CaptureBackend {
       listeners: object.map('listeners'),
       counters: object.map('counters'),
       ztunnels: object.map('ztunnels'),
+      direct: new DirectPairs(object, (cookie) => this.#require().pods.lookup(encodeU64(cookie)) !== undefined),
     };
     this.#forgetProxies();
     for (const { name } of proxyPrograms) for (const pin of this.#proxyPins(name)) object.replace(name, pin);
@@ -152,11 +159,11 @@ export class EbpfCapture implements CaptureBackend {
   }
 
   withdraw(pod: CapturedPod): void {
-    this.#remove(pod.cookie);
+    this.#leave(pod);
   }
 
   remove(pod: PodInNetns): void {
-    this.#remove(pod.cookie);
+    this.#leave(pod);
     tearDownPodRouting(pod.netns, podRouting);
   }
 
@@ -176,12 +183,14 @@ export class EbpfCapture implements CaptureBackend {
     const gone = this.#entries().filter(({ cookie }) => !alive.has(cookie));
     for (const { cookie } of gone) this.#remove(cookie);
     for (const cookie of this.#inboundCookies()) if (!alive.has(cookie)) detachLink(this.#inboundPin(cookie));
+    this.#require().direct.sweep();
     return gone.map(({ entry }) => entry.uid);
   }
 
   counters(): Readonly<Record<string, number>> {
-    const { counters } = this.#require();
-    return Object.fromEntries(counterNames.map((name, i) => [name, sumCounter(counters.lookup(encodeU32(i))!)]));
+    const { counters, direct } = this.#require();
+    const own = counterNames.map((name, i) => [name, sumCounter(counters.lookup(encodeU32(i))!)] as const);
+    return { ...Object.fromEntries(own), ...direct.counters() };
   }
 
   unmet({ virtualInterfaces }: CaptureWishes): readonly string[] {
@@ -255,6 +264,13 @@ export class EbpfCapture implements CaptureBackend {
       if (!entered.has(cookie)) detachLink(pin);
       else if (linkInfo(pin).netnsIno !== 0) object.replace(inboundProgram, pin);
     }
+  }
+
+  #leave(pod: PodInNetns): void {
+    const { direct, pods } = this.#require();
+    const value = pods.lookup(encodeU64(pod.cookie));
+    this.#remove(pod.cookie);
+    direct.podLeaves({ ...pod, ips: value ? decodePod(value).ips : [] });
   }
 
   #remove(cookie: NetnsCookie): void {

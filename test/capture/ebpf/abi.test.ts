@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { counterNames, decodePod, encodePod, layout } from '../../../cni/capture/ebpf/abi.ts';
+import { counterNames, decodePod, directCounterNames, encodePod, layout } from '../../../cni/capture/ebpf/abi.ts';
 import { programs } from '../../../cni/capture/ebpf/programs.ts';
 import { type Ip, ipFromBytes } from '../../../common/core/net.ts';
 import { bpfReadOnlyData, loadBpf } from '../../../native/index.ts';
@@ -33,6 +33,17 @@ describe('layout shared with the eBPF programs', () => {
       return name.subarray(0, name.indexOf(0)).toString();
     });
     assert.deepEqual(names, [...counterNames]);
+    const second = 48 + counterNames.length * 32;
+    const { verdictKey, verdict, directFlow, directEvent } = layout;
+    assert.deepEqual(
+      Array.from({ length: 5 }, (_, i) => abi.readUInt32LE(second + i * 4)),
+      [verdictKey.size, verdict.size, directFlow.size, directEvent.size, directCounterNames.length],
+    );
+    const directNames = directCounterNames.map((_, i) => {
+      const name = abi.subarray(second + 20 + i * 32, second + 20 + (i + 1) * 32);
+      return name.subarray(0, name.indexOf(0)).toString();
+    });
+    assert.deepEqual(directNames, [...directCounterNames]);
   });
 
   it('names every program of the object', { skip: skipUnless('ebpf') }, () => {
