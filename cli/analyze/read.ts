@@ -45,7 +45,9 @@ async function inCluster({ cluster: values, patience, revision, meshConfigFile }
   const given = meshConfigFile === undefined ? undefined : await readDump(meshConfigFile);
   if (values === undefined) {
     const cluster: ClusterObjects = { objects: [], complete: new Set(), problems: [] };
-    return { cluster, rootNamespace: rootNamespaceOf(meshConfigFile, given) ?? 'istio-system' };
+    const rootNamespace = rootNamespaceOf(meshConfigFile, given) ?? 'istio-system';
+    const objects = given === undefined ? [] : [meshConfigOf(rootNamespace, given)];
+    return { cluster: { ...cluster, objects }, rootNamespace };
   }
   return withCluster(values, process.env, async (access) => {
     const late = new Promise<never>((_, reject) => {
@@ -54,7 +56,9 @@ async function inCluster({ cluster: values, patience, revision, meshConfigFile }
     });
     const all = Promise.all([readCluster(access.client), given ?? meshConfigIn(access, revision)]);
     const [cluster, text] = await Promise.race([all, late]);
-    return { cluster, rootNamespace: rootNamespaceOf(meshConfigFile ?? 'MeshConfig', text) ?? access.istioNamespace };
+    const rootNamespace = rootNamespaceOf(meshConfigFile ?? 'MeshConfig', text) ?? access.istioNamespace;
+    const objects = [...cluster.objects, ...(text === undefined ? [] : [meshConfigOf(rootNamespace, text)])];
+    return { cluster: { ...cluster, objects }, rootNamespace };
   });
 }
 
@@ -66,6 +70,12 @@ async function meshConfigIn({ client, istioNamespace }: Cluster, revision: strin
     throw e;
   });
   return found?.data?.['mesh'];
+}
+
+/** What policies that name its providers are checked by. */
+function meshConfigOf(namespace: string, mesh: string): ConfigMap {
+  const metadata = { name: 'istio', namespace, uid: '', resourceVersion: '' };
+  return { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { mesh } };
 }
 
 function rootNamespaceOf(from: string | undefined, text: string | undefined): string | undefined {

@@ -312,3 +312,17 @@ test('mutants among valid objects: no crash, and only they are told to be invali
     { numRuns: 40 },
   );
 });
+
+test('a provider that MeshConfig does not have', () => {
+  const config = (name: string, mesh: string) =>
+    `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ${name}, namespace: istio-system}\ndata: {mesh: '${mesh}'}\n`;
+  const custom = `${meta('AuthorizationPolicy', 'p', 'security.istio.io/v1')}spec: {targetRefs: [{kind: Service, group: "", name: web}], action: CUSTOM, provider: {name: opa}, rules: [{}]}\n`;
+  const opa =
+    '{extensionProviders: [{name: opa, envoyExtAuthzGrpc: {service: opa.shop.svc.cluster.local, port: 9000}}]}';
+  const about = (...meshes: readonly string[]) =>
+    said([custom, ...meshes].join('---\n')).filter((m) => m.includes('provider'));
+  assert.deepEqual(about(), []);
+  assert.deepEqual(about(config('istio', opa)), []);
+  assert.deepEqual(about(config('istio', '{}'), config('istio-canary', opa)), []);
+  assert.match(about(config('istio', '{}')).join(), /^IST0101 spec.provider.name MeshConfig has no .*"opa".* refused$/);
+});

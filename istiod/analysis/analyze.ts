@@ -12,7 +12,13 @@ import {
 } from './analyzers/cluster.ts';
 import { analyzeGatewayClaims, analyzeIstioGateways } from './analyzers/gateways.ts';
 import { analyzeEnvoyFilters, analyzeSidecars, analyzeTelemetries } from './analyzers/overlaps.ts';
-import { analyzeEnforcement, analyzeKeyUrls, analyzeSelectors, analyzeTargets } from './analyzers/policies.ts';
+import {
+  analyzeEnforcement,
+  analyzeKeyUrls,
+  analyzeProviders,
+  analyzeSelectors,
+  analyzeTargets,
+} from './analyzers/policies.ts';
 import { analyzeClaimRoutes, analyzeClaims, analyzeDestinations, analyzeGatewaysOfRoutes } from './analyzers/routes.ts';
 import { analyzeSchema } from './analyzers/schema.ts';
 import { analyzeDestinationRules, analyzeEntryProtocols, analyzePortNames } from './analyzers/services.ts';
@@ -22,6 +28,7 @@ export const analyzers: Readonly<Record<string, Analyzer>> = {
   'annotation.Annotations': analyzeAnnotations,
   'auth.KeyUrls': analyzeKeyUrls,
   'auth.PoliciesAtNodes': analyzeEnforcement,
+  'auth.Providers': analyzeProviders,
   'auth.Selectors': analyzeSelectors,
   'auth.Targets': analyzeTargets,
   'destinationrule.Hosts': analyzeDestinationRules,

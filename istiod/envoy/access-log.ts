@@ -1,6 +1,7 @@
 /** Loggers as MeshConfig and its providers ask for them: to a file, or to a collector that Envoy's cluster `to` leads to. */
 import { formatMistake } from '../../common/envoy/operators.ts';
 import type { FileLogProvider, LogCollector, MeshFacts } from './inputs.ts';
+import { type DryRunLog, nothingOnTrial } from './rbac/dry-run.ts';
 import { extension, type Message, type Struct, struct } from './values.ts';
 
 /** Istio's line: tools parse it. */
@@ -40,18 +41,22 @@ const labels: Readonly<Record<string, string>> = {
 };
 
 /** What accessLogFile of MeshConfig asks for. */
-export function meshLogs(facts: MeshFacts): readonly Message[] {
-  return facts.accessLogFile === undefined ? [] : [fileLogger(facts.accessLogFile, ofMesh(facts))];
+export function meshLogs(facts: MeshFacts, trials = nothingOnTrial): readonly Message[] {
+  return facts.accessLogFile === undefined ? [] : [fileLogger(facts.accessLogFile, ofMesh(facts, trials))];
 }
 
 /** What a provider of the type envoyFileAccessLog writes. */
-export function fileLog({ name, path, format, omitsEmpty }: FileLogProvider, facts: MeshFacts): Message {
+export function fileLog(
+  { name, path, format, omitsEmpty }: FileLogProvider,
+  facts: MeshFacts,
+  trials = nothingOnTrial,
+): Message {
   const omitting = omitsEmpty ? { omit_empty_values: true } : {};
   // Istio's own provider follows the mesh's format.
   if (format === undefined)
-    return fileLogger(path, name === 'envoy' && !omitsEmpty ? ofMesh(facts) : lineOf(), omitting);
-  if ('text' in format) return fileLogger(path, lineOf(format.text), omitting);
-  const own = Object.keys(format.labels).length === 0 ? labels : format.labels;
+    return fileLogger(path, name === 'envoy' && !omitsEmpty ? ofMesh(facts, trials) : lineOf(trials), omitting);
+  if ('text' in format) return fileLogger(path, lineOf(trials, format.text), omitting);
+  const own = Object.keys(format.labels).length === 0 ? { ...labels, ...trials.labels } : format.labels;
   return fileLogger(path, { json_format: struct(own), ...formatters(...Object.values(own)) }, omitting);
 }
 
@@ -113,11 +118,11 @@ function statesOf(own: readonly string[]): readonly string[] {
   return own.length > 0 ? own : peers;
 }
 
-function ofMesh(facts: MeshFacts): Message {
+function ofMesh(facts: MeshFacts, trials: DryRunLog): Message {
   // One that no Envoy takes would cost all listeners: Istio's own line is told instead.
   const { accessLogFormat: own, accessLogEncoding } = facts;
   const format = own === undefined || formatMistake(own) !== undefined ? undefined : own;
-  return accessLogEncoding === 'JSON' ? jsonOf(format) : lineOf(format);
+  return accessLogEncoding === 'JSON' ? jsonOf(trials, format) : lineOf(trials, format);
 }
 
 function fileLogger(path: string, format: Message, more: Message = {}): Message {
@@ -127,8 +132,8 @@ function fileLogger(path: string, format: Message, more: Message = {}): Message 
   });
 }
 
-function lineOf(format = text): Message {
-  const line = format === '' ? text : format;
+function lineOf(trials: DryRunLog, format = ''): Message {
+  const line = format === '' ? text.replace('\n', `${trials.text}\n`) : format;
   return {
     text_format_source: { inline_string: line.endsWith('\n') ? line : `${line}\n` },
     ...formatters(line),
@@ -136,9 +141,9 @@ function lineOf(format = text): Message {
 }
 
 /** A format that is no JSON object counts as none: MeshConfig's check of it is Istio's. */
-function jsonOf(format: string | undefined): Message {
+function jsonOf(trials: DryRunLog, format: string | undefined): Message {
   const own = format === undefined ? undefined : structOf(format);
-  return own ? { json_format: own, ...formatters(format!) } : { json_format: struct(labels) };
+  return own ? { json_format: own, ...formatters(format!) } : { json_format: struct({ ...labels, ...trials.labels }) };
 }
 
 function structOf(json: string): Struct | undefined {

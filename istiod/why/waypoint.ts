@@ -10,11 +10,12 @@ import { checkFields } from '../../common/envoy/fields.ts';
 import type { AtWaypoint, WaypointVerdict } from '../../common/why/decide.ts';
 import type { FilterEnvironment } from '../../waypoint/filters/filter.ts';
 import { filterKinds, perFilterTypes } from '../../waypoint/filters/kinds.ts';
-import { judge, readRules } from '../../waypoint/filters/rbac/rules.ts';
+import { judge, listed, readRules } from '../../waypoint/filters/rbac/rules.ts';
 import { noScripts } from '../../waypoint/filters/script/host.ts';
 import { type CanonicalOptions, canonise } from '../../waypoint/request/canonical.ts';
 import { Headers } from '../../waypoint/request/headers.ts';
 import type { RequestView } from '../../waypoint/request/view.ts';
+import { descriptorsOf } from '../../waypoint/route/rate-limits.ts';
 import { compileRoutes } from '../../waypoint/route/table.ts';
 import type { RouteDecision } from '../../waypoint/route/types.ts';
 import { rulesFor } from '../envoy/clusters/rules.ts';
@@ -42,6 +43,7 @@ export interface Judgement {
 }
 
 const rbac = 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC';
+const counted = 'type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimit';
 const router = 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router';
 /** Of several clusters with weights the first, and no fault that happens by chance. */
 const firstOfAll = { random: () => 0 };
@@ -288,12 +290,13 @@ function runFilter(
     chargeCluster: () => undefined,
   });
   const told = config['@type'] === rbac ? policiesOf(config, view) : [];
+  if (config['@type'] === counted) return { lines: countersAsked(config, view, decision) };
   if (verdict.kind === 'ask' || verdict.kind === 'body') {
     const whom = askedBy(view) ?? `${name} asks a service about it`;
     return { lines: [...told, `${whom}, whose answer is not foreseen`] };
   }
   if (verdict.kind !== 'reply') return { lines: told };
-  const by = told.length > 0 ? told.join(', ') : `${name} (${verdict.details})`;
+  const by = told.at(-1) ?? `${name} (${verdict.details})`;
   return { lines: [...told, `answered with ${verdict.status}`], refusal: by };
 }
 
@@ -304,15 +307,52 @@ function askedBy(view: RequestView): string | undefined {
   return policy && `CUSTOM policy ${policy} matches: asks provider ${provider}`;
 }
 
-/** What its rules say, in their words. */
+/** The limits that a service counts the request by. */
+function countersAsked(config: TypedObject, view: RequestView, decision: RouteDecision): readonly string[] {
+  if (decision.kind === 'none' || !decision.limits) return [];
+  const { ofRoute, ofHost, includesHost } = decision.limits;
+  const request = {
+    view,
+    cluster: decision.kind === 'forward' ? decision.cluster : undefined,
+    routeMetadata: undefined,
+  };
+  const limits = includesHost || ofRoute.length === 0 ? [...ofRoute, ...ofHost] : ofRoute;
+  return descriptorsOf(limits, Number(config['stage'] ?? 0), request).map((entries) => {
+    const of = (key: string) => entries.find((e) => e.key === key)?.value ?? '';
+    const keys = entries.filter(({ key }) => !['limit', 'quota', 'match'].includes(key));
+    const by = keys.length === 0 ? '' : ` for ${keys.map(({ key, value }) => `${key}=${value}`).join(', ')}`;
+    return `limit ${of('limit')} counts it (${of('quota')}${by}): asks a service, whose answer is not foreseen`;
+  });
+}
+
+/** What its rules say, in their words; and those in dry run. */
 function policiesOf(config: TypedObject, view: RequestView): readonly string[] {
+  return [...trialOf(config, view), ...verdictOf(config, view)];
+}
+
+function trialOf(config: TypedObject, view: RequestView): readonly string[] {
+  const [, action] = /^istio_dry_run_(allow|deny)_$/.exec(String(config['shadow_rules_stat_prefix'])) ?? [];
+  if (action === undefined) return [];
+  const rules = checkFields({ rules: config['shadow_rules'] }, 'RBAC', (f) => f.read('rules', readRules));
+  if (rules.kind === 'rejected' || rules.value === undefined) return [];
+  const { allowed, policy } = judge(rules.value, view);
+  const word = action.toUpperCase();
+  const which = policy === undefined ? `no ${word} policy matches` : `${word} policy ${policy} matches`;
+  return [`dry run: ${which}, so it would be ${allowed ? 'let through' : 'refused'}`];
+}
+
+function verdictOf(config: TypedObject, view: RequestView): readonly string[] {
   const rules = checkFields({ rules: config['rules'] }, 'RBAC', (f) => f.read('rules', readRules));
   if (rules.kind === 'rejected' || rules.value === undefined) return [];
   const { action } = rules.value;
   const { allowed, policy } = judge(rules.value, view);
   const word = action === 'deny' ? 'DENY' : action === 'allow' ? 'ALLOW' : 'AUDIT';
   if (policy !== undefined) return [`${word} policy ${policy} matches`];
-  return [allowed ? `no ${word} policy matches` : `no ${word} policy matches, and one has to`];
+  return [
+    allowed
+      ? `no ${word} policy matches`
+      : `no ${word} policy matches, and one has to (${listed(rules.value.policies) || 'there is none'})`,
+  ];
 }
 
 function describeRoute(decision: RouteDecision): string {

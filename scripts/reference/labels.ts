@@ -100,6 +100,11 @@ const read: readonly Row[] = [
     'ConfigMap of its namespace that has the filter module, under the last part of its url',
   ],
   [
+    'aquifer.dev/denial-details',
+    'annotation of Gateways',
+    '`true`: answers 401 and 403 of the waypoint itself say in `x-aquifer-denied-by` who refused, as the access log does; default: they tell clients nothing',
+  ],
+  [
     'aquifer.dev/waypoint-bypass',
     'annotation of Gateways and Namespaces',
     '`refuse`: calls that come past the waypoint are refused, not only counted',

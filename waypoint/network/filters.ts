@@ -1,6 +1,6 @@
 /** Network filters before the last one of a chain. */
 import type { Fields } from '../../common/envoy/fields.ts';
-import { judge, readRules, shadowMetadata } from '../filters/rbac/rules.ts';
+import { denialDetails, judge, readRules, shadowMetadata } from '../filters/rbac/rules.ts';
 import { readStateRule, statesOf } from '../filters/set-filter-state.ts';
 import type { FormatContext } from '../format/format.ts';
 import { bareRequest, type NetworkFilter } from './downstream.ts';
@@ -36,7 +36,7 @@ function readRbac(config: Fields): NetworkFilter {
       if (!rules) return { kind: 'continue' };
       const verdict = judge(rules, request);
       if (verdict.allowed) return { kind: 'continue' };
-      return { kind: 'refuse', detail: `rbac_access_denied_matched_policy[${verdict.policy ?? 'none'}]` };
+      return { kind: 'refuse', detail: denialDetails(rules, verdict.policy) };
     },
   };
 }

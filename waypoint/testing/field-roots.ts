@@ -219,6 +219,7 @@ export const bases: Readonly<Record<string, Message>> = {
   'envoy.type.http.v3.Cookie': { name: 'x' },
   [`${extensions}filters.network.http_connection_manager.v3.HttpConnectionManager`]: manager,
   [`${extensions}filters.network.http_connection_manager.v3.HttpFilter`]: router,
+  [`${extensions}filters.network.http_connection_manager.v3.ResponseMapper`]: { filter: statusFilter },
   [`${extensions}filters.network.http_connection_manager.v3.Rds`]: { route_config_name: 'x', config_source: ads },
   [`${extensions}filters.network.tcp_proxy.v3.TcpProxy`]: { cluster: 'a' },
   [`${extensions}filters.network.tcp_proxy.v3.TcpProxy.TunnelingConfig`]: { hostname: 'x' },

@@ -1,6 +1,6 @@
 /** Policies that select nobody, that their enforcer cannot check, or that fetch from anywhere. */
 import { rateLimitPolicyKind } from '../../../common/kube/kinds/aquifer/rate-limit-policy.ts';
-import { type Namespace, namespaceKind, serviceKind } from '../../../common/kube/kinds/core.ts';
+import { configMapKind, type Namespace, namespaceKind, serviceKind } from '../../../common/kube/kinds/core.ts';
 import { gatewayKind } from '../../../common/kube/kinds/gateway-api/gateway.ts';
 import { serviceEntryKind } from '../../../common/kube/kinds/istio/service-entry.ts';
 import { telemetryKind } from '../../../common/kube/kinds/istio/telemetry.ts';
@@ -11,7 +11,10 @@ import {
 } from '../../../common/kube/kinds/security.ts';
 import { namespaceOf } from '../../../common/kube/names.ts';
 import type { Kind, KubeObject } from '../../../common/kube/types.ts';
+import { unasked } from '../../envoy/rbac/custom.ts';
+import { actionOf } from '../../envoy/rbac/filters.ts';
 import { convertPolicy } from '../../model/authorization.ts';
+import { parseMeshConfig } from '../../model/mesh-config.ts';
 import { defaultSettings } from '../../model/settings.ts';
 import type { Analyzer, Message, World } from '../world.ts';
 
@@ -96,6 +99,25 @@ export const analyzeEnforcement: Analyzer = (world) => [
     return [{ sort: 'IneffectivePolicy', object, field: 'spec', text }];
   }),
 ];
+
+/** MeshConfig of a control plane, by any revision. */
+const meshConfigName = /^istio(-.+)?$/;
+
+/** Of action CUSTOM, whom nobody can be asked for: as the waypoint would find. Says nothing where no MeshConfig is known. */
+export const analyzeProviders: Analyzer = (world) => {
+  const meshes = world.all(configMapKind).flatMap(({ metadata, data }) => {
+    if (metadata.namespace !== world.rootNamespace || !meshConfigName.test(metadata.name)) return [];
+    const parsed = data?.['mesh'] === undefined ? undefined : parseMeshConfig([data['mesh']]);
+    return parsed?.kind === 'ok' ? [parsed.config.settings.envoy] : [];
+  });
+  return world.all(authorizationPolicyKind).flatMap((object): readonly Message[] => {
+    if (actionOf(object) !== 'CUSTOM') return [];
+    const problems = meshes.map((facts) => unasked([object], facts));
+    const [text] = problems;
+    if (text === undefined || problems.includes(undefined)) return [];
+    return [{ sort: 'ReferencedResourceNotFound', object, field: 'spec.provider.name', text }];
+  });
+};
 
 /** Addresses that only istiod's own network reaches. */
 const inner = /^https?:\/\/(localhost|127\.|10\.|192\.168\.|169\.254\.|172\.(1[6-9]|2\d|3[01])\.|\[?(::1|f[cd]|fe80))/i;

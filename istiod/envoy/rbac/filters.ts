@@ -56,6 +56,10 @@ export function actionOf({ spec }: AuthorizationPolicy): Action {
   return spec?.action ?? 'ALLOW';
 }
 
+export function isOnTrial({ metadata }: AuthorizationPolicy): boolean {
+  return metadata.annotations?.[dryRunAnnotation] === 'true';
+}
+
 function filter(
   policies: readonly AuthorizationPolicy[],
   action: 'ALLOW' | 'DENY' | 'LOG',
@@ -63,14 +67,13 @@ function filter(
   facts: MeshFacts,
   statPrefix: string,
 ): readonly Message[] {
-  const onTrial = (p: AuthorizationPolicy) => p.metadata.annotations?.[dryRunAnnotation] === 'true';
   const rules = rulesOf(
-    policies.filter((p) => !onTrial(p)),
+    policies.filter((p) => !isOnTrial(p)),
     action,
     level,
     facts,
   );
-  const shadow = rulesOf(policies.filter(onTrial), action, level, facts);
+  const shadow = rulesOf(policies.filter(isOnTrial), action, level, facts);
   if (rules === undefined && shadow === undefined) return [];
   const { name, message } = rbacExtension[level];
   return [
@@ -94,10 +97,14 @@ export function rulesOf(
   const trustDomains = [facts.trustDomain, ...facts.trustDomainAliases];
   const made = policies.flatMap((source) => {
     const namespace = namespaceOf(source);
-    return (source.spec?.rules ?? []).flatMap((rule, i) => {
+    const rules = source.spec?.rules ?? [];
+    // One that allows nothing is told of, too, where nothing was allowed.
+    if (action === 'ALLOW' && rules.length === 0) return [[named(ruleName(source, 'none')), never] as const];
+    return rules.flatMap((rule, i) => {
       const scope = { level, namespace, trustDomains, hasTokens: actionOf(source) !== 'CUSTOM' };
       const { policy } = convertRule(rule, action === 'ALLOW', `rules[${i}]`, scope);
-      return policy === undefined ? [] : [[named(ruleName(source, i)), policy] as const];
+      // Only a rule that allows can come to nothing; it is told of all the same.
+      return [[named(ruleName(source, i)), policy ?? never] as const];
     });
   });
   // Without a rule ALLOW allows nothing, and the others match nothing.
@@ -105,8 +112,10 @@ export function rulesOf(
   return { action, policies: Object.fromEntries(made) };
 }
 
+const never: Message = { permissions: [{ not_rule: { any: true } }], principals: [{ any: true }] };
+
 /** As Istio's, whose tools find it anywhere in a text; and of which generation of the policy, where it has one. */
-function ruleName({ metadata }: AuthorizationPolicy, i: number): string {
+function ruleName({ metadata }: AuthorizationPolicy, i: number | 'none'): string {
   const { generation } = metadata;
   const name = `ns[${namespaceOf({ metadata })}]-policy[${metadata.name}]-rule[${i}]`;
   return generation === undefined ? name : `${name}-generation[${generation}]`;

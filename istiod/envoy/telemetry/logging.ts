@@ -5,6 +5,7 @@ import type { Telemetry } from '../../../common/kube/kinds/istio/telemetry.ts';
 import { collectorLog, fileLog, meshLogs } from '../access-log.ts';
 import type { ExtensionProvider, MeshFacts, MeshService, MeshView, RouteTarget } from '../inputs.ts';
 import type { WaypointProxy } from '../proxy.ts';
+import type { DryRunLog } from '../rbac/dry-run.ts';
 import { extension, type Message } from '../values.ts';
 import { applicableTelemetries } from './applicable.ts';
 import { mistakeIn } from './expressions.ts';
@@ -19,22 +20,24 @@ export interface LogScope {
   readonly cluster: (target: RouteTarget) => string;
   /** Of these alone is told, whatever else is asked for. */
   readonly only?: Message;
+  /** Of its policies in dry run: in Istio's line. Default: none is. */
+  readonly trials?: DryRunLog;
 }
 
 /** What accessLogFile of MeshConfig says, unless Telemetry or default providers say anything. */
 export function accessLogs(view: MeshView, proxy: WaypointProxy, scope: LogScope): readonly Message[] {
   const { facts } = view;
-  const { service, cluster, only } = scope;
+  const { service, only, trials } = scope;
   const found = applicableTelemetries(view, proxy, service).flatMap(({ spec }) =>
     spec?.accessLogging?.length ? [spec.accessLogging] : [],
   );
   if (found.length === 0 && facts.defaultProviders.accessLogging.length === 0)
-    return meshLogs(facts).map((log) => filtered(log, only));
+    return meshLogs(facts, trials).map((log) => filtered(log, only));
   return mergeLogs(found, facts.defaultProviders.accessLogging)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .flatMap(([name, expression]) => {
       const provider = providerNamed(facts, name);
-      const logger = provider && loggerOf(view, provider, cluster);
+      const logger = provider && loggerOf(view, provider, scope);
       // More lines rather than none.
       const isUsable = expression !== undefined && mistakeIn(expression) === undefined;
       return logger ? [filtered(logger, only, isUsable ? celFilter(expression) : undefined)] : [];
@@ -99,10 +102,10 @@ function mistakeOf(formats: readonly string[]): string | undefined {
 }
 
 /** undefined: it takes no logs, no Envoy takes its format, or its service is not in the mesh. */
-function loggerOf(view: MeshView, provider: ExtensionProvider, cluster: LogScope['cluster']): Message | undefined {
+function loggerOf(view: MeshView, provider: ExtensionProvider, { cluster, trials }: LogScope): Message | undefined {
   switch (provider.kind) {
     case 'file':
-      return providerMistake(provider) === undefined ? fileLog(provider, view.facts) : undefined;
+      return providerMistake(provider) === undefined ? fileLog(provider, view.facts, trials) : undefined;
     case 'otlp-logs':
     case 'http-als':
     case 'tcp-als': {

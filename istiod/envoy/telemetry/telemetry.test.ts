@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { AuthorizationPolicy } from '../../../common/kube/kinds/security.ts';
 import type { ExtensionProvider, LogCollector, MeshFacts, RouteTarget } from '../inputs.ts';
 import type { WaypointProxy } from '../proxy.ts';
+import { type DryRunLog, dryRunLog } from '../rbac/dry-run.ts';
 import { waypointProxy } from '../routes/testing/proxy.ts';
 import { objects, service, viewOf } from '../routes/testing/view.ts';
 import { unservedConditions } from '../unserved.ts';
@@ -40,6 +42,38 @@ const otlpTo = (
   ...{ kind: 'otlp-logs', name, service: to, port: 4317, logName: undefined, text: undefined, labels: {} },
   ...format,
 });
+
+describe('policies in dry run', () => {
+  const policy = (name: string, action: string, trial: string) =>
+    `\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: ${name}, namespace: shop, annotations: {istio.io/dry-run: '${trial}'}}\nspec: {action: ${action}, rules: [{}]}\n---`;
+  const of = (yaml: string) => objects(yaml) as unknown as readonly AuthorizationPolicy[];
+  const both = of(policy('a', 'ALLOW', 'true') + policy('d', 'DENY', 'true') + policy('n', 'DENY', 'false'));
+  const told = (trials: DryRunLog, facts: Partial<MeshFacts>) =>
+    JSON.stringify(
+      accessLogs(viewOf([reviews], [], { accessLogFile: '/log', ...facts }), proxy, {
+        service: reviews,
+        cluster: () => 'none',
+        trials,
+      }),
+    );
+
+  it("are told of in Istio's line alone, each by its verdict and rule", () => {
+    const line = told(dryRunLog(both, 'http'), {});
+    const of = (action: string, what: string) =>
+      `%DYNAMIC_METADATA(envoy.filters.http.rbac:istio_dry_run_${action}_shadow_${what})%`;
+    const deny = `DENY=${of('deny', 'engine_result')},${of('deny', 'effective_policy_id')}`;
+    const allow = `ALLOW=${of('allow', 'engine_result')},${of('allow', 'effective_policy_id')}`;
+    assert.ok(line.includes(` %ROUTE_NAME% dry_run[${deny} ${allow}]\\n`), line);
+    assert.doesNotMatch(told(dryRunLog(both, 'http'), { accessLogFormat: '%PROTOCOL%' }), /dry_run/);
+    assert.match(told(dryRunLog(both, 'tcp'), { accessLogEncoding: 'JSON' }), /dry_run_allow_policy.*network\.rbac/);
+  });
+
+  it('change nothing where there is none', () => {
+    assert.deepEqual(dryRunLog(both.slice(2), 'http'), { text: '', labels: {} });
+    assert.doesNotMatch(told(dryRunLog([], 'http'), {}), /dry_run/);
+  });
+});
+
 const disabled = '{metrics: [{overrides: [{match: {mode: SERVER}, disabled: true}]}]}';
 const stats = { '@type': 'type.googleapis.com/stats.PluginConfig', reporter: 'SERVER_GATEWAY' };
 

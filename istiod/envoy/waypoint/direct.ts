@@ -1,12 +1,15 @@
 /** Workloads that a waypoint is before by their own addresses: any port, whatever it speaks. */
 import type { MeshView } from '../inputs.ts';
+import { denialDetails } from '../listeners/denial-details.ts';
 import { httpManager } from '../listeners/http.ts';
 import { byProtocol, type Ranges, toChain, toMatcher } from '../listeners/matchers.ts';
 import { tcpProxy } from '../listeners/tcp.ts';
 import { encap } from '../names.ts';
 import type { WaypointProxy } from '../proxy.ts';
 import { customFilters } from '../rbac/custom.ts';
+import { dryRunLog } from '../rbac/dry-run.ts';
 import { policiesOfGateway, rbacFilters } from '../rbac/filters.ts';
+import type { Level } from '../rbac/rules.ts';
 import { accessLogs } from '../telemetry/logging.ts';
 import { metricsFilters } from '../telemetry/metrics.ts';
 import { extension, type Message, none, single } from '../values.ts';
@@ -39,7 +42,9 @@ export function directAccess(view: MeshView, proxy: WaypointProxy): DirectAccess
   const policies = policiesOfGateway(view, proxy);
   const metrics = metricsFilters(view, proxy, undefined);
   const collectors = collectorTargets();
-  const logs = accessLogs(view, proxy, { service: undefined, cluster: collectors.cluster });
+  const { cluster } = collectors;
+  const logsOf = (level: Level) =>
+    accessLogs(view, proxy, { service: undefined, cluster, trials: dryRunLog(policies, level) });
   const routes: Message = {
     name: names.http,
     virtual_hosts: [
@@ -57,14 +62,15 @@ export function directAccess(view: MeshView, proxy: WaypointProxy): DirectAccess
     routes,
     {
       first: [
-        ...customFilters(view, policies, 'http', names.http),
+        ...customFilters(view, policies, 'http', names.http, cluster),
         ...rbacFilters(policies, 'http', facts, names.http),
         ...metrics,
       ],
     },
-    logs,
+    logsOf('http'),
+    denialDetails(view, proxy.gateway),
   );
-  const tcp = tcpProxy(names.tcp, [{ name: encap, weight: 1 }], logs);
+  const tcp = tcpProxy(names.tcp, [{ name: encap, weight: 1 }], logsOf('tcp'));
   return {
     chains: [
       frozen({ name: names.http, filters: [onwards, manager] }),

@@ -10,6 +10,7 @@ import { policyOf, rulesFor, type ServiceRules } from '../clusters/rules.ts';
 import type { MeshPort, MeshService, MeshView, RouteContext, RouteTarget } from '../inputs.ts';
 import { countedFilters, countedRoutes } from '../limits/counted.ts';
 import { limitFilters, limitsFor } from '../limits/filters.ts';
+import { denialDetails } from '../listeners/denial-details.ts';
 import { dynamicHttp, dynamicTls } from '../listeners/dynamic-dns.ts';
 import { httpManager } from '../listeners/http.ts';
 import { byProtocol, byStream, type OnMatch, toChain, toMatcher } from '../listeners/matchers.ts';
@@ -17,6 +18,7 @@ import { tcpProxy } from '../listeners/tcp.ts';
 import { inboundCluster, outboundCluster } from '../names.ts';
 import type { WaypointProxy } from '../proxy.ts';
 import { customFilters } from '../rbac/custom.ts';
+import { dryRunLog } from '../rbac/dry-run.ts';
 import { policiesFor, rbacFilters } from '../rbac/filters.ts';
 import { httpRoutesOf } from '../routes/http.ts';
 import { tcpRoutesOf } from '../routes/stream.ts';
@@ -202,8 +204,12 @@ function httpChain(scope: FrontScope, port: MeshPort): MadeChains {
     ...modules.STATS,
     ...metricsFilters(view, proxy, service),
   ];
-  const logs = accessLogs(view, proxy, { service, cluster });
-  const more = { ...certificate.manager, ...tracing(view, proxy, service, cluster) };
+  const logs = accessLogs(view, proxy, { service, cluster, trials: dryRunLog(policies, 'http') });
+  const more = {
+    ...certificate.manager,
+    ...denialDetails(view, proxy.gateway),
+    ...tracing(view, proxy, service, cluster),
+  };
   return {
     chains: [
       frozen({
@@ -235,7 +241,8 @@ function tcpChains(scope: FrontScope, port: MeshPort): MadeChains {
   const name = inboundCluster(service.hostname, port.number, 'tcp');
   const { routes } = tcpRoutesOf(contextOf(scope, port, 'tcp'));
   // Collectors are spoken to by requests.
-  const logs = accessLogs(view, proxy, { service, cluster: contextOf(scope, port, 'http').cluster });
+  const { cluster } = contextOf(scope, port, 'http');
+  const logs = accessLogs(view, proxy, { service, cluster, trials: dryRunLog(policies, 'tcp') });
   const idle = policyOf(rules, port.number).connectionPool?.tcp?.idleTimeout;
   const before = [
     ...customFilters(view, policies, 'tcp', name),

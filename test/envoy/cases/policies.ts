@@ -1,4 +1,5 @@
 /** Who may: AuthorizationPolicies at a waypoint, allowed and denied requests counted. */
+import { waypointYaml } from '../../../istiod/testing/manifests.ts';
 import type { RouteCase } from './case.ts';
 
 const policy = (name: string, spec: string, more = '') => `
@@ -105,6 +106,41 @@ export const policyCases: readonly RouteCase[] = [
       ", annotations: { istio.io/dry-run: 'true' }",
     ),
     requests: [open],
+  },
+  {
+    name: 'who refuses, in a header where the Gateway asks for it',
+    objects:
+      waypointYaml({ annotations: 'aquifer.dev/denial-details: "true"' }) +
+      '---' +
+      policy('deny', "action: DENY, rules: [{ to: [{ operation: { paths: ['/x'] } }] }]", ', generation: 7'),
+    requests: [
+      {
+        ...shut,
+        path: '/x',
+        expect: {
+          ...shut.expect,
+          response: {
+            'x-aquifer-denied-by': 'rbac_access_denied_matched_policy[ns[shop]-policy[deny]-rule[0]-generation[7]]',
+          },
+        },
+      },
+      { ...open, expect: { ...open.expect, response: { 'x-aquifer-denied-by': null } } },
+      {
+        path: '/x',
+        headers: { 'content-type': 'application/grpc' },
+        expect: {
+          response: {
+            'grpc-status': '7',
+            'x-aquifer-denied-by': 'rbac_access_denied_matched_policy[ns[shop]-policy[deny]-rule[0]-generation[7]]',
+          },
+        },
+      },
+    ],
+  },
+  {
+    name: 'nobody tells who refuses where the Gateway asks for something else',
+    objects: `${waypointYaml({ annotations: 'aquifer.dev/denial-details: "yes"' })}---${policy('deny', 'action: DENY, rules: [{}]')}`,
+    requests: [{ ...shut, expect: { ...shut.expect, response: { 'x-aquifer-denied-by': null } } }],
   },
   { name: 'AUDIT is noted alone', objects: policy('audit', 'action: AUDIT, rules: [{}]'), requests: [open] },
   {

@@ -11,6 +11,7 @@ import { connectTerminate } from '../../../istiod/envoy/names.ts';
 import type { MeshSettings } from '../../../istiod/model/settings.ts';
 import { objectsOf } from '../../../istiod/model/testing/test-mesh.ts';
 import { type EnvoyBed, startEnvoyBed, waypointNode } from '../../../istiod/testing/envoy-bed.ts';
+import { waypointYaml } from '../../../istiod/testing/manifests.ts';
 import { startAds } from '../../../waypoint/runtime/ads.ts';
 import { putCertificate } from '../../../waypoint/runtime/mesh.ts';
 import { Rig } from '../../../waypoint/testing/rig.ts';
@@ -100,8 +101,10 @@ export class Pair implements AsyncDisposable {
 
   /** Takes objects of such YAML away. */
   async remove(yaml: string): Promise<void> {
-    for (const { kind, metadata } of objectsOf(yaml)) this.#bed.remove(kind, keyOf(metadata));
-    await this.apply('');
+    const objects = objectsOf(yaml);
+    for (const { kind, metadata } of objects) this.#bed.remove(kind, keyOf(metadata));
+    // Without its waypoint the mesh is another one.
+    await this.apply(objects.some(({ kind }) => kind === 'Gateway') ? waypointYaml() : '');
   }
 
   /** Whatever came before a route that both serve is served too, but for what warms up. */

@@ -1,7 +1,7 @@
 /** envoy.extensions.filters.http.rbac.v3.RBAC. */
 import type { Fields } from '../../../common/envoy/fields.ts';
 import { type FilterKind, goOn, type HttpFilter, mostSpecific, type Verdict } from '../filter.ts';
-import { judge, type Rules, readRules, shadowMetadata } from './rules.ts';
+import { denialDetails, judge, type Rules, readRules, shadowMetadata } from './rules.ts';
 
 const name = 'envoy.filters.http.rbac';
 
@@ -35,7 +35,7 @@ export const rbacFilter: FilterKind = {
         if (rules.action === 'log') {
           context.setMetadata('envoy.common', { access_log_hint: verdict.policy !== undefined });
         }
-        return verdict.allowed ? goOn : denied(verdict.policy);
+        return verdict.allowed ? goOn : denied(denialDetails(rules, verdict.policy));
       },
     };
     return filter;
@@ -65,7 +65,6 @@ function dotted(prefix: string): string {
   return prefix === '' || prefix.endsWith('.') ? prefix : `${prefix}.`;
 }
 
-function denied(policy: string | undefined): Verdict {
-  const details = `rbac_access_denied_matched_policy[${(policy ?? 'none').replace(/\s/g, '_')}]`;
+function denied(details: string): Verdict {
   return { kind: 'reply', status: 403, headers: [], body: 'RBAC: access denied', details };
 }

@@ -27,6 +27,23 @@ export function judge({ action, policies }: Rules, view: RequestView): RulesVerd
   return { allowed: action === 'log' || matched === (action === 'allow'), policy };
 }
 
+/** Names of rules in a text that is told for each request. */
+const mostTold = 4;
+
+/** Of a refusal, in Envoy's words; where no rule allows the request, also which ones there are. */
+export function denialDetails({ action, policies }: Rules, policy: string | undefined): string {
+  const details = `rbac_access_denied_matched_policy[${policy ?? 'none'}]`;
+  const others = action === 'allow' && policy === undefined ? listed(policies) : '';
+  return (others === '' ? details : `${details}_of[${others}]`).replace(/\s/g, '_');
+}
+
+/** Their names, as many as are told. */
+export function listed(policies: Rules['policies']): string {
+  const names = policies.slice(0, mostTold).map(({ name }) => name);
+  const more = policies.length - names.length;
+  return [...names, ...(more > 0 ? [`and_${more}_more`] : [])].join(',');
+}
+
 /** What a dry run leaves in dynamic metadata; `prefix` begins its keys. */
 export function shadowMetadata({ allowed, policy }: RulesVerdict, prefix: string): Readonly<Record<string, string>> {
   return {

@@ -8,6 +8,7 @@ import type { StatsConfig } from '../../telemetry/istio/config.ts';
 import type { TracingConfig } from '../../tracing/config.ts';
 import type { Http1ServerOptions } from '../http1/server.ts';
 import type { Http2ServerOptions } from '../http2/server.ts';
+import type { ReplyMapper } from './reply-mappers.ts';
 import type { RequestHeaderOptions } from './request-headers.ts';
 
 export interface HttpManagerConfig {
@@ -34,6 +35,7 @@ export interface HttpManagerConfig {
   /** undefined: requests are not traced, and their headers of traces go on as they came. */
   readonly tracing: TracingConfig | undefined;
   readonly accessLogs: readonly AccessLog[];
+  readonly replyMappers: readonly ReplyMapper[];
   /** Of filters `istio.stats`. */
   readonly meters: readonly StatsConfig[];
 }

@@ -13,6 +13,7 @@ import { readAccessLogs } from '../../telemetry/access-log.ts';
 import { readStatsConfig, type StatsConfig } from '../../telemetry/istio/config.ts';
 import { readRequestIds, readTracing, type TracingConfig } from '../../tracing/config.ts';
 import type { HttpManagerConfig, ManagerTimeouts, NamedFilter, RouterConfig } from './config.ts';
+import { readReplyMappers } from './reply-mappers.ts';
 import type { RequestHeaderOptions } from './request-headers.ts';
 
 const statsType = `/${statsConfig}`;
@@ -101,6 +102,7 @@ export function readHttpManager(
     },
     tracing: fields.read('tracing', (f) => readTracing(f, requestIds, operation, exports)),
     accessLogs: readAccessLogs(fields, 'access_log', exports),
+    replyMappers: readReplyMappers(fields),
     meters,
   };
 }

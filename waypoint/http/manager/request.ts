@@ -27,6 +27,7 @@ import type { HttpConnection } from './connection.ts';
 import { EarlyBody } from './early-body.ts';
 import { Line, type Link } from './line.ts';
 import { fromFilter, type LocalReply, localReply, sendReply } from './local-reply.ts';
+import { mapReply } from './reply-mappers.ts';
 import { mutateRequestHeaders } from './request-headers.ts';
 
 export class Request implements BodyReader {
@@ -681,6 +682,11 @@ export class Request implements BodyReader {
     this.#details = reply.details;
     for (const flag of reply.flags) this.#told.flags.add(flag);
     const { status, headers, body } = replyMessage(this.#view, reply, this.#isGrpc);
+    mapReply(this.#connection.config.replyMappers, headers, () => ({
+      request: this.#view,
+      response: { status: reply.status, headers },
+      facts: this.facts,
+    }));
     return { response: { status, headers }, body: Buffer.from(body) };
   }
 
