@@ -16,8 +16,8 @@ const repository = join(import.meta.dirname, '../..');
 const pinnedNode = join(repository, 'scripts/pinned-node');
 
 export type Machine = 'a' | 'b';
-/** Also the namespaces of proxies that are not inside of their machine. */
-const places = ['a', 'b', 'a-node', 'b-node'] as const;
+/** Also the namespaces of proxies that are not inside of their machine, of which one may follow another. */
+const places = ['a', 'b', 'a-node', 'b-node', 'a-next', 'b-next'] as const;
 type Place = (typeof places)[number];
 export const address = { a: '10.77.2.1', b: '10.77.2.2' } as const;
 export const vip = '10.96.77.2';
@@ -72,7 +72,7 @@ export class FileMeshBed {
   readonly folder = mkdtempSync(join(tmpdir(), 'aq-dedicated-'));
   readonly #prefix = `aqd-${process.pid}`;
   readonly #children = new Set<ChildProcess>();
-  readonly #agents: ScriptedAgent[] = [];
+  readonly #agents = new Map<Machine, ScriptedAgent>();
   readonly #ca: string;
 
   private constructor(ca: string | undefined) {
@@ -110,7 +110,9 @@ export class FileMeshBed {
     return child;
   }
 
-  /** Starts a proxy for pods, beside the machine, which a scripted agent gives it as its only pod. */
+  /**
+   * Starts a proxy for pods, beside the machine, which a scripted agent gives it as its only pod. Of one machine two may run at a time.
+   */
   async sharedProxy(
     machine: Machine,
     {
@@ -118,12 +120,13 @@ export class FileMeshBed {
       env = {},
     }: { readonly argv?: typeof ourProxy | undefined; readonly env?: Record<string, string> } = {},
   ): Promise<ChildProcess> {
-    const zds = join(this.folder, `${machine}.sock`);
-    const agent = new ScriptedAgent(zds);
-    this.#agents.push(agent);
-    const node = `${machine}-node` as const;
+    const zds = this.zdsPath(machine);
+    const agent = this.#agents.get(machine) ?? new ScriptedAgent(zds);
+    this.#agents.set(machine, agent);
+    const before = agent.hellos;
+    const node = before % 2 === 0 ? (`${machine}-node` as const) : (`${machine}-next` as const);
     const child = this.#start(node, argv, { ...process.env, ...this.#env(machine), INPOD_UDS: zds, ...env });
-    const ztunnel = await agent.connected(1);
+    const ztunnel = await agent.connected(before + 1);
     const info = { name: machine, namespace: 'default', serviceAccount: machine };
     for (const error of [
       await ztunnel.add(`uid-${machine}`, info, this.#netns(machine)),
@@ -133,6 +136,11 @@ export class FileMeshBed {
     }
     await this.#ready(node);
     return child;
+  }
+
+  /** Where the scripted agent of a machine listens. */
+  zdsPath(machine: Machine): string {
+    return join(this.folder, `${machine}.sock`);
   }
 
   /** Starts a proxy for pods inside a machine, which is the proxy's own pod; no agent gives it any other. */
@@ -169,7 +177,7 @@ export class FileMeshBed {
   }
 
   async remove(): Promise<void> {
-    for (const agent of this.#agents) agent.close();
+    for (const agent of this.#agents.values()) agent.close();
     for (const child of this.#children) child.kill('SIGKILL');
     await until('the end of all processes', () => this.#children.size === 0);
     for (const place of places) {

@@ -46,6 +46,9 @@ export type Question =
   /** Switches the sampling of allocations; undefined leaves it. Whether it is on now. */
   | { readonly kind: 'heapSampling'; readonly active: boolean | undefined };
 
+/** What the worker that takes over accepts from: this one's own listeners, or others of the same pods, which get what is new. */
+export type SuccessorListeners = 'same' | 'others';
+
 export type ToWorker =
   | PodMessage
   /** Serve what waits in the backlog, then stop accepting; open connections end within the deadline. */
@@ -64,8 +67,8 @@ export type ToWorker =
   | { readonly kind: 'drain'; readonly deadline: number }
   /** With one end of a socket pair, at whose other end the worker that this one replaces gives its open connections away. */
   | { readonly kind: 'predecessor' }
-  /** As `drain`, of a worker whose successor accepts from the same listeners by now; with the other end, where there is one. */
-  | { readonly kind: 'replaced'; readonly deadline: number };
+  /** As `drain`, of a worker whose successor accepts by now; with the other end, where there is one. */
+  | { readonly kind: 'replaced'; readonly deadline: number; readonly listeners: SuccessorListeners };
 
 export type ToSupervisor =
   | { readonly kind: 'hello' }

@@ -64,6 +64,8 @@ export class RunningWorker {
   readonly pid: number;
   /** What it waits for before it is ready. */
   pending: readonly string[] = ['worker'];
+  /** It has known the mesh, so policies can be asked about what it takes over. */
+  isWarm = false;
   readonly #process: WorkerProcess;
   readonly #index: number;
   readonly #tools: WorkerTools;
@@ -153,6 +155,7 @@ export class RunningWorker {
         for (const { message: pod, fds } of this.#tools.pods()) this.send(pod, fds);
         return;
       case 'warm':
+        this.isWarm = true;
         this.#events.warm();
         return;
       case 'pending':

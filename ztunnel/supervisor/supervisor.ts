@@ -20,6 +20,7 @@ import { configDump, type WorkerState } from '../admin/state.ts';
 import type { LocalMesh } from '../config/control-plane.ts';
 import type { ZtunnelConfig } from '../config.ts';
 import type { Question } from '../control/messages.ts';
+import { Neighbours } from '../handover/neighbours.ts';
 import { buildInfo } from '../version.ts';
 import { adminRoutes, type EndpointSources, metricsRoutes, readinessRoutes } from './endpoints.ts';
 import type { Kernel } from './kernel.ts';
@@ -104,9 +105,10 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     capture = steering.answers ? 'steered' : 'fixed';
     return connection;
   };
+  const neighbours = mode.kind === 'shared' ? neighboursOf(mode.zdsPath, fleet, kernel, log) : undefined;
   const source =
     mode.kind === 'shared'
-      ? new ZdsClient({ connect: connectToAgent, handler: pods, clock, log })
+      ? new ZdsClient({ connect: connectToAgent, handler: pods, onSnapshot: () => neighbours?.call(), clock, log })
       : new OwnNetns({ workload: mode.workload, openNetns: () => openNetns('/proc/self/ns/net'), handler: pods });
 
   let drained: Promise<void> | undefined;
@@ -116,13 +118,16 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     return drained;
   };
   async function endTraffic(): Promise<void> {
-    log.info('draining', { deadline_ms: config.drainDeadline });
+    const heir = neighbours?.retire();
+    const open = heir ? 'go to the proxy that takes over' : 'may end here: no other proxy serves the pods';
+    log.info('draining', { deadline_ms: config.drainDeadline, open_connections: open });
     source.stop();
     steering.close();
     pods.letGo();
-    await fleet.drain(config.drainDeadline).catch((e: unknown) => {
+    await fleet.drain(config.drainDeadline, heir).catch((e: unknown) => {
       log.error('workers did not drain', { error: describeError(e) });
     });
+    neighbours?.close();
     pods.close();
     log.info('drained');
   }
@@ -202,6 +207,20 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
       await Promise.all(closed);
     },
   };
+}
+
+/** Beside the agent's socket. Without the folder this proxy works as well, and drains as if it were alone. */
+function neighboursOf(zdsPath: string, fleet: WorkerFleet, { close }: Kernel, log: Logger): Neighbours | undefined {
+  const folder = `${zdsPath}.handover`;
+  try {
+    return new Neighbours({ folder, takeOver: (place, line) => fleet.takeOver(place, line), closeFd: close, log });
+  } catch (e) {
+    log.warn('open connections end with this proxy: none can call that takes them over', {
+      folder,
+      error: describeError(e),
+    });
+    return undefined;
+  }
 }
 
 /** Lets the mesh ask for this proxy's metrics over HBONE (ambient-wire 1.1). A failure is logged and retried like a pod's. */

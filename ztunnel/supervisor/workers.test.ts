@@ -212,7 +212,7 @@ test('an answer that is too long is dropped, and that is said once', async () =>
 
 test('draining asks first and kills after the deadline, and nothing is started again', async () => {
   const { workers, spawned, clock } = fleet();
-  const drained = workers.drain(5_000);
+  const drained = workers.drain(5_000, undefined);
   assert.deepEqual(spawned[0]!.kinds(), ['drain']);
   clock.advance(6_000);
   assert.deepEqual(spawned[0]!.signals, ['SIGKILL']);
@@ -240,7 +240,7 @@ test('a successor gets the listeners, takes over once it knows the mesh, and onl
   assert.deepEqual(old.kinds(), ['pod']);
   successor.say({ kind: 'warm' });
   await replaced;
-  assert.deepEqual(old.got.at(-1)?.message, { kind: 'replaced', deadline: 5_000 });
+  assert.deepEqual(old.got.at(-1)?.message, { kind: 'replaced', deadline: 5_000, listeners: 'same' });
   assert.deepEqual(workers.pending, ['state manager']);
   old.exit();
   assert.equal(spawned.length, 2);
@@ -332,7 +332,7 @@ test('workers that were replaced answer too, and all of them end when ztunnel dr
   assert.deepEqual(await answers, ['[]', '[]']);
   void workers.replace(5_000);
   let isDrained = false;
-  const drained = workers.drain(5_000).then(() => {
+  const drained = workers.drain(5_000, undefined).then(() => {
     isDrained = true;
   });
   assert.deepEqual([successor.kinds().at(-1), spawned[2]!.kinds().at(-1)], ['drain', 'drain']);
@@ -343,4 +343,38 @@ test('workers that were replaced answer too, and all of them end when ztunnel dr
   spawned[2]!.exit();
   await drained;
   assert.equal(spawned.length, 3);
+});
+
+test("draining with an heir sends each worker's end of a line there, and the worker gives away before it drains", () => {
+  const { workers, worker, closed } = fleet();
+  worker.say({ kind: 'hello' });
+  worker.say({ kind: 'warm' });
+  const sent: (readonly [place: number, line: Fd])[] = [];
+  void workers.drain(5_000, (...line) => sent.push(line));
+  assert.deepEqual(sent, [[0, 71]]);
+  assert.deepEqual(worker.got.at(-1), {
+    message: { kind: 'replaced', deadline: 5_000, listeners: 'others' },
+    fds: [fd(70)],
+  });
+  assert.deepEqual(closed, [71, 70]);
+});
+
+test('a line of another proxy goes to a worker that knows the mesh, and to no other', () => {
+  const { workers, spawned, closed } = fleet();
+  const last = () => spawned.at(-1)!.got.at(-1);
+  spawned[0]!.say({ kind: 'hello' });
+  workers.takeOver(0, fd(80));
+  assert.equal(last()!.message.kind, 'pod');
+  spawned[0]!.say({ kind: 'warm' });
+  // The other has more workers than this one.
+  workers.takeOver(3, fd(81));
+  assert.deepEqual(last(), { message: { kind: 'predecessor' }, fds: [fd(81)] });
+  spawned[0]!.exit();
+  workers.takeOver(0, fd(82));
+  assert.equal(last(), undefined);
+  spawned[1]!.say({ kind: 'warm' });
+  void workers.drain(5_000, undefined);
+  workers.takeOver(0, fd(83));
+  assert.deepEqual(spawned[1]!.kinds(), ['drain']);
+  assert.deepEqual(closed, [80, 81, 82, 83]);
 });

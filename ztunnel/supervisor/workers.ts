@@ -5,7 +5,8 @@
 import { type Fd, millis } from '../../common/core/brand.ts';
 import type { Timer } from '../../common/core/clock.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
-import type { PodMessage, Question } from '../control/messages.ts';
+import type { PodMessage, Question, SuccessorListeners } from '../control/messages.ts';
+import type { Heir } from '../handover/neighbours.ts';
 import type { PodWorkers } from './pods.ts';
 import { RunningWorker, type WorkerProcess, type WorkerTools } from './running-worker.ts';
 
@@ -84,9 +85,14 @@ export class WorkerFleet implements PodWorkers {
     return this.#replacing;
   }
 
-  /** Resolves when all have exited; those that miss the deadline by a second are killed. */
-  async drain(deadlineMs: number): Promise<void> {
-    await Promise.all(this.#slots.map((s) => s.drain(deadlineMs)));
+  /** A worker goes on with what comes along the line; who gives has other places, of which there may be more. Takes the descriptor over. */
+  takeOver(place: number, line: Fd): void {
+    this.#slots[place % this.#slots.length]!.takeOver(line);
+  }
+
+  /** Resolves when all have exited; those that miss the deadline by a second are killed. `heir` gets what is open. */
+  async drain(deadlineMs: number, heir: Heir | undefined): Promise<void> {
+    await Promise.all(this.#slots.map((s) => s.drain(deadlineMs, heir)));
   }
 }
 
@@ -208,10 +214,17 @@ class Slot {
     });
   }
 
-  drain(deadlineMs: number): Promise<unknown> {
+  /** One that does not know the mesh yet could ask no policy: then the line ends at once. */
+  takeOver(line: Fd): void {
+    if (this.#worker?.isWarm && !this.#stopping) this.#worker.send({ kind: 'predecessor' }, [line]);
+    this.#options.closeFd(line);
+  }
+
+  drain(deadlineMs: number, heir: Heir | undefined): Promise<unknown> {
     this.#stopping = true;
     const ends = this.#all.map((w) => w.end());
-    this.#worker?.retire({ kind: 'drain', deadline: deadlineMs });
+    if (this.#worker && heir) this.#replaced(this.#worker, deadlineMs, 'others', (line) => heir(this.#index, line));
+    else this.#worker?.retire({ kind: 'drain', deadline: deadlineMs });
     if (this.#successor) this.#giveUp(this.#successor, 'ztunnel drains');
     return Promise.all(ends);
   }
@@ -231,17 +244,24 @@ class Slot {
     this.#worker = worker;
     this.#leaving.add(old);
     decided();
-    const fds = this.#line(worker);
-    old.retire({ kind: 'replaced', deadline: deadlineMs }, fds);
+    this.#replaced(old, deadlineMs, 'same', (line) => worker.send({ kind: 'predecessor' }, [line]));
+  }
+
+  #replaced(worker: RunningWorker, deadline: number, listeners: SuccessorListeners, send: (line: Fd) => void): void {
+    const fds = this.#line(send);
+    worker.retire({ kind: 'replaced', deadline, listeners }, fds);
     fds.forEach(this.#options.closeFd);
   }
 
-  /** Keys go from worker to worker, and never come here. Returns the end of the one that gives; none where no pair can be made. */
-  #line(taker: RunningWorker): readonly Fd[] {
+  /**
+   * Keys go from worker to worker, and never come here. `send` brings one end to the worker that takes. Returns the other's; none where no pair
+   * can be made.
+   */
+  #line(send: (line: Fd) => void): readonly Fd[] {
     const { makePair, closeFd, log } = this.#options;
     try {
       const [giving, taking] = makePair();
-      taker.send({ kind: 'predecessor' }, [taking]);
+      send(taking);
       closeFd(taking);
       return [giving];
     } catch (e) {

@@ -80,6 +80,7 @@ function started() {
       return lines.at(-1)!;
     },
     handler,
+    onSnapshot: () => handler.calls.push('told'),
     clock,
     log: silentLogger,
   });
@@ -99,7 +100,7 @@ test('hello comes first; adds and keeps are the snapshot', async () => {
   line.ask({ kind: 'keep', uid: 'b' });
   line.ask({ kind: 'snapshotSent' });
   assert.equal(await line.ack(2), '');
-  assert.deepEqual(handler.calls, ['add a', 'snapshot a,b']);
+  assert.deepEqual(handler.calls, ['add a', 'snapshot a,b', 'told']);
 });
 
 test('each request is answered before the next is looked at', async () => {
@@ -148,7 +149,7 @@ test('what comes after a packet that broke the protocol is not looked at, and it
   assert.match(await line.ack(1), /second snapshot/);
   await until('the end', () => line.closed);
   await until('the descriptor to be closed', () => !existsSync(`/proc/self/fd/${late}`));
-  assert.deepEqual(handler.calls, ['snapshot ']);
+  assert.deepEqual(handler.calls, ['snapshot ', 'told']);
   assert.equal(line.sent.length, 3);
 });
 

@@ -24,6 +24,8 @@ export interface ZdsClientOptions {
   /** Throws when nobody listens. */
   readonly connect: () => SeqpacketConnection;
   readonly handler: ZdsHandler;
+  /** The agent has told all its pods, and each was tried. */
+  readonly onSnapshot: () => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -53,7 +55,7 @@ export class ZdsClient {
 
   start(): void {
     if (this.#stopped) return;
-    const { connect, handler, log } = this.#options;
+    const { connect, handler, onSnapshot, log } = this.#options;
     let connection: SeqpacketConnection;
     try {
       connection = connect();
@@ -69,6 +71,7 @@ export class ZdsClient {
     const session = new Session(connection, handler, log, {
       snapshot: () => {
         this.#delay = reconnect.first;
+        onSnapshot();
       },
       refused: () => {
         this.#refused++;

@@ -20,7 +20,7 @@ import { TrafficMetrics } from '../../common/telemetry/traffic.ts';
 import type { Revocation } from '../../common/tls/revocation.ts';
 import type { Demand } from '../../common/xds/demand.ts';
 import type { ZtunnelConfig } from '../config.ts';
-import type { PodMessage, SocketKind } from '../control/messages.ts';
+import type { PodMessage, SocketKind, SuccessorListeners } from '../control/messages.ts';
 import { DnsAnswerer, type DnsTools } from '../dns/answer.ts';
 import { adoptDatagram, Forwarder } from '../dns/forward.ts';
 import { addressOf } from '../dns/lookup.ts';
@@ -239,9 +239,10 @@ export class WorkerCore {
    * Accepts nothing new, and lets the process at the other end of the line go on with what is open. What stays may finish here; the log says why.
    * Without a line everything stays.
    */
-  async giveAway(line: Line | undefined): Promise<void> {
+  async giveAway(line: Line | undefined, listeners: SuccessorListeners): Promise<void> {
     const { engine, clock } = this.#options;
-    for (const pod of this.#pods.values()) pod.stopAccepting();
+    if (listeners === 'same') for (const pod of this.#pods.values()) pod.stopAccepting();
+    else await Promise.all(this.pods.map((pod) => pod.acceptLast()));
     if (!engine.handOver || !line) {
       line?.close();
       const reason = engine.handOver ? 'there is no line to the successor' : 'this engine cannot hand them over';

@@ -63,16 +63,16 @@ export class SupervisorLink {
         if (fds[0] !== undefined) void core.takeOver(seqpacketFromFd(fds[0]));
         return;
       case 'replaced':
-        void this.#giveAway(message.deadline, fds[0]);
+        void this.#giveAway(message, fds[0]);
         return;
       default:
         assertNever(message);
     }
   }
 
-  async #giveAway(deadline: number, fd: Fd | undefined): Promise<void> {
+  async #giveAway({ deadline, listeners }: Extract<ToWorker, { kind: 'replaced' }>, fd: Fd | undefined): Promise<void> {
     const began = performance.now();
-    await this.#options.core.giveAway(fd === undefined ? undefined : seqpacketFromFd(fd));
+    await this.#options.core.giveAway(fd === undefined ? undefined : seqpacketFromFd(fd), listeners);
     this.#options.onDrain(Math.max(0, deadline - (performance.now() - began)));
   }
 

@@ -227,10 +227,7 @@ export class WorkerPod implements ProxiedPod {
   async drain(deadlineMs: number): Promise<void> {
     const { clock } = this.#services.runtime;
     const accepting = Math.min(lastAccepts, deadlineMs / 2);
-    await new Promise<void>((resolve) => void clock.after(millis(accepting), resolve));
-    // Of a busy process the timer may come before it has looked at its sockets again, which it does between timers and this.
-    await new Promise((resolve) => setImmediate(resolve));
-    this.stopAccepting();
+    await this.acceptLast(accepting);
     const left = deadlineMs - accepting;
     const cut = Promise.withResolvers<void>();
     const timer = clock.after(millis(left), () => {
@@ -267,6 +264,14 @@ export class WorkerPod implements ProxiedPod {
 
   #cutConnections(): void {
     for (const socket of this.#connections) socket.resetAndDestroy();
+  }
+
+  /** For listeners that nobody else has: what waits there would be reset. Resolves when nothing is accepted any more. */
+  async acceptLast(ms: number = lastAccepts): Promise<void> {
+    await new Promise<void>((resolve) => void this.#services.runtime.clock.after(millis(ms), resolve));
+    // Of a busy process the timer may come before it has looked at its sockets again, which it does between timers and this.
+    await new Promise((resolve) => setImmediate(resolve));
+    this.stopAccepting();
   }
 
   /** What waits in the backlogs is for whoever else has the listeners. */
