@@ -186,14 +186,20 @@ void Loop::watch(int fd, Object *object, uint32_t events) {
   epoll_event e{};
   e.events = events;
   e.data.ptr = object;
-  epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &e);
+  if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &e) != 0) unwatchable(fd, object);
 }
 
 void Loop::rewatch(int fd, Object *object, uint32_t events) {
   epoll_event e{};
   e.events = events;
   e.data.ptr = object;
-  epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &e);
+  if (epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &e) != 0) unwatchable(fd, object);
+}
+
+// No memory, or epoll's limit of watches: nothing would be heard of it for ever. It ends as one that its peer has ended.
+void Loop::unwatchable(int fd, Object *object) {
+  ::shutdown(fd, SHUT_RDWR);
+  unwatchable_.push_back(object);
 }
 
 void Loop::ready(End *end) {
@@ -237,6 +243,7 @@ void Loop::refuseWithoutDescriptor(int listener) {
   spare_ = ::open("/", O_RDONLY | O_CLOEXEC | O_PATH);
 }
 
+// Tunnels survive std::bad_alloc; here it ends the process, as it does in Node's own code, and the supervisor starts another.
 void Loop::run() {
   while (!stopping_) turn();
 }
@@ -300,6 +307,12 @@ void Loop::turn() {
     carrier->settle();
   }
   touchedNow_.clear();
+  // All of this turn: behind it those that are dead are deleted.
+  while (!unwatchable_.empty()) {
+    Object *object = unwatchable_.back();
+    unwatchable_.pop_back();
+    if (!object->dead) object->onEvents(EPOLLIN | EPOLLERR | EPOLLHUP);
+  }
   publish();
   if (buried_.empty()) return;
   // What lies in a queue is deleted in a later turn, when the queue has passed it by.

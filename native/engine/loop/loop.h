@@ -103,6 +103,7 @@ private:
   void command(const Message &m, const Batch &batch);
   void makeTunnel(const Message &m);
   void publish();
+  void unwatchable(int fd, Object *object);
 
   std::function<void()> notify_;
   const int64_t spinNs_;
@@ -116,6 +117,7 @@ private:
   std::vector<End *> ready_, readyNow_;
   std::vector<Carrier *> reading_, readingNow_, touched_, touchedNow_;
   std::vector<Object *> buried_;
+  std::vector<Object *> unwatchable_;
   StreamEnd *gathering_ = nullptr;
   std::vector<iovec> gathered_;
   size_t gatheredBytes_ = 0;

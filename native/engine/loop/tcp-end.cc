@@ -170,7 +170,8 @@ void TcpEnd::pumpToTunnel() {
 void TcpEnd::took(ssize_t n, size_t wanted) {
   if (n < 0) {
     if (errno == EAGAIN) readable_ = false;
-    else if (errno != EINTR) failed(RelayEnd::failed, errno);
+    else if (errno == EINTR) loop_.ready(this);
+    else failed(RelayEnd::failed, errno);
     return;
   }
   if (n == 0) {

@@ -9,18 +9,20 @@ namespace aq::units {
 /** An app's socket: what it is to send, and what has come. */
 struct App {
   int fd = -1;
-  std::string toSend;
+  std::string toSend = {};
   size_t sent = 0;
   bool closed = false;
-  std::string got;
+  std::string got = {};
   bool ended = false;
+  /** Whether it may lose its connection, and has: it has then ended and is closed. */
+  bool mayBreak = false, broken = false;
 
   void write(size_t most) {
     const size_t n = std::min(most, toSend.size() - sent);
-    if (n > 0) {
+    if (n > 0 && !closed) {
       const ssize_t done = ::send(fd, toSend.data() + sent, n, MSG_NOSIGNAL);
       if (done > 0) sent += size_t(done);
-      else CHECK(errno == EAGAIN);
+      else if (errno != EAGAIN) broke();
     }
     if (sent < toSend.size() || closed) return;
     ::shutdown(fd, SHUT_WR);
@@ -31,11 +33,15 @@ struct App {
     std::string buffer(most, 0);
     const ssize_t n = ::recv(fd, buffer.data(), most, 0);
     if (n < 0) {
-      if (errno != EAGAIN) failed(__FILE__, __LINE__, "an app's connection broke: errno " + std::to_string(errno));
+      if (errno != EAGAIN) broke();
       return;
     }
     if (n == 0) ended = true;
     got.append(buffer, 0, size_t(n));
+  }
+  void broke() {
+    if (!mayBreak) failed(__FILE__, __LINE__, "an app's connection broke: errno " + std::to_string(errno));
+    broken = ended = closed = true;
   }
 };
 

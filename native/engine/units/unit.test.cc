@@ -1,8 +1,6 @@
 // Units that move between loops while bytes flow: nothing is lost, doubled or sealed twice, and nobody outside sees a close.
 #include "../tls/own-records.h"
-#include "chain.h"
-#include <algorithm>
-#include <random>
+#include "play.h"
 #include <set>
 
 using namespace aq;
@@ -27,40 +25,6 @@ struct SealLog {
   }
   ~SealLog() { onSeal = nullptr; }
 };
-
-std::string content(size_t size, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::string bytes(size, 0);
-  for (char &c : bytes) c = char(random());
-  return bytes;
-}
-
-/** Apps write and read by a seeded schedule until both have everything, while `places` move. */
-void play(std::mt19937 &random, std::vector<App *> apps, std::vector<Place *> places, size_t movesEach) {
-  const auto below = [&](size_t n) { return n == 0 ? 0 : random() % n; };
-  const auto done = [&] { return std::all_of(apps.begin(), apps.end(), [](const App *a) { return a->ended && a->closed; }); };
-  for (size_t idle = 0, step = 0; !done(); step++) {
-    const auto progress = [&] {
-      size_t sum = 0;
-      for (const App *a : apps) sum += a->sent + a->got.size() + a->ended + a->closed;
-      return sum;
-    };
-    const size_t before = progress();
-    for (int i = 0; i < 4; i++) {
-      App &app = *apps[below(apps.size())];
-      if (below(2)) app.write(1 + below(60'000));
-      else app.read(1 + below(40'000));
-    }
-    if (step % 2 == 0) {
-      Place &place = *places[below(places.size())];
-      const size_t which = below(6);
-      if (place.moves < movesEach) move(place, which == 0 ? Then::thaw : which == 1 ? Then::discard : Then::commit);
-    }
-    idle = progress() == before ? idle + 1 : 0;
-    if (idle > 50) usleep(200);
-    if (idle > 20'000) failed(__FILE__, __LINE__, "it has stopped");
-  }
-}
 
 } // namespace
 
