@@ -278,8 +278,8 @@ export type RouteParent =
   | `ServiceEntry/${string}/${string}`
   | `Gateway/${string}/${string}`;
 
-/** What an AuthorizationPolicy's targetRefs may name. */
-export type PolicyTarget = RouteParent | `GatewayClass/${string}`;
+/** What targetRefs of policies may name; HTTPRoutes those of RateLimitPolicies alone. */
+export type PolicyTarget = RouteParent | `GatewayClass/${string}` | `HTTPRoute/${string}/${string}`;
 
 /** A waypoint that istiod makes. */
 export interface MeshWaypoint {

@@ -198,7 +198,57 @@ test('a RateLimitPolicy says whether the service that counts is there', () => {
   mesh.apply(
     '{kind: Service, metadata: {name: counter, namespace: pay}, spec: {clusterIP: 10.96.0.9, ports: [{port: 8081}]}}',
   );
+  assert.equal(said(), 'True PartiallyInvalid', 'it does not speak gRPC');
+  mesh.apply(
+    '{kind: Service, metadata: {name: counter, namespace: pay}, spec: {clusterIP: 10.96.0.9, ports: [{port: 8082, name: grpc}]}}',
+  );
+  assert.equal(said(), 'True PartiallyInvalid', 'at another port');
+  mesh.apply(
+    '{kind: Service, metadata: {name: counter, namespace: pay}, spec: {clusterIP: 10.96.0.9, ports: [{port: 8081, name: grpc}]}}',
+  );
+  assert.equal(said(), 'True Accepted');
+  const others = Array.from(
+    { length: 11 },
+    (_, i) =>
+      `{kind: RateLimitPolicy, apiVersion: policy.aquifer.dev/v1alpha1, metadata: {name: k${i}, namespace: shop}, spec: {targetRefs: [{kind: Gateway, group: gateway.networking.k8s.io, name: waypoint}], counter: {service: {name: s${i}}, port: 1}, limits: [{name: a, requests: 1, unit: Year}]}}`,
+  );
+  mesh.apply(others.slice(0, 10).join('\n---\n'));
+  assert.equal(said(), 'True Accepted');
+  const older = others[10]!.replace('name: k10,', 'name: a, creationTimestamp: "2020-01-01T00:00:00Z",');
+  mesh.apply(older);
+  assert.equal(said(), 'True Accepted', 'the last of eleven by name');
+  mesh.apply(others[10]!);
+  assert.equal(said(), 'True PartiallyInvalid', 'the twelfth');
+  mesh.remove('RateLimitPolicy', 'shop/k10');
   assert.equal(said(), 'True Accepted');
   mesh.remove('Service', 'pay/counter');
   assert.equal(said(), 'True PartiallyInvalid');
+});
+
+test('a RateLimitPolicy is bound to an HTTPRoute of a service behind a waypoint, to a rule or a port that there is', () => {
+  const limits = (target: string) =>
+    `{kind: RateLimitPolicy, apiVersion: policy.aquifer.dev/v1alpha1, metadata: {name: l, namespace: shop}, spec: {targetRefs: [${target}], limits: [{name: a, requests: 1, unit: Day}]}}`;
+  const ofRoute = (section = '') => limits(`{kind: HTTPRoute, group: gateway.networking.k8s.io, name: r${section}}`);
+  const service = (labels: string) =>
+    `{kind: Service, metadata: {name: web, namespace: shop, labels: {${labels}}}, spec: {clusterIP: 10.96.0.7, ports: [{port: 80, name: http}]}}`;
+  const mesh = new TestMesh(`${waypointYaml()}\n---\n${ofRoute()}`);
+  const said = () => mesh.conditions('RateLimitPolicy', 'l')['Accepted'];
+  assert.equal(said(), 'False TargetNotFound');
+  mesh.apply(
+    '{kind: HTTPRoute, apiVersion: gateway.networking.k8s.io/v1, metadata: {name: r, namespace: shop}, spec: {parentRefs: [{kind: Service, group: "", name: web}], rules: [{name: buy}]}}',
+  );
+  assert.equal(said(), 'False AncestorNotBound');
+  mesh.apply(service('istio.io/use-waypoint: waypoint'));
+  assert.equal(said(), 'True Accepted');
+  mesh.apply(service(''));
+  assert.equal(said(), 'False AncestorNotBound');
+  mesh.apply(service('istio.io/use-waypoint: waypoint'));
+  mesh.apply(ofRoute(', sectionName: sell'));
+  assert.equal(said(), 'True PartiallyInvalid');
+  mesh.apply(ofRoute(', sectionName: buy'));
+  assert.equal(said(), 'True Accepted');
+  mesh.apply(limits('{kind: Service, group: "", name: web, sectionName: grpc}'));
+  assert.equal(said(), 'True PartiallyInvalid');
+  mesh.apply(limits('{kind: Service, group: "", name: web, sectionName: http}'));
+  assert.equal(said(), 'True Accepted');
 });

@@ -1,11 +1,12 @@
 /** AuthorizationPolicies that name a target are for waypoints: whether they reach one; and the policy that lets only waypoints in. */
 import { formatSpiffe } from '../../common/identity/spiffe.ts';
-import type { RateLimitPolicy } from '../../common/kube/kinds/aquifer/rate-limit-policy.ts';
+import type { HttpRoute } from '../../common/kube/kinds/gateway-api/http-route.ts';
 import type {
   AuthorizationPolicy as KubePolicy,
   PolicyTargetReference,
   RequestAuthentication,
 } from '../../common/kube/kinds/security.ts';
+import { namespaceOf } from '../../common/kube/names.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import { emptyMatch } from '../../common/mesh/policy-match.ts';
 import type { AuthorizationPolicy } from '../../common/mesh/types.ts';
@@ -43,6 +44,8 @@ export interface TargetLookup {
     id: string,
   ) => { readonly waypointId: string | undefined } | undefined;
   readonly gatewayClass: (name: string) => WaypointClass | undefined;
+  /** For policies that may name one. */
+  readonly httpRoute?: (id: string) => HttpRoute | undefined;
 }
 
 /** Of type WaypointAccepted (ambient-wire 9.3); undefined for policies without targets. `neighbours`: all with one of its targets. */
@@ -74,32 +77,22 @@ export function authenticationAcceptance(
   return withProblems(bound, problems)!;
 }
 
-/** The same of a RateLimitPolicy. */
-export function limitAcceptance(
-  object: RateLimitPolicy,
-  lookup: TargetLookup,
-  settings: MeshSettings,
-): WantedCondition {
-  const nowhere = { status: 'False', reason: 'Invalid', message: 'attach it to a waypoint by targetRefs' } as const;
-  const bound = boundTargets(object, lookup, settings) ?? nowhere;
-  const id = counterOf(object);
-  if (id === undefined || lookup.waypointOf('Service', id)) return bound;
-  const then = object.spec.counter?.failure === 'Pass' ? 'is not counted' : 'is refused';
-  return withProblems(bound, [`counter: Service ${id} does not exist, so what the limits mean ${then}`])!;
-}
-
-/** `namespace/name` of the Service that counts. */
-export function counterOf({ spec: { counter }, metadata }: RateLimitPolicy): string | undefined {
-  return counter && `${counter.service.namespace ?? metadata.namespace ?? 'default'}/${counter.service.name}`;
-}
-
-function withProblems(bound: WantedCondition | undefined, missing: readonly string[]): WantedCondition | undefined {
+/** `bound`, and what of the policy does not count although it is bound. */
+export function withProblems(
+  bound: WantedCondition | undefined,
+  missing: readonly string[],
+): WantedCondition | undefined {
   if (bound?.status !== 'True') return bound;
   if (missing.length === 0) return bound;
   return { status: 'True', reason: 'PartiallyInvalid', message: [bound.message, ...missing].join('; ') };
 }
 
-function boundTargets(policy: Targeting, lookup: TargetLookup, settings: MeshSettings): WantedCondition | undefined {
+/** undefined: it names no target. */
+export function boundTargets(
+  policy: Targeting,
+  lookup: TargetLookup,
+  settings: MeshSettings,
+): WantedCondition | undefined {
   const verdicts = targetsOf(policy).map((target) =>
     judge(target, policy.metadata.namespace ?? 'default', lookup, settings),
   );
@@ -150,12 +143,32 @@ function judge(
         return no('AncestorNotBound', `${kind} ${id} is behind no waypoint, and node proxies do not read this policy`);
       return { ok: true, reason: 'Accepted', message: `bound to waypoint ${found.waypointId}` };
     }
+    case 'HTTPRoute': {
+      if (!lookup.httpRoute) return no('Invalid', 'a policy of this kind cannot be attached to an HTTPRoute');
+      const route = lookup.httpRoute(id);
+      if (!route) return no('TargetNotFound', `HTTPRoute ${id} does not exist`);
+      const waypoints = waypointsOf(route, lookup);
+      if (waypoints.length === 0)
+        return no(
+          'AncestorNotBound',
+          `HTTPRoute ${id} is of no service behind a waypoint, which alone limits requests`,
+        );
+      return { ok: true, reason: 'Accepted', message: `bound to HTTPRoute ${id} at waypoint ${waypoints.join(', ')}` };
+    }
     default:
       return no(
         'Invalid',
         `a policy cannot be attached to a ${kind}; expected Gateway, GatewayClass, Service or ServiceEntry`,
       );
   }
+}
+
+function waypointsOf(route: HttpRoute, lookup: TargetLookup): readonly string[] {
+  const found = (route.spec.parentRefs ?? []).flatMap(({ kind, name, namespace = namespaceOf(route) }) => {
+    if (kind !== 'Service' && kind !== 'ServiceEntry') return [];
+    return lookup.waypointOf(kind, `${namespace}/${name}`)?.waypointId ?? [];
+  });
+  return [...new Set(found)];
 }
 
 /** PILOT_AUTO_ALLOW_WAYPOINT_POLICY (ambient-wire 5.4). undefined while the waypoint has no pods, whose accounts it would name. */

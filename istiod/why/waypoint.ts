@@ -314,12 +314,12 @@ function countersAsked(config: TypedObject, view: RequestView, decision: RouteDe
   const request = {
     view,
     cluster: decision.kind === 'forward' ? decision.cluster : undefined,
-    routeMetadata: undefined,
+    routeMetadata: decision.metadata,
   };
   const limits = includesHost || ofRoute.length === 0 ? [...ofRoute, ...ofHost] : ofRoute;
   return descriptorsOf(limits, Number(config['stage'] ?? 0), request).map((entries) => {
     const of = (key: string) => entries.find((e) => e.key === key)?.value ?? '';
-    const keys = entries.filter(({ key }) => !['limit', 'quota', 'match'].includes(key));
+    const keys = entries.filter(({ key }) => !['limit', 'quota', 'match', 'route'].includes(key));
     const by = keys.length === 0 ? '' : ` for ${keys.map(({ key, value }) => `${key}=${value}`).join(', ')}`;
     return `limit ${of('limit')} counts it (${of('quota')}${by}): asks a service, whose answer is not foreseen`;
   });

@@ -82,6 +82,31 @@ describe('a quota that an Envoy and our waypoint share', { skip: skipWithoutEnvo
     await pair.remove(objects);
   });
 
+  it('is of the requests of one HTTPRoute alone where that is its target', async () => {
+    const route = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: route }
+spec:
+  parentRefs: [{ group: '', kind: Service, name: web }]
+  rules: [{ matches: [{ path: { value: /paid } }], backendRefs: [{ name: web, port: 80 }] }, { name: free, backendRefs: [{ name: web, port: 80 }] }]
+---`;
+    const target = 'kind: HTTPRoute, group: gateway.networking.k8s.io, name: route';
+    const [all, free] = ['', ', sectionName: free'].map((section, i) =>
+      policy(`of-${i}`, 'counter').replace("kind: Service, group: '', name: web", `${target}${section}`),
+    );
+    await pair.apply(counter + route + all);
+    const paid = (name: string) => `3, 3;w=31536000;name="shop/${name}/each"`;
+    assert.equal(await ask('envoy', 'c', '/paid'), `200 ${paid('of-0')} 2`);
+    assert.equal(await ask('ours', 'c', '/paid'), `200 ${paid('of-0')} 1`);
+    await pair.remove(all!);
+    await pair.apply(free!);
+    for (const side of ['ours', 'envoy'] as const) assert.equal(await ask(side, 'c', '/paid'), '200');
+    assert.equal(await ask('ours', 'c', '/else'), `200 ${paid('of-1')} 2`);
+    assert.equal(await ask('envoy', 'c', '/else'), `200 ${paid('of-1')} 1`);
+    await pair.remove(counter + route + free);
+  });
+
   it('a service that is not there refuses what the limits mean, or lets it pass as declared', async () => {
     const closed = policy('closed', 'nobody', '', 'match: { paths: [/paid] }');
     await pair.apply(closed);

@@ -2,6 +2,7 @@
 import { rateLimitPolicyKind } from '../../../common/kube/kinds/aquifer/rate-limit-policy.ts';
 import { configMapKind, type Namespace, namespaceKind, serviceKind } from '../../../common/kube/kinds/core.ts';
 import { gatewayKind } from '../../../common/kube/kinds/gateway-api/gateway.ts';
+import { httpRouteKind } from '../../../common/kube/kinds/gateway-api/http-route.ts';
 import { serviceEntryKind } from '../../../common/kube/kinds/istio/service-entry.ts';
 import { telemetryKind } from '../../../common/kube/kinds/istio/telemetry.ts';
 import {
@@ -53,6 +54,7 @@ export const analyzeSelectors: Analyzer = (world) =>
 
 const targetKinds: Readonly<Record<string, Kind>> = {
   Gateway: gatewayKind,
+  HTTPRoute: httpRouteKind,
   Service: serviceKind,
   ServiceEntry: serviceEntryKind,
 };

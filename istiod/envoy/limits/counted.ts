@@ -2,11 +2,12 @@
  * Limits that a service counts for all pods of a waypoint (envoy.service.ratelimit.v3). The route says what a request counts as, and
  * brings the limit with it, so that the service needs no configuration that could be older than the routes.
  */
-import type { LimitCounter, RateLimitPolicy } from '../../../common/kube/kinds/aquifer/rate-limit-policy.ts';
+import type { LimitCounter } from '../../../common/kube/kinds/aquifer/rate-limit-policy.ts';
 import { namespaceOf } from '../../../common/kube/names.ts';
 import type { MeshService, MeshView, RouteTarget } from '../inputs.ts';
 import { rbacExtension } from '../rbac/filters.ts';
 import { type Duration, extension, type Message } from '../values.ts';
+import type { Attached } from './attached.ts';
 import { actionsOf, headersOf, type NamedLimit, namedLimits } from './filters.ts';
 
 /** The entry that says the limit (istiod/quota). */
@@ -14,7 +15,7 @@ const quotaKey = 'quota';
 /** What the service may tell apart; one mesh has one. */
 const domain = 'aquifer.dev';
 /** Envoy counts stages from 0 to 10: each service that is asked has one. */
-const mostStages = 11;
+export const mostStages = 11;
 const wait: Duration = { seconds: 1 };
 
 interface Group {
@@ -27,15 +28,16 @@ interface Group {
 }
 
 /** By whom is asked, in the order of the policies. */
-function groupsOf(view: MeshView, policies: readonly RateLimitPolicy[]): readonly Group[] {
+function groupsOf(view: MeshView, attached: readonly Attached[]): readonly Group[] {
   const groups = new Map<string, { counter: LimitCounter; namespace: string; limits: NamedLimit[] }>();
-  for (const policy of policies) {
+  for (const one of attached) {
+    const { policy } = one;
     const { counter } = policy.spec;
     if (!counter) continue;
     const namespace = counter.service.namespace ?? namespaceOf(policy);
     const key = JSON.stringify([namespace, counter.service.name, counter.port, counter.failure ?? 'Refuse']);
     const group = groups.get(key) ?? { counter, namespace, limits: [] };
-    group.limits.push(...namedLimits(policy));
+    group.limits.push(...namedLimits(one));
     groups.set(key, group);
   }
   return [...groups.values()].map(({ counter, namespace, limits }, i) => {
@@ -49,10 +51,10 @@ function groupsOf(view: MeshView, policies: readonly RateLimitPolicy[]): readonl
 /** Filters that ask; where nobody can be asked, one that refuses what the limits mean, unless they are declared open. */
 export function countedFilters(
   view: MeshView,
-  policies: readonly RateLimitPolicy[],
+  attached: readonly Attached[],
   cluster: (target: RouteTarget) => string,
 ): readonly Message[] {
-  return groupsOf(view, policies).flatMap(({ service, counter, limits, stage }) => {
+  return groupsOf(view, attached).flatMap(({ service, counter, limits, stage }) => {
     const isClosed = counter.failure !== 'Pass';
     if (!service || stage === undefined) return isClosed ? [refusing(limits)] : [];
     const cluster_name = cluster({ service, port: counter.port, subset: '' });
@@ -74,14 +76,15 @@ export function countedFilters(
 }
 
 /** Of the virtual host. */
-export function countedRoutes(view: MeshView, policies: readonly RateLimitPolicy[]): readonly Message[] {
-  return groupsOf(view, policies).flatMap(({ service, limits, stage }) =>
+export function countedRoutes(view: MeshView, attached: readonly Attached[]): readonly Message[] {
+  return groupsOf(view, attached).flatMap(({ service, limits, stage }) =>
     !service || stage === undefined
       ? []
-      : limits.map(({ limit, id }) => {
+      : limits.map((named) => {
+          const { limit } = named;
           const descriptor_value = `${limit.requests}/${limit.unit.toUpperCase()}`;
           const quota = { generic_key: { descriptor_key: quotaKey, descriptor_value } };
-          return { stage: { value: stage }, actions: actionsOf(limit, id, [quota]) };
+          return { stage: { value: stage }, actions: actionsOf(named, [quota]) };
         }),
   );
 }

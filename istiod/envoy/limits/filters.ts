@@ -1,44 +1,24 @@
 /** The filter that limits how often requests come, of RateLimitPolicies at a service's port. */
-import type { Limit, LimitKey, RateLimitPolicy } from '../../../common/kube/kinds/aquifer/rate-limit-policy.ts';
-import { namespaceOf } from '../../../common/kube/names.ts';
-import type { MeshService, MeshView } from '../inputs.ts';
-import type { WaypointProxy } from '../proxy.ts';
-import { waypointClass } from '../rbac/filters.ts';
+import type { Limit, LimitKey } from '../../../common/kube/kinds/aquifer/rate-limit-policy.ts';
+import type { MeshService } from '../inputs.ts';
 import { type Duration, extension, type Message, typed } from '../values.ts';
-
-/** RateLimitPolicies with the service, its waypoint or the class of waypoints as target. */
-export function limitsFor(
-  view: MeshView,
-  { gateway }: WaypointProxy,
-  service: MeshService,
-): readonly RateLimitPolicy[] {
-  const ofClass = view
-    .rateLimits(`GatewayClass/${waypointClass}`)
-    .filter((policy) => namespaceOf(policy) === view.facts.rootNamespace);
-  return [
-    ...new Set([
-      ...ofClass,
-      ...view.rateLimits(`Gateway/${gateway as `${string}/${string}`}`),
-      ...view.rateLimits(`${service.kind}/${service.namespace}/${service.name}`),
-    ]),
-  ];
-}
+import { type Attached, keyOf, mark, markedBy } from './attached.ts';
 
 /** Values of keys that are counted one by one; our waypoint counts further ones together, Envoy forgets the oldest. */
 const mostKeys = 10_000;
 const always = { default_value: { numerator: 100 } };
 
 /** One filter for all: it asks the slowest limit first, and tells of the one that refused. */
-export function limitFilters(policies: readonly RateLimitPolicy[], service: MeshService): readonly Message[] {
-  const limits = policies.filter(({ spec }) => spec.counter === undefined).flatMap(namedLimits);
+export function limitFilters(attached: readonly Attached[], service: MeshService): readonly Message[] {
+  const limits = attached.filter(({ policy }) => policy.spec.counter === undefined).flatMap(namedLimits);
   if (limits.length === 0) return [];
   return [
     extension('envoy.filters.http.local_ratelimit', 'envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit', {
       stat_prefix: `rate_limit.${service.namespace}.${service.name}`,
       filter_enabled: always,
       filter_enforced: always,
-      rate_limits: limits.map(({ limit, id }) => ({ actions: actionsOf(limit, id) })),
-      descriptors: limits.flatMap(({ limit, id }) => descriptorsOf(limit, id)),
+      rate_limits: limits.map((named) => ({ actions: actionsOf(named) })),
+      descriptors: limits.flatMap(descriptorsOf),
       max_dynamic_descriptors: { value: mostKeys },
       always_consume_default_token_bucket: { value: false },
       enable_x_ratelimit_headers: 'DRAFT_VERSION_03',
@@ -52,11 +32,14 @@ export interface NamedLimit {
   readonly limit: Limit;
   /** `namespace/policy/limit`. */
   readonly id: string;
+  /** `namespace/policy` where only routes count that are marked by it. */
+  readonly marked: string | undefined;
 }
 
-export function namedLimits(policy: RateLimitPolicy): readonly NamedLimit[] {
-  const of = `${namespaceOf(policy)}/${policy.metadata.name}`;
-  return policy.spec.limits.map((limit) => ({ limit, id: `${of}/${limit.name}` }));
+export function namedLimits({ policy, ofRoutes }: Attached): readonly NamedLimit[] {
+  const of = keyOf(policy);
+  const marked = ofRoutes ? of : undefined;
+  return policy.spec.limits.map((limit) => ({ limit, id: `${of}/${limit.name}`, marked }));
 }
 
 /** Of entries by which a limit is found. */
@@ -70,16 +53,25 @@ export function headersOf({ match }: Limit): readonly Message[] {
   ];
 }
 
-export function actionsOf(limit: Limit, id: string, more: readonly Message[] = []): readonly Message[] {
+const routeKey = 'route';
+
+export function actionsOf({ limit, id, marked }: NamedLimit, more: readonly Message[] = []): readonly Message[] {
   const { by = [] } = limit;
   const headers = headersOf(limit);
   const { key: descriptor_key, value: descriptor_value } = matches;
   return [
     { generic_key: { descriptor_key: 'limit', descriptor_value: id } },
     ...more,
+    ...(marked === undefined ? [] : [markOf(marked)]),
     ...(headers.length > 0 ? [{ header_value_match: { descriptor_key, descriptor_value, headers } }] : []),
     ...by.map(actionOf),
   ];
+}
+
+/** Nothing is counted where the route has no such mark. */
+function markOf(marked: string): Message {
+  const metadata_key = { key: markedBy, path: [{ key: marked }] };
+  return { metadata: { descriptor_key: routeKey, metadata_key, source: 'ROUTE_ENTRY' } };
 }
 
 function fullMatch(regex: string): Message {
@@ -135,8 +127,13 @@ const keys: Readonly<Record<LimitKey['type'], (name: string) => string>> = {
 };
 
 /** One for each choice of headers that may be absent: without those a request is counted with all others that lack them. */
-function descriptorsOf({ match, by = [], requests, unit, burst = requests }: Limit, id: string): readonly Message[] {
-  const fixed = [{ key: 'limit', value: id }, ...(match?.methods || match?.paths ? [matches] : [])];
+function descriptorsOf({ limit, id, marked }: NamedLimit): readonly Message[] {
+  const { match, by = [], requests, unit, burst = requests } = limit;
+  const fixed = [
+    { key: 'limit', value: id },
+    ...(marked === undefined ? [] : [{ key: routeKey, value: mark }]),
+    ...(match?.methods || match?.paths ? [matches] : []),
+  ];
   let choices: readonly (readonly Message[])[] = [[]];
   for (const { type, name = '' } of by) {
     const having = choices.map((entries) => [...entries, { key: keys[type](name), value: '' }]);

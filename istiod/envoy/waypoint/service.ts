@@ -8,8 +8,9 @@ import { authenticationsFor, tokenFilters } from '../authentication.ts';
 import { type MadeCluster, makeCluster } from '../clusters/cluster.ts';
 import { policyOf, rulesFor, type ServiceRules } from '../clusters/rules.ts';
 import type { MeshPort, MeshService, MeshView, RouteContext, RouteTarget } from '../inputs.ts';
+import { type Attached, limitsFor } from '../limits/attached.ts';
 import { countedFilters, countedRoutes } from '../limits/counted.ts';
-import { limitFilters, limitsFor } from '../limits/filters.ts';
+import { limitFilters } from '../limits/filters.ts';
 import { denialDetails } from '../listeners/denial-details.ts';
 import { dynamicHttp, dynamicTls } from '../listeners/dynamic-dns.ts';
 import { httpManager } from '../listeners/http.ts';
@@ -20,6 +21,7 @@ import type { WaypointProxy } from '../proxy.ts';
 import { customFilters } from '../rbac/custom.ts';
 import { dryRunLog } from '../rbac/dry-run.ts';
 import { policiesFor, rbacFilters } from '../rbac/filters.ts';
+import { attachedTo } from '../routes/gateway-api/attach.ts';
 import { httpRoutesOf } from '../routes/http.ts';
 import { tcpRoutesOf } from '../routes/stream.ts';
 import { accessLogs } from '../telemetry/logging.ts';
@@ -189,7 +191,7 @@ function httpChain(scope: FrontScope, port: MeshPort): MadeChains {
   const certificate = clientCertificate(view, proxy);
   const tokens = tokenFilters(authenticationsFor(view, proxy, service), (source) => view.issuerKeys(source));
   const modules = extensionFilters(view, proxy, service, port);
-  const limits = limitsFor(view, proxy, service);
+  const limits = limitsAt(scope, port);
   const filters = [
     ...certificate.filters,
     ...customFilters(view, policies, 'http', name, cluster),
@@ -221,10 +223,21 @@ function httpChain(scope: FrontScope, port: MeshPort): MadeChains {
   };
 }
 
+function limitsAt(scope: Scope, port: MeshPort): readonly Attached[] {
+  const { http } = attachedTo(contextOf(scope, port, 'http'));
+  return limitsFor(
+    scope.view,
+    scope.proxy,
+    scope.service,
+    port,
+    http.flatMap((group) => group.routes),
+  );
+}
+
 function routesOf(scope: Scope, port: MeshPort): RouteConfig {
   const name = inboundCluster(scope.service.hostname, port.number, 'http');
   const { routes } = httpRoutesOf(contextOf(scope, port, 'http'));
-  const rate_limits = countedRoutes(scope.view, limitsFor(scope.view, scope.proxy, scope.service));
+  const rate_limits = countedRoutes(scope.view, limitsAt(scope, port));
   return {
     '@type': typeUrl('envoy.config.route.v3.RouteConfiguration'),
     name,

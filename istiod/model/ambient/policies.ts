@@ -9,18 +9,13 @@ import { waypointAccepted, ztunnelAccepted } from '../condition.ts';
 import type { Derived } from '../graph/graph.ts';
 import { type Place, selecting, selectorKey } from '../graph/labelled.ts';
 import type { Changing } from '../graph/table.ts';
+import { counterOf, limitAcceptance } from '../limit-policy.ts';
 import { hasSelector, type PeerScope, peerRequirement, portPolicy, staticStrict } from '../peer-authentication.ts';
 import { resourceOfPolicy } from '../resource.ts';
+import { byAge, parentsOf } from '../route-parents.ts';
 import type { Labels } from '../selector.ts';
 import type { Waypoint } from '../waypoint.ts';
-import {
-  allowWaypoint,
-  authenticationAcceptance,
-  counterOf,
-  limitAcceptance,
-  targetKeys,
-  waypointAcceptance,
-} from '../waypoint-policy.ts';
+import { allowWaypoint, authenticationAcceptance, targetKeys, waypointAcceptance } from '../waypoint-policy.ts';
 import { type Conditions, type Context, type Output, placeOf } from './context.ts';
 import type { Services } from './services.ts';
 import type { Waypoints } from './waypoints.ts';
@@ -90,11 +85,15 @@ export function derivePolicies(c: Context, waypoints: Waypoints, services: Servi
     const counter = counterOf(l);
     return [...targetKeys(l), ...(counter === undefined ? [] : [`Service/${counter}`])];
   });
+  const byParent = inputs.httpRoutes.index(parentsOf);
+  const routesAt = (parent: string) => [...byParent.keys(parent)].map((key) => `HTTPRoute/${key}`);
   const limits = graph
     .derive('RateLimitPolicy', limitOf)
-    .after(inputs.rateLimits, (_, key) => [key])
+    // How many services a waypoint asks is by all that have a target in common.
+    .after(inputs.rateLimits, (l, key) => [key, ...targetKeys(l).flatMap((target) => [...byLimited.keys(target)])])
     .after(waypoints.table, (w) => byLimited.keys(`Gateway/${w.id}`))
-    .after(services.offers, (_, key) => byLimited.keys(key))
+    .after(services.offers, (_, key) => [key, ...routesAt(key)].flatMap((target) => [...byLimited.keys(target)]))
+    .after(inputs.httpRoutes, (_, key) => byLimited.keys(`HTTPRoute/${key}`))
     .after(inputs.gatewayClasses, (_, name) => byLimited.keys(`GatewayClass/${name}`));
   const bySelector = authorization.index((p) =>
     p.selector === undefined ? [] : [selectorKey(namespaceOf(p.object), p.selector)],
@@ -148,7 +147,9 @@ export function derivePolicies(c: Context, waypoints: Waypoints, services: Servi
   function limitOf(key: string): JudgedOutput | undefined {
     const object = inputs.rateLimits.get(key);
     if (!object) return undefined;
-    const accepted = limitAcceptance(object, lookup, settings());
+    const found = targetKeys(object).flatMap((target) => [...byLimited.values(target)]);
+    const neighbours = [...new Set(found)].sort(byAge);
+    const accepted = limitAcceptance(object, neighbours, { ...lookup, ...limited }, settings());
     return { conditions: new Map([['Accepted', accepted]]), resources: [], far: [] };
   }
 
@@ -159,6 +160,11 @@ export function derivePolicies(c: Context, waypoints: Waypoints, services: Servi
       return offer && { waypointId: offer.services[0]?.binding.waypointId };
     },
     gatewayClass: (name: string) => inputs.gatewayClasses.get(name),
+  };
+
+  const limited = {
+    httpRoute: (id: string) => inputs.httpRoutes.get(id),
+    service: (kind: 'Service' | 'ServiceEntry', id: string) => services.offers.get(`${kind}/${id}`)?.services[0],
   };
 
   function peersFor(namespace: string): PeerScope {

@@ -7,15 +7,7 @@ import { namespaceOf } from '../../../common/kube/names.ts';
 import type { KubeObject } from '../../../common/kube/types.ts';
 import type { Workload } from '../../../common/mesh/types.ts';
 import { type Credentials, type Looked, Pending } from '../../envoy/credentials.ts';
-import type {
-  MeshEndpoint,
-  MeshFacts,
-  MeshService,
-  MeshView,
-  PolicyTarget,
-  Resolution,
-  RouteParent,
-} from '../../envoy/inputs.ts';
+import type { MeshEndpoint, MeshFacts, MeshService, MeshView, PolicyTarget, Resolution } from '../../envoy/inputs.ts';
 import { lookupOf } from '../../jwks/resolver.ts';
 import type { Extension } from '../../modules/extensions.ts';
 import { lookupOfModule } from '../../modules/resolver.ts';
@@ -25,6 +17,7 @@ import type { Catalog } from '../catalog.ts';
 import { MultiMap } from '../graph/multi-map.ts';
 import type { Index, Table } from '../graph/table.ts';
 import { type ObjectRef, objectKey, type Resource, refOf } from '../resource.ts';
+import { byAge, parentsOf } from '../route-parents.ts';
 import { selects } from '../selector.ts';
 import { hostnameOf } from '../service.ts';
 import type { ServiceInfo } from '../service-info.ts';
@@ -431,26 +424,6 @@ function firstHost(infos: readonly ServiceInfo[]): ServiceInfo | undefined {
   return infos.find((i) => i.service.hostname === host) ?? infos[0];
 }
 
-interface WithParents extends KubeObject {
-  readonly spec: {
-    readonly parentRefs?: readonly {
-      readonly group?: string;
-      readonly kind?: string;
-      readonly namespace?: string;
-      readonly name: string;
-    }[];
-  };
-}
-
-function parentsOf(route: WithParents): readonly RouteParent[] {
-  const parents = (route.spec.parentRefs ?? []).flatMap((p): readonly RouteParent[] => {
-    const kind = p.kind ?? 'Gateway';
-    if (kind !== 'Service' && kind !== 'ServiceEntry' && kind !== 'Gateway') return [];
-    return [`${kind}/${p.namespace ?? namespaceOf(route)}/${p.name}`];
-  });
-  return [...new Set(parents)];
-}
-
 /** Services that it names, of its own namespace. */
 function backendsOf(policy: XBackendTrafficPolicy): readonly string[] {
   return policy.spec.targetRefs.map(({ kind, name }) => `${kind}/${namespaceOf(policy)}/${name}`);
@@ -469,11 +442,6 @@ function resolutionOf({ spec }: ServiceEntry): Resolution {
     default:
       return 'original';
   }
-}
-
-function byAge(a: KubeObject, b: KubeObject): number {
-  const order = ({ metadata: m }: KubeObject) => `${m.creationTimestamp ?? ''} ${m.namespace}/${m.name}`;
-  return order(a) < order(b) ? -1 : 1;
 }
 
 function byKindAndAge(a: ServiceInfo, b: ServiceInfo): number {

@@ -1,5 +1,5 @@
 /** AuthorizationPolicy, PeerAuthentication, RequestAuthentication. */
-import type { RateLimitPolicy } from '../../../common/kube/kinds/aquifer/rate-limit-policy.ts';
+import type { LimitTarget, RateLimitPolicy } from '../../../common/kube/kinds/aquifer/rate-limit-policy.ts';
 import type {
   AuthorizationPolicy,
   PeerAuthentication,
@@ -51,14 +51,18 @@ export function checkAuthorizationPolicy({ spec = {}, metadata }: AuthorizationP
   field.each('rules', rules, (rule, at) => checkRule(rule, action, at));
 }
 
+const httpRoute = 'gateway.networking.k8s.io/HTTPRoute';
+
 function checkTargets(
   spec: {
     readonly targetRef?: { readonly kind: string; readonly group?: string };
     readonly targetRefs?: readonly { readonly kind: string; readonly group?: string }[];
   },
   field: Field,
+  more: readonly string[] = [],
 ): void {
   const allowed = [
+    ...more,
     'gateway.networking.k8s.io/Gateway',
     'gateway.networking.k8s.io/GatewayClass',
     '/Service',
@@ -255,9 +259,15 @@ const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 export function checkRateLimitPolicy({ spec }: RateLimitPolicy, root: Field): void {
   const field = root.at('spec');
-  checkTargets(spec, field);
+  checkTargets(spec, field, [httpRoute]);
+  const checkSection = ({ kind, sectionName }: LimitTarget, at: Field) => {
+    if (sectionName === undefined || ['Service', 'ServiceEntry', 'HTTPRoute'].includes(kind)) return;
+    at.at('sectionName').error(`a ${kind} has no parts that could be limited`, 'leave it out');
+  };
+  if (spec.targetRef !== undefined) checkSection(spec.targetRef, field.at('targetRef'));
+  field.each('targetRefs', spec.targetRefs, checkSection);
   if (spec.targetRef === undefined && (spec.targetRefs ?? []).length === 0) {
-    field.at('targetRefs').error('names nothing: attach the policy to a Gateway, Service or ServiceEntry');
+    field.at('targetRefs').error('names nothing: attach the policy to a Gateway, Service, ServiceEntry or HTTPRoute');
   }
   spec.limits.forEach(({ by = [] }, i) => {
     by.forEach(({ type, name = '' }, k) => {

@@ -1,6 +1,6 @@
 /** RateLimitPolicies. Nothing comes back while a case runs. */
 import { jwks, token } from '../../../waypoint/testing/tokens.ts';
-import { type CaseRequest, ofAllWaypoints, type RouteCase } from './case.ts';
+import { type CaseRequest, httpRoute, ofAllWaypoints, type RouteCase } from './case.ts';
 
 const policy = (limits: string, name = 'limits') => `
 apiVersion: policy.aquifer.dev/v1alpha1
@@ -19,6 +19,15 @@ const from = (who: string) => ({ headers: { who } });
 const bearer = (claims: object) => ({
   headers: { authorization: `Bearer ${token({ iss: 'https://a.test', ...claims })}` },
 });
+
+const ofRoute = (name: string, section: string, limit: string) => `
+apiVersion: policy.aquifer.dev/v1alpha1
+kind: RateLimitPolicy
+metadata: { name: ${name} }
+spec:
+  targetRefs: [{ kind: HTTPRoute, group: gateway.networking.k8s.io, name: route${section} }]
+  limits: [${limit}]
+---`;
 
 /** Whom a service is to count for; nobody of a case does. */
 const counted = (name: string, { service, port, failure }: Record<string, string | number>, path: string) => `
@@ -81,6 +90,38 @@ kind: RateLimitPolicy`,
         ),
       )
       .join(''),
+    requests: [ask(), ask(), over()],
+  },
+  {
+    name: 'a rate limit of an HTTPRoute, and of one rule of it',
+    objects:
+      httpRoute(
+        '{ name: buy, matches: [{ path: { value: /buy } }], backendRefs: [{ name: web, port: 80 }] }, { matches: [{ path: { value: /x } }], backendRefs: [{ name: web, port: 80 }] }',
+      ) +
+      ofRoute('all', '', '{ name: both, requests: 3, unit: Day }') +
+      ofRoute('one', ', sectionName: buy', '{ name: buy, match: { methods: [GET] }, requests: 1, unit: Day }') +
+      ofRoute('none', ', sectionName: nothing', '{ name: nothing, requests: 1, unit: Day }'),
+    requests: [
+      ask({ path: '/buy' }),
+      over({ path: '/buy' }),
+      ask({ path: '/x' }),
+      // Those that were refused took a token of the slower limit.
+      ask({ path: '/x' }),
+      over({ path: '/x' }),
+    ],
+  },
+  {
+    name: 'a rate limit of a port, and of a port and a route together',
+    objects:
+      httpRoute('{ backendRefs: [{ name: web, port: 80 }] }') +
+      policy('{ name: a, requests: 1, unit: Day }', 'other').replace(
+        'name: web }',
+        'name: web, sectionName: nothing }',
+      ) +
+      policy('{ name: a, requests: 2, unit: Day }', 'own').replace(
+        'name: web }',
+        'name: web }, { kind: HTTPRoute, group: gateway.networking.k8s.io, name: route }',
+      ),
     requests: [ask(), ask(), over()],
   },
   {

@@ -1,7 +1,7 @@
 /** RateLimitPolicy of policy.aquifer.dev: how often requests may come. */
 import { about, integer, list, object, oneOf, string, type TypeOf, where } from '../../schema/types.ts';
 import type { Kind, KubeObject } from '../../types.ts';
-import { age, type IstioStatus, istioStatus, targetRef, targetRefs } from '../istio/common.ts';
+import { age, type IstioStatus, istioStatus, targetRefFields } from '../istio/common.ts';
 
 const key = where(
   object({
@@ -65,15 +65,30 @@ const counter = object({
   ),
   'port!': about('Of the Service; its protocol has to be gRPC or HTTP/2.', integer(1, 65_535)),
   failure: about(
-    'Of requests where it does not answer in a second, or is not there. Default Refuse: 500, and 403 where there is no such port.',
+    'Of requests where it does not answer in a second, or is not there. Default Refuse: 500, and 403 where there is no such port, then also for requests of other routes than the targets.',
     oneOf('Refuse', 'Pass'),
+  ),
+});
+
+const target = object({
+  ...targetRefFields,
+  'kind!': about(
+    'Kind of the target: Gateway, GatewayClass, Service, ServiceEntry or HTTPRoute.',
+    string({ minLength: 1, maxLength: 63, pattern: '^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$', expects: 'a kind' }),
+  ),
+  sectionName: about(
+    'Of a Service or ServiceEntry the name of a port, of an HTTPRoute that of a rule. Absent: all of it.',
+    string({ minLength: 1, maxLength: 253 }),
   ),
 });
 
 const fields = object(
   {
-    targetRef: about('What this is attached to; targetRefs takes several.', targetRef),
-    targetRefs,
+    targetRef: about('What this is attached to; targetRefs takes several.', target),
+    targetRefs: about(
+      'What this is attached to: waypoints, services behind one, or HTTPRoutes of such services, whose requests alone are limited then.',
+      list(target, { maxItems: 16 }),
+    ),
     'limits!': about(
       'Without a counter each waypoint pod counts by itself. A request has to fit all; one that does not gets 429, or RESOURCE_EXHAUSTED with gRPC.',
       list(limit, {
@@ -104,6 +119,7 @@ const spec = where(
 export type RateLimitSpec = TypeOf<typeof spec>;
 export type Limit = RateLimitSpec['limits'][number];
 export type LimitCounter = TypeOf<typeof counter>;
+export type LimitTarget = TypeOf<typeof target>;
 export type LimitKey = TypeOf<typeof key>;
 
 export interface RateLimitPolicy extends KubeObject {

@@ -102,7 +102,7 @@ export const labelSelector = about(
   }),
 );
 
-export const targetRef = object({
+export const targetRefFields = {
   group: about(
     'API group of the target; empty for the core group.',
     string({
@@ -125,7 +125,9 @@ export const targetRef = object({
     'Left out: targets are of the same namespace.',
     where(string(), "self == ''", 'a target is always of the same namespace; leave this field out'),
   ),
-});
+} as const;
+
+export const targetRef = object(targetRefFields);
 export type PolicyTargetReference = TypeOf<typeof targetRef>;
 
 export const targetRefs = about(

@@ -1,6 +1,7 @@
 /** From rules of HTTPRoutes and GRPCRoutes to Envoy's routes. */
 import { namespaceOf } from '../../../../common/kube/names.ts';
 import type { RouteContext } from '../../inputs.ts';
+import { limitMarks } from '../../limits/attached.ts';
 import { forwardTo, type WeightedTarget } from '../destinations.ts';
 import type { Action, Duration, Extension, HeaderChanges, Route, RouteMatch } from '../envoy.ts';
 import { corsFilter } from '../filters.ts';
@@ -87,6 +88,7 @@ function entriesOf<T extends GatewayRoute>(
     const field = `spec.rules[${i}]`;
     const made = ruleActions(context, route, rule, field, kind.refusal, problems);
     const session = sessionOf(context, route, rule, field, problems);
+    const marks = context.gateway === undefined ? {} : limitMarks(context.view, route, rule.name);
     return rule.matches.map(({ match, rank }, j): Entry => {
       const place = rule.matches.length === 1 ? field : `${field}.matches[${j}]`;
       const base = rule.name ?? `${namespaceOf(route)}.${route.metadata.name}.${i}`;
@@ -100,7 +102,7 @@ function entriesOf<T extends GatewayRoute>(
           ...changes,
           ...perFilter({ [corsFilter]: cors, [sessionFilter]: 'route' in action ? session : undefined }),
           decorator: { operation: operationOf(context, action, full, route.metadata.name) },
-          metadata: madeBy(route, place),
+          metadata: { filter_metadata: { ...madeBy(route, place).filter_metadata, ...marks } },
         };
       });
       return { rank, created, route: name, routes };
