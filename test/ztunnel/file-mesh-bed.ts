@@ -118,7 +118,13 @@ export class FileMeshBed {
     {
       argv = ourProxy,
       env = {},
-    }: { readonly argv?: typeof ourProxy | undefined; readonly env?: Record<string, string> } = {},
+      onLog,
+    }: {
+      readonly argv?: typeof ourProxy | undefined;
+      readonly env?: Record<string, string>;
+      /** Gets all of it. */
+      readonly onLog?: (text: string) => void;
+    } = {},
   ): Promise<ChildProcess> {
     const zds = this.zdsPath(machine);
     const agent = this.#agents.get(machine) ?? new ScriptedAgent(zds);
@@ -126,6 +132,7 @@ export class FileMeshBed {
     const before = agent.hellos;
     const node = before % 2 === 0 ? (`${machine}-node` as const) : (`${machine}-next` as const);
     const child = this.#start(node, argv, { ...process.env, ...this.#env(machine), INPOD_UDS: zds, ...env });
+    if (onLog) child.stdout!.setEncoding('utf8').on('data', onLog);
     const ztunnel = await agent.connected(before + 1);
     const info = { name: machine, namespace: 'default', serviceAccount: machine };
     for (const error of [
@@ -225,7 +232,10 @@ export class FileMeshBed {
     const command = [`--net=${this.#netns(place)}`, ...argv];
     const child = spawn('nsenter', command, { stdio: ['ignore', 'pipe', 'inherit'], env });
     // Also so that a log that nobody reads stops nobody.
-    child.stdout!.on('data', (text: Buffer) => process.env['TEST_LOG'] !== undefined && process.stderr.write(text));
+    child.stdout!.on(
+      'data',
+      (text: Buffer | string) => process.env['TEST_LOG'] !== undefined && process.stderr.write(text),
+    );
     this.#children.add(child);
     child.once('close', () => this.#children.delete(child));
     return child;

@@ -58,12 +58,11 @@ describe('a rolling restart with the native engine', {
   const env = { RUST_LOG: 'info,access=error', AQUIFER_ENGINE: 'native', CONNECTION_TERMINATION_DEADLINE: '30s' };
   let bed: FileMeshBed;
   let log = '';
-  const start = async (machine: Machine) => {
-    const proxy = await bed.sharedProxy(machine, { env });
-    proxy.stdout!.on('data', (text: Buffer) => {
-      log += text.toString();
-    });
-    return proxy;
+  const start = (machine: Machine) => {
+    const onLog = (text: string) => {
+      log += text;
+    };
+    return bed.sharedProxy(machine, { env, onLog });
   };
   before(async () => {
     bed = await FileMeshBed.make({ rules: redirectByMark });
