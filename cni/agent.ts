@@ -12,6 +12,7 @@ import { writeOutside } from './plugin-server/outside.ts';
 import { type PluginServer, servePlugin } from './plugin-server/server.ts';
 import type { PodKernel } from './pods/kernel.ts';
 import { PodManager } from './pods/pod-manager.ts';
+import { SameNodeServer } from './zds/same-node-server.ts';
 import { ZdsServer } from './zds/server.ts';
 import { serveSteering } from './zds/steering-server.ts';
 
@@ -32,7 +33,12 @@ export interface AgentOptions {
    * Called once the agent can serve: the steering socket first, for a ztunnel on ZDS expects it; not at all where the proxy's
    * ports are fixed.
    */
-  readonly listen: { readonly zds: () => SeqpacketListener; readonly steering: () => SeqpacketListener };
+  readonly listen: {
+    readonly zds: () => SeqpacketListener;
+    readonly steering: () => SeqpacketListener;
+    /** Absent: no pair of pods connects past the proxy, whatever their labels say. */
+    readonly sameNode?: () => SeqpacketListener;
+  };
 }
 
 /** How often pins of dead namespaces are looked for, and pods whose last process ended unnoticed. */
@@ -47,6 +53,7 @@ export class Agent {
   readonly #zds: ZdsServer;
   readonly #abort = new AbortController();
   #steering: { close(): void } | undefined;
+  #sameNode: SameNodeServer | undefined;
   #pluginServer: PluginServer | undefined;
   #sweep: Timer | undefined;
   /** A plugin may ask this agent, or read what it keeps for it. */
@@ -81,6 +88,7 @@ export class Agent {
       onWithdrawn: () => this.metrics.withdrawn(),
       onNetnsClosed: () => this.#sweepAfter(sweepSoon),
       onOutside: (namespaces) => this.#writeOutside(namespaces),
+      onSameNode: (uid, takesPart) => this.#sameNode?.changed(uid, takesPart),
     });
   }
 
@@ -96,12 +104,33 @@ export class Agent {
         onRefused: () => this.metrics.refused('steering'),
       });
     }
+    this.#startSameNode();
     this.#zds.start(listen.zds());
     await this.pods.start();
     this.#sweepAfter(millis(0));
     if (plugin === undefined || this.#abort.signal.aborted) return;
     this.#pluginServer = await servePlugin(plugin.runDir, this.pods, log);
     plugin.installer?.start();
+  }
+
+  /** Also where nothing goes past the proxy: what an agent before this one let begin is cut. */
+  #startSameNode(): void {
+    const { capture, listen, log } = this.#options;
+    const { sameNode } = capture;
+    if (!sameNode) return;
+    if (listen.sameNode) {
+      this.#sameNode = new SameNodeServer(listen.sameNode(), {
+        log,
+        sameNode,
+        pod: (uid) => this.pods.direct(uid),
+        eligible: () => this.pods.sameNode,
+        onRefused: () => this.metrics.refused('same-node'),
+      });
+    }
+    sameNode.watch({
+      netnsOf: (cookie) => this.pods.netnsOf(cookie),
+      onEvent: (event) => this.#sameNode?.onEvent(event),
+    });
   }
 
   get ready(): boolean {
@@ -125,6 +154,8 @@ export class Agent {
     if (this.#abort.signal.aborted) return;
     this.#abort.abort();
     this.#sweep?.cancel();
+    // While the namespaces are known that its connections are cut in.
+    this.#sameNode?.close();
     this.pods.stop();
     this.#zds.stop();
     this.#steering?.close();

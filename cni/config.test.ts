@@ -31,6 +31,9 @@ describe('configuration of the agent', () => {
     assert.equal(config.bpfDir, '/sys/fs/bpf/aquifer');
     assert.equal(config.withdrawGrace, 1000);
     assert.equal(config.failOpen, false);
+    assert.equal(config.sameNode, false);
+    assert.equal(parse([], { AQUIFER_SAME_NODE: 'direct' }).sameNode, true);
+    assert.equal(parse([], { AQUIFER_SAME_NODE: 'off' }).sameNode, false);
     assert.equal(config.monitoringPort, 15014);
     assert.deepEqual([...config.excludedNamespaces], ['kube-system', 'istio-system']);
     assert.equal(config.plugin, undefined);

@@ -44,6 +44,8 @@ export interface AgentConfig {
   readonly capture: 'ebpf' | 'nft' | 'auto';
   /** AQUIFER_FAIL_OPEN: without a proxy, connections go direct and in plain text instead of being refused. eBPF only. */
   readonly failOpen: boolean;
+  /** AQUIFER_SAME_NODE: pairs of pods that their owners label so connect directly where no policy needs the proxy. Default off; eBPF only. */
+  readonly sameNode: boolean;
   /** AQUIFER_BIG_TCP. Default auto. */
   readonly bigTcp: BigTcp;
   /** EXCLUDED_NAMESPACES, or --exclude-namespaces: never enrolled. Default: kube-system and the agent's own. */
@@ -122,6 +124,7 @@ export function parseConfig({ argv, env, mounts }: ConfigInput): ConfigResult<Ag
     withdrawGrace: r.duration('AQUIFER_WITHDRAW_GRACE') ?? millis(1_000),
     capture: r.choice('AQUIFER_CAPTURE', ['ebpf', 'nft', 'auto']) ?? 'auto',
     failOpen: r.boolean('AQUIFER_FAIL_OPEN') ?? false,
+    sameNode: r.choice('AQUIFER_SAME_NODE', ['off', 'direct']) === 'direct',
     bigTcp: r.choice('AQUIFER_BIG_TCP', ['auto', 'all', 'off']) ?? 'auto',
     excludedNamespaces: new Set(excluded ?? ['kube-system', r.text('POD_NAMESPACE') ?? 'istio-system']),
     monitoringPort: r.port('--monitoring-port') ?? (15_014 as Port),

@@ -8,10 +8,12 @@ import { fileURLToPath } from 'node:url';
 import { reportMistakes } from '../common/config/reader.ts';
 import { millis } from '../common/core/brand.ts';
 import { systemClock } from '../common/core/clock.ts';
-import { assertNever, describeError } from '../common/core/errors.ts';
+import { assertNever, describeError, MeshError } from '../common/core/errors.ts';
 import { createLogger, type Logger } from '../common/core/log.ts';
+import type { Ip, Port } from '../common/core/net.ts';
 import { openSource } from '../common/kube/open-source.ts';
-import { seqpacketListen } from '../native/index.ts';
+import { sameNodeSocket } from '../common/zds/same-node.ts';
+import { closeFd, destroyTcpSocket, openNetns, seqpacketListen } from '../native/index.ts';
 import { Agent, type AgentOptions } from './agent.ts';
 import { PacketSizes } from './capture/big-tcp.ts';
 import { chooseCapture } from './capture/choose.ts';
@@ -72,12 +74,14 @@ function redirectMachine(args: readonly string[]): void {
 async function run(config: AgentConfig, log: Logger, abort: AbortController): Promise<void> {
   checkRequirements(config);
   const machine = captureMachine(config, log);
-  const { kind, why } = chooseCapture({ ...machine, wanted: config.capture, failOpen: config.failOpen });
+  const { kind, why } = chooseCapture({ ...machine, ...config, wanted: config.capture });
   log.info('capture is chosen', { capture: kind, why });
   const capture = machine.create[kind]();
   capture.start();
   // A ztunnel that finds this socket would wait for somebody to steer to its listeners.
   if (capture.proxyPorts === 'fixed') rmSync(config.steeringPath, { force: true });
+  if (config.sameNode) requireSocketsToEnd();
+  else rmSync(sameNodeSocket(config.zdsPath), { force: true });
   const kube = openSource(config.objects!, abort.signal);
   mkdirSync(dirname(config.zdsPath), { recursive: true });
   const agent = new Agent({
@@ -88,7 +92,11 @@ async function run(config: AgentConfig, log: Logger, abort: AbortController): Pr
     clock: systemClock,
     log,
     plugin: servedPlugin(config, log),
-    listen: { zds: () => seqpacketListen(config.zdsPath), steering: () => seqpacketListen(config.steeringPath) },
+    listen: {
+      zds: () => seqpacketListen(config.zdsPath),
+      steering: () => seqpacketListen(config.steeringPath),
+      ...(config.sameNode && { sameNode: () => seqpacketListen(sameNodeSocket(config.zdsPath)) }),
+    },
   });
   const { registry } = agent.metrics;
   let retirement: Promise<void> | undefined;
@@ -120,6 +128,21 @@ async function run(config: AgentConfig, log: Logger, abort: AbortController): Pr
   log.info('capture agent is ready', { node: config.nodeName, zds: config.zdsPath, capture: capture.kind });
 }
 
+/** What cannot be cut must not begin. MeshError CONFIG. */
+function requireSocketsToEnd(): void {
+  const netns = openNetns('/proc/self/ns/net');
+  // No TCP connection has these ends (RFC 5737).
+  const nobody = { ip: '192.0.2.1' as Ip, port: 1 as Port };
+  try {
+    destroyTcpSocket(netns, { local: nobody, remote: nobody, cookie: 1n });
+  } catch (e) {
+    const why = `AQUIFER_SAME_NODE=direct cannot be: this kernel does not end open connections (CONFIG_INET_DIAG_DESTROY): ${describeError(e)}`;
+    throw new MeshError('CONFIG', why, { cause: e });
+  } finally {
+    closeFd(netns);
+  }
+}
+
 /** Pods of this node get so long to leave, of which they need some seven seconds for what is open. */
 const retirementMost = millis(25_000);
 /** All nodes, each as long as one, and what the API server takes to tell. */
@@ -133,7 +156,8 @@ async function retireNode(agent: Agent, capture: CaptureBackend, config: AgentCo
   if (config.plugin !== undefined) removePlugin(config.plugin, log);
   await agent.pods.retire(AbortSignal.timeout(retirementMost));
   agent.stop();
-  for (const path of [config.zdsPath, config.steeringPath]) rmSync(path, { force: true });
+  const paths = [config.zdsPath, config.steeringPath, sameNodeSocket(config.zdsPath)];
+  for (const path of paths) rmSync(path, { force: true });
   capture.destroy();
   log.info('capture was removed from this node');
 }

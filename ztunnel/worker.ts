@@ -72,6 +72,7 @@ async function main(): Promise<void> {
     revocation,
     socketName,
     requestSockets: (pod, socket, count) => link.send({ kind: 'need', pod, socket, count }),
+    orderSameNode: (order) => link.send({ kind: 'sameNode', order }),
     nameservers: nameservers(resolvConf),
     searchList: searchList(resolvConf),
   });

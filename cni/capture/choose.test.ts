@@ -9,6 +9,7 @@ const notAsked = (): ProbeResult => assert.fail('it was probed for nothing');
 const question: CaptureQuestion = {
   wanted: 'auto',
   failOpen: false,
+  sameNode: false,
   probes: { ebpf: usable, nft: notAsked },
   standing: undefined,
 };
@@ -42,6 +43,12 @@ describe('choice of the capture', () => {
     const probes = { ebpf: unusable('too old'), nft: notAsked };
     assert.throws(() => chooseCapture({ ...question, probes, failOpen: true }), /too old\n.*AQUIFER_FAIL_OPEN/);
     assert.throws(() => chooseCapture({ ...question, probes, failOpen: true, wanted: 'nft' }), /AQUIFER_FAIL_OPEN/);
+  });
+
+  test('never nftables where pods shall connect past the proxy', () => {
+    const probes = { ebpf: unusable('too old'), nft: notAsked };
+    assert.throws(() => chooseCapture({ ...question, probes, sameNode: true }), /too old\n.*AQUIFER_SAME_NODE/);
+    assert.throws(() => chooseCapture({ ...question, probes, sameNode: true, wanted: 'nft' }), /AQUIFER_SAME_NODE/);
   });
 
   test('none beside another that stands on this node', () => {

@@ -14,6 +14,8 @@ export interface CaptureQuestion {
   readonly wanted: CaptureKind | 'auto';
   /** AQUIFER_FAIL_OPEN, which only eBPF can do: nftables does not see whether the proxy listens. */
   readonly failOpen: boolean;
+  /** AQUIFER_SAME_NODE, which only eBPF can do: nftables cannot tell a connection that was judged from one that was not. */
+  readonly sameNode: boolean;
   /** Asked only when the answer counts: each takes a few tens of ms. */
   readonly probes: Readonly<Record<CaptureKind, () => ProbeResult>>;
   /** Capture of an earlier agent of this node. */
@@ -53,6 +55,9 @@ function best(q: CaptureQuestion): { readonly kind: CaptureKind; readonly why: s
 function against(q: CaptureQuestion, kind: CaptureKind): string | undefined {
   if (kind === 'nft' && q.failOpen) {
     return 'AQUIFER_FAIL_OPEN=true needs eBPF: nftables cannot see whether the proxy listens';
+  }
+  if (kind === 'nft' && q.sameNode) {
+    return 'AQUIFER_SAME_NODE=direct needs eBPF: nftables cannot let in what was judged and nothing else';
   }
   const probe = q.probes[kind]();
   return probe.kind === 'unusable' ? probe.reason : undefined;

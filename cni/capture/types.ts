@@ -62,7 +62,7 @@ export interface SameNode {
   watch(watcher: DirectWatcher): void;
   /** New connections of the pair go directly for `lifetime`, in ms, unless it is granted again. */
   grant(pair: DirectPair, lifetime: Millis): void;
-  /** New connections go by the proxy when it returns, and open ones of the pair are reset. */
+  /** New connections go by the proxy when it returns, and open ones of the pair are reset and have been told of. */
   revoke(pair: DirectPair): void;
   revokeAll(): void;
   /** Cuts the connections of pairs that lapsed. */

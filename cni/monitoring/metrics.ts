@@ -9,7 +9,7 @@ export interface AgentMetrics {
   enrolled(capture: Millis, announce: Millis): void;
   withdrawn(): void;
   /** A packet of ztunnel broke the protocol of this socket. */
-  refused(socket: 'zds' | 'steering'): void;
+  refused(socket: 'zds' | 'steering' | 'same-node'): void;
 }
 
 export interface MetricSources {

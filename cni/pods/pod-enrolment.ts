@@ -106,6 +106,13 @@ export class PodEnrolment {
     return this.#pod;
   }
 
+  /** As it is captured in the kernel now; undefined: it is not, or leaves. */
+  get captured(): CapturedPod | undefined {
+    return this.#capture === 'full' && this.#wanted && this.#usableNetns() !== undefined
+      ? this.#capturedPod()
+      : undefined;
+  }
+
   /** The object has changed, or what it should be. */
   update(pod: Pod, belongs: boolean): void {
     // A changed address or wish must reach the capture, which ztunnel's next steering does.

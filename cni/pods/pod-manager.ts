@@ -1,15 +1,16 @@
 /** All pods of this node: from their objects, and those of their namespaces, to one PodEnrolment each. */
-import { type Millis, millis } from '../../common/core/brand.ts';
+import { type Fd, type Millis, millis, type NetnsCookie } from '../../common/core/brand.ts';
 import { sleep, type Timer } from '../../common/core/clock.ts';
 import { MeshError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
 import { createInformer, type Informer, keyOf } from '../../common/kube/informer.ts';
 import { type Namespace, namespaceKind, type Pod, podKind } from '../../common/kube/kinds/core.ts';
-import type { SteeringTargets } from '../capture/types.ts';
+import type { CapturedPod, SteeringTargets } from '../capture/types.ts';
 import { decideEnrolment } from '../enrolment.ts';
 import type { PluginEvent } from '../plugin-server/event.ts';
 import { outsideNamespaces } from '../plugin-server/outside.ts';
 import type { PluginHandlers } from '../plugin-server/server.ts';
+import { takesSameNodePath } from '../same-node.ts';
 import type { SnapshotEntry } from '../zds/server.ts';
 import { type EnrolmentOptions, PodEnrolment } from './pod-enrolment.ts';
 
@@ -19,6 +20,8 @@ export interface PodManagerOptions extends EnrolmentOptions {
   readonly signal: AbortSignal;
   /** The namespaces in which no pod belongs to the mesh, after every change that may concern them. */
   readonly onOutside: (namespaces: readonly string[]) => void;
+  /** Whether a pod of this node takes part in the same-node path has changed; it does not before the first call. */
+  readonly onSameNode: (uid: string, takesPart: boolean) => void;
 }
 
 /** How long the CNI plugin's call waits for the pod's object, and then for its capture. The plugin itself gives up after 30 s. */
@@ -34,6 +37,8 @@ export class PodManager implements PluginHandlers {
   readonly #log: Logger;
   /** By UID; also those that are gone, until they have been cleaned up. */
   readonly #pods = new Map<string, PodEnrolment>();
+  /** Those that take part in the same-node path. */
+  readonly #sameNode = new Set<string>();
   /** No pod belongs to the mesh any more. */
   #retired = false;
   readonly #synced = Promise.withResolvers<void>();
@@ -68,11 +73,15 @@ export class PodManager implements PluginHandlers {
         added: (pod) => this.#podChanged(pod),
         modified: (pod, previous) => {
           // Deleted and made anew while nobody looked.
-          if (previous.metadata.uid !== pod.metadata.uid) this.#pods.get(previous.metadata.uid)?.remove();
+          if (previous.metadata.uid !== pod.metadata.uid) {
+            this.#takesPart(previous.metadata.uid, false);
+            this.#pods.get(previous.metadata.uid)?.remove();
+          }
           this.#podChanged(pod);
         },
         deleted: (pod) => {
           this.#membershipChanged();
+          this.#takesPart(pod.metadata.uid, false);
           this.#pods.get(pod.metadata.uid)?.remove();
         },
       },
@@ -129,6 +138,21 @@ export class PodManager implements PluginHandlers {
   /** There is such a pod on this node, or it is not cleaned up yet. */
   knows(uid: string): boolean {
     return this.#pods.has(uid);
+  }
+
+  get sameNode(): readonly string[] {
+    return [...this.#sameNode];
+  }
+
+  /** A pod that takes part in the same-node path, as it is captured now. */
+  direct(uid: string): CapturedPod | undefined {
+    return this.#sameNode.has(uid) ? this.#pods.get(uid)?.captured : undefined;
+  }
+
+  /** Of a pod that is captured; stays this manager's. */
+  netnsOf(cookie: NetnsCookie): Fd | undefined {
+    for (const { captured } of this.#pods.values()) if (captured?.cookie === cookie) return captured.netns;
+    return undefined;
   }
 
   /** Throws when this pod cannot be captured. */
@@ -238,15 +262,21 @@ export class PodManager implements PluginHandlers {
       enrolment = new PodEnrolment(this.#options, pod, captured, () => this.#pods.delete(uid));
       this.#pods.set(uid, enrolment);
     }
-    const decision = decideEnrolment(
-      pod,
-      this.#namespaces!.get({ name: pod.metadata.namespace ?? '' }),
-      this.#options.excludedNamespaces,
-    );
+    const namespace = this.#namespaces!.get({ name: pod.metadata.namespace ?? '' });
+    const decision = decideEnrolment(pod, namespace, this.#options.excludedNamespaces);
     if (decision.kind === 'leave-alone') {
       this.#log.trace('pod is not in the mesh', { pod: keyOf(pod.metadata), reason: decision.reason });
     }
-    enrolment.update(pod, decision.kind === 'enrol' && !this.#retired);
+    const belongs = decision.kind === 'enrol' && !this.#retired;
+    enrolment.update(pod, belongs);
+    this.#takesPart(uid, belongs && takesSameNodePath(pod, namespace));
+  }
+
+  #takesPart(uid: string, takesPart: boolean): void {
+    if (this.#sameNode.has(uid) === takesPart) return;
+    if (takesPart) this.#sameNode.add(uid);
+    else this.#sameNode.delete(uid);
+    this.#options.onSameNode(uid, takesPart);
   }
 
   #namespaceChanged({ metadata }: Namespace): void {

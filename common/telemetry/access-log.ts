@@ -23,6 +23,8 @@ export interface AccessEntry {
   readonly service?: Service | undefined;
   /** 32 hex digits, from the traceparent. */
   readonly traceId?: string | undefined;
+  /** It went from pod to pod past the proxy. */
+  readonly direct?: boolean | undefined;
 }
 
 export interface AccessResult {
@@ -82,6 +84,7 @@ function fieldsOf(e: AccessEntry, r?: AccessResult): LogFields {
     'dst.identity': destination.identity && formatSpiffe(destination.identity),
     'dst.cluster': destination.workload?.clusterId,
     direction: e.direction,
+    direct: e.direct,
     id: e.traceId,
     bytes_sent: outbound ? r?.received : r?.sent,
     bytes_recv: outbound ? r?.sent : r?.received,

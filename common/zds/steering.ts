@@ -1,4 +1,4 @@
-/** Packets of the steering socket (common/zds/types.ts): JSON, at most 4,096 bytes, exactly the fields of the types. */
+/** Packets of the steering socket (common/zds/types.ts): JSON, at most 4,096 bytes, exactly the fields of the types. What reads them reads those of the same-node socket too. */
 import type { Decoded } from './codec.ts';
 import type { SteerAck, SteerPod } from './types.ts';
 
@@ -35,9 +35,9 @@ export function decodeSteerAck(packet: Uint8Array): Decoded<SteerAck> {
   });
 }
 
-class Malformed extends Error {}
+export class Malformed extends Error {}
 
-function decode<T>(packet: Uint8Array, read: (json: unknown) => T): Decoded<T> {
+export function decode<T>(packet: Uint8Array, read: (json: unknown) => T): Decoded<T> {
   if (packet.length > maxSteeringPacket) {
     return {
       kind: 'malformed',
@@ -51,7 +51,7 @@ function decode<T>(packet: Uint8Array, read: (json: unknown) => T): Decoded<T> {
   }
 }
 
-function record(value: unknown, name: string, keys: readonly string[]): Record<string, unknown> {
+export function record(value: unknown, name: string, keys: readonly string[]): Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new Malformed(`${name} is not an object`);
   }
@@ -69,7 +69,7 @@ function id(value: unknown): number {
   return value as number;
 }
 
-function uid(value: unknown): string {
+export function uid(value: unknown): string {
   if (typeof value !== 'string' || value === '') throw new Malformed('uid is not a non-empty string');
   return value;
 }
@@ -79,7 +79,7 @@ function ports(value: unknown, name: string): { readonly v4: number; readonly v6
   return { v4: port(o['v4'], `${name}.v4`), v6: port(o['v6'], `${name}.v6`) };
 }
 
-function port(value: unknown, name: string): number {
+export function port(value: unknown, name: string): number {
   if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > 65_535) {
     throw new Malformed(`${name} is not a port from 1 to 65535`);
   }

@@ -38,6 +38,11 @@ const read: readonly Row[] = [
     '`true`: waypoints count what it would do and do nothing',
   ],
   ['ambient.istio.io/bypass-inbound-capture', 'annotation of Pods', '`true`: what comes in is not captured'],
+  [
+    'aquifer.dev/same-node',
+    'label of Pods and Namespaces',
+    '`direct`: pairs of such pods on one node connect past the proxy, in plain text, where no policy needs it and the node agent has `AQUIFER_SAME_NODE=direct`',
+  ],
   ['ambient.istio.io/dns-capture', 'annotation of Pods', '`false`: their DNS is not captured'],
   [
     'istio.io/reroute-virtual-interfaces',

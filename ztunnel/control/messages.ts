@@ -3,6 +3,7 @@
  * A worker parses the network's bytes and is trusted with nothing: the supervisor checks every field of what it says.
  */
 import { MeshError } from '../../common/core/errors.ts';
+import { type SameNodeNews, type SameNodeOrder, sameNodeOrder } from '../../common/zds/same-node.ts';
 import type { WorkloadInfo } from '../../common/zds/types.ts';
 
 /** Sockets that only the supervisor can make, because they live in a pod's network namespace. */
@@ -68,7 +69,9 @@ export type ToWorker =
   /** With one end of a socket pair, at whose other end the worker that this one replaces gives its open connections away. */
   | { readonly kind: 'predecessor' }
   /** As `drain`, of a worker whose successor accepts by now; with the other end, where there is one. */
-  | { readonly kind: 'replaced'; readonly deadline: number; readonly listeners: SuccessorListeners };
+  | { readonly kind: 'replaced'; readonly deadline: number; readonly listeners: SuccessorListeners }
+  /** From the node agent, of pairs of pods that connect past the proxy; `gone`: it is, and so is all that it said. */
+  | { readonly kind: 'sameNode'; readonly news: SameNodeNews | { readonly kind: 'gone' } };
 
 export type ToSupervisor =
   | { readonly kind: 'hello' }
@@ -82,7 +85,9 @@ export type ToSupervisor =
   | { readonly kind: 'need'; readonly pod: number; readonly socket: SocketKind; readonly count: number }
   /** Answers `ask`, cut into packets. */
   | { readonly kind: 'answer'; readonly id: number; readonly last: boolean; readonly text: string }
-  | { readonly kind: 'noAnswer'; readonly id: number; readonly error: string };
+  | { readonly kind: 'noAnswer'; readonly id: number; readonly error: string }
+  /** To the node agent. */
+  | { readonly kind: 'sameNode'; readonly order: SameNodeOrder };
 
 /** Characters of text in one `answer` packet; packets share the socket's send buffer (212,992 bytes by default). */
 export const answerChunk = 32_768;
@@ -127,6 +132,11 @@ export function decodeFromWorker(data: Uint8Array): ToSupervisor {
     case 'answer':
       if (!isCount(m['id']) || typeof m['last'] !== 'boolean' || !isText(m['text'], answerChunk)) break;
       return { kind: 'answer', id: m['id'], last: m['last'], text: m['text'] };
+    case 'sameNode': {
+      const order = readOrder(m['order']);
+      if (!order) break;
+      return { kind: 'sameNode', order };
+    }
     default:
   }
   throw new MeshError('PROTOCOL', `a worker sent a malformed "${String(m['kind']).slice(0, 40)}" message`);
@@ -140,6 +150,15 @@ function parseObject(data: Uint8Array): Readonly<Record<string, unknown>> {
     throw new MeshError('PROTOCOL', 'a worker sent a packet that is not JSON', { cause });
   }
   throw new MeshError('PROTOCOL', 'a worker sent a packet that is not an object');
+}
+
+function readOrder(value: unknown): SameNodeOrder | undefined {
+  try {
+    return sameNodeOrder(value);
+  } catch {
+    // Told as any other message that is not as it must be.
+    return undefined;
+  }
 }
 
 function isCount(value: unknown): value is number {

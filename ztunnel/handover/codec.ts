@@ -135,6 +135,7 @@ function unitShape(mesh: readonly MeshAddress[]): Shape<Unit> {
     destinationIdentity: maybe(spiffe),
     service: maybe(service),
     mtls: truth,
+    direct: maybe(truth) as Shape<boolean>,
     traceId: maybe(words(64)),
   });
   const relay = object<MovedRelay>({

@@ -28,6 +28,8 @@ export interface ConnectionRecord {
   destinationIdentity?: Identity | undefined;
   service?: Service | undefined;
   mtls: boolean;
+  /** It went from pod to pod past this proxy. */
+  readonly direct?: boolean;
   traceId?: string | undefined;
 }
 

@@ -113,6 +113,7 @@ export async function handleOutbound(
     }
     const { permit } = decision;
     const upstream = await connectOrElsewhere(ctx, question, decision.route, permit);
+    if (decision.route.kind === 'hbone') runtime.mayBeDirect?.(pod, target);
     manner.connected?.(socket);
     await relayWith(permit, socket, upstream, account, runtime, { pod, inbound: undefined });
   } catch (e) {

@@ -14,6 +14,7 @@ import type { ConnectTools } from './connect.ts';
 import type { OriginalDestination } from './identify.ts';
 import type { ResolveName } from './names.ts';
 import type { ConnectionRegistry } from './permit.ts';
+import type { ProxiedPod } from './pod.ts';
 import type { tracer } from './trace.ts';
 import type { Traced } from './trace-filter.ts';
 
@@ -43,6 +44,8 @@ export interface ProxyRuntime {
   readonly responseBaggage: boolean;
   /** Apps that take a PROXY header are dialled over loopback, else at the pod's address. */
   readonly tunnelOverLoopback: boolean;
+  /** A tunnel of the pod to this address stands: equal connections may do without the proxy. */
+  readonly mayBeDirect?: (pod: ProxiedPod, target: SocketAddr) => void;
 }
 
 /** Opens the account of a connection; `destination` is where it wants to go, as far as that is known. */
@@ -51,7 +54,8 @@ export function openAccount(
   record: ConnectionRecord,
   destination: SocketAddr | undefined,
   counters: RelayCounters = runtime.engine.counters(),
+  elapsedMs = 0,
 ): Account {
   const traced: Traced = { source: record.sourceAddress, destination, traceId: record.traceId };
-  return new Account(record, counters, runtime.sink, runtime.clock, runtime.trace(traced));
+  return new Account(record, counters, runtime.sink, runtime.clock, runtime.trace(traced), elapsedMs);
 }

@@ -13,6 +13,7 @@ import {
   type ToSupervisor,
   type ToWorker,
 } from '../control/messages.ts';
+import type { SameNodeBroker } from './same-node.ts';
 
 export interface WorkerProcess {
   readonly pid: number;
@@ -26,6 +27,8 @@ export interface WorkerTools {
   /** The caller closes them. Throws NativeError. */
   readonly makeSockets: (pod: number, kind: SocketKind, count: number) => readonly Fd[];
   readonly closeFd: (fd: Fd) => void;
+  /** Absent where no agent could let pods connect past the proxy. */
+  readonly sameNode?: Pick<SameNodeBroker, 'workerStarted' | 'workerEnded' | 'ordered'> | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -153,6 +156,7 @@ export class RunningWorker {
         this.#greeted = true;
         this.#tools.log.info('worker started', { worker: this.#index, pid: this.pid });
         for (const { message: pod, fds } of this.#tools.pods()) this.send(pod, fds);
+        this.#tools.sameNode?.workerStarted(this);
         return;
       case 'warm':
         this.isWarm = true;
@@ -176,6 +180,9 @@ export class RunningWorker {
         return;
       case 'answer':
         this.#collect(message.id, message.text, message.last);
+        return;
+      case 'sameNode':
+        this.#tools.sameNode?.ordered(this, message.order);
         return;
     }
   }
@@ -212,6 +219,7 @@ export class RunningWorker {
 
   #exited(how: string, aliveMs: number): void {
     this.#process.connection.close();
+    this.#tools.sameNode?.workerEnded(this);
     for (const done of [...this.#dropping.values()]) done();
     for (const { done } of [...this.#asked.values()]) done(undefined);
     for (const ended of this.#onEnd.splice(0)) ended();

@@ -12,6 +12,7 @@ import { formatSpiffe } from '../../common/identity/spiffe.ts';
 import { MeshStore } from '../../common/mesh/store.ts';
 import { type CpuProfile, cpuPprof, type HeapProfile, heapPprof } from '../../common/telemetry/pprof.ts';
 import { counterOf, gaugeOf, registerBuild } from '../../common/telemetry/program.ts';
+import { sameNodeSocket } from '../../common/zds/same-node.ts';
 import type { WorkloadInfo } from '../../common/zds/types.ts';
 import { openNetns, type SeqpacketConnection, seqpacketPair } from '../../native/index.ts';
 import { dumpConfig } from '../admin/config-dump.ts';
@@ -28,6 +29,7 @@ import type { CaptureMode } from './listeners.ts';
 import { OwnNetns } from './own-netns.ts';
 import { PodTable } from './pods.ts';
 import type { WorkerProcess } from './running-worker.ts';
+import { SameNodeBroker } from './same-node.ts';
 import { SteeringClient } from './steering-client.ts';
 import { WorkerFleet } from './workers.ts';
 import { ZdsClient } from './zds-client.ts';
@@ -67,6 +69,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   const { mode } = config;
   const zdsPath = mode.kind === 'shared' ? mode.zdsPath : '';
   const steering = new SteeringClient({ connect: () => options.connect(`${zdsPath}.steer`), clock, log });
+  const sameNode = new SameNodeBroker({ connect: () => options.connect(sameNodeSocket(zdsPath)), log });
   /** Of the agent that is connected, or was last: one that is gone must not look like another that steers differently. */
   let capture: CaptureMode = 'fixed';
 
@@ -77,6 +80,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     pods: () => pods.messages(),
     makeSockets: (pod, kind, count) => pods.sockets(pod, kind, count),
     closeFd: kernel.close,
+    sameNode,
     clock,
     log,
   });
@@ -103,6 +107,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   const connectToAgent = () => {
     const connection = options.connect(zdsPath);
     capture = steering.answers ? 'steered' : 'fixed';
+    sameNode.open();
     return connection;
   };
   const neighbours = mode.kind === 'shared' ? neighboursOf(mode.zdsPath, fleet, kernel, log) : undefined;
@@ -128,6 +133,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
       log.error('workers did not drain', { error: describeError(e) });
     });
     neighbours?.close();
+    sameNode.close();
     pods.close();
     log.info('drained');
   }

@@ -54,6 +54,7 @@ async function worker(nodeName: string | undefined) {
     originalDestination: unused,
     socketName: unused,
     requestSockets: () => undefined,
+    orderSameNode: () => undefined,
     nameservers: [],
     searchList: [],
   });

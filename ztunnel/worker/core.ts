@@ -19,8 +19,9 @@ import { gaugeOf } from '../../common/telemetry/program.ts';
 import { TrafficMetrics } from '../../common/telemetry/traffic.ts';
 import type { Revocation } from '../../common/tls/revocation.ts';
 import type { Demand } from '../../common/xds/demand.ts';
+import type { SameNodeOrder } from '../../common/zds/same-node.ts';
 import type { ZtunnelConfig } from '../config.ts';
-import type { PodMessage, SocketKind, SuccessorListeners } from '../control/messages.ts';
+import type { PodMessage, SocketKind, SuccessorListeners, ToWorker } from '../control/messages.ts';
 import { DnsAnswerer, type DnsTools } from '../dns/answer.ts';
 import { adoptDatagram, Forwarder } from '../dns/forward.ts';
 import { addressOf } from '../dns/lookup.ts';
@@ -36,9 +37,10 @@ import { type ConnectTools, connectFromPod } from '../proxy/connect.ts';
 import type { OriginalDestination } from '../proxy/identify.ts';
 import { type Lookup, nameResolver } from '../proxy/names.ts';
 import { ConnectionRegistry } from '../proxy/permit.ts';
-import type { ProxyRuntime } from '../proxy/runtime.ts';
+import { openAccount, type ProxyRuntime } from '../proxy/runtime.ts';
 import { tracer } from '../proxy/trace.ts';
 import { DescriptorBudget } from './descriptors.ts';
+import { DirectPaths } from './direct-paths.ts';
 import { type PodServices, type Refusal, WorkerPod } from './pod.ts';
 import { Prefetcher } from './prefetch.ts';
 import { Traffic } from './traffic.ts';
@@ -86,6 +88,8 @@ export interface CoreOptions {
   /** Undefined: nobody's certificate is revoked. */
   readonly revocation?: Revocation | undefined;
   readonly requestSockets: (pod: number, kind: SocketKind, count: number) => void;
+  /** To the node agent, of pairs of pods that connect past the proxy. */
+  readonly orderSameNode: (order: SameNodeOrder) => void;
   /** Of the proxy's own resolv.conf. */
   readonly nameservers: readonly SocketAddr[];
   /** Of the same file; used in dedicated mode, where it is the app's too. */
@@ -104,6 +108,7 @@ export class WorkerCore {
   readonly #answerers = new WeakMap<WorkerPod, DnsAnswerer>();
   readonly #prefetcher: Prefetcher;
   readonly #open = new OpenRelays();
+  readonly #direct: DirectPaths;
   readonly #stopWatching: () => void;
   readonly #log: Logger;
   #sweep: Timer;
@@ -155,7 +160,28 @@ export class WorkerCore {
       compat: config.compat,
       responseBaggage: config.responseBaggage,
       tunnelOverLoopback: config.localhostAppTunnel,
+      mayBeDirect: (pod, target) => this.#direct.established(pod, target),
     };
+    this.#direct = new DirectPaths({
+      store,
+      clock,
+      log,
+      network: config.network,
+      compat: config.compat,
+      revocation: options.revocation !== undefined,
+      certificates,
+      pods: () => this.pods,
+      order: options.orderSameNode,
+      openAccount: (record, counters, elapsed) =>
+        openAccount(runtime, record, record.destinationAddress, counters, elapsed),
+      forget: () => options.engine.memory?.forget(),
+    });
+    gaugeOf(
+      registry,
+      'aquifer_same_node_pairs',
+      'Pairs of pods and ports that connect past this proxy',
+      () => this.#direct.size,
+    );
     const dns: DnsTools = {
       store,
       metrics: dnsMetrics(registry),
@@ -214,6 +240,7 @@ export class WorkerCore {
     const pod = this.#pods.get(id);
     if (!pod) return;
     await pod.drain(deadlineMs);
+    this.#direct.podGone(pod.uid);
     this.#pods.delete(id);
     this.#prefetcher.podDropped();
   }
@@ -222,6 +249,13 @@ export class WorkerCore {
   serve(): void {
     this.#serving = true;
     for (const pod of this.#pods.values()) pod.serve();
+  }
+
+  /** What the node agent says of pairs that connect past the proxy. */
+  sameNode(news: Extract<ToWorker, { kind: 'sameNode' }>['news']): void {
+    if (news.kind === 'flow') this.#direct.flow(news);
+    else if (news.kind === 'eligible') this.#direct.eligible(news.uid, news.eligible);
+    else this.#direct.agentGone();
   }
 
   supply(id: number, kind: SocketKind, asked: number, fds: readonly Fd[], error: string): void {
@@ -286,6 +320,7 @@ export class WorkerCore {
   async drain(deadlineMs: number): Promise<void> {
     this.#sweep.cancel();
     await Promise.all(this.pods.map((pod) => this.dropPod(pod.id, deadlineMs)));
+    await this.#direct.close();
     this.#stopWatching();
   }
 
@@ -297,8 +332,9 @@ export class WorkerCore {
       this.#prefetcher.meshChanged(changes);
       for (const pod of this.#pods.values()) own = pod.meshChanged() || own;
     }
+    const direct = this.#direct.meshChanged();
     // A workload's own list of policies counts as a policy: Istio looks at pushes of policies only.
-    return own || changes.policies.size > 0 ? this.connections.recheck() : 0;
+    return direct + (own || changes.policies.size > 0 ? this.connections.recheck() : 0);
   }
 
   /** A pod's trust domain is the mesh's to say, and the mesh may have forgotten the pod. */

@@ -65,6 +65,9 @@ export class SupervisorLink {
       case 'replaced':
         void this.#giveAway(message, fds[0]);
         return;
+      case 'sameNode':
+        core.sameNode(message.news);
+        return;
       default:
         assertNever(message);
     }

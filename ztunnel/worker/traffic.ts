@@ -117,5 +117,6 @@ function entryOf(r: ConnectionRecord): AccessEntry {
     hboneAddress: r.hboneAddress,
     service: r.service,
     traceId: r.traceId,
+    direct: r.direct,
   };
 }

@@ -128,13 +128,18 @@ export class DirectPairs implements SameNode {
     which: (entry: DirectFlowEntry, ends: FlowEnds) => boolean,
     known?: { readonly cookie: NetnsCookie; readonly netns: Fd },
   ): void {
+    const found = new Map<NetnsCookie, Fd | undefined>(known && [[known.cookie, known.netns]]);
+    const netnsOf = (cookie: NetnsCookie) => {
+      if (!found.has(cookie)) found.set(cookie, this.#watcher?.netnsOf(cookie));
+      return found.get(cookie);
+    };
     for (const key of this.#flows.keys()) {
       const value = this.#flows.lookup(key);
       if (!value) continue;
       const entry = decodeDirectFlow(value);
       const ends = decodeFlow(key);
       if (!which(entry, ends)) continue;
-      const netns = entry.netns === known?.cookie ? known.netns : this.#watcher?.netnsOf(entry.netns);
+      const netns = netnsOf(entry.netns);
       if (netns !== undefined) {
         destroyTcpSocket(netns, { local: ends.client, remote: ends.server, cookie: entry.cookie });
         // Its close has removed it, unless no program was there to see it.
@@ -143,6 +148,7 @@ export class DirectPairs implements SameNode {
         this.#flows.delete(key);
       }
     }
+    this.#reading?.read();
   }
 
   /** Later than any that this boot of the machine has seen, by whichever agent. */
