@@ -4,6 +4,7 @@ import { describeError } from '../common/core/errors.ts';
 import { benchApi } from './api/bench.ts';
 import { benchFilters } from './filters.ts';
 import { benchHold } from './hold.ts';
+import { benchIdleMemory } from './idle-memory.ts';
 import { benchIstiod } from './istiod/istiod.ts';
 import { benchL4 } from './l4.ts';
 import { benchL7Hostile } from './l7/hostile.ts';
@@ -21,6 +22,7 @@ const usage = `usage: npm run bench -- l4 [--engine node] [--spin 30] [--big-tcp
        npm run bench -- l4 --policy-latency [--quick]
        npm run bench -- l4 --lab-up
        npm run bench -- l4 --hold [--quick]
+       npm run bench -- l4 --memory [--engine node] [--peer PATH]
        npm run bench -- l7 [--rounds 3] [--quick]
        npm run bench -- l7 --memory
        npm run bench -- l7 --match
@@ -38,7 +40,7 @@ const usage = `usage: npm run bench -- l4 [--engine node] [--spin 30] [--big-tcp
   --rounds N         rounds, interleaved; medians are printed (default 3)
   --quick            one short round, 10 policies instead of 100, or 1,000 pods
   --policy-latency   from the write of a policy to its effect
-  --memory           of waypoints with 1 and 1,000 clusters, ours and Envoy's
+  --memory           of node proxies when idle and by open connections; of waypoints with 1 and 1,000 clusters, ours and Envoy's
   --lab-up           from nothing to ten enrolled pods
   --hold             from a pod's address to the answer to its first connect
   --metrics          what Istio's metrics cost, and their page
@@ -118,6 +120,7 @@ async function main(): Promise<number> {
     }
     if (positionals.join() !== 'l4' || !Number.isInteger(rounds) || rounds < 1) throw new Error(usage);
     if (values['lab-up']) await benchLabUp();
+    else if (values.memory) await benchIdleMemory({ peer: values.peer, engine: values.engine });
     else if (values.hold) await benchHold(values.quick ? 20 : 200);
     else if (values['policy-latency']) await benchPolicyLatency({ writes: values.quick ? 10 : 100 });
     else {

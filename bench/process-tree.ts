@@ -32,6 +32,20 @@ export function cpuTicks(stat: string): number {
   return Number(afterCommand[11]) + Number(afterCommand[12]);
 }
 
-function tree(pid: number): number[] {
+/** Memory with pages that processes share divided among them (proc_pid_smaps(5)), MB; a process that has ended counts 0. */
+export function pssMb(pids: readonly number[]): number {
+  let kb = 0;
+  for (const pid of pids) {
+    try {
+      kb += Number(/^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0);
+    } catch {
+      // Ended while we looked.
+    }
+  }
+  return kb / 1_024;
+}
+
+/** The process and all that descend from it. */
+export function tree(pid: number): number[] {
   return [pid, ...childProcesses(pid).flatMap(tree)];
 }

@@ -45,6 +45,8 @@ function verdict({ goal, values }: Row, ours: number): string {
   const other = values.at(-1);
   if (goal === undefined || own === undefined || other === undefined) return '';
   if ('atMost' in goal) return `<= ${goal.atMost}: ${own <= goal.atMost ? 'met' : 'missed'}`;
+  // Nothing is compared with itself.
+  if (ours === values.length - 1) return '';
   const ratio = own / other;
   if ('ratioAtLeast' in goal) return `>= ${goal.ratioAtLeast}: ${ratio >= goal.ratioAtLeast ? 'met' : 'missed'}`;
   return `<= ${goal.ratioAtMost}: ${ratio <= goal.ratioAtMost ? 'met' : 'missed'}`;
