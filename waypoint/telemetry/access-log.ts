@@ -8,12 +8,14 @@ import { readOtlpLog } from './log-records.ts';
 import { readHttpService, readTcpService } from './log-service.ts';
 
 export interface AccessLog {
-  accepts(context: FormatContext): boolean;
-  write(context: FormatContext): void;
+  /** Never throws: a request must end though nothing can be told of it. Such are counted (`access_logs.failed`). */
+  tell(context: FormatContext): void;
 }
 
+type Write = (context: FormatContext) => void;
+
 export function tellLogs(logs: readonly AccessLog[], context: FormatContext): void {
-  for (const log of logs) if (log.accepts(context)) log.write(context);
+  for (const log of logs) log.tell(context);
 }
 
 /** envoy.config.accesslog.v3.AccessLog, repeated. */
@@ -27,16 +29,28 @@ export function readAccessLogs(owner: Fields, name: string, env: ExportEnvironme
       return [];
     }
     const write = readLogger(config, env);
-    if (write) return [{ accepts, write }];
+    if (write) return [guarded(accepts, write, env)];
     log.mistake('typed_config', `access log ${config.type.slice(config.type.indexOf('/') + 1)} is not supported`);
     return [];
   });
 }
 
+function guarded(accepts: (context: FormatContext) => boolean, write: Write, { stats }: ExportEnvironment): AccessLog {
+  return {
+    tell: (context) => {
+      try {
+        if (accepts(context)) write(context);
+      } catch {
+        stats.counter('access_logs.failed').value++;
+      }
+    },
+  };
+}
+
 const prefix = 'type.googleapis.com/envoy.extensions.access_loggers.';
 
 /** undefined: of a type that is not known here. */
-function readLogger(config: Fields, env: ExportEnvironment): AccessLog['write'] | undefined {
+function readLogger(config: Fields, env: ExportEnvironment): Write | undefined {
   switch (config.type) {
     case `${prefix}file.v3.FileAccessLog`:
       return toFile(config, config.text('path'), env);
@@ -55,7 +69,7 @@ function readLogger(config: Fields, env: ExportEnvironment): AccessLog['write'] 
   }
 }
 
-function toFile(config: Fields, path: string, env: ExportEnvironment): AccessLog['write'] {
+function toFile(config: Fields, path: string, env: ExportEnvironment): Write {
   const line = readLine(config);
   return (context) => env.write(path, line(context));
 }

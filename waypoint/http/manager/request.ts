@@ -869,8 +869,13 @@ export class Request implements BodyReader {
     stats.time.record(duration);
     if (this.#meter || config.accessLogs.length > 0 || this.#span?.isTold) {
       const context = this.#snapshot();
-      this.#meter?.ended(context, duration);
-      if (this.#span?.isTold) this.#span.finish(context, duration);
+      try {
+        this.#meter?.ended(context, duration);
+        if (this.#span?.isTold) this.#span.finish(context, duration);
+      } catch {
+        // The request must end though what configurations add to metrics and spans cannot be made.
+        stats.count('telemetry_failed');
+      }
       tellLogs(config.accessLogs, context);
     }
     this.#connection.ended(this);
