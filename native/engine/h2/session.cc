@@ -257,7 +257,8 @@ Stream *Session::open(std::span<const Header> headers) {
   s.receiveWindow = streamWindow_;
   s.connect = std::any_of(headers.begin(), headers.end(), [](const Header &h) { return h.name == ":method" && h.value == "CONNECT"; });
   putHeaders(s.id, headers, false);
-  return &s;
+  // That may have been one frame too many: all streams have ended then, and who was told of this one may have released it.
+  return alive_ ? &s : nullptr;
 }
 
 void Session::respond(Stream &s, int status, std::span<const Header> headers, bool end) {
