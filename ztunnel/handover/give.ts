@@ -55,7 +55,7 @@ export interface Given {
 
 /** Units and descriptors that are frozen at a time; of descriptors one unit may have more. */
 const most = { units: 32, descriptors: 200 };
-/** ms for the successor's hello, and for its answer to an offer. */
+/** ms for the successor's hello, and for the engine's answer and its to an offer, together. */
 const answerLimit = 5_000;
 /** ms until a packet that had no room is tried again. */
 const retryAfter = 10;
@@ -112,13 +112,13 @@ class Giving {
       if (fds.length > 0) throw new MeshError('PROTOCOL', 'a descriptor came back from the successor');
       this.#receive(readToGiver(data));
     });
-    this.#helloLimit = this.#limit();
+    this.#helloLimit = this.#limit(() => 'the successor');
     this.#send(hello(engine));
   }
 
-  #limit(): Timer {
+  #limit(whom: () => string): Timer {
     return this.#options.clock.after(millis(answerLimit), () =>
-      this.#end(`the successor gave no answer in ${answerLimit / 1000} s`),
+      this.#end(`${whom()} gave no answer in ${answerLimit / 1000} s`),
     );
   }
 
@@ -157,7 +157,7 @@ class Giving {
       const open: Open = {
         movable: next,
         descriptors: next.descriptors,
-        limit: this.#limit(),
+        limit: this.#limit(() => (open.frozen ? 'the successor' : 'the engine')),
         frozen: undefined,
         committing: false,
       };
@@ -172,17 +172,17 @@ class Giving {
   }
 
   #isFrozen(unit: number, open: Open, answer: Frozen | { readonly unmoved: string }): void {
+    if (this.#open.get(unit) !== open) {
+      // Nobody waits for it any more.
+      if (!('unmoved' in answer)) answer.thaw();
+      return;
+    }
     if ('unmoved' in answer) {
       this.#stays(unit, open, answer.unmoved);
       this.#fill();
       return;
     }
     open.frozen = answer;
-    if (this.#over !== undefined) {
-      this.#stays(unit, open, this.#over);
-      this.#settle();
-      return;
-    }
     if (answer.fds.length > maxDescriptors) {
       this.#stays(unit, open, `it has more than ${maxDescriptors} descriptors`);
       this.#fill();
@@ -262,7 +262,7 @@ class Giving {
     this.#over = reason;
     this.#outbox.length = 0;
     this.#options.line.close();
-    for (const [unit, open] of [...this.#open]) if (open.frozen) this.#stays(unit, open, reason);
+    for (const [unit, open] of [...this.#open]) this.#stays(unit, open, reason);
     for (const movable of this.#waiting.splice(0)) this.#count(movable, reason);
     this.#settle();
   }

@@ -297,6 +297,16 @@ test('undisturbed everything moves that can, and the rest is counted by its reas
   assert.deepEqual(world.taken, { moved: 80, error: undefined });
 });
 
+test('an engine that never answers keeps nobody waiting; one that answers late goes on', async () => {
+  const world = new World([{ unmoved: false, unreadable: false }], 1_000);
+  for (const step of ['toTaker', 'toGiver'] as const) await world.step(step);
+  world.clock.advance(5_000);
+  await turn();
+  assert.deepEqual(world.given, { moved: 0, stayed: new Map([['the engine gave no answer in 5 s', 1]]) });
+  await world.step('freeze');
+  assert.deepEqual([...world.liveIn.old], [0]);
+});
+
 test('a successor that dies before its answer, with its answer unread, and after the word for it', async () => {
   const before = new World([{ unmoved: false, unreadable: false }], 10);
   const until = async (world: World, ...steps: readonly Step[]) => {
