@@ -3,10 +3,10 @@ import type { LabApi } from '../lab/index.ts';
 import { enlargeAllPackets } from './large-packets.ts';
 import { iperf, wrk } from './load.ts';
 import { usageOf } from './process-tree.ts';
-import { makePair, namespaces, withLab } from './rig.ts';
+import { makeNearPair, makePair, namespaces, nearNamespaces, withLab } from './rig.ts';
 import { median } from './statistics.ts';
 import { printTable, type Row, writeResults } from './table.ts';
-import { startVariants, type Variant } from './variants.ts';
+import { nearVariants, startVariants, type Variant } from './variants.ts';
 
 export interface L4Options {
   /** Path of a real ztunnel to compare with. */
@@ -17,6 +17,8 @@ export interface L4Options {
   readonly spin: number;
   /** Whether all that is compared has packets of 256 KiB, or none of it. */
   readonly bigTcp: boolean;
+  /** Pairs on one node instead, one of them past the proxy. */
+  readonly sameNode: boolean;
   readonly rounds: number;
   /** Seconds of each measurement. */
   readonly seconds: number;
@@ -34,27 +36,24 @@ interface Sample {
   readonly cpuPerGb: number | undefined;
 }
 
-export async function benchL4({ peer, engine, spin, bigTcp, rounds, seconds }: L4Options): Promise<void> {
+export async function benchL4({ peer, engine, spin, bigTcp, sameNode, rounds, seconds }: L4Options): Promise<void> {
   // What our agent does to the pods in the mesh alone is not compared.
   const env = {
     ztunnel: { AQUIFER_ENGINE: engine, AQUIFER_ENGINE_SPIN_US: `${spin}` },
-    'cni-agent': { AQUIFER_BIG_TCP: 'off' },
+    'cni-agent': { AQUIFER_BIG_TCP: 'off', AQUIFER_SAME_NODE: 'direct' },
   };
   await withLab({ progress: say, env }, async (lab) => {
-    await makePair(lab, namespaces.direct, 'none');
-    await makePair(lab, namespaces.relay, 'none');
-    await makePair(lab, namespaces.mesh, 'ambient');
-    if (peer !== undefined) await makePair(lab, namespaces.peer, 'none');
+    await (sameNode ? makeNear(lab) : makeFar(lab, peer));
     await lab.waitReady();
     await lab.waitEnrolled();
     if (bigTcp) say(`packets of 256 KiB on ${enlargeAllPackets(lab.name)} interfaces, of all that is compared`);
-    const rig = await startVariants(lab, peer);
+    const rig = await (sameNode ? nearVariants(lab) : startVariants(lab, peer));
     try {
       const samples = new Map<Variant, Sample[]>(rig.variants.map((v) => [v, []]));
-      for (const variant of rig.variants) await warmUp(lab, variant);
       for (let round = 1; round <= rounds; round++) {
         for (const variant of rig.variants) {
           say(`round ${round} of ${rounds}: ${variant.name}`);
+          await warmUp(lab, variant);
           samples.get(variant)!.push(await measure(lab, variant, seconds));
         }
       }
@@ -63,7 +62,7 @@ export async function benchL4({ peer, engine, spin, bigTcp, rounds, seconds }: L
         [...samples.keys()].map((v) => v.name),
         rows,
       );
-      await writeResults('l4', {
+      await writeResults(sameNode ? 'l4-same-node' : 'l4', {
         engine,
         spin,
         bigTcp,
@@ -78,7 +77,22 @@ export async function benchL4({ peer, engine, spin, bigTcp, rounds, seconds }: L
   });
 }
 
+async function makeFar(lab: LabApi, peer: string | undefined): Promise<void> {
+  await makePair(lab, namespaces.direct, 'none');
+  await makePair(lab, namespaces.relay, 'none');
+  await makePair(lab, namespaces.mesh, 'ambient');
+  if (peer !== undefined) await makePair(lab, namespaces.peer, 'none');
+}
+
+async function makeNear(lab: LabApi): Promise<void> {
+  await makeNearPair(lab, nearNamespaces.direct, 'none', 'none');
+  await makeNearPair(lab, nearNamespaces.mesh, 'ambient', 'none');
+  await makeNearPair(lab, nearNamespaces.past, 'ambient', 'direct');
+}
+
+/** Of each port: the first connection of a pair is by the proxy in any case. */
 async function warmUp(lab: LabApi, { pair, target }: Variant): Promise<void> {
+  await iperf(lab, pair.client, target, 1, 1);
   await wrk(lab, pair.client, target, { connections: 4, close: false }, 1);
 }
 

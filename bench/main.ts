@@ -18,7 +18,7 @@ import { benchPolicyLatency } from './policy-latency.ts';
 import { benchScriptFilter } from './script-filter.ts';
 import { benchTracing } from './tracing.ts';
 
-const usage = `usage: npm run bench -- l4 [--engine node] [--spin 30] [--big-tcp] [--peer PATH] [--rounds 3] [--quick]
+const usage = `usage: npm run bench -- l4 [--engine node] [--spin 30] [--big-tcp] [--peer PATH | --same-node] [--rounds 3] [--quick]
        npm run bench -- l4 --policy-latency [--quick]
        npm run bench -- l4 --lab-up
        npm run bench -- l4 --hold [--quick]
@@ -37,6 +37,7 @@ const usage = `usage: npm run bench -- l4 [--engine node] [--spin 30] [--big-tcp
   --engine NAME      what moves bytes in ours: native (default), node
   --spin US          AQUIFER_ENGINE_SPIN_US of ours
   --big-tcp          packets of 256 KiB inside the nodes, for all that is compared
+  --same-node        pairs on one node: outside of the mesh, by the proxy, and past it (AQUIFER_SAME_NODE)
   --rounds N         rounds, interleaved; medians are printed (default 3)
   --quick            one short round, 10 policies instead of 100, or 1,000 pods
   --policy-latency   from the write of a policy to its effect
@@ -63,6 +64,7 @@ async function main(): Promise<number> {
         engine: { type: 'string', default: 'native' },
         spin: { type: 'string', default: '0' },
         'big-tcp': { type: 'boolean', default: false },
+        'same-node': { type: 'boolean', default: false },
         rounds: { type: 'string', default: '3' },
         quick: { type: 'boolean', default: false },
         'policy-latency': { type: 'boolean', default: false },
@@ -125,11 +127,13 @@ async function main(): Promise<number> {
     else if (values['policy-latency']) await benchPolicyLatency({ writes: values.quick ? 10 : 100 });
     else {
       const { peer, engine } = values;
+      if (peer !== undefined && values['same-node']) throw new Error(usage);
       const bigTcp = values['big-tcp'];
       await benchL4({
         peer,
         engine,
         bigTcp,
+        sameNode: values['same-node'],
         spin: Number(values.spin),
         rounds: values.quick ? 1 : rounds,
         seconds: values.quick ? 1 : 4,

@@ -1,4 +1,4 @@
-/** The lab that everything is measured in, and its pairs of pods: a client on node-1, servers on node-2. */
+/** The lab that everything is measured in, and its pairs of pods: a client on node-1, or beside its servers on node-2. */
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Lab, type LabApi, type LabOptions, type PodRef } from '../lab/index.ts';
@@ -9,6 +9,8 @@ const labName = 'bench';
 
 /** Namespaces of the pairs: `mesh` is enrolled, the others are not. */
 export const namespaces = { direct: 'direct', relay: 'relay', mesh: 'mesh', peer: 'peer' } as const;
+/** Of pairs on one node: outside of the mesh, by its proxy, and past it. */
+export const nearNamespaces = { direct: 'near-direct', mesh: 'near-mesh', past: 'near-past' } as const;
 
 export interface Pair {
   readonly client: PodRef;
@@ -30,7 +32,7 @@ export async function withLab<T>(options: LabOptions, work: (lab: LabApi) => Pro
 /** Text of bench/manifests/NAME.yaml with its capital words filled in. */
 export async function manifest(name: string, values: Readonly<Record<string, string>>): Promise<string> {
   const text = await readFile(join(import.meta.dirname, 'manifests', `${name}.yaml`), 'utf8');
-  return text.replace(/\b(NAMESPACE|MODE|CLIENT|IMAGE|GRPC)\b/g, (word) => values[word] ?? word);
+  return text.replace(/\b(NAMESPACE|MODE|CLIENT|CLIENT_NODE|SAME_NODE|IMAGE|GRPC)\b/g, (word) => values[word] ?? word);
 }
 
 /** Image of clients with the load programs. */
@@ -42,7 +44,19 @@ export async function makePair(
   mode: 'ambient' | 'none',
   client: string = loadImage,
 ): Promise<void> {
-  await lab.apply(await manifest('pair', { NAMESPACE: namespace, MODE: mode, CLIENT: client }));
+  const place = { CLIENT_NODE: 'node-1', SAME_NODE: 'none' };
+  await lab.apply(await manifest('pair', { ...place, NAMESPACE: namespace, MODE: mode, CLIENT: client }));
+}
+
+/** Both on node-2; `direct`: their owner lets them connect past the proxy. */
+export async function makeNearPair(
+  lab: LabApi,
+  namespace: string,
+  mode: 'ambient' | 'none',
+  sameNode: 'direct' | 'none',
+): Promise<void> {
+  const place = { CLIENT_NODE: 'node-2', SAME_NODE: sameNode };
+  await lab.apply(await manifest('pair', { ...place, NAMESPACE: namespace, MODE: mode, CLIENT: loadImage }));
 }
 
 /** Puts a program of this machine into the pod's own file system; returns its path there. */

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import type { LabApi, LabProcess } from '../lab/index.ts';
 import type { Target } from './load.ts';
 import { startPeer } from './peer.ts';
-import { copyProgram, findPair, namespaces, type Pair } from './rig.ts';
+import { copyProgram, findPair, namespaces, nearNamespaces, type Pair } from './rig.ts';
 
 export interface Variant {
-  readonly name: 'direct' | 'C relay, 3 hops' | 'ours' | 'peer';
+  readonly name: 'direct' | 'C relay, 3 hops' | 'ours' | 'peer' | 'past the proxy';
   readonly pair: Pair;
   /** What the client calls. */
   readonly target: Target;
@@ -46,6 +46,21 @@ export async function startVariants(lab: LabApi, peer: string | undefined): Prom
       await Promise.all(started.map((p) => p.exited));
     },
   };
+}
+
+/** Pairs on one node. */
+export async function nearVariants(lab: LabApi): Promise<Rig> {
+  const proxies = async () => [[await lab.pid('ztunnel', 'node-2')]];
+  const variant = async (name: Variant['name'], namespace: string, of: Variant['proxies']): Promise<Variant> => {
+    const pair = await findPair(lab, namespace);
+    return { name, pair, target: pair.target, proxies: of };
+  };
+  const variants = [
+    await variant('direct', nearNamespaces.direct, async () => []),
+    await variant('ours', nearNamespaces.mesh, proxies),
+    await variant('past the proxy', nearNamespaces.past, proxies),
+  ];
+  return { variants, stop: async () => undefined };
 }
 
 /** One relay in each pod, where a node proxy's sockets would be: client -> relay -> relay -> server. */
