@@ -165,6 +165,8 @@ test('it is renewed before it lapses, and given up when nobody uses it any more'
   w.flow('closed');
   w.clock.advance(100_000);
   assert.equal(w.orders.at(-1), revoke);
+  // Else the engine would go on by itself with what it remembers, and nobody would judge the pair again.
+  assert.equal(w.forgotten(), 3);
   const { length } = w.orders;
   w.clock.advance(100_000);
   assert.equal(w.orders.length, length);

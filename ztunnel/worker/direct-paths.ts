@@ -259,6 +259,7 @@ export class DirectPaths {
     this.#pairs.delete(key);
     for (const [flowKey, flow] of ended.flows) this.#cut.set(flowKey, { flow, reason });
     this.#options.order({ kind: 'revoke', ...ended.pair });
+    this.#options.forget();
   }
 }
 
