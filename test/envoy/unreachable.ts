@@ -67,11 +67,6 @@ export const unreachable: readonly Unreachable[] = [
     reason: 'a lookup under way: istiod/xds/envoy/credentials.test.ts',
   },
   {
-    file: 'istiod/envoy/waypoint/client-certificate.ts',
-    text: 'found ?? {}',
-    reason: 'no service is behind a waypoint that is none',
-  },
-  {
     file: 'istiod/envoy/endpoints/balance.ts',
     text: "case 'CLUSTER':",
     reason: 'a scope of the workload API that no Service asks for',

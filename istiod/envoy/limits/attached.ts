@@ -62,8 +62,7 @@ function ofRoute(view: MeshView, route: KubeObject): readonly RateLimitPolicy[] 
 }
 
 function names({ spec }: RateLimitPolicy, kind: string, name: string, section: string | undefined): boolean {
-  const { targetRef, targetRefs = targetRef ? [targetRef] : [] } = spec;
-  return targetRefs.some(
-    (ref) => ref.kind === kind && ref.name === name && (ref.sectionName === undefined || ref.sectionName === section),
+  return [...(spec.targetRefs ?? []), spec.targetRef].some(
+    (ref) => ref?.kind === kind && ref.name === name && (ref.sectionName === undefined || ref.sectionName === section),
   );
 }

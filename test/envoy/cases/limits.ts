@@ -99,7 +99,10 @@ kind: RateLimitPolicy`,
         '{ name: buy, matches: [{ path: { value: /buy } }], backendRefs: [{ name: web, port: 80 }] }, { matches: [{ path: { value: /x } }], backendRefs: [{ name: web, port: 80 }] }',
       ) +
       ofRoute('all', '', '{ name: both, requests: 3, unit: Day }') +
-      ofRoute('one', ', sectionName: buy', '{ name: buy, match: { methods: [GET] }, requests: 1, unit: Day }') +
+      ofRoute('one', ', sectionName: buy', '{ name: buy, match: { methods: [GET] }, requests: 1, unit: Day }').replace(
+        /targetRefs: \[(.*)\]/,
+        'targetRef: $1',
+      ) +
       ofRoute('none', ', sectionName: nothing', '{ name: nothing, requests: 1, unit: Day }'),
     requests: [
       ask({ path: '/buy' }),
