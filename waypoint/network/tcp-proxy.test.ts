@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { typeUrl } from '../../common/envoy/codec.ts';
+import { until } from '../../common/testing/until.ts';
 import { xxHash64 } from '../cluster/hash/xxhash64.ts';
 import { Rig, staticCluster } from '../testing/rig.ts';
 
@@ -16,6 +17,11 @@ function proxy(policy: object) {
   };
   return { name: 'tcp', typed_config: config };
 }
+
+const metrics = {
+  name: 'istio.stats',
+  typed_config: { '@type': 'type.googleapis.com/stats.PluginConfig', reporter: 'SERVER_GATEWAY' },
+};
 
 const state = {
   name: 'state',
@@ -45,4 +51,27 @@ describe("a TCP proxy's hash policy", () => {
       }
     });
   }
+});
+
+describe('a TCP proxy whose metrics throw', () => {
+  it('serves, ends and logs its connections all the same, and counts it', async () => {
+    await using rig = new Rig();
+    const lines: string[] = [];
+    const series = new Proxy({}, { get: () => () => assert.fail('no series can be made') });
+    Object.assign(rig.runtime.env, { series, write: (_: string, line: string) => void lines.push(line) });
+    const upstream = await rig.upstream((_, answer) => answer.end('hello'));
+    rig.good('cluster', staticCluster('web', [upstream]));
+    const log = {
+      name: 'file',
+      typed_config: { '@type': typeUrl('envoy.extensions.access_loggers.file.v3.FileAccessLog'), path: '/x' },
+    };
+    const told = proxy({ source_ip: {} });
+    const filters = [metrics, { ...told, typed_config: { ...told.typed_config, access_log: [log] } }];
+    rig.good('listener', { name: 'a', address, filter_chains: [{ filters }] });
+    const port = await rig.port('a');
+    const answer = await rig.raw(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+    assert.match(answer, /hello$/);
+    await until('the line', () => lines.length === 1);
+    assert.equal(rig.runtime.stats.counter('tcp.x.telemetry_failed').value, 2);
+  });
 });

@@ -494,7 +494,12 @@ class Proxied implements Served, ByteReader {
       ...(closed && { closed: 1 }),
     };
     this.#reported = { received: this.#received, sent: this.#sent };
-    for (const meter of this.#meters) meter.tcp(context, amounts);
+    try {
+      for (const meter of this.#meters) meter.tcp(context, amounts);
+    } catch {
+      // The connection must end though what configurations add to metrics cannot be made.
+      this.#env.stats.counter(`tcp.${this.#config.statPrefix}.telemetry_failed`).value++;
+    }
   }
 
   #release(reusable: boolean): void {
