@@ -3,13 +3,7 @@
  * what to do, and is told when what it waits for has come. Times are of the machine's monotonic clock, which processes share.
  */
 import { once } from 'node:events';
-import {
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  connect,
-  createServer,
-  type ServerHttp2Stream,
-} from 'node:http2';
+import { createServer, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import {
   addressTypeUrl,
@@ -19,6 +13,7 @@ import {
   deltaResponseMessage,
   structFromJson,
 } from '../../common/api/index.ts';
+import { GrpcStream } from './grpc-stream.ts';
 import type { Command, Report } from './protocol.ts';
 
 const method = deltaAdsService.DeltaAggregatedResources;
@@ -29,32 +24,26 @@ interface Marker {
 }
 
 class Ztunnel {
-  readonly #session: ClientHttp2Session;
-  readonly #stream: ClientHttp2Stream;
-  readonly #onMessage: (proxy: Ztunnel, type: string, message: Buffer) => void;
-  #chunks: Buffer[] = [];
-  #size = 0;
+  readonly #stream: GrpcStream;
   /** Monotonic ms. */
   readonly asked: number;
   bytes = 0;
   messages = 0;
 
   constructor(port: number, name: string, onMessage: (proxy: Ztunnel, type: string, message: Buffer) => void) {
-    this.#onMessage = onMessage;
-    // As a ztunnel reads: a window that holds what is under way.
-    this.#session = connect(`http://127.0.0.1:${port}`, { settings: { initialWindowSize: 1 << 20 } });
-    this.#session.on('error', failed);
-    this.#session.on('connect', () => this.#session.setLocalWindowSize(1 << 22));
-    this.#stream = this.#session.request({
-      ':method': 'POST',
-      ':path': method.path,
-      'content-type': 'application/grpc',
-      te: 'trailers',
+    this.asked = now();
+    this.#stream = new GrpcStream({
+      port,
+      path: method.path,
+      onMessage: (message) => {
+        const { type, nonce } = headOf(message);
+        onMessage(this, type, message);
+        this.bytes += message.length;
+        this.messages++;
+        this.#send({ typeUrl: type, responseNonce: nonce });
+      },
+      onEnd: (e) => failed(new Error(`the stream of ${name}: ${e.message}`)),
     });
-    this.#stream.on('error', failed);
-    this.#stream.on('data', (chunk: Buffer) => this.#onData(chunk));
-    this.#stream.on('close', () => failed(new Error(`istiod closed the stream of ${name}`)));
-    this.asked = performance.timeOrigin + performance.now();
     const node = {
       id: `ztunnel~127.0.0.1~${name}.istio-system~istio-system.svc.cluster.local`,
       metadata: structFromJson({ NAMESPACE: 'istio-system', NODE_NAME: name }),
@@ -63,34 +52,11 @@ class Ztunnel {
   }
 
   close(): void {
-    this.#stream.removeAllListeners('close');
-    this.#session.destroy();
+    this.#stream.close();
   }
 
   #send(request: Parameters<typeof deltaRequestMessage.encode>[0]): void {
-    const body = deltaRequestMessage.encode(request);
-    const head = Buffer.alloc(5);
-    head.writeUInt32BE(body.length, 1);
-    this.#stream.write(Buffer.concat([head, body]));
-  }
-
-  #onData(chunk: Buffer): void {
-    this.#chunks.push(chunk);
-    this.#size += chunk.length;
-    while (this.#size >= 5) {
-      if (this.#chunks[0]!.length < 5) this.#chunks = [Buffer.concat(this.#chunks)];
-      const length = this.#chunks[0]!.readUInt32BE(1) + 5;
-      if (this.#size < length) return;
-      const all = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks);
-      const message = all.subarray(5, length);
-      this.#chunks = length < all.length ? [all.subarray(length)] : [];
-      this.#size -= length;
-      const { type, nonce } = headOf(message);
-      this.#onMessage(this, type, message);
-      this.bytes += message.length;
-      this.messages++;
-      this.#send({ typeUrl: type, responseNonce: nonce });
-    }
+    this.#stream.send(deltaRequestMessage.encode(request));
   }
 }
 
