@@ -326,6 +326,8 @@ export interface MeshView {
   telemetries(namespace: string): readonly Telemetry[];
   authentications(target: PolicyTarget): readonly RequestAuthentication[];
   rateLimits(target: PolicyTarget): readonly RateLimitPolicy[];
+  /** All that name an HTTPRoute: while there is none, nobody who only looks for them has to be made anew when a route changes. */
+  rateLimitsOfRoutes(): readonly RateLimitPolicy[];
   /** Those that name the service's object. */
   trafficPolicies(service: MeshService): readonly XBackendTrafficPolicy[];
   extensions(target: PolicyTarget): readonly Extension[];

@@ -224,14 +224,10 @@ function httpChain(scope: FrontScope, port: MeshPort): MadeChains {
 }
 
 function limitsAt(scope: Scope, port: MeshPort): readonly Attached[] {
-  const { http } = attachedTo(contextOf(scope, port, 'http'));
-  return limitsFor(
-    scope.view,
-    scope.proxy,
-    scope.service,
-    port,
-    http.flatMap((group) => group.routes),
-  );
+  const { view, proxy, service } = scope;
+  const isAny = view.rateLimitsOfRoutes().length > 0;
+  const routes = isAny ? attachedTo(contextOf(scope, port, 'http')).http.flatMap((group) => group.routes) : [];
+  return limitsFor(view, proxy, service, port, routes);
 }
 
 function routesOf(scope: Scope, port: MeshPort): RouteConfig {

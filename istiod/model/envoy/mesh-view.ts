@@ -47,6 +47,8 @@ export interface MeshViewOptions {
   readonly credentials: Credentials;
 }
 
+/** Among rate limits: those of any HTTPRoute. */
+const anyRoute = 'HTTPRoute';
 const factsRead = 'facts';
 const visibleRead = 'visible services';
 
@@ -110,7 +112,10 @@ export class EnvoyMesh {
       list('TrafficExtensions', inputs.trafficExtensions, targetKeys),
       list('sidecars', inputs.sidecars, (s) => [namespaceOf(s)]),
       list('telemetries', inputs.telemetries, (t) => [namespaceOf(t)]),
-      list('rate limits', inputs.rateLimits, targetKeys),
+      list('rate limits', inputs.rateLimits, (p) => {
+        const keys = targetKeys(p);
+        return keys.some((key) => key.startsWith('HTTPRoute/')) ? [...keys, anyRoute] : keys;
+      }),
       list('traffic policies', inputs.trafficPolicies, backendsOf),
     ]);
   }
@@ -268,6 +273,7 @@ export class EnvoyMesh {
       telemetries: (namespace) => list('telemetries', [namespace]),
       authentications: (target: PolicyTarget) => list('authentications', [target]),
       rateLimits: (target: PolicyTarget) => list('rate limits', [target]),
+      rateLimitsOfRoutes: () => list('rate limits', [anyRoute]),
       trafficPolicies: ({ kind, namespace, name }) => list('traffic policies', [`${kind}/${namespace}/${name}`]),
       extensions: (target: PolicyTarget) => [
         ...list<Extension>('WasmPlugins', [target]),

@@ -146,6 +146,7 @@ export function viewOf(
     referenceGrants: () => [],
     authentications: () => [],
     rateLimits: () => [],
+    rateLimitsOfRoutes: () => [],
     trafficPolicies: ({ name }) =>
       ofKind<XBackendTrafficPolicy>('XBackendTrafficPolicy').filter((p) =>
         p.spec.targetRefs.some((t) => t.name === name),
