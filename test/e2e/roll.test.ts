@@ -1,6 +1,6 @@
 /**
- * Rolling restarts of node proxies under load: no call is lost, and open connections live until the drain's deadline. What it loads
- * afterwards in the running proxy (log levels, configuration) cuts nothing.
+ * Rolling restarts of node proxies under load: no call is lost, and open connections go over to the proxy of the new pod; with Node's engine they live
+ * until the drain's deadline. What it loads afterwards in the running proxy (log levels, configuration) cuts nothing.
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
@@ -23,40 +23,22 @@ describe('rolling restart', { skip: skipUnless('ebpf', 'program:ip', 'program:nf
   });
   after(() => world?.down());
 
-  test(`${rolls} restarts lose no call of three sources, and open connections live until the deadline`, async (t) => {
-    const { lab } = world;
+  test(`${rolls} restarts lose no call of three sources, and no byte of connections that are open`, async (t) => {
     const calls = await sources(world);
-    const lived: number[] = [];
-    for (let i = 0; i < rolls; i++) {
-      const node: HostName = i % 2 === 0 ? 'node-1' : 'node-2';
-      // All that this node's proxy has a part in: of the server's node that is also what others send.
-      const held = await hold(world, node === 'node-1' ? ['client'] : ['client', 'near']);
-      const old = await lab.pid('ztunnel', node);
-      const drained = await drains(world, node);
-      const rolled = lab.rollProxy(node);
-      await until('the old proxy drains', async () => (await drains(world, node)) > drained, 30_000);
-      const began = Date.now();
-      await rolled;
-      assert.notEqual(await lab.pid('ztunnel', node), old);
-      const ends = await Promise.all(held.map(ended));
-      for (const end of ends) {
-        assert.equal(end.error, 'ECONNRESET', `a connection that ${node} cut is reset`);
-        lived.push(end.at - began);
-      }
+    // All that both nodes' proxies have a part in: of the server's node that is also what others send.
+    const held = await hold(world, ['client', 'near']);
+    for (let i = 0; i < rolls; i++) await roll(world, i % 2 === 0 ? 'node-1' : 'node-2');
+    for (const stream of held) {
+      const events = await stream.finish();
+      assert.deepEqual(
+        events.map((e) => [e.event, e.error]),
+        [
+          ['open', ''],
+          ['end', ''],
+        ],
+      );
     }
-    for (const stream of calls) await stream.finish();
-    const made = calls.flatMap((c) => c.lines);
-    assert.deepEqual(
-      calls.flatMap(({ lines }, source) => lines.filter((c) => c.error !== '').map((c) => ({ source, ...c }))),
-      [],
-    );
-    for (const { lines } of calls) assert.ok(lines.length > rolls * 20, 'calls were made');
-    // The clock of the test starts when it sees that the drain began.
-    assert.ok(Math.min(...lived) > deadline / 2, `open connections lived ${lived.join()} ms of the drain`);
-    const slowest = made.map((c) => c.ms).sort((a, b) => b - a);
-    t.diagnostic(
-      `${made.length} calls, 0 failed; slowest ${slowest[0]} ms; p99 ${slowest[Math.floor(made.length / 100)]} ms`,
-    );
+    t.diagnostic(await finished(calls, rolls));
   });
 
   test('other log levels, services and policies cut nothing', async () => {
@@ -82,6 +64,56 @@ describe('rolling restart', { skip: skipUnless('ebpf', 'program:ip', 'program:nf
     for (const { lines } of calls) assert.deepEqual(new Set(lines.map((c) => c.error)), new Set(['']));
   });
 });
+
+describe("rolling restart with Node's engine", { skip: skipUnless('ebpf', 'program:ip', 'program:nft') }, () => {
+  let world: World;
+  before(async () => {
+    world = await World.up('e2erolln', 'ebpf', { ztunnel: { AQUIFER_ENGINE: 'node' } });
+  });
+  after(() => world?.down());
+
+  test('2 restarts lose no call of three sources, and open connections live until the deadline', async (t) => {
+    const calls = await sources(world);
+    const lived: number[] = [];
+    for (const node of world.lab.nodes) {
+      const held = await hold(world, node === 'node-1' ? ['client'] : ['client', 'near']);
+      const began = await roll(world, node);
+      for (const end of await Promise.all(held.map(ended))) {
+        assert.equal(end.error, 'ECONNRESET', `a connection that ${node} cut is reset`);
+        lived.push(end.at - began);
+      }
+    }
+    t.diagnostic(await finished(calls, 2));
+    // The clock of the test starts when it sees that the drain began.
+    assert.ok(Math.min(...lived) > deadline / 2, `open connections lived ${lived.join()} ms of the drain`);
+  });
+});
+
+/** Replaces a node's proxy; resolves with the time (ms since the epoch) at which the old one was seen to drain. */
+async function roll(world: World, node: HostName): Promise<number> {
+  const { lab } = world;
+  const old = await lab.pid('ztunnel', node);
+  const drained = await drains(world, node);
+  const rolled = lab.rollProxy(node);
+  await until('the old proxy drains', async () => (await drains(world, node)) > drained, 30_000);
+  const began = Date.now();
+  await rolled;
+  assert.notEqual(await lab.pid('ztunnel', node), old);
+  return began;
+}
+
+/** Ends the sources, of whose calls none may have failed; says how many there were. */
+async function finished(calls: readonly Stream<LoopCall>[], rolled: number): Promise<string> {
+  for (const stream of calls) await stream.finish();
+  const made = calls.flatMap((c) => c.lines);
+  assert.deepEqual(
+    calls.flatMap(({ lines }, source) => lines.filter((c) => c.error !== '').map((c) => ({ source, ...c }))),
+    [],
+  );
+  for (const { lines } of calls) assert.ok(lines.length > rolled * 20, 'calls were made');
+  const slowest = made.map((c) => c.ms).sort((a, b) => b - a);
+  return `${made.length} calls, 0 failed; slowest ${slowest[0]} ms; p99 ${slowest[Math.floor(made.length / 100)]} ms`;
+}
 
 /** To the Service by both families, to a pod on the same node, and by name. */
 async function sources(world: World): Promise<readonly Stream<LoopCall>[]> {

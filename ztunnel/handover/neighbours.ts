@@ -3,12 +3,18 @@
  * what the agent told it calls at those that it finds there; the last that has called is who gets the open connections of one that drains.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Fd } from '../../common/core/brand.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
-import { isNativeError, type SeqpacketConnection, seqpacketConnect, seqpacketListen } from '../../native/index.ts';
+import {
+  isNativeError,
+  type SeqpacketConnection,
+  type SeqpacketListener,
+  seqpacketConnect,
+  seqpacketListen,
+} from '../../native/index.ts';
 import { count, object, oneOf } from './shape.ts';
 
 /** What the two supervisors say to each other. Workers compare what they can read themselves. */
@@ -47,15 +53,15 @@ export class Neighbours {
   constructor(options: NeighboursOptions) {
     this.#options = options;
     const { folder } = options;
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
     // Under its name only once it listens: a socket that refuses is taken for a dead one's.
     const hidden = join(folder, `.${this.#name}`);
-    const listener = seqpacketListen(hidden);
+    const listener = listenIn(folder, hidden);
     listener.onConnection((connection) => this.#answer(connection));
     renameSync(hidden, join(folder, this.#name));
     this.#stopListening = () => {
       listener.close();
       rmSync(join(folder, this.#name), { force: true });
+      removeEmpty(folder);
     };
   }
 
@@ -122,6 +128,28 @@ export class Neighbours {
       takeOver(place, line);
     });
     connection.send(serves());
+  }
+}
+
+/** In a folder that is made where it is missing; who leaves last removes it, perhaps between these two steps. */
+function listenIn(folder: string, path: string): SeqpacketListener {
+  for (let tries = 1; ; tries++) {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    try {
+      return seqpacketListen(path);
+    } catch (e) {
+      if (!isNativeError(e) || e.code !== 'ENOENT' || tries === 10) throw e;
+    }
+  }
+}
+
+/** A node without a mesh is as it was before. */
+function removeEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch (e) {
+    const { code } = e as NodeJS.ErrnoException;
+    if (code !== 'ENOTEMPTY' && code !== 'ENOENT') throw e;
   }
 }
 

@@ -4,7 +4,7 @@
  *   traffic.ts serve PORT...
  *   traffic.ts burst HOST PORT COUNT         COUNT connections open at once; one JSON summary
  *   traffic.ts loop HOST PORT MS MARKER      a new connection each MS; one JSON line a call; ends with its stdin
- *   traffic.ts hold HOST PORT                one connection, used every 5 ms; a JSON line when it opens and when it ends
+ *   traffic.ts hold HOST PORT                one connection, used every 5 ms; a JSON line when it opens and when it ends, as it does with its stdin
  *   traffic.ts socks NAME PORT              the server's greeting, by SOCKS 5 on loopback; else the codes that came back
  *   traffic.ts touch HOST:PORT...            what each target answers to a greeting, a TLS hello and an HTTP request
  */
@@ -111,11 +111,17 @@ function hold(host: string, port: number): void {
   const socket = net.connect({ host, port });
   let opened = false;
   const say = (event: HoldEvent['event'], error = '') => print({ event, at: Date.now(), error } satisfies HoldEvent);
-  const timer = setInterval(() => opened && socket.write('x'), 5);
+  let [sent, came, finishing] = [0, 0, false];
+  const timer = setInterval(() => {
+    if (!opened) return;
+    socket.write('x');
+    sent++;
+  }, 5);
   let error = '';
-  socket.on('data', () => {
+  socket.on('data', (chunk: Buffer) => {
     if (!opened) say('open');
     opened = true;
+    came += chunk.filter((byte) => byte === 'x'.charCodeAt(0)).length;
   });
   socket.on('error', (e: NodeJS.ErrnoException) => {
     error = e.code ?? e.message;
@@ -123,8 +129,16 @@ function hold(host: string, port: number): void {
   socket.on('end', () => socket.destroy());
   socket.on('close', () => {
     clearInterval(timer);
+    if (finishing && came !== sent) error ||= `${came} of ${sent} bytes came back`;
     say('end', error);
   });
+  process.stdin
+    .on('end', () => {
+      finishing = true;
+      clearInterval(timer);
+      socket.end();
+    })
+    .resume();
 }
 
 /** Speaks first, in several tongues, for a server that waits to be spoken to. */
