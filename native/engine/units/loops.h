@@ -82,6 +82,13 @@ inline int smallSocket() {
   return fd;
 }
 
+inline uint16_t localPort(int fd) {
+  sockaddr_in at{};
+  socklen_t size = sizeof at;
+  CHECK(::getsockname(fd, reinterpret_cast<sockaddr *>(&at), &size) == 0);
+  return ntohs(at.sin_port);
+}
+
 struct ListeningSocket {
   int fd = smallSocket();
   uint16_t port = 0;
@@ -89,10 +96,8 @@ struct ListeningSocket {
     sockaddr_in at{};
     at.sin_family = AF_INET;
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof at;
-    CHECK(::bind(fd, reinterpret_cast<sockaddr *>(&at), size) == 0 && ::listen(fd, 128) == 0);
-    getsockname(fd, reinterpret_cast<sockaddr *>(&at), &size);
-    port = ntohs(at.sin_port);
+    CHECK(::bind(fd, reinterpret_cast<sockaddr *>(&at), sizeof at) == 0 && ::listen(fd, 128) == 0);
+    port = localPort(fd);
   }
 };
 
