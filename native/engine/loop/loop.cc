@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <stdexcept>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
@@ -255,6 +256,8 @@ int Loop::spin(epoll_event *events) {
   do {
     const int count = epoll_wait(epoll_, events, kEvents, 0);
     if (count != 0) return std::max(count, 0);
+    // The one whose answer it waits for may want this core.
+    sched_yield();
   } while (monotonicNs() < until);
   return 0;
 }
