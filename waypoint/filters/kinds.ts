@@ -2,6 +2,7 @@
 import type { PerFilterTypes } from '../route/per-filter.ts';
 import { compressorFilter } from './compressor/filter.ts';
 import { corsFilter } from './cors.ts';
+import { decompressorFilter } from './decompressor/filter.ts';
 import { extAuthzFilter } from './ext-authz/filter.ts';
 import { faultFilter } from './fault.ts';
 import type { FilterKind } from './filter.ts';
@@ -25,6 +26,7 @@ const all: readonly FilterKind[] = [
   grpcWebFilter,
   corsFilter,
   compressorFilter,
+  decompressorFilter,
   headerMutationFilter,
   setFilterStateFilter,
   scriptFilter,

@@ -68,6 +68,8 @@ const service = { grpc_service: { envoy_grpc: { cluster_name: 'x' } }, transport
 const compression = `${extensions}compression.`;
 const gzip = named(`${compression}gzip.compressor.v3.Gzip`);
 const compressor = `${extensions}filters.http.compressor.v3.`;
+const gunzip = named(`${compression}gzip.decompressor.v3.Gzip`);
+const decompressor = `${extensions}filters.http.decompressor.v3.Decompressor`;
 
 const jwt = `${extensions}filters.http.jwt_authn.v3.`;
 const jwtProvider = { local_jwks: { inline_string: '{"keys":[{"kty":"oct","k":"eA"}]}' } };
@@ -232,6 +234,7 @@ export const bases: Readonly<Record<string, Message>> = {
   [`${extensions}filters.http.header_mutation.v3.HeaderMutationPerRoute`]: {},
   [`${compressor}Compressor`]: { compressor_library: gzip },
   [`${compressor}CompressorPerRoute`]: { overrides: {} },
+  [decompressor]: { decompressor_library: gunzip },
   [`${config}common.mutation_rules.v3.HeaderMutation`]: { append: { header: { key: 'x', value: 'y' } } },
   'envoy.type.v3.TokenBucket': bucket,
   'envoy.type.v3.HttpStatus': { code: 'TooManyRequests' },
@@ -497,6 +500,17 @@ export function fieldRoots(env: Environment): readonly WalkRoot[] {
         (any) => {
           const config = { compressor_library: { name: 'x', typed_config: any } };
           return hcm({ http_filters: [named(`${compressor}Compressor`, config), router] });
+        },
+      ),
+    ),
+    httpFilter('decompressor.v3.Decompressor'),
+    ...['gzip.decompressor.v3.Gzip', 'brotli.decompressor.v3.Brotli', 'zstd.decompressor.v3.Zstd'].map((type) =>
+      inListener(
+        `${compression}${type}`,
+        'filter_chains[0].filters[0].typed_config.http_filters[0].typed_config.decompressor_library.typed_config',
+        (any) => {
+          const config = { decompressor_library: { name: 'x', typed_config: any } };
+          return hcm({ http_filters: [named(decompressor, config), router] });
         },
       ),
     ),

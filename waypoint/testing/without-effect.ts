@@ -97,6 +97,9 @@ export const withoutEffect: Readonly<Record<string, Reasons>> = {
   'envoy.extensions.filters.http.cors.v3.CorsPolicy': { shadow_enabled: 'only counted by Envoy' },
   'envoy.config.core.v3.HttpUri': { uri: 'the cluster says where' },
   'envoy.config.core.v3.RuntimeFeatureFlag': { runtime_key: runtime },
+  'envoy.extensions.compression.brotli.decompressor.v3.Brotli': {
+    disable_ring_buffer_reallocation: 'how a library keeps its memory',
+  },
   'envoy.extensions.filters.http.ext_authz.v3.ExtAuthz': {
     validate_mutations: 'what is no header is refused in any case',
   },

@@ -1,10 +1,10 @@
 /** envoy.extensions.filters.http.compressor.v3.Compressor: bodies are compressed as they stream, of responses, and of requests where asked. */
-import type { Transform } from 'node:stream';
 import type { Fields } from '../../../common/envoy/fields.ts';
 import type { Headers } from '../../request/headers.ts';
 import type { RequestView, ResponseView } from '../../request/view.ts';
-import { type FilterContext, type FilterKind, type HttpFilter, mostSpecific } from '../filter.ts';
+import { type FilterContext, type FilterKind, type HttpFilter, type LocalReply, mostSpecific } from '../filter.ts';
 import type { Onward, Participant, RequestStage, ResponseStage } from '../stream.ts';
+import { Coding, through } from './coding.ts';
 import { type Chosen, chooseEncoding } from './encoding.ts';
 import { type Library, readLibrary } from './library.ts';
 
@@ -45,11 +45,16 @@ export const compressorFilter: FilterKind = {
         return {
           kind: 'stream',
           open: (request, response): Participant => {
-            const compressing: Compressing[] = [];
+            const compressing: Coding[] = [];
             const compress = (onward: Onward, statPrefix: string) => {
-              const made = new Compressing(onward, config.library.make(), (name, by) =>
-                context.count(statPrefix + name, by),
-              );
+              const made = new Coding(onward, config.library.make(), {
+                took: (bytes) => context.count(`${statPrefix}total_uncompressed_bytes`, bytes),
+                gave: (bytes) => {
+                  context.count(`${statPrefix}total_compressed_bytes`, bytes);
+                  return true;
+                },
+                failed: () => onward.reply(compressionFailed),
+              });
               compressing.push(made);
               return made;
             };
@@ -104,6 +109,14 @@ function readCompressor(fields: Fields): Compressor {
     statPrefix: { request: `${prefix}request.`, response: ofResponses ? `${prefix}response.` : prefix, common: prefix },
   };
 }
+
+const compressionFailed: LocalReply = {
+  kind: 'reply',
+  status: 500,
+  headers: [],
+  body: '',
+  details: 'compression_failed',
+};
 
 const defaultMinimum = 30;
 
@@ -179,9 +192,9 @@ function requestStage(
   { library, statPrefix }: Compressor,
   context: FilterContext,
   onward: Onward,
-  make: () => Compressing,
+  make: () => Coding,
 ): RequestStage {
-  let compressing: Compressing | undefined;
+  let compressing: Coding | undefined;
   const count = (name: string) => context.count(statPrefix.request + name);
   return {
     head(ended) {
@@ -204,9 +217,9 @@ function responseStage(
   config: Compressor & { readonly enabled: boolean; readonly accepted: string | undefined; readonly chain: Chain },
   context: FilterContext,
   onward: Onward,
-  make: () => Compressing,
+  make: () => Coding,
 ): ResponseStage {
-  let compressing: Compressing | undefined;
+  let compressing: Coding | undefined;
   const count = (name: string) => context.count(config.statPrefix.response + name);
   const countCommon = (name: string) => context.count(config.statPrefix.common + name);
   return {
@@ -233,26 +246,6 @@ function responseStage(
       onward.head(ended);
     },
     ...through(onward, () => compressing),
-  };
-}
-
-/** By the compressor, if one was made. */
-function through(
-  onward: Onward,
-  of: () => Compressing | undefined,
-): Required<Pick<RequestStage, 'data' | 'end' | 'drained'>> {
-  return {
-    data(chunk) {
-      const compressing = of();
-      if (compressing) compressing.write(chunk);
-      else onward.data(chunk);
-    },
-    end(trailers) {
-      const compressing = of();
-      if (compressing) compressing.end(trailers);
-      else onward.end(trailers);
-    },
-    drained: () => of()?.drained(),
   };
 }
 
@@ -324,59 +317,4 @@ function vary(headers: Headers): void {
   if (before === undefined) headers.set('vary', 'Accept-Encoding');
   else if (!before.split(',').some((part) => part.trim() === 'Accept-Encoding'))
     headers.set('vary', `${before}, Accept-Encoding`);
-}
-
-/** Bytes that wait for the compressor before the source is held back. */
-const highWater = 65_536;
-
-class Compressing {
-  readonly #onward: Onward;
-  readonly #transform: Transform;
-  #trailers: Headers | undefined;
-  #held = false;
-  readonly #count: (name: string, by: number) => void;
-
-  constructor(onward: Onward, transform: Transform, count: (name: string, by: number) => void) {
-    this.#onward = onward;
-    this.#transform = transform;
-    this.#count = count;
-    transform.on('data', (chunk: Buffer) => {
-      count('total_compressed_bytes', chunk.length);
-      onward.data(chunk);
-      if (onward.isFull) transform.pause();
-      this.#release();
-    });
-    transform.on('drain', () => this.#release());
-    transform.on('end', () => onward.end(this.#trailers));
-    transform.on('error', () =>
-      onward.reply({ kind: 'reply', status: 500, headers: [], body: '', details: 'compression_failed' }),
-    );
-  }
-
-  write(chunk: Buffer): void {
-    this.#count('total_uncompressed_bytes', chunk.length);
-    this.#transform.write(chunk);
-    if (this.#held || this.#transform.writableLength < highWater) return;
-    this.#held = true;
-    this.#onward.pause();
-  }
-
-  end(trailers: Headers | undefined): void {
-    this.#trailers = trailers;
-    this.#transform.end();
-  }
-
-  drained(): void {
-    this.#transform.resume();
-  }
-
-  #release(): void {
-    if (!this.#held || this.#transform.writableLength >= highWater) return;
-    this.#held = false;
-    this.#onward.resume();
-  }
-
-  close(): void {
-    this.#transform.destroy();
-  }
 }
