@@ -6,7 +6,7 @@ import { FakeClock } from '../../common/testing/fake-clock.ts';
 import { Batch, type BatchOptions } from './batch.ts';
 
 interface Sent {
-  readonly items: readonly string[];
+  readonly items: string;
   readonly done: (arrived: boolean) => void;
 }
 
@@ -21,7 +21,7 @@ function made(more: Partial<BatchOptions> = {}) {
     interval: millis(1_000),
     mostItems: 6,
     mostBytes: 1_000,
-    send: (items, done) => sends.push({ items: items.map(String), done }),
+    send: (items, done) => void sends.push({ items: items.toString(), done }),
     ...counters,
     ...more,
   });
@@ -41,11 +41,47 @@ describe('a batch', () => {
     add('d');
     clock.advance(999);
     assert.deepEqual(
-      sends.map(({ items }) => items.length),
-      [3, 1],
+      sends.map(({ items }) => items),
+      ['abc', 'x'.repeat(100)],
     );
     clock.advance(1);
-    assert.deepEqual(sends[2]!.items, ['d']);
+    assert.equal(sends[2]!.items, 'd');
+  });
+
+  it('waits for its time though others come back that went for being full', () => {
+    const { clock, sends, add } = made();
+    add('a', 'b', 'c', 'd');
+    sends[0]!.done(true);
+    add('e');
+    assert.equal(sends.length, 1);
+    clock.advance(1_000);
+    assert.equal(sends[1]!.items, 'de');
+  });
+
+  it('whose time is over goes as soon as one of those under way is back', () => {
+    const { clock, sends, add } = made({ items: 2, mostItems: 20 });
+    add('1', '2', '3', '4', '5', '6', '7', '8', '9');
+    clock.advance(1_000);
+    add('0');
+    assert.equal(sends.length, 4);
+    sends[0]!.done(true);
+    sends[1]!.done(true);
+    assert.deepEqual(
+      sends.slice(4).map(({ items }) => items),
+      ['90'],
+    );
+    add('a');
+    clock.advance(1_000);
+    sends[2]!.done(true);
+    assert.equal(sends[5]!.items, 'a');
+  });
+
+  it('keeps each byte, however large it grows', () => {
+    const { sends, clock, add } = made({ items: 100, bytes: 1_000_000, mostItems: 100, mostBytes: 1_000_000 });
+    const texts = Array.from({ length: 40 }, (_, i) => String(i).repeat(1_000 + i));
+    add(...texts);
+    clock.advance(1_000);
+    assert.equal(sends[0]!.items, texts.join(''));
   });
 
   it('takes no more than its bound, and counts what it drops', () => {
@@ -70,27 +106,30 @@ describe('a batch', () => {
     assert.equal(sends.length, 4);
     const flushed = batch.flush();
     sends[0]!.done(true);
-    assert.deepEqual(sends[4]!.items, ['5']);
+    assert.equal(sends[4]!.items, '5');
     for (let i = 1; i < 6; i++) sends[i]!.done(true);
+    assert.equal(sends[5]!.items, '6');
     await flushed;
     await batch.flush();
   });
 
-  it('loses the count of none, whatever comes and goes', () => {
+  it('loses neither the count nor a byte of any, whatever comes and goes', () => {
     const step = fc.oneof(
-      fc.record({ kind: fc.constant('add' as const), length: fc.integer({ min: 1, max: 60 }) }),
+      fc.record({ kind: fc.constant('add' as const), text: fc.string({ minLength: 1, maxLength: 60 }) }),
       fc.record({ kind: fc.constant('back' as const), arrived: fc.boolean() }),
       fc.record({ kind: fc.constant('time' as const) }),
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         const { clock, sends, counters, add } = made({ mostBytes: 200 });
-        let [added, back] = [0, 0];
+        let [added, back, taken] = [0, 0, ''];
         for (const s of steps) {
           if (s.kind === 'time') clock.advance(1_000);
           else if (s.kind === 'add') {
-            add('x'.repeat(s.length));
+            const { value: dropped } = counters.dropped;
+            add(s.text);
             added++;
+            if (counters.dropped.value === dropped) taken += s.text;
           } else if (back < sends.length) sends[back++]!.done(s.arrived);
         }
         clock.advance(1_000);
@@ -98,6 +137,7 @@ describe('a batch', () => {
         clock.advance(1_000);
         while (back < sends.length) sends[back++]!.done(true);
         assert.equal(counters.sent.value + counters.dropped.value, added);
+        assert.equal(sends.map(({ items }) => items).join(''), taken);
       }),
     );
   });

@@ -13,8 +13,11 @@ export interface BatchOptions {
   /** Items, and bytes, that may wait or be under way; what comes beyond is dropped. */
   readonly mostItems: number;
   readonly mostBytes: number;
-  /** Calls `done` once, later or at once, with whether it arrived. It must end within a time of its own. */
-  readonly send: (items: readonly Buffer[], done: (arrived: boolean) => void) => void;
+  /**
+   * `items`: one behind the other, as they were added. Calls `done` once, later or at once, with whether it arrived. It must end within a
+   * time of its own.
+   */
+  readonly send: (items: Buffer, done: (arrived: boolean) => void) => void;
   readonly sent: Counter;
   /** Those that found no room, and those of batches that did not arrive: nothing is sent twice. */
   readonly dropped: Counter;
@@ -23,10 +26,20 @@ export interface BatchOptions {
 /** Batches that may be under way at once. */
 const mostUnderWay = 4;
 
+/** Items one behind the other: as objects of their own thousands would live through collections of garbage, each of which copies them. */
+interface Filling {
+  memory: Buffer;
+  bytes: number;
+  count: number;
+}
+
 export class Batch {
   readonly #options: BatchOptions;
-  #waiting: Buffer[] = [];
-  #waitingBytes = 0;
+  #filling = fresh(0);
+  /** They wait for others to come back. */
+  #full: Filling[] = [];
+  /** What is being filled waits for them, too: its time is over. */
+  #due = false;
   /** With those under way. */
   #items = 0;
   #bytes = 0;
@@ -38,6 +51,7 @@ export class Batch {
     this.#options = options;
   }
 
+  /** Copies the item. */
   add(item: Buffer): void {
     const { clock, items, bytes, interval, mostItems, mostBytes, dropped } = this.#options;
     if (this.#items >= mostItems || this.#bytes + item.length > mostBytes) {
@@ -46,41 +60,71 @@ export class Batch {
     }
     this.#items++;
     this.#bytes += item.length;
-    this.#waiting.push(item);
-    this.#waitingBytes += item.length;
-    if (this.#waiting.length >= items || this.#waitingBytes >= bytes) this.#send();
-    else this.#timer ??= clock.after(interval, () => this.#send());
+    const filling = this.#filling;
+    append(filling, item);
+    if (filling.count >= items || filling.bytes >= bytes) {
+      this.#close();
+      this.#send();
+    } else this.#timer ??= clock.after(interval, () => this.#expire());
   }
 
   /** Sends what waits; resolves when all has arrived or is lost. */
   flush(): Promise<void> {
-    this.#send();
+    this.#expire();
     if (this.#items === 0) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
-  #send(): void {
+  #expire(): void {
+    this.#due = true;
+    this.#send();
+  }
+
+  #close(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    // The batch that comes back next sends what is there then.
-    if (this.#waiting.length === 0 || this.#underWay >= mostUnderWay) return;
-    const { items: most, bytes: mostBytes, send, sent, dropped } = this.#options;
-    let size = 0;
-    let count = 0;
-    while (count < this.#waiting.length && count < most && (count === 0 || size < mostBytes)) {
-      size += this.#waiting[count]!.length;
-      count++;
+    this.#due = false;
+    this.#full.push(this.#filling);
+    this.#filling = fresh(this.#filling.bytes);
+  }
+
+  /** A batch that is not full waits for its time though others come back: else each would be as small as those are quick. */
+  #send(): void {
+    while (this.#underWay < mostUnderWay) {
+      if (this.#full.length === 0 && this.#due && this.#filling.count > 0) this.#close();
+      const next = this.#full.shift();
+      if (!next) return;
+      this.#start(next);
     }
-    const items = this.#waiting.splice(0, count);
-    this.#waitingBytes -= size;
+  }
+
+  #start({ memory, bytes, count }: Filling): void {
+    const { send, sent, dropped } = this.#options;
     this.#underWay++;
-    send(items, (arrived) => {
-      (arrived ? sent : dropped).value += items.length;
+    send(memory.subarray(0, bytes), (arrived) => {
+      (arrived ? sent : dropped).value += count;
       this.#underWay--;
-      this.#items -= items.length;
-      this.#bytes -= size;
-      if (this.#waiting.length > 0) this.#send();
-      else if (this.#items === 0) for (const done of this.#idle.splice(0)) done();
+      this.#items -= count;
+      this.#bytes -= bytes;
+      this.#send();
+      if (this.#items === 0) for (const done of this.#idle.splice(0)) done();
     });
   }
+}
+
+/** `bytes`: it comes to so many if it is as the one before. */
+function fresh(bytes: number): Filling {
+  return { memory: Buffer.allocUnsafeSlow(bytes), bytes: 0, count: 0 };
+}
+
+function append(filling: Filling, item: Buffer): void {
+  const end = filling.bytes + item.length;
+  if (end > filling.memory.length) {
+    const grown = Buffer.allocUnsafeSlow(Math.max(end, filling.memory.length * 2));
+    filling.memory.copy(grown, 0, 0, filling.bytes);
+    filling.memory = grown;
+  }
+  filling.memory.set(item, filling.bytes);
+  filling.bytes = end;
+  filling.count++;
 }

@@ -37,18 +37,25 @@ export const logsService = '/opentelemetry.proto.collector.logs.v1.LogsService/E
 
 const kinds = { server: 2, client: 3 } as const;
 const statusError = 2;
+/** Number of the spans or records of a scope. */
+const itemsField = 2;
 const writer = new ProtoWriter();
 
-/** opentelemetry.proto.trace.v1.Span. */
-export function encodeSpan({ context, name, kind, start, duration, tags, isError }: FinishedSpan): Buffer {
+/** opentelemetry.proto.trace.v1.Span, as one of those of its scope; lent until the next item is made. */
+export function encodeSpan(span: FinishedSpan): Buffer {
+  writer.message(itemsField, () => writeSpan(span));
+  return writer.lend();
+}
+
+function writeSpan({ context, name, kind, start, duration, tags, isError }: FinishedSpan): void {
   writer.hex(1, context.traceId.padStart(32, '0'));
   writer.hex(2, context.spanId);
   writer.text(3, context.state);
   if (context.parentId !== undefined) writer.hex(4, context.parentId);
   writer.text(5, name);
   writer.number(6, kinds[kind]);
-  writer.fixed64(7, nanos(start));
-  writer.fixed64(8, nanos(start + duration));
+  writer.micros(7, microsOf(start));
+  writer.micros(8, microsOf(start + duration));
   for (const tag of tags) {
     writer.message(9, () => {
       writer.text(1, tag.name);
@@ -56,21 +63,27 @@ export function encodeSpan({ context, name, kind, start, duration, tags, isError
     });
   }
   if (isError) writer.message(15, () => writer.number(3, statusError));
-  return writer.finish();
 }
 
-/** opentelemetry.proto.logs.v1.LogRecord. */
-export function encodeLogRecord({ time, body, attributes, traceId, spanId }: LogRecord): Buffer {
-  writer.fixed64(1, nanos(time));
+/** opentelemetry.proto.logs.v1.LogRecord, as one of those of its scope; lent until the next item is made. */
+export function encodeLogRecord(record: LogRecord): Buffer {
+  writer.message(itemsField, () => writeLogRecord(record));
+  return writer.lend();
+}
+
+function writeLogRecord({ time, body, attributes, traceId, spanId }: LogRecord): void {
+  writer.micros(1, microsOf(time));
   if (body !== undefined) writer.message(5, () => writeValue(body));
   for (const attribute of attributes) writer.message(6, () => writeAttribute(attribute));
   writer.hex(9, traceId);
   writer.hex(10, spanId);
-  return writer.finish();
 }
 
-/** An ExportTraceServiceRequest of spans, or an ExportLogsServiceRequest of records: both have the same numbers. */
-export function encodeExport({ resource, scope }: ExportScope, items: readonly Buffer[]): Buffer {
+/**
+ * An ExportTraceServiceRequest of spans, or an ExportLogsServiceRequest of records: both have the same numbers. `items`: one behind the
+ * other.
+ */
+export function encodeExport({ resource, scope }: ExportScope, items: Buffer): Buffer {
   writer.message(1, () => {
     writer.message(1, () => {
       for (const attribute of resource) writer.message(1, () => writeAttribute(attribute));
@@ -82,7 +95,7 @@ export function encodeExport({ resource, scope }: ExportScope, items: readonly B
           writer.text(2, scope.version);
         });
       }
-      for (const item of items) writer.bytes(2, item);
+      writer.fields(items);
     });
   });
   return writer.finish();
@@ -113,6 +126,6 @@ function writeValue(value: AttributeValue): void {
   }
 }
 
-function nanos(ms: number): bigint {
-  return BigInt(Math.round(ms * 1_000)) * 1_000n;
+function microsOf(ms: number): number {
+  return Math.round(ms * 1_000);
 }

@@ -11,7 +11,12 @@ export class ProtoWriter {
 
   /** What was written; the writer is empty again. */
   finish(): Buffer {
-    const made = Buffer.from(this.#bytes.subarray(0, this.#at));
+    return Buffer.from(this.lend());
+  }
+
+  /** As `finish`, but whoever wants to keep it copies it: it lasts until more is written. */
+  lend(): Buffer {
+    const made = this.#bytes.subarray(0, this.#at);
     this.#at = 0;
     return made;
   }
@@ -25,11 +30,12 @@ export class ProtoWriter {
     // No character takes more than 3 bytes of UTF-8.
     this.#reserve(value.length * 3 + 20);
     this.#varint((field << 3) | 2);
-    if (value.length < 42) {
-      // The length surely takes one byte.
-      const written = this.#bytes.write(value, this.#at + 1, 'utf8');
-      this.#bytes[this.#at] = written;
-      this.#at += written + 1;
+    const size = sizeOfLength(value.length);
+    if (size === sizeOfLength(value.length * 3)) {
+      // So many bytes the length takes, whatever the characters are.
+      const written = this.#bytes.write(value, this.#at + size, 'utf8');
+      this.#varint(written);
+      this.#at += written;
       return;
     }
     this.#varint(Buffer.byteLength(value));
@@ -43,6 +49,13 @@ export class ProtoWriter {
     this.#varint(value.length);
     this.#bytes.set(value, this.#at);
     this.#at += value.length;
+  }
+
+  /** Fields that were written before, with their numbers. */
+  fields(bytes: Uint8Array): void {
+    this.#reserve(bytes.length);
+    this.#bytes.set(bytes, this.#at);
+    this.#at += bytes.length;
   }
 
   /** Bytes as hex digits say them. */
@@ -80,11 +93,15 @@ export class ProtoWriter {
     this.#at = this.#bytes.writeDoubleLE(value, this.#at);
   }
 
-  fixed64(field: number, value: bigint): void {
-    if (value === 0n) return;
+  /** A time as fixed64 in ns, of whole us from 0 to 2^53: in two halves, for a BigInt is slow to make. */
+  micros(field: number, micros: number): void {
+    if (micros === 0) return;
     this.#reserve(20);
     this.#varint((field << 3) | 1);
-    this.#at = this.#bytes.writeBigUInt64LE(value, this.#at);
+    const low = (micros % 2 ** 32) * 1_000;
+    const high = Math.floor(micros / 2 ** 32) * 1_000 + Math.floor(low / 2 ** 32);
+    this.#at = this.#bytes.writeUInt32LE(low % 2 ** 32, this.#at);
+    this.#at = this.#bytes.writeUInt32LE(high, this.#at);
   }
 
   fixed32(field: number, value: number): void {
@@ -103,8 +120,7 @@ export class ProtoWriter {
     write();
     const length = this.#at - start;
     // Most take one byte for their length; what is longer moves up.
-    let extra = 0;
-    for (let rest = length >>> 7; rest > 0; rest >>>= 7) extra++;
+    const extra = sizeOfLength(length) - 1;
     if (extra > 0) {
       this.#reserve(extra);
       this.#bytes.copyWithin(start + extra, start, start + length);
@@ -131,4 +147,11 @@ export class ProtoWriter {
     this.#bytes.copy(grown, 0, 0, this.#at);
     this.#bytes = grown;
   }
+}
+
+/** Bytes of a varint. */
+function sizeOfLength(length: number): number {
+  let size = 1;
+  for (let rest = length >>> 7; rest > 0; rest >>>= 7) size++;
+  return size;
 }

@@ -20,27 +20,37 @@ export interface HttpEntryOptions extends EntryOptions {
 }
 
 const writer = new ProtoWriter();
+/** Number of the entries of HTTPAccessLogEntries and TCPAccessLogEntries. */
+const entriesField = 1;
 
-/** An HTTPAccessLogEntry, of a connection too. */
+/** An HTTPAccessLogEntry, of a connection too, as one of many; lent until the next entry is made. */
 export function encodeHttpEntry(context: FormatContext, options: HttpEntryOptions): Buffer {
+  writer.message(entriesField, () => writeHttpEntry(context, options));
+  return writer.lend();
+}
+
+function writeHttpEntry(context: FormatContext, options: HttpEntryOptions): void {
   const { request } = context;
   writer.message(1, () => writeCommon(context, options));
   const isRequest = request.method !== '' || context.facts.logType === 'DownstreamEnd';
   if (isRequest) writer.number(2, request.protocol === 'http2' ? 3 : 2);
   writer.message(3, () => writeRequest(context, options.requestHeaders));
   writer.message(4, () => writeResponse(context, options));
-  return writer.finish();
 }
 
-/** A TCPAccessLogEntry, of a request too. */
+/** A TCPAccessLogEntry, of a request too, as one of many; lent until the next entry is made. */
 export function encodeTcpEntry(context: FormatContext, options: EntryOptions): Buffer {
+  writer.message(entriesField, () => writeTcpEntry(context, options));
+  return writer.lend();
+}
+
+function writeTcpEntry(context: FormatContext, options: EntryOptions): void {
   const { facts } = context;
   writer.message(1, () => writeCommon(context, options));
   writer.message(2, () => {
     writer.number(1, facts.bytesReceived ?? 0);
     writer.number(2, facts.bytesSent ?? 0);
   });
-  return writer.finish();
 }
 
 /** AccessLogCommon. */

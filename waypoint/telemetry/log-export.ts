@@ -43,7 +43,7 @@ export interface LogWay {
   readonly key: string;
   /** Of the counters `logs_written` and `logs_dropped`, as Envoy's. */
   readonly statPrefix: string;
-  readonly delivery: (items: readonly Buffer[]) => Delivery;
+  readonly delivery: (items: Buffer) => Delivery;
 }
 
 /** Loggers that are configured alike share one. */

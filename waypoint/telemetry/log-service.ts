@@ -58,7 +58,7 @@ function encodeStream(
   { id, cluster, zone }: ProxyNode,
   logName: string,
   kind: keyof typeof entriesField,
-  items: readonly Buffer[],
+  items: Buffer,
 ): Buffer {
   writer.message(1, () => {
     writer.message(1, () => {
@@ -69,8 +69,6 @@ function encodeStream(
     });
     writer.text(2, logName);
   });
-  writer.message(entriesField[kind], () => {
-    for (const item of items) writer.bytes(1, item);
-  });
+  writer.bytes(entriesField[kind], items);
   return writer.finish();
 }

@@ -102,7 +102,9 @@ describe('a span', () => {
       isError: true,
     } as const;
     const scope = { resource: [{ name: 'service.name', value: 'w' }], scope: { name: 'aquifer', version: '1' } };
-    const [span, ...more] = receivedSpans(encodeExport(scope, [encodeSpan(made), encodeSpan(made)]));
+    const [span, ...more] = receivedSpans(
+      encodeExport(scope, Buffer.concat([made, made].map((m) => Buffer.from(encodeSpan(m))))),
+    );
     assert.equal(more.length, 1);
     assert.deepEqual(span, {
       resource: { 'service.name': 'w' },
