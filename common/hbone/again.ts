@@ -44,7 +44,7 @@ export interface AgainOutbound {
   readonly host: string | undefined;
 }
 
-/** Of the server's side: further CONNECTs on the same connection that say the same but for client's port and trace. */
+/** Of the server's side: further CONNECTs of the same peer that say the same but for client's port and trace. */
 export interface AgainInbound {
   readonly asOf: number;
   readonly target: SocketAddr;

@@ -7,7 +7,8 @@ import type { CancelSignal } from '../core/cancel.ts';
 import type { Timer } from '../core/clock.ts';
 import { MeshError } from '../core/errors.ts';
 import { formatSocketAddr } from '../core/net.ts';
-import { formatSpiffe } from '../identity/spiffe.ts';
+import { formatSpiffe, sameIdentity } from '../identity/spiffe.ts';
+import type { Identity } from '../mesh/types.ts';
 import type { AgainOutbound, Heirs } from './again.ts';
 import { type ClientConnection, dialConnection, type Establish } from './client-connection.ts';
 import { Emptying } from './emptying.ts';
@@ -22,6 +23,11 @@ const defaultUnusedRelease = 300_000;
  * being replaced accepts for half a second after it was told to stop, and answers each connection by GOAWAY: these outlast it.
  */
 const retryDelays = [0, 50, 100, 200, 400];
+/** Streams of a connection, of all that it may have, from which on the next one is dialled; not of one that has only a few. */
+const nearlyFull = 0.75;
+const fewStreams = 8;
+/** Answers that a slot keeps for its next connection; the oldest goes. */
+const mostRepeats = 64;
 
 interface Pooled {
   readonly slot: Slot;
@@ -36,6 +42,13 @@ interface Waiter {
   fail(error: unknown): void;
 }
 
+/** What the engine may open by itself, on whichever connection has room. */
+interface Repeat {
+  readonly answer: AgainOutbound;
+  readonly heirs: Heirs;
+  readonly peer: Identity;
+}
+
 /** All connections of one key. One dial at a time; whoever finds no free stream waits for it. */
 interface Slot {
   readonly key: string;
@@ -43,6 +56,8 @@ interface Slot {
   readonly open: Set<Pooled>;
   readonly waiters: Set<Waiter>;
   dialing: AbortController | undefined;
+  /** By source and target. */
+  readonly repeats: Map<string, Repeat>;
 }
 
 /** `establish`: by node:tls and node:http2 where none is given, as it always is for connections inside of a tunnel. */
@@ -77,16 +92,35 @@ export function createHbonePool(options: HbonePoolOptions, establish?: Establish
   }
 
   function repeatable(tunnel: OutboundTunnel, pooled: Pooled): OutboundTunnel {
-    const { connection } = pooled;
+    const { connection, slot } = pooled;
     if (!connection.keep) return tunnel;
-    const began = () => {
+    return Object.assign(tunnel, {
+      again(answer: AgainOutbound, heirs: Heirs) {
+        const repeat = { answer, heirs, peer: connection.peer };
+        const key = `${answer.source}>${formatSocketAddr(answer.target)}`;
+        slot.repeats.delete(key);
+        if (slot.repeats.size >= mostRepeats) slot.repeats.delete(slot.repeats.keys().next().value!);
+        slot.repeats.set(key, repeat);
+        keep(pooled, repeat);
+      },
+    });
+  }
+
+  function keep(pooled: Pooled, { answer, heirs, peer }: Repeat): void {
+    const { connection } = pooled;
+    if (!sameIdentity(connection.peer, peer)) return;
+    connection.keep?.(answer, heirs, limitOf(pooled), () => {
       reserve(pooled);
       return () => release(pooled);
-    };
-    return Object.assign(tunnel, {
-      again: (answer: AgainOutbound, heirs: Heirs) =>
-        connection.keep!(answer, heirs, Math.min(maxStreams, connection.maxStreams), began),
     });
+  }
+
+  function limitOf({ connection }: Pooled): number {
+    return Math.min(maxStreams, connection.maxStreams);
+  }
+
+  function hasRoom(pooled: Pooled): boolean {
+    return pooled.connection.usable && pooled.streams < limitOf(pooled);
   }
 
   function connectInside(
@@ -146,7 +180,7 @@ export function createHbonePool(options: HbonePoolOptions, establish?: Establish
     const key = poolKey(target);
     let slot = slots.get(key);
     if (!slot) {
-      slot = { key, target, open: new Set(), waiters: new Set(), dialing: undefined };
+      slot = { key, target, open: new Set(), waiters: new Set(), dialing: undefined, repeats: new Map() };
       slots.set(key, slot);
     }
     return slot;
@@ -155,7 +189,7 @@ export function createHbonePool(options: HbonePoolOptions, establish?: Establish
   function findFree(slot: Slot): Pooled | undefined {
     for (const pooled of slot.open) {
       if (!pooled.connection.usable) slot.open.delete(pooled);
-      else if (pooled.streams < Math.min(maxStreams, pooled.connection.maxStreams)) return pooled;
+      else if (hasRoom(pooled)) return pooled;
     }
     return undefined;
   }
@@ -164,6 +198,21 @@ export function createHbonePool(options: HbonePoolOptions, establish?: Establish
     pooled.streams++;
     pooled.unused?.cancel();
     pooled.unused = undefined;
+    prepareNext(pooled);
+  }
+
+  /** A burst would wait for each next connection, and the engine would ask for each of its connections meanwhile. */
+  function prepareNext({ slot, streams, connection }: Pooled): void {
+    const limit = Math.min(maxStreams, connection.maxStreams);
+    if (slot.repeats.size === 0 || limit < fewStreams || streams < limit * nearlyFull) return;
+    let next: Pooled | undefined;
+    for (const other of slot.open) if (other.connection !== connection && hasRoom(other)) next ??= other;
+    if (!next) dial(slot);
+    else if (streams >= limit) passOn(slot, next);
+  }
+
+  function passOn(slot: Slot, next: Pooled): void {
+    for (const repeat of slot.repeats.values()) keep(next, repeat);
   }
 
   function release(pooled: Pooled): void {
@@ -188,7 +237,7 @@ export function createHbonePool(options: HbonePoolOptions, establish?: Establish
   }
 
   function dial(slot: Slot): void {
-    if (slot.dialing) return;
+    if (slot.dialing || ended) return;
     const controller = new AbortController();
     slot.dialing = controller;
     const onClosed = (connection: ClientConnection) => {
@@ -220,8 +269,10 @@ export function createHbonePool(options: HbonePoolOptions, establish?: Establish
         }
         connections.add(connection);
         const pooled: Pooled = { slot, connection, streams: 0, unused: undefined };
+        const isNeeded = ![...slot.open].some(hasRoom);
         slot.open.add(pooled);
         serveWaiters(slot);
+        if (isNeeded && hasRoom(pooled)) passOn(slot, pooled);
         if (pooled.streams === 0) restUnused(pooled);
       },
       (error: unknown) => {

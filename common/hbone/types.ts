@@ -40,8 +40,11 @@ export interface InboundTunnel {
   accept(responseHeaders: Readonly<Record<string, string>>): Duplex;
   /** What accept() returns, for an engine that accepts ahead. */
   readonly stream: Duplex;
-  /** Lets the engine accept equal requests by itself; absent where it cannot. */
-  readonly again?: ((answer: AgainInbound, heirs: Heirs) => void) | undefined;
+  /**
+   * Lets the engine accept equal requests by itself, also on further connections of this peer from the same address, whose `remote` is given
+   * then; absent where it cannot.
+   */
+  readonly again?: ((answer: AgainInbound, heirs: (remote: SocketAddr) => Heirs) => void) | undefined;
   /** HEADERS with END_STREAM: 400, 401 or 503 (ambient-wire 1.4). */
   refuse(status: number): void;
   /** Aborts, with MeshError CANCELLED, when the stream or its connection is gone, in whatever way. */

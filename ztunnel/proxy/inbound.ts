@@ -94,7 +94,10 @@ export async function handleTunnel(tunnel: InboundTunnel, pod: ProxiedPod, runti
     const plain = !announce && !past && !runtime.demand && !account.trace;
     if (plain && asOf !== undefined && tunnel.again) {
       const way = wayToApp(pod, remote.ip, target, runtime.tools);
-      tunnel.again({ asOf, target, answer, ...way }, heirsOf(runtime, pod, account.record, question, target));
+      const { record } = account;
+      tunnel.again({ asOf, target, answer, ...way }, (sourceAddress) =>
+        heirsOf(runtime, pod, { ...record, sourceAddress }, question, target),
+      );
     }
     await relayWith(permit, tunnel.accept(answer), app, account, runtime, {
       pod,

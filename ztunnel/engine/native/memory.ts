@@ -39,6 +39,9 @@ export class PlanMemory implements Memory {
   readonly #loop: EngineLoop;
   readonly #plans = new Map<string, Plan>();
   readonly #stocks = new Map<SocketSource, LentSockets>();
+  /** Others are used in their place; what they began may not stand yet. Before the last tick, and since. */
+  #older: Plan[] = [];
+  #replaced: Plan[] = [];
   #generation: number;
   #ticks: Timer | undefined;
 
@@ -54,8 +57,10 @@ export class PlanMemory implements Memory {
   forget(): void {
     // Also without plans: what was asked before may be about to be kept.
     this.#generation = this.#loop.raise();
-    for (const plan of this.#plans.values()) plan.close();
+    for (const plan of [...this.#plans.values(), ...this.#older, ...this.#replaced]) plan.close();
     this.#plans.clear();
+    this.#older = [];
+    this.#replaced = [];
   }
 
   /**
@@ -79,7 +84,7 @@ export class PlanMemory implements Memory {
     if (known?.version === version) return;
     const text = writePieces([`${asOf}`, `${Math.floor(expiresIn)}`, ...pieces]);
     if (text.length > largestPlan) return;
-    known?.close();
+    if (known) this.#replaced.push(known);
     this.#plans.delete(name);
     if (this.#plans.size >= mostPlans) {
       const [oldest, plan] = this.#plans.entries().next().value!;
@@ -123,6 +128,9 @@ export class PlanMemory implements Memory {
   #tick(clock: Clock, idle: number): Timer {
     return clock.after(patience, () => {
       this.#loop.send(command.revisit, everything);
+      for (const plan of this.#older) plan.close();
+      this.#older = this.#replaced;
+      this.#replaced = [];
       for (const [source, stock] of this.#stocks) {
         if (stock.isIdle()) this.giveBack(source);
         else stock.fill();

@@ -10,6 +10,7 @@ import { offerTunnel, streamCut, streamGone } from '../../../common/hbone/inboun
 import { closeAtExpiry, handshakeTimeout, keepAlive } from '../../../common/hbone/session.ts';
 import type { HboneServer, HboneServerOptions } from '../../../common/hbone/types.ts';
 import { defaultWire } from '../../../common/hbone/wire.ts';
+import { formatSpiffe } from '../../../common/identity/spiffe.ts';
 import type { WorkloadCertificate } from '../../../common/identity/types.ts';
 import type { Identity } from '../../../common/mesh/types.ts';
 import { verifyClient } from '../../../common/tls/verify.ts';
@@ -20,6 +21,10 @@ import { http2Code } from './stream.ts';
 import { TcpStream } from './tcp.ts';
 import { authenticate, byName, type HeaderList, Tunnel, type TunnelStream } from './tunnel.ts';
 
+/** Peers whose answers are kept for their next connection, and answers of one; the oldest goes. */
+const mostPeers = 256;
+const mostAnswers = 16;
+
 interface Connection {
   readonly tunnel: Tunnel;
   readonly peer: Identity;
@@ -27,6 +32,12 @@ interface Connection {
   readonly expiresAt: number;
   readonly remote: SocketAddr;
   readonly local: SocketAddr;
+}
+
+interface Kept {
+  readonly headers: HeaderList;
+  readonly answer: AgainInbound;
+  readonly heirs: (remote: SocketAddr) => Heirs;
 }
 
 export function createNativeServer(
@@ -39,6 +50,8 @@ export function createNativeServer(
   /** From serve() on, whatever became of them. */
   const open = new Set<{ cut(): void }>();
   const connections = new Set<Connection>();
+  /** By peer, and by what is equal in requests. */
+  const kept = new Map<string, Map<string, Kept>>();
   const emptying = new Emptying(clock, () => open.size === 0);
   let draining = false;
   let closed = false;
@@ -94,6 +107,8 @@ export function createNativeServer(
             if (!peer) return;
             connection = { tunnel, peer: peer.peer, expiresAt: peer.expiresAt, remote, local };
             connections.add(connection);
+            // Its first requests come together, before any of them could be answered.
+            for (const [key, answer] of kept.get(peerKey(connection)) ?? []) keep(connection, key, answer);
             tunnel.facts = {
               role: 'server',
               remote: formatSocketAddr(remote),
@@ -164,13 +179,22 @@ export function createNativeServer(
         stream.respond(status, Object.entries(responseHeaders).flat(), end);
       },
       again(answer, heirs) {
-        if (!draining) keep(connection, headers, answer, heirs);
+        if (draining) return;
+        const repeat = { headers, answer, heirs };
+        const key = requestKey(headers);
+        putNewest(
+          kept,
+          peerKey(connection),
+          putNewest(kept.get(peerKey(connection)) ?? new Map(), key, repeat, mostAnswers),
+          mostPeers,
+        );
+        keep(connection, key, repeat);
       },
       signal: gone,
     });
   }
 
-  function keep({ tunnel, expiresAt }: Connection, headers: HeaderList, answer: AgainInbound, heirs: Heirs): void {
+  function keep({ tunnel, expiresAt, remote }: Connection, key: string, { headers, answer, heirs }: Kept): void {
     if (tunnel.destroyed) return;
     const { asOf, target, bind, sockets } = answer;
     const { slot, generation } = memory.stockOf(sockets).handle;
@@ -180,12 +204,7 @@ export function createNativeServer(
       ...Object.entries(answer.answer).flat(),
     ];
     const term = { asOf, expiresIn: expiresAt - clock.wall(), clock };
-    // As coarse as the loop's own (requestKey): a second plan for the same would only replace the first.
-    const key = headers
-      .filter((_, i) => headers[i - (i % 2)] !== 'traceparent')
-      .join('\n')
-      .replace(/:[1-9][0-9]{0,4}"/, '"');
-    memory.keep(command.planIn, tunnel.handle, key, `${slot}|${generation}`, 0, term, pieces, heirs, (begun) =>
+    memory.keep(command.planIn, tunnel.handle, key, `${slot}|${generation}`, 0, term, pieces, heirs(remote), (begun) =>
       tunnel.begun(begun),
     );
   }
@@ -205,4 +224,23 @@ export function createNativeServer(
       return emptying.wait(deadlineMs, close);
     },
   };
+}
+
+/** Whose requests are judged alike, as far as the connection tells. */
+function peerKey({ peer, remote, local }: Connection): string {
+  return `${formatSpiffe(peer)}|${remote.ip}|${formatSocketAddr(local)}`;
+}
+
+/** As coarse as the loop's own (native/engine/loop/plan.cc): a second plan for the same would only replace the first. */
+function requestKey(headers: HeaderList): string {
+  return headers
+    .filter((_, i) => headers[i - (i % 2)] !== 'traceparent')
+    .join('\n')
+    .replace(/:[1-9][0-9]{0,4}"/, '"');
+}
+
+function putNewest<V>(map: Map<string, V>, key: string, value: V, most: number): Map<string, V> {
+  map.delete(key);
+  if (map.size >= most) map.delete(map.keys().next().value!);
+  return map.set(key, value);
 }
