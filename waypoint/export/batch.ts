@@ -2,6 +2,7 @@
 import type { Millis } from '../../common/core/brand.ts';
 import type { Clock, Timer } from '../../common/core/clock.ts';
 import type { Counter } from '../telemetry/stats.ts';
+import { Gathered } from './gathered.ts';
 
 export interface BatchOptions {
   readonly clock: Clock;
@@ -26,18 +27,17 @@ export interface BatchOptions {
 /** Batches that may be under way at once. */
 const mostUnderWay = 4;
 
-/** Items one behind the other: as objects of their own thousands would live through collections of garbage, each of which copies them. */
-interface Filling {
-  memory: Buffer;
-  bytes: number;
-  count: number;
+interface Full {
+  readonly items: Buffer;
+  readonly count: number;
 }
 
 export class Batch {
   readonly #options: BatchOptions;
-  #filling = fresh(0);
+  readonly #filling = new Gathered();
+  #count = 0;
   /** They wait for others to come back. */
-  #full: Filling[] = [];
+  #full: Full[] = [];
   /** What is being filled waits for them, too: its time is over. */
   #due = false;
   /** With those under way. */
@@ -60,9 +60,9 @@ export class Batch {
     }
     this.#items++;
     this.#bytes += item.length;
-    const filling = this.#filling;
-    append(filling, item);
-    if (filling.count >= items || filling.bytes >= bytes) {
+    this.#filling.add(item);
+    this.#count++;
+    if (this.#count >= items || this.#filling.length >= bytes) {
       this.#close();
       this.#send();
     } else this.#timer ??= clock.after(interval, () => this.#expire());
@@ -84,28 +84,28 @@ export class Batch {
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#due = false;
-    this.#full.push(this.#filling);
-    this.#filling = fresh(this.#filling.bytes);
+    this.#full.push({ items: this.#filling.take(), count: this.#count });
+    this.#count = 0;
   }
 
   /** A batch that is not full waits for its time though others come back: else each would be as small as those are quick. */
   #send(): void {
     while (this.#underWay < mostUnderWay) {
-      if (this.#full.length === 0 && this.#due && this.#filling.count > 0) this.#close();
+      if (this.#full.length === 0 && this.#due && this.#count > 0) this.#close();
       const next = this.#full.shift();
       if (!next) return;
       this.#start(next);
     }
   }
 
-  #start({ memory, bytes, count }: Filling): void {
+  #start({ items, count }: Full): void {
     const { send, sent, dropped } = this.#options;
     this.#underWay++;
-    send(memory.subarray(0, bytes), (arrived) => {
+    send(items, (arrived) => {
       (arrived ? sent : dropped).value += count;
       this.#underWay--;
       this.#items -= count;
-      this.#bytes -= bytes;
+      this.#bytes -= items.length;
       this.#send();
       if (this.#items === 0) for (const done of this.#idle.splice(0)) done();
     });
@@ -113,18 +113,3 @@ export class Batch {
 }
 
 /** `bytes`: it comes to so many if it is as the one before. */
-function fresh(bytes: number): Filling {
-  return { memory: Buffer.allocUnsafeSlow(bytes), bytes: 0, count: 0 };
-}
-
-function append(filling: Filling, item: Buffer): void {
-  const end = filling.bytes + item.length;
-  if (end > filling.memory.length) {
-    const grown = Buffer.allocUnsafeSlow(Math.max(end, filling.memory.length * 2));
-    filling.memory.copy(grown, 0, 0, filling.bytes);
-    filling.memory = grown;
-  }
-  filling.memory.set(item, filling.bytes);
-  filling.bytes = end;
-  filling.count++;
-}

@@ -156,7 +156,8 @@ const withArguments: Readonly<Record<string, Maker>> = {
   RESPONSE_CODE_DETAILS: (args) => {
     if (args === 'ALLOW_WHITESPACES') return ({ facts }) => facts.responseCodeDetails;
     if (args !== '') throw new Error(`%RESPONSE_CODE_DETAILS(${args})%: ALLOW_WHITESPACES is expected`);
-    return ({ facts }) => facts.responseCodeDetails?.replaceAll(/\s/g, '_');
+    return ({ facts: { responseCodeDetails: details } }) =>
+      details !== undefined && /\s/.test(details) ? details.replaceAll(/\s/g, '_') : details;
   },
   EMIT_TIME: (args) => timeOf(args, (facts) => facts.startTime + (facts.duration ?? 0)),
   EMIT_TIME_LOCAL: (args) => timeOf(localFormat(args), (facts) => localTime(facts.startTime + (facts.duration ?? 0))),

@@ -6,6 +6,7 @@ import { readLogFilter } from './log-filters.ts';
 import { readLine } from './log-lines.ts';
 import { readOtlpLog } from './log-records.ts';
 import { readHttpService, readTcpService } from './log-service.ts';
+import { forgetText } from './log-texts.ts';
 
 export interface AccessLog {
   /** Never throws: a request must end though nothing can be told of it. Such are counted (`access_logs.failed`). */
@@ -16,6 +17,7 @@ type Write = (context: FormatContext) => void;
 
 export function tellLogs(logs: readonly AccessLog[], context: FormatContext): void {
   for (const log of logs) log.tell(context);
+  forgetText();
 }
 
 /** envoy.config.accesslog.v3.AccessLog, repeated. */

@@ -2,14 +2,15 @@
 import { appendFile } from 'node:fs';
 import { describeError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
+import { Gathered } from '../export/gathered.ts';
 
 /** Ms that a line may wait for others. */
 const flushDelay = 20;
-/** Characters that may wait for a slow disk; what comes beyond is dropped, and counted in the log. */
+/** Bytes that may wait for a slow disk; what comes beyond is dropped, and counted in the log. */
 const mostWaiting = 16 * 1_048_576;
 
 interface File {
-  waiting: string;
+  readonly waiting: Gathered;
   writing: boolean;
   scheduled: boolean;
   dropped: number;
@@ -20,9 +21,8 @@ export function logWriter(log: Logger): (path: string, line: string) => void {
 
   function flush(path: string, file: File): void {
     file.scheduled = false;
-    if (file.writing || file.waiting === '') return;
-    const text = file.waiting;
-    file.waiting = '';
+    if (file.writing || file.waiting.length === 0) return;
+    const text = file.waiting.take();
     if (path === '/dev/stdout') process.stdout.write(text);
     else if (path === '/dev/stderr') process.stderr.write(text);
     else if (path !== '/dev/null') {
@@ -40,18 +40,18 @@ export function logWriter(log: Logger): (path: string, line: string) => void {
   return (path, line) => {
     let file = files.get(path);
     if (!file) {
-      const made: File = { waiting: '', writing: false, scheduled: false, dropped: 0 };
+      const made: File = { waiting: new Gathered(), writing: false, scheduled: false, dropped: 0 };
       file = made;
       files.set(path, made);
       process.once('exit', () => {
-        if (path === '/dev/stdout') process.stdout.write(made.waiting);
+        if (path === '/dev/stdout') process.stdout.write(made.waiting.take());
       });
     }
     if (file.waiting.length > mostWaiting) {
       file.dropped++;
       return;
     }
-    file.waiting += line;
+    file.waiting.addText(line);
     if (file.scheduled) return;
     file.scheduled = true;
     const made = file;

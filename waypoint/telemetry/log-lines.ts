@@ -1,8 +1,7 @@
 /** What a line of an access log is made of: Envoy's formats, text and JSON. */
 import type { Fields } from '../../common/envoy/fields.ts';
 import { compileFormat, type Format, type FormatContext } from '../format/format.ts';
-
-export type Line = (context: FormatContext) => string;
+import { type Line, textOf } from './log-texts.ts';
 
 const defaultText =
   '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% ' +
@@ -31,7 +30,7 @@ export function readLine(config: Fields): Line {
 
 function textLine(owner: Fields, text: string, name: string, missing = '-'): Line {
   const format = tryFormat(owner, name, text);
-  return (context) => format?.render(context, missing) ?? '';
+  return format ? textOf(format, missing) : () => '';
 }
 
 type Value = null | boolean | number | string | readonly Value[] | { readonly [key: string]: Value };

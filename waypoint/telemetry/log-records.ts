@@ -5,6 +5,7 @@ import { type Attribute, type AttributeValue, encodeExport, encodeLogRecord, log
 import type { FormatContext } from '../format/format.ts';
 import { logBatch, readCommon } from './log-export.ts';
 import { tryFormat } from './log-lines.ts';
+import { textOf } from './log-texts.ts';
 
 type Render = (context: FormatContext) => AttributeValue;
 
@@ -24,7 +25,7 @@ export function readOtlpLog(config: Fields, env: ExportEnvironment): (context: F
   const more = config.read('resource_attributes', (f) => pairs(f, fixed)) ?? [];
   // Later ones count.
   const resource = [...new Map([...own, ...more].map((a) => [a.name, a])).values()];
-  const body = config.read('body', (f) => (isSet(f) ? rendered(f) : undefined));
+  const body = config.read('body', (f) => (isSet(f) ? bodyOf(f) : undefined));
   const attributes = config.read('attributes', (f) => pairs(f, rendered)) ?? [];
   const prefix = config.text('stat_prefix');
   const scope = { resource, scope: undefined };
@@ -100,6 +101,13 @@ function fixed(value: Fields): AttributeValue {
     case undefined:
       throw value.refusal('value', 'is missing');
   }
+}
+
+/** As `rendered`; often a line that goes to a file, too. */
+function bodyOf(value: Fields): Render {
+  const kind = 'string_value';
+  const format = value.which(...kinds) === kind ? tryFormat(value, kind, value.text(kind)) : undefined;
+  return format ? textOf(format, '-') : rendered(value);
 }
 
 /** An AnyValue whose texts are formats. */
