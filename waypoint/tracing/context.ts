@@ -35,15 +35,18 @@ export interface Propagation {
 }
 
 const pool = Buffer.alloc(4_096);
-let used = pool.length;
+let digits = '';
+let used = 0;
 
 /** A new id of so many bytes in hex digits. */
 export function newId(bytes: 8 | 16): string {
-  if (used + bytes > pool.length) {
-    randomFillSync(pool);
+  const end = used + bytes * 2;
+  if (end > digits.length) {
+    digits = randomFillSync(pool).toString('hex');
     used = 0;
+    return newId(bytes);
   }
-  const id = pool.toString('hex', used, used + bytes);
-  used += bytes;
-  return /^0+$/.test(id) ? newId(bytes) : id;
+  const id = digits.slice(used, end);
+  used = end;
+  return id.startsWith('0') && /^0+$/.test(id) ? newId(bytes) : id;
 }

@@ -41,8 +41,7 @@ export class RequestSpan {
     else if (tracer && extracted?.kind === 'none') {
       this.#context = tracer.propagation.begin(undefined, extracted.sampled);
     }
-    const direction = operation === 'egress' ? `egress ${view.authority}` : operation;
-    this.#name = decorator?.operation ?? tracer?.name(view, direction) ?? '';
+    this.#name = decorator?.operation ?? tracer?.name(view, nameOf(operation, view)) ?? '';
     this.#told = decorator?.propagates ? decorator.operation : undefined;
     this.#readOperation(headers);
   }
@@ -107,4 +106,8 @@ export class RequestSpan {
       isError,
     });
   }
+}
+
+function nameOf(operation: TracingConfig['operation'], { authority }: RequestView): string {
+  return operation === 'egress' ? `egress ${authority}` : operation;
 }

@@ -18,7 +18,7 @@ export interface Sampling {
 
 export type TraceReason = 'sampled' | 'forced' | 'client' | 'none';
 
-const digits: Readonly<Record<Exclude<TraceReason, 'none'>, string>> = { sampled: '9', forced: 'a', client: 'b' };
+const digits = { sampled: '9', forced: 'a', client: 'b' } as const;
 const notTraced = '4';
 const at = 14;
 /** Of a UUID. */
@@ -53,12 +53,32 @@ function freshReason(headers: Headers, { client, random }: Sampling, share: numb
 }
 
 function numberOf(id: string): number | undefined {
-  const first = id.slice(0, 8);
-  return /^[0-9a-f]{8}$/i.test(first) ? Number.parseInt(first, 16) : undefined;
+  let number = 0;
+  for (let i = 0; i < 8; i++) {
+    const digit = digitOf(id.charCodeAt(i));
+    if (digit === undefined) return undefined;
+    number = number * 16 + digit;
+  }
+  return number;
+}
+
+/** Of a hex digit's code. */
+function digitOf(code: number): number | undefined {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30;
+  const lower = code | 0x20;
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : undefined;
 }
 
 function reasonOf(id: string): TraceReason {
   if (id.length !== length) return 'none';
-  const digit = id[at];
-  return (['sampled', 'forced', 'client'] as const).find((reason) => digits[reason] === digit) ?? 'none';
+  switch (id[at]) {
+    case digits.sampled:
+      return 'sampled';
+    case digits.forced:
+      return 'forced';
+    case digits.client:
+      return 'client';
+    default:
+      return 'none';
+  }
 }

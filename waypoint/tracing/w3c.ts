@@ -37,7 +37,7 @@ export function extractW3c(headers: Headers, decided: boolean): Extracted {
 
 /** Only version 00 is written, and of its flags `sampled` alone. */
 export function traceparentOf({ traceId, spanId, sampled }: SpanContext): string {
-  return `00-${traceId.padStart(32, '0')}-${spanId}-${sampled ? '01' : '00'}`;
+  return `00-${traceId.length === 32 ? traceId : traceId.padStart(32, '0')}-${spanId}-${sampled ? '01' : '00'}`;
 }
 
 function isId(digits: string): boolean {

@@ -29,6 +29,7 @@ import { Line, type Link } from './line.ts';
 import { fromFilter, type LocalReply, localReply, sendReply } from './local-reply.ts';
 import { mapReply } from './reply-mappers.ts';
 import { mutateRequestHeaders } from './request-headers.ts';
+import { RequestTimes } from './request-times.ts';
 
 export class Request implements BodyReader {
   readonly #connection: HttpConnection;
@@ -766,79 +767,63 @@ export class Request implements BodyReader {
   /** What formats see; made anew each time that one asks. */
   get facts(): StreamFacts {
     const decision = this.#decision;
-    const { clock, variable } = this.#connection.env;
+    const { clock, clusters, variable } = this.#connection.env;
     const told = this.#told;
-    const facts: { -readonly [K in keyof StreamFacts]: StreamFacts[K] } = {
+    const now = clock.now();
+    const route = decision && decision.kind !== 'none' ? decision : undefined;
+    const counts = this.#counts;
+    const { sentHead, receivedHead } = told;
+    const clusterName = told.cluster?.name ?? (decision?.kind === 'forward' ? decision.cluster : undefined);
+    const cluster = clusterName === undefined ? undefined : clusters.get(clusterName);
+    // All in one piece: adding one after the other what is known takes longer than the rest.
+    const facts: { readonly [K in keyof StreamFacts]?: StreamFacts[K] | undefined } = {
       startTime: this.#startTime,
+      requestId: this.#view.headers.get('x-request-id'),
+      virtualHost: decision?.virtualHost,
+      routeName: route?.routeName || undefined,
+      routeMetadata: route?.metadata,
+      cluster: told.cluster,
+      clusterMetadata: cluster?.cluster.metadata,
       connectionId: this.#connection.downstream.id,
       attempts: told.attempts,
-      duration: Math.round(clock.now() - this.#started),
+      duration: Math.round(now - this.#started),
       bytesReceived: this.#received,
       bytesSent: this.#sent,
+      wireReceived: counts ? this.#receivedHead + this.#received : undefined,
+      wireSent: counts ? this.#sentHead + this.#sent : undefined,
+      upstreamWireSent: counts && sentHead > 0 ? sentHead + this.#received : undefined,
+      upstreamWireReceived: counts && receivedHead > 0 ? receivedHead + this.#sent : undefined,
+      heads: counts
+        ? {
+            received: this.#receivedHead,
+            sent: this.#sentHead,
+            upstreamSent: sentHead,
+            upstreamReceived: receivedHead,
+          }
+        : undefined,
       variable,
       logType: 'DownstreamEnd',
       chain: this.#connection.downstream.chain,
+      hostMetadata: told.host?.metadata,
+      upstreamHostname: told.host?.hostname || undefined,
+      upstreamHost: told.upstreamHost,
+      upstreamLocal: told.upstreamLocal,
+      upstreamProtocol: told.protocol,
+      upstreamTls: told.about?.tls?.details,
+      upstreamFailureReason: told.upstreamFailureReason,
+      upstreamConnections: told.connections.length > 0 ? told.connections : undefined,
+      tried: told.tried.length > 0 ? told.tried : undefined,
+      times: new RequestTimes(told, {
+        started: this.#started,
+        requestEnded: this.#requestEndedAt,
+        responded: this.#respondedAt,
+        over: this.#over ? now : undefined,
+      }) as StreamTimes,
+      responseFlags: told.flags.size > 0 ? [...told.flags].join(',') : undefined,
+      responseCodeDetails: this.#details || undefined,
+      trace: this.#span?.ids,
     };
-    const requestId = this.#view.headers.get('x-request-id');
-    if (requestId !== undefined) facts.requestId = requestId;
-    if (decision?.virtualHost !== undefined) facts.virtualHost = decision.virtualHost;
-    if (decision && decision.kind !== 'none') {
-      if (decision.routeName !== '') facts.routeName = decision.routeName;
-      if (decision.metadata) facts.routeMetadata = decision.metadata;
-    }
-    if (told.cluster !== undefined) facts.cluster = told.cluster;
-    if (this.#counts) {
-      facts.wireReceived = this.#receivedHead + this.#received;
-      facts.wireSent = this.#sentHead + this.#sent;
-      const { sentHead, receivedHead } = told;
-      if (sentHead > 0) facts.upstreamWireSent = sentHead + this.#received;
-      if (receivedHead > 0) facts.upstreamWireReceived = receivedHead + this.#sent;
-      facts.heads = {
-        received: this.#receivedHead,
-        sent: this.#sentHead,
-        upstreamSent: sentHead,
-        upstreamReceived: receivedHead,
-      };
-    }
-    const clusterName = told.cluster?.name ?? (decision?.kind === 'forward' ? decision.cluster : undefined);
-    const cluster = clusterName === undefined ? undefined : this.#connection.env.clusters.get(clusterName);
-    if (cluster) facts.clusterMetadata = cluster.cluster.metadata;
-    if (told.host) {
-      facts.hostMetadata = told.host.metadata;
-      if (told.host.hostname !== '') facts.upstreamHostname = told.host.hostname;
-    }
-    if (told.tried.length > 0) facts.tried = told.tried;
-    if (told.connections.length > 0) facts.upstreamConnections = told.connections;
-    if (told.protocol) facts.upstreamProtocol = told.protocol;
-    if (told.about?.tls) facts.upstreamTls = told.about.tls.details;
-    if (told.upstreamHost) facts.upstreamHost = told.upstreamHost;
-    if (told.upstreamLocal) facts.upstreamLocal = told.upstreamLocal;
-    if (told.upstreamFailureReason !== undefined) facts.upstreamFailureReason = told.upstreamFailureReason;
-    facts.times = this.#times();
-    if (told.flags.size > 0) facts.responseFlags = [...told.flags].join(',');
-    if (this.#span) facts.trace = this.#span.ids;
-    if (this.#details !== '') facts.responseCodeDetails = this.#details;
-    return facts;
-  }
-
-  #times(): StreamTimes {
-    const { times, about } = this.#told;
-    const after = (at: number | undefined) => (at === undefined ? undefined : at - this.#started);
-    const entries = {
-      requestEnd: after(this.#requestEndedAt),
-      connectStart: after(about?.started),
-      connectEnd: after(about?.connected),
-      handshakeEnd: after(about?.tls?.done),
-      upstreamRequestStart: after(times.ready),
-      upstreamRequestEnd: after(times.requestEnd),
-      upstreamResponseStart: after(times.responseStart),
-      upstreamBodyStart: after(times.bodyStart),
-      upstreamResponseEnd: after(times.responseEnd),
-      responseStart: after(this.#respondedAt),
-      responseEnd: this.#over ? after(this.#connection.env.clock.now()) : undefined,
-      poolReady: times.ready === undefined || times.asked === undefined ? undefined : times.ready - times.asked,
-    };
-    return entries as StreamTimes;
+    return facts as StreamFacts;
   }
 
   get view(): RequestView {
@@ -904,8 +889,8 @@ export class Request implements BodyReader {
 
   /** Whoever asks for many facts has them made once. */
   #snapshot(): FormatContext {
-    const { request, response, trailers, facts } = this.#context;
-    return { request, facts, ...(response && { response }), ...(trailers && { trailers }) };
+    const { facts } = this;
+    return { request: this.#view, response: this.#response, trailers: this.#responseTrailers, facts } as FormatContext;
   }
 }
 

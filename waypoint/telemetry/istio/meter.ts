@@ -26,9 +26,25 @@ const all = { ...httpMetrics, ...grpcMetrics, ...tcpMetrics };
 export type Metric = keyof typeof all;
 type Kind = 'counter' | 'gauge' | 'histogram';
 
+/** What labels are made of. */
+interface Facets {
+  /** Ids of the ends and of the service. */
+  readonly source: number;
+  readonly destination: number;
+  readonly service: number;
+  readonly protocol: string;
+  readonly code: string;
+  readonly grpc: string;
+  readonly flags: string;
+  readonly local: string;
+  readonly host: string;
+  /** Of all tags. */
+  readonly values: readonly (string | undefined)[];
+}
+
 /** Series of one set of labels, by metric; a metric that is dropped has none. */
 interface Entry {
-  readonly values: readonly (string | undefined)[];
+  readonly facets: Facets;
   readonly labels: readonly Label[];
   readonly series: Partial<Record<Metric, Series | null>>;
   readonly custom: Map<string, Series>;
@@ -43,6 +59,8 @@ interface Rule {
 
 /** Entries that are looked up fast; beyond, they are found by their labels again. */
 const remembered = 20_000;
+/** Places of those that came last, a power of two. */
+const places = 64;
 
 export interface Messages {
   readonly request: number;
@@ -53,6 +71,8 @@ export class IstioMeter {
   readonly config: StatsConfig;
   readonly #store: SeriesStore;
   readonly #entries = new Map<string, Entry>();
+  /** Mostly a request's like was there just before: comparing is quicker than making a key. */
+  readonly #recent: (Entry | undefined)[] = new Array<undefined>(places).fill(undefined);
   /** Expressions of all tags; each is evaluated once for a request. */
   readonly #values: readonly ((context: FormatContext) => string | undefined)[];
   readonly #rules: ReadonlyMap<string, Rule>;
@@ -126,7 +146,7 @@ export class IstioMeter {
     return series;
   }
 
-  #make({ values }: Entry, name: string, kind: Kind, base: readonly Label[]): Series | null {
+  #make({ facets: { values } }: Entry, name: string, kind: Kind, base: readonly Label[]): Series | null {
     const rule = this.#rules.get(name)!;
     if (rule.drop) return null;
     const textAt = (index: number) => values[index] ?? unknown;
@@ -149,11 +169,33 @@ export class IstioMeter {
     const service = serviceOf(facts.clusterMetadata);
     const flags = facts.responseFlags ?? '-';
     const local = localPrincipalOf(request.connection);
-    const values = this.#values.map((value) => value(context));
+    const values = this.#values.length === 0 ? noValues : this.#values.map((value) => value(context));
     const host = service.id === 0 && this.config.usesHost ? request.authority : '';
-    const key = `${source.id} ${destination.id} ${service.id} ${protocol} ${code} ${grpc} ${flags} ${local} ${host}${values.length === 0 ? '' : JSON.stringify(values)}`;
+    const place = (source.id + destination.id * 3 + service.id * 5 + (code.charCodeAt(0) || 0) * 7) & (places - 1);
+    const recent = this.#recent[place];
+    if (
+      recent !== undefined &&
+      recent.facets.source === source.id &&
+      recent.facets.destination === destination.id &&
+      recent.facets.service === service.id &&
+      recent.facets.protocol === protocol &&
+      recent.facets.code === code &&
+      recent.facets.grpc === grpc &&
+      recent.facets.flags === flags &&
+      recent.facets.local === local &&
+      recent.facets.host === host &&
+      areEqual(recent.facets.values, values)
+    ) {
+      return recent;
+    }
+    const ids = { source: source.id, destination: destination.id, service: service.id };
+    const facets: Facets = { ...ids, protocol, code, grpc, flags, local, host, values };
+    const key = JSON.stringify(Object.values(facets));
     const known = this.#entries.get(key);
-    if (known) return known;
+    if (known) {
+      this.#recent[place] = known;
+      return known;
+    }
     if (this.#entries.size >= remembered) this.#entries.clear();
     const isMutual = principalOf(request.connection) !== '' && local !== '';
     const labels: readonly Label[] = [
@@ -177,10 +219,18 @@ export class IstioMeter {
       ...(protocol === 'messages' ? [] : ([['response_flags', flags]] as const)),
       ['connection_security_policy', isMutual ? 'mutual_tls' : 'none'],
     ];
-    const entry: Entry = { values, labels, series: {}, custom: new Map() };
+    const entry: Entry = { facets, labels, series: {}, custom: new Map() };
     this.#entries.set(key, entry);
+    this.#recent[place] = entry;
     return entry;
   }
+}
+
+const noValues: readonly never[] = [];
+
+function areEqual(a: Facets['values'], b: Facets['values']): boolean {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 function ruleOf(name: string, overrides: readonly MetricOverride[]): Rule {

@@ -38,18 +38,23 @@ const nobody: Peer = {
 
 /** Who comes again and again says the same; texts of strangers must not stay for ever. */
 const remembered = 4_096;
-const sources = new Map<string, Peer>();
+const sources = new Map<string, Map<string, Peer>>();
+let sourceCount = 0;
 
 /** The caller. What its namespace is its certificate knows better than its baggage. */
 export function sourceOf(connection: ConnectionView): Peer {
   const text = connection.filterState.get(sourceKey) ?? '';
   const principal = principalOf(connection);
-  const key = `${principal} ${text}`;
-  const known = sources.get(key);
+  const known = sources.get(principal)?.get(text);
   if (known) return known;
   const peer = fromBaggage(parseBaggage(text), principal);
-  if (sources.size >= remembered) sources.clear();
-  sources.set(key, peer);
+  if (sourceCount >= remembered) {
+    sources.clear();
+    sourceCount = 0;
+  }
+  const ofPrincipal = sources.get(principal) ?? new Map<string, Peer>();
+  sources.set(principal, ofPrincipal.set(text, peer));
+  sourceCount++;
   return peer;
 }
 
