@@ -98,8 +98,12 @@ function aliasesOf(address: MeshAddress): readonly string[] {
   return address.addresses.map((ip) => `${address.network}/${ip}`);
 }
 
-/** One for each object in memory: most results share their inputs. */
+/**
+ * One for each object in memory: most results share their inputs. Not of kinds with an object for each endpoint, which few results share:
+ * see memo.ts for what entries of a WeakMap cost.
+ */
 const known = new WeakMap<KubeObject, ObjectRef>();
+const unshared: ReadonlySet<string> = new Set(['Pod', 'EndpointSlice', 'WorkloadEntry']);
 
 function refs(objects: readonly (KubeObject | undefined)[]): readonly ObjectRef[] {
   return [...new Set(objects)].flatMap((o) => (o === undefined ? [] : refOf(o)));
@@ -107,7 +111,8 @@ function refs(objects: readonly (KubeObject | undefined)[]): readonly ObjectRef[
 
 /** As the object is now. */
 export function refOf(object: KubeObject): ObjectRef {
-  const found = known.get(object);
+  const isShared = !unshared.has(object.kind);
+  const found = isShared ? known.get(object) : undefined;
   if (found !== undefined) return found;
   const { name, namespace, resourceVersion, generation = 0 } = object.metadata;
   const ref = {
@@ -117,7 +122,7 @@ export function refOf(object: KubeObject): ObjectRef {
     resourceVersion,
     generation,
   };
-  known.set(object, ref);
+  if (isShared) known.set(object, ref);
   return ref;
 }
 

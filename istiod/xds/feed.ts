@@ -1,6 +1,7 @@
 /** Responses of one type, each encoded once and its bytes shared by all clients that are to get the same. */
 import { addressTypeUrl, workloadTypeUrl } from '../../common/api/index.ts';
 import type { Catalog } from '../model/catalog.ts';
+import { Memo } from '../model/memo.ts';
 import type { Resource, TypeUrl } from '../model/resource.ts';
 import type { Journal } from './journal.ts';
 import { encodeDelta, encodeResource, encodeState, workloadOf } from './wire.ts';
@@ -59,7 +60,7 @@ export class Feed {
   readonly kept: TypeUrl;
   readonly #options: FeedOptions;
   /** A response with all there is holds up everything else for a tenth of the time when its resources are bytes already. */
-  readonly #encoded = new WeakMap<Resource, Uint8Array>();
+  readonly #encoded: Memo<Uint8Array>;
   /** Made at the generation of `#at`. */
   readonly #made = new Map<string, Message | undefined>();
   #at = -1;
@@ -70,6 +71,7 @@ export class Feed {
     this.journal = options.journal;
     this.catalog = options.catalog;
     this.kept = options.type === workloadTypeUrl ? addressTypeUrl : options.type;
+    this.#encoded = new Memo(() => this.catalog.resources(this.kept));
   }
 
   /** A client follows everything from now on. */

@@ -16,6 +16,7 @@ import type { Services } from '../ambient/services.ts';
 import type { Catalog } from '../catalog.ts';
 import { MultiMap } from '../graph/multi-map.ts';
 import type { Index, Table } from '../graph/table.ts';
+import { Memo } from '../memo.ts';
 import { type ObjectRef, objectKey, type Resource, refOf } from '../resource.ts';
 import { byAge, parentsOf } from '../route-parents.ts';
 import { selects } from '../selector.ts';
@@ -62,12 +63,13 @@ export class EnvoyMesh {
   readonly #workloads = new MultiMap<Resource>();
   readonly #lists: ReadonlyMap<ListName, Index<KubeObject>>;
   readonly #known = new WeakMap<ServiceInfo, MeshService>();
-  readonly #decoded = new WeakMap<Resource, Workload>();
+  readonly #decoded: Memo<Workload>;
 
   /** Make it while the tables are empty. */
   constructor(options: MeshViewOptions) {
     this.#o = options;
-    const { inputs, services } = options;
+    const { inputs, services, catalog } = options;
+    this.#decoded = new Memo(() => catalog.resources(addressType));
     this.#byHost = services.table.index((s) => [s.service.hostname]);
     this.#byWaypoint = services.table.index((s) =>
       s.isCopy || s.binding.waypointId === undefined ? [] : [s.binding.waypointId],
