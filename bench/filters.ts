@@ -1,7 +1,7 @@
 /** `npm run bench -- filters`: what filters of waypoints cost a request, in this process, in CPU time and without sockets. */
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { checkFields } from '../common/envoy/fields.ts';
-import type { Caller } from '../waypoint/filters/caller.ts';
+import { type Caller, silentStream } from '../waypoint/filters/caller.ts';
 import { extAuthzFilter } from '../waypoint/filters/ext-authz/filter.ts';
 import type { FilterContext } from '../waypoint/filters/filter.ts';
 import { jwtFilter } from '../waypoint/filters/jwt/filter.ts';
@@ -55,6 +55,7 @@ function reportAuthz(protocol: 'http' | 'grpc'): void {
       done({ kind: 'answered', message: grpcOk });
       return () => undefined;
     },
+    stream: () => silentStream,
   };
   const uri = { uri: 'http://x', cluster: 'authz', timeout: { seconds: 1 } };
   const toUpstream = { allowed_upstream_headers: { patterns: [{ exact: 'x-user' }] } };

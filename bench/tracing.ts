@@ -1,7 +1,7 @@
 /** A row of `npm run bench -- filters`: what a trace costs a request, from its headers to the bytes for the collector. */
 import { checkFields } from '../common/envoy/fields.ts';
 import { exportEnvironment } from '../waypoint/export/environment.ts';
-import type { Caller } from '../waypoint/filters/caller.ts';
+import { type Caller, silentStream } from '../waypoint/filters/caller.ts';
 import type { FormatContext } from '../waypoint/format/format.ts';
 import { Headers } from '../waypoint/request/headers.ts';
 import { Rig } from '../waypoint/testing/rig.ts';
@@ -48,6 +48,7 @@ const caller: Caller = {
     done({ kind: 'answered', message: Buffer.alloc(0) });
     return () => undefined;
   },
+  stream: () => silentStream,
 };
 
 function read(tracer: object, percent: number): TracingConfig {

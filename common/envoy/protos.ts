@@ -39,6 +39,7 @@ const files = [
   'envoy/extensions/filters/http/decompressor/v3/decompressor.proto',
   'envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy.proto',
   'envoy/extensions/filters/http/ext_authz/v3/ext_authz.proto',
+  'envoy/extensions/filters/http/ext_proc/v3/ext_proc.proto',
   'envoy/extensions/filters/http/fault/v3/fault.proto',
   'envoy/extensions/filters/http/grpc_stats/v3/config.proto',
   'envoy/extensions/filters/http/grpc_web/v3/grpc_web.proto',
@@ -89,6 +90,7 @@ const files = [
   'envoy/service/accesslog/v3/als.proto',
   'envoy/service/auth/v3/external_auth.proto',
   'envoy/service/discovery/v3/discovery.proto',
+  'envoy/service/ext_proc/v3/external_processor.proto',
   'envoy/service/ratelimit/v3/rls.proto',
   'envoy/service/status/v3/csds.proto',
   'envoy/type/matcher/v3/filter_state.proto',
@@ -154,6 +156,97 @@ const newer = [
     type: 'bool',
     rule: undefined,
   },
+  {
+    message: 'envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor',
+    field: 'http_service',
+    number: 20,
+    type: 'envoy.extensions.filters.http.ext_proc.v3.ExtProcHttpService',
+    rule: undefined,
+  },
+  {
+    message: 'envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor',
+    field: 'send_body_without_waiting_for_header_response',
+    number: 21,
+    type: 'bool',
+    rule: undefined,
+  },
+  {
+    message: 'envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor',
+    field: 'allowed_override_modes',
+    number: 22,
+    type: 'envoy.extensions.filters.http.ext_proc.v3.ProcessingMode',
+    rule: 'repeated',
+  },
+  {
+    message: 'envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor',
+    field: 'on_processing_response',
+    number: 23,
+    type: 'envoy.config.core.v3.TypedExtensionConfig',
+    rule: undefined,
+  },
+  {
+    message: 'envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor',
+    field: 'status_on_error',
+    number: 24,
+    type: 'envoy.type.v3.HttpStatus',
+    rule: undefined,
+  },
+  {
+    message: 'envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor',
+    field: 'processing_request_modifier',
+    number: 25,
+    type: 'envoy.config.core.v3.TypedExtensionConfig',
+    rule: undefined,
+  },
+  {
+    message: 'envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor',
+    field: 'allow_content_length_header',
+    number: 26,
+    type: 'bool',
+    rule: undefined,
+  },
+  {
+    message: 'envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor',
+    field: 'emit_client_span',
+    number: 27,
+    type: 'google.protobuf.BoolValue',
+    rule: undefined,
+  },
+  {
+    message: 'envoy.extensions.filters.http.ext_proc.v3.MetadataOptions',
+    field: 'cluster_metadata_forwarding_namespaces',
+    number: 3,
+    type: 'envoy.extensions.filters.http.ext_proc.v3.MetadataOptions.MetadataNamespaces',
+    rule: undefined,
+  },
+  {
+    message: 'envoy.extensions.filters.http.ext_proc.v3.ExtProcOverrides',
+    field: 'failure_mode_allow',
+    number: 8,
+    type: 'google.protobuf.BoolValue',
+    rule: undefined,
+  },
+  {
+    message: 'envoy.extensions.filters.http.ext_proc.v3.ExtProcOverrides',
+    field: 'processing_request_modifier',
+    number: 9,
+    type: 'envoy.config.core.v3.TypedExtensionConfig',
+    rule: undefined,
+  },
+  {
+    message: 'envoy.extensions.filters.http.ext_proc.v3.ExtProcOverrides',
+    field: 'emit_client_span',
+    number: 10,
+    type: 'google.protobuf.BoolValue',
+    rule: undefined,
+  },
+  {
+    message: 'envoy.service.ext_proc.v3.ProcessingRequest',
+    field: 'protocol_config',
+    number: 11,
+    type: 'envoy.service.ext_proc.v3.ProtocolConfiguration',
+    rule: undefined,
+  },
   { message: 'envoy.type.tracing.v3.CustomTag', field: 'value', number: 6, type: 'string', rule: undefined },
 ] as const;
 
@@ -191,12 +284,39 @@ function load(): protobuf.Root {
   root
     .lookupType('envoy.config.trace.v3.ZipkinConfig')
     .add(new protobuf.Enum('TraceContextOption', { USE_B3: 0, USE_B3_WITH_W3C_PROPAGATION: 1 }));
+  addExtProc(root);
   for (const { message, field, number, type, rule } of newer) {
     root.lookupType(message).add(new protobuf.Field(field, number, type, rule));
   }
   root.resolveAll();
   return root;
 }
+
+/** Messages and values of ext_proc in Envoy 1.40 that the package's copy does not have yet. */
+function addExtProc(root: protobuf.Root): void {
+  const [config, service] = [root.lookup('envoy.extensions.filters.http.ext_proc.v3'), root.lookup(processor)];
+  const message = (name: string, fields: readonly (readonly [name: string, type: string])[]) => {
+    const made = new protobuf.Type(name);
+    for (const [i, [field, type]] of fields.entries()) made.add(new protobuf.Field(field, i + 1, type));
+    return made;
+  };
+  const mode = 'envoy.extensions.filters.http.ext_proc.v3.ProcessingMode.BodySendMode';
+  (config as protobuf.Namespace).add(
+    message('ExtProcHttpService', [['http_service', 'envoy.config.core.v3.HttpService']]),
+  );
+  (service as protobuf.Namespace).add(
+    message('ProtocolConfiguration', [
+      ['request_body_mode', mode],
+      ['response_body_mode', mode],
+      ['send_body_without_waiting_for_header_response', 'bool'],
+    ]),
+  );
+  const modes = root.lookupEnum(mode);
+  modes.add('FULL_DUPLEX_STREAMED', 4);
+  modes.add('GRPC', 5);
+}
+
+const processor = 'envoy.service.ext_proc.v3';
 
 /** protobufjs ships these apart from the ones it always has. */
 function shareGoogles(): void {

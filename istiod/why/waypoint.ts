@@ -8,6 +8,7 @@ import { silentLogger } from '../../common/core/log.ts';
 import { decodeEnvoy, encodeEnvoy, type TypedObject } from '../../common/envoy/codec.ts';
 import { checkFields } from '../../common/envoy/fields.ts';
 import type { AtWaypoint, WaypointVerdict } from '../../common/why/decide.ts';
+import { silentStream } from '../../waypoint/filters/caller.ts';
 import type { FilterEnvironment } from '../../waypoint/filters/filter.ts';
 import { filterKinds, perFilterTypes } from '../../waypoint/filters/kinds.ts';
 import { judge, listed, readRules } from '../../waypoint/filters/rbac/rules.ts';
@@ -50,7 +51,7 @@ const firstOfAll = { random: () => 0 };
 const noChance = { random: () => 0.999_999_9 };
 /** Nothing is asked for a prediction. */
 const nobody: FilterEnvironment = {
-  caller: { http: () => () => undefined, grpc: () => () => undefined },
+  caller: { http: () => () => undefined, grpc: () => () => undefined, stream: () => silentStream },
   clock: systemClock,
   log: silentLogger,
   counter: () => ({ value: 0 }),

@@ -147,6 +147,11 @@ export class Bodies implements AsyncDisposable {
     return { ...seen, headers: important(seen.headers), received: this.#received.get(id) };
   }
 
+  /** The `x-id` of the question that was asked last. */
+  get lastId(): number {
+    return this.#asked;
+  }
+
   /** Throws where the two differ. `level`: takes away what may. */
   async compare(site: string, questions: readonly Question[], level = (outcome: Outcome): object => outcome) {
     for (const question of questions) {

@@ -9,6 +9,27 @@ import type { Headers } from '../request/headers.ts';
 export interface Caller {
   http(call: HttpCall, done: (answer: HttpAnswer) => void): () => void;
   grpc(call: GrpcCall, done: (answer: GrpcAnswer) => void): () => void;
+  /** The events come later or at once. */
+  stream(call: GrpcStreamCall, events: GrpcStreamEvents): GrpcStream;
+}
+
+/** A call of gRPC with any number of messages both ways. */
+export interface GrpcStreamCall extends Omit<GrpcCall, 'message' | 'isSilent' | 'timeout'> {
+  /** Of the whole stream. undefined: it may stay open as long as the request. */
+  readonly timeout: Millis | undefined;
+}
+
+export interface GrpcStreamEvents {
+  message(message: Buffer): void;
+  /** The stream is over, and nothing follows. `code`: of gRPC; 0: the server has ended it. */
+  closed(code: number, text: string): void;
+}
+
+export interface GrpcStream {
+  /** A serialised message; it is kept until the connection stands. After `closed` it is dropped. */
+  send(message: Buffer): void;
+  /** Ends the stream: nothing is told any more. */
+  close(): void;
 }
 
 export interface HttpCall {
@@ -44,6 +65,9 @@ export interface GrpcCall {
   /** The answer may be a status 0 without a message, as of a stream that says nothing; it counts as an empty one. Default false. */
   readonly isSilent?: boolean;
 }
+
+/** Of callers that call nobody. */
+export const silentStream: GrpcStream = { send: () => undefined, close: () => undefined };
 
 /** Why there is no answer. */
 export interface CallFailure {

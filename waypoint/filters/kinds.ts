@@ -4,6 +4,7 @@ import { compressorFilter } from './compressor/filter.ts';
 import { corsFilter } from './cors.ts';
 import { decompressorFilter } from './decompressor/filter.ts';
 import { extAuthzFilter } from './ext-authz/filter.ts';
+import { extProcFilter } from './ext-proc/filter.ts';
 import { faultFilter } from './fault.ts';
 import type { FilterKind } from './filter.ts';
 import { grpcWebFilter } from './grpc-web/filter.ts';
@@ -20,6 +21,7 @@ const all: readonly FilterKind[] = [
   jwtFilter,
   rbacFilter,
   extAuthzFilter,
+  extProcFilter,
   localRateLimitFilter,
   globalRateLimitFilter,
   faultFilter,

@@ -76,6 +76,7 @@ const jwtProvider = { local_jwks: { inline_string: '{"keys":[{"kty":"oct","k":"e
 
 const authz = `${extensions}filters.http.ext_authz.v3.`;
 const authzService = { grpc_service: { envoy_grpc: { cluster_name: 'x' } } };
+const processor = `${extensions}filters.http.ext_proc.v3.`;
 const authzHttp = { server_uri: { uri: 'http://x', cluster: 'x', timeout: second } };
 
 /** By type, or by type and field of the owner. */
@@ -234,6 +235,8 @@ export const bases: Readonly<Record<string, Message>> = {
   [`${extensions}filters.http.header_mutation.v3.HeaderMutationPerRoute`]: {},
   [`${compressor}Compressor`]: { compressor_library: gzip },
   [`${compressor}CompressorPerRoute`]: { overrides: {} },
+  [`${processor}ExternalProcessor`]: authzService,
+  [`${processor}ExtProcPerRoute`]: { overrides: {} },
   [decompressor]: { decompressor_library: gunzip },
   [`${config}common.mutation_rules.v3.HeaderMutation`]: { append: { header: { key: 'x', value: 'y' } } },
   'envoy.type.v3.TokenBucket': bucket,
@@ -460,6 +463,7 @@ export function fieldRoots(env: Environment): readonly WalkRoot[] {
     perRoute('compressor.v3.CompressorPerRoute'),
     perRoute('cors.v3.CorsPolicy'),
     perRoute('ext_authz.v3.ExtAuthzPerRoute'),
+    perRoute('ext_proc.v3.ExtProcPerRoute'),
     perRoute('fault.v3.HTTPFault'),
     perRoute('header_mutation.v3.HeaderMutationPerRoute'),
     perRoute('stateful_session.v3.StatefulSessionPerRoute'),
@@ -516,6 +520,7 @@ export function fieldRoots(env: Environment): readonly WalkRoot[] {
     ),
     httpFilter('cors.v3.Cors'),
     httpFilter('ext_authz.v3.ExtAuthz'),
+    httpFilter('ext_proc.v3.ExternalProcessor'),
     httpFilter('fault.v3.HTTPFault'),
     httpFilter('header_mutation.v3.HeaderMutation'),
     httpFilter('stateful_session.v3.StatefulSession'),

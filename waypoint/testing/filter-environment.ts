@@ -1,7 +1,16 @@
 /** A filter's environment for tests: a caller that answers as the test says, and remembers who was asked. */
 import { systemClock } from '../../common/core/clock.ts';
 import { silentLogger } from '../../common/core/log.ts';
-import type { Caller, GrpcAnswer, GrpcCall, HttpAnswer, HttpCall } from '../filters/caller.ts';
+import type {
+  Caller,
+  GrpcAnswer,
+  GrpcCall,
+  GrpcStream,
+  GrpcStreamCall,
+  GrpcStreamEvents,
+  HttpAnswer,
+  HttpCall,
+} from '../filters/caller.ts';
 import type { FilterEnvironment } from '../filters/filter.ts';
 import { noScripts } from '../filters/script/host.ts';
 import { Stats } from '../telemetry/stats.ts';
@@ -15,6 +24,7 @@ interface Asked<Call, Answer> {
 export class FakeCaller implements Caller {
   readonly httpCalls: Asked<HttpCall, HttpAnswer>[] = [];
   readonly grpcCalls: Asked<GrpcCall, GrpcAnswer>[] = [];
+  readonly streams: { call: GrpcStreamCall; events: GrpcStreamEvents; sent: Buffer[]; isClosed: boolean }[] = [];
 
   http(call: HttpCall, done: (answer: HttpAnswer) => void): () => void {
     return asked(this.httpCalls, call, done);
@@ -22,6 +32,17 @@ export class FakeCaller implements Caller {
 
   grpc(call: GrpcCall, done: (answer: GrpcAnswer) => void): () => void {
     return asked(this.grpcCalls, call, done);
+  }
+
+  stream(call: GrpcStreamCall, events: GrpcStreamEvents): GrpcStream {
+    const one = { call, events, sent: [] as Buffer[], isClosed: false };
+    this.streams.push(one);
+    return {
+      send: (message) => one.sent.push(message),
+      close: () => {
+        one.isClosed = true;
+      },
+    };
   }
 }
 

@@ -100,6 +100,9 @@ export const withoutEffect: Readonly<Record<string, Reasons>> = {
   'envoy.extensions.compression.brotli.decompressor.v3.Brotli': {
     disable_ring_buffer_reallocation: 'how a library keeps its memory',
   },
+  'envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor': {
+    filter_metadata: 'for access loggers that are made for it',
+  },
   'envoy.extensions.filters.http.ext_authz.v3.ExtAuthz': {
     validate_mutations: 'what is no header is refused in any case',
   },

@@ -12,6 +12,7 @@ import { httpStatusOf } from '../manager/local-reply.ts';
 import type { Break, HeaderList, ResponseHead } from '../message.ts';
 import { Attempt, type AttemptEvents } from './attempt.ts';
 import { grpcAnswer, grpcRequest } from './grpc-call.ts';
+import { openStream } from './grpc-stream.ts';
 import { ownHeaders } from './own-headers.ts';
 
 type CallEnvironment = Pick<Environment, 'clock' | 'dice' | 'stats' | 'clusters' | 'ownAddress'>;
@@ -26,6 +27,7 @@ export function callerOf(env: CallEnvironment): Caller {
     http: (what, done) => call(what, 'http1', done),
     grpc: (what, done) =>
       call(grpcRequest(what), 'http2', (answer) => done(grpcAnswer(answer, what.most, what.isSilent))),
+    stream: (what, events) => openStream(env, what, events),
   };
 }
 
