@@ -156,6 +156,29 @@ test('a policy of action CUSTOM says where nobody is asked', () => {
   assert.equal(says('b'), 'True PartiallyInvalid');
   mesh.apply(custom('b', 'opa'));
   assert.equal(says('b'), 'True Accepted');
+
+  const message = () => {
+    const conditions = mesh.index.conditions({ kind: 'AuthorizationPolicy', namespace: 'shop', name: 'b' });
+    return new Map(conditions).get('WaypointAccepted')?.message ?? '';
+  };
+  const withTcp = bound.replace(
+    '{port: 80}',
+    '{name: http, port: 80}, {name: tcp-db, port: 3306}, {name: tls, port: 443}',
+  );
+  mesh.apply(withTcp);
+  assert.equal(says('b'), 'True PartiallyInvalid');
+  assert.match(
+    message(),
+    /about connections, which carry no requests, to ports 3306, 443 of Service shop\/web: .* refused/,
+  );
+  const limited = custom('b', 'opa').replace('rules: [{}]', 'rules: [{to: [{operation: {ports: ["80", "443"]}}]}]');
+  mesh.apply(limited);
+  assert.match(message(), /to port 443 of Service/);
+  mesh.apply(limited.replace(', "443"', ''));
+  assert.equal(says('b'), 'True Accepted');
+  mesh.apply(custom('b', 'opa').replace('kind: Service, name: web', 'kind: Gateway, name: wp'));
+  assert.equal(says('b'), 'True Accepted');
+  assert.match(message(), /connections without requests: those that the rules match are refused/);
 });
 
 test('workloads behind a waypoint take connections from it alone, where that is asked for', () => {

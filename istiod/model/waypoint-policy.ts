@@ -10,9 +10,10 @@ import { namespaceOf } from '../../common/kube/names.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import { emptyMatch } from '../../common/mesh/policy-match.ts';
 import type { AuthorizationPolicy } from '../../common/mesh/types.ts';
-import { unasked } from '../envoy/rbac/custom.ts';
+import { unasked, unaskedPorts } from '../envoy/rbac/custom.ts';
 import { actionOf, unenforced } from '../envoy/rbac/filters.ts';
 import type { WantedCondition } from './condition.ts';
+import type { NamedPort } from './service-info.ts';
 import type { MeshSettings } from './settings.ts';
 import { type Waypoint, type WaypointClass, waypointController } from './waypoint.ts';
 
@@ -42,7 +43,7 @@ export interface TargetLookup {
   readonly waypointOf: (
     kind: 'Service' | 'ServiceEntry',
     id: string,
-  ) => { readonly waypointId: string | undefined } | undefined;
+  ) => { readonly waypointId: string | undefined; readonly ports: readonly NamedPort[] } | undefined;
   readonly gatewayClass: (name: string) => WaypointClass | undefined;
   /** For policies that may name one. */
   readonly httpRoute?: (id: string) => HttpRoute | undefined;
@@ -59,7 +60,37 @@ export function waypointAcceptance(
   const asking = actionOf(policy) === 'CUSTOM' ? neighbours.filter((p) => actionOf(p) === 'CUSTOM') : [];
   const refusing = asking.length > 0 ? unasked(asking, settings.envoy) : undefined;
   const problems = unenforced(policy, { ...settings.envoy, trustDomain: settings.trustDomain });
-  return withProblems(bound, refusing === undefined ? problems : [refusing, ...problems]);
+  if (asking.length === 0) return withProblems(bound, problems);
+  return withProblems(
+    noted(bound, policy),
+    refusing === undefined ? [...streamProblems(policy, lookup), ...problems] : [refusing, ...problems],
+  );
+}
+
+/** A waypoint asks about requests; ports that are known to carry none are named. */
+function streamProblems(policy: KubePolicy, lookup: TargetLookup): readonly string[] {
+  const { namespace = 'default' } = policy.metadata;
+  return targetsOf(policy).flatMap(({ kind, name }) => {
+    if (kind !== 'Service' && kind !== 'ServiceEntry') return [];
+    const ports = lookup.waypointOf(kind, `${namespace}/${name}`)?.ports ?? [];
+    const streams = ports.filter((p) => p.appProtocol === 'TCP' || p.appProtocol === 'TLS').map((p) => p.servicePort);
+    const refused = unaskedPorts(policy, streams);
+    if (refused.length === 0) return [];
+    const which = `${refused.length === 1 ? 'port' : 'ports'} ${refused.join(', ')} of ${kind} ${namespace}/${name}`;
+    return [
+      `nobody is asked about connections, which carry no requests, to ${which}: those that the rules match are refused; give the rules the ports of requests (to.operation.ports), or the others a policy of action ALLOW or DENY`,
+    ];
+  });
+}
+
+/** Of what is behind a whole waypoint no ports are looked up: what holds of all is said. */
+function noted(bound: WantedCondition | undefined, policy: KubePolicy): WantedCondition | undefined {
+  const isWhole = targetsOf(policy).some(({ kind }) => kind === 'Gateway' || kind === 'GatewayClass');
+  if (bound === undefined || !isWhole || bound.status !== 'True') return bound;
+  return {
+    ...bound,
+    message: `${bound.message}; nobody is asked about connections without requests: those that the rules match are refused`,
+  };
 }
 
 /** The same of a RequestAuthentication, which nobody but waypoints reads; `problems`: of the keys of its issuers. */

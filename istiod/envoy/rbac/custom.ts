@@ -75,6 +75,20 @@ export function unasked(
   return sole.kind === 'nobody' ? `${sole.reason}: what the rules match is refused` : undefined;
 }
 
+/**
+ * Of `ports`, whose connections carry no requests to ask about, those that a rule of the policy can match; it refuses there instead of
+ * asking. Ports that a rule does not name under `to` are none of its own.
+ */
+export function unaskedPorts({ spec }: AuthorizationPolicy, ports: readonly number[]): readonly number[] {
+  const rules = spec?.rules ?? [];
+  return ports.filter((port) =>
+    rules.some(({ to = [] }) => {
+      const named = to.map(({ operation }) => operation?.ports ?? []);
+      return to.length === 0 || named.some((list) => list.length === 0 || list.includes(String(port)));
+    }),
+  );
+}
+
 function filterOf(provider: AuthzProvider, hostname: string, cluster: string): Message {
   const { statusOnError, body } = provider;
   const { allowed, ...service } = serviceOf(provider, hostname, cluster);

@@ -157,7 +157,8 @@ export function derivePolicies(c: Context, waypoints: Waypoints, services: Servi
     waypoint: (id: string) => waypoints.table.get(id),
     waypointOf: (kind: 'Service' | 'ServiceEntry', id: string) => {
       const offer = services.offers.get(`${kind}/${id}`);
-      return offer && { waypointId: offer.services[0]?.binding.waypointId };
+      const [service] = offer?.services ?? [];
+      return offer && { waypointId: service?.binding.waypointId, ports: service?.ports ?? [] };
     },
     gatewayClass: (name: string) => inputs.gatewayClasses.get(name),
   };
