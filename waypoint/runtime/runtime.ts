@@ -22,6 +22,7 @@ import type { ListenerConfig } from '../listener/config.ts';
 import { BoundListener, ListenerServer } from '../listener/listener.ts';
 import { compileListener } from '../listener/read.ts';
 import { compileRoutes } from '../route/table.ts';
+import { allTold } from '../telemetry/accounts.ts';
 import { clusterGauges } from '../telemetry/cluster-gauges.ts';
 import { clusterStats } from '../telemetry/http-stats.ts';
 import { countOutlier } from '../telemetry/outlier-stats.ts';
@@ -417,6 +418,7 @@ export class Runtime {
     await Promise.all(outer.map((server) => server.drain()));
     timer.cancel();
     cut();
+    await allTold();
     // What was told of the last requests; a collector that does not answer has had its time.
     const lost = Promise.withResolvers<void>();
     const grace = this.#options.clock.after(millis(deadline), () => lost.resolve());

@@ -17,6 +17,7 @@ import { applyToResponse, rewriteTo } from '../../route/apply.ts';
 import type { RouteDecision, Upgrade } from '../../route/types.ts';
 import type { Environment } from '../../runtime/environment.ts';
 import { tellLogs } from '../../telemetry/access-log.ts';
+import { tellLater } from '../../telemetry/accounts.ts';
 import { clusterStats, type HttpStats } from '../../telemetry/http-stats.ts';
 import { headBytes, RequestMeter } from '../../telemetry/istio/request-meter.ts';
 import { RequestSpan } from '../../tracing/request-span.ts';
@@ -854,16 +855,21 @@ export class Request implements BodyReader {
     stats.time.record(duration);
     if (this.#meter || config.accessLogs.length > 0 || this.#span?.isTold) {
       const context = this.#snapshot();
-      try {
-        this.#meter?.ended(context, duration);
-        if (this.#span?.isTold) this.#span.finish(context, duration);
-      } catch {
-        // The request must end though what configurations add to metrics and spans cannot be made.
-        stats.count('telemetry_failed');
-      }
-      tellLogs(config.accessLogs, context);
+      tellLater(() => this.#account(context, duration));
     }
     this.#connection.ended(this);
+  }
+
+  #account(context: FormatContext, duration: number): void {
+    const { stats, config } = this.#connection;
+    try {
+      this.#meter?.ended(context, duration);
+      if (this.#span?.isTold) this.#span.finish(context, duration);
+    } catch {
+      // Logs must tell of the request though what configurations add to metrics and spans cannot be made.
+      stats.count('telemetry_failed');
+    }
+    tellLogs(config.accessLogs, context);
   }
 
   #stopFilters(): void {
