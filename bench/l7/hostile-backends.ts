@@ -3,6 +3,6 @@
 import { startBackends } from '../../test/waypoint/hostile/backends.ts';
 import type { Backends } from '../../test/waypoint/hostile/bootstrap.ts';
 
-const { http1, http2 } = await startBackends();
+const { http1, http2, neighbours } = await startBackends();
 process.once('disconnect', () => process.exit());
-process.send!({ http1, http2 } satisfies Backends);
+process.send!({ http1, http2, neighbours } satisfies Backends);

@@ -1,8 +1,8 @@
 /**
  * `npm run bench -- l7 --hostile`: what good clients and the machine feel of a hostile client that floods a waypoint, ours and Envoy, at the
  * pace of hostile-pace.ts: p99 of calls without it and beside it, as a multiple (goal: at most 2), what the waypoint itself worked meanwhile, the CPU time that it took, and
- * memory that it made the waypoint take at most (goal: as in test/waypoint/hostile, 48 MB but for one of them). Waypoint, backends, hostile
- * client and good clients are a process each; nothing but the waypoint is between a good client and its answer that the flood reaches.
+ * memory that it made the waypoint take at most (goal: as in test/waypoint/hostile, 48 MB but for one of them). Waypoint, hostile client, good
+ * clients, and what is behind each of those are a process each; nothing but the waypoint is between a good client and its answer that the flood reaches.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -43,11 +43,14 @@ interface Felt {
 }
 
 export async function benchL7Hostile(seconds: number): Promise<void> {
-  const [backends, behind] = await child<Backends>('hostile-backends.ts');
+  const [flooded, behind] = await child<Backends>('hostile-backends.ts');
+  const [backends, { neighbours }] = await child<Backends>('hostile-backends.ts');
   const measured: ReadonlyMap<string, Felt>[] = [];
   try {
-    for (const engine of ['ours', 'envoy'] as const) measured.push(await measure(engine, behind, seconds));
+    for (const engine of ['ours', 'envoy'] as const)
+      measured.push(await measure(engine, { ...behind, neighbours }, seconds));
   } finally {
+    flooded.disconnect();
     backends.disconnect();
   }
   const [ours, envoy] = measured as [ReadonlyMap<string, Felt>, ReadonlyMap<string, Felt>];

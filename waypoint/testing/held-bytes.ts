@@ -9,6 +9,8 @@ export class HeldBytes implements ByteStream {
   destroyed = false;
   /** The peer reads nothing: writers are told to wait. */
   deaf = false;
+  /** The reader wants nothing now. */
+  paused = false;
   readonly #sent: FrameReader;
   #reader: ByteReader | undefined;
 
@@ -21,7 +23,18 @@ export class HeldBytes implements ByteStream {
   async comes(...parts: readonly Uint8Array[]): Promise<void> {
     // A copy: the bytes are the reader's from now on.
     this.#reader!.bytes(Buffer.concat(parts));
-    await this.turn();
+    await this.settled();
+  }
+
+  /** The peer sends nothing more, whether the reader is paused or not. */
+  ends(): void {
+    this.#reader!.ended();
+  }
+
+  /** All that has come is read. */
+  async settled(): Promise<void> {
+    do await this.turn();
+    while (this.paused);
   }
 
   /** What is put off to the end of the turn, or to the next one, is done. */
@@ -53,7 +66,11 @@ export class HeldBytes implements ByteStream {
     this.#reader?.closed(error);
   }
 
-  pause(): void {}
+  pause(): void {
+    this.paused = true;
+  }
 
-  resume(): void {}
+  resume(): void {
+    this.paused = false;
+  }
 }

@@ -7,14 +7,13 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { AddressInfo } from 'node:net';
+import type { Backends } from './bootstrap.ts';
 
 /** What paths with `/big` are answered with. */
 export const big = Buffer.alloc(16 * 1_048_576);
 
 /** Paths that contain `/hold` are not answered, and their body is not read. */
-export interface BackendServers {
-  readonly http1: number;
-  readonly http2: number;
+export interface BackendServers extends Backends {
   /** Paths, in order; of `/neighbour` none. */
   readonly seen: readonly string[];
   forget(): void;
@@ -53,8 +52,10 @@ export async function startBackends(): Promise<BackendServers> {
     stream.respond({ ':status': 200 });
     stream.end(headers[':path']!.includes('/big') ? big : 'ok');
   });
+  const http1 = await listen(first);
   return {
-    http1: await listen(first),
+    http1,
+    neighbours: http1,
     http2: await listen(second),
     seen,
     forget() {

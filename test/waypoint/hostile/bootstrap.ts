@@ -9,6 +9,8 @@ type Json = Readonly<Record<string, unknown>>;
 export interface Backends {
   readonly http1: number;
   readonly http2: number;
+  /** What answers `/neighbour`. */
+  readonly neighbours: number;
 }
 
 export interface HbonePeer {
@@ -18,6 +20,7 @@ export interface HbonePeer {
 }
 
 const routes = [
+  { match: { path: '/neighbour' }, route: { cluster: 'neighbours', timeout: '0s' } },
   { match: { prefix: '/h2/' }, route: { cluster: 'http2', timeout: '0s' } },
   {
     match: { prefix: '/again/' },
@@ -63,6 +66,7 @@ export function hostileBootstrap(backends: Backends, hbone: HbonePeer | undefine
     ],
     static_resources: {
       clusters: [
+        staticCluster('neighbours', [backends.neighbours]),
         staticCluster('http1', [backends.http1]),
         staticCluster('http2', [backends.http2], http2),
         ...(hbone ? [internalCluster('main_internal')] : []),

@@ -155,8 +155,7 @@ export const floods: readonly Flood[] = [
     part: (n) => data(held[n % held.length]!, Buffer.of(120)),
     harmless: true,
   },
-  // Each of these requests is refused; what it costs is what its bytes cost.
-  { name: 'heads larger than allowed', part: (n) => tooLong(stream(n)), parts: 1_000, harmless: true, most: 96 },
-  { name: 'HPACK bombs', part: (n) => block(stream(n), bomb), parts: 500, harmless: true },
-  { name: 'bombs of cookies', part: (n) => block(stream(n), crumbs), parts: 500, harmless: true },
+  { name: 'heads larger than allowed', part: (n) => tooLong(stream(n)), parts: 1_000, most: 96 },
+  { name: 'HPACK bombs', part: (n) => block(stream(n), bomb), parts: 500 },
+  { name: 'bombs of cookies', part: (n) => block(stream(n), crumbs), parts: 500 },
 ];

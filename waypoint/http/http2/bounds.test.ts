@@ -18,7 +18,7 @@ import {
 import { HeldBytes } from '../../testing/held-bytes.ts';
 import type { Break, ClientExchange, RequestHead, ResponseHead, ServerExchange } from '../message.ts';
 import { Http2Client } from './client.ts';
-import { lastWords, NuisanceBudget, patience } from './limits.ts';
+import { begunAtOnce, lastWords, lostAtOnce, NuisanceBudget, patience, turnWork } from './limits.ts';
 import { Http2Server } from './server.ts';
 import { errorCode, flag, frameType, maxFrame, maxWindow, setting } from './wire.ts';
 
@@ -494,6 +494,100 @@ describe('floods of HTTP/2', () => {
   });
 });
 
+describe('a client that has much for us at once', () => {
+  const ids = Array.from({ length: 100 }, (_, n) => 2 * n + 1);
+
+  it('leaves others their turn: its requests begin a few at a time', async () => {
+    const served = await Served.open();
+    const all = served.sends(...ids.map(whole));
+    assert.equal(served.exchanges.length, begunAtOnce);
+    const begun = [served.exchanges.length];
+    while (begun.at(-1)! < ids.length) {
+      await served.bytes.turn();
+      begun.push(served.exchanges.length);
+    }
+    // A turn of the test's is up to two of the loop's.
+    for (const [n, count] of begun.entries()) assert.ok(n === 0 || count - begun[n - 1]! <= 2 * begunAtOnce);
+    await all;
+    assert.ok(served.goesOn);
+  });
+
+  it('has whole what it sent of a request before its turn, and nothing of one that it reset', async () => {
+    const served = await Served.open();
+    const kept = ids.slice(50);
+    await served.sends(
+      ...ids.map((id) => headersFrame(id, get)),
+      ...ids.flatMap((id) => [data(id, Buffer.alloc(100)), data(id, Buffer.alloc(50), flag.endStream)]),
+      ...ids.slice(begunAtOnce, 50).map((id) => rstStream(id, errorCode.cancel)),
+    );
+    while (served.exchanges.length < begunAtOnce + kept.length) await served.bytes.turn();
+    await served.bytes.turn();
+    assert.equal(served.exchanges.length, begunAtOnce + kept.length);
+    assert.deepEqual(new Set(served.reads.map(({ bytes, ended }) => `${bytes} ${ended}`)), new Set(['150 true']));
+  });
+
+  it('leaves others their turn where its frames alone are many, and its end comes behind them', async () => {
+    const served = await Served.open();
+    await served.sends(headersFrame(1, get));
+    const drops = Array.from({ length: 3 * turnWork }, () => data(1, Buffer.of(1)));
+    const all = served.sends(...drops);
+    assert.ok(served.reads[0]!.bytes <= turnWork);
+    assert.ok(served.bytes.paused);
+    served.bytes.ends();
+    await all;
+    assert.equal(served.reads[0]!.bytes, drops.length);
+    assert.ok(served.bytes.destroyed);
+  });
+
+  it('is read on where it came in the middle of a turn of others', async () => {
+    const served = await Served.open();
+    await served.sends(headersFrame(1, get));
+    const drops = Array.from({ length: 2 * turnWork }, () => data(1, Buffer.of(1)));
+    await Promise.all([served.sends(...drops), served.sends(data(1, Buffer.of(1), flag.endStream))]);
+    assert.equal(served.reads[0]!.bytes, drops.length + 1);
+    assert.ok(served.reads[0]!.ended && served.goesOn);
+  });
+
+  it('goes a few requests at a time, too, and is told last', async () => {
+    const served = await Served.open();
+    await served.sends(...ids.map((id) => headersFrame(id, get)));
+    while (served.exchanges.length < ids.length) await served.bytes.turn();
+    const broken = () => served.reads.filter(({ why }) => why !== undefined).length;
+    served.bytes.destroy();
+    assert.equal(broken(), lostAtOnce);
+    assert.ok(!served.closed);
+    for (let last = lostAtOnce; !served.closed; last = broken()) {
+      await served.bytes.turn();
+      assert.ok(broken() - last <= 2 * lostAtOnce);
+    }
+    assert.equal(broken(), ids.length);
+  });
+
+  it('and refuses to learn how long a head may be is cut off', async () => {
+    const served = await Served.open();
+    const large = (id: number) => [
+      headersFrame(id, get, flag.endStream),
+      ...[0, 1, 2, 3, 4].map((n) =>
+        frame(
+          frameType.continuation,
+          n === 4 ? flag.endHeaders : 0,
+          id,
+          headerBlock([['x', 'y'.repeat(15_000)]]).subarray(1),
+        ),
+      ),
+    ];
+    for (const id of ids.slice(0, 20)) await served.sends(...large(id));
+    assert.ok(served.goesOn);
+    assert.equal(served.sent(frameType.rstStream).length, 20);
+    for (const id of ids.slice(20)) await served.sends(...large(id));
+    assert.deepEqual(
+      served.goaways.map(([, code]) => code),
+      [errorCode.enhanceYourCalm],
+    );
+    assert.equal(served.exchanges.length, 0);
+  });
+});
+
 const stream = fc.oneof(fc.constantFrom(0, 1, 2, 3, 5), fc.nat({ max: maxWindow }));
 const block = fc.oneof(
   fc.uint8Array({ maxLength: 40 }).map((b) => Buffer.from(b)),
@@ -573,7 +667,8 @@ describe('resets by a client', () => {
     assert.ok(slow.goesOn);
     const fast = await Served.open();
     await fast.sends(...ids.flatMap((id) => [whole(id), rstStream(id, errorCode.cancel)]));
-    assert.equal(fast.goaways[0]?.[1], errorCode.enhanceYourCalm);
-    assert.equal(fast.exchanges.length, 501);
+    assert.deepEqual(fast.goaways, [[ids[500], errorCode.enhanceYourCalm]]);
+    // Most were reset before their turn came.
+    assert.ok(fast.exchanges.length < ids.length / 4, `${fast.exchanges.length} began`);
   });
 });

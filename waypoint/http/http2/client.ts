@@ -17,6 +17,8 @@ export class Http2Client extends Endpoint<ClientStream> implements ClientCodec {
   readonly #handler: ClientHandler;
   #next = 1;
   #draining = false;
+  /** Who tries again must find the connection gone. */
+  protected readonly lostAtOnce = Number.POSITIVE_INFINITY;
 
   /** `opened` is called once the peer's SETTINGS are there. */
   constructor(

@@ -6,7 +6,10 @@ import { FrameReader, type FrameSink } from './frame-reader.ts';
 import { FieldList, HpackDecoder } from './hpack/decoder.ts';
 import { HpackEncoder } from './hpack/encoder.ts';
 import {
+  blockBytesWork,
   blockFactor,
+  blockWork,
+  frameWork,
   type Http2Settings,
   lastWords,
   mostContinuations,
@@ -14,6 +17,7 @@ import {
   NuisanceBudget,
   patience,
   smallWindow,
+  turnWork,
 } from './limits.ts';
 import { Output } from './output.ts';
 import { RecentStreams } from './ring.ts';
@@ -62,6 +66,11 @@ export abstract class Endpoint<S extends Stream> implements ByteReader, FrameSin
   protected readonly clock: Clock;
   protected readonly streams = new Map<number, S>();
   #over = false;
+  /** What was read since others had their turn, as limits.ts counts it. */
+  #work = 0;
+  /** What came while others have their turn; and whether the peer's end did. */
+  #yielding: Buffer[] | undefined;
+  #endsLater = false;
   #error: Error | undefined;
   #told = false;
   #finishing = false;
@@ -137,6 +146,8 @@ export abstract class Endpoint<S extends Stream> implements ByteReader, FrameSin
   protected abstract onEmpty(): void;
   protected abstract onStreamClosed(stream: S, byPeer: boolean): void;
   protected abstract onClosed(error: Error | undefined): void;
+  /** Streams that are told in one turn of the connection's end; `onClosed` comes behind the last. */
+  protected abstract readonly lostAtOnce: number;
   /** The stream was never opened, by whoever may. */
   protected abstract isIdle(id: number): boolean;
 
@@ -144,12 +155,31 @@ export abstract class Endpoint<S extends Stream> implements ByteReader, FrameSin
 
   bytes(chunk: Buffer): void {
     if (this.#over) return;
+    if (this.#yielding) {
+      this.#yielding.push(chunk);
+      return;
+    }
     try {
       this.take(chunk);
     } catch (error) {
       if (!(error instanceof ConnectionError)) throw error;
       this.fail(error);
     }
+    if (this.sated && !this.#over) this.#yield();
+  }
+
+  #yield(): void {
+    const chunks: Buffer[] = [];
+    this.#yielding = chunks;
+    this.#stream.pause();
+    setImmediate(() => {
+      this.#yielding = undefined;
+      this.#work = 0;
+      // Also of a connection that failed meanwhile: its end is to be read.
+      this.#stream.resume();
+      this.bytes(Buffer.concat(chunks));
+      if (this.#endsLater && !this.#yielding) this.ended();
+    });
   }
 
   protected take(chunk: Buffer): void {
@@ -158,7 +188,8 @@ export abstract class Endpoint<S extends Stream> implements ByteReader, FrameSin
 
   ended(): void {
     if (this.#over || this.#finishing) return;
-    if (this.streams.size === 0) this.finish();
+    if (this.#yielding) this.#endsLater = true;
+    else if (this.streams.size === 0) this.finish();
     else this.#stream.destroy();
   }
 
@@ -169,8 +200,7 @@ export abstract class Endpoint<S extends Stream> implements ByteReader, FrameSin
     this.#waiting?.cancel();
     this.#keepalive?.cancel();
     const why = this.#error ?? error;
-    this.#loseStreams(why);
-    this.onClosed(why);
+    this.#loseStreams(why, () => this.onClosed(why));
   }
 
   drained(): void {
@@ -185,7 +215,12 @@ export abstract class Endpoint<S extends Stream> implements ByteReader, FrameSin
     return this.#over;
   }
 
+  get sated(): boolean {
+    return this.#work >= turnWork;
+  }
+
   frame(type: number, flags: number, id: number, bytes: Buffer, start: number, end: number): void {
+    this.#work += frameWork;
     if (this.#block && type !== frameType.continuation) throw protocol('a frame within a header block');
     if (!this.#settled && type !== frameType.settings) throw protocol('the first frame is not SETTINGS');
     switch (type) {
@@ -226,6 +261,7 @@ export abstract class Endpoint<S extends Stream> implements ByteReader, FrameSin
   }
 
   dataBegins(id: number, flags: number, empty: boolean): void {
+    this.#work += frameWork;
     if (this.#block) throw protocol('DATA within a header block');
     if (!this.#settled) throw protocol('the first frame is not SETTINGS');
     if (id === 0) throw protocol('DATA on no stream');
@@ -327,6 +363,7 @@ export abstract class Endpoint<S extends Stream> implements ByteReader, FrameSin
 
   #decode(id: number, flags: number, dependsOn: number | undefined, block: Buffer): void {
     const list = this.#list;
+    this.#work += blockWork + block.length / blockBytesWork;
     this.#decoder.decode(block, list);
     this.onBlock(id, list, (flags & flag.endStream) !== 0, dependsOn);
     list.clear();
@@ -624,7 +661,7 @@ export abstract class Endpoint<S extends Stream> implements ByteReader, FrameSin
     if (this.#over) return;
     this.#say(error, error.code, error.message);
     // Not from within the call of one of them.
-    process.nextTick(() => this.#loseStreams(error));
+    process.nextTick(() => this.#loseStreams(error, () => undefined));
     if (this.#output.blocked) setImmediate(() => this.#stream.destroy(error));
     else {
       this.#stream.end();
@@ -648,10 +685,12 @@ export abstract class Endpoint<S extends Stream> implements ByteReader, FrameSin
     this.#waiting?.cancel();
   }
 
-  #loseStreams(error: Error | undefined): void {
-    for (const stream of [...this.streams.values()]) {
+  #loseStreams(error: Error | undefined, then: () => void): void {
+    for (const stream of [...this.streams.values()].slice(0, this.lostAtOnce)) {
       stream.lost({ kind: 'reset', detail: error?.message ?? 'the connection was closed' });
     }
+    if (this.streams.size === 0) then();
+    else setImmediate(() => this.#loseStreams(error, then));
   }
 
   protected goaway(last: number, code: number, detail: string): void {

@@ -12,15 +12,19 @@ import { ConnectionError, errorCode, flag, frameType, headBytes, maxFrame } from
 /** What was told, pieces of DATA put together: their cuts are those of the bytes. */
 class Told implements FrameSink {
   over = false;
+  sated = false;
   readonly lines: string[] = [];
   /** Of the DATA under way: its bytes, and how much of it counted. */
   #data: Buffer[] = [];
   #counted = 0;
   /** Ends after so many frames. */
   readonly #most: number;
+  /** Has enough after so many. */
+  readonly #meal: number;
 
-  constructor(most = Number.POSITIVE_INFINITY) {
+  constructor(most = Number.POSITIVE_INFINITY, meal = Number.POSITIVE_INFINITY) {
     this.#most = most;
+    this.#meal = meal;
   }
 
   frame(type: number, flags: number, stream: number, bytes: Buffer, start: number, end: number): void {
@@ -31,7 +35,7 @@ class Told implements FrameSink {
   dataBegins(stream: number, flags: number, empty: boolean): void {
     this.#data = [];
     this.#counted = 0;
-    this.lines.push(`data ${stream} ${flags} ${empty}`);
+    this.#line(`data ${stream} ${flags} ${empty}`);
   }
 
   data(_stream: number, chunk: Buffer | undefined, counted: number): void {
@@ -47,6 +51,7 @@ class Told implements FrameSink {
   #line(line: string): void {
     this.lines.push(line);
     if (this.lines.length >= this.#most) this.over = true;
+    if (this.lines.length % this.#meal === 0) this.sated = true;
   }
 }
 
@@ -54,7 +59,13 @@ class Told implements FrameSink {
 function read(chunks: readonly Buffer[], sink = new Told()): readonly string[] {
   const reader = new FrameReader(sink);
   try {
-    for (const chunk of chunks) reader.push(chunk);
+    for (const chunk of chunks) {
+      reader.push(chunk);
+      while (sink.sated) {
+        sink.sated = false;
+        reader.push(Buffer.alloc(0));
+      }
+    }
   } catch (error) {
     if (!(error instanceof ConnectionError)) throw error;
     return [...sink.lines, `error ${error.code}`];
@@ -91,14 +102,20 @@ const data = fc
 const cuts = fc.array(fc.nat(), { maxLength: 30 });
 
 describe('frames', () => {
-  it('are the same however their bytes are cut, up to the error that ends the connection', () => {
+  it('are the same however their bytes are cut and in however many turns they are read, up to the error that ends the connection', () => {
     fc.assert(
-      fc.property(fc.array(fc.oneof(anyFrame, data), { maxLength: 8 }), cuts, (frames, where) => {
-        const bytes = Buffer.concat(frames);
-        const whole = read([bytes]);
-        assert.deepEqual(read(cutAt(bytes, where)), whole);
-        assert.deepEqual(read(Array.from(bytes, (b) => Buffer.of(b))), whole);
-      }),
+      fc.property(
+        fc.array(fc.oneof(anyFrame, data), { maxLength: 8 }),
+        cuts,
+        fc.integer({ min: 1, max: 4 }),
+        (frames, where, meal) => {
+          const bytes = Buffer.concat(frames);
+          const whole = read([bytes]);
+          assert.deepEqual(read(cutAt(bytes, where)), whole);
+          assert.deepEqual(read(Array.from(bytes, (b) => Buffer.of(b))), whole);
+          assert.deepEqual(read(cutAt(bytes, where), new Told(Number.POSITIVE_INFINITY, meal)), whole);
+        },
+      ),
       { numRuns: 500 },
     );
   });

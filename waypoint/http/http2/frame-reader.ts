@@ -4,6 +4,8 @@ import { ConnectionError, errorCode, flag, frameType, headBytes, maxFrame } from
 export interface FrameSink {
   /** Nothing more is to be read. */
   readonly over: boolean;
+  /** No more now: what is left waits for the next call of `push`. */
+  readonly sated: boolean;
   /** A whole frame, but DATA: its payload is `bytes` from `start` to `end`. */
   frame(type: number, flags: number, stream: number, bytes: Buffer, start: number, end: number): void;
   /** The beginning of DATA; `empty`: no payload besides padding. */
@@ -35,7 +37,7 @@ export class FrameReader {
       this.#rest = undefined;
     }
     let at = 0;
-    while (!this.#sink.over) {
+    while (!this.#sink.over && !this.#sink.sated) {
       if (this.#inData) at = this.#readData(bytes, at);
       if (this.#inData) return;
       const next = this.#readFrame(bytes, at);

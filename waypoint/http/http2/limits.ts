@@ -29,6 +29,23 @@ export const mostUnsent = 1_048_576;
 /** Stream window while more is unread than the connection's window promises. */
 export const smallWindow = 65_536;
 
+/**
+ * What one connection may cost before others have their turn, in about microseconds: Node reads up to 2 MB of a socket at once, and a client
+ * that packs requests densely would have the loop to itself for as long as they all take.
+ */
+export const turnWork = 1_500;
+/** Of any frame, of a header block besides, and the bytes of such a block that cost 1. */
+export const frameWork = 1;
+export const blockWork = 10;
+export const blockBytesWork = 64;
+/** Requests of one connection that begin in one turn. What is reset before its turn comes has cost little. */
+export const begunAtOnce = 8;
+/** Streams of a client's connection that end with it in one turn: each ends a request, and often a connection to a host. */
+export const lostAtOnce = 4;
+
+/** Frames that bring nobody anything as which a request counts whose head is larger than allowed: one is an accident. */
+export const largeNuisance = 20;
+
 /** A stock of 1,000 frames that bring nobody anything, and 200 more each second; one more for each frame that does. */
 export class NuisanceBudget {
   static readonly stock = 1_000;

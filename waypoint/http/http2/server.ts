@@ -7,7 +7,7 @@ import type { ServerCodec, ServerHandler } from '../server-codec.ts';
 import { Endpoint } from './endpoint.ts';
 import { MalformedHead, type ReadRequest, readRequest, readTrailers } from './heads.ts';
 import type { FieldList } from './hpack/decoder.ts';
-import { type Http2Settings, patience } from './limits.ts';
+import { begunAtOnce, type Http2Settings, largeNuisance, lostAtOnce, patience } from './limits.ts';
 import { Stream, type StreamHost } from './stream.ts';
 import { ConnectionError, errorCode, maxWindow, preface, setting } from './wire.ts';
 
@@ -23,6 +23,10 @@ export class Http2Server extends Endpoint<ServerStream> implements ServerCodec {
   readonly #options: Http2ServerOptions;
   readonly #handler: ServerHandler;
   readonly #resets: ResetGuard = createResetGuard();
+  protected readonly lostAtOnce = lostAtOnce;
+  /** Requests that began since others had their turn, and those that wait for theirs. */
+  #begun = 0;
+  #waiting: ServerStream[] = [];
   #preface: Buffer | undefined = Buffer.alloc(0);
   #drain: Drain = 'no';
   #draining: Timer | undefined;
@@ -87,6 +91,7 @@ export class Http2Server extends Endpoint<ServerStream> implements ServerCodec {
   }
 
   protected onBlock(id: number, list: FieldList, end: boolean, dependsOn: number | undefined): void {
+    if (list.tooLarge) this.nuisance(largeNuisance);
     const stream = this.streams.get(id);
     if (stream) {
       stream.takeTrailers(list, end);
@@ -125,7 +130,29 @@ export class Http2Server extends Endpoint<ServerStream> implements ServerCodec {
     }
     const exchange = open(read);
     if (end) exchange.headEnded();
-    this.#handler.exchange(exchange);
+    this.#begin(exchange);
+  }
+
+  #begin(exchange: ServerStream): void {
+    if (this.#begun < begunAtOnce) {
+      this.#begun++;
+      this.#handler.exchange(exchange);
+      return;
+    }
+    // Nobody reads it yet.
+    exchange.pause();
+    if (this.#waiting.push(exchange) === 1) setImmediate(() => this.#beginMore());
+  }
+
+  #beginMore(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#begun = 0;
+    for (const exchange of waiting) {
+      if (this.over || exchange.closed) continue;
+      exchange.resume();
+      this.#begin(exchange);
+    }
   }
 
   /** As a stream sees it. */

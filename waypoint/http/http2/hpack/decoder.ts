@@ -75,7 +75,8 @@ export class HpackDecoder {
         const field = this.#literal(0x3f);
         this.#insert(field);
         into.add(field);
-      } else into.add(this.#literal(0x0f));
+      } else if (into.tooLarge) this.#skipLiteral();
+      else into.add(this.#literal(0x0f));
     }
     this.#block = nothing;
   }
@@ -99,6 +100,14 @@ export class HpackDecoder {
     const index = this.#integer(mask);
     const name = index === 0 ? this.#text() : this.#lookup(index).name;
     return fieldOf(name, this.#text());
+  }
+
+  /** Of a block that is refused, what the table does not keep is not even read. */
+  #skipLiteral(): void {
+    const index = this.#integer(0x0f);
+    if (index === 0) this.#skipText();
+    else this.#lookup(index);
+    this.#skipText();
   }
 
   #insert(field: Field): void {
@@ -144,13 +153,19 @@ export class HpackDecoder {
     throw broken('a number is too large');
   }
 
-  #text(): string {
+  /** Returns where it begins; `#at` is behind it. */
+  #skipText(): number {
     if (this.#at >= this.#end) throw broken('a string is missing');
-    const coded = (this.#block[this.#at]! & 0x80) !== 0;
     const length = this.#integer(0x7f);
     const start = this.#at;
     this.#at += length;
     if (this.#at > this.#end) throw broken('a string is cut off');
+    return start;
+  }
+
+  #text(): string {
+    const coded = (this.#block[this.#at]! & 0x80) !== 0;
+    const start = this.#skipText();
     if (!coded) return this.#block.toString('latin1', start, this.#at);
     const text = huffmanDecode(this.#block, start, this.#at);
     if (text === undefined) throw broken("a string's coding");
