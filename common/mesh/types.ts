@@ -52,6 +52,9 @@ export interface PortMapping {
 
 export type AppProtocol = 'HTTP11' | 'HTTP2' | 'GRPC' | 'TCP' | 'TLS';
 
+/** With what the workload API does not know: gRPC-Web, of which waypoints make gRPC. */
+export type PortProtocol = AppProtocol | 'GRPC_WEB';
+
 export type TunnelProtocol = 'NONE' | 'HBONE';
 export type WorkloadType = 'deployment' | 'cronjob' | 'pod' | 'job';
 

@@ -17,7 +17,7 @@ import type { ConsistentHash } from '../../common/kube/kinds/istio/traffic-polic
 import type { VirtualService } from '../../common/kube/kinds/istio/virtual-service.ts';
 import type { AuthorizationPolicy, RequestAuthentication } from '../../common/kube/kinds/security.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
-import type { AppProtocol, LoadBalancing, Locality, NetworkAddress } from '../../common/mesh/types.ts';
+import type { LoadBalancing, Locality, NetworkAddress, PortProtocol } from '../../common/mesh/types.ts';
 import type { FoundKeys, KeySource } from '../jwks/resolver.ts';
 import type { Extension } from '../modules/extensions.ts';
 import type { FoundModule, ModuleSource } from '../modules/resolver.ts';
@@ -28,7 +28,7 @@ export interface MeshPort {
   readonly number: number;
   readonly name: string;
   /** undefined: a proxy has to find out by the first bytes. */
-  readonly protocol: AppProtocol | undefined;
+  readonly protocol: PortProtocol | undefined;
 }
 
 /**

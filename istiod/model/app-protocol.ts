@@ -1,5 +1,5 @@
 /** What a port speaks, by its appProtocol or the first word of its name, as Istio reads them. */
-import type { AppProtocol } from '../../common/mesh/types.ts';
+import type { AppProtocol, PortProtocol } from '../../common/mesh/types.ts';
 
 const words: Readonly<Record<string, AppProtocol>> = {
   http: 'HTTP11',
@@ -28,11 +28,10 @@ const tcpPorts = new Set([25, 53, 3306, 27_017]);
 export function appProtocolOf(
   { name = '', appProtocol }: { readonly name?: string | undefined; readonly appProtocol?: string | undefined },
   port: number,
-): AppProtocol | undefined {
+): PortProtocol | undefined {
   if (appProtocol !== undefined && Object.hasOwn(standard, appProtocol)) return standard[appProtocol];
   const text = (appProtocol ?? name).toLowerCase();
-  // Known to Istio, and not to the workload API.
-  if (text.startsWith('grpc-web')) return undefined;
+  if (text.startsWith('grpc-web')) return 'GRPC_WEB';
   const word = text.split('-', 1)[0]!;
   if (Object.hasOwn(words, word)) return words[word];
   return tcpPorts.has(port) ? 'TCP' : undefined;

@@ -3,11 +3,11 @@ import { firstOf, isIpv6, parseCidr, parseIp } from '../../common/core/net.ts';
 import type { Namespace } from '../../common/kube/kinds/core.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import type {
-  AppProtocol,
   LbScope,
   LoadBalancing,
   NetworkAddress,
   PortMapping,
+  PortProtocol,
   Service,
 } from '../../common/mesh/types.ts';
 import { type Labels, selectsLabels } from './selector.ts';
@@ -43,7 +43,7 @@ export interface NamedPort {
   readonly name: string;
   /** Name of a container's port. */
   readonly targetName?: string;
-  readonly appProtocol?: AppProtocol;
+  readonly appProtocol?: PortProtocol;
 }
 
 function serviceInfo(given: Omit<ServiceInfo, 'key' | 'view'>): ServiceInfo {
@@ -62,7 +62,7 @@ export function portMappings(ports: readonly NamedPort[]): readonly PortMapping[
   return ports.map(({ servicePort, targetPort, appProtocol }) => ({
     servicePort,
     targetPort,
-    ...(appProtocol && { appProtocol }),
+    ...(appProtocol && appProtocol !== 'GRPC_WEB' && { appProtocol }),
   }));
 }
 

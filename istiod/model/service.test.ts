@@ -59,7 +59,7 @@ const rows: readonly [string, string, Partial<Service> | undefined, Partial<Mesh
   [
     'named ports and what they speak',
     service(
-      'ports: [{name: http-web, port: 80, targetPort: web}, {name: x, appProtocol: kubernetes.io/h2c, port: 81}, {name: grpc, port: 82}, {name: db, port: 3306}, {name: https, port: 443}]',
+      'ports: [{name: http-web, port: 80, targetPort: web}, {name: x, appProtocol: kubernetes.io/h2c, port: 81}, {name: grpc, port: 82}, {name: db, port: 3306}, {name: https, port: 443}, {name: grpc-web-x, port: 444}]',
     ),
     {
       ports: [
@@ -68,6 +68,8 @@ const rows: readonly [string, string, Partial<Service> | undefined, Partial<Mesh
         { servicePort: 82, targetPort: 82, appProtocol: 'GRPC' },
         { servicePort: 3306, targetPort: 3306, appProtocol: 'TCP' },
         { servicePort: 443, targetPort: 443, appProtocol: 'TLS' },
+        // The workload API does not know gRPC-Web.
+        { servicePort: 444, targetPort: 444 },
       ],
     },
   ],

@@ -1,5 +1,5 @@
 /** How endpoints are spoken to in HTTP: the version, and what connections may be used for. */
-import type { AppProtocol } from '../../../common/mesh/types.ts';
+import type { PortProtocol } from '../../../common/mesh/types.ts';
 import { durationOf, type Message, typed } from '../values.ts';
 import type { PortPolicy } from './rules.ts';
 
@@ -18,7 +18,7 @@ export interface ServerName {
  * what it would get without a proxy between them.
  */
 export function protocolOptions(
-  protocol: AppProtocol | undefined,
+  protocol: PortProtocol | undefined,
   policy: PortPolicy,
   serverName?: ServerName,
 ): Message {
@@ -58,9 +58,13 @@ export function protocolOptions(
 
 type HttpPool = NonNullable<NonNullable<PortPolicy['connectionPool']>['http']>;
 
-function version(protocol: AppProtocol | undefined, http: HttpPool, http2: Message): Message {
-  const isHttp2 = protocol === 'HTTP2' || protocol === 'GRPC';
-  if (isHttp2 || http.h2UpgradePolicy === 'UPGRADE') return { explicit_http_config: { http2_protocol_options: http2 } };
+export function isHttp2(protocol: PortProtocol | undefined): boolean {
+  return protocol === 'HTTP2' || protocol === 'GRPC' || protocol === 'GRPC_WEB';
+}
+
+function version(protocol: PortProtocol | undefined, http: HttpPool, http2: Message): Message {
+  if (isHttp2(protocol) || http.h2UpgradePolicy === 'UPGRADE')
+    return { explicit_http_config: { http2_protocol_options: http2 } };
   if (http.h2UpgradePolicy === 'DO_NOT_UPGRADE' && http.useClientProtocol !== true)
     return { explicit_http_config: { http_protocol_options: {} } };
   return { use_downstream_protocol_config: { http_protocol_options: {}, http2_protocol_options: http2 } };

@@ -1,9 +1,12 @@
 /** The HTTP connection manager of a service's port. */
+
+import { isHttp2 } from '../clusters/protocol.ts';
 import type { MeshFacts, MeshPort } from '../inputs.ts';
 import { ads, extension, type Message, none } from '../values.ts';
 
 const manager = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 const router = extension('envoy.filters.http.router', 'envoy.extensions.filters.http.router.v3.Router');
+const grpcWeb = extension('envoy.filters.http.grpc_web', 'envoy.extensions.filters.http.grpc_web.v3.GrpcWeb');
 const cors = extension('envoy.filters.http.cors', 'envoy.extensions.filters.http.cors.v3.Cors');
 const sessions = extension(
   'envoy.filters.http.stateful_session',
@@ -33,10 +36,18 @@ export function httpManager(
     use_remote_address: { value: false },
     stream_idle_timeout: none,
     upgrade_configs: [{ upgrade_type: 'websocket' }],
-    ...(port.protocol === 'HTTP2' || port.protocol === 'GRPC' ? { http2_protocol_options: {} } : {}),
+    ...(isHttp2(port.protocol) ? { http2_protocol_options: {} } : {}),
     access_log: logs,
     // Without a route that says so there are no sessions.
-    http_filters: [...filters.first, cors, fault, ...(filters.last ?? []), sessions, router],
+    http_filters: [
+      ...filters.first,
+      ...(port.protocol === 'GRPC_WEB' ? [grpcWeb] : []),
+      cors,
+      fault,
+      ...(filters.last ?? []),
+      sessions,
+      router,
+    ],
     ...more,
   });
 }

@@ -167,6 +167,7 @@ export function speaksOf({ protocol }: MeshPort): PortMatch['speaks'] {
     case 'HTTP11':
     case 'HTTP2':
     case 'GRPC':
+    case 'GRPC_WEB':
       return 'http';
     case 'TCP':
       return 'tcp';

@@ -4,6 +4,8 @@ import { grpcRoute, httpRoute, type RouteCase, virtualService as vs } from './ca
 const web = 'route: [{ destination: { host: web } }]';
 const toCall = 'route: [{ destination: { host: call } }]';
 const grpc = { 'content-type': 'application/grpc', te: 'trailers' };
+const browsed = { service: 'browsed', port: 9001, method: 'POST', path: '/a.B/C', body: 'asked' } as const;
+const grpcReply = '{"content-type":"application/grpc+proto"}';
 const call = { service: 'call', port: 9000, method: 'POST', by: 'http2', body: 'asked', headers: grpc } as const;
 const socket = { by: 'websocket', path: '/socket' } as const;
 
@@ -81,6 +83,27 @@ export const trafficCases: readonly RouteCase[] = [
         expect: { status: 503, to: 'call' },
       },
       { ...call, path: '/a.B/C', trailers: { 'x-own': 'trailer' }, expect: { to: 'call' } },
+    ],
+  },
+  {
+    name: 'gRPC-Web of a port that is named so, and gRPC of the same',
+    objects: '',
+    requests: [
+      {
+        ...browsed,
+        headers: { 'content-type': 'application/grpc-web+proto', 'x-echo-grpc': '7', 'x-echo-reply': grpcReply },
+        expect: {
+          attempts: 1,
+          response: { 'content-type': 'application/grpc-web+proto' },
+          trailers: { 'grpc-status': null },
+        },
+      },
+      {
+        ...browsed,
+        by: 'http2',
+        headers: { ...grpc, 'x-echo-grpc': '0' },
+        expect: { to: 'browsed', trailers: { 'grpc-status': '0' } },
+      },
     ],
   },
   {

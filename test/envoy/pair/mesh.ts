@@ -52,6 +52,7 @@ export const services: readonly TestService[] = [
     ],
   },
   { name: 'call', ports: [{ name: 'grpc', number: 9000 }] },
+  { name: 'browsed', ports: [{ name: 'grpc-web', number: 9001 }] },
   { name: 'api', namespace: 'pay', ports: [{ name: 'grpc', number: 9000 }] },
   {
     name: 'near',
