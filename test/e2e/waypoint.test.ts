@@ -11,6 +11,7 @@ import { skipWithoutKubectl } from '../harness/kubectl.ts';
 import { skipUnless } from '../harness/require.ts';
 import { patience, Shop, websocket } from './shop.ts';
 import { securityTasks } from './tasks/security.ts';
+import { telemetryTasks } from './tasks/telemetry.ts';
 import { trafficTasks } from './tasks/traffic.ts';
 
 /** What runs as the waypoint. */
@@ -139,6 +140,7 @@ for (const engine of engines) {
     if (engine.lab === 'wpours') {
       trafficTasks(() => shop);
       securityTasks(() => shop);
+      describe('telemetry', () => telemetryTasks(() => shop));
     }
 
     test('while it is replaced no call is lost', async () => {
