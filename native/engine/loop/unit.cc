@@ -11,6 +11,7 @@
 #include <string>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 
@@ -46,20 +47,22 @@ private:
   int fd_;
 };
 
-/** In memory that no file system has and nobody can change; -1 with errno. */
+/** In memory that no file system has and nobody can change. std::system_error. */
 Descriptor sealed(const SecretBytes &bytes) {
 #ifdef MFD_NOEXEC_SEAL
   Descriptor fd(memfd_create("aquifer-unit", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL));
 #else
   Descriptor fd(memfd_create("aquifer-unit", MFD_CLOEXEC | MFD_ALLOW_SEALING));
 #endif
+  if (fd.get() < 0) throw std::system_error(errno, std::generic_category());
   for (size_t at = 0; at < bytes.size();) {
     const ssize_t n = ::write(fd.get(), bytes.data() + at, bytes.size() - at);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return Descriptor();
+    if (n <= 0) throw std::system_error(n == 0 ? ENOSPC : errno, std::generic_category());
     at += size_t(n);
   }
-  return fcntl(fd.get(), F_ADD_SEALS, kSeals) == 0 ? std::move(fd) : Descriptor();
+  if (fcntl(fd.get(), F_ADD_SEALS, kSeals) != 0) throw std::system_error(errno, std::generic_category());
+  return fd;
 }
 
 SecretBytes readSealed(int fd) {
@@ -203,9 +206,11 @@ void Unit::freeze(Loop &loop, Id id, Object *of) {
     if (tunnel.empty()) return stays("its tunnel is of TLS 1.2, or has not begun, or is ending");
   }
   Descriptor state;
+  std::string why;
   try {
     state = sealed(unit->save(tunnel));
-  } catch (const std::exception &) {
+  } catch (const std::exception &e) {
+    why = std::string("its state cannot be written: ") + e.what();
   }
   // Everything stops, so that the duplicates are the last thing that can fail.
   std::vector<int32_t> fds = unit->freezeAll();
@@ -219,7 +224,7 @@ void Unit::freeze(Loop &loop, Id id, Object *of) {
     for (const int32_t fd : fds)
       if (fd >= 0) ::close(fd);
     unit->goLive();
-    return stays(state.get() < 0 ? "there is no memory for its state" : "there are no descriptors left");
+    return stays(why.empty() ? "there are no descriptors left" : why.c_str());
   }
   std::vector<int32_t> told = std::move(fds);
   for (const auto &[downstream, upstream] : unit->relays_)

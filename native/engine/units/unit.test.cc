@@ -1,7 +1,10 @@
 // Units that move between loops while bytes flow: nothing is lost, doubled or sealed twice, and nobody outside sees a close.
 #include "../tls/own-records.h"
 #include "play.h"
+#include <csignal>
+#include <cstring>
 #include <set>
+#include <sys/resource.h>
 
 using namespace aq;
 using namespace aq::units;
@@ -24,6 +27,25 @@ struct SealLog {
     };
   }
   ~SealLog() { onSeal = nullptr; }
+};
+
+/** Until its end every write to a file fails with EFBIG, that to sealed memory too. */
+class NoFiles {
+public:
+  NoFiles() : signal_(std::signal(SIGXFSZ, SIG_IGN)) {
+    getrlimit(RLIMIT_FSIZE, &before_);
+    rlimit now = before_;
+    now.rlim_cur = 0;
+    setrlimit(RLIMIT_FSIZE, &now);
+  }
+  ~NoFiles() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, signal_);
+  }
+
+private:
+  rlimit before_{};
+  void (*signal_)(int);
 };
 
 } // namespace
@@ -73,6 +95,33 @@ TEST("units: a relay of two connections moves while bytes flow") {
   play(random, {&near, &far}, {&place}, 100'000);
   CHECK(near.got == far.toSend && far.got == near.toSend);
   CHECK(place.moves > 20 && place.thaws > 5 && place.discards > 5);
+  ::close(near.fd);
+  ::close(far.fd);
+  ::close(backend.fd);
+}
+
+TEST("units: a relay whose state cannot be written stays, says why, and goes on") {
+  std::mt19937 random(9);
+  Driver drivers[2];
+  Listening listening(drivers[0]);
+  ListeningSocket backend;
+  App near, far;
+  near.fd = dialed(listening.socket.port);
+  const Id down = acceptedBy(drivers[0], listening.id), up = drivers[0].name();
+  drivers[0].send(Command::dial, up, smallSocket(), backend.port, 0, "127.0.0.1");
+  EQUAL(drivers[0].wait(up, {Event::connected}).m.a, 0);
+  far.fd = accepted(backend.fd);
+  drivers[0].send(Command::relay, down, up.slot, up.generation, 3);
+  Place place{&drivers[0], &drivers[1], down, false, {{down, 0}}};
+  {
+    const NoFiles limit;
+    CHECK(!move(place, Then::commit));
+  }
+  CHECK((place.reasons == std::set{std::string("its state cannot be written: ") + strerror(EFBIG)}));
+  near.toSend = content(300'000, 1);
+  far.toSend = content(200'000, 2);
+  play(random, {&near, &far}, {&place}, 1000);
+  CHECK(near.got == far.toSend && far.got == near.toSend);
   ::close(near.fd);
   ::close(far.fd);
   ::close(backend.fd);
