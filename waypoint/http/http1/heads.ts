@@ -1,4 +1,5 @@
 /** Collects bytes until a head is complete. */
+import { Gathered } from '../../net/gathered.ts';
 import { type HeadLimits, Malformed } from './head.ts';
 
 const LF = 10;
@@ -8,7 +9,7 @@ export class HeadCollector {
   readonly #limits: HeadLimits;
   /** Of the status when a head is too large. */
   readonly #tooLarge: number;
-  #partial: Buffer | undefined;
+  readonly #partial = new Gathered();
   /** Bytes of it that were looked through, so that a head which comes byte by byte costs no more than one at once. */
   #seen = 0;
 
@@ -19,15 +20,19 @@ export class HeadCollector {
 
   /** Something of a head is there. */
   get begun(): boolean {
-    return this.#partial !== undefined;
+    return this.#partial.length > 0;
   }
 
   /** undefined: not complete yet, and what was given is kept. Throws Malformed. */
   push(chunk: Buffer): { readonly text: string; readonly rest: Buffer | undefined } | undefined {
-    let all = this.#partial ? Buffer.concat([this.#partial, chunk]) : chunk;
+    const partial = this.#partial;
+    let kept = partial.length > 0;
+    let all = kept ? partial.add(chunk) : chunk;
     // One empty line before a message is forgiven (RFC 9112 2.2).
     if (all.length >= 2 && all[0] === CR && all[1] === LF) {
       all = all.subarray(2);
+      partial.clear();
+      kept = false;
       this.#seen = 0;
     }
     const end = all.indexOf('\r\n\r\n', Math.max(0, this.#seen - 3), 'latin1');
@@ -37,10 +42,10 @@ export class HeadCollector {
     if (end < 0) {
       refuseBareLineFeeds(all, this.#seen);
       this.#seen = all.length;
-      this.#partial = all.length > 0 ? all : undefined;
+      if (!kept) partial.add(all);
       return undefined;
     }
-    this.#partial = undefined;
+    partial.clear();
     this.#seen = 0;
     const next = end + 4;
     return { text: all.toString('latin1', 0, end + 2), rest: all.length > next ? all.subarray(next) : undefined };

@@ -1,4 +1,5 @@
 /** Takes the bytes of a connection apart into frames (RFC 9113 4.1). DATA is handed on as it comes, what else there is when it is whole. */
+import { Gathered } from '../../net/gathered.ts';
 import { ConnectionError, errorCode, flag, frameType, headBytes, maxFrame } from './wire.ts';
 
 export interface FrameSink {
@@ -18,7 +19,7 @@ export interface FrameSink {
 export class FrameReader {
   readonly #sink: FrameSink;
   /** A head or a frame of which more is to come. */
-  #rest: Buffer | undefined;
+  readonly #rest = new Gathered();
   /** Of the DATA that is being read: what is left of it, and of its padding. */
   #payload = 0;
   #padding = 0;
@@ -31,20 +32,21 @@ export class FrameReader {
   }
 
   push(chunk: Buffer): void {
-    let bytes = chunk;
-    if (this.#rest) {
-      bytes = Buffer.concat([this.#rest, chunk]);
-      this.#rest = undefined;
-    }
+    const rest = this.#rest;
+    const kept = rest.length > 0;
+    const bytes = kept ? rest.add(chunk) : chunk;
     let at = 0;
     while (!this.#sink.over && !this.#sink.sated) {
       if (this.#inData) at = this.#readData(bytes, at);
-      if (this.#inData) return;
+      if (this.#inData) break;
       const next = this.#readFrame(bytes, at);
       if (next === undefined) break;
       at = next;
     }
-    if (at < bytes.length && !this.#sink.over) this.#rest = copied(bytes, at);
+    // What is there of a frame stays where more of it is to come.
+    if (kept && at === 0 && !this.#sink.over) return;
+    rest.clear();
+    if (at < bytes.length && !this.#sink.over) rest.add(bytes.subarray(at));
   }
 
   /** Where the next one begins; undefined: this one is not all there. */
@@ -102,11 +104,4 @@ export class FrameReader {
     }
     return at;
   }
-}
-
-/** What comes from there on, by itself: the chunk may be much larger, and so may a piece of Node's pool of buffers. */
-function copied(bytes: Buffer, from: number): Buffer {
-  const own = Buffer.allocUnsafeSlow(bytes.length - from);
-  bytes.copy(own, 0, from);
-  return own;
 }
