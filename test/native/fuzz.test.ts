@@ -28,7 +28,7 @@ describe('fuzzers of the native engine', { skip: skipUnless('linux', 'engine-pro
       // One input a line, in hexadecimal digits: the repository holds no binaries.
       const lines = (await readFile(join(engine, `fuzz/corpus/${target}.txt`), 'utf8')).split('\n').filter(Boolean);
       await Promise.all(lines.map((line, i) => writeFile(join(corpus, `kept-${i}`), Buffer.from(line, 'hex'))));
-      const options = ['-rss_limit_mb=512', '-timeout=10', '-max_len=2048', '-print_final_stats=1'];
+      const options = ['-rss_limit_mb=512', '-timeout=60', '-max_len=2048', '-print_final_stats=1'];
       const { output, code } = await run(join(engine, `build/fuzz-${target}`), [...length, ...options, corpus]);
       t.diagnostic(/number_of_executed_units: \d+/.exec(output)?.[0] ?? 'no figures');
       assert.equal(code, 0, output.slice(-6_000));
