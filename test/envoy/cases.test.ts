@@ -38,6 +38,7 @@ describe('cases, in Envoy and in ours', { skip: skipWithoutEnvoy() }, () => {
   });
 
   async function runCase(one: RouteCase): Promise<void> {
+    await until('what was asked before has ended', isQuiet);
     const before = await statsOf();
     for (const request of one.requests) {
       if (request.shares) await shared(request, request.shares);
@@ -91,6 +92,12 @@ describe('cases, in Envoy and in ours', { skip: skipWithoutEnvoy() }, () => {
     return { envoy: await pair.stats('envoy'), ours: await pair.stats('ours') };
   }
 
+  /** Nobody is connected to a service: ends of connections count for the case that made them. */
+  async function isQuiet(): Promise<boolean> {
+    const stats = Object.values(await statsOf());
+    return stats.every((counters) => [...counters].every(([name, value]) => value === 0 || !connected.test(name)));
+  }
+
   /** Counters of what ended a moment ago may take that long. By chance: they need not be the same. */
   async function sameStats(
     from: Readonly<Record<Side, Counters>>,
@@ -113,6 +120,8 @@ describe('cases, in Envoy and in ours', { skip: skipWithoutEnvoy() }, () => {
     await until('the same counters', equal, 1_000).catch(equal);
   }
 });
+
+const connected = /^http\.(inbound-vip|outbound)\|.*\.downstream_cx_active$/;
 
 function questionOf({ expect: _, shares: __, ...request }: CaseRequest): Question {
   return { host: request.service ?? 'web', ...request };

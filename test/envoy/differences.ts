@@ -13,7 +13,7 @@ export const differences: readonly Difference[] = [];
 
 const dialledLate =
   'Envoy asks who comes when the first bytes do, and has reached for the service by then; ours refuses before, so that nothing is dialled for who may not.';
-const dialled = /\.upstream_(cx_total|rq_pending_total|rq_total)$/;
+const dialled = /\.upstream_(cx_total|cx_destroy.*|rq_pending_total|rq_total)$/;
 
 /** Of counters, in cases of these names. */
 export const countedElse: readonly { readonly name: string; readonly reason: string; readonly counter: RegExp }[] = [

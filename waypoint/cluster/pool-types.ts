@@ -3,6 +3,7 @@
  * codec of one connection; the pool hands it out and never looks into it.
  */
 
+import type { Departure } from '../net/departure.ts';
 import type { Transport } from './transport.ts';
 import type { Host, RoutingPriority } from './types.ts';
 
@@ -24,7 +25,7 @@ export interface ConnectionEvents<C> {
   /** No further requests (GOAWAY, `connection: close`); those that are open go on. */
   draining(): void;
   /** Gone. `detail` says why; before `opened` it is a failure to connect. */
-  closed(detail: string, tls?: boolean): void;
+  closed(detail: string, departure: Departure, tls?: boolean): void;
 }
 
 /** What happens in pools, under Envoy's names of counters. */
@@ -36,6 +37,12 @@ export type PoolCounter =
   | 'upstream_cx_connect_timeout'
   | 'upstream_cx_overflow'
   | 'upstream_cx_max_requests'
+  | 'upstream_cx_destroy'
+  | 'upstream_cx_destroy_local'
+  | 'upstream_cx_destroy_remote'
+  | 'upstream_cx_destroy_with_active_rq'
+  | 'upstream_cx_destroy_local_with_active_rq'
+  | 'upstream_cx_destroy_remote_with_active_rq'
   | 'upstream_rq_pending_total'
   | 'upstream_rq_pending_overflow'
   | 'upstream_rq_pending_failure_eject'

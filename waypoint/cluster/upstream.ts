@@ -228,6 +228,7 @@ class RunningUpstream<C> implements Upstream<C> {
     this.#balancer = undefined;
     if (host.health !== 'unhealthy') return;
     if (this.cluster.closeOnHealthFailure) this.#pools.cut(host);
+    else this.#pools.renew(host);
     if (!host.removed || !host.failedCheck) return;
     // Only its health check kept it.
     this.#hosts.remove(host);

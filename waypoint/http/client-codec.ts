@@ -1,4 +1,5 @@
 /** A connection to an upstream host, whatever its version of HTTP. */
+import type { Departure } from '../net/departure.ts';
 import type { ClientExchange, RequestHead, ResponseReader } from './message.ts';
 
 export interface ClientCodec {
@@ -16,5 +17,5 @@ export interface ClientHandler {
   allowed(streams: number): void;
   /** It takes no further request; told before the answer is that made it so. */
   draining(): void;
-  closed(error: Error | undefined): void;
+  closed(error: Error | undefined, departure: Departure): void;
 }

@@ -1,4 +1,5 @@
 /** The seam between a codec and what decides about its requests: another codec takes the same calls. */
+import type { Departure } from '../net/departure.ts';
 import type { ResponseHead, ServerExchange } from './message.ts';
 
 export interface ServerCodec {
@@ -19,5 +20,5 @@ export interface ServerHandler {
   /** All was sent, and the peer is to close. */
   ending(): void;
   /** The last call. */
-  closed(error: Error | undefined): void;
+  closed(error: Error | undefined, departure: Departure): void;
 }

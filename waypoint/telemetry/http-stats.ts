@@ -1,5 +1,6 @@
 /** Envoy's counters of HttpConnectionManager and of clusters, looked up once. */
 import type { PoolCounter } from '../cluster/pool-types.ts';
+import type { Departure } from '../net/departure.ts';
 import type { Counter, Histogram, Stats } from './stats.ts';
 
 export class HttpStats {
@@ -17,6 +18,7 @@ export class HttpStats {
   readonly http1Connections: Counter;
   readonly http2Connections: Counter;
   readonly upgrades: Counter;
+  readonly #departures: Readonly<Record<Departure['by'] | 'any', readonly [all: Counter, busy: Counter]>>;
   readonly protocolErrors: Counter;
   readonly idleTimeouts: Counter;
   readonly noRoute: Counter;
@@ -41,6 +43,17 @@ export class HttpStats {
     this.http1Connections = stats.counter(`${prefix}downstream_cx_http1_total`);
     this.http2Connections = stats.counter(`${prefix}downstream_cx_http2_total`);
     this.upgrades = stats.counter(`${prefix}downstream_cx_upgrades_total`);
+    this.#departures = {
+      any: [stats.counter(`${prefix}downstream_cx_destroy`), stats.counter(`${prefix}downstream_cx_destroy_active_rq`)],
+      us: [
+        stats.counter(`${prefix}downstream_cx_destroy_local`),
+        stats.counter(`${prefix}downstream_cx_destroy_local_active_rq`),
+      ],
+      peer: [
+        stats.counter(`${prefix}downstream_cx_destroy_remote`),
+        stats.counter(`${prefix}downstream_cx_destroy_remote_active_rq`),
+      ],
+    };
     this.protocolErrors = stats.counter(`${prefix}downstream_cx_protocol_error`);
     this.idleTimeouts = stats.counter(`${prefix}downstream_cx_idle_timeout`);
     this.noRoute = stats.counter(`${prefix}no_route`);
@@ -49,6 +62,13 @@ export class HttpStats {
     this.routed = stats.counter(`${prefix}rq_total`);
     this.resets = stats.counter(`${prefix}downstream_rq_rx_reset`);
     this.#classes = [1, 2, 3, 4, 5].map((n) => stats.counter(`${prefix}downstream_rq_${n}xx`));
+  }
+
+  departed({ by, isBusy }: Departure): void {
+    for (const [all, busy] of [this.#departures.any, this.#departures[by]]) {
+      all.value++;
+      if (isBusy) busy.value++;
+    }
   }
 
   responded(status: number): void {

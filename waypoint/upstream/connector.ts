@@ -13,6 +13,7 @@ import type { ClientCodec, ClientHandler } from '../http/client-codec.ts';
 import { Http1Client } from '../http/http1/client.ts';
 import { Http2Client } from '../http/http2/client.ts';
 import type { ByteStream } from '../net/byte-stream.ts';
+import type { Departure } from '../net/departure.ts';
 import { DuplexStream } from '../net/duplex-stream.ts';
 import { toDuplex } from '../net/stream-duplex.ts';
 import type { Address } from '../request/view.ts';
@@ -90,7 +91,7 @@ class Attempt implements Connecting {
     this.#started = options.clock.now();
     this.#run().catch((error: unknown) => {
       this.#stream?.destroy();
-      this.#closed(describeError(error), error instanceof Failed && error.tls);
+      this.#closed(describeError(error), { by: 'peer', isBusy: false }, error instanceof Failed && error.tls);
     });
   }
 
@@ -101,15 +102,16 @@ class Attempt implements Connecting {
       else this.#codec.cut(new Error('the connection was closed'));
       return;
     }
+    const isBusy = this.#stream !== undefined;
     this.#socket?.destroy();
     this.#stream?.destroy();
-    setImmediate(() => this.#closed('the connection was given up', false));
+    setImmediate(() => this.#closed('the connection was given up', { by: 'us', isBusy }));
   }
 
-  #closed(detail: string, tls: boolean): void {
+  #closed(detail: string, departure: Departure, tls = false): void {
     if (this.#over) return;
     this.#over = true;
-    this.#events.closed(detail, tls);
+    this.#events.closed(detail, departure, tls);
   }
 
   async #run(): Promise<void> {
@@ -143,7 +145,7 @@ class Attempt implements Connecting {
       draining: () => {
         if (!this.#over) events.draining();
       },
-      closed: (error) => this.#closed(error?.message ?? 'the host closed the connection', false),
+      closed: (error, departure) => this.#closed(error?.message ?? 'the host closed the connection', departure),
     };
     const { protocol } = cluster;
     const limits = { bytes: protocol.maxHeaderBytes, count: protocol.maxHeaders };

@@ -18,9 +18,9 @@ export function deltaOf(before: Counters, after: Counters): Counters {
   return new Map(all.filter(([, value]) => value !== 0));
 }
 
-/** Counters that have to be the same (ours does not count bytes and closed connections): by what comes behind `http.NAME.` and `cluster.NAME;.`. */
+/** Counters that have to be the same (ours does not count bytes): by what comes behind `http.NAME.` and `cluster.NAME;.`. */
 const ofHttp = [
-  /^downstream_cx_(total|http[12]_total|upgrades_total)$/,
+  /^downstream_cx_(total|http[12]_total|upgrades_total|destroy.*)$/,
   /^downstream_rq_(total|http[12]_total|completed|[1-5]xx|timeout|idle_timeout|too_many_premature_resets)$/,
   /^(no_route|no_cluster|rq_total|rq_redirect|rq_direct_response)$/,
   /^(rbac|fault|cors)\./,
@@ -30,7 +30,7 @@ const ofCluster = [
   /^upstream_rq_(timeout|per_try_timeout|rx_reset|tx_reset|max_duration_reached|cancelled|maintenance_mode)$/,
   /^upstream_rq_(pending_overflow|pending_failure_eject|pending_total)$/,
   /^upstream_rq_retry/,
-  /^upstream_cx_(total|http[12]_total|connect_fail|connect_timeout|none_healthy|overflow|max_requests)$/,
+  /^upstream_cx_(total|http[12]_total|connect_fail|connect_timeout|none_healthy|overflow|max_requests|destroy.*)$/,
   /^(external|internal)\./,
   /^outlier_detection\.ejections_/,
 ];

@@ -2,6 +2,7 @@
 import type { Millis } from '../../../common/core/brand.ts';
 import { millis } from '../../../common/core/brand.ts';
 import type { Clock, Timer } from '../../../common/core/clock.ts';
+import type { Departure } from '../../net/departure.ts';
 import type { UpstreamProtocol } from '../config.ts';
 import type { ConnectionEvents, PoolCounter, PoolFailure, Waiter, WireProtocol } from '../pool-types.ts';
 
@@ -126,18 +127,29 @@ export class PooledConnection<C> {
       this.drain();
       for (const request of this.#active) request.leaving?.();
     },
-    closed: (detail, tls) => {
+    closed: (detail, departure, tls) => {
       const state = this.#state;
       if (state.kind === 'closed') return;
       this.#state = { kind: 'closed' };
       if (state.kind === 'connecting') state.timer.cancel();
       this.#idleTimer?.cancel();
       this.#ageTimer?.cancel();
+      this.#countDeparture(departure);
       this.#options.gone(
         state.kind === 'connecting' && (!this.#draining || this.#timedOut) ? this.#failure(detail, tls) : undefined,
       );
     },
   };
+
+  #countDeparture({ by, isBusy }: Departure): void {
+    const { count } = this.#options;
+    const whose = by === 'us' ? 'local' : 'remote';
+    count('upstream_cx_destroy');
+    count(`upstream_cx_destroy_${whose}`);
+    if (!isBusy) return;
+    count('upstream_cx_destroy_with_active_rq');
+    count(`upstream_cx_destroy_${whose}_with_active_rq`);
+  }
 
   get protocolOrNone(): 'http1' | 'http2' | 'tcp' | undefined {
     return this.#state.kind === 'open' ? this.#state.protocol : undefined;

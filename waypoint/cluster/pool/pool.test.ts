@@ -4,6 +4,8 @@ import fc from 'fast-check';
 import { typeUrl } from '../../../common/envoy/codec.ts';
 import { ask, assignmentOf, edsCluster, leaseOf, rig } from '../testing/rig.ts';
 
+const byPeer = { by: 'peer', isBusy: false } as const;
+
 const options = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 const http2 = (common: object = {}, h2: object = {}) => ({
   typed_extension_protocol_options: {
@@ -16,8 +18,8 @@ const http2 = (common: object = {}, h2: object = {}) => ({
 });
 const limits = (thresholds: object) => ({ circuit_breakers: { thresholds: [thresholds] } });
 
-function start(cluster: object = {}) {
-  const all = rig({ ...edsCluster, ...cluster });
+function start(cluster: object = {}, more?: Parameters<typeof rig>[1]) {
+  const all = rig({ ...edsCluster, ...cluster }, more);
   all.upstream.assign(assignmentOf([{ endpoints: [{ address: '10.0.0.1:80' }] }]));
   return { ...all, host: all.upstream.hosts()[0]! };
 }
@@ -54,12 +56,12 @@ describe('connections of HTTP/1.1', () => {
     const { upstream, connector, host, clock } = start({ connect_timeout: { seconds: 1 } });
     const first = ask(upstream, host);
     const second = ask(upstream, host);
-    connector.made[0]!.events.closed('ECONNREFUSED');
+    connector.made[0]!.events.closed('ECONNREFUSED', byPeer);
     for (const { got } of [first, second]) {
       const failure = { kind: 'refused', detail: 'ECONNREFUSED', tls: false };
       assert.deepEqual(got, { kind: 'failed', failure: { kind: 'connect', failure } });
     }
-    connector.made[1]!.events.closed('ECONNREFUSED');
+    connector.made[1]!.events.closed('ECONNREFUSED', byPeer);
     const third = ask(upstream, host);
     clock.advance(1_000);
     assert.deepEqual(third.got, { kind: 'failed', failure: { kind: 'connect', failure: { kind: 'timeout' } } });
@@ -170,6 +172,38 @@ describe('circuit breakers', () => {
     assert.equal(upstream.admission.taken('connections', 'default'), 2);
   });
 
+  test('count how they end: who closed them, and whether a request was under way', () => {
+    const counted: string[] = [];
+    const { upstream, connector, host } = start({}, { count: (name) => counted.push(name) });
+    const departures = () => counted.filter((name) => name.startsWith('upstream_cx_destroy'));
+    const first = ask(upstream, host);
+    connector.open();
+    leaseOf(first).release(false);
+    assert.deepEqual(departures(), ['upstream_cx_destroy', 'upstream_cx_destroy_local']);
+    ask(upstream, host);
+    connector.open().events.closed('reset', { by: 'peer', isBusy: true });
+    assert.deepEqual(departures().slice(2), [
+      'upstream_cx_destroy',
+      'upstream_cx_destroy_remote',
+      'upstream_cx_destroy_with_active_rq',
+      'upstream_cx_destroy_remote_with_active_rq',
+    ]);
+  });
+
+  test('of a host that is found ill end with their last request, and who comes gets others', () => {
+    const { upstream, connector, host } = start({
+      outlier_detection: { consecutive_5xx: { value: 1 }, max_ejection_percent: { value: 100 } },
+    });
+    const first = ask(upstream, host);
+    const old = connector.open();
+    upstream.events.responded(host, 503);
+    assert.equal(old.closed, undefined);
+    ask(upstream, host);
+    assert.equal(connector.made.length, 2);
+    leaseOf(first).release(true);
+    assert.equal(old.closed, 'gracefully');
+  });
+
   test('of high priority are others', () => {
     const { upstream, host } = start(limits({ max_pending_requests: { value: 0 } }));
     assert.equal(ask(upstream, host).got.kind, 'failed');
@@ -261,7 +295,7 @@ test('whatever happens, what is taken is given back, and each request has one ou
           case 'break':
             if (connection) {
               connection.closed = 'at once';
-              connection.events.closed('gone');
+              connection.events.closed('gone', byPeer);
             }
             break;
           case 'release': {
@@ -290,7 +324,7 @@ test('whatever happens, what is taken is given back, and each request has one ou
       for (const { cancel } of asked) cancel();
       for (const { got } of asked) if (got.kind === 'ready' && !released.has(got.lease)) got.lease.release(true);
       upstream.close();
-      for (const connection of connector.made) if (!connection.closed) connection.events.closed('end');
+      for (const connection of connector.made) if (!connection.closed) connection.events.closed('end', byPeer);
       assert.deepEqual(
         (['connections', 'pending', 'requests'] as const).map((what) => upstream.admission.taken(what, 'default')),
         [0, 0, 0],

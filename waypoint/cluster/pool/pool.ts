@@ -85,6 +85,11 @@ export class Pool<C> {
     this.#settle();
   }
 
+  /** Requests that come, and those that wait, get new connections: those that are there end with their last request. */
+  renew(): void {
+    for (const connection of [...this.#connections]) if (!connection.connecting) connection.drain();
+  }
+
   /** Ends everything now, as for a host whose health failed. */
   cut(): void {
     this.#closing = true;

@@ -45,6 +45,11 @@ export class Pools<C> {
     this.#each(host, (pool) => pool.cut());
   }
 
+  /** The host is ill: as Envoy, other connections may find it better. */
+  renew(host: Host): void {
+    for (const pool of [...(this.#pools.get(host)?.values() ?? [])]) pool.renew();
+  }
+
   drainAll(): void {
     for (const host of [...this.#pools.keys()]) this.drain(host);
   }

@@ -100,7 +100,7 @@ export class FakeConnector implements Connector<string> {
       close: (graceful: boolean) => {
         if (connection.closed) return;
         connection.closed = graceful ? 'gracefully' : 'at once';
-        events.closed('closed by the pool');
+        events.closed('closed by the pool', { by: 'us', isBusy: false });
       },
     };
   }

@@ -1,5 +1,6 @@
 /** The client's end of an HTTP/1 connection: one request at a time. */
 import type { ByteReader, ByteStream } from '../../net/byte-stream.ts';
+import type { Departure } from '../../net/departure.ts';
 import type { ClientCodec, ClientHandler } from '../client-codec.ts';
 import type { Break, ClientExchange, HeaderList, RequestHead, ResponseReader } from '../message.ts';
 import { type BodyEvents, type BodyParser, ChunkedBody, LengthBody, RestBody } from './body.ts';
@@ -20,6 +21,7 @@ export class Http1Client implements ByteReader, ClientCodec {
   readonly #heads: HeadCollector;
   #exchange: Exchange | undefined;
   #draining = false;
+  #left: Departure | undefined;
 
   constructor(stream: ByteStream, options: Http1ClientOptions, handler: ClientHandler) {
     this.#stream = stream;
@@ -33,10 +35,16 @@ export class Http1Client implements ByteReader, ClientCodec {
     if (this.#draining) return;
     this.#draining = true;
     this.#handler.draining();
-    if (!this.#exchange) this.#stream.destroy();
+    if (!this.#exchange) this.leave();
   }
 
   cut(error: Error): void {
+    this.leave(error);
+  }
+
+  /** Ends it from our side. */
+  leave(error?: Error): void {
+    this.#depart('us');
     this.#stream.destroy(error);
   }
 
@@ -65,13 +73,16 @@ export class Http1Client implements ByteReader, ClientCodec {
   ended(): void {
     const exchange = this.#exchange;
     if (exchange?.body instanceof RestBody) {
+      this.#left ??= { by: 'peer', isBusy: false };
       exchange.end();
       return;
     }
+    this.#depart('peer');
     this.#fail({ kind: 'reset', detail: 'the server closed the connection' }, undefined);
   }
 
   closed(error: Error | undefined): void {
+    this.#depart('peer');
     const exchange = this.#exchange;
     this.#exchange = undefined;
     exchange?.broke({ kind: 'reset', detail: error?.message ?? 'the server closed the connection' });
@@ -79,7 +90,7 @@ export class Http1Client implements ByteReader, ClientCodec {
       this.#draining = true;
       this.#handler.draining();
     }
-    this.#handler.closed(error);
+    this.#handler.closed(error, this.#left!);
   }
 
   drained(): void {
@@ -87,13 +98,15 @@ export class Http1Client implements ByteReader, ClientCodec {
   }
 
   done(reusable: boolean): void {
+    const isLast = !reusable || this.#draining || this.#heads.begun;
+    if (isLast) this.#depart('us');
     this.#exchange = undefined;
-    if (!reusable || this.#draining || this.#heads.begun) {
+    if (isLast) {
       if (!this.#draining) {
         this.#draining = true;
         this.#handler.draining();
       }
-      this.#stream.destroy();
+      this.leave();
       return;
     }
     this.#stream.resume();
@@ -106,10 +119,15 @@ export class Http1Client implements ByteReader, ClientCodec {
     return head.rest;
   }
 
+  /** The first word of it counts. */
+  #depart(by: Departure['by']): void {
+    this.#left ??= { by, isBusy: this.#exchange?.isOver === false };
+  }
+
   #fail(why: Break, error: Error | undefined): void {
+    this.leave(error);
     const exchange = this.#exchange;
     this.#exchange = undefined;
-    this.#stream.destroy(error);
     exchange?.broke(why);
   }
 }
@@ -285,9 +303,14 @@ class Exchange implements BodyEvents {
     else this.reader.drained();
   }
 
+  /** The answer is all there; as with Envoy, who asks for an upgrade never has it all. */
+  get isOver(): boolean {
+    return this.#received && this.#upgrade === undefined;
+  }
+
   #reset(): void {
     if (this.#gone) return;
     this.#gone = true;
-    this.#stream.destroy();
+    this.#client.leave();
   }
 }

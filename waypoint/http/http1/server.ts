@@ -1,6 +1,7 @@
 /** The server's end of an HTTP/1 connection: one request after the other, the next one only when the last was answered. */
 import { STATUS_CODES } from '../../../common/core/node-http.ts';
 import type { ByteReader, ByteStream } from '../../net/byte-stream.ts';
+import type { Departure } from '../../net/departure.ts';
 import type { BodyReader, Break, HeaderList, RequestHead, ResponseHead, ServerExchange } from '../message.ts';
 import type { ServerCodec, ServerHandler } from '../server-codec.ts';
 import { type BodyEvents, type BodyParser, ChunkedBody, LengthBody, RestBody } from './body.ts';
@@ -26,6 +27,7 @@ export class Http1Server implements ByteReader, ServerCodec {
   #working = false;
   #closing = false;
   #peerEnded = false;
+  #left: Departure | undefined;
 
   constructor(stream: ByteStream, options: Http1ServerOptions, handler: ServerHandler) {
     this.#stream = stream;
@@ -44,6 +46,12 @@ export class Http1Server implements ByteReader, ServerCodec {
   }
 
   cut(error: Error): void {
+    this.leave(error);
+  }
+
+  /** Ends it from our side. */
+  leave(error?: Error): void {
+    this.#depart('us');
     this.#stream.destroy(error);
   }
 
@@ -60,27 +68,31 @@ export class Http1Server implements ByteReader, ServerCodec {
 
   ended(): void {
     this.#peerEnded = true;
+    this.#depart('peer');
     const exchange = this.#exchange;
     if (exchange) exchange.peerEnded();
     else this.#stream.end();
   }
 
   closed(error: Error | undefined): void {
+    this.#depart('peer');
     this.#early = undefined;
     const exchange = this.#exchange;
     this.#exchange = undefined;
     exchange?.broke({ kind: 'reset', detail: error?.message ?? 'the client closed the connection' });
-    this.#handler.closed(error);
+    this.#handler.closed(error, this.#left!);
   }
 
   drained(): void {
     this.#exchange?.drained();
   }
 
-  /** The exchange has been answered and read. */
-  next(reusable: boolean): void {
+  /** The exchange has been answered, and read or left. */
+  next(reusable: boolean, isRead: boolean): void {
     this.#exchange = undefined;
     if (!reusable || this.#closing || this.#peerEnded) {
+      // As Envoy, which waits for the client where it answers while it still reads.
+      if (isRead && !this.#working) this.#depart('us');
       this.#early = undefined;
       this.#stream.end();
       this.#handler.ending();
@@ -151,7 +163,7 @@ export class Http1Server implements ByteReader, ServerCodec {
       const answered = exchange.answered;
       exchange.broke({ kind: 'protocol', detail: error.message });
       if (answered) {
-        this.#stream.destroy(error);
+        this.leave(error);
         return;
       }
     }
@@ -162,6 +174,11 @@ export class Http1Server implements ByteReader, ServerCodec {
     this.#stream.end();
     this.#handler.ending();
     this.#stream.attach(new Discarding(this));
+  }
+
+  /** The first word of it counts. */
+  #depart(by: Departure['by']): void {
+    this.#left ??= { by, isBusy: this.#exchange !== undefined };
   }
 
   /** Takes the accepted tunnel's bytes that waited. */
@@ -337,7 +354,7 @@ class Exchange implements ServerExchange {
     else if (!this.#read) {
       // The rest of the request would have to be read before the next one; the client may not even send it.
       this.#gone = true;
-      this.#server.next(false);
+      this.#server.next(false, false);
       return;
     }
     this.#finish();
@@ -346,13 +363,13 @@ class Exchange implements ServerExchange {
   #finish(): void {
     if (this.#gone || !this.#sent || !this.#read) return;
     this.#gone = true;
-    this.#server.next(this.#reusable);
+    this.#server.next(this.#reusable, true);
   }
 
   reset(): void {
     if (this.#gone) return;
     this.#gone = true;
-    this.#stream.destroy();
+    this.#server.leave();
   }
 
   pause(): void {

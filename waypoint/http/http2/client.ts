@@ -1,6 +1,7 @@
 /** The client's end of HTTP/2. */
 import type { Clock } from '../../../common/core/clock.ts';
 import type { ByteStream } from '../../net/byte-stream.ts';
+import type { Departure } from '../../net/departure.ts';
 import type { ClientCodec, ClientHandler } from '../client-codec.ts';
 import type { ClientExchange, RequestHead, ResponseReader } from '../message.ts';
 import { Endpoint } from './endpoint.ts';
@@ -126,9 +127,9 @@ export class Http2Client extends Endpoint<ClientStream> implements ClientCodec {
     if (this.#draining) this.#leave();
   }
 
-  protected onClosed(error: Error | undefined): void {
+  protected onClosed(error: Error | undefined, departure: Departure): void {
     this.#handler.draining();
-    this.#handler.closed(error);
+    this.#handler.closed(error, departure);
   }
 
   protected isIdle(id: number): boolean {

@@ -1,6 +1,7 @@
 /** What both ends of an HTTP/2 connection do alike (RFC 9113): frames, settings, windows, header blocks, and bounds against hostile peers. */
 import type { Clock, Timer } from '../../../common/core/clock.ts';
 import type { ByteReader, ByteStream } from '../../net/byte-stream.ts';
+import type { Departure } from '../../net/departure.ts';
 import type { HeaderList } from '../message.ts';
 import { FrameReader, type FrameSink } from './frame-reader.ts';
 import { FieldList, HpackDecoder } from './hpack/decoder.ts';
@@ -73,6 +74,7 @@ export abstract class Endpoint<S extends Stream> implements ByteReader, FrameSin
   #endsLater = false;
   #error: Error | undefined;
   #told = false;
+  #left: Departure | undefined;
   #finishing = false;
   #settled = false;
   #waiting: Timer | undefined;
@@ -145,7 +147,7 @@ export abstract class Endpoint<S extends Stream> implements ByteReader, FrameSin
   /** The last stream has ended. */
   protected abstract onEmpty(): void;
   protected abstract onStreamClosed(stream: S, byPeer: boolean): void;
-  protected abstract onClosed(error: Error | undefined): void;
+  protected abstract onClosed(error: Error | undefined, departure: Departure): void;
   /** Streams that are told in one turn of the connection's end; `onClosed` comes behind the last. */
   protected abstract readonly lostAtOnce: number;
   /** The stream was never opened, by whoever may. */
@@ -188,6 +190,7 @@ export abstract class Endpoint<S extends Stream> implements ByteReader, FrameSin
 
   ended(): void {
     if (this.#over || this.#finishing) return;
+    this.#depart('peer');
     if (this.#yielding) this.#endsLater = true;
     else if (this.streams.size === 0) this.finish();
     else this.#stream.destroy();
@@ -196,11 +199,13 @@ export abstract class Endpoint<S extends Stream> implements ByteReader, FrameSin
   closed(error: Error | undefined): void {
     if (this.#told) return;
     this.#told = true;
+    this.#depart('peer');
     this.#over = true;
     this.#waiting?.cancel();
     this.#keepalive?.cancel();
     const why = this.#error ?? error;
-    this.#loseStreams(why, () => this.onClosed(why));
+    const departure = this.#left!;
+    this.#loseStreams(why, () => this.onClosed(why, departure));
   }
 
   drained(): void {
@@ -659,6 +664,7 @@ export abstract class Endpoint<S extends Stream> implements ByteReader, FrameSin
   /** No further frame is read. The peer has a moment to read why. */
   protected fail(error: ConnectionError): void {
     if (this.#over) return;
+    this.#depart('us');
     this.#say(error, error.code, error.message);
     // Not from within the call of one of them.
     process.nextTick(() => this.#loseStreams(error, () => undefined));
@@ -670,6 +676,7 @@ export abstract class Endpoint<S extends Stream> implements ByteReader, FrameSin
   }
 
   cut(error: Error): void {
+    this.#depart('us');
     if (!this.#over) {
       for (const stream of this.streams.values()) this.#sendReset(stream.id, errorCode.cancel);
       this.#say(error, errorCode.noError, '');
@@ -705,9 +712,15 @@ export abstract class Endpoint<S extends Stream> implements ByteReader, FrameSin
   /** All is done: nothing more is sent. */
   protected finish(): void {
     if (this.#over || this.#finishing) return;
+    this.#depart('us');
     this.#finishing = true;
     this.#output.flush();
     this.#stream.end();
+  }
+
+  /** The first word of it counts. */
+  #depart(by: Departure['by']): void {
+    this.#left ??= { by, isBusy: this.streams.size > 0 };
   }
 
   protected lose(error: Error): void {

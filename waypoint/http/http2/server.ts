@@ -2,6 +2,7 @@
 import type { Clock, Timer } from '../../../common/core/clock.ts';
 import { createResetGuard, type ResetGuard } from '../../../common/hbone/reset-guard.ts';
 import type { ByteStream } from '../../net/byte-stream.ts';
+import type { Departure } from '../../net/departure.ts';
 import type { BodyReader, RequestHead, ResponseHead, ServerExchange } from '../message.ts';
 import type { ServerCodec, ServerHandler } from '../server-codec.ts';
 import { Endpoint } from './endpoint.ts';
@@ -182,9 +183,9 @@ export class Http2Server extends Endpoint<ServerStream> implements ServerCodec {
     else this.#handler.idle();
   }
 
-  protected onClosed(error: Error | undefined): void {
+  protected onClosed(error: Error | undefined, departure: Departure): void {
     this.#draining?.cancel();
-    this.#handler.closed(error);
+    this.#handler.closed(error, departure);
   }
 
   protected isIdle(id: number): boolean {

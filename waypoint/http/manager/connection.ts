@@ -1,6 +1,7 @@
 /** A downstream connection that speaks HTTP: its codec, its timers, its requests. */
 import type { Timer } from '../../../common/core/clock.ts';
 import type { FormatContext } from '../../format/format.ts';
+import type { Departure } from '../../net/departure.ts';
 import { bareRequest, type Downstream, type Served } from '../../network/downstream.ts';
 import { Headers } from '../../request/headers.ts';
 import type { Environment } from '../../runtime/environment.ts';
@@ -142,7 +143,7 @@ export class HttpConnection implements Served, ServerHandler {
     this.#closing = this.env.clock.after(delayedClose, () => this.#codec.cut(new Error('the client did not close')));
   }
 
-  closed(_error: Error | undefined): void {
+  closed(_error: Error | undefined, departure: Departure): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#idle?.cancel();
@@ -150,6 +151,7 @@ export class HttpConnection implements Served, ServerHandler {
     this.#age?.cancel();
     this.#closing?.cancel();
     this.stats.activeConnections.value--;
+    this.stats.departed(departure);
     this.#done();
   }
 
