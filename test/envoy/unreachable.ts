@@ -82,6 +82,13 @@ export const unreachable: readonly Unreachable[] = [
     reason: 'objects of an API server have one; `aquifer why` reads files, which have none',
   })),
   { file: 'istiod/envoy/authentication.ts', text: 'const effect = keys === undefined ?', reason: ofStatus },
+  ...['const rules = spec?.rules ?? [];', 'const named = to.map(', 'return to.length === 0 || named.some('].map(
+    (text) => ({
+      file: 'istiod/envoy/rbac/custom.ts',
+      text,
+      reason: 'said in the status of policies alone (istiod/model/policy.test.ts)',
+    }),
+  ),
   { file: 'istiod/envoy/credentials.ts', text: 'if (!resource.startsWith(scheme))', reason: refusedBefore },
   { file: 'istiod/envoy/credentials.ts', text: 'if (name === undefined) return undefined', reason: refusedBefore },
   {
