@@ -266,14 +266,18 @@ void Carrier::onData(Tunnel &, Stream &stream, Bytes bytes) {
   else tunnel_.consumed(stream, bytes.size());
 }
 
-void Carrier::onEnd(Tunnel &, Stream &stream) {
+StreamEnd *Carrier::flushed(Stream &stream) {
+  StreamEnd *end = endOf(stream);
   loop_.flushGathered();
-  if (StreamEnd *end = endOf(stream)) end->remoteEnd();
+  return end != nullptr && !end->dead ? end : nullptr;
+}
+
+void Carrier::onEnd(Tunnel &, Stream &stream) {
+  if (StreamEnd *end = flushed(stream)) end->remoteEnd();
 }
 
 void Carrier::onReset(Tunnel &, Stream &stream, uint32_t code, bool unprocessed) {
-  loop_.flushGathered();
-  if (StreamEnd *end = endOf(stream)) end->wasReset(code, unprocessed, lost_);
+  if (StreamEnd *end = flushed(stream)) end->wasReset(code, unprocessed, lost_);
 }
 
 void Carrier::onWritable(Tunnel &, Stream &stream) {

@@ -56,6 +56,8 @@ public:
   bool touched = false;
 
 private:
+  /** Whose stream it is, after what was gathered is written: bytes that cannot be end their relay, and with it the stream. nullptr: none, or it is gone. */
+  StreamEnd *flushed(Stream &);
   void onHandshaken(Tunnel &, const std::vector<std::vector<uint8_t>> &chain, std::string_view alpn) override;
   void onSettings(Tunnel &, uint32_t maxStreams) override;
   void onPong(Tunnel &) override;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <map>
+#include <netinet/in.h>
 #include <mutex>
 #include <random>
 #include <set>
@@ -51,11 +52,19 @@ void owe(int fd) {
     if (watch.second == fd) owed.insert(watch);
 }
 
+bool isMeant(int fd) {
+  if (rates.port == 0) return true;
+  sockaddr_in to{};
+  socklen_t size = sizeof to;
+  return ::getpeername(fd, reinterpret_cast<sockaddr *>(&to), &size) == 0 && to.sin_family == AF_INET && ntohs(to.sin_port) == rates.port;
+}
+
 enum class Outcome { fails, isShort, passes };
 
 /** Sets errno where it fails; `most` becomes less where it is short. */
 Outcome outcome(int fd, size_t &most, std::span<const int> errors) {
   const std::lock_guard lock(mutex);
+  if (!isMeant(fd)) return Outcome::passes;
   if (happens(rates.broken)) {
     // A connection that has told such an error has ended for who asks again.
     (void)::shutdown(fd, SHUT_RDWR);

@@ -16,6 +16,8 @@ struct FaultRates {
   uint32_t unaccepted = 0;
   /** ENOMEM and ENOSPC of epoll_ctl() that adds. */
   uint32_t unwatched = 0;
+  /** Only bytes of connections to this port are delayed or broken; 0: all. */
+  uint16_t port = 0;
 };
 
 /** While it lives, calls of all threads but the one that made it fail. One at a time. */

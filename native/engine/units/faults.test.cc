@@ -69,6 +69,20 @@ TEST("faults: a connection that breaks ends its relay on both sides, and the oth
   printf("# %zu relays broke, %zu came whole\n", broken, whole);
 }
 
+TEST("faults: a connection that breaks at its last bytes ends its relay, also where the end of the stream came with them") {
+  Chain chain(40);
+  const Faults faults(1, {.broken = 1000, .port = chain.backend.port});
+  for (App &app : chain.near) {
+    app.toSend = content(1000, 1);
+    // With its end.
+    app.write(1000);
+  }
+  for (const auto &[id, i] : chain.server.relays) {
+    EQUAL(chain.servers[0].wait(id, {Event::relayed}).m.a, int(RelayEnd::failed));
+    EQUAL(chain.clients[0].wait(chain.client.relays[i].first, {Event::relayed}).m.a, int(RelayEnd::streamReset));
+  }
+}
+
 TEST("faults: what cannot be accepted, dialled or watched is told or closed, and the next one is served") {
   const size_t before = openDescriptors();
   size_t served = 0, closed = 0, refused = 0;
