@@ -4,7 +4,7 @@ import { Client, type ServiceError } from '@grpc/grpc-js';
 import { certificateService, type PbCertificateResponse, structFromJson } from '../api/index.ts';
 import { describeError, MeshError } from '../core/errors.ts';
 import type { Identity } from '../mesh/types.ts';
-import { readLeaf } from '../tls/verify.ts';
+import { readLeaf } from '../tls/leaf.ts';
 import { type Connection, type ControlPlane, controlPlaneConnection } from '../xds/connect.ts';
 import { createCsr } from './csr.ts';
 import { formatSpiffe, sameIdentity } from './spiffe.ts';
@@ -104,7 +104,7 @@ export function readResponse(
   try {
     for (const root of roots) new X509Certificate(root);
     leaf = new X509Certificate(chain[0]!);
-    names = readLeaf(new Uint8Array(leaf.raw)).identities;
+    names = readLeaf(leaf.raw).identities;
   } catch (error) {
     throw invalid(describeError(error), error);
   }

@@ -1,9 +1,10 @@
 /** The key of a workload and the request to sign it (ambient-wire 4). */
-import { KeyObject, webcrypto } from 'node:crypto';
+import { generateKeyPair, sign } from 'node:crypto';
+import { promisify } from 'node:util';
 import { MeshError } from '../core/errors.ts';
 import type { Identity } from '../mesh/types.ts';
+import { der, tag } from '../tls/der.ts';
 import { formatSpiffe, parseSpiffe } from './spiffe.ts';
-import { Pkcs10CertificateRequestGenerator, SubjectAlternativeNameExtension } from './x509.ts';
 
 export interface SigningRequest {
   /** PKCS#8, PEM. */
@@ -12,7 +13,19 @@ export interface SigningRequest {
   readonly csr: string;
 }
 
-const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+const generateKey = promisify(generateKeyPair);
+
+/** Object identifiers, DER: RFC 5758 3.2, RFC 2985 5.4.2, RFC 5280 4.2.1.6. */
+const oid = {
+  ecdsaWithSha256: Buffer.from('2a8648ce3d040302', 'hex'),
+  extensionRequest: Buffer.from('2a864886f70d01090e', 'hex'),
+  subjectAltName: Buffer.from('551d11', 'hex'),
+};
+/** `[0] IMPLICIT` of CertificationRequestInfo, and `[6] IMPLICIT` of GeneralName. */
+const attributes = 0xa0;
+const uriName = 0x86;
+const yes = Buffer.from([0xff]);
+const version0 = Buffer.from([0]);
 
 /**
  * A fresh EC P-256 key and its request: SHA-256, empty subject, one critical URI SAN. MeshError IDENTITY_UNAVAILABLE when
@@ -26,17 +39,36 @@ export async function createCsr(identity: Identity): Promise<SigningRequest> {
       `${JSON.stringify(uri)} is not a SPIFFE id, so no certificate can be asked for`,
     );
   }
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const request = await Pkcs10CertificateRequestGenerator.create(
-    {
-      keys,
-      signingAlgorithm: algorithm,
-      extensions: [new SubjectAlternativeNameExtension([{ type: 'url', value: uri }], true)],
-    },
-    webcrypto as Crypto,
-  );
+  const keys = await generateKey('ec', { namedCurve: 'P-256' });
+  const info = requestInfo(keys.publicKey.export({ type: 'spki', format: 'der' }), uri);
+  // The first byte of a bit string counts unused bits.
+  const signature = Buffer.concat([version0, sign('sha256', info, keys.privateKey)]);
+  const algorithm = der(tag.sequence, der(tag.objectId, oid.ecdsaWithSha256));
+  const request = der(tag.sequence, info, algorithm, der(tag.bitString, signature));
   return {
-    privateKey: KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' }) as string,
-    csr: request.toString('pem'),
+    privateKey: keys.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
+    csr: pem('CERTIFICATE REQUEST', request),
   };
+}
+
+/** RFC 2986 4.1. */
+function requestInfo(publicKey: Buffer, uri: string): Buffer {
+  const names = der(tag.sequence, der(uriName, Buffer.from(uri, 'latin1')));
+  const extension = der(
+    tag.sequence,
+    der(tag.objectId, oid.subjectAltName),
+    der(tag.boolean, yes),
+    der(tag.octetString, names),
+  );
+  const attribute = der(
+    tag.sequence,
+    der(tag.objectId, oid.extensionRequest),
+    der(tag.set, der(tag.sequence, extension)),
+  );
+  return der(tag.sequence, der(tag.integer, version0), der(tag.sequence), publicKey, der(attributes, attribute));
+}
+
+function pem(label: string, bytes: Buffer): string {
+  const lines = bytes.toString('base64').match(/.{1,64}/g) ?? [];
+  return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ''].join('\n');
 }

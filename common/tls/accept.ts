@@ -7,9 +7,10 @@ import { MeshError } from '../core/errors.ts';
 import type { WorkloadCertificate } from '../identity/types.ts';
 import type { AuthenticatedSocket } from './connect.ts';
 import { alpn, keptFor, secureOptions } from './context.ts';
+import { readLeaf } from './leaf.ts';
 import type { TlsPolicy } from './policy.ts';
 import { type Revocation, sentBehind, unrevoked } from './revocation.ts';
-import { readLeaf, verifyClient } from './verify.ts';
+import { verifyClient } from './verify.ts';
 
 interface Handshake {
   succeed(socket: TLSSocket): void;
@@ -51,7 +52,7 @@ export function acceptTls(
         const presented = socket.getPeerX509Certificate();
         if (!socket.authorized || !presented) return fail('its certificate was not verified');
         if (socket.alpnProtocol !== alpn) return fail(`it does not speak ${alpn}`);
-        const leaf = readLeaf(new Uint8Array(presented.raw));
+        const leaf = readLeaf(presented.raw);
         const verdict = verifyClient(leaf.identities, certificate.identity.trustDomain);
         if (verdict.kind === 'refused') return fail(verdict.reason);
         const onRevoked = unrevoked(revocation, presented, sentBehind(presented), certificate, 'destination');

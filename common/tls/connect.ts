@@ -7,9 +7,10 @@ import { MeshError } from '../core/errors.ts';
 import type { WorkloadCertificate } from '../identity/types.ts';
 import type { Identity } from '../mesh/types.ts';
 import { alpn, clientContext } from './context.ts';
+import { readLeaf } from './leaf.ts';
 import type { TlsPolicy } from './policy.ts';
 import { type Revocation, sentBehind, unrevoked } from './revocation.ts';
-import { readLeaf, verifyServer } from './verify.ts';
+import { verifyServer } from './verify.ts';
 
 export interface AuthenticatedSocket {
   readonly socket: TLSSocket;
@@ -60,7 +61,7 @@ export function connectTls(
         const presented = socket.getPeerX509Certificate();
         if (!socket.authorized || !presented) return refuse('its certificate was not verified');
         if (socket.alpnProtocol !== alpn) return refuse(`it does not speak ${alpn}`);
-        const leaf = readLeaf(new Uint8Array(presented.raw));
+        const leaf = readLeaf(presented.raw);
         const verdict = verifyServer(leaf.identities, expected);
         if (verdict.kind === 'refused') return refuse(verdict.reason);
         const onRevoked = unrevoked(revocation, presented, sentBehind(presented), certificate, 'source');

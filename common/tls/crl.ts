@@ -1,7 +1,7 @@
 /** Certificate revocation lists (RFC 5280 5), as PEM files hold them. Complete lists of one issuer only. */
 import { type KeyObject, verify, type X509Certificate } from 'node:crypto';
 import { describeError, MeshError } from '../core/errors.ts';
-import { DerReader, hexInteger, tag } from './der.ts';
+import { DerReader, hexInteger, tag, timeOf } from './der.ts';
 
 export interface RevocationList {
   /** Name of the issuer, DER. */
@@ -78,8 +78,8 @@ function parseList(der: Buffer): RevocationList {
   if (fields.next === tag.integer) fields.take(tag.integer);
   fields.take(tag.sequence);
   const issuer = fields.take(tag.sequence).whole;
-  time(fields);
-  const nextUpdate = isTime(fields.next) ? time(fields) : undefined;
+  timeOf(fields);
+  const nextUpdate = isTime(fields.next) ? timeOf(fields) : undefined;
   const revoked = fields.next === tag.sequence ? entries(fields.enter(tag.sequence)) : new Set<string>();
   if (fields.next === tag.explicit0) refuseCritical(fields.enter(tag.explicit0).enter(tag.sequence));
   if (!fields.done) throw new MeshError('PROTOCOL', 'its fields are not those of a list');
@@ -106,7 +106,7 @@ function entries(list: DerReader): ReadonlySet<string> {
   while (!list.done) {
     const entry = list.enter(tag.sequence);
     revoked.add(hexInteger(entry.take(tag.integer).content));
-    time(entry);
+    timeOf(entry);
     if (!entry.done) refuseCritical(entry.enter(tag.sequence));
   }
   return revoked;
@@ -129,24 +129,6 @@ function refuseCritical(extensions: DerReader): void {
 
 function isTime(next: number | undefined): boolean {
   return next === tag.utcTime || next === tag.generalizedTime;
-}
-
-/** Ms since the epoch. UTCTime has two digits for the year, from 1950 to 2049 (RFC 5280 5.1.2.4). */
-function time(reader: DerReader): number {
-  const { tag: kind, content } = reader.take(reader.next === tag.generalizedTime ? tag.generalizedTime : tag.utcTime);
-  const text = content.toString('latin1');
-  const full = kind === tag.utcTime ? `${Number(text.slice(0, 2)) < 50 ? '20' : '19'}${text}` : text;
-  const m = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(full);
-  if (!m) throw new MeshError('PROTOCOL', `"${text}" is no time`);
-  const [year, month, day, hour, minute, second] = m.slice(1).map(Number) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  return Date.UTC(year, month - 1, day, hour, minute, second);
 }
 
 function damaged(n: number, why: string, cause?: unknown): MeshError {

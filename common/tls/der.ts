@@ -1,16 +1,19 @@
-/** Reads DER (X.690), as far as certificates and revocation lists need it: definite lengths, tags of one byte. */
+/** DER (X.690), as far as certificates, their requests and revocation lists need it: definite lengths, tags of one byte. */
 import { MeshError } from '../core/errors.ts';
 
 export const tag = {
   integer: 0x02,
   bitString: 0x03,
+  octetString: 0x04,
   objectId: 0x06,
   utcTime: 0x17,
   generalizedTime: 0x18,
   sequence: 0x30,
+  set: 0x31,
   boolean: 0x01,
-  /** `[0] EXPLICIT`. */
+  /** `[0] EXPLICIT` and `[3] EXPLICIT`. */
   explicit0: 0xa0,
+  explicit3: 0xa3,
 } as const;
 
 /** One element of the encoding; all are views of the same bytes. */
@@ -75,9 +78,35 @@ export class DerReader {
   }
 }
 
+/** One element of these parts, at most 64 KiB. */
+export function der(type: number, ...parts: readonly Buffer[]): Buffer {
+  const content = Buffer.concat(parts);
+  const { length } = content;
+  const head = length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff];
+  return Buffer.concat([Buffer.from([type, ...head]), content]);
+}
+
 /** An INTEGER of any size as hexadecimal digits without leading zeros, lower case. */
 export function hexInteger(content: Buffer): string {
   return content.toString('hex').replace(/^0+(?=.)/, '');
+}
+
+/** Ms since the epoch. UTCTime has two digits for the year, from 1950 to 2049 (RFC 5280 5.1.2.4). */
+export function timeOf(reader: DerReader): number {
+  const { tag: kind, content } = reader.take(reader.next === tag.generalizedTime ? tag.generalizedTime : tag.utcTime);
+  const text = content.toString('latin1');
+  const full = kind === tag.utcTime ? `${Number(text.slice(0, 2)) < 50 ? '20' : '19'}${text}` : text;
+  const m = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(full);
+  if (!m) throw new MeshError('PROTOCOL', `"${text}" is no time`);
+  const [year, month, day, hour, minute, second] = m.slice(1).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  return Date.UTC(year, month - 1, day, hour, minute, second);
 }
 
 function malformed(what: string): MeshError {

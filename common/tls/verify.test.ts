@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { it } from 'node:test';
 import { createFakeCa } from '../testing/fake-ca.ts';
-import { readLeaf, verifyClient, verifyServer } from './verify.ts';
+import { readLeaf } from './leaf.ts';
+import { verifyClient, verifyServer } from './verify.ts';
 
 const ours = { trustDomain: 'cluster.local', namespace: 'a', serviceAccount: 'b' };
 const foreign = { ...ours, trustDomain: 'other.example' };
@@ -10,7 +11,7 @@ const foreign = { ...ours, trustDomain: 'other.example' };
 async function namesIn(uris: readonly string[], dns: readonly string[] = []) {
   const ca = await createFakeCa();
   const { chain } = await ca.issue(ours, { uris, dns });
-  return readLeaf(new Uint8Array(new X509Certificate(chain[0]!).raw)).identities;
+  return readLeaf(new X509Certificate(chain[0]!).raw).identities;
 }
 
 it('takes the SPIFFE URIs in order and ignores every other name', async () => {

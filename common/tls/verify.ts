@@ -1,28 +1,7 @@
 /** Who the peer is, once its chain was verified by OpenSSL: the rules of ambient-wire 1.2, without I/O. */
 
-import { formatSpiffe, parseSpiffe, sameIdentity } from '../identity/spiffe.ts';
-import { SubjectAlternativeNameExtension, X509Certificate } from '../identity/x509.ts';
+import { formatSpiffe, sameIdentity } from '../identity/spiffe.ts';
 import type { Identity } from '../mesh/types.ts';
-
-export interface Leaf {
-  /** The URI names that are SPIFFE ids, in order. */
-  readonly identities: readonly Identity[];
-  /** All its names, each behind its type: `url:spiffe://...`, `dns:...`, `ip:...`. */
-  readonly names: readonly string[];
-  /** Ms since the epoch. */
-  readonly notAfter: number;
-}
-
-/** Reads the DER: Node's text form of the names is a list whose separators a name could contain. Throws on anything else. */
-export function readLeaf(der: Uint8Array<ArrayBuffer>): Leaf {
-  const certificate = new X509Certificate(der);
-  const names = certificate.getExtension(SubjectAlternativeNameExtension)?.names.items ?? [];
-  const identities = names
-    .filter((name) => name.type === 'url')
-    .map((name) => parseSpiffe(name.value))
-    .filter((id) => id !== undefined);
-  return { identities, names: names.map((n) => `${n.type}:${n.value}`), notAfter: certificate.notAfter.getTime() };
-}
 
 export type Verdict =
   | { readonly kind: 'accepted'; readonly peer: Identity }

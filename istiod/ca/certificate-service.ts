@@ -13,7 +13,7 @@ import { formatSpiffe, parseSpiffe } from '../../common/identity/spiffe.ts';
 import type { Pod } from '../../common/kube/kinds/core.ts';
 import type { WorkloadEntry } from '../../common/kube/kinds/istio/workload-entry.ts';
 import type { Identity } from '../../common/mesh/types.ts';
-import { readLeaf } from '../../common/tls/verify.ts';
+import { readLeaf } from '../../common/tls/leaf.ts';
 import type { Authenticator } from '../authenticator.ts';
 import { type Caller, opaqueRefusal, Unauthenticated } from '../caller.ts';
 import { type Asked, auditFailed, auditIssued, auditRefused } from './audit.ts';
@@ -108,7 +108,7 @@ async function issue(
 /** Whoever signed: what goes out is for this identity alone, and for the key of the request. */
 function checkedLeaf({ chain }: Signed, identity: Identity, key: VerifiedCsr): X509Certificate {
   const leaf = new X509Certificate(chain[0] ?? '');
-  const { names } = readLeaf(new Uint8Array(leaf.raw));
+  const { names } = readLeaf(leaf.raw);
   const wanted = formatSpiffe(identity);
   if (names.length !== 1 || names[0] !== `url:${wanted}`)
     throw new Error(`the signer gave a certificate for ${names.join(' and ') || 'nobody'} instead of ${wanted}`);

@@ -1,6 +1,6 @@
 /** `%DOWNSTREAM_PEER_ISSUER%` and its like: what the certificates of both ends of a TLS connection say. */
 import type { X509Certificate } from 'node:crypto';
-import { readLeaf } from '../../common/tls/verify.ts';
+import { readLeaf } from '../../common/tls/leaf.ts';
 import type { TlsDetails } from '../tls/details.ts';
 import type { FormatContext, Operator } from './format.ts';
 import { compileTime } from './time.ts';
@@ -19,7 +19,7 @@ const of =
   };
 
 const names = (type: string) => (certificate: X509Certificate) =>
-  readLeaf(new Uint8Array(certificate.raw))
+  readLeaf(certificate.raw)
     .names.filter((name) => name.startsWith(`${type}:`))
     .map((name) => name.slice(type.length + 1))
     .join(',');

@@ -1,7 +1,7 @@
 /** Whether a peer's certificate is what a TLS context asks for, beyond the chain that OpenSSL verified. */
 import { createHash, type X509Certificate } from 'node:crypto';
 import { RE2JS } from 're2js';
-import { readLeaf } from '../../common/tls/verify.ts';
+import { readLeaf } from '../../common/tls/leaf.ts';
 import type { SanMatch, TextMatch, Validation } from '../cluster/tls/types.ts';
 
 export interface Peer {
@@ -15,7 +15,7 @@ export interface Peer {
 const types: Readonly<Record<SanMatch['type'], string>> = { email: 'email', dns: 'dns', uri: 'url', ip: 'ip' };
 
 export function peerOf(certificate: X509Certificate): Peer {
-  const { names } = readLeaf(new Uint8Array(certificate.raw));
+  const { names } = readLeaf(certificate.raw);
   const uri = names.find((name) => name.startsWith('url:'));
   return {
     ...(uri !== undefined && { principal: uri.slice('url:'.length) }),
@@ -46,7 +46,7 @@ export function refusePeer(
       return 'its certificate is not among those pinned';
   }
   if (sans.length === 0) return undefined;
-  const { names } = readLeaf(new Uint8Array(certificate.raw));
+  const { names } = readLeaf(certificate.raw);
   const matches = sans.some(({ type, match }) => {
     const prefix = `${types[type]}:`;
     return names.some((name) => name.startsWith(prefix) && matchesText(match, name.slice(prefix.length), type));

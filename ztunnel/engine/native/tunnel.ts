@@ -5,8 +5,9 @@ import type { LivingSession } from '../../../common/hbone/session.ts';
 import type { WorkloadCertificate } from '../../../common/identity/types.ts';
 import type { Identity } from '../../../common/mesh/types.ts';
 import { alpn } from '../../../common/tls/context.ts';
+import { type Leaf, readLeaf } from '../../../common/tls/leaf.ts';
 import { type Revocation, type RevocationSide, unrevoked } from '../../../common/tls/revocation.ts';
-import { type Leaf, readLeaf, type Verdict } from '../../../common/tls/verify.ts';
+import type { Verdict } from '../../../common/tls/verify.ts';
 import {
   command,
   type EngineEvent,
@@ -317,7 +318,7 @@ export function authenticate(
   }
   try {
     const [own, ...others] = chain;
-    const leaf = readLeaf(new Uint8Array(own!));
+    const leaf = readLeaf(own!);
     const verdict = verify(leaf);
     if (verdict.kind === 'refused') {
       refuse(alert.accessDenied, verdict.reason);
