@@ -25,6 +25,8 @@ const defaultUnusedRelease = 300_000;
 const retryDelays = [0, 50, 100, 200, 400];
 /** Streams of a connection, of all that it may have, from which on the next one is dialled; not of one that has only a few. */
 const nearlyFull = 0.75;
+/** And from which on the engine opens by itself on the next one: what comes before it knows that still has room here. */
+const passedOn = 0.9;
 const fewStreams = 8;
 /** Answers that a slot keeps for its next connection; the oldest goes. */
 const mostRepeats = 64;
@@ -202,13 +204,17 @@ export function createHbonePool(options: HbonePoolOptions, establish?: Establish
   }
 
   /** A burst would wait for each next connection, and the engine would ask for each of its connections meanwhile. */
-  function prepareNext({ slot, streams, connection }: Pooled): void {
-    const limit = Math.min(maxStreams, connection.maxStreams);
-    if (slot.repeats.size === 0 || limit < fewStreams || streams < limit * nearlyFull) return;
+  function prepareNext(pooled: Pooled): void {
+    const { slot } = pooled;
+    if (slot.repeats.size === 0 || limitOf(pooled) < fewStreams || !isFilled(pooled, nearlyFull)) return;
     let next: Pooled | undefined;
-    for (const other of slot.open) if (other.connection !== connection && hasRoom(other)) next ??= other;
+    for (const other of slot.open) if (other.connection.usable && !isFilled(other, nearlyFull)) next ??= other;
     if (!next) dial(slot);
-    else if (streams >= limit) passOn(slot, next);
+    else if (isFilled(pooled, passedOn)) passOn(slot, next);
+  }
+
+  function isFilled(pooled: Pooled, share: number): boolean {
+    return pooled.streams >= limitOf(pooled) * share;
   }
 
   function passOn(slot: Slot, next: Pooled): void {
@@ -269,7 +275,7 @@ export function createHbonePool(options: HbonePoolOptions, establish?: Establish
         }
         connections.add(connection);
         const pooled: Pooled = { slot, connection, streams: 0, unused: undefined };
-        const isNeeded = ![...slot.open].some(hasRoom);
+        const isNeeded = ![...slot.open].some((other) => other.connection.usable && !isFilled(other, passedOn));
         slot.open.add(pooled);
         serveWaiters(slot);
         if (isNeeded && hasRoom(pooled)) passOn(slot, pooled);

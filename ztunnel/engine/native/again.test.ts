@@ -263,8 +263,9 @@ test('the next tunnel is there before one is full, and nobody is asked about wha
     const reply = await new Promise((resolve) => void app.once('data', (chunk) => resolve(`${chunk}`)));
     assert.equal(reply, `${i}`);
     await until(`an account of connection ${i}`, () => m.held.size === i && m.sink.open.size === 2 * i);
-    // A tunnel has room for 100.
-    await until('the next tunnel', () => m.pool.connections === (i < 75 ? 1 : i < 175 ? 2 : 3));
+    // A tunnel has room for 100; from 75 on the next one is dialled, from 90 on it is used, or from soon after.
+    await until('the next tunnel', () => m.pool.connections >= (i < 75 ? 1 : i < 175 ? 2 : 3));
+    assert.ok(m.pool.connections <= (i < 75 ? 1 : i < 165 ? 2 : 3), `${i}: ${m.pool.connections}`);
   }
   assert.deepEqual(m.asked, asked);
   const tunnelsOf = [...m.sink.open].filter((r) => r.direction === 'inbound').map((r) => r.sourceAddress.port);
