@@ -249,6 +249,11 @@ test('for some namespaces it is a service of each of them, with the same endpoin
   assert.deepEqual(of(), ['a/a.example.com', 'b/a.example.com', 'shop/a.example.com']);
   mesh.apply(`{kind: ServiceEntry, metadata: {name: own, namespace: a}, spec: {${dns}}}`);
   assert.equal(mesh.service('a/a.example.com')?.name, 'own');
+  // Of the same name, too.
+  mesh.apply(`{kind: ServiceEntry, metadata: {name: se, namespace: b}, spec: {${dns}}}`);
+  assert.deepEqual(of(), ['shop/a.example.com']);
+  mesh.remove('ServiceEntry', 'b/se');
+  assert.deepEqual(of(), ['b/a.example.com', 'shop/a.example.com']);
   mesh.apply(entry(`${dns}, exportTo: [b], endpoints: [{address: 192.0.2.1}]`));
   assert.equal(mesh.service('shop/a.example.com'), undefined);
   assert.deepEqual(of(), ['b/a.example.com']);

@@ -50,11 +50,13 @@ function serviceInfo(given: Omit<ServiceInfo, 'key' | 'view'>): ServiceInfo {
   const { service, selector, ports, binding, isGlobal } = given;
   const key = `${service.namespace}/${service.hostname}`;
   // Who asks how far a ServiceEntry has got looks at its workloads, too.
-  const generation = given.kind === 'ServiceEntry' ? given.object.metadata.generation : 0;
+  const { generation, namespace } = given.object.metadata;
+  const asked = given.kind === 'ServiceEntry' ? generation : 0;
+  // Whose it is, too: one that was exported here goes when the namespace has its own of that name.
   return {
     ...given,
     key,
-    view: JSON.stringify([given.kind, service.name, generation, selector, ports, binding.waypointId, isGlobal]),
+    view: JSON.stringify([given.kind, namespace, service.name, asked, selector, ports, binding.waypointId, isGlobal]),
   };
 }
 
