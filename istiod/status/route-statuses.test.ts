@@ -91,11 +91,11 @@ spec: { targetRefs: [{ group: '', kind: Service, name: web }], ${spec} }
     await w.put('web.yaml', service('web'));
     await says('the service is there', 'Accepted', /^True Accepted 1/);
     await says('all of it counts', 'aquifer.dev/Ineffective', /^none$/);
-    await w.put(
-      'policy.yaml',
-      `${namespace}---${policy('sessionPersistence: { type: Header, header: { name: x-s } }')}`,
-    );
-    await says('sessions do not', 'aquifer.dev/Ineffective', /^True Ineffective 2/);
+    const session = (more: string) => policy(`sessionPersistence: { type: Header, header: { name: x-s }${more} }`);
+    await w.put('policy.yaml', `${namespace}---${session(', absoluteTimeout: 1h')}`);
+    await says('a time that does not end it', 'aquifer.dev/Ineffective', /^True Ineffective 2/);
+    await w.put('policy.yaml', `${namespace}---${session('')}`);
+    await says('sessions count', 'aquifer.dev/Ineffective', /^none$/);
   });
 });
 

@@ -162,7 +162,7 @@ const mesh = objectsOf(
       'gateway.networking.x-k8s.io/v1alpha1',
       'XBackendTrafficPolicy',
       'retries',
-      `{${to('raw')}, retryConstraint: {budget: {percent: 30, interval: 10s}, minRetryRate: {count: 10, interval: 1s}}, sessionPersistence: {sessionName: s, type: Header, header: {name: x-s}}}`,
+      `{${to('web')}, retryConstraint: {budget: {percent: 30, interval: 10s}, minRetryRate: {count: 10, interval: 1s}}, sessionPersistence: {type: Header, header: {name: x-s}}}`,
     ),
     object(
       'policy.aquifer.dev/v1alpha1',

@@ -4,6 +4,7 @@ import type { DestinationRule } from '../../../common/kube/kinds/istio/destinati
 import { namespaceOf } from '../../../common/kube/names.ts';
 import { contentFault, credentialOf } from '../credentials.ts';
 import type { MeshService, MeshView } from '../inputs.ts';
+import { hasLostTime, sessionPolicyOf } from '../routes/sessions.ts';
 import { ineffective, type ParentStatus, type RouteCondition, type RouteConditions } from '../routes/status.ts';
 import type { PortPolicy } from './rules.ts';
 
@@ -47,17 +48,13 @@ export function destinationRuleConditions(view: MeshView, rule: DestinationRule)
 
 /** Of each Service that an XBackendTrafficPolicy names. */
 export function trafficPolicyStatuses(view: MeshView, policy: XBackendTrafficPolicy): readonly ParentStatus[] {
-  const { targetRefs, sessionPersistence } = policy.spec;
-  const idle =
-    sessionPersistence === undefined
-      ? undefined
-      : 'spec.sessionPersistence: sessions are kept as rules of HTTPRoutes say; set sessionPersistence there';
-  return targetRefs.map(({ group, kind, name }): ParentStatus => {
+  return policy.spec.targetRefs.map(({ group, kind, name }): ParentStatus => {
     const service =
       kind === 'Service' && group === '' ? view.ofObject('Service', namespaceOf(policy), name) : undefined;
     const accepted: RouteCondition = service
       ? { status: 'True', reason: 'Accepted', message: 'the policy is valid' }
       : { status: 'False', reason: 'TargetNotFound', message: `there is no Service ${name} in the policy's namespace` };
+    const idle = service && idleSession(view, policy, service);
     return {
       parentRef: { group, kind, name },
       conditions: new Map([
@@ -66,6 +63,18 @@ export function trafficPolicyStatuses(view: MeshView, policy: XBackendTrafficPol
       ]),
     };
   });
+}
+
+/** undefined: sessions are kept as it says, or it says nothing of them. */
+function idleSession(view: MeshView, policy: XBackendTrafficPolicy, service: MeshService): string | undefined {
+  const { sessionPersistence } = policy.spec;
+  if (sessionPersistence === undefined) return undefined;
+  const chosen = sessionPolicyOf(view, service);
+  if (chosen !== undefined && chosen.metadata.name !== policy.metadata.name)
+    return `spec.sessionPersistence: the older XBackendTrafficPolicy ${chosen.metadata.name} says how sessions of ${service.name} are kept`;
+  return hasLostTime(sessionPersistence)
+    ? 'spec.sessionPersistence.absoluteTimeout: only a session in a permanent cookie ends by time: others end where the client forgets'
+    : undefined;
 }
 
 function resolution(lost: readonly string[]): RouteCondition {

@@ -5,13 +5,16 @@ import { outboundCluster } from '../names.ts';
 import type {
   ClusterWeight,
   Duration,
+  Extension,
   HashPolicy,
   HeaderChanges,
   MirrorPolicy,
+  PerFilter,
   RegexRewrite,
   RetryPolicy,
   RouteAction,
 } from './envoy.ts';
+import { sessionFilter } from './sessions.ts';
 import { durationOf, never } from './values.ts';
 
 /** A destination of a VirtualService. */
@@ -59,6 +62,8 @@ export interface WeightedTarget {
   /** Host of requests that go there. */
   readonly host: string | undefined;
   readonly hash: ConsistentHash | undefined;
+  /** Of the backend. */
+  readonly session: Extension | undefined;
 }
 
 export interface Forward {
@@ -75,13 +80,14 @@ export interface Forward {
   readonly missing: 500 | 503;
 }
 
-/** The action, and changes of headers that the route makes for its only target. */
+/** The action, and what the route does for its only target: changes of headers, its session. */
 export function forwardTo(
   dialect: RouteContext['dialect'],
   { targets, ...rest }: Forward,
 ): {
   readonly route: RouteAction;
   readonly changes: HeaderChanges;
+  readonly session: Extension | undefined;
 } {
   const hash_policy = targets.flatMap(({ hash }) => hashPolicy(hash) ?? []);
   const [first] = targets;
@@ -104,16 +110,25 @@ export function forwardTo(
     ...(rest.mirrors.length === 0 ? {} : { request_mirror_policies: rest.mirrors }),
     ...(hash_policy.length === 0 ? {} : { hash_policy }),
   };
-  return { route, changes: alone?.changes ?? {} };
+  return { route, changes: alone?.changes ?? {}, session: alone?.session };
 }
 
-function clusterWeight({ cluster, weight, changes, host }: WeightedTarget): ClusterWeight {
+function clusterWeight({ cluster, weight, changes, host, session }: WeightedTarget): ClusterWeight {
   return {
     name: cluster,
     weight: { value: weight },
     ...changes,
     ...(host === undefined ? {} : { host_rewrite_literal: host }),
+    ...perFilter({ [sessionFilter]: session }),
   };
+}
+
+/** What a route, or one of its clusters, says to filters. */
+export function perFilter(all: Readonly<Record<string, Extension | undefined>>): PerFilter {
+  const given = Object.entries(all).flatMap(([name, config]) =>
+    config === undefined ? [] : [[name, config] as const],
+  );
+  return given.length === 0 ? {} : { typed_per_filter_config: Object.fromEntries(given) };
 }
 
 function hashPolicy(hash: ConsistentHash | undefined): HashPolicy | undefined {

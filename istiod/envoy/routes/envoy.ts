@@ -93,7 +93,12 @@ export interface RegexRewrite {
   readonly substitution: string;
 }
 
-export interface ClusterWeight extends HeaderChanges {
+/** What filters are told, by their names: by a route, and by one of its clusters. */
+export interface PerFilter {
+  readonly typed_per_filter_config?: Readonly<Record<string, Extension>>;
+}
+
+export interface ClusterWeight extends HeaderChanges, PerFilter {
   readonly name: string;
   readonly weight: UInt32;
   readonly host_rewrite_literal?: string;
@@ -169,13 +174,13 @@ export type Action =
   | { readonly direct_response: DirectResponse };
 
 export type Route = Action &
-  HeaderChanges & {
+  HeaderChanges &
+  PerFilter & {
     readonly name: string;
     readonly match: RouteMatch;
     readonly metadata: { readonly filter_metadata: Readonly<Record<string, Struct>> };
     readonly decorator?: { readonly operation: string };
     readonly stat_prefix?: string;
-    readonly typed_per_filter_config?: Readonly<Record<string, Extension>>;
   };
 
 /** google.protobuf.Struct, which protobufjs writes in its own way. */

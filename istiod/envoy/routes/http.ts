@@ -1,7 +1,7 @@
 /** Everything that says where requests to a port of a service go, in the order in which it counts. */
 import type { HttpRoute } from '../../../common/kube/kinds/gateway-api/http-route.ts';
 import type { RouteContext } from '../inputs.ts';
-import { forwardTo } from './destinations.ts';
+import { forwardTo, perFilter } from './destinations.ts';
 import type { Route } from './envoy.ts';
 import { attachedTo } from './gateway-api/attach.ts';
 import { grpcRules } from './gateway-api/grpc-route.ts';
@@ -9,6 +9,7 @@ import { httpRules } from './gateway-api/http-route.ts';
 import { groupRoutes } from './gateway-api/rules.ts';
 import type { HttpRoutes, RouteProblem } from './results.ts';
 import { type Retries, retryPolicy } from './retries.ts';
+import { backendSession, sessionFilter } from './sessions.ts';
 import { routeObject, takesAll } from './values.ts';
 import { virtualServiceRoutes } from './virtual-service/http.ts';
 import { selectVirtualServices } from './virtual-service/select.ts';
@@ -63,9 +64,16 @@ function ordered(routes: readonly Route[]): readonly Route[] {
 
 function defaultRoute(context: RouteContext): Route {
   const target = { service: context.service, port: context.port.number, subset: '' };
-  const { route } = forwardTo(context.dialect, {
+  const { route, session } = forwardTo(context.dialect, {
     targets: [
-      { cluster: context.cluster(target), weight: 1, changes: {}, host: undefined, hash: context.hash(target) },
+      {
+        cluster: context.cluster(target),
+        weight: 1,
+        changes: {},
+        host: undefined,
+        hash: context.hash(target),
+        session: backendSession(context, target),
+      },
     ],
     timeout: undefined,
     retries: (hashed) => retryPolicy(context.view.facts.defaultRetries as Retries | undefined, hashed),
@@ -78,6 +86,7 @@ function defaultRoute(context: RouteContext): Route {
     name: defaultName,
     match: { prefix: '/' },
     route,
+    ...perFilter({ [sessionFilter]: session }),
     decorator: { operation: `${context.service.hostname}:${context.port.number}/*` },
     metadata: { filter_metadata: {} },
   };

@@ -1,4 +1,4 @@
-/** gateway.networking.x-k8s.io: kinds on trial. Of them retryConstraint of XBackendTrafficPolicy is heeded; the rest is kept and checked. */
+/** gateway.networking.x-k8s.io: kinds on trial. Of them XBackendTrafficPolicy is heeded; the rest is kept and checked. */
 import { about, integer, object, oneOf, string, type TypeOf, where, withDefault } from '../../schema/types.ts';
 import type { Kind, KubeObject } from '../../types.ts';
 import { backendValidation, policyStatus } from './backend-tls.ts';

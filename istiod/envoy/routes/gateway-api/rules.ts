@@ -2,7 +2,7 @@
 import { namespaceOf } from '../../../../common/kube/names.ts';
 import type { RouteContext } from '../../inputs.ts';
 import { limitMarks } from '../../limits/attached.ts';
-import { forwardTo, type WeightedTarget } from '../destinations.ts';
+import { forwardTo, perFilter, type WeightedTarget } from '../destinations.ts';
 import type { Action, Duration, Extension, HeaderChanges, Route, RouteMatch } from '../envoy.ts';
 import { corsFilter } from '../filters.ts';
 import { joinChanges } from '../headers.ts';
@@ -10,13 +10,13 @@ import { callersOf } from '../matchers.ts';
 import { operationOf } from '../operation.ts';
 import type { RouteObject, RouteProblem } from '../results.ts';
 import { type Retries, retryPolicy } from '../retries.ts';
+import { hasLostTime, type Session, sessionConfig, sessionFilter } from '../sessions.ts';
 import { durationOf, isZero, madeBy, routeObject, takesAll } from '../values.ts';
 import type { GatewayRoute, RouteGroup } from './attach.ts';
 
 import { type Backend, type BackendRef, findBackend, unknownCluster } from './backends.ts';
 import { type Filter, type Filters, readFilters } from './filters.ts';
 import { byPrecedence, type Ranked } from './precedence.ts';
-import { hasLostTime, type Session, sessionConfig, sessionFilter } from './sessions.ts';
 
 /** A rule as both kinds have it. */
 export interface Rule {
@@ -87,14 +87,14 @@ function entriesOf<T extends GatewayRoute>(
   return kind.rulesOf(route).flatMap((rule, i) => {
     const field = `spec.rules[${i}]`;
     const made = ruleActions(context, route, rule, field, kind.refusal, problems);
-    const session = sessionOf(context, route, rule, field, problems);
+    const ruled = sessionOf(context, route, rule, field, problems);
     const marks = context.gateway === undefined ? {} : limitMarks(context.view, route, rule.name);
     return rule.matches.map(({ match, rank }, j): Entry => {
       const place = rule.matches.length === 1 ? field : `${field}.matches[${j}]`;
       const base = rule.name ?? `${namespaceOf(route)}.${route.metadata.name}.${i}`;
       const routes = made.map(({ share, build }): Route => {
         const full = { ...match, ...only, ...(share === undefined ? {} : { runtime_fraction: millionths(share) }) };
-        const { action, changes, cors } = build(full);
+        const { action, changes, cors, session = ruled } = build(full);
         return {
           name: base,
           match: full,
@@ -139,13 +139,6 @@ function sessionOf(
   return sessionConfig(session, `${namespaceOf(route)}/${route.metadata.name} ${field}`);
 }
 
-function perFilter(all: Readonly<Record<string, Extension | undefined>>): Pick<Route, 'typed_per_filter_config'> {
-  const given = Object.entries(all).flatMap(([name, config]) =>
-    config === undefined ? [] : [[name, config] as const],
-  );
-  return given.length === 0 ? {} : { typed_per_filter_config: Object.fromEntries(given) };
-}
-
 /** Requests up to this part of a million, of those that come to the route. Envoy throws the dice once a request, not once a route. */
 function millionths(share: number) {
   return { default_value: { numerator: Math.round(share * 1e6), denominator: 'MILLION' } } as const;
@@ -155,6 +148,8 @@ interface Built {
   readonly action: Action;
   readonly changes: HeaderChanges;
   readonly cors: Filters['cors'];
+  /** Of the only backend. */
+  readonly session?: Extension;
 }
 
 /** What a rule does; several where its backends have filters that Envoy knows of whole routes only. */
@@ -254,13 +249,15 @@ function forwardRule(
       changes: own?.changes ?? {},
       host: own?.host,
       hash: found?.hash,
+      // What a rule says comes before what its backends say (GEP-1619).
+      session: rule.session === undefined ? found?.session : undefined,
     };
   });
   return (match) => {
     if (deep?.redirect !== undefined)
       return { action: { redirect: deep.redirect(match) }, changes: joinChanges(filters.changes, deep.changes), cors };
     const triable = retryPolicy(retries, false) !== undefined;
-    const { route, changes } = forwardTo(context.dialect, {
+    const { route, changes, session } = forwardTo(context.dialect, {
       targets: weighted,
       // Where nothing is tried again, a try is the whole request.
       timeout: triable ? request : shorter(request, perTry),
@@ -273,7 +270,7 @@ function forwardRule(
       mirrors: [...filters.mirrors, ...(deep?.mirrors ?? [])],
       missing: refusal,
     });
-    return { action: { route }, changes: joinChanges(filters.changes, changes), cors };
+    return { action: { route }, changes: joinChanges(filters.changes, changes), cors, ...(session && { session }) };
   };
 }
 

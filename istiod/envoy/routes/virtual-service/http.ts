@@ -3,7 +3,7 @@ import { assertNever } from '../../../../common/core/errors.ts';
 import type { VirtualService } from '../../../../common/kube/kinds/istio/virtual-service.ts';
 import { namespaceOf } from '../../../../common/kube/names.ts';
 import type { RouteContext } from '../../inputs.ts';
-import { type Destination, findDestination, forwardTo, type WeightedTarget } from '../destinations.ts';
+import { type Destination, findDestination, forwardTo, perFilter, type WeightedTarget } from '../destinations.ts';
 import type { Action, Extension, HeaderChanges, MirrorPolicy, RedirectAction, Route, RouteMatch } from '../envoy.ts';
 import { corsFilter, faultFilter, faultOf, istioCors } from '../filters.ts';
 import { istioHeaders, joinChanges } from '../headers.ts';
@@ -12,6 +12,7 @@ import { operationOf } from '../operation.ts';
 import { portShown, redirectCode } from '../redirects.ts';
 import type { RouteObject, RouteProblem } from '../results.ts';
 import { type Retries, retryPolicy } from '../retries.ts';
+import { backendSession, sessionFilter } from '../sessions.ts';
 import { durationOf, madeBy, routeObject, runtimeFraction, takesAll } from '../values.ts';
 import { expandDelegates, type HttpMatch, type HttpRoute, type OwnedRoute } from './delegate.ts';
 import { reachOf } from './select.ts';
@@ -46,7 +47,7 @@ function makeRoutes(context: RouteContext, vs: VirtualService, owned: OwnedRoute
   );
   if (matches.length === 0) return { routes: [], problems };
   const made = actionOf(context, owned, problems);
-  const filters = filtersOf(route);
+  const filters = perFilter({ ...filtersOf(route), [sessionFilter]: made.session });
   const base = route.name || `${namespaceOf(vs)}.${vs.metadata.name}.${owned.index}`;
   const routes = matches.map(({ match, source, index }): Route => {
     const rule = index === undefined ? owned.rule : `${owned.rule}.match[${index}]`;
@@ -56,7 +57,7 @@ function makeRoutes(context: RouteContext, vs: VirtualService, owned: OwnedRoute
       ...made.action,
       ...made.changes,
       ...(source?.statPrefix ? { stat_prefix: source.statPrefix } : {}),
-      ...(Object.keys(filters).length === 0 ? {} : { typed_per_filter_config: filters }),
+      ...filters,
       decorator: { operation: operationOf(context, made.action, match, vs.metadata.name) },
       metadata: madeBy(vs, rule),
     };
@@ -139,6 +140,7 @@ function sorted<T>(map: Readonly<Record<string, T>> = {}): readonly [string, T][
 interface MadeAction {
   readonly action: Action;
   readonly changes: HeaderChanges;
+  readonly session?: Extension | undefined;
 }
 
 function actionOf(context: RouteContext, owned: OwnedRoute, problems: RouteProblem[]): MadeAction {
@@ -169,7 +171,7 @@ function actionOf(context: RouteContext, owned: OwnedRoute, problems: RouteProbl
     mirrors: mirrorsOf(context, owned, problems),
     missing: 503,
   });
-  return { action: { route: made.route }, changes: joinChanges(changes, made.changes) };
+  return { action: { route: made.route }, changes: joinChanges(changes, made.changes), session: made.session };
 }
 
 /** One alone gets everything, whatever its weight; of several those without a weight get nothing. */
@@ -179,8 +181,11 @@ function targetsOf(context: RouteContext, owned: OwnedRoute, problems: RouteProb
     if (route.length > 1 && weight === 0) return [];
     const found = findIn(context, owned, destination, `route[${i}].destination`, problems);
     const { changes, host } = istioHeaders(headers);
-    const hash = found.kind === 'found' ? context.hash(found.target) : undefined;
-    return [{ cluster: found.cluster, weight, changes, host, hash }];
+    const kept =
+      found.kind === 'found'
+        ? { hash: context.hash(found.target), session: backendSession(context, found.target) }
+        : { hash: undefined, session: undefined };
+    return [{ cluster: found.cluster, weight, changes, host, ...kept }];
   });
 }
 
@@ -243,10 +248,6 @@ function redirectOf(redirect: NonNullable<HttpRoute['redirect']>, requestPort: n
   };
 }
 
-function filtersOf({ fault, corsPolicy }: HttpRoute): Readonly<Record<string, Extension>> {
-  const injected = fault === undefined ? undefined : faultOf(fault);
-  return {
-    ...(injected === undefined ? {} : { [faultFilter]: injected }),
-    ...(corsPolicy === undefined ? {} : { [corsFilter]: istioCors(corsPolicy) }),
-  };
+function filtersOf({ fault, corsPolicy }: HttpRoute): Readonly<Record<string, Extension | undefined>> {
+  return { [faultFilter]: fault && faultOf(fault), [corsFilter]: corsPolicy && istioCors(corsPolicy) };
 }
