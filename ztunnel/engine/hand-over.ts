@@ -19,9 +19,12 @@ export interface HandOver {
 
 export interface Carrier {
   readonly tunnel: MovedTunnel | undefined;
-  /** `relays`: all of it that are known. A text: why it stays; it has gone on then. */
-  freeze(relays: readonly RelayEnds[]): Promise<FrozenCarrier | string>;
+  /** `relays`: all of it that are known. */
+  freeze(relays: readonly RelayEnds[]): Promise<FrozenCarrier | Unmoved>;
 }
+
+/** It has gone on where it was. `lacksDescriptors`: it would move if this process could open more. */
+export type Unmoved = { readonly unmoved: string } | { readonly lacksDescriptors: string };
 
 /** Exactly one of thaw and forget is called. */
 export interface FrozenCarrier {

@@ -2,6 +2,7 @@
 import { type Fd, millis } from '../../common/core/brand.ts';
 import type { Clock, Timer } from '../../common/core/clock.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
+import type { Unmoved } from '../engine/hand-over.ts';
 import { encodeUnit } from './codec.ts';
 import {
   encodeMessage,
@@ -23,8 +24,8 @@ export interface Movable {
   readonly connections: number;
   /** Descriptors that go with it. */
   readonly descriptors: number;
-  /** From the answer on nothing of it is read, written or sealed here. A reason: it stays where it is, and has gone on. */
-  freeze(): Promise<Frozen | { readonly unmoved: string }>;
+  /** From the answer on nothing of it is read, written or sealed here, unless it stays. Called again where descriptors lacked. */
+  freeze(): Promise<Frozen | Unmoved>;
 }
 
 /** Exactly one of thaw and forget is called. */
@@ -59,6 +60,10 @@ const most = { units: 32, descriptors: 200 };
 const answerLimit = 5_000;
 /** ms until a packet that had no room is tried again. */
 const retryAfter = 10;
+/** ms until the next offer where this process had no descriptor for one. */
+const descriptorsAfter = 50;
+/** ms in which something must move while descriptors lack. */
+const descriptorsLimit = 5_000;
 
 /** Resolves, and has closed the line, when it is decided for each unit whose it is. Never rejects. */
 export function give(options: GiveOptions): Promise<Given> {
@@ -94,6 +99,8 @@ class Giving {
   #greeted = false;
   #helloLimit: Timer | undefined;
   #retry: Timer | undefined;
+  /** Descriptors lacked, and nothing has moved since. */
+  #starved: { readonly limit: Timer; again: Timer | undefined } | undefined;
   /** Why nothing more is offered. */
   #over: string | undefined;
 
@@ -148,7 +155,7 @@ class Giving {
 
   /** Offers as much as may be under way. */
   #fill(): void {
-    while (this.#over === undefined && this.#open.size < most.units) {
+    while (this.#over === undefined && !this.#starved?.again && this.#open.size < most.units) {
       const next = this.#waiting[0];
       if (!next) break;
       if (this.#descriptors > 0 && this.#descriptors + next.descriptors > most.descriptors) break;
@@ -171,14 +178,16 @@ class Giving {
     this.#settle();
   }
 
-  #isFrozen(unit: number, open: Open, answer: Frozen | { readonly unmoved: string }): void {
+  #isFrozen(unit: number, open: Open, answer: Frozen | Unmoved): void {
+    const stays = 'unmoved' in answer || 'lacksDescriptors' in answer;
     if (this.#open.get(unit) !== open) {
       // Nobody waits for it any more.
-      if (!('unmoved' in answer)) answer.thaw();
+      if (!stays) answer.thaw();
       return;
     }
-    if ('unmoved' in answer) {
-      this.#stays(unit, open, answer.unmoved);
+    if (stays) {
+      if ('unmoved' in answer) this.#stays(unit, open, answer.unmoved);
+      else this.#later(unit, open, answer.lacksDescriptors);
       this.#fill();
       return;
     }
@@ -200,8 +209,28 @@ class Giving {
     this.#send({ kind: 'offer', unit }, answer.fds);
   }
 
+  /** Each commit frees descriptors, and so does each connection that ends meanwhile. */
+  #later(unit: number, open: Open, reason: string): void {
+    const { clock } = this.#options;
+    this.#close(unit, open);
+    this.#waiting.push(open.movable);
+    this.#starved ??= { limit: clock.after(millis(descriptorsLimit), () => this.#end(reason)), again: undefined };
+    const starved = this.#starved;
+    starved.again ??= clock.after(millis(descriptorsAfter), () => {
+      starved.again = undefined;
+      this.#fill();
+    });
+  }
+
+  #fed(): void {
+    this.#starved?.limit.cancel();
+    this.#starved?.again?.cancel();
+    this.#starved = undefined;
+  }
+
   #committed(unit: number, open: Open): void {
     this.#close(unit, open);
+    this.#fed();
     const { frozen } = open;
     this.#moved += frozen!.unit.relays.length;
     frozen!.forget();
@@ -273,6 +302,7 @@ class Giving {
     this.#over ??= 'everything is decided';
     this.#helloLimit?.cancel();
     this.#retry?.cancel();
+    this.#fed();
     this.#options.line.close();
     this.#resolve({ moved: this.#moved, stayed: this.#stayed });
   }

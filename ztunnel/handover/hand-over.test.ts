@@ -108,6 +108,13 @@ class FakeEnd implements Line {
 
 type Step = 'toTaker' | 'toGiver' | 'freeze' | 'restore' | 'time' | 'killTaker' | 'killGiver';
 
+interface UnitFate {
+  readonly unmoved: boolean;
+  readonly unreadable: boolean;
+  /** How often there is no descriptor for it first. */
+  readonly lacks?: number;
+}
+
 /** Both processes with engines that only note where a unit is live. */
 class World {
   readonly clock = new FakeClock();
@@ -117,13 +124,14 @@ class World {
   readonly restoredOnce = new Set<number>();
   readonly giver: FakeEnd;
   readonly taker: FakeEnd;
-  readonly #units: readonly { readonly unmoved: boolean; readonly unreadable: boolean }[];
+  readonly #units: readonly UnitFate[];
+  readonly #lacked = new Map<number, number>();
   readonly #freezing: (() => void)[] = [];
   readonly #restoring: (() => void)[] = [];
   given: Given | undefined;
   taken: Taken | undefined;
 
-  constructor(units: readonly { readonly unmoved: boolean; readonly unreadable: boolean }[], capacity: number) {
+  constructor(units: readonly UnitFate[], capacity: number) {
     this.#units = units;
     [this.giver, this.taker] = FakeEnd.pair(capacity);
     for (const id of units.keys()) this.liveIn.old.add(id);
@@ -145,6 +153,11 @@ class World {
         new Promise((resolve) => {
           this.#freezing.push(() => {
             if (this.giver.dead) return;
+            const lacked = this.#lacked.get(id) ?? 0;
+            if (lacked < (this.#units[id]!.lacks ?? 0)) {
+              this.#lacked.set(id, lacked + 1);
+              return resolve({ lacksDescriptors: 'too many open files' });
+            }
             if (this.#units[id]!.unmoved) return resolve({ unmoved: 'it is in a handshake' });
             assert.ok(this.liveIn.old.delete(id));
             resolve(this.#frozen(id));
@@ -250,6 +263,7 @@ const several = fc.array(
   fc.record({
     unmoved: fc.boolean(),
     unreadable: fc.integer({ min: 0, max: 4 }).map((n) => n === 0),
+    lacks: fc.integer({ min: 0, max: 12 }).map((n) => Math.max(0, n - 9)),
   }),
   { minLength: 0, maxLength: 40 },
 );
@@ -295,6 +309,63 @@ test('undisturbed everything moves that can, and the rest is counted by its reas
     ['it is in a handshake', 10],
   ]);
   assert.deepEqual(world.taken, { moved: 80, error: undefined });
+});
+
+test('what descriptors lack for waits until others have moved, and moves then', async () => {
+  const [line, other] = FakeEnd.pair();
+  const clock = new FakeClock();
+  // As many as this process may have frozen at a time; a table of its own, as that of the kernel.
+  let free = 1;
+  let refused = 0;
+  let passed = 0;
+  const movables = Array.from(
+    { length: 9 },
+    (_, id): Movable => ({
+      connections: 1,
+      descriptors: 3,
+      async freeze() {
+        if (free === 0) {
+          refused++;
+          return { lacksDescriptors: 'too many open files' };
+        }
+        free--;
+        return { unit: unitOf(id), fds: [], thaw: () => assert.fail('it has moved'), forget: () => void free++ };
+      },
+    }),
+  );
+  let given: Given | undefined;
+  void give({ line, clock, engine: 'e', movables }).then((result) => {
+    given = result;
+  });
+  const restore = async () => ({ goLive: () => undefined, discard: () => assert.fail('it was committed') });
+  void take({ line: other, engine: 'e', restore, closeFd: () => undefined });
+  for (let i = 0; !given; i++) {
+    assert.ok(i < 1_000, 'it goes on for ever');
+    other.deliver();
+    line.deliver();
+    await turn();
+    // Longer in all than anything may lack them: what moves sets that back.
+    clock.advance(400);
+    passed += 400;
+  }
+  assert.ok(refused > 0 && passed > 5_000, `${refused} refusals in ${passed} ms show nothing`);
+  assert.deepEqual(given, { moved: 9, stayed: new Map() });
+});
+
+test('where no descriptor comes free everything stays, with the reason', async () => {
+  const world = new World([{ unmoved: false, unreadable: false, lacks: Number.POSITIVE_INFINITY }], 1_000);
+  for (let i = 0; i < 49; i++) {
+    for (const step of ['toTaker', 'toGiver', 'freeze'] as const) await world.step(step);
+    world.clock.advance(100);
+  }
+  assert.equal(world.given, undefined);
+  for (let i = 0; i < 2; i++) {
+    await world.step('freeze');
+    world.clock.advance(100);
+  }
+  await turn();
+  assert.deepEqual(world.given, { moved: 0, stayed: new Map([['too many open files', 1]]) });
+  assert.deepEqual([...world.liveIn.old], [0]);
 });
 
 test('an engine that never answers keeps nobody waiting; one that answers late goes on', async () => {

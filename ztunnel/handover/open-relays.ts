@@ -2,7 +2,7 @@
 import { millis } from '../../common/core/brand.ts';
 import type { Clock } from '../../common/core/clock.ts';
 import { Roster, type Seat } from '../../common/core/roster.ts';
-import type { Carrier, FrozenCarrier, HandOver, RelayEnds } from '../engine/hand-over.ts';
+import type { Carrier, FrozenCarrier, HandOver, RelayEnds, Unmoved } from '../engine/hand-over.ts';
 import type { Account } from '../proxy/account.ts';
 import type { ProxiedPod } from '../proxy/pod.ts';
 import type { Frozen, Movable } from './give.ts';
@@ -72,12 +72,14 @@ class MovableCarrier implements Movable {
     return 2 + this.connections;
   }
 
-  async freeze(): Promise<Frozen | { readonly unmoved: string }> {
+  async freeze(): Promise<Frozen | Unmoved> {
     for (let waited = 0; ; waited += pause) {
       const relays = this.#relays();
       const frozen = await this.#carrier.freeze(relays.map(({ ends }) => ends));
-      if (typeof frozen !== 'string') return describe(this.#carrier, relays, frozen);
-      if (waited >= patience || relays.length === 0) return { unmoved: frozen };
+      // Who gives waits for descriptors: its next commits free some.
+      if ('lacksDescriptors' in frozen) return frozen;
+      if (!('unmoved' in frozen)) return describe(this.#carrier, relays, frozen);
+      if (waited >= patience || relays.length === 0) return frozen;
       await new Promise<void>((resolve) => void this.#clock.after(millis(pause), resolve));
     }
   }

@@ -65,7 +65,7 @@ namespace aq {
   X(missed)       /* by a plan: will not be [slot, generation, status, 0: who asked has gone | who] */                 \
   X(taken)        /* of a stock [sockets] */                                                                           \
   X(frozen)       /* [memfd, descriptors | those, and of each relay the slots and generations of downstream and upstream] */ \
-  X(unmoved)      /* it stays, and the unit is gone [| reason] */                                                      \
+  X(unmoved)      /* it stays, and the unit is gone [1: for want of descriptors | reason] */                           \
   X(restored)     /* [slot, generation, 1: of its tunnel | of each relay: downstream's there, downstream's here, counters] */ \
   X(unreadable)   /* the unit is gone [| reason] */
 

@@ -192,8 +192,8 @@ std::vector<int32_t> Unit::freezeAll() {
 
 void Unit::freeze(Loop &loop, Id id, Object *of) {
   auto unit = std::unique_ptr<Unit>(new Unit(loop));
-  const auto stays = [&](const char *why) {
-    loop.event({.type = int(Event::unmoved), .slot = id.slot, .generation = id.generation}, textOf(why));
+  const auto stays = [&](const char *why, bool lacksDescriptors = false) {
+    loop.event({.type = int(Event::unmoved), .slot = id.slot, .generation = id.generation, .a = lacksDescriptors}, textOf(why));
   };
   if (const char *why = unit->gather(of)) return stays(why);
   SecretBytes tunnel;
@@ -207,8 +207,12 @@ void Unit::freeze(Loop &loop, Id id, Object *of) {
   }
   Descriptor state;
   std::string why;
+  bool lacksDescriptors = false;
   try {
     state = sealed(unit->save(tunnel));
+  } catch (const std::system_error &e) {
+    why = std::string("its state cannot be written: ") + e.what();
+    lacksDescriptors = e.code().value() == EMFILE || e.code().value() == ENFILE;
   } catch (const std::exception &e) {
     why = std::string("its state cannot be written: ") + e.what();
   }
@@ -224,7 +228,7 @@ void Unit::freeze(Loop &loop, Id id, Object *of) {
     for (const int32_t fd : fds)
       if (fd >= 0) ::close(fd);
     unit->goLive();
-    return stays(why.empty() ? "there are no descriptors left" : why.c_str());
+    return why.empty() ? stays("there are no descriptors left", true) : stays(why.c_str(), lacksDescriptors);
   }
   std::vector<int32_t> told = std::move(fds);
   for (const auto &[downstream, upstream] : unit->relays_)

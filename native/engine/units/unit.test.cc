@@ -29,24 +29,39 @@ struct SealLog {
   ~SealLog() { onSeal = nullptr; }
 };
 
+/** A limit of the process until its end. */
+class Limit {
+public:
+  Limit(__rlimit_resource of, rlim_t now) : of_(of) {
+    getrlimit(of_, &before_);
+    rlimit limit = before_;
+    limit.rlim_cur = now;
+    setrlimit(of_, &limit);
+  }
+  ~Limit() { setrlimit(of_, &before_); }
+
+private:
+  __rlimit_resource of_;
+  rlimit before_{};
+};
+
 /** Until its end every write to a file fails with EFBIG, that to sealed memory too. */
 class NoFiles {
 public:
-  NoFiles() : signal_(std::signal(SIGXFSZ, SIG_IGN)) {
-    getrlimit(RLIMIT_FSIZE, &before_);
-    rlimit now = before_;
-    now.rlim_cur = 0;
-    setrlimit(RLIMIT_FSIZE, &now);
-  }
-  ~NoFiles() {
-    setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, signal_);
-  }
+  NoFiles() : signal_(std::signal(SIGXFSZ, SIG_IGN)), limit_(RLIMIT_FSIZE, 0) {}
+  ~NoFiles() { std::signal(SIGXFSZ, signal_); }
 
 private:
-  rlimit before_{};
   void (*signal_)(int);
+  Limit limit_;
 };
+
+/** The lowest number that a descriptor could get. */
+int nextDescriptor() {
+  const int fd = ::dup(0);
+  ::close(fd);
+  return fd;
+}
 
 } // namespace
 
@@ -122,6 +137,44 @@ TEST("units: a relay whose state cannot be written stays, says why, and goes on"
   far.toSend = content(200'000, 2);
   play(random, {&near, &far}, {&place}, 1000);
   CHECK(near.got == far.toSend && far.got == near.toSend);
+  ::close(near.fd);
+  ::close(far.fd);
+  ::close(backend.fd);
+}
+
+TEST("units: a relay stays for want of descriptors for its state or for its duplicates, says that it is for this, and moves when they are there") {
+  std::mt19937 random(11);
+  Driver drivers[2];
+  Listening listening(drivers[0]);
+  ListeningSocket backend;
+  App near, far;
+  near.fd = dialed(listening.socket.port);
+  const Id down = acceptedBy(drivers[0], listening.id), up = drivers[0].name();
+  drivers[0].send(Command::dial, up, smallSocket(), backend.port, 0, "127.0.0.1");
+  EQUAL(drivers[0].wait(up, {Event::connected}).m.a, 0);
+  far.fd = accepted(backend.fd);
+  drivers[0].send(Command::relay, down, up.slot, up.generation, 3);
+  Place place{&drivers[0], &drivers[1], down, false, {{down, 0}}};
+  // Of its three descriptors none, the state's, or that and a duplicate.
+  for (const int free : {0, 1, 2}) {
+    const Limit limit(RLIMIT_NOFILE, rlim_t(nextDescriptor() + free));
+    const Id unit = drivers[0].name();
+    drivers[0].send(Command::freeze, unit, down.slot, down.generation);
+    const Told stays = drivers[0].wait(unit, {Event::frozen, Event::unmoved});
+    CHECK(Event(stays.m.type) == Event::unmoved);
+    EQUAL(stays.m.a, 1);
+  }
+  {
+    const NoFiles limit;
+    const Id unit = drivers[0].name();
+    drivers[0].send(Command::freeze, unit, down.slot, down.generation);
+    EQUAL(drivers[0].wait(unit, {Event::unmoved}).m.a, 0);
+  }
+  near.toSend = content(300'000, 1);
+  far.toSend = content(200'000, 2);
+  play(random, {&near, &far}, {&place}, 1000);
+  CHECK(near.got == far.toSend && far.got == near.toSend);
+  CHECK(place.moves > 0);
   ::close(near.fd);
   ::close(far.fd);
   ::close(backend.fd);

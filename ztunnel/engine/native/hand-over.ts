@@ -6,7 +6,7 @@ import { keepAlive } from '../../../common/hbone/session.ts';
 import { type EngineLoop, type Handle, nameOf } from '../../../native/engine.ts';
 import { closeFd } from '../../../native/index.ts';
 import type { MovedTunnel } from '../../handover/unit.ts';
-import type { Carrier, FrozenCarrier, HandOver, RelayEnds, RestoredCarrier } from '../hand-over.ts';
+import type { Carrier, FrozenCarrier, HandOver, RelayEnds, RestoredCarrier, Unmoved } from '../hand-over.ts';
 import { BegunRelay } from './begun-relay.ts';
 import { http2Code, NativeStream } from './stream.ts';
 import { Tunnel, TunnelStream } from './tunnel.ts';
@@ -80,10 +80,12 @@ function relayOf(ends: RelayEnds): LoopRelay | string {
 function carrierOf(loop: EngineLoop, handle: Handle, tunnel: Tunnel | undefined, forget: () => void): Carrier {
   return {
     tunnel: tunnel?.facts,
-    async freeze(ends): Promise<FrozenCarrier | string> {
+    async freeze(ends): Promise<FrozenCarrier | Unmoved> {
       const relays = ends.map(relayOf);
       const known = relays.filter((relay) => typeof relay !== 'string');
-      if (known.length < relays.length || known.length === 0) return 'its connections have just ended';
+      if (known.length < relays.length || known.length === 0) {
+        return { unmoved: 'its connections have just ended' };
+      }
       forget();
       const held = new Map(known.map((relay) => [nameOf(relay.handle), { relay, commands: loop.hold(relay.handles) }]));
       const ownCommands = loop.hold([handle]);
@@ -92,9 +94,10 @@ function carrierOf(loop: EngineLoop, handle: Handle, tunnel: Tunnel | undefined,
         for (const { commands } of held.values()) commands.goOn();
       };
       const frozen = await freeze(loop, handle);
-      if (frozen.kind === 'unmoved') {
+      if (frozen.kind !== 'frozen') {
         goOn();
-        return frozen.reason;
+        const { kind, reason } = frozen;
+        return kind === 'unmoved' ? { unmoved: reason } : { lacksDescriptors: reason };
       }
       const close = () => [frozen.state, ...frozen.sockets].forEach(closeFd);
       const thaw = () => {
@@ -105,7 +108,7 @@ function carrierOf(loop: EngineLoop, handle: Handle, tunnel: Tunnel | undefined,
       const tags = new Set(frozen.relays.map((relay) => nameOf(relay.downstream)));
       if (![...tags].every((tag) => held.has(tag))) {
         thaw();
-        return 'connections have begun on it meanwhile';
+        return { unmoved: 'connections have begun on it meanwhile' };
       }
       // Those that have ended, or only their stream has: they do not move with the tunnel.
       for (const [tag, { commands }] of held) {

@@ -27,8 +27,9 @@ export interface Frozen {
   forget(): void;
 }
 
+/** `lacksDescriptors`: it would move if this process could open more. */
 export interface Unmoved {
-  readonly kind: 'unmoved';
+  readonly kind: 'unmoved' | 'lacksDescriptors';
   readonly reason: string;
 }
 
@@ -65,7 +66,8 @@ export function freeze(loop: EngineLoop, of: Handle): Promise<Frozen | Unmoved> 
   return answer(
     loop,
     (unit, e): Frozen | Unmoved => {
-      if (e.type !== event.frozen) return { kind: 'unmoved', reason: e.bytes.toString() };
+      if (e.type !== event.frozen)
+        return { kind: e.a === 1 ? 'lacksDescriptors' : 'unmoved', reason: e.bytes.toString() };
       const numbers = numbersOf(e);
       const relays: FrozenRelay[] = [];
       for (let at = e.b; at < numbers.length; at += 4)
