@@ -6,7 +6,6 @@ import { parseIp, parseSocketAddr } from '../../common/core/net.ts';
 import type { ByteStream } from '../net/byte-stream.ts';
 import { DuplexStream } from '../net/duplex-stream.ts';
 import { peek } from '../net/peek.ts';
-import { toDuplex } from '../net/stream-duplex.ts';
 import { type ConnectionEnd, downstreamOf, type Served } from '../network/downstream.ts';
 import type { Environment } from '../runtime/environment.ts';
 import type { Counter } from '../telemetry/stats.ts';
@@ -42,7 +41,7 @@ export class ListenerServer implements InternalListener {
     this.#env = env;
     const withTls = (chain: ChainConfig): Chain => ({
       ...chain,
-      server: chain.tls && new TlsServer(chain.tls, env.secrets),
+      server: chain.tls && new TlsServer(chain.tls, env),
     });
     this.#chains = config.chains.map(withTls);
     this.#defaultChain = config.defaultChain && withTls(config.defaultChain);
@@ -83,18 +82,14 @@ export class ListenerServer implements InternalListener {
     let inner = stream;
     let tls: TlsFacts | undefined;
     if (chain.server) {
-      const raw = toDuplex(stream);
-      const timer = this.#env.clock.after(chain.handshakeTimeout, () => raw.destroy());
       try {
-        const shaken = await chain.server.accept(raw);
+        const shaken = await chain.server.accept(stream, chain.handshakeTimeout);
         tls = shaken.facts;
         inner = new DuplexStream(shaken.socket);
       } catch (error) {
         this.#stats.tlsErrors.value++;
         this.#env.log.debug('TLS with a client failed', { listener: this.config.name, error: describeError(error) });
         return this.#gone(stream, account);
-      } finally {
-        timer.cancel();
       }
     }
     if (inner.destroyed) return this.#gone(stream, account);

@@ -7,6 +7,7 @@ import type { Exporters } from '../export/exporters.ts';
 import type { ScriptHost } from '../filters/script/host.ts';
 import type { SeriesStore } from '../telemetry/series.ts';
 import type { Stats } from '../telemetry/stats.ts';
+import type { HandshakeTurns } from '../tls/handshake-turns.ts';
 import type { SecretStore } from '../tls/secrets.ts';
 import type { ProxyNode } from '../tracing/standard-tags.ts';
 import type { UpstreamConnection } from '../upstream/connector.ts';
@@ -22,6 +23,8 @@ export interface Environment {
   /** What the proxy says of itself where it sends requests of its own. */
   readonly ownAddress: string;
   readonly secrets: SecretStore;
+  /** Of clients, on whatever listener. */
+  readonly handshakes: HandshakeTurns;
   readonly clusters: Clusters;
   readonly routes: RouteTables;
   /** Modules of users. */

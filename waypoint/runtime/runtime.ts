@@ -30,6 +30,7 @@ import { type SeriesOptions, SeriesStore } from '../telemetry/series.ts';
 import { Stats } from '../telemetry/stats.ts';
 import { TlsClients } from '../tls/client.ts';
 import { FileSecrets } from '../tls/file-secrets.ts';
+import { HandshakeTurns } from '../tls/handshake-turns.ts';
 import { SecretStore } from '../tls/secrets.ts';
 import type { ProxyNode } from '../tracing/standard-tags.ts';
 import { createConnector, type UpstreamConnection } from '../upstream/connector.ts';
@@ -114,6 +115,7 @@ export class Runtime {
       series,
       scripts: this.#scripts,
       secrets: this.secrets,
+      handshakes: new HandshakeTurns(),
       routes: this.routes,
       exporters: new Exporters(),
       node: options.node ?? { id: '', cluster: '', zone: '' },

@@ -2,11 +2,18 @@
 import { X509Certificate } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
+import type { Millis } from '../../common/core/brand.ts';
+import type { Clock } from '../../common/core/clock.ts';
 import type { Fields } from '../../common/envoy/fields.ts';
 import { readTlsCommon } from '../cluster/tls/compile.ts';
 import type { TlsCommon } from '../cluster/tls/types.ts';
 import type { TlsFacts } from '../listener/facts.ts';
+import type { ByteStream } from '../net/byte-stream.ts';
+import { type Look, peek } from '../net/peek.ts';
+import { toDuplex } from '../net/stream-duplex.ts';
+import type { Environment } from '../runtime/environment.ts';
 import { tlsDetails } from './details.ts';
+import type { HandshakeTurns } from './handshake-turns.ts';
 import { materialOf } from './material.ts';
 import { type Peer, peerOf, refusePeer } from './peer.ts';
 import type { SecretStore } from './secrets.ts';
@@ -43,19 +50,45 @@ interface Waiting {
 export class TlsServer {
   readonly #config: TlsServerConfig;
   readonly #secrets: SecretStore;
+  readonly #turns: HandshakeTurns;
+  readonly #clock: Clock;
   readonly #waiting = new WeakMap<object, Waiting>();
   #server: Server | undefined;
   #generation = -1;
   #material: ReturnType<typeof materialOf>;
   #localPrincipal: string | undefined;
 
-  constructor(config: TlsServerConfig, secrets: SecretStore) {
+  constructor(
+    config: TlsServerConfig,
+    { secrets, handshakes, clock }: Pick<Environment, 'secrets' | 'handshakes' | 'clock'>,
+  ) {
     this.#config = config;
     this.#secrets = secrets;
+    this.#turns = handshakes;
+    this.#clock = clock;
   }
 
-  /** Rejects when the handshake fails, or when a secret is missing; the socket is destroyed then. */
-  accept(raw: Duplex): Promise<Handshaken> {
+  /** Rejects when the handshake fails, when it is not over in time, or when a secret is missing; the connection is destroyed then. */
+  async accept(stream: ByteStream, timeout: Millis): Promise<Handshaken> {
+    let destroy = () => stream.destroy();
+    const timer = this.#clock.after(timeout, () => destroy());
+    try {
+      // Who says nothing yet holds up nobody, and whose greeting is there spends its turn at once.
+      const { kind } = await peek(stream, anything, undefined, this.#clock, undefined);
+      if (kind === 'found') await this.#turns.turn();
+      if (kind !== 'found' || stream.destroyed) throw new Error('the connection was closed before the TLS handshake');
+      const raw = toDuplex(stream);
+      destroy = () => raw.destroy();
+      return await this.#shake(raw);
+    } catch (error) {
+      destroy();
+      throw error;
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  #shake(raw: Duplex): Promise<Handshaken> {
     return new Promise((resolve, reject) => {
       const fail = (error: Error) => {
         this.#waiting.delete(raw);
@@ -140,6 +173,8 @@ export class TlsServer {
     return server;
   }
 }
+
+const anything: (bytes: Buffer) => Look<undefined> = () => ({ kind: 'done', found: undefined, consumed: 0 });
 
 type TlsMaterialValidation = NonNullable<ReturnType<typeof materialOf>>['validation'];
 
