@@ -31,7 +31,7 @@ export function connectionsTo(
   view: MeshView,
   proxy: ClientProxy,
   to: Destination,
-): Ways<Pick<StreamRoute, 'sni' | 'destinations' | 'clusters'>> {
+): Ways<Pick<StreamRoute, 'sni' | 'destinations' | 'clusters' | 'tunnel'>> {
   const { context, targets, straight } = scopeOf(view, proxy, to);
   if (to.service.waypoint === undefined) return { routes: tcpRoutesOf(context).routes, targets };
   return { routes: [{ sni: [], destinations: [], clusters: [{ name: straight(), weight: 1 }] }], targets };

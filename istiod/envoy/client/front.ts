@@ -68,11 +68,11 @@ function portFront(
   const chains =
     speaks === 'http'
       ? []
-      : routes.map(({ clusters }, i) => {
+      : routes.map(({ clusters, tunnel }, i) => {
           // The client asked for one endpoint, and not for any.
           const to = isHeadless && i === routes.length - 1 ? direct : clusters;
           const shares = to.length === 0 ? [{ name: blackHoleCluster, weight: 1 }] : to;
-          return frozen({ name: `${name}|${i}`, filters: [tcpProxy(name, shares, meshLogs(facts))] });
+          return frozen({ name: `${name}|${i}`, filters: [tcpProxy(name, shares, meshLogs(facts), { tunnel })] });
         });
   return {
     number: port.number,

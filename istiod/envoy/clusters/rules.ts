@@ -6,6 +6,7 @@ import type { MeshService, MeshView } from '../inputs.ts';
 
 export type TrafficPolicy = NonNullable<DestinationRule['spec']['trafficPolicy']>;
 export type Subset = NonNullable<DestinationRule['spec']['subsets']>[number];
+export type Tunnel = NonNullable<TrafficPolicy['tunnel']>;
 /** Of one port: what single ports say has been decided. */
 export type PortPolicy = Omit<TrafficPolicy, 'portLevelSettings'>;
 

@@ -37,7 +37,6 @@ export function destinationRuleConditions(view: MeshView, rule: DestinationRule)
     ...tls.flatMap(({ field, value }) =>
       value.mode === 'ISTIO_MUTUAL' ? [`${field}.mode: ISTIO_MUTUAL is ignored: workloads are reached by HBONE`] : [],
     ),
-    ...policiesOf(rule).flatMap(({ field, value }) => (value.tunnel ? [`${field}.tunnel: no tunnels are made`] : [])),
     ...levelsOf(rule).flatMap(({ field, value }) => unreadOf(value).map((unread) => `${field}.${unread}`)),
   ];
   return new Map([

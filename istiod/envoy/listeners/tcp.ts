@@ -1,4 +1,5 @@
 /** Connections that are passed on as they are. */
+import type { Tunnel } from '../clusters/rules.ts';
 import { durationOf, extension, type Message } from '../values.ts';
 
 export interface Share {
@@ -6,12 +7,18 @@ export interface Share {
   readonly weight: number;
 }
 
+export interface TcpOptions {
+  readonly idleTimeout?: string | undefined;
+  /** What is asked of the upstream proxy before bytes go to it. */
+  readonly tunnel?: Tunnel | undefined;
+}
+
 /** To one cluster, or to several by weight. */
 export function tcpProxy(
   name: string,
   clusters: readonly Share[],
   logs: readonly Message[],
-  idleTimeout?: string,
+  { idleTimeout, tunnel }: TcpOptions = {},
 ): Message {
   const [first] = clusters;
   const to =
@@ -22,6 +29,14 @@ export function tcpProxy(
     stat_prefix: name,
     ...to,
     ...(idleTimeout !== undefined && { idle_timeout: durationOf(idleTimeout) }),
+    ...(tunnel && { tunneling_config: tunneling(tunnel) }),
     access_log: logs,
   });
+}
+
+function tunneling({ protocol = 'CONNECT', targetHost, targetPort }: Tunnel): Message {
+  return {
+    hostname: `${targetHost.includes(':') ? `[${targetHost}]` : targetHost}:${targetPort}`,
+    use_post: protocol.toUpperCase() === 'POST',
+  };
 }

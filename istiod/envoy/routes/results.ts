@@ -1,4 +1,6 @@
 /** What generators of routes find, beside the routes. */
+import type { Tunnel } from '../clusters/rules.ts';
+import type { RouteTarget } from '../inputs.ts';
 import type { Route } from './envoy.ts';
 
 /** An object of Kubernetes as it was read. */
@@ -45,8 +47,18 @@ export interface StreamRoute {
   /** Only connections from this namespace, by what their callers proved; undefined: all. */
   readonly callers?: string;
   /** Weights above 0. Empty: connections are refused. */
-  readonly clusters: readonly { readonly name: string; readonly weight: number }[];
+  readonly clusters: readonly StreamShare[];
+  /** What connections go on through; undefined: they go on as they are. */
+  readonly tunnel?: Tunnel;
   readonly object: RouteObject | undefined;
+}
+
+export interface StreamShare {
+  /** Of the cluster. */
+  readonly name: string;
+  readonly weight: number;
+  /** undefined: nothing of the mesh. */
+  readonly target?: RouteTarget;
 }
 
 export interface StreamRoutes {

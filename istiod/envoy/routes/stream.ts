@@ -1,5 +1,6 @@
 /** Everything that says where connections to a port of a service go that are not read as HTTP. */
 import type { VirtualService } from '../../../common/kube/kinds/istio/virtual-service.ts';
+import { rulesFor } from '../clusters/rules.ts';
 import type { RouteContext } from '../inputs.ts';
 import { attachedTo, type GatewayRoute, type RouteGroup } from './gateway-api/attach.ts';
 import { streamRoute } from './gateway-api/stream.ts';
@@ -44,7 +45,9 @@ export function tcpRoutesOf(context: RouteContext): StreamRoutes {
           callers: namespace,
         })),
   );
-  const routes = [...own, ...upToAll([...section('tls', names), ...section('tcp', rest), fallback(context)])];
+  const routes = [...own, ...upToAll([...section('tls', names), ...section('tcp', rest), fallback(context)])].map(
+    (route) => withTunnel(context, route),
+  );
   const objects = new Map<string, RouteObject>();
   for (const object of [
     ...services.filter((vs) => vs.spec.tls ?? vs.spec.tcp),
@@ -83,6 +86,18 @@ function upToAll(routes: readonly StreamRoute[]): readonly StreamRoute[] {
 }
 
 function fallback(context: RouteContext): StreamRoute {
-  const name = context.cluster({ service: context.service, port: context.port.number, subset: '' });
-  return { name: 'default', sni: [], destinations: [], clusters: [{ name, weight: 1 }], object: undefined };
+  const target = { service: context.service, port: context.port.number, subset: '' };
+  const clusters = [{ name: context.cluster(target), weight: 1, target }];
+  return { name: 'default', sni: [], destinations: [], clusters, object: undefined };
+}
+
+/** As Istio chooses: what the rule of the first destination says, or where that is the only one, of its subset. */
+function withTunnel({ view, namespace, clientLabels }: RouteContext, route: StreamRoute): StreamRoute {
+  const [first, ...others] = route.clusters;
+  if (first?.target === undefined) return route;
+  const { service, subset } = first.target;
+  const { policy, subsets } = rulesFor(view, service, namespace, clientLabels);
+  const isOfSubset = others.length === 0 && subset !== '';
+  const chosen = isOfSubset ? subsets.find((s) => s.name === subset)?.trafficPolicy : policy;
+  return chosen?.tunnel ? { ...route, tunnel: chosen.tunnel } : route;
 }

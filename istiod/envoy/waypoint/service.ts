@@ -253,17 +253,17 @@ function tcpChains(scope: FrontScope, port: MeshPort): MadeChains {
   // Collectors are spoken to by requests.
   const { cluster } = contextOf(scope, port, 'http');
   const logs = accessLogs(view, proxy, { service, cluster, trials: dryRunLog(policies, 'tcp') });
-  const idle = policyOf(rules, port.number).connectionPool?.tcp?.idleTimeout;
+  const idleTimeout = policyOf(rules, port.number).connectionPool?.tcp?.idleTimeout;
   const before = [
     ...customFilters(view, policies, 'tcp', name),
     ...rbacFilters(policies, 'tcp', facts, name),
     ...(service.resolution === 'dynamic-dns' && port.protocol === 'TLS' ? [dynamicTls(proxy, port.number)] : []),
     ...metricsFilters(view, proxy, service),
   ];
-  const chains = routes.map(({ clusters }, i) =>
+  const chains = routes.map(({ clusters, tunnel }, i) =>
     frozen({
       name: i === 0 ? name : `${name}|${i}`,
-      filters: [...before, tcpProxy(name, clusters.length > 0 ? clusters : [nowhere], logs, idle)],
+      filters: [...before, tcpProxy(name, clusters.length > 0 ? clusters : [nowhere], logs, { idleTimeout, tunnel })],
     }),
   );
   const cases = routes.map(({ sni, destinations, callers }, i) => ({

@@ -14,6 +14,11 @@ const aged = (yaml: string, second: number) =>
 /** The same of a namespace that consumes the service. */
 const theirs = (yaml: string) => yaml.replace('namespace: shop }', 'namespace: pay }');
 const over = { service: 'raw', port: 82, path: '/' } as const;
+/** Of a DestinationRule. */
+const tunnel = (targetHost: string, protocol = 'CONNECT') =>
+  `tunnel: { protocol: ${protocol}, targetHost: '${targetHost}', targetPort: 99 }`;
+const toSubset = (host: string, subset: string) =>
+  `route: [{ destination: { host: ${host}, subset: ${subset}, port: { number: 80 } } }]`;
 /** There is nobody to go to: the tunnel is refused. */
 const refused = { ...over, expect: { status: 503, body: 'of CONNECT' } } as const;
 const route = (kind: string, rules: string, spec = '') =>
@@ -93,6 +98,57 @@ export const streamCases: readonly RouteCase[] = [
     name: 'tcp: no port, a rule of the pool that says nothing of connections',
     objects: rule('trafficPolicy: { connectionPool: { http: {} } }', 'raw'),
     requests: [{ ...over, expect: { to: 'raw' } }],
+  },
+  {
+    name: 'tunnel: connections go on through an upstream proxy',
+    objects: rule(`trafficPolicy: { ${tunnel('any.tunnelled')} }`, 'raw'),
+    requests: [{ ...over, expect: { to: 'raw', attempts: 2 } }],
+  },
+  {
+    name: 'tunnel: by POST, of a subset alone',
+    objects:
+      rule(
+        `subsets: [{ name: posted, labels: { version: v1 }, trafficPolicy: { ${tunnel('any.tunnelled', 'post')} } }], trafficPolicy: { ${tunnel('refused.tunnelled')} }`,
+        'v2',
+      ) + vs(`tcp: [{ ${toSubset('v2', 'posted')} }]`),
+    requests: [{ ...over, expect: { to: 'v2', attempts: 2 } }],
+  },
+  {
+    name: 'tunnel: a subset takes none from the service',
+    objects:
+      rule(
+        `subsets: [{ name: plain, labels: { version: v1 }, trafficPolicy: {} }], trafficPolicy: { ${tunnel('any.tunnelled')} }`,
+        'v2',
+      ) + vs(`tcp: [{ ${toSubset('v2', 'plain')} }]`),
+    requests: [{ ...over, expect: { to: 'v2' } }],
+  },
+  {
+    name: 'tunnel: a subset that is none',
+    objects: rule(`trafficPolicy: { ${tunnel('any.tunnelled')} }`, 'v2') + vs(`tcp: [{ ${toSubset('v2', 'none')} }]`),
+    requests: [refused],
+  },
+  {
+    name: 'tunnel: refused by the proxy',
+    objects: rule(`trafficPolicy: { ${tunnel('refused.tunnelled')} }`, 'raw'),
+    requests: [{ ...over, expect: { status: 0, attempts: 1 } }],
+  },
+  {
+    name: 'tunnel: of weighted destinations the first says it, but not of its subset',
+    objects:
+      rule(
+        `subsets: [{ name: v1, labels: { version: v1 }, trafficPolicy: { ${tunnel('refused.tunnelled')} } }], trafficPolicy: { ${tunnel('any.tunnelled')} }`,
+        'v2',
+      ) +
+      rule(`trafficPolicy: { ${tunnel('2001:db8::1')} }`, 'web') +
+      vs(
+        'tcp: [{ route: [{ destination: { host: v2, subset: v1, port: { number: 80 } }, weight: 1 }, { destination: { host: web, port: { number: 80 } }, weight: 1 }] }]',
+      ),
+    requests: [{ ...over, expect: {}, shares: { v2: 1, web: 1 } }],
+  },
+  {
+    name: 'tunnel: to an address of IPv6',
+    objects: rule(`trafficPolicy: { ${tunnel('2001:db8::1')} }`, 'raw'),
+    requests: [{ ...over, expect: { to: 'raw', attempts: 2 } }],
   },
   {
     name: 'TCPRoute and VirtualService: the older first',

@@ -205,6 +205,18 @@ spec: { hosts: [raw], ${section} }
     await becomes('raw', '10.96.0.3', 82, 'x');
   });
 
+  test('goes on through an upstream proxy where a rule says so', async () => {
+    bed.apply(destinationRule('trafficPolicy: { tunnel: { targetHost: any.tunnelled, targetPort: 99 } }', 'raw'));
+    await until('what is passed on comes by CONNECT', async () => {
+      echoes.clear();
+      assert.match(await ask('10.96.0.3', 82, 'x'), /^(raw|closed)$/);
+      const [connect, inside] = echoes.received;
+      return connect?.method === 'CONNECT' && connect.path === 'any.tunnelled:99' && inside?.method === 'GET';
+    });
+    bed.remove('DestinationRule', 'shop/raw');
+    await becomes('raw', '10.96.0.3', 82, 'x');
+  });
+
   test('has a listener with HTTP and without where nobody says what a port speaks', async () => {
     assert.equal(await ask('10.96.0.3', 84, 'anything'), 'raw');
     bed.apply(virtualService('{ directResponse: { status: 410 } }', 'raw', 'raw'));

@@ -2,6 +2,7 @@
  * Upstream servers that keep what they received, byte by byte but for the order and the case of headers, and answer as the request asks:
  * `x-echo-fail`, `x-echo-cut`, `x-echo-hang`: so many first attempts fail (with `x-echo-status`, default 503), are cut, never answered;
  * `x-echo-status` alone: always; `x-echo-grpc`: that grpc-status in the trailers; `x-echo-reply`: JSON of more response headers.
+ * Requests to `*.tunnelled` and addresses of IPv6 are tunnels, by CONNECT or POST: what comes through them is served like the rest, but `refused.tunnelled` gets 403.
  */
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Stream } from 'node:http2';
 import { createServer, type Server, type Socket } from 'node:net';
@@ -141,15 +142,17 @@ export class Echoes implements AsyncDisposable {
     const pod = this.#podOf(socket);
     let pending: Buffer = Buffer.alloc(0);
     let isUpgraded = false;
+    /** Of a tunnel by POST. */
+    let inChunks: ChunkReader | undefined;
     const onData = (chunk: Buffer) => {
       if (isUpgraded) {
         socket.write(chunk);
         return;
       }
-      pending = Buffer.concat([pending, chunk]);
+      pending = Buffer.concat([pending, inChunks?.read(chunk) ?? chunk]);
       for (let next = readRequest(pending); next; next = readRequest(pending)) {
         pending = pending.subarray(next.length);
-        const { upgrade, length: _, ...request } = next;
+        const { upgrade, length: _, isTunnel, ...request } = next;
         const action = this.#note({ pod, ...request });
         if (action.kind === 'hang') return;
         if (action.kind === 'cut') {
@@ -162,6 +165,13 @@ export class Echoes implements AsyncDisposable {
             `HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: ${upgrade}\r\nx-upstream: yes\r\n\r\n`,
           );
           return;
+        }
+        if (isTunnel && action.kind === 'answer') {
+          const isRefused = request.authority.startsWith('refused.');
+          socket.write(`HTTP/1.1 ${isRefused ? '403 No\r\ncontent-length: 9' : '200 Yes'}\r\n\r\n`);
+          if (request.method === 'POST') inChunks = new ChunkReader();
+          pending = inChunks?.read(pending) ?? pending;
+          continue;
         }
         socket.write(answerText(pod, request.method, action));
       }
@@ -184,6 +194,7 @@ interface Parsed extends Omit<Received, 'pod'> {
   readonly length: number;
   /** The protocol that it asks for. */
   readonly upgrade: string | undefined;
+  readonly isTunnel: boolean;
 }
 
 /** undefined: not all of it has come. */
@@ -196,8 +207,12 @@ function readRequest(bytes: Buffer): Parsed | undefined {
   const headers = byName(fields);
   const of = (name: string) => textOf(headers, name);
   const at = end + 4;
-  const body =
-    of('transfer-encoding') === 'chunked' ? chunked(text, at) : plain(text, at, Number(of('content-length') ?? 0));
+  const isTunnel = /(\.tunnelled|\]):\d+$/.test(of('host') ?? '');
+  const body = isTunnel
+    ? { text: '', trailers: [], end: at }
+    : of('transfer-encoding') === 'chunked'
+      ? chunked(text, at)
+      : plain(text, at, Number(of('content-length') ?? 0));
   if (body === undefined) return undefined;
   return {
     protocol: protocol as Received['protocol'],
@@ -208,8 +223,30 @@ function readRequest(bytes: Buffer): Parsed | undefined {
     body: body.text,
     trailers: body.trailers,
     length: body.end,
+    isTunnel,
     upgrade: of('connection')?.toLowerCase() === 'upgrade' ? of('upgrade') : undefined,
   };
+}
+
+/** Of a body without an end. */
+class ChunkReader {
+  #pending: Buffer = Buffer.alloc(0);
+
+  /** What the chunks hold that are whole. */
+  read(bytes: Buffer): Buffer {
+    this.#pending = Buffer.concat([this.#pending, bytes]);
+    const whole: Buffer[] = [];
+    for (;;) {
+      const line = this.#pending.indexOf('\r\n');
+      if (line < 0) break;
+      const size = Number.parseInt(this.#pending.toString('latin1', 0, line), 16);
+      const end = line + 2 + size + 2;
+      if (size === 0 || this.#pending.length < end) break;
+      whole.push(this.#pending.subarray(line + 2, line + 2 + size));
+      this.#pending = this.#pending.subarray(end);
+    }
+    return Buffer.concat(whole);
+  }
 }
 
 interface Body {

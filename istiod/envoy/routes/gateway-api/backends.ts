@@ -1,11 +1,8 @@
 /** What backendRefs of routes lead to. */
 import { assertNever } from '../../../../common/core/errors.ts';
-import type { ConsistentHash } from '../../../../common/kube/kinds/istio/traffic-policy.ts';
-import type { RouteContext } from '../../inputs.ts';
+import type { RouteContext, RouteTarget } from '../../inputs.ts';
 import { findDestination } from '../destinations.ts';
-import type { Extension } from '../envoy.ts';
 import type { UnresolvedReason } from '../results.ts';
-import { backendSession } from '../sessions.ts';
 
 /** A backendRef of any route, without its filters. */
 export interface BackendRef {
@@ -21,8 +18,7 @@ export type Backend =
   | {
       readonly kind: 'found';
       readonly cluster: string;
-      readonly hash: ConsistentHash | undefined;
-      readonly session: Extension | undefined;
+      readonly target: RouteTarget;
     }
   | {
       readonly kind: 'unresolved';
@@ -45,12 +41,7 @@ export function findBackend(context: RouteContext, ref: BackendRef, namespace: s
   const found = findDestination(context, { host: host.name, ...port }, ref.namespace ?? namespace);
   switch (found.kind) {
     case 'found':
-      return {
-        kind: 'found',
-        cluster: found.cluster,
-        hash: context.hash(found.target),
-        session: backendSession(context, found.target),
-      };
+      return found;
     case 'missing': {
       const field = found.field === 'host' ? 'name' : 'port';
       return { kind: 'unresolved', reason: 'BackendNotFound', field, message: found.message };

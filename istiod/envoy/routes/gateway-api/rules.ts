@@ -10,7 +10,7 @@ import { callersOf } from '../matchers.ts';
 import { operationOf } from '../operation.ts';
 import type { RouteObject, RouteProblem } from '../results.ts';
 import { type Retries, retryPolicy } from '../retries.ts';
-import { hasLostTime, type Session, sessionConfig, sessionFilter } from '../sessions.ts';
+import { backendSession, hasLostTime, type Session, sessionConfig, sessionFilter } from '../sessions.ts';
 import { durationOf, isZero, madeBy, routeObject, takesAll } from '../values.ts';
 import type { GatewayRoute, RouteGroup } from './attach.ts';
 
@@ -248,9 +248,9 @@ function forwardRule(
       weight,
       changes: own?.changes ?? {},
       host: own?.host,
-      hash: found?.hash,
+      hash: found && context.hash(found.target),
       // What a rule says comes before what its backends say (GEP-1619).
-      session: rule.session === undefined ? found?.session : undefined,
+      session: found && rule.session === undefined ? backendSession(context, found.target) : undefined,
     };
   });
   return (match) => {

@@ -24,7 +24,10 @@ export function streamRoute(
         const field = `spec.rules[${i}].backendRefs[${j}].${backend.field}`;
         problems.push({ kind: 'unresolved', object, field, reason, message });
       }
-      return weight === 0 ? [] : [{ name: backend.kind === 'found' ? backend.cluster : unknownCluster, weight }];
+      if (weight === 0) return [];
+      return backend.kind === 'found'
+        ? [{ name: backend.cluster, weight, target: backend.target }]
+        : [{ name: unknownCluster, weight }];
     });
     const sni = 'hostnames' in route.spec ? route.spec.hostnames : [];
     return { name: name ?? `${namespace}.${route.metadata.name}.${i}`, sni, destinations: [], clusters, object };

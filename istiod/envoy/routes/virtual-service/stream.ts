@@ -71,6 +71,7 @@ function clustersOf(
       const at = `${field}.route[${i}].destination.${found.field}`;
       problems.push({ kind: 'unresolved', reason: 'BackendNotFound', object: routeObject(vs), field: at, message });
     }
-    return [{ name: found.cluster, weight: Math.max(weight, 1) }];
+    const target = found.kind === 'found' ? { target: found.target } : {};
+    return [{ name: found.cluster, weight: Math.max(weight, 1), ...target }];
   });
 }
