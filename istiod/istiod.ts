@@ -9,6 +9,7 @@ import type { Clock } from '../common/core/clock.ts';
 import { describeError, MeshError } from '../common/core/errors.ts';
 import { createLogger, type LogSink } from '../common/core/log.ts';
 import { gitRevision, version } from '../common/core/version.ts';
+import { systemLookup } from '../common/dns/system-lookup.ts';
 import { createKubeClient, type KubeClient } from '../common/kube/client/client.ts';
 import { namespaceKind, type Pod, serviceKind } from '../common/kube/kinds/core.ts';
 import { serviceEntryKind } from '../common/kube/kinds/istio/service-entry.ts';
@@ -207,6 +208,7 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
       fetch: countFetches(metrics.registry, (uri, timeout) => fetchText(uri, timeout, keyRules)),
       refresh: config.model.keys.refresh,
     },
+    lookup: systemLookup(),
     clock,
     revision: config.model.revision,
     faultOf,

@@ -32,7 +32,7 @@ interface Followed {
   isKnown: boolean;
 }
 
-export class KubeCredentials implements Omit<Credentials, 'keys' | 'module'> {
+export class KubeCredentials implements Pick<Credentials, 'secret' | 'mayList'> {
   readonly #o: KubeCredentialsOptions;
   readonly #secrets = new Map<string, Followed>();
   /** undefined: nobody has answered yet. */

@@ -4,6 +4,7 @@
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { describeError, MeshError } from '../../common/core/errors.ts';
+import type { Ip } from '../../common/core/net.ts';
 import type { Typed } from '../../common/envoy/codec.ts';
 import type { FoundKeys, KeySource } from '../jwks/resolver.ts';
 import { type FoundModule, type ModuleSource, noModules } from '../modules/resolver.ts';
@@ -23,14 +24,17 @@ export interface Credentials {
   keys(source: KeySource): Looked<FoundKeys>;
   /** A filter of a user's. */
   module(source: ModuleSource): Looked<FoundModule>;
+  /** Of a gateway to another network that is known by a DNS name; none: the name has none, or nobody answers. */
+  gateway(hostname: string): Looked<readonly Ip[]>;
 }
 
-/** Of an istiod that reads no Secrets. */
+/** Of an istiod that reads no Secrets, and asks nobody. */
 export const noCredentials: Credentials = {
   secret: () => ({ kind: 'found', value: undefined }),
   mayList: () => ({ kind: 'found', value: false }),
   keys: () => ({ kind: 'found', value: { keys: undefined, problem: 'keys of issuers are fetched by istiod alone' } }),
   module: () => ({ kind: 'found', value: noModules() }),
+  gateway: () => ({ kind: 'found', value: [] }),
 };
 
 /** Thrown where a lookup is not done yet: what asked is made anew when it is. */

@@ -68,8 +68,8 @@ export interface MeshEndpoint {
   readonly address:
     | { readonly kind: 'ip'; readonly ip: Ip }
     | { readonly kind: 'name'; readonly name: string }
-    /** All that another network has of the service, behind a gateway with HBONE at that port. */
-    | { readonly kind: 'gateway'; readonly ip: Ip; readonly port: number };
+    /** All that another network has of the service, behind a gateway with HBONE at that port of each address. */
+    | { readonly kind: 'gateway'; readonly ips: readonly Ip[]; readonly port: number };
   /** Port of the service -> port at the endpoint; a port that is missing is not served. */
   readonly ports: ReadonlyMap<number, number>;
   readonly labels: Readonly<Record<string, string>>;

@@ -6,9 +6,13 @@ import { test } from 'node:test';
 import { Registry } from 'prom-client';
 import { type Clock, systemClock } from '../../common/core/clock.ts';
 import { silentLogger } from '../../common/core/log.ts';
+import type { Lookup, NameRecord } from '../../common/dns/system-lookup.ts';
 import { configMapKind, namespaceKind, podKind, serviceKind } from '../../common/kube/kinds/core.ts';
+import { gatewayKind } from '../../common/kube/kinds/gateway-api/gateway.ts';
+import { workloadEntryKind } from '../../common/kube/kinds/istio/workload-entry.ts';
 import { authorizationPolicyKind } from '../../common/kube/kinds/security.ts';
 import type { Kind, KubeObject } from '../../common/kube/types.ts';
+import { ip } from '../../common/testing/builders.ts';
 import { FakeClock } from '../../common/testing/fake-clock.ts';
 import { FakeKube } from '../../common/testing/fake-kube.ts';
 import { until } from '../../common/testing/until.ts';
@@ -34,6 +38,7 @@ async function world(
   revision = 'default',
   file?: string,
   clock: Clock = systemClock,
+  lookup: Lookup = () => Promise.reject(new Error('nothing is looked up')),
 ): Promise<World> {
   const kube = new FakeKube();
   const stop = new AbortController();
@@ -44,6 +49,7 @@ async function world(
   await kube.create(namespaceKind, object('Namespace', 'shop', undefined, { metadata: { labels: { mesh: 'yes' } } }));
   const mesh = watchMesh({
     keys: { fetch: () => Promise.reject(new Error('nothing is fetched')), refresh: 1_000 },
+    lookup,
     source: kube,
     settings: defaultSettings,
     configPlaces: { names: configNames, file },
@@ -252,4 +258,50 @@ test("changes are counted under Istio's names, by what they may change", async (
     'pilot_k8s_reg_events{type="Pods",event="add"} 1',
     ...['add', 'delete', 'update'].map((e) => `pilot_k8s_reg_events{type="Services",event="${e}"} 1`),
   ]);
+});
+
+test('the name of a gateway to another network is followed; that it cannot be resolved is a problem of its Gateway', async () => {
+  const clock = new FakeClock();
+  let answer = () => Promise.reject<readonly NameRecord[]>(new Error('SERVFAIL'));
+  using w = await world(['istio'], 'default', undefined, clock, () => answer());
+  const { index } = w.mesh;
+  const scope = { namespaces: undefined, services: undefined, scope: 'GLOBAL' as const };
+  index.configure({ ...index.settings, multiNetwork: true, serviceScopes: [scope] });
+  const listeners = [{ name: 'hbone', port: 15_008, protocol: 'HBONE' }];
+  const addresses = [{ type: 'Hostname', value: 'ew.example' }];
+  const way = object('Gateway', 'ew', 'istio-system', {
+    metadata: { labels: { 'topology.istio.io/network': 'net-2' } },
+    spec: { gatewayClassName: 'istio-remote', listeners, addresses },
+  });
+  const far = object('WorkloadEntry', 'far', 'shop', {
+    spec: { address: '192.0.2.7', network: 'net-2', labels: { app: 'web' } },
+  });
+  await w.kube.create(gatewayKind, way);
+  await w.kube.create(workloadEntryKind, { ...far, apiVersion: 'networking.istio.io/v1' });
+  await w.kube.create(serviceKind, { ...web, spec: { selector: { app: 'web' }, ports: [{ port: 80 }] } });
+  await until('the service there', () => [...index.addresses.keys()].some((k) => k.includes('SplitHorizon')));
+  const ips = () => {
+    const { outcome } = index.envoy.trace((view) => view.endpoints(view.service(key)!).map((e) => e.address));
+    return outcome.kind === 'failed' ? undefined : outcome.value.flatMap((a) => (a.kind === 'gateway' ? a.ips : []));
+  };
+  assert.equal(ips(), undefined, 'no answer yet');
+  await until('an answer', () => ips() !== undefined);
+  const [problem] = w.mesh.problems();
+  assert.deepEqual(
+    [problem?.kind, problem?.namespace, problem?.name, problem?.message],
+    [
+      'Gateway',
+      'istio-system',
+      'ew',
+      'address ew.example cannot be resolved, so Envoys are told of no newer way there: SERVFAIL',
+    ],
+  );
+  answer = () => Promise.resolve([{ ip: ip('192.0.2.9'), ttlSeconds: 60 }]);
+  clock.advance(30_000);
+  await until('the address', () => ips()?.join() === '192.0.2.9');
+  assert.deepEqual(w.mesh.problems(), []);
+  await w.kube.delete(gatewayKind, { namespace: 'istio-system', name: 'ew' });
+  await until('it to be gone', () => index.inputs.gateways.get('istio-system/ew') === undefined);
+  clock.advance(60_000);
+  assert.equal(clock.timers, 0, 'nobody wants it');
 });

@@ -2,10 +2,12 @@
 import type { Clock } from '../../common/core/clock.ts';
 import { describeError } from '../../common/core/errors.ts';
 import type { Logger } from '../../common/core/log.ts';
+import type { Lookup } from '../../common/dns/system-lookup.ts';
 import { createInformer, type Informer, keyOf } from '../../common/kube/informer.ts';
 import { namespaceKind, type Pod, podKind } from '../../common/kube/kinds/core.ts';
 import { type ServiceEntry, serviceEntryKind } from '../../common/kube/kinds/istio/service-entry.ts';
 import { type WorkloadEntry, workloadEntryKind } from '../../common/kube/kinds/istio/workload-entry.ts';
+import { namespaceOf } from '../../common/kube/names.ts';
 import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
 import { KubeCredentials } from '../credentials/credentials.ts';
 import { keyLookups } from '../envoy/authentication.ts';
@@ -14,10 +16,12 @@ import { ConfigMaps } from '../modules/config-maps.ts';
 import { ModuleResolver } from '../modules/resolver.ts';
 import type { RemoteSink } from '../remote/cluster.ts';
 import type { Conditions } from './ambient/context.ts';
-import { type MeshKind, meshKinds, tableOf } from './ambient/inputs.ts';
+import { type MeshInputs, type MeshKind, meshKinds, tableOf } from './ambient/inputs.ts';
 import { AmbientIndex, type MeshChange } from './ambient-index.ts';
+import { GatewayNames } from './gateway-names.ts';
 import { Intake } from './intake.ts';
 import { type MeshConfigPlaces, watchMeshConfig } from './mesh-config-watch.ts';
+import { waysOf } from './network.ts';
 import { type ObjectName, objectKey } from './resource.ts';
 import { selectsLabels } from './selector.ts';
 import type { MeshSettings } from './settings.ts';
@@ -29,6 +33,8 @@ export interface MeshWatchOptions {
   readonly configPlaces: MeshConfigPlaces;
   /** How keys of issuers are fetched, and how often. */
   readonly keys: Pick<KeyResolverOptions, 'fetch' | 'refresh'>;
+  /** How names of gateways are resolved. */
+  readonly lookup: Lookup;
   readonly clock: Clock;
   /** Objects of other revisions are not ours; undefined: all are. */
   readonly revision: string | undefined;
@@ -128,6 +134,11 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
     configMap: (namespace, name) => configMaps.get(namespace, name),
     ...common,
   });
+  const gatewayNames = new GatewayNames({
+    lookup: options.lookup,
+    isWanted: (hostname) => byName(index.inputs).some((w) => w.hostname === hostname),
+    ...common,
+  });
   const index = new AmbientIndex({
     settings: options.settings,
     credentials: {
@@ -135,6 +146,7 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
       mayList: (namespace, account) => secrets.mayList(namespace, account),
       keys: (source) => resolver.keys(source),
       module: (source) => modules.module(source),
+      gateway: (hostname) => gatewayNames.addresses(hostname),
     },
     onSettings: options.onSettings,
     onFailure({ what, key, error }) {
@@ -320,6 +332,13 @@ export function watchMesh(options: MeshWatchOptions): MeshWatch {
               ? { kind: 'ConfigMap', namespace, name: options.configPlaces.names.at(-1)!, message: config.problem }
               : { kind: 'MeshConfig', name: options.configPlaces.file, message: config.problem },
           ]),
+      ...byName(index.inputs).flatMap(({ hostname, gateway }) => {
+        const why = gatewayNames.problem(hostname);
+        const message = `address ${hostname} cannot be resolved, so Envoys are told of no newer way there: ${why}`;
+        return why === undefined
+          ? []
+          : [{ kind: gateway.kind, namespace: namespaceOf(gateway), name: gateway.metadata.name, message }];
+      }),
       ...index.failing.map(({ what, key, error }) => ({
         kind: what,
         ...nameOf(key),
@@ -346,6 +365,14 @@ function refusal(fault: string | undefined) {
 function nameOf(key: string): { readonly namespace?: string; readonly name: string } {
   const slash = key.indexOf('/');
   return slash < 0 ? { name: key } : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
+}
+
+/** Gateways to other networks that have a DNS name. */
+function byName({ gateways, remoteGateways }: MeshInputs) {
+  const all = [...gateways.values.values(), ...remoteGateways.values.values()];
+  return all.flatMap((gateway) =>
+    waysOf(gateway).flatMap(({ at }) => (at.kind === 'hostname' ? [{ hostname: at.hostname, gateway }] : [])),
+  );
 }
 
 /** But for its status. */

@@ -1,4 +1,5 @@
 /** Secrets and readers from maps. Only for tests. */
+import type { Ip } from '../../common/core/net.ts';
 import type { Credentials, Looked } from '../envoy/credentials.ts';
 import { type FoundKeys, type KeySource, lookupOf } from '../jwks/resolver.ts';
 import { codeOf, type FoundModule, type ModuleSource } from '../modules/resolver.ts';
@@ -12,6 +13,8 @@ export class TestCredentials implements Credentials {
   readonly issuers = new Map<string, string>();
   /** Text of files by URL, or `namespace/name/key`. */
   readonly modules = new Map<string, string>();
+  /** Addresses of gateways by name. */
+  readonly gateways = new Map<string, readonly Ip[]>();
   isPending = false;
 
   secret(namespace: string, name: string): Looked<ReadonlyMap<string, Buffer> | undefined> {
@@ -30,6 +33,10 @@ export class TestCredentials implements Credentials {
     const text = this.modules.get(at);
     const none: FoundModule = { kind: 'none', problem: 'nobody answers' };
     return { kind: 'found', value: text === undefined ? none : codeOf(text, at, source.sha256) };
+  }
+
+  gateway(hostname: string): Looked<readonly Ip[]> {
+    return this.isPending ? { kind: 'pending' } : { kind: 'found', value: this.gateways.get(hostname) ?? [] };
   }
 
   keys(source: KeySource): Looked<FoundKeys> {

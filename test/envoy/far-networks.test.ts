@@ -5,10 +5,13 @@ import { createSecureServer, type ServerHttp2Stream } from 'node:http2';
 import { type AddressInfo, connect } from 'node:net';
 import { test } from 'node:test';
 import type { WorkloadCertificate } from '../../common/identity/types.ts';
+import { ip } from '../../common/testing/builders.ts';
 import { until } from '../../common/testing/until.ts';
 import { envoyTypes } from '../../istiod/envoy/types.ts';
+import { lookupOfGateway } from '../../istiod/model/gateway-names.ts';
 import { startEnvoyBed } from '../../istiod/testing/envoy-bed.ts';
 import { waypointYaml } from '../../istiod/testing/manifests.ts';
+import { TestCredentials } from '../../istiod/testing/test-credentials.ts';
 import { verdicts } from './accepts.ts';
 import { engines } from './followers.ts';
 import { Caller } from './pair/caller.ts';
@@ -24,7 +27,7 @@ metadata: {name: far, namespace: istio-system, labels: {topology.istio.io/networ
 spec:
   gatewayClassName: istio-remote
   listeners: [{name: hbone, port: ${gatewayPort}, protocol: HBONE}]
-  addresses: [{type: IPAddress, value: 127.0.0.1}]
+  addresses: [{type: Hostname, value: ew.example}]
 ---
 kind: Service
 metadata: {name: web, labels: {istio.io/use-waypoint: waypoint, istio.io/global: "true"}}
@@ -89,7 +92,9 @@ for (const engine of engines) {
   }, async () => {
     const backend = createServer((q: IncomingMessage, s) => s.end(`far ${q.url}`));
     await new Promise<void>((resolve) => backend.listen(0, '127.0.0.1', resolve));
+    const credentials = new TestCredentials();
     using bed = await startEnvoyBed(mesh(1), {
+      credentials,
       settings: {
         multiNetwork: true,
         serviceScopes: [{ namespaces: undefined, services: undefined, scope: 'GLOBAL' }],
@@ -98,6 +103,11 @@ for (const engine of engines) {
     await using follower = await engine.follow(bed);
     const far = await farNetwork(await follower.issue('web'), (backend.address() as AddressInfo).port);
     bed.apply(mesh(far.outer.port));
+    const resolvesTo = (...ips: readonly string[]) => {
+      credentials.gateways.set('ew.example', ips.map(ip));
+      bed.looked(lookupOfGateway('ew.example'));
+    };
+    resolvesTo('127.0.0.1');
     try {
       assert.deepEqual(await verdicts(bed, envoyTypes), []);
       using client = new Caller(await follower.port(), await follower.issue('client'));
@@ -109,6 +119,11 @@ for (const engine of engines) {
       assert.deepEqual([inner.authority, inner.headers['x-forwarded-network']], [target, 'net-1']);
       // The way in: gateways of other networks say the name.
       assert.equal((await ask(target, '/b')).body, 'far /b');
+
+      resolvesTo();
+      await until('no way leads there', async () => (await ask('240.1.2.3:80', '/')).status === 503);
+      resolvesTo('127.0.0.1');
+      await until('one leads there again', async () => (await ask('240.1.2.3:80', '/')).status === 200);
 
       // A subset cannot be asked for over there.
       bed.apply(`

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { NameRecord } from '../../common/dns/system-lookup.ts';
 import { ip } from '../../common/testing/builders.ts';
 import { FakeClock } from '../../common/testing/fake-clock.ts';
-import { type NameRecord, nameResolver } from './names.ts';
+import { nameResolver } from './names.ts';
 
 const v4 = { ip: ip('192.0.2.1'), ttlSeconds: 60 };
 const other4 = { ip: ip('192.0.2.2'), ttlSeconds: 30 };

@@ -2,14 +2,7 @@
 import type { Clock } from '../../common/core/clock.ts';
 import { describeError, MeshError } from '../../common/core/errors.ts';
 import { type Ip, isIpv6 } from '../../common/core/net.ts';
-
-export interface NameRecord {
-  readonly ip: Ip;
-  readonly ttlSeconds: number;
-}
-
-/** Both families. Rejects where there is no such name, or nobody answers. */
-export type Lookup = (hostname: string) => Promise<readonly NameRecord[]>;
+import type { Lookup } from '../../common/dns/system-lookup.ts';
 
 /** One of its addresses, at random, of the preferred family where it has any. MeshError NO_HEALTHY_UPSTREAM. */
 export type ResolveName = (hostname: string, preferIpv6: boolean) => Promise<Ip>;

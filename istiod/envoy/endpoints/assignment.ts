@@ -1,5 +1,6 @@
 /** The endpoints of a cluster: EDS. */
 
+import { isIpv6 } from '../../../common/core/net.ts';
 import { type Typed, typeUrl } from '../../../common/envoy/codec.ts';
 import { formatSpiffe } from '../../../common/identity/spiffe.ts';
 import type { MeshEndpoint, MeshService, MeshView } from '../inputs.ts';
@@ -35,9 +36,10 @@ export function assignmentNow(view: MeshView, proxy: EnvoyProxy, plan: Assignmen
     .filter((e) => serves(e, port, isByName) && e.weight > 0 && hasLabels(e, labels))
     .filter((e) => e.isHealthy || allowsUnhealthy)
     .filter((e) => isReached(e, proxy));
+  const each = spread(fitting, proxy);
   return {
     cluster_name: plan.name,
-    endpoints: balanced(fitting, proxy, plan.balancing).map(({ locality, priority, weight, endpoints }) => ({
+    endpoints: balanced(each, proxy, plan.balancing).map(({ locality, priority, weight, endpoints }) => ({
       // gRPC programs want one, also where nobody knows it.
       locality: { region: locality.region, zone: locality.zone, sub_zone: locality.subzone },
       priority,
@@ -57,6 +59,25 @@ function serves({ address, ports }: MeshEndpoint, port: number, isByName: boolea
   return (isByName || address.kind === 'ip') && (ports.get(port) ?? 0) > 0;
 }
 
+/** Gateways once for each address, which share what is behind: weights of all are multiplied so that the shares are whole (Istio's). */
+function spread(all: readonly MeshEndpoint[], proxy: EnvoyProxy): readonly MeshEndpoint[] {
+  const reached = all.map((e) => {
+    const { address } = e;
+    return address.kind !== 'gateway'
+      ? [e]
+      : address.ips
+          .filter((ip) => proxy.families === 'both' || isIpv6(ip) === (proxy.families === 'ipv6'))
+          .map((ip) => ({ ...e, uid: `${e.uid} ${ip}`, address: { ...address, ips: [ip] } }));
+  });
+  const scale = reached.reduce((so, some) => (some.length === 0 ? so : leastCommonMultiple(so, some.length)), 1);
+  return reached.flatMap((some) => some.map((e) => ({ ...e, weight: (e.weight * scale) / some.length })));
+}
+
+function leastCommonMultiple(a: number, b: number): number {
+  const divisor = (x: number, y: number): number => (y === 0 ? x : divisor(y, x % y));
+  return (a / divisor(a, b)) * b;
+}
+
 /** Other networks by gateways alone, which a waypoint knows how to pass. */
 function isReached({ address, network }: MeshEndpoint, proxy: EnvoyProxy): boolean {
   if (address.kind === 'gateway') return proxy.kind === 'waypoint';
@@ -71,8 +92,8 @@ function hasLabels({ labels }: MeshEndpoint, wanted: Readonly<Record<string, str
 type Address<K> = Extract<MeshEndpoint['address'], { readonly kind: K }>;
 
 /** A tunnel to the service, by its name, within a tunnel to the gateway; one of them for each gateway (ambient-wire 2.3). */
-function behindGateway({ weight, network }: MeshEndpoint, { ip, port }: Address<'gateway'>, target: string): Message {
-  const at = hostPort(ip, port);
+function behindGateway({ weight, network }: MeshEndpoint, { ips, port }: Address<'gateway'>, target: string): Message {
+  const at = hostPort(ips[0]!, port);
   return {
     endpoint: { address: internalAddress(innerConnectOriginate, at) },
     load_balancing_weight: { value: weight },

@@ -1,5 +1,6 @@
 /** The mesh as generators of Envoy's configuration look at it, which notes what they looked at. */
 import { addressTypeUrl as addressType, decodeAddress } from '../../../common/api/index.ts';
+import type { Ip } from '../../../common/core/net.ts';
 import type { XBackendTrafficPolicy } from '../../../common/kube/kinds/gateway-api/experimental.ts';
 import type { ServiceEntry } from '../../../common/kube/kinds/istio/service-entry.ts';
 import type { Sidecar } from '../../../common/kube/kinds/istio/sidecar.ts';
@@ -14,6 +15,7 @@ import { lookupOfModule } from '../../modules/resolver.ts';
 import type { MeshInputs } from '../ambient/inputs.ts';
 import type { Services } from '../ambient/services.ts';
 import type { Catalog } from '../catalog.ts';
+import { lookupOfGateway } from '../gateway-names.ts';
 import { MultiMap } from '../graph/multi-map.ts';
 import type { Index, Table } from '../graph/table.ts';
 import { Memo } from '../memo.ts';
@@ -257,7 +259,11 @@ export class EnvoyMesh {
       },
       endpoints: ({ key }) => {
         read(`endpoints ${key}`, []);
-        return catalog.workloadsOf(key).flatMap((r) => this.#endpointOf(r, key));
+        const resolve = (hostname: string) => {
+          read(lookupOfGateway(hostname), []);
+          return done(credentials.gateway(hostname));
+        };
+        return catalog.workloadsOf(key).flatMap((r) => this.#endpointOf(r, key, resolve));
       },
       virtualServices: (hostname) => list('virtual services', [hostname, ...wildcardsOf(hostname)]),
       virtualService: (key) => {
@@ -345,9 +351,9 @@ export class EnvoyMesh {
     return made;
   }
 
-  #endpointOf(r: Resource, service: string): readonly MeshEndpoint[] {
+  #endpointOf(r: Resource, service: string, resolve: (hostname: string) => readonly Ip[]): readonly MeshEndpoint[] {
     const w = this.#decode(r);
-    const address = addressOf(w);
+    const address = addressOf(w, resolve);
     if (address === undefined) return [];
     return [
       {
@@ -462,10 +468,14 @@ function done<T>(looked: Looked<T>): T {
   return looked.value;
 }
 
-/** undefined: it has none, or is behind a gateway that is known by a name alone, which an Envoy does not look up there. */
-function addressOf({ addresses: [ip], hostname, networkGateway }: Workload): MeshEndpoint['address'] | undefined {
+/** undefined: it has none. */
+function addressOf(
+  { addresses: [ip], hostname, networkGateway }: Workload,
+  resolve: (hostname: string) => readonly Ip[],
+): MeshEndpoint['address'] | undefined {
   if (ip !== undefined) return { kind: 'ip', ip };
   if (hostname !== '') return { kind: 'name', name: hostname };
-  const at = networkGateway?.destination;
-  return at?.kind === 'address' ? { kind: 'gateway', ip: at.ip, port: networkGateway!.hboneMtlsPort } : undefined;
+  if (networkGateway === undefined) return undefined;
+  const { destination: at, hboneMtlsPort: port } = networkGateway;
+  return { kind: 'gateway', ips: at.kind === 'address' ? [at.ip] : resolve(at.hostname), port };
 }

@@ -1,10 +1,13 @@
 /** What a waypoint is served, and what of it is served again when something changes. */
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
+import { ip } from '../../../common/testing/builders.ts';
 import { until } from '../../../common/testing/until.ts';
 import { clusterTypeUrl, endpointTypeUrl, listenerTypeUrl, routeTypeUrl } from '../../envoy/types.ts';
+import { lookupOfGateway } from '../../model/gateway-names.ts';
 import { EnvoyClient, startEnvoyBed, waypointNode } from '../../testing/envoy-bed.ts';
 import { podYaml, waypointYaml } from '../../testing/manifests.ts';
+import { TestCredentials } from '../../testing/test-credentials.ts';
 
 const service = (name: string, ip: number, waypoint: string, port = '{name: http, port: 80, targetPort: 8080}') => `
 kind: Service
@@ -206,15 +209,14 @@ test('a waypoint that does not say which one it is gets nothing', async () => {
   await until('it is refused', () => bed.xds.clients.size === 0);
 });
 
-test('what another network has is behind its gateway, and nowhere without split horizons', async () => {
-  const far = `
+const farNetwork = (address: string) => `
 kind: Namespace
 metadata: {name: istio-system, labels: {topology.istio.io/network: net-1}}
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: {name: far, namespace: istio-system, labels: {topology.istio.io/network: net-2}}
-spec: {gatewayClassName: istio-remote, listeners: [{name: hbone, port: 15008, protocol: HBONE}], addresses: [{type: IPAddress, value: 192.0.2.9}]}
+spec: {gatewayClassName: istio-remote, listeners: [{name: hbone, port: 15008, protocol: HBONE}], addresses: [${address}]}
 ---
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
@@ -222,8 +224,11 @@ metadata: {name: web}
 spec: {address: 192.0.2.7, network: net-2, labels: {app: web}, ports: {http: 8080}}
 ---
 ${service('web', 1, 'waypoint').replace('{istio', '{istio.io/global: "true", istio')}`;
+const serviceScopes = [{ namespaces: undefined, services: undefined, scope: 'GLOBAL' as const }];
+
+test('what another network has is behind its gateway, and nowhere without split horizons', async () => {
+  const far = farNetwork('{type: IPAddress, value: 192.0.2.9}');
   for (const multiNetwork of [false, true]) {
-    const serviceScopes = [{ namespaces: undefined, services: undefined, scope: 'GLOBAL' as const }];
     using bed = await startEnvoyBed(`${mesh}---${far}`, { settings: { multiNetwork, serviceScopes } });
     using client = await new EnvoyClient(bed.port).settled();
     const text = JSON.stringify(client.get(endpointTypeUrl, web));
@@ -233,3 +238,46 @@ ${service('web', 1, 'waypoint').replace('{istio', '{istio.io/global: "true", ist
     assert.ok(!text.includes('192.0.2.7'));
   }
 });
+
+test('a gateway that is known by name is an endpoint for each address of it, which share what is behind, as the name has them now', async () => {
+  const credentials = new TestCredentials();
+  credentials.isPending = true;
+  const far = farNetwork('{type: Hostname, value: ew.example}');
+  using bed = await startEnvoyBed(`${mesh}---${far}`, { settings: { multiNetwork: true, serviceScopes }, credentials });
+  using client = new EnvoyClient(bed.port);
+  const told = () => {
+    const found = client.get(endpointTypeUrl, web) as unknown as Assignment | undefined;
+    return found?.endpoints?.flatMap(({ lb_endpoints: all }) =>
+      all.map(({ endpoint: { address: a }, load_balancing_weight: w }) => {
+        return `${a.envoy_internal_address?.endpoint_id ?? a.socket_address?.address} ${w.value}`;
+      }),
+    );
+  };
+  const says = async (ips: readonly string[], expected: readonly string[]) => {
+    credentials.isPending = false;
+    credentials.gateways.set('ew.example', ips.map(ip));
+    bed.looked(lookupOfGateway('ew.example'));
+    await until(expected.join(), () => told()?.join() === expected.join());
+  };
+  // The node says that it has IPv4 alone.
+  await says(
+    ['192.0.2.1', '192.0.2.2', '2001:db8::1'],
+    ['10.244.1.1:8080 2', '10.244.1.2 2', '192.0.2.1:15008 1', '192.0.2.2:15008 1'],
+  );
+  await says(['192.0.2.3'], ['10.244.1.1:8080 1', '10.244.1.2 1', '192.0.2.3:15008 1']);
+  await says([], ['10.244.1.1:8080 1', '10.244.1.2 1']);
+});
+
+interface Assignment {
+  readonly endpoints?: readonly {
+    readonly lb_endpoints: readonly {
+      readonly endpoint: {
+        readonly address: {
+          readonly envoy_internal_address?: { readonly endpoint_id: string };
+          readonly socket_address?: { readonly address: string };
+        };
+      };
+      readonly load_balancing_weight: { readonly value: number };
+    }[];
+  }[];
+}
