@@ -34,6 +34,8 @@ export class PooledConnection<C> {
   #streams: number;
   readonly #active = new Set<Leaver>();
   #begun = 0;
+  /** The pool has it among those that can take a request. */
+  offered = false;
   /** No further requests: closed when the last one ends. */
   #draining = false;
   #timedOut = false;

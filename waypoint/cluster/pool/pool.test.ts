@@ -52,6 +52,40 @@ describe('connections of HTTP/1.1', () => {
     assert.deepEqual([host.load.requests, upstream.admission.taken('connections', 'default')], [0, 1]);
   });
 
+  test('are asked one by one only for a few: a request costs as much beside 800 busy ones', () => {
+    const { upstream, connector, host } = start();
+    let looks = 0;
+    // Read wherever a connection is asked whether it takes one more.
+    Object.defineProperty(upstream.cluster.protocol, 'maxRequests', { get: () => void looks++ });
+    const busy = Array.from({ length: 800 }, () => ask(upstream, host));
+    for (const { events } of connector.made) events.opened('a', 'http1', 1);
+    assert.equal(connector.made.length, busy.length);
+    assert.ok(looks < 20 * busy.length, `${looks} looks for ${busy.length} requests`);
+    looks = 0;
+    for (const one of busy) leaseOf(one).release(false);
+    assert.ok(looks < 10 * busy.length, `${looks} looks for ${busy.length} ends`);
+    assert.equal(upstream.admission.taken('connections', 'default'), 0);
+  });
+
+  test('take the next request where they had the last one most recently, so that others may rest', () => {
+    const { upstream, connector, host } = start();
+    const both = [ask(upstream, host), ask(upstream, host)];
+    connector.made[0]!.events.opened('a', 'http1', 1);
+    connector.made[1]!.events.opened('b', 'http1', 1);
+    for (const codec of ['a', 'b', 'b', 'a']) {
+      const given = both.find((one) => leaseOf(one).codec === codec)!;
+      leaseOf(given).release(true);
+      const next = ask(upstream, host);
+      assert.equal(leaseOf(next).codec, codec);
+      both[both.indexOf(given)] = next;
+    }
+    for (const codec of ['a', 'b']) leaseOf(both.find((one) => leaseOf(one).codec === codec)!).release(true);
+    const last = ask(upstream, host);
+    assert.equal(leaseOf(last).codec, 'b');
+    connector.made[1]!.events.closed('gone', byPeer);
+    assert.equal(leaseOf(ask(upstream, host)).codec, 'a');
+  });
+
   test('fail all who wait when they do not come to be', () => {
     const { upstream, connector, host, clock } = start({ connect_timeout: { seconds: 1 } });
     const first = ask(upstream, host);

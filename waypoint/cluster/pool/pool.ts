@@ -45,6 +45,11 @@ export class Pool<C> {
   readonly #options: PoolOptions<C>;
   readonly #connections = new Set<PooledConnection<C>>();
   readonly #waiting = new Set<Waiting<C>>();
+  /** All that can take a request, and some that could; the one that was freed last is on top, so that few are kept awake, as at Envoy. */
+  readonly #usable: PooledConnection<C>[] = [];
+  /** Those that are being made, with how many requests each will take; and the sum. */
+  readonly #making = new Map<PooledConnection<C>, number>();
+  #coming = 0;
   #closing = false;
 
   constructor(options: PoolOptions<C>) {
@@ -106,10 +111,28 @@ export class Pool<C> {
     return this.#waiting.size;
   }
 
-  /** A connection that can take a request. One that is busy already wins: fewer are kept awake. */
+  /** A connection that can take a request. The busy ones are not asked each time: there may be a thousand. */
   #ready(): PooledConnection<C> | undefined {
-    for (const connection of this.#connections) if (connection.free > 0) return connection;
-    return undefined;
+    this.#forgetFull();
+    return this.#usable.at(-1);
+  }
+
+  #forgetFull(): void {
+    for (let last = this.#usable.at(-1); last && last.free <= 0; last = this.#usable.at(-1)) {
+      last.offered = false;
+      this.#usable.pop();
+    }
+  }
+
+  #offer(connection: PooledConnection<C>): void {
+    if (connection.offered || connection.free <= 0) return;
+    connection.offered = true;
+    this.#usable.push(connection);
+  }
+
+  #made(connection: PooledConnection<C>): void {
+    this.#coming -= this.#making.get(connection) ?? 0;
+    this.#making.delete(connection);
   }
 
   #attach(connection: PooledConnection<C>, waiter: Waiter<C>): void {
@@ -123,6 +146,8 @@ export class Pool<C> {
     host.load.requests++;
     events.connected(host);
     const earlier = connection.begin(waiter);
+    // Where it is freed it comes back on top.
+    this.#forgetFull();
     let open = true;
     const lease: Lease<C> = {
       codec: connection.codec,
@@ -135,6 +160,7 @@ export class Pool<C> {
         host.load.requests--;
         if (counted) admission.give('requests', priority);
         connection.end(waiter, reusable && counted);
+        this.#offer(connection);
         this.#serve();
       },
     };
@@ -144,7 +170,7 @@ export class Pool<C> {
   /** As many connections as those who wait need, as far as the breakers let. */
   #connect(): void {
     const { admission, priority, host, cluster } = this.#options;
-    while (!this.#closing && this.#waiting.size > this.#coming()) {
+    while (!this.#closing && this.#waiting.size > this.#coming) {
       const first = this.#connections.size === 0;
       const room = host.load.connections < cluster.hostConnections && admission.take('connections', priority);
       if (!room) {
@@ -156,13 +182,6 @@ export class Pool<C> {
       host.load.connections++;
       this.#open();
     }
-  }
-
-  /** How many requests the connections that are being made will take. */
-  #coming(): number {
-    let sum = 0;
-    for (const connection of this.#connections) if (connection.connecting) sum += connection.expected;
-    return sum;
   }
 
   #open(): void {
@@ -178,16 +197,24 @@ export class Pool<C> {
       connectTimeout: cluster.connectTimeout as Millis,
       count,
       close: (graceful) => handle?.close(graceful),
-      freed: () => this.#serve(),
+      freed: () => {
+        this.#made(connection);
+        this.#offer(connection);
+        this.#serve();
+      },
       gone: (failure) => this.#gone(connection, failure),
     });
     this.#connections.add(connection);
+    this.#making.set(connection, connection.expected);
+    this.#coming += connection.expected;
     handle = connector.connect({ host, transport, protocol, key }, connection.events);
   }
 
   #gone(connection: PooledConnection<C>, failure: PoolFailure | undefined): void {
     const { admission, priority, host, events, count } = this.#options;
     if (!this.#connections.delete(connection)) return;
+    this.#made(connection);
+    if (connection.offered) this.#usable.splice(this.#usable.lastIndexOf(connection), 1);
     admission.give('connections', priority);
     host.load.connections--;
     if (failure) {
