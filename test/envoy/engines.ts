@@ -59,9 +59,12 @@ export class Engines implements AsyncDisposable {
     const server = createServer((asked, answer) => serve(asked, answer, tries));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const port = (server.address() as AddressInfo).port;
-    const listeners = sites.map(({ name, routes, manager, listener }) =>
-      httpListener(name, routes ?? [{ match: { prefix: '/' }, route: { cluster: name } }], manager, listener),
-    );
+    const listeners = sites.map(({ name, routes, manager, listener }) => {
+      const to = routes ?? [{ match: { prefix: '/' }, route: { cluster: name } }];
+      const { address, ...rest } = httpListener(name, to, manager, listener);
+      // One inside has none.
+      return 'internal_listener' in rest ? rest : { address, ...rest };
+    });
     const address = { socket_address: { address: '127.0.0.1', port_value: port } };
     const clusters = sites.map(({ name, cluster }) => ({
       name,

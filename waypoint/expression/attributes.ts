@@ -67,7 +67,7 @@ export const attributes: Readonly<Record<string, Attribute>> = {
     record({
       address: facts.upstreamHost && addressText(facts.upstreamHost),
       port: facts.upstreamHost?.kind === 'ip' ? whole(facts.upstreamHost.port) : undefined,
-      local_address: facts.upstreamLocal && text(facts.upstreamLocal),
+      local_address: facts.upstreamLocal && addressText(facts.upstreamLocal),
       transport_failure_reason: facts.upstreamFailureReason,
       request_attempt_count: whole(facts.attempts ?? 0),
     }),

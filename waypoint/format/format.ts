@@ -3,7 +3,7 @@
  * not known here is refused when the configuration is read.
  */
 import type { HostAddress, Metadata } from '../cluster/types.ts';
-import type { Address, RequestView, ResponseView } from '../request/view.ts';
+import type { RequestView, ResponseView } from '../request/view.ts';
 import type { TlsDetails } from '../tls/details.ts';
 import type { UpstreamAbout } from '../upstream/about.ts';
 import type { StreamTimes } from './durations.ts';
@@ -19,7 +19,7 @@ export interface StreamFacts {
   /** Its statName is what is told of it where the name itself is not asked for. */
   readonly cluster?: { readonly name: string; readonly statName: string };
   readonly upstreamHost?: HostAddress;
-  readonly upstreamLocal?: Address;
+  readonly upstreamLocal?: HostAddress;
   /** Envoy's short names, comma-separated: `UF,URX`. */
   readonly responseFlags?: string;
   readonly responseCodeDetails?: string;

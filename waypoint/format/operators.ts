@@ -28,7 +28,7 @@ export function readOperator(name: string, args: string | undefined): Operator {
   if (!shape.isNumber) return read;
   const json = (context: FormatContext) => {
     const value = read(context);
-    return value === undefined ? undefined : Number(value);
+    return value === undefined || value === '' ? undefined : Number(value);
   };
   return Object.assign((context: FormatContext) => read(context), { json });
 }
@@ -111,9 +111,9 @@ const withoutArguments: Readonly<Record<string, Operator>> = {
   UPSTREAM_CLUSTER_RAW: ({ facts }) => facts.cluster?.name,
   UPSTREAM_HOST: ({ facts }) => hostAddress(facts.upstreamHost),
   UPSTREAM_REMOTE_ADDRESS: ({ facts }) => hostAddress(facts.upstreamHost),
-  UPSTREAM_REMOTE_PORT: ({ facts }) => (facts.upstreamHost?.kind === 'ip' ? text(facts.upstreamHost.port) : undefined),
-  UPSTREAM_LOCAL_ADDRESS: ({ facts }) => address(facts.upstreamLocal),
-  UPSTREAM_LOCAL_PORT: ({ facts }) => text(facts.upstreamLocal?.port),
+  UPSTREAM_REMOTE_PORT: ({ facts }) => hostPort(facts.upstreamHost),
+  UPSTREAM_LOCAL_ADDRESS: ({ facts }) => hostAddress(facts.upstreamLocal),
+  UPSTREAM_LOCAL_PORT: ({ facts }) => hostPort(facts.upstreamLocal),
   UPSTREAM_TRANSPORT_FAILURE_REASON: ({ facts }) => facts.upstreamFailureReason,
   UPSTREAM_REQUEST_ATTEMPT_COUNT: ({ facts }) => text(facts.attempts ?? 0),
   RESPONSE_CODE: ({ response }) => text(response?.status ?? 0),
@@ -152,7 +152,7 @@ const withArguments: Readonly<Record<string, Maker>> = {
   DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: masked(({ request }) => host(request.connection.local)),
   DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT: masked(({ request }) => host(direct(request.connection))),
   UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: masked(({ facts }) => bare(facts.upstreamHost)),
-  UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: masked(({ facts }) => host(facts.upstreamLocal)),
+  UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: masked(({ facts }) => bare(facts.upstreamLocal)),
   RESPONSE_CODE_DETAILS: (args) => {
     if (args === 'ALLOW_WHITESPACES') return ({ facts }) => facts.responseCodeDetails;
     if (args !== '') throw new Error(`%RESPONSE_CODE_DETAILS(${args})%: ALLOW_WHITESPACES is expected`);
@@ -293,8 +293,11 @@ function masked(read: (context: FormatContext) => string | undefined): Maker {
     const bits = /^\d{1,3}$/.test(args) ? Number(args) : Number.NaN;
     if (!(bits <= 128)) throw new Error(`a length of a prefix is expected, not ${JSON.stringify(args)}`);
     return (context) => {
-      const ip = parseIp(read(context) ?? '');
-      if (ip === undefined || bits > (ip.includes(':') ? 128 : 32)) return undefined;
+      const text = read(context);
+      const ip = parseIp(text ?? '');
+      // Of a listener inside there is nothing to mask.
+      if (ip === undefined) return text && '';
+      if (bits > (ip.includes(':') ? 128 : 32)) return undefined;
       return formatCidr(firstOf({ ip, length: bits }));
     };
   };
@@ -377,6 +380,12 @@ function hostAddress(a: HostAddress | undefined): string | undefined {
 
 function bare(a: HostAddress | undefined): string | undefined {
   return a?.kind === 'ip' ? a.ip : hostAddress(a);
+}
+
+/** Listeners inside have none, which is not the same as that nobody knows it. */
+function hostPort(a: HostAddress | undefined): string | undefined {
+  if (a?.kind === 'internal') return '';
+  return a?.kind === 'ip' ? text(a.port) : undefined;
 }
 
 function direct({ directLocal, local }: ConnectionView): Address {

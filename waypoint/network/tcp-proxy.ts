@@ -18,7 +18,6 @@ import type { ClientExchange, ResponseReader } from '../http/message.ts';
 import type { ConnectionFacts } from '../listener/facts.ts';
 import type { ByteReader, ByteStream } from '../net/byte-stream.ts';
 import { Headers } from '../request/headers.ts';
-import type { Address } from '../request/view.ts';
 import type { Environment } from '../runtime/environment.ts';
 import { type AccessLog, readAccessLogs, tellLogs } from '../telemetry/access-log.ts';
 import { clusterStats } from '../telemetry/http-stats.ts';
@@ -175,7 +174,7 @@ class Proxied implements Served, ByteReader {
   readonly #streamId = randomUUID();
   readonly #tried: TriedHost[] = [];
   #about: UpstreamAbout | undefined;
-  #upstreamLocal: Address | undefined;
+  #upstreamLocal: HostAddress | undefined;
   #asked = 0;
   #poolReady = 0;
   readonly #near: ByteStream;

@@ -64,7 +64,7 @@ function writeCommon(context: FormatContext, { states, tags }: EntryOptions): vo
   writer.message(5, () => writeTime(seconds, Math.round((facts.startTime - seconds * 1_000) * 1_000_000)));
   writeTimes(facts);
   writeHost(13, facts.upstreamHost);
-  if (facts.upstreamLocal) writeAddress(14, facts.upstreamLocal);
+  writeHost(14, facts.upstreamLocal);
   if (facts.upstreamHost && facts.cluster) writer.text(15, facts.cluster.name);
   writeFlags(facts);
   if (request.metadata.size > 0) {

@@ -27,13 +27,13 @@ export type UpstreamConnection =
   | {
       readonly kind: 'http';
       readonly codec: ClientCodec;
-      readonly local: Address | undefined;
+      readonly local: HostAddress | undefined;
       readonly about: UpstreamAbout;
     }
   | {
       readonly kind: 'tcp';
       readonly stream: ByteStream;
-      readonly local: Address | undefined;
+      readonly local: HostAddress | undefined;
       readonly about: UpstreamAbout;
     };
 
@@ -61,13 +61,16 @@ class Failed extends Error {
   }
 }
 
+/** The near end of every connection to a listener of this process, by Envoy's name for it. */
+const inside: HostAddress = { kind: 'internal', listener: 'internal_client_address', endpointId: '' };
+
 export function createConnector(options: ConnectorOptions): Connector<UpstreamConnection> {
   return { connect: (request, events) => new Attempt(options, request, events) };
 }
 
 interface Made {
   readonly stream: ByteStream;
-  readonly local: Address | undefined;
+  readonly local: HostAddress | undefined;
   /** By ALPN. */
   readonly alpn: string | undefined;
   readonly encrypted: boolean;
@@ -180,7 +183,7 @@ class Attempt implements Connecting {
       const stream = this.#options.internal.connect(address.listener, inherited, left);
       if (!stream) return Promise.reject(new Failed(`there is no internal listener ${address.listener}`));
       this.#stream = stream;
-      const made = { stream, local: undefined, alpn: undefined, encrypted: false };
+      const made = { stream, local: inside, alpn: undefined, encrypted: false };
       return this.#request.protocol === 'tcp' ? settled(made) : Promise.resolve(made);
     }
     return this.#openSocket(address);
@@ -208,7 +211,8 @@ class Attempt implements Connecting {
       this.#socket = socket;
       socket.once('error', (error) => reject(new Failed(error.message)));
       socket.once('connect', () => {
-        const local = { address: parseIp(socket.localAddress ?? '') ?? '', port: socket.localPort ?? 0 };
+        const ip = parseIp(socket.localAddress ?? '');
+        const local = ip && ({ kind: 'ip', ip, port: socket.localPort ?? 0 } as const);
         resolve({ stream: new DuplexStream(socket), local, alpn: undefined, encrypted: false });
       });
     });

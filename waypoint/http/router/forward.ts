@@ -12,7 +12,7 @@ import type { FormatContext, StreamFacts, TriedHost } from '../../format/format.
 import type { ConnectionFacts } from '../../listener/facts.ts';
 import { isGrpcRequest } from '../../request/grpc.ts';
 import { Headers } from '../../request/headers.ts';
-import type { Address, RequestView, ResponseView } from '../../request/view.ts';
+import type { RequestView, ResponseView } from '../../request/view.ts';
 import { applyToRequest } from '../../route/apply.ts';
 import { hashRequest } from '../../route/hash.ts';
 import { backOffBefore, isRetriable, limitedBackOff, retryOf, type TryOutcome } from '../../route/retry.ts';
@@ -41,7 +41,7 @@ export interface ForwardFacts {
   upstreamHost?: HostAddress;
   /** The last one that was tried. */
   host?: Host;
-  upstreamLocal?: Address;
+  upstreamLocal?: HostAddress;
   upstreamFailureReason?: string;
   attempts: number;
   readonly tried: TriedHost[];
