@@ -60,6 +60,13 @@ export interface MeshService {
   readonly object: KubeObject;
 }
 
+/** Endpoints that a gateway stands for, as subsets tell them apart. */
+export interface EndpointSet {
+  readonly labels: Readonly<Record<string, string>>;
+  /** Sum of theirs. */
+  readonly weight: number;
+}
+
 /** One that serves a service. */
 export interface MeshEndpoint {
   /** Unique, and the same while it lives. */
@@ -69,7 +76,12 @@ export interface MeshEndpoint {
     | { readonly kind: 'ip'; readonly ip: Ip }
     | { readonly kind: 'name'; readonly name: string }
     /** All that another network has of the service, behind a gateway with HBONE at that port of each address. */
-    | { readonly kind: 'gateway'; readonly ips: readonly Ip[]; readonly port: number };
+    | {
+        readonly kind: 'gateway';
+        readonly ips: readonly Ip[];
+        readonly port: number;
+        readonly members: readonly EndpointSet[];
+      };
   /** Port of the service -> port at the endpoint; a port that is missing is not served. */
   readonly ports: ReadonlyMap<number, number>;
   readonly labels: Readonly<Record<string, string>>;

@@ -245,5 +245,5 @@ function scopeOf({ bytes }: Resource): AuthorizationPolicy['scope'] | undefined 
 
 /** What counts for Envoys, and is not in its bytes. */
 function unsaid(r: Resource | undefined): string {
-  return JSON.stringify([r?.labels, r?.waypoint]);
+  return JSON.stringify([r?.labels, r?.members, r?.waypoint]);
 }

@@ -8,6 +8,8 @@ import type { Pod } from '../../common/kube/kinds/core.ts';
 import type { Gateway } from '../../common/kube/kinds/gateway-api/gateway.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import type { GatewayAddress, Identity, Service, Workload } from '../../common/mesh/types.ts';
+import type { EndpointSet } from '../envoy/inputs.ts';
+import type { Labels } from './selector.ts';
 import { type MeshSettings, networkOfAudience } from './settings.ts';
 
 export const networkLabel = 'topology.istio.io/network';
@@ -92,6 +94,8 @@ export interface FarEndpoint {
   readonly network: string;
   readonly identity: Identity;
   readonly capacity: number;
+  /** Subsets of DestinationRules are chosen by them. */
+  readonly labels: Labels;
   /** Keys of the services that it is behind. */
   readonly services: readonly string[];
   /** undefined: it is another cluster's. */
@@ -99,11 +103,25 @@ export interface FarEndpoint {
 }
 
 /** undefined for those that are told as they are. */
-export function farEndpoint(w: Workload, object: KubeObject, settings: MeshSettings): FarEndpoint | undefined {
+export function farEndpoint(
+  w: Workload,
+  labels: Labels,
+  object: KubeObject,
+  settings: MeshSettings,
+): FarEndpoint | undefined {
   if (w.network === networkOfAudience(settings) || w.services.size === 0) return undefined;
   const { trustDomain, namespace } = w;
   const identity = { trustDomain, namespace, serviceAccount: w.serviceAccount || 'default' };
-  return { network: w.network, identity, capacity: w.capacity, services: [...w.services.keys()], object };
+  return { network: w.network, identity, capacity: w.capacity, labels, services: [...w.services.keys()], object };
+}
+
+/** One for each set of labels: most endpoints of a service have the same. */
+export function membersOf(far: readonly FarEndpoint[]): readonly EndpointSet[] {
+  const keyOf = ({ labels }: FarEndpoint) =>
+    JSON.stringify(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
+  return [...Map.groupBy(far, keyOf)]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, same]) => ({ labels: same[0]!.labels, weight: same.reduce((sum, f) => sum + f.capacity, 0) }));
 }
 
 /** SPIFFE ids of endpoints behind a gateway: what a proxy accepts at the far end, since it does not choose among them. */

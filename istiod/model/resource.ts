@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { addressTypeUrl, authorizationTypeUrl, encodeAddress, encodeAuthorization } from '../../common/api/index.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import type { MeshAddress, AuthorizationPolicy as MeshPolicy } from '../../common/mesh/types.ts';
+import type { EndpointSet } from '../envoy/inputs.ts';
 import type { EnvoyType } from '../envoy/types.ts';
 import type { Labels } from './selector.ts';
 
@@ -34,6 +35,8 @@ export interface Resource {
   readonly services: readonly string[];
   /** Of what a workload is made of: DestinationRules choose by them. Not on the wire. */
   readonly labels?: Labels | undefined;
+  /** Of what is behind a gateway to another network, in their stead. */
+  readonly members?: readonly EndpointSet[] | undefined;
   /** `namespace/name` of the waypoint before a workload itself. Not on the wire either: there it is an address. */
   readonly waypoint?: string | undefined;
   /** What it was made of; first the object that it stands for, where there is one. */
@@ -43,7 +46,7 @@ export interface Resource {
 export function resourceOfAddress(
   address: MeshAddress,
   inputs: readonly (KubeObject | undefined)[],
-  more: Pick<Resource, 'labels' | 'waypoint'> = {},
+  more: Pick<Resource, 'labels' | 'members' | 'waypoint'> = {},
 ): Resource {
   const bytes = encodeAddress(address);
   const isWorkload = address.kind === 'workload';
@@ -56,6 +59,7 @@ export function resourceOfAddress(
     node: isWorkload ? address.node : '',
     services: isWorkload ? [...address.services.keys()] : [],
     ...(more.labels && { labels: more.labels }),
+    ...(more.members && { members: more.members }),
     ...(more.waypoint !== undefined && { waypoint: more.waypoint }),
     inputs: refs(inputs),
   };

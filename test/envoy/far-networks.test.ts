@@ -125,7 +125,7 @@ for (const engine of engines) {
       resolvesTo('127.0.0.1');
       await until('one leads there again', async () => (await ask('240.1.2.3:80', '/')).status === 200);
 
-      // A subset cannot be asked for over there.
+      // A subset is where some have its labels.
       bed.apply(`
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -133,6 +133,8 @@ metadata: {name: web}
 spec: {hosts: [web], http: [{route: [{destination: {host: web, subset: v1}}]}]}
 `);
       await until('the subset has nobody', async () => (await ask('240.1.2.3:80', '/')).status === 503);
+      bed.apply(mesh(far.outer.port).replace('app: web}, serviceAccount', 'app: web, version: v1}, serviceAccount'));
+      await until('somebody has its labels', async () => (await ask('240.1.2.3:80', '/c')).body === 'far /c');
     } finally {
       backend.close();
       far.outer.close();

@@ -9,6 +9,8 @@ import type { EnvoyProxy } from '../proxy.ts';
 import { hostPort, internalAddress, type Message, socketAddress, struct } from '../values.ts';
 import { type Balancing, balanced } from './balance.ts';
 
+type Labels = Readonly<Record<string, string>>;
+
 /** Whose endpoints, and which of them. */
 export interface AssignmentPlan {
   /** Of the cluster. */
@@ -16,7 +18,7 @@ export interface AssignmentPlan {
   readonly service: MeshService;
   readonly port: number;
   /** Labels that they have; empty: all. */
-  readonly labels: Readonly<Record<string, string>>;
+  readonly labels: Labels;
   readonly balancing: Balancing;
 }
 
@@ -33,7 +35,9 @@ export function assignmentNow(view: MeshView, proxy: EnvoyProxy, plan: Assignmen
   const allowsUnhealthy = service.balancing?.healthPolicy === 'ALLOW_ALL';
   const fitting = view
     .endpoints(service)
-    .filter((e) => serves(e, port, isByName) && e.weight > 0 && hasLabels(e, labels))
+    .filter((e) => serves(e, port, isByName))
+    .flatMap((e) => narrowed(e, labels) ?? [])
+    .filter((e) => e.weight > 0)
     .filter((e) => e.isHealthy || allowsUnhealthy)
     .filter((e) => isReached(e, proxy));
   const each = spread(fitting, proxy);
@@ -84,8 +88,19 @@ function isReached({ address, network }: MeshEndpoint, proxy: EnvoyProxy): boole
   return network === '' || proxy.network === '' || network === proxy.network;
 }
 
-/** What is behind a gateway is not told apart by labels: subsets stay in the network. */
-function hasLabels({ labels }: MeshEndpoint, wanted: Readonly<Record<string, string>>): boolean {
+/**
+ * What of it has the labels. A gateway weighs as much as those behind it that have them; the far end is asked for the service alone, so
+ * it may choose one that has not (Istio's).
+ */
+function narrowed(e: MeshEndpoint, wanted: Labels): MeshEndpoint | undefined {
+  const { address } = e;
+  if (address.kind !== 'gateway' || Object.keys(wanted).length === 0)
+    return hasLabels(e.labels, wanted) ? e : undefined;
+  const members = address.members.filter((m) => hasLabels(m.labels, wanted));
+  return { ...e, weight: members.reduce((sum, m) => sum + m.weight, 0) };
+}
+
+function hasLabels(labels: Labels, wanted: Labels): boolean {
   return Object.entries(wanted).every(([k, v]) => Object.hasOwn(labels, k) && labels[k] === v);
 }
 

@@ -1,7 +1,7 @@
 /** What services are to node proxies, with the endpoints that they have in other networks (ambient-wire 9.7). */
 import type { Derived } from '../graph/graph.ts';
 import { MultiMap } from '../graph/multi-map.ts';
-import { type FarEndpoint, farIdentities, splitHorizon } from '../network.ts';
+import { type FarEndpoint, farIdentities, membersOf, splitHorizon } from '../network.ts';
 import { resourceOfAddress } from '../resource.ts';
 import type { Context, Output } from './context.ts';
 import type { Networks } from './networks.ts';
@@ -44,7 +44,11 @@ export function deriveFar(
       if (far.length === 0) return undefined;
       const workload = splitHorizon(way, info.service, far, settings());
       return {
-        resources: [resourceOfAddress(workload, [info.object, way.object, ...far.map((f) => f.object)])],
+        resources: [
+          resourceOfAddress(workload, [info.object, way.object, ...far.map((f) => f.object)], {
+            members: membersOf(far),
+          }),
+        ],
         far: [],
       };
     })

@@ -275,7 +275,7 @@ function outputOf(
     : workloads;
   return {
     resources: told.map((w) => resourceOfAddress(w, [object, ...from], moreOf(w))),
-    far: workloads.flatMap((w) => farEndpoint(w, object, settings()) ?? []),
+    far: workloads.flatMap((w) => farEndpoint(w, moreOf(w).labels ?? {}, object, settings()) ?? []),
   };
 }
 

@@ -8,7 +8,15 @@ import { namespaceOf } from '../../../common/kube/names.ts';
 import type { KubeObject } from '../../../common/kube/types.ts';
 import type { Workload } from '../../../common/mesh/types.ts';
 import { type Credentials, type Looked, Pending } from '../../envoy/credentials.ts';
-import type { MeshEndpoint, MeshFacts, MeshService, MeshView, PolicyTarget, Resolution } from '../../envoy/inputs.ts';
+import type {
+  EndpointSet,
+  MeshEndpoint,
+  MeshFacts,
+  MeshService,
+  MeshView,
+  PolicyTarget,
+  Resolution,
+} from '../../envoy/inputs.ts';
 import { lookupOf } from '../../jwks/resolver.ts';
 import type { Extension } from '../../modules/extensions.ts';
 import { lookupOfModule } from '../../modules/resolver.ts';
@@ -353,7 +361,7 @@ export class EnvoyMesh {
 
   #endpointOf(r: Resource, service: string, resolve: (hostname: string) => readonly Ip[]): readonly MeshEndpoint[] {
     const w = this.#decode(r);
-    const address = addressOf(w, resolve);
+    const address = addressOf(w, r.members ?? [], resolve);
     if (address === undefined) return [];
     return [
       {
@@ -471,11 +479,12 @@ function done<T>(looked: Looked<T>): T {
 /** undefined: it has none. */
 function addressOf(
   { addresses: [ip], hostname, networkGateway }: Workload,
+  members: readonly EndpointSet[],
   resolve: (hostname: string) => readonly Ip[],
 ): MeshEndpoint['address'] | undefined {
   if (ip !== undefined) return { kind: 'ip', ip };
   if (hostname !== '') return { kind: 'name', name: hostname };
   if (networkGateway === undefined) return undefined;
   const { destination: at, hboneMtlsPort: port } = networkGateway;
-  return { kind: 'gateway', ips: at.kind === 'address' ? [at.ip] : resolve(at.hostname), port };
+  return { kind: 'gateway', ips: at.kind === 'address' ? [at.ip] : resolve(at.hostname), port, members };
 }

@@ -245,19 +245,11 @@ test('a gateway that is known by name is an endpoint for each address of it, whi
   const far = farNetwork('{type: Hostname, value: ew.example}');
   using bed = await startEnvoyBed(`${mesh}---${far}`, { settings: { multiNetwork: true, serviceScopes }, credentials });
   using client = new EnvoyClient(bed.port);
-  const told = () => {
-    const found = client.get(endpointTypeUrl, web) as unknown as Assignment | undefined;
-    return found?.endpoints?.flatMap(({ lb_endpoints: all }) =>
-      all.map(({ endpoint: { address: a }, load_balancing_weight: w }) => {
-        return `${a.envoy_internal_address?.endpoint_id ?? a.socket_address?.address} ${w.value}`;
-      }),
-    );
-  };
   const says = async (ips: readonly string[], expected: readonly string[]) => {
     credentials.isPending = false;
     credentials.gateways.set('ew.example', ips.map(ip));
     bed.looked(lookupOfGateway('ew.example'));
-    await until(expected.join(), () => told()?.join() === expected.join());
+    await until(expected.join(), () => told(client, web).join() === expected.join());
   };
   // The node says that it has IPv4 alone.
   await says(
@@ -267,6 +259,51 @@ test('a gateway that is known by name is an endpoint for each address of it, whi
   await says(['192.0.2.3'], ['10.244.1.1:8080 1', '10.244.1.2 1', '192.0.2.3:15008 1']);
   await says([], ['10.244.1.1:8080 1', '10.244.1.2 1']);
 });
+
+test('a subset has the gateways that stand for endpoints with its labels, with their weight, as labels come and go', async () => {
+  const far = farNetwork('{type: IPAddress, value: 192.0.2.9}');
+  const entry = (name: string, version: string, weight = 1) => `
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: ${name}}
+spec: {address: 192.0.2.8, network: net-2, weight: ${weight}, labels: {app: web, version: ${version}}, ports: {http: 8080}}
+`;
+  const rule = `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: web}
+spec: {host: web, subsets: [{name: v1, labels: {version: v1}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web}
+spec: {hosts: [web], http: [{route: [{destination: {host: web, subset: v1}}]}]}
+`;
+  const objects = [mesh, far, rule, entry('a', 'v1', 3), entry('b', 'v1', 2), entry('c', 'v2')].join('---');
+  using bed = await startEnvoyBed(objects, { settings: { multiNetwork: true, serviceScopes } });
+  using client = await new EnvoyClient(bed.port).settled();
+  const subset = web.replace('http|', 'http/v1|');
+  assert.deepEqual(told(client, web).slice(-1), ['192.0.2.9:15008 7']);
+  assert.deepEqual(told(client, subset), ['192.0.2.9:15008 5']);
+  const becomes = (expected: readonly string[]) =>
+    until(expected.join(), () => told(client, subset).join() === expected.join());
+  bed.apply(entry('c', 'v1'));
+  await becomes(['192.0.2.9:15008 6']);
+  bed.remove('WorkloadEntry', 'shop/a');
+  await becomes(['192.0.2.9:15008 3']);
+  bed.apply(`${entry('b', 'v2')}---${entry('c', 'v2')}`);
+  await becomes([]);
+});
+
+/** `address weight` of each endpoint of a cluster. */
+function told(client: EnvoyClient, cluster: string): readonly string[] {
+  const found = client.get(endpointTypeUrl, cluster) as unknown as Assignment | undefined;
+  return (found?.endpoints ?? []).flatMap(({ lb_endpoints: all }) =>
+    all.map(({ endpoint: { address: a }, load_balancing_weight: w }) => {
+      return `${a.envoy_internal_address?.endpoint_id ?? a.socket_address?.address} ${w.value}`;
+    }),
+  );
+}
 
 interface Assignment {
   readonly endpoints?: readonly {
