@@ -19,6 +19,8 @@ export interface HandOver {
 
 export interface Carrier {
   readonly tunnel: MovedTunnel | undefined;
+  /** Whoever asks by it is told to ask elsewhere: nothing more begins on it than has begun. */
+  noMore(): void;
   /** `relays`: all of it that are known. */
   freeze(relays: readonly RelayEnds[]): Promise<FrozenCarrier | Unmoved>;
 }

@@ -50,6 +50,8 @@ export class OpenRelays {
 const patience = 2_000;
 /** ms between tries. */
 const pause = 20;
+/** ms after which a peer that asks all the time, so that there always is a request without an answer, is told to ask elsewhere. */
+const busyFor = 200;
 
 class MovableCarrier implements Movable {
   readonly #carrier: Carrier;
@@ -80,6 +82,7 @@ class MovableCarrier implements Movable {
       if ('lacksDescriptors' in frozen) return frozen;
       if (!('unmoved' in frozen)) return describe(this.#carrier, relays, frozen);
       if (waited >= patience || relays.length === 0) return frozen;
+      if (waited === busyFor && this.#carrier.tunnel?.role === 'server') this.#carrier.noMore();
       await new Promise<void>((resolve) => void this.#clock.after(millis(pause), resolve));
     }
   }

@@ -64,14 +64,14 @@ const pod: PodMessage = {
   listeners: [{ role: 'outbound', port: 1 }],
 };
 
-function fleet(over: { readonly sockets?: () => readonly Fd[] } = {}) {
+function fleet(over: { readonly sockets?: () => readonly Fd[]; readonly count?: number } = {}) {
   const spawned: FakeWorker[] = [];
   const closed: Fd[] = [];
   const logged: string[] = [];
   const sink = { levels: new LogLevels(), format: 'plain', write: (line: string) => void logged.push(line) } as const;
   const clock = new FakeClock();
   const workers = new WorkerFleet({
-    count: 1,
+    count: over.count ?? 1,
     spawn() {
       spawned.push(new FakeWorker());
       return spawned.at(-1)!;
@@ -377,4 +377,17 @@ test('a line of another proxy goes to a worker that knows the mesh, and to no ot
   workers.takeOver(0, fd(83));
   assert.deepEqual(spawned[1]!.kinds(), ['drain']);
   assert.deepEqual(closed, [80, 81, 82, 83]);
+});
+
+test('a line whose place has a worker that only begins goes to another that knows the mesh', () => {
+  const { workers, spawned, closed } = fleet({ count: 3 });
+  for (const worker of spawned) worker.say({ kind: 'hello' });
+  for (const worker of spawned.slice(1)) worker.say({ kind: 'warm' });
+  workers.takeOver(2, fd(80));
+  workers.takeOver(0, fd(81));
+  assert.deepEqual(
+    spawned.map((worker) => worker.kinds().filter((kind) => kind === 'predecessor').length),
+    [0, 1, 1],
+  );
+  assert.deepEqual(closed, [80, 81]);
 });

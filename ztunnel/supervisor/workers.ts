@@ -85,9 +85,14 @@ export class WorkerFleet implements PodWorkers {
     return this.#replacing;
   }
 
-  /** A worker goes on with what comes along the line; who gives has other places, of which there may be more. Takes the descriptor over. */
+  /**
+   * A worker goes on with what comes along the line; who gives has other places, of which there may be more. Where the worker of the place has
+   * only begun another takes it: each serves all pods. Takes the descriptor over.
+   */
   takeOver(place: number, line: Fd): void {
-    this.#slots[place % this.#slots.length]!.takeOver(line);
+    const first = this.#slots[place % this.#slots.length]!;
+    const slot = first.mayTakeOver ? first : (this.#slots.find((s) => s.mayTakeOver) ?? first);
+    slot.takeOver(line);
   }
 
   /** Resolves when all have exited; those that miss the deadline by a second are killed. `heir` gets what is open. */
@@ -214,9 +219,14 @@ class Slot {
     });
   }
 
-  /** One that does not know the mesh yet could ask no policy: then the line ends at once. */
+  /** One that does not know the mesh yet could ask no policy. */
+  get mayTakeOver(): boolean {
+    return !this.#stopping && this.#worker?.isWarm === true;
+  }
+
+  /** Where it may not, the line ends at once. */
   takeOver(line: Fd): void {
-    if (this.#worker?.isWarm && !this.#stopping) this.#worker.send({ kind: 'predecessor' }, [line]);
+    if (this.mayTakeOver) this.#worker!.send({ kind: 'predecessor' }, [line]);
     this.#options.closeFd(line);
   }
 

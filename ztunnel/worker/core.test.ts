@@ -10,14 +10,16 @@ import { MeshStore } from '../../common/mesh/store.ts';
 import { workload } from '../../common/testing/builders.ts';
 import { createFakeCa } from '../../common/testing/fake-ca.ts';
 import { FakeClock } from '../../common/testing/fake-clock.ts';
+import type { Engine } from '../engine/engine.ts';
 import { nodeEngine } from '../engine/node.ts';
+import { hello, type Line } from '../handover/protocol.ts';
 import { WorkerCore } from './core.ts';
 
 const never = new AbortController().signal;
 const unused = () => assert.fail('a pod without connections needs no socket');
 
 /** A worker without pods, its mesh and its certificates. */
-async function worker(nodeName: string | undefined) {
+async function worker(nodeName: string | undefined, engine: Engine = nodeEngine) {
   const clock = new FakeClock(Date.now());
   const store = new MeshStore();
   const certificates = createCertificateStore({ authority: await createFakeCa(), clock, log: silentLogger });
@@ -44,7 +46,7 @@ async function worker(nodeName: string | undefined) {
     },
     store,
     certificates,
-    engine: nodeEngine,
+    engine,
     clock,
     sink: { levels: new LogLevels('off'), format: 'plain', write: () => undefined },
     registry: new Registry(),
@@ -60,6 +62,8 @@ async function worker(nodeName: string | undefined) {
   });
   let pods = 0;
   return {
+    core,
+    clock,
     store,
     certificates,
     held: () => certificates.entries().map((e) => e.identity.serviceAccount),
@@ -116,5 +120,47 @@ test('a certificate that was only asked for goes with the last pod, also on a no
     assert.deepEqual(held(), ['a']);
     await drop(second);
     assert.deepEqual(held(), []);
+  }
+});
+
+/** What is written to it, and how it ends. */
+class FakeLine implements Line {
+  readonly sent: string[] = [];
+  #onClose: ((error: Error | undefined) => void) | undefined;
+
+  trySend(data: Uint8Array): 'sent' {
+    this.send(data);
+    return 'sent';
+  }
+  send(data: Uint8Array): void {
+    this.sent.push(Buffer.from(data).toString());
+  }
+  onPacket(): void {}
+  onClose(listener: (error: Error | undefined) => void): void {
+    this.#onClose = listener;
+  }
+  close(): void {
+    this.#onClose?.(undefined);
+  }
+}
+
+test('a worker that is replaced while it takes over gives away when it has everything, or who gives is silent', async () => {
+  const restore = () => assert.fail('nothing is offered');
+  const handOver = { version: 'e', carrierOf: () => 'it stays', restore };
+  for (const silent of [false, true]) {
+    const { core, clock } = await worker('node-1', { ...nodeEngine, handOver });
+    const [coming, going] = [new FakeLine(), new FakeLine()];
+    const taken = core.takeOver(coming);
+    const given = core.giveAway(going, 'same');
+    const turns = () => new Promise((resolve) => setImmediate(resolve));
+    clock.advance(9_999);
+    await turns();
+    assert.deepEqual(going.sent, []);
+    if (silent) clock.advance(1);
+    else coming.close();
+    await turns();
+    assert.deepEqual(going.sent, [Buffer.from(JSON.stringify(hello('e'))).toString()]);
+    for (const line of [coming, going]) line.close();
+    await Promise.all([taken, given]);
   }
 });

@@ -99,6 +99,8 @@ export interface CoreOptions {
 
 /** ms between looks at stocks of sockets that a burst left behind. */
 const sweepInterval = 10_000;
+/** ms that a worker which is replaced waits for the end of what it takes over itself. */
+const takingLimit = 10_000;
 
 export class WorkerCore {
   readonly connections = new ConnectionRegistry();
@@ -109,6 +111,8 @@ export class WorkerCore {
   readonly #answerers = new WeakMap<WorkerPod, DnsAnswerer>();
   readonly #prefetcher: Prefetcher;
   readonly #open = new OpenRelays();
+  /** What comes from predecessors. */
+  readonly #taking = new Set<Promise<void>>();
   readonly #direct: DirectPaths;
   readonly #stopWatching: () => void;
   readonly #log: Logger;
@@ -284,6 +288,7 @@ export class WorkerCore {
       this.#stay(this.traffic.size, reason);
       return;
     }
+    await this.#allTaken();
     const movables = this.#open.movables(engine.handOver, clock);
     const { moved, stayed } = await give({ line, clock, engine: engine.handOver.version, movables });
     this.#log.info('open connections went over to the successor', { connections: moved });
@@ -297,8 +302,23 @@ export class WorkerCore {
     });
   }
 
+  /** What still comes from a predecessor goes on to the successor with the rest, unless who gives is silent. */
+  async #allTaken(): Promise<void> {
+    if (this.#taking.size === 0) return;
+    const late = Promise.withResolvers<void>();
+    const timer = this.#options.clock.after(millis(takingLimit), late.resolve);
+    await Promise.race([Promise.all(this.#taking), late.promise]);
+    timer.cancel();
+  }
+
   /** Goes on with what the predecessor has open. */
-  async takeOver(line: Line): Promise<void> {
+  takeOver(line: Line): Promise<void> {
+    const taking: Promise<void> = this.#take(line).finally(() => this.#taking.delete(taking));
+    this.#taking.add(taking);
+    return taking;
+  }
+
+  async #take(line: Line): Promise<void> {
     const { engine, certificates, revocation, tools } = this.#options;
     if (!engine.handOver) {
       line.close();

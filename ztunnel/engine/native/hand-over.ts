@@ -80,6 +80,7 @@ function relayOf(ends: RelayEnds): LoopRelay | string {
 function carrierOf(loop: EngineLoop, handle: Handle, tunnel: Tunnel | undefined, forget: () => void): Carrier {
   return {
     tunnel: tunnel?.facts,
+    noMore: () => tunnel?.close(),
     async freeze(ends): Promise<FrozenCarrier | Unmoved> {
       const relays = ends.map(relayOf);
       const known = relays.filter((relay) => typeof relay !== 'string');
