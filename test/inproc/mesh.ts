@@ -286,7 +286,7 @@ export class InprocPod implements ProxiedPod {
   }
 
   /** A client's end of a plain-text connection to this pod. */
-  async openPlain(client: Ip, port: number, local: Ip = this.ip): Promise<Socket> {
+  async openPlain(client: Ip, port: number, local: Ip = this.ip, runtime = this.#mesh.runtime): Promise<Socket> {
     const { near, far } = await this.#mesh.net.pair();
     const accepted = {
       socket: far,
@@ -294,7 +294,7 @@ export class InprocPod implements ProxiedPod {
       remote: { ip: client, port: 51_000 as Port },
       local: { ip: local, port: port as Port },
     };
-    void handlePlaintext(accepted, this, this.#mesh.runtime);
+    void handlePlaintext(accepted, this, runtime);
     return near;
   }
 }

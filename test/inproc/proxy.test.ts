@@ -1,6 +1,7 @@
 /** The whole data path of the node proxy in one process: who is let through, who is not, and what is said about it. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import type { Duplex } from 'node:stream';
 import { test } from 'node:test';
 import type { Ip, SocketAddr } from '../../common/core/net.ts';
 import type { AuthorizationPolicy } from '../../common/mesh/types.ts';
@@ -16,8 +17,9 @@ import {
   workload,
 } from '../../common/testing/builders.ts';
 import { until } from '../../common/testing/until.ts';
+import type { ProxyRuntime } from '../../ztunnel/proxy/runtime.ts';
 import { addr, call, closed, echo } from './calls.ts';
-import { InprocMesh, type InprocPod } from './mesh.ts';
+import { InprocMesh, type InprocPod, type Settled } from './mesh.ts';
 
 const clientIp = ip('10.1.0.1');
 const serverIp = ip('10.2.0.2');
@@ -285,6 +287,40 @@ test('plain text to a pod', async (t) => {
       await until('the accounts', () => mesh.sink.settled.length === 1);
       assert.match(mesh.sink.settled[0]!.outcome.error!, /port of the proxy|inbound port/);
       assert.deepEqual(mesh.net.dialled, []);
+    });
+  }
+  for (const begun of [false, true]) {
+    const then = begun ? 'ends the relay that the engine had begun' : 'leaves the app without a byte';
+    await t.test(`a policy that denies while the app is called ${then}`, async () => {
+      await using mesh = await InprocMesh.start();
+      const { server } = await twoPods(mesh);
+      const ends: Duplex[][] = [];
+      const runtime: ProxyRuntime = {
+        ...mesh.runtime,
+        tools: {
+          ...mesh.runtime.tools,
+          async dial(fd, to) {
+            const app = await mesh.net.dial(fd, to);
+            mesh.store.apply({ policies: [deny({ groups: groups(match()) })] });
+            return app;
+          },
+        },
+        engine: {
+          ...mesh.runtime.engine,
+          begun: () => begun,
+          relay(downstream, upstream, options) {
+            ends.push([downstream, upstream]);
+            return mesh.runtime.engine.relay(downstream, upstream, options);
+          },
+        },
+      };
+      assert.equal(await call(await server.openPlain(outsider, 8080, serverIp, runtime), 'hi'), '');
+      await until('the accounts', () => mesh.sink.settled.length === 1);
+      const [{ outcome, opened }] = mesh.sink.settled as [Settled];
+      // Short ones may be over before the policy came: only the engine knows what it has passed.
+      assert.deepEqual([opened, ends.length], begun ? [true, 1] : [false, 0]);
+      assert.match(outcome.error!, /policy change/);
+      assert.deepEqual([outcome.received, outcome.sent], [0, 0]);
     });
   }
   await t.test('calls itself from its own address', async () => {
