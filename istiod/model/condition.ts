@@ -8,7 +8,7 @@ import type { Kind, KubeObject, KubeSource } from '../../common/kube/types.ts';
 
 /** What node proxies make of an AuthorizationPolicy. */
 export const ztunnelAccepted = 'ZtunnelAccepted';
-/** Whether a policy with targets reaches a waypoint. */
+/** Whether a policy with targets reaches a waypoint; of a WorkloadEntry, whether its waypoints send it anything. */
 export const waypointAccepted = 'WaypointAccepted';
 /** Whether a Service is behind the waypoint that is named for it. */
 export const waypointBound = 'istio.io/WaypointBound';

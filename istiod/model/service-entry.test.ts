@@ -291,3 +291,42 @@ status: {addresses: [{type: Hostname, value: wp.infra.svc.cluster.local}]}`;
   );
   assert.deepEqual(mesh.conditions('WorkloadEntry', 'vm'), { 'istio.io/WaypointBound': 'False WaypointIsNotReady' });
 });
+
+test('a WorkloadEntry with a DNS name says that waypoints leave it out, where they would', () => {
+  const gateway = `
+kind: Gateway
+metadata: {name: wp}
+spec: {gatewayClassName: istio-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}
+status: {addresses: [{type: Hostname, value: wp.shop.svc.cluster.local}]}`;
+  const web = (waypoint: string) =>
+    `{kind: Service, metadata: {name: web, labels: {${waypoint}}}, spec: {clusterIP: 10.96.0.1, selector: {app: vm}, ports: [{port: 80}]}}`;
+  const vm = (address: string) => `{kind: WorkloadEntry, metadata: {name: vm}, spec: {${address} labels: {app: vm}}}`;
+  const byName = 'address: vm.example,';
+  const wp = 'istio.io/use-waypoint: wp';
+  const mesh = new TestMesh([gateway, web(wp), vm(byName)].join('\n---\n'));
+  const said = () => mesh.conditions('WorkloadEntry', 'vm')['WaypointAccepted'];
+  assert.equal(said(), 'False AddressIsName');
+  const { message } = mesh.index
+    .conditions({ kind: 'WorkloadEntry', namespace: 'shop', name: 'vm' })!
+    .get('WaypointAccepted')!;
+  assert.match(message, /vm\.example.*waypoint shop\/wp.*shop\/web\.shop\.svc\.cluster\.local/);
+  mesh.apply(web(''));
+  assert.equal(said(), undefined, 'node proxies resolve it');
+  mesh.apply(web(wp));
+  assert.equal(said(), 'False AddressIsName');
+  for (const fine of ['address: 192.0.2.7,', 'address: "unix:///run/x",', 'network: net-2,', '']) {
+    mesh.apply(vm(fine));
+    assert.equal(said(), undefined, fine);
+  }
+  mesh.remove('Service', 'shop/web');
+  mesh.apply(vm(byName));
+  for (const [generation, resolution, expected] of [
+    [1, 'DNS', undefined],
+    [2, 'STATIC', 'False AddressIsName'],
+    [3, 'NONE', undefined],
+  ] as const) {
+    const selecting = `hosts: [a.example.com], resolution: ${resolution}, workloadSelector: {labels: {app: vm}}, ${ports}`;
+    mesh.apply(entry(selecting, `generation: ${generation}, labels: {${wp}}`));
+    assert.equal(said(), expected, resolution);
+  }
+});

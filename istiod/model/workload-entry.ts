@@ -1,9 +1,11 @@
 /** Workloads that are no pods: WorkloadEntries, and the endpoints of ServiceEntries, which are written alike. */
 import { parseIp } from '../../common/core/net.ts';
+import type { ServiceEntry } from '../../common/kube/kinds/istio/service-entry.ts';
 import type { WorkloadEntry, WorkloadEntrySpec } from '../../common/kube/kinds/istio/workload-entry.ts';
 import type { KubeObject } from '../../common/kube/types.ts';
 import type { PortMapping, Workload } from '../../common/mesh/types.ts';
 import { isUnhealthy } from '../machines/entry.ts';
+import type { WantedCondition } from './condition.ts';
 import type { Labels } from './selector.ts';
 import type { NamedPort, ServiceInfo } from './service-info.ts';
 import type { MeshSettings } from './settings.ts';
@@ -17,6 +19,22 @@ export function labelsOfEntry(entry: WorkloadEntry): Labels {
 /** Sockets of a machine's own files are not reachable for others. */
 export function isReachable({ address = '' }: WorkloadEntrySpec): boolean {
   return !address.startsWith('unix://');
+}
+
+/** Waypoints reach endpoints by address; names are for services that are looked up as a whole (as Istio's EDS has it). undefined: nothing is amiss. */
+export function acceptedByWaypoints(
+  { spec: { address = '' } }: WorkloadEntry,
+  services: readonly ServiceInfo[],
+): WantedCondition | undefined {
+  if (address === '' || !isReachable({ address }) || parseIp(address) !== undefined) return undefined;
+  const left = services.find((s) => s.binding.waypointId !== undefined && listsAddresses(s));
+  if (left === undefined) return undefined;
+  const message = `spec.address ${address} is a DNS name: waypoint ${left.binding.waypointId} sends it nothing of ${left.key}, node proxies do; give an IP address, or select it by a ServiceEntry of resolution DNS`;
+  return { status: 'False', reason: 'AddressIsName', message };
+}
+
+function listsAddresses({ kind, object }: ServiceInfo): boolean {
+  return kind === 'Service' || (object as ServiceEntry).spec.resolution === 'STATIC';
 }
 
 export function entryWorkload(

@@ -3,7 +3,7 @@ import type { EndpointSlice } from '../../../common/kube/kinds/discovery.ts';
 import { namespaceOf } from '../../../common/kube/names.ts';
 import type { KubeObject } from '../../../common/kube/types.ts';
 import type { Workload } from '../../../common/mesh/types.ts';
-import { waypointBound } from '../condition.ts';
+import { waypointAccepted, waypointBound } from '../condition.ts';
 import type { Derived } from '../graph/graph.ts';
 import type { Labelled, Place } from '../graph/labelled.ts';
 import type { Table } from '../graph/table.ts';
@@ -28,7 +28,13 @@ import {
   sliceWorkloads,
   type WorkloadInputs,
 } from '../workload.ts';
-import { entryWorkload, inlineWorkload, labelsOfEntry, networkOfEntry } from '../workload-entry.ts';
+import {
+  acceptedByWaypoints,
+  entryWorkload,
+  inlineWorkload,
+  labelsOfEntry,
+  networkOfEntry,
+} from '../workload-entry.ts';
 import { type Context, type Output, placeOf } from './context.ts';
 import type { Networks } from './networks.ts';
 import type { Policies } from './policies.ts';
@@ -117,7 +123,8 @@ function deriveEntries(c: Context, parts: Parts): Derived<Output> {
     if (!entry) return undefined;
     const place = { namespace: namespaceOf(entry), labels: labelsOfEntry(entry) };
     const network = networkOfEntry(entry.spec, settings());
-    const around = surroundings(place, place, network, services.selecting(place), c, parts);
+    const behind = services.selecting(place);
+    const around = surroundings(place, place, network, behind, c, parts);
     const workload = entryWorkload(entry, around.inputs, settings());
     const output = outputOf(workload && [workload], entry, around.from, c, () => ({
       labels: place.labels,
@@ -126,7 +133,11 @@ function deriveEntries(c: Context, parts: Parts): Derived<Output> {
       resources: [],
       far: [],
     };
-    return { ...output, conditions: new Map([[waypointBound, around.binding.condition]]) };
+    const conditions = new Map([
+      [waypointBound, around.binding.condition],
+      [waypointAccepted, acceptedByWaypoints(entry, behind)],
+    ]);
+    return { ...output, conditions };
   }
   return derived;
 }
