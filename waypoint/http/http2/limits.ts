@@ -40,8 +40,14 @@ export const blockWork = 10;
 export const blockBytesWork = 64;
 /** Requests of one connection that begin in one turn. What is reset before its turn comes has cost little. */
 export const begunAtOnce = 8;
-/** Streams of a client's connection that end with it in one turn: each ends a request, and often a connection to a host. */
-export const lostAtOnce = 4;
+/**
+ * So many of a new connection begin beside others, and one more for each answer, up to the most; whatever is beyond them begins alone in its turn.
+ * Who is answered feels nothing of it, and who holds a hundred requests open makes others wait for one of them at a time.
+ */
+export const firstTrust = 4;
+export const mostTrust = 64;
+/** Streams of a client's connection that end with it in one turn: each ends a request, and often a connection to a host, which is up to a millisecond. */
+export const lostAtOnce = 1;
 
 /** Frames that bring nobody anything as which a request counts whose head is larger than allowed: one is an accident. */
 export const largeNuisance = 20;

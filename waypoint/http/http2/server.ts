@@ -8,7 +8,15 @@ import type { ServerCodec, ServerHandler } from '../server-codec.ts';
 import { Endpoint } from './endpoint.ts';
 import { MalformedHead, type ReadRequest, readRequest, readTrailers } from './heads.ts';
 import type { FieldList } from './hpack/decoder.ts';
-import { begunAtOnce, type Http2Settings, largeNuisance, lostAtOnce, patience } from './limits.ts';
+import {
+  begunAtOnce,
+  firstTrust,
+  type Http2Settings,
+  largeNuisance,
+  lostAtOnce,
+  mostTrust,
+  patience,
+} from './limits.ts';
 import { Stream, type StreamHost } from './stream.ts';
 import { ConnectionError, errorCode, maxWindow, preface, setting } from './wire.ts';
 
@@ -27,6 +35,8 @@ export class Http2Server extends Endpoint<ServerStream> implements ServerCodec {
   protected readonly lostAtOnce = lostAtOnce;
   /** Requests that began since others had their turn, and those that wait for theirs. */
   #begun = 0;
+  /** Requests that may yet begin beside others of their turn. */
+  #trust = firstTrust;
   #waiting: ServerStream[] = [];
   #preface: Buffer | undefined = Buffer.alloc(0);
   #drain: Drain = 'no';
@@ -135,8 +145,9 @@ export class Http2Server extends Endpoint<ServerStream> implements ServerCodec {
   }
 
   #begin(exchange: ServerStream): void {
-    if (this.#begun < begunAtOnce) {
+    if (this.#begun === 0 || (this.#begun < begunAtOnce && this.#trust > 0)) {
       this.#begun++;
+      if (this.#trust > 0) this.#trust--;
       this.#handler.exchange(exchange);
       return;
     }
@@ -158,6 +169,7 @@ export class Http2Server extends Endpoint<ServerStream> implements ServerCodec {
 
   /** As a stream sees it. */
   respond(id: number, status: number, headers: ResponseHead['headers'], end: boolean): void {
+    if (status >= 200 && this.#trust < mostTrust) this.#trust++;
     if (!this.over) this.sendHeaders(id, [':status', String(status)], headers, end);
   }
 
