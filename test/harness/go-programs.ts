@@ -1,4 +1,4 @@
-/** Programs in Go that the tests drive: helm, and ours on Kubernetes' and gRPC's modules. scripts/build-go.ts builds them. */
+/** Programs in Go that the tests drive: helm, and ours on Kubernetes', gRPC's and OpenTelemetry's modules. scripts/build-go.ts builds them. */
 import { createHash } from 'node:crypto';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,6 +10,7 @@ export const goPrograms = {
   'client-go': { folder: join(import.meta.dirname, '../client-go'), main: '.' },
   'grpc-interop': { folder: join(import.meta.dirname, '../grpc-interop'), main: '.' },
   h2spec: { folder: join(import.meta.dirname, '../h2spec'), main: 'github.com/summerwind/h2spec/cmd/h2spec' },
+  otelcol: { folder: join(import.meta.dirname, '../otelcol'), main: '.' },
   'definition-check': { folder: join(import.meta.dirname, '../definition-check'), main: '.' },
 } as const;
 
