@@ -1,9 +1,10 @@
 /** Istio's tasks of security, at a waypoint: tokens, who may do what, an authorizer of one's own, dry run, and the way to mTLS. */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { until } from '../../../common/testing/until.ts';
 import { forgeries, jwks, token, unacceptable } from '../../../waypoint/testing/tokens.ts';
-import { patience, type Shop } from '../shop.ts';
+import { checkout, patience, type Shop } from '../shop.ts';
 
 const issuer = 'testing@secure.istio.io';
 const claims = { iss: issuer, sub: issuer, groups: ['group1', 'group2'], exp: 4_000_000_000 };
@@ -22,6 +23,37 @@ spec: { ${target}, ${spec} }
 ---`;
 const url = 'http://web';
 const bearer = (text: string) => ['-H', `Authorization: Bearer ${text}`];
+
+const authorizer = `
+apiVersion: v1
+kind: Service
+metadata: { name: authorizer, namespace: shop }
+spec: { selector: { name: authorizer }, ports: [{ name: grpc, port: 9000, targetPort: 8080 }] }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: authorizer, namespace: shop }
+spec:
+  selector: { matchLabels: { name: authorizer } }
+  template:
+    metadata: { labels: { name: authorizer } }
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+        - name: main
+          image: aquifer/echo
+          command: ${JSON.stringify([join(checkout, 'scripts/pinned-node'), join(checkout, 'test/e2e/tools/authorizer.ts')])}
+          readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 }
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: istio, namespace: istio-system }
+data:
+  mesh: |
+    extensionProviders:
+    - name: authorizer
+      envoyExtAuthzGrpc: { service: authorizer.shop.svc.cluster.local, port: 9000 }
+`;
 
 export function securityTasks(shop: () => Shop): void {
   const during = async (objects: string, work: () => Promise<void>) => {
@@ -172,6 +204,32 @@ data:
         assert.equal(await statusOf('client', `${url}/elsewhere`), 200);
       },
     );
+  });
+
+  test("task: an authorizer of one's own, by gRPC, and closed without it", async () => {
+    await shop().apply(authorizer);
+    await shop().kubectl(['rollout', 'status', 'deploy/authorizer', '--timeout=60s']);
+    await during(
+      policy(
+        'ask',
+        'action: CUSTOM, provider: { name: authorizer }, rules: [{ to: [{ operation: { paths: [/headers] } }] }]',
+      ),
+      async () => {
+        const allowed = ['-H', 'x-ext-authz: allow', `${url}/headers`];
+        const answer = await shop().until('it is allowed', 'client', allowed, (a) =>
+          Boolean(a.echo?.headers['x-authorized']),
+        );
+        assert.equal(answer.echo?.headers['x-authorized'], '/headers');
+        const denied = await shop().curl('client', ['-H', 'x-ext-authz: deny', `${url}/headers`]);
+        assert.deepEqual([denied.status, denied.text], [403, 'denied by the authorizer']);
+        assert.equal(await statusOf('client', `${url}/elsewhere`), 200);
+        await shop().kubectl(['scale', 'deploy/authorizer', '--replicas=0']);
+        const closed = await shop().until('it is closed', 'client', allowed, (a) => a.status !== 200);
+        assert.equal(closed.status, 403);
+        assert.equal(await statusOf('client', `${url}/elsewhere`), 200);
+      },
+    );
+    await shop().delete(authorizer);
   });
 
   test('task: migration to mTLS: plain text ends, the mesh goes on', async () => {
