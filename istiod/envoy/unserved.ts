@@ -46,7 +46,11 @@ function ofTelemetry(telemetry: Telemetry, view: () => ProviderView): string | u
     ...expressionMistakes(telemetry),
     ...unservedLogs(telemetry, view),
     ...unservedTraces(telemetry, view),
-    ...(spec?.selector ? ['selector: waypoints heed targetRefs, and what is for a whole namespace'] : []),
+    ...(spec?.selector
+      ? [
+          'selector: waypoints heed targetRefs, and what is for a whole namespace (accessLogging also counts for Envoys that it selects and that take their listeners from istiod)',
+        ]
+      : []),
   ];
   return parts.length === 0 ? undefined : parts.join('; ');
 }

@@ -1,6 +1,5 @@
 /** What one service comes to for an Envoy that takes its listeners from istiod. */
 import { type Ip, isIpv6 } from '../../../common/core/net.ts';
-import { meshLogs } from '../access-log.ts';
 import { rulesFor } from '../clusters/rules.ts';
 import type { MeshPort, MeshService, MeshView } from '../inputs.ts';
 import { byStream, type OnMatch, toChain } from '../listeners/matchers.ts';
@@ -11,6 +10,7 @@ import { cidr, type Message, single } from '../values.ts';
 import { type Chain, frozen, type PortMatch, speaksOf } from '../waypoint/service.ts';
 import { connectionsTo, requestsTo } from './context.ts';
 import { isSeen } from './egress.ts';
+import { clientLogs } from './logs.ts';
 import { blackHoleCluster, passthroughCluster } from './unknown.ts';
 
 export interface ClientFront {
@@ -59,11 +59,11 @@ function portFront(
   port: MeshPort,
   isHeadless: boolean,
 ): PortFront {
-  const { facts } = view;
   const name = outboundCluster(service.hostname, port.number);
   const { subsets } = rulesFor(view, service, proxy.namespace, proxy.labels);
   const { routes, targets } = connectionsTo(view, proxy, { service, port });
   const speaks = speaksOf(port);
+  const { logs } = clientLogs(view, proxy);
   const direct = [{ name: passthroughCluster, weight: 1 }];
   const chains =
     speaks === 'http'
@@ -72,7 +72,7 @@ function portFront(
           // The client asked for one endpoint, and not for any.
           const to = isHeadless && i === routes.length - 1 ? direct : clusters;
           const shares = to.length === 0 ? [{ name: blackHoleCluster, weight: 1 }] : to;
-          return frozen({ name: `${name}|${i}`, filters: [tcpProxy(name, shares, meshLogs(facts), { tunnel })] });
+          return frozen({ name: `${name}|${i}`, filters: [tcpProxy(name, shares, logs, { tunnel })] });
         });
   return {
     number: port.number,

@@ -1,6 +1,5 @@
 /** Listeners of an Envoy towards the mesh, with names and order as Istio's sidecars have them. Pure. */
 import type { Typed } from '../../../common/envoy/codec.ts';
-import { meshLogs } from '../access-log.ts';
 import type { MeshFacts } from '../inputs.ts';
 import { dynamicHttp } from '../listeners/dynamic-dns.ts';
 import { httpManager } from '../listeners/http.ts';
@@ -25,12 +24,18 @@ const inspector = (kind: 'http' | 'tls', type: string) =>
     `envoy.extensions.filters.listener.${kind}_inspector.v3.${type}`,
   );
 
-export function doorListener(proxy: ClientProxy, facts: MeshFacts, door: Door, unknown: Unknown): Typed {
+export function doorListener(
+  proxy: ClientProxy,
+  facts: MeshFacts,
+  door: Door,
+  unknown: Unknown,
+  logs: readonly Message[],
+): Typed {
   const { address, port, routes, ranges, streams } = door;
   const name = nameOf(door);
   const [stream] = streams;
   const other = stream?.on ?? toChain(unknownChain);
-  const http = routes === undefined ? undefined : httpChain(proxy, facts, door, routes);
+  const http = routes === undefined ? undefined : httpChain(proxy, facts, door, routes, logs);
   const either = (rest: OnMatch) => (http === undefined ? rest : toMatcher(byProtocol(toChain(http.name), rest)));
   const ranged = ranges.flatMap((r) =>
     r.ranges.length === 0
@@ -67,16 +72,9 @@ function othersOf({ families }: ClientProxy, address: string, port: number): rea
   return (same ?? []).slice(1).map((other) => ({ address: socketAddress(other, port) }));
 }
 
-function httpChain(proxy: ClientProxy, facts: MeshFacts, door: Door, routes: string) {
+function httpChain(proxy: ClientProxy, facts: MeshFacts, door: Door, routes: string, logs: readonly Message[]) {
   const first = door.isDynamic ? [dynamicHttp(proxy)] : [];
-  const manager = httpManager(
-    facts,
-    `outbound_${nameOf(door)}`,
-    { protocol: undefined },
-    routes,
-    { first },
-    meshLogs(facts),
-  );
+  const manager = httpManager(facts, `outbound_${nameOf(door)}`, { protocol: undefined }, routes, { first }, logs);
   return frozen({ name: routes, filters: [manager] });
 }
 
@@ -87,7 +85,7 @@ function inspectors(isHttp: boolean, passed: readonly PortFront[]): readonly Mes
 }
 
 /** Takes what the kernel leads to it, and hands it to the listener of the address that was wanted. */
-export function captureListener(proxy: ClientProxy, facts: MeshFacts, unknown: Unknown): Typed {
+export function captureListener(proxy: ClientProxy, unknown: Unknown, logs: readonly Message[]): Typed {
   const [address] = everywhere[proxy.families];
   return typed('envoy.config.listener.v3.Listener', {
     name: virtualOutbound,
@@ -101,7 +99,7 @@ export function captureListener(proxy: ClientProxy, facts: MeshFacts, unknown: U
         // Who connects here by itself would be led here again.
         name: `${virtualOutbound}-blackhole`,
         filter_chain_match: { destination_port: { value: capturePort } },
-        filters: [tcpProxy(blackHoleCluster, [{ name: blackHoleCluster, weight: 1 }], meshLogs(facts))],
+        filters: [tcpProxy(blackHoleCluster, [{ name: blackHoleCluster, weight: 1 }], logs)],
       },
       { name: `${virtualOutbound}-catchall-tcp`, filters: unknown.filters },
     ],

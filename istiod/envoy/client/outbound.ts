@@ -7,6 +7,7 @@ import { type Message, typed } from '../values.ts';
 import { type Door, doorsOf, nameOf, type Part, type Seen } from './doors.ts';
 import { type ClientHost, clientFront, clientHost } from './front.ts';
 import { captureListener, doorListener, virtualOutbound } from './listeners.ts';
+import { clientLogs } from './logs.ts';
 import { unknownClusters, unknownTraffic } from './unknown.ts';
 
 export interface Outbound {
@@ -21,11 +22,13 @@ export function outboundOf(proxy: ClientProxy, remember: Remember): () => Outbou
   let kept = new Map<string, { readonly parts: readonly unknown[]; readonly message: Typed }>();
   return () => {
     const { id, value: common } = remember('unknown traffic', (view) => {
-      const unknown = unknownTraffic(view, proxy);
-      return { unknown, facts: view.facts, capture: captureListener(proxy, view.facts, unknown) };
+      const { logs, clusters } = clientLogs(view, proxy);
+      const unknown = unknownTraffic(view, proxy, logs);
+      const capture = captureListener(proxy, unknown, logs);
+      return { unknown, facts: view.facts, capture, logs, collectors: clusters };
     });
     if (common === undefined) return { resources: [], clusters: new Set() };
-    const { unknown, facts, capture } = common;
+    const { unknown, facts, capture, logs, collectors } = common;
     const before = kept;
     kept = new Map();
     const made = (
@@ -47,7 +50,7 @@ export function outboundOf(proxy: ClientProxy, remember: Remember): () => Outbou
       const { routes, hosts, from } = door;
       const ports = [...door.streams, ...door.ranges.map((r) => r.port)];
       const listener = made(listenerTypeUrl, nameOf(door), from, [common, routes, door.isDynamic, ...ports], () =>
-        doorListener(proxy, facts, door, unknown),
+        doorListener(proxy, facts, door, unknown, logs),
       );
       if (routes === undefined) return [listener];
       const values = hosts.map((h) => h.value);
@@ -64,6 +67,7 @@ export function outboundOf(proxy: ClientProxy, remember: Remember): () => Outbou
         ...seen.flatMap(({ front }) => front.value.ports.flatMap((p) => p.clusters)),
         ...seen.flatMap(({ hosts }) => [...hosts.values()].flatMap((h) => h.value.clusters)),
         unknown.cluster,
+        ...collectors,
       ]),
     };
   };

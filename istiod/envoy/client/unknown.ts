@@ -1,5 +1,4 @@
 /** What becomes of traffic for nobody that the mesh knows: outboundTrafficPolicy of the Sidecar that counts, else of MeshConfig. */
-import { meshLogs } from '../access-log.ts';
 import type { MeshView } from '../inputs.ts';
 import { tcpProxy } from '../listeners/tcp.ts';
 import { outboundCluster } from '../names.ts';
@@ -19,14 +18,14 @@ export interface Unknown {
   readonly host: Message;
 }
 
-export function unknownTraffic(view: MeshView, proxy: ClientProxy): Unknown {
+export function unknownTraffic(view: MeshView, proxy: ClientProxy, logs: readonly Message[]): Unknown {
   const cluster = clusterOf(view, proxy);
   const isRefused = cluster === blackHoleCluster;
   const name = isRefused ? 'block_all' : 'allow_any';
   const action = isRefused ? { direct_response: { status: 502 } } : { route: { cluster, timeout: none } };
   return {
     cluster,
-    filters: [tcpProxy(cluster, [{ name: cluster, weight: 1 }], meshLogs(view.facts))],
+    filters: [tcpProxy(cluster, [{ name: cluster, weight: 1 }], logs)],
     host: { name, domains: ['*'], routes: [{ name, match: { prefix: '/' }, ...action }] },
   };
 }

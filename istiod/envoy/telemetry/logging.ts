@@ -4,7 +4,7 @@ import { formatMistake } from '../../../common/envoy/operators.ts';
 import type { Telemetry } from '../../../common/kube/kinds/istio/telemetry.ts';
 import { collectorLog, fileLog, meshLogs } from '../access-log.ts';
 import type { ExtensionProvider, MeshFacts, MeshService, MeshView, RouteTarget } from '../inputs.ts';
-import type { WaypointProxy } from '../proxy.ts';
+import type { EnvoyProxy } from '../proxy.ts';
 import type { DryRunLog } from '../rbac/dry-run.ts';
 import { extension, type Message } from '../values.ts';
 import { applicableTelemetries } from './applicable.ts';
@@ -24,8 +24,8 @@ export interface LogScope {
   readonly trials?: DryRunLog;
 }
 
-/** What accessLogFile of MeshConfig says, unless Telemetry or default providers say anything. */
-export function accessLogs(view: MeshView, proxy: WaypointProxy, scope: LogScope): readonly Message[] {
+/** What accessLogFile of MeshConfig says, unless Telemetry or default providers say anything: of a waypoint as of a server, else as of a client. */
+export function accessLogs(view: MeshView, proxy: EnvoyProxy, scope: LogScope): readonly Message[] {
   const { facts } = view;
   const { service, only, trials } = scope;
   const found = applicableTelemetries(view, proxy, service).flatMap(({ spec }) =>
@@ -33,7 +33,7 @@ export function accessLogs(view: MeshView, proxy: WaypointProxy, scope: LogScope
   );
   if (found.length === 0 && facts.defaultProviders.accessLogging.length === 0)
     return meshLogs(facts, trials).map((log) => filtered(log, only));
-  return mergeLogs(found, facts.defaultProviders.accessLogging)
+  return mergeLogs(found, facts.defaultProviders.accessLogging, proxy.kind === 'waypoint' ? 'CLIENT' : 'SERVER')
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .flatMap(([name, expression]) => {
       const provider = providerNamed(facts, name);
@@ -52,12 +52,14 @@ export function providerNamed(
   return extensionProviders.find((p) => p.name.toLowerCase() === name.toLowerCase());
 }
 
-/** Names of providers and expressions that choose lines, as Istio merges them for a server. */
+/** Names of providers and expressions that choose lines, as Istio merges them for a server or a client; `other`: what it is not. */
 export function mergeLogs(
   found: readonly (readonly Logging[])[],
   defaults: readonly string[],
+  other: 'SERVER' | 'CLIENT',
 ): [name: string, filter: string | undefined][] {
   if (found.length === 0) return defaults.map((name) => [name, undefined]);
+  const counts = ({ match }: Logging) => match?.mode !== other;
   let inScope = defaults;
   const filters = new Map<string, string | undefined>();
   for (const level of found) {
@@ -76,10 +78,6 @@ export function mergeLogs(
     for (const name of parents) if (inScope.includes(name)) enabled.set(name, entry.disabled !== true);
   }
   return [...enabled].flatMap(([name, on]): [string, string | undefined][] => (on ? [[name, filters.get(name)]] : []));
-}
-
-function counts({ match }: Logging): boolean {
-  return match?.mode !== 'CLIENT';
 }
 
 /** What is wrong with the formats of a provider; undefined: nothing, or it has none. */

@@ -74,6 +74,33 @@ describe('policies in dry run', () => {
   });
 });
 
+describe('access logs of a plain Envoy', () => {
+  const { engine, gateway: _, ...common } = proxy;
+  const names = (yaml: string, labels: Readonly<Record<string, string>>) => {
+    const client = { ...common, engine, kind: 'client', interception: 'REDIRECT', labels, isGrpc: false } as const;
+    const extensionProviders = ['client', 'edge', 'server', 'wide'].map(
+      (name) => ({ kind: 'file', name, path: name, format: undefined, omitsEmpty: false }) as const,
+    );
+    const view = viewOf([], objects(yaml), { extensionProviders });
+    const made = accessLogs(view, client, { service: undefined, cluster: () => 'none' });
+    return made.map(({ typed_config }) => (typed_config as { readonly path: string }).path);
+  };
+  const by = (name: string, where = '', mode = 'CLIENT_AND_SERVER') =>
+    telemetry(name, 'shop', `{${where} accessLogging: [{match: {mode: ${mode}}, providers: [{name: ${name}}]}]}`);
+  const all =
+    by('wide') +
+    by('edge', 'targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: edge}],') +
+    by('client', 'selector: {matchLabels: {app: a}},', 'CLIENT') +
+    by('server', 'selector: {matchLabels: {app: b}},', 'SERVER');
+
+  it('are those of its namespace, of its labels or of its Gateway, and none of servers', () => {
+    assert.deepEqual(names(all, {}), ['wide']);
+    assert.deepEqual(names(all, { app: 'a' }), ['client']);
+    assert.deepEqual(names(all, { app: 'b' }), ['wide']);
+    assert.deepEqual(names(all, { 'gateway.networking.k8s.io/gateway-name': 'edge' }), ['edge']);
+  });
+});
+
 const disabled = '{metrics: [{overrides: [{match: {mode: SERVER}, disabled: true}]}]}';
 const stats = { '@type': 'type.googleapis.com/stats.PluginConfig', reporter: 'SERVER_GATEWAY' };
 

@@ -1,7 +1,10 @@
 /** Tests of test/envoy/outbound.test.ts, which starts them in a network where connections from 127.0.0.9 come to port 15001. */
 import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import { after, before, describe, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
@@ -256,6 +259,57 @@ spec: { hosts: [raw], ${section} }
     bed.remove('DestinationRule', 'shop/v2');
     bed.remove('Sidecar', 'shop/own');
     await both('stranger', 'stranger');
+  });
+
+  test('logs as Telemetry asks for clients: what selects it, or is for its namespace', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'aq-outbound-'));
+    const file = (name: string) => ({
+      ...({ kind: 'file', name, path: join(folder, name), omitsEmpty: false } as const),
+      format: { text: `${name} %REQ(:AUTHORITY)% %UPSTREAM_CLUSTER_RAW%` },
+    });
+    const collector = { kind: 'otlp-logs', name: 'otlp', service: 'api.pay.svc.cluster.local', port: 80 } as const;
+    const names = ['wide', 'mine', 'theirs', 'server', 'edge'];
+    const providers = [...names.map(file), { ...collector, logName: undefined, text: undefined, labels: {} }];
+    const telemetry = (name: string, where: string, match = '', providers = name) => `
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: { name: ${name} }
+spec: { ${where} accessLogging: [{ ${match} providers: [${providers
+      .split(' ')
+      .map((n) => `{ name: ${n} }`)
+      .join()}] }] }
+`;
+    const selecting = (app: string) => `selector: { matchLabels: { app: ${app} } },`;
+    const logged = (name: string) => {
+      const path = join(folder, name);
+      return existsSync(path) ? readFileSync(path, 'utf8').split('\n').slice(0, -1) : [];
+    };
+    const asks = async (host: string, name: string) => {
+      await until(`${name} has ${host}`, async () => {
+        assert.match(await ask('10.96.0.1', 80, host), /^(web|closed)$/);
+        return logged(name).includes(`${name} ${host} outbound|80||web.shop.svc.cluster.local`);
+      });
+    };
+    try {
+      bed.configure({ extensionProviders: providers });
+      bed.apply(telemetry('wide', ''));
+      await asks('web', 'wide');
+      bed.apply(telemetry('theirs', selecting('other')));
+      bed.apply(telemetry('edge', 'targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: edge }],'));
+      bed.apply(telemetry('server', selecting('client'), 'match: { mode: SERVER },'));
+      bed.apply(telemetry('mine', selecting('client'), 'match: { mode: CLIENT },', 'mine otlp'));
+      await asks('web.shop', 'mine');
+      await until('connections are logged, too', async () => {
+        assert.match(await ask('10.96.0.3', 82, 'x'), /^(raw|closed)$/);
+        return logged('mine').some((line) => line.endsWith(' outbound|82||raw.shop.svc.cluster.local'));
+      });
+      assert.deepEqual([logged('theirs'), logged('server'), logged('edge')], [[], [], []]);
+      assert.match(await follower.envoy.admin('/config_dump'), /OpenTelemetryAccessLogConfig/);
+    } finally {
+      for (const name of names) bed.remove('Telemetry', `shop/${name}`);
+      bed.configure({});
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 
   test('sees the services that egress of its Sidecar names', async () => {
