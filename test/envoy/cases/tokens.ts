@@ -69,6 +69,15 @@ export const tokenCases: readonly RouteCase[] = [
         .map(({ token: text }) => ({ path: '/', headers: bearer(text), expect: { status: 401 } })),
     ],
   },
+  ...[', spaceDelimitedClaims: [rights]', ''].map((words): RouteCase => {
+    const many = { ...open, headers: bearer(token({ ...claims, rights: 'buy sell' })) };
+    const one = { ...open, headers: bearer(token({ ...claims, rights: 'sell' })) };
+    return {
+      name: `allowed by a word of a claim ${words === '' ? 'that is one text' : 'of words'}`,
+      objects: authentication(rule(words)) + policy(`rules: [${when('request.auth.claims[rights]', 'sell')}]`),
+      requests: [words === '' ? { ...shut, headers: many.headers } : many, one, { ...shut, headers: bearer(good) }],
+    };
+  }),
   {
     name: 'a token for the service: headers, parameters, cookies, and what it is told',
     objects: authentication(
