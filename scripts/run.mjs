@@ -42,7 +42,8 @@ const commands = {
     lenient: true,
     start: ['scripts/test.ts', 'unit'],
   },
-  'test:long': { ...full, lenient: false, start: ['scripts/test.ts', 'long'] },
+  'test:long': { ...full, lenient: false, needsRoot: true, start: ['scripts/test-long.ts'] },
+  'test:sanitized': { ...full, lenient: false, needsRoot: true, start: ['scripts/test-sanitized.ts'] },
   'test:kubectl': { packages: ['test'], make: [], images: false, wheels: true, start: ['scripts/test.ts', 'kubectl'] },
   'test:envoy': { packages: [], make: ['native'], images: false, wheels: true, start: ['scripts/test.ts', 'envoy'] },
   bench: {
