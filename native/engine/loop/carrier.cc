@@ -62,7 +62,7 @@ void Carrier::onEvents(uint32_t events) {
 }
 
 void Carrier::readTurn() {
-  if (dead || frozen || over_ || !tunnel_.wantsRead() || (!readable_ && !owed_)) return;
+  if (dead || frozen || over_ || ended_ || !tunnel_.wantsRead() || (!readable_ && !owed_)) return;
   const size_t kept = tunnel_.carried();
   uint8_t *buffer = loop_.buffer();
   ssize_t n = -1;
@@ -109,6 +109,7 @@ bool Carrier::write() {
       if (errno == EINTR) continue;
       blocked_ = true;
       if (errno == EAGAIN) break;
+      broken_ = true;
       // What the peer said before it left, an alert perhaps, is still to be read.
       readable_ = hung_ = true;
       loop_.readable(this);
@@ -124,7 +125,15 @@ bool Carrier::write() {
 void Carrier::settle() {
   if (dead || frozen) return;
   write();
+  if (ended_ && !over_) {
+    // What had no room to be sealed has it now.
+    while (!blocked_ && write()) {
+    }
+    if (!broken_ && (blocked_ || !tunnel_.output().empty())) return;
+    over_ = true;
+  }
   if (!over_) return;
+  if (ended_) tell(Event::closed);
   // A socket that is closed with bytes unread resets, and the peer may lose our last word.
   for (int i = 0; i < 4 && ::recv(fd_, loop_.buffer(), Loop::kTurnBytes, MSG_DONTWAIT) > 0; i++);
   // Of one that was frozen somebody may have a duplicate yet.
@@ -134,7 +143,7 @@ void Carrier::settle() {
   loop_.bury(this);
 }
 
-const char *Carrier::unmovable() const { return over_ || lost_ ? "its tunnel has ended" : nullptr; }
+const char *Carrier::unmovable() const { return over_ || ended_ || lost_ ? "its tunnel has ended" : nullptr; }
 
 int Carrier::freeze() {
   frozen = true;
@@ -299,8 +308,10 @@ void Carrier::onFailed(Tunnel &, const TunnelFailure &failure) {
 }
 
 void Carrier::onClosed(Tunnel &) {
-  over_ = true;
-  tell(Event::closed);
+  ended_ = true;
+  // A peer that takes none of it has its time, too.
+  const unsigned patience = kLastBytesMs;
+  setsockopt(fd_, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
   touch();
 }
 

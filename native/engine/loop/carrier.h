@@ -56,6 +56,7 @@ public:
   bool touched = false;
 
 private:
+  static constexpr unsigned kLastBytesMs = 30'000;
   /** Whose stream it is, after what was gathered is written: bytes that cannot be end their relay, and with it the stream. nullptr: none, or it is gone. */
   StreamEnd *flushed(Stream &);
   void onHandshaken(Tunnel &, const std::vector<std::vector<uint8_t>> &chain, std::string_view alpn) override;
@@ -82,10 +83,14 @@ private:
   bool heard_ = false;
   bool hung_ = false;
   bool blocked_ = false;
+  // Nothing more can be written.
+  bool broken_ = false;
   // It is to be fed even without anything new.
   bool owed_ = false;
   // The connection broke off without a word.
   bool lost_ = false;
+  // Closed in order: it is over when its last bytes are the kernel's, or nobody takes them.
+  bool ended_ = false;
   // Failed or closed: its last bytes, then nothing.
   bool over_ = false;
 };
