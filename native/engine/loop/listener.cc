@@ -69,6 +69,8 @@ void Listener::onEvents(uint32_t) {
 
 void Listener::close() {
   if (dead) return;
+  // The supervisor and a successor have duplicates, which keep what is closed in our epoll.
+  loop_.unwatch(fd_);
   ::close(std::exchange(fd_, -1));
   // They end as who asks does, with whom nobody else would.
   loop_.giveUpAttemptsOf(id);

@@ -212,7 +212,8 @@ void TcpEnd::finishNow() {
 
 void TcpEnd::drop() {
   if (dead) return;
-  if (shared_) loop_.unwatch(fd_);
+  // Who made it, or took it over, may not have closed its duplicate yet, which keeps what is closed in our epoll.
+  loop_.unwatch(fd_);
   ::close(std::exchange(fd_, -1));
   loop_.bury(this);
 }

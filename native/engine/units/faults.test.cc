@@ -83,6 +83,44 @@ TEST("faults: a connection that breaks at its last bytes ends its relay, also wh
   }
 }
 
+TEST("faults: a listener that another process has, too, is not heard of once it is closed") {
+  Driver driver;
+  ListeningSocket socket;
+  const int other = ::fcntl(socket.fd, F_DUPFD_CLOEXEC, 0);
+  const Id id = driver.name();
+  driver.send(Command::listen, id, socket.fd);
+  driver.send(Command::close, id);
+  (void)driver.wait(id, {Event::closed});
+  const int waiting = dialed(socket.port);
+  // Its answer comes a turn later than the connections that wait at the other.
+  const Id up = driver.name();
+  driver.send(Command::dial, up, smallSocket(), socket.port, 0, "127.0.0.1");
+  EQUAL(driver.wait(up, {Event::connected}).m.a, 0);
+  for (const Told &told : driver.told) CHECK(Event(told.m.type) != Event::accepted);
+  ::close(waiting);
+  ::close(other);
+}
+
+TEST("faults: a dialled socket that another process has, too, is not heard of once it is closed") {
+  Driver driver;
+  ListeningSocket backend;
+  const auto dial = [&](int fd) {
+    const Id up = driver.name();
+    driver.send(Command::dial, up, fd, backend.port, 0, "127.0.0.1");
+    EQUAL(driver.wait(up, {Event::connected}).m.a, 0);
+    return up;
+  };
+  const int fd = smallSocket(), other = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  const Id up = dial(fd);
+  const int app = accepted(backend.fd);
+  driver.send(Command::reset, up, 0);
+  // What is told of a later command comes behind the reset, and then in a turn behind what was sent.
+  (void)dial(smallSocket());
+  CHECK(::send(app, "late", 4, MSG_NOSIGNAL) == 4);
+  (void)dial(smallSocket());
+  for (int fd : {app, other, backend.fd}) ::close(fd);
+}
+
 TEST("faults: what cannot be accepted, dialled or watched is told or closed, and the next one is served") {
   const size_t before = openDescriptors();
   size_t served = 0, closed = 0, refused = 0;
