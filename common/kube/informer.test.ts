@@ -85,5 +85,6 @@ test('many changes at once leave turns of the event loop to others', async () =>
   await until('all told', () => told.length === 50);
   stop.abort();
   const most = Math.max(...told.map((t) => told.filter((other) => other === t).length));
-  assert.ok(most <= 6, `${most} of them were told of in one turn`);
+  // Five fit into a share of 4 ms; what is left of one and the next may come between two steps of our count.
+  assert.ok(most <= 10, `${most} of them were told of in one turn`);
 });
