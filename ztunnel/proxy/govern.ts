@@ -2,7 +2,7 @@
 import type { SocketAddr } from '../../common/core/net.ts';
 import type { Seat } from '../../common/core/roster.ts';
 import { type InboundDecision, type InboundQuestion, policyDenial } from './decide-inbound.ts';
-import { Permit, policyChange } from './permit.ts';
+import { Permit } from './permit.ts';
 import type { ProxyRuntime } from './runtime.ts';
 
 export interface Governance {
@@ -31,9 +31,8 @@ export function govern(runtime: ProxyRuntime): Governance {
     },
     inherit(question, target, stale) {
       const denied = () => policyDenial(runtime.store, question, target);
-      seat = runtime.registry.register({ permit, denied });
-      const reason = stale ? denied() : undefined;
-      if (reason !== undefined) permit.withdraw(policyChange(reason));
+      const { registry } = runtime;
+      seat = stale ? registry.registerStale({ permit, denied }) : registry.register({ permit, denied });
     },
     release() {
       if (seat !== undefined) runtime.registry.release(seat);

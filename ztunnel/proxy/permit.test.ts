@@ -12,6 +12,20 @@ test('a withdrawn permit says why, once, and aborts', () => {
   assert.match(String(permit.signal.reason), /first/);
 });
 
+test('one that was decided before the last push is asked when it comes, and counted like those that were open', () => {
+  const withdrawn: string[] = [];
+  const registry = new ConnectionRegistry(() => withdrawn.push('one'));
+  const connection = { permit: new Permit(), denied: () => 'rule 7' };
+  registry.release(registry.registerStale(connection));
+  assert.match(connection.permit.withdrawn!, /policy change: rule 7/);
+  assert.deepEqual(withdrawn, ['one']);
+  registry.registerStale({ permit: new Permit(), denied: () => undefined });
+  assert.equal(registry.recheck(), 0);
+  registry.register({ permit: new Permit(), denied: () => 'rule 8' });
+  assert.equal(registry.recheck(), 1);
+  assert.deepEqual(withdrawn, ['one', 'one']);
+});
+
 test('a recheck withdraws what is denied now and nothing else, and counts it once', () => {
   const registry = new ConnectionRegistry();
   const good = { permit: new Permit(), denied: () => undefined };

@@ -40,6 +40,12 @@ export interface Governed {
 
 export class ConnectionRegistry {
   readonly #open = new Roster<Governed>();
+  readonly #onWithdrawn: () => void;
+
+  /** `onWithdrawn`: once for each connection that was open and lost its permit. */
+  constructor(onWithdrawn: () => void = () => undefined) {
+    this.#onWithdrawn = onWithdrawn;
+  }
 
   get size(): number {
     return this.#open.size;
@@ -49,6 +55,13 @@ export class ConnectionRegistry {
     return this.#open.enter(connection);
   }
 
+  /** Of a connection that was decided before a push which nobody has asked it about yet: it is asked now. */
+  registerStale(connection: Governed): Seat {
+    const seat = this.register(connection);
+    this.#recheck(connection);
+    return seat;
+  }
+
   release(seat: Seat): void {
     this.#open.leave(seat);
   }
@@ -56,13 +69,17 @@ export class ConnectionRegistry {
   /** Asks again for every open connection; returns how many lost their permit. */
   recheck(): number {
     let withdrawn = 0;
-    for (const connection of this.#open) {
-      if (connection.permit.withdrawn !== undefined) continue;
-      const reason = connection.denied();
-      if (reason === undefined) continue;
-      connection.permit.withdraw(policyChange(reason));
-      withdrawn++;
-    }
+    for (const connection of this.#open) if (this.#recheck(connection)) withdrawn++;
     return withdrawn;
+  }
+
+  /** Whether it lost its permit by this. */
+  #recheck({ permit, denied }: Governed): boolean {
+    if (permit.withdrawn !== undefined) return false;
+    const reason = denied();
+    if (reason === undefined) return false;
+    permit.withdraw(policyChange(reason));
+    this.#onWithdrawn();
+    return true;
   }
 }

@@ -103,7 +103,7 @@ const sweepInterval = 10_000;
 const takingLimit = 10_000;
 
 export class WorkerCore {
-  readonly connections = new ConnectionRegistry();
+  readonly connections: ConnectionRegistry;
   readonly traffic: Traffic;
   readonly #options: CoreOptions;
   readonly #services: PodServices;
@@ -116,6 +116,7 @@ export class WorkerCore {
   readonly #direct: DirectPaths;
   readonly #stopWatching: () => void;
   readonly #log: Logger;
+  readonly #withdrawals: Counter;
   #sweep: Timer;
   #serving = false;
 
@@ -139,11 +140,12 @@ export class WorkerCore {
       buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
       registers: [registry],
     });
-    const withdrawals = new Counter({
+    this.#withdrawals = new Counter({
       name: 'aquifer_connections_withdrawn_total',
       help: 'Open connections closed because a policy changed',
       registers: [registry],
     });
+    this.connections = new ConnectionRegistry(() => this.#withdrawals.inc());
     processMetrics(registry, this, config.maxDescriptors);
     const runtime: ProxyRuntime = {
       store,
@@ -223,7 +225,6 @@ export class WorkerCore {
     this.#stopWatching = store.onChange((changes) => {
       const withdrawn = this.#meshChanged(changes);
       if (withdrawn === 0) return;
-      withdrawals.inc(withdrawn);
       log.info('policy change closed open connections', { connections: withdrawn });
     });
     this.#sweep = this.#sweepLater();
@@ -354,6 +355,7 @@ export class WorkerCore {
       for (const pod of this.#pods.values()) own = pod.meshChanged() || own;
     }
     const direct = this.#direct.meshChanged();
+    this.#withdrawals.inc(direct);
     // A workload's own list of policies counts as a policy: Istio looks at pushes of policies only.
     return direct + (own || changes.policies.size > 0 ? this.connections.recheck() : 0);
   }
