@@ -31,8 +31,12 @@ export interface Answer {
 
 const nothing: Answer = { status: 0, headers: [], body: '', trailers: [] };
 
+/** Tunnels of a session: each ends with a reset, and Envoy's nghttp2 ends a session of which 1,000 came at once, or more than 33 a second. */
+const most = 500;
+
 export class Caller implements Disposable {
   readonly #session: ClientHttp2Session;
+  #asked = 0;
 
   constructor(port: number, certificate: WorkloadCertificate) {
     this.#session = connect(`https://127.0.0.1:${port}`, {
@@ -44,12 +48,14 @@ export class Caller implements Disposable {
     this.#session.on('error', () => undefined);
   }
 
-  get isClosed(): boolean {
-    return this.#session.closed || this.#session.destroyed;
+  /** Another one has to take its place. */
+  get isSpent(): boolean {
+    return this.#session.closed || this.#session.destroyed || this.#asked >= most;
   }
 
   /** `destination`: `ip:port` of a service. */
   async ask(destination: string, asked: Asked): Promise<Answer> {
+    this.#asked++;
     const tunnel = this.#session.request({ ':method': 'CONNECT', ':authority': destination });
     tunnel.on('error', () => undefined);
     try {

@@ -156,7 +156,8 @@ export class Pair implements AsyncDisposable {
   async #caller(side: Side, principal: string): Promise<Caller> {
     const key = `${side} ${principal}`;
     const kept = this.#callers.get(key);
-    if (kept && !kept.isClosed) return kept;
+    if (kept && !kept.isSpent) return kept;
+    kept?.[Symbol.dispose]();
     const made = new Caller(this.#ports[side], await this.#certificate(principal));
     this.#callers.set(key, made);
     return made;
