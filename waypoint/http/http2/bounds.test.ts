@@ -23,6 +23,7 @@ import {
   firstTrust,
   lastWords,
   lostAtOnce,
+  mostSettings,
   mostTrust,
   NuisanceBudget,
   patience,
@@ -480,6 +481,15 @@ describe('floods of HTTP/2', () => {
       assert.equal(served.reads[0]!.bytes, 0);
     });
   }
+
+  it('in one frame of SETTINGS end the connection before they are read', async () => {
+    const served = await Served.open();
+    const entry = [0x99, 1] as const;
+    await served.sends(settingsFrame(Array.from({ length: mostSettings }, () => entry)));
+    assert.ok(served.goesOn);
+    await served.sends(settingsFrame(Array.from({ length: mostSettings + 1 }, () => entry)));
+    assert.deepEqual(served.goaways, [[0, errorCode.enhanceYourCalm]]);
+  });
 
   it('beside DATA that brings something are no floods', async () => {
     const served = await Served.open();

@@ -14,6 +14,7 @@ import {
   type Http2Settings,
   lastWords,
   mostContinuations,
+  mostSettings,
   mostUnsent,
   NuisanceBudget,
   patience,
@@ -412,6 +413,7 @@ export abstract class Endpoint<S extends Stream> implements ByteReader, FrameSin
       return;
     }
     if (length % 6 !== 0) throw sized('SETTINGS');
+    if (length > 6 * mostSettings) throw new ConnectionError(errorCode.enhanceYourCalm, 'more SETTINGS than there are');
     const first = !this.#settled;
     this.#settled = true;
     if (first) this.#waiting?.cancel();

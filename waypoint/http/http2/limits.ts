@@ -22,6 +22,8 @@ export const lastWords = millis(1_000);
 export const blockFactor = 2;
 /** Frames of one header block. */
 export const mostContinuations = 128;
+/** Entries of one SETTINGS frame, as nghttp2's default since CVE-2020-11080; there are less than ten settings. */
+export const mostSettings = 32;
 
 /** Bytes of answers and of frames of the connection that may wait for a peer that does not read. */
 export const mostUnsent = 1_048_576;
