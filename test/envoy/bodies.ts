@@ -37,11 +37,17 @@ export interface Message {
   readonly trailers?: Headers;
 }
 
+export interface Answer extends Message {
+  readonly status?: number;
+  /** Of HTTP/2: it ends with its head. */
+  readonly headOnly?: boolean;
+}
+
 export interface Question extends Message {
   readonly method?: string;
   readonly path?: string;
   /** What the server answers. Default: 200 with an empty body. */
-  readonly answer?: Message & { readonly status?: number };
+  readonly answer?: Answer;
   /** Default `http1`. */
   readonly by?: 'http1' | 'http2';
 }
@@ -217,8 +223,12 @@ async function turn(): Promise<void> {
   await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
-async function write(answer: Http2ServerResponse, message: Message & { readonly status?: number }): Promise<void> {
-  const { status = 200, headers = {}, chunks = [], trailers } = message;
+async function write(answer: Http2ServerResponse, message: Answer): Promise<void> {
+  const { status = 200, headers = {}, chunks = [], trailers, headOnly = false } = message;
+  if (headOnly) {
+    answer.stream.respond({ ':status': status, ...headers }, { endStream: true });
+    return;
+  }
   const declared = trailers && !('stream' in answer) ? { trailer: Object.keys(trailers).join() } : {};
   answer.writeHead(status, { ...headers, ...declared });
   for (const chunk of chunks) {

@@ -7,6 +7,7 @@ import { extAuthzFilter } from './ext-authz/filter.ts';
 import { extProcFilter } from './ext-proc/filter.ts';
 import { faultFilter } from './fault.ts';
 import type { FilterKind } from './filter.ts';
+import { grpcJsonFilter } from './grpc-json/filter.ts';
 import { grpcWebFilter } from './grpc-web/filter.ts';
 import { headerMutationFilter } from './header-mutation.ts';
 import { jwtFilter } from './jwt/filter.ts';
@@ -26,6 +27,7 @@ const all: readonly FilterKind[] = [
   globalRateLimitFilter,
   faultFilter,
   grpcWebFilter,
+  grpcJsonFilter,
   corsFilter,
   compressorFilter,
   decompressorFilter,
