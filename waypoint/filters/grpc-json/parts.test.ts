@@ -152,5 +152,8 @@ describe('JSON', () => {
   it('has a bound to its depth, in strings none', () => {
     assert.throws(() => parseJson('['.repeat(101)), /deeper than 100/);
     assert.equal(parseJson(JSON.stringify('['.repeat(200))), '['.repeat(200));
+    assert.deepEqual(parseJson(`["\\"${'['.repeat(200)}", []]`), [`"${'['.repeat(200)}`, []]);
+    // Takes hours where each quote is looked on from.
+    assert.throws(() => parseJson(`"${'\\"'.repeat(500_000)}`), SyntaxError);
   });
 });
