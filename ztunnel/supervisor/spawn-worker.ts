@@ -15,12 +15,12 @@ const program = fileURLToPath(new URL('../worker.ts', import.meta.url));
 const dropAll = ['--bounding-set=-all', '--inh-caps=-all', '--ambient-caps=-all', '--no-new-privs'] as const;
 
 /**
- * Relayed chunks are short-lived buffers of up to 64 KiB outside V8's heap, which frees them only when it collects. With its
- * default young generation they pile up and start full collections; with 2 MiB (MiB is the unit) or less it collects so often that
- * requests cost a fifth more. Freed by a thread, buffers count as used until the next collection, which again starts full ones:
- * with both flags one stream costs 3.2 s/GB of both workers' CPU, without the second 6.0, of which 40 % were full collections (perf).
+ * Relayed chunks are short-lived buffers of up to 64 KiB outside V8's heap, which frees them only when it collects. Freed by a thread, they
+ * count as used until the next collection, which starts full ones: one stream cost 6.0 s/GB of both workers' CPU with that thread, 3.2 without
+ * it, and 40 % of the 6.0 were full collections (perf). With 16 MiB (MiB is the unit) of young generation a new connection costs 8 % less CPU
+ * than with 4, and 14 % less where the thread that runs JavaScript collects alone; a stream costs the same (bench -- l4 --engine node).
  */
-const chunkHeap = ['--max-semi-space-size=4', '--no-concurrent-array-buffer-sweeping'];
+const chunkHeap = ['--max-semi-space-size=16', '--no-parallel-scavenge', '--no-concurrent-array-buffer-sweeping'];
 
 /**
  * The native engine's chunks never come to JavaScript. By itself its young generation grows to 24 MB with a burst of connections and keeps
