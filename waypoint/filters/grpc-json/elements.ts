@@ -2,8 +2,8 @@
 
 export class ArrayElements {
   readonly #most: number;
-  #text = '';
-  #at = 0;
+  /** Of the element that is open. Only added to, so that many small pieces cost no more than few. */
+  #kept = '';
   #depth = 0;
   #inString = false;
   #escaped = false;
@@ -12,7 +12,7 @@ export class ArrayElements {
   #wants = false;
   #any = false;
 
-  /** `most`: characters of an element that is not complete. */
+  /** `most`: characters of an element. */
   constructor(most: number) {
     this.#most = most;
   }
@@ -21,27 +21,34 @@ export class ArrayElements {
     return this.#state === 'after';
   }
 
-  /** Their texts. Throws Error: it is no array of objects, or one is too long. */
+  /** Their texts. Throws Error: it is no array of objects; TooLong. */
   push(text: string): readonly string[] {
-    this.#text += text;
     const out: string[] = [];
-    for (; this.#at < this.#text.length; this.#at++) {
-      const element = this.#step(this.#text[this.#at]!);
-      if (element !== undefined) out.push(element);
+    let from = 0;
+    for (let at = 0; at < text.length; at++) {
+      const char = text[at]!;
+      if (this.#depth === 0) {
+        this.#between(char);
+        if (this.#depth > 0) from = at;
+        continue;
+      }
+      this.#within(char);
+      if (this.#depth > 0) continue;
+      this.#keep(text.slice(from, at + 1));
+      out.push(this.#kept);
+      this.#kept = '';
     }
-    if (this.#text.length > this.#most) throw new TooLong(`an element is longer than ${this.#most} characters`);
+    if (this.#depth > 0) this.#keep(text.slice(from));
     return out;
   }
 
-  #step(char: string): string | undefined {
-    if (this.#depth > 0) return this.#within(char);
-    const isBlank = char === ' ' || char === '\t' || char === '\n' || char === '\r';
-    if (!isBlank) this.#between(char);
-    if (this.#depth === 0) this.#drop();
-    return undefined;
+  #keep(text: string): void {
+    this.#kept += text;
+    if (this.#kept.length > this.#most) throw new TooLong(`an element is longer than ${this.#most} characters`);
   }
 
   #between(char: string): void {
+    if (char === ' ' || char === '\t' || char === '\n' || char === '\r') return;
     if (this.#state === 'before' && char === '[') this.#state = 'within';
     else if (this.#state === 'within' && char === '{' && (!this.#any || this.#wants)) {
       this.#depth = 1;
@@ -52,27 +59,16 @@ export class ArrayElements {
     else throw new Error('the body is no JSON array of objects');
   }
 
-  #within(char: string): string | undefined {
+  #within(char: string): void {
     if (this.#inString) {
       if (this.#escaped) this.#escaped = false;
       else if (char === '\\') this.#escaped = true;
       else if (char === '"') this.#inString = false;
-      return undefined;
-    }
-    if (char === '"') this.#inString = true;
+    } else if (char === '"') this.#inString = true;
     else if (char === '{' || char === '[') this.#depth++;
     else if (char === '}' || char === ']') this.#depth--;
-    if (this.#depth > 0) return undefined;
-    const element = this.#text.slice(0, this.#at + 1);
-    this.#drop();
-    return element;
-  }
-
-  #drop(): void {
-    this.#text = this.#text.slice(this.#at + 1);
-    this.#at = -1;
   }
 }
 
-/** An element has no end within what may be kept. */
+/** An element is longer than may be kept. */
 export class TooLong extends Error {}

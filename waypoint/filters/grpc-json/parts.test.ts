@@ -45,6 +45,12 @@ describe('elements of a JSON array', () => {
     const reader = new ArrayElements(100);
     assert.throws(() => reader.push(`[{"a":"${'x'.repeat(100)}`), TooLong);
     assert.equal(new ArrayElements(10).push(`[${' '.repeat(1_000)}{}`).length, 1);
+    assert.throws(() => new ArrayElements(10).push(`[{"a":"${'x'.repeat(10)}"}`), TooLong);
+    const small = new ArrayElements(1_000_000);
+    small.push('[{"a":"');
+    // A copy of what is kept with each would take minutes.
+    for (let i = 0; i < 900_000; i++) small.push('x');
+    assert.equal(small.push('"}]')[0]?.length, 900_008);
   });
 });
 
