@@ -94,6 +94,7 @@ async function makeNear(lab: LabApi): Promise<void> {
 async function warmUp(lab: LabApi, { pair, target }: Variant): Promise<void> {
   await iperf(lab, pair.client, target, 1, 1);
   await wrk(lab, pair.client, target, { connections: 4, close: false }, 1);
+  await wrk(lab, pair.client, target, { connections: 4, close: true }, 1);
 }
 
 async function measure(lab: LabApi, variant: Variant, seconds: number): Promise<Sample> {
