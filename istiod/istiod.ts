@@ -63,7 +63,7 @@ import { keepCaBundles } from './validation/ca-bundle.ts';
 import { faultOf } from './validation/fault.ts';
 import { createWebhook } from './validation/webhook.ts';
 import { whenAvailable } from './wait-for-api.ts';
-import { warmUp } from './xds/warm-up.ts';
+import { turnsBeforeReady, turnsInAll, warmUp } from './xds/warm-up.ts';
 import { XdsServer, xdsService } from './xds/xds-server.ts';
 
 export interface IstiodDependencies {
@@ -365,9 +365,8 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
   });
   await mesh.synced;
   await xds.prepare();
-  await warmUp(clock).catch((e: unknown) =>
-    log.warn('the first clients will wait longer', { error: describeError(e) }),
-  );
+  const unwarmed = (e: unknown) => log.warn('the first clients will wait longer', { error: describeError(e) });
+  await warmUp(clock, turnsBeforeReady).catch(unwarmed);
   ca.watch(mesh.pods.objects);
   if (config.model.writesStatus) void statuses.run();
   // What changed while another one led, it may not have written.
@@ -479,6 +478,8 @@ export async function startIstiod(config: IstiodConfig, deps: IstiodDependencies
     monitoring: ports.monitoring,
     https: ports.https,
   });
+  // Clients that are there already are served first, and warm it up themselves.
+  void warmUp(clock, turnsInAll, () => signal.aborted || xds.clients.size > 0).catch(unwarmed);
   return {
     ports,
     get rootCertificate() {
