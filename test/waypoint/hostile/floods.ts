@@ -59,11 +59,13 @@ const priority = (of: number, on: number) =>
 const data = (of: number, bytes: Uint8Array = nothing, flags = 0) => frame(frameType.data, flags, of, bytes);
 
 const request = headerBlock(get('/bomb'));
+/** A dynamic table of 4,096 bytes (RFC 7541 6.3), where `request` begins by having none. */
+const table = Buffer.of(0x3f, 0xe1, 0x1f);
 /** Name and value in the dynamic table: literal with incremental indexing, a new name (RFC 7541 6.2.1). */
 const long = headerBlock([['x', 'y'.repeat(4_000)]]);
-long[0] = 0x40;
+long[1] = 0x40;
 /** It over and over: the newest entry of the dynamic table. */
-const bomb = Buffer.concat([request, long, Buffer.alloc(12_000, 0xbe)]);
+const bomb = Buffer.concat([table, request.subarray(1), long.subarray(1), Buffer.alloc(12_000, 0xbe)]);
 /** `cookie` of the static table with an empty value. */
 const crumbs = Buffer.concat([request, ...Array.from({ length: 5_000 }, () => Buffer.of(0x0f, 0x11, 0))]);
 /** 70,000 bytes of what is never said twice, so that no table helps. */

@@ -1,6 +1,6 @@
 /** Reads header blocks (RFC 7541) into fields. What breaks its rules ends the connection, since both ends' tables would differ. */
 import { ConnectionError, errorCode } from '../wire.ts';
-import { type Field, fieldOf } from './field.ts';
+import { type Field, fieldOf, fieldOverhead } from './field.ts';
 import { huffmanDecode } from './huffman.ts';
 import { staticTable } from './static-table.ts';
 
@@ -26,7 +26,19 @@ export class FieldList {
     this.tooLarge = false;
   }
 
+  /** Of a block of so many bytes, before it is read: a field may take a single byte of it. */
+  mayOverflow(blockBytes: number): boolean {
+    return blockBytes * fieldOverhead > this.#maxBytes;
+  }
+
+  /** There are at least so many bytes and fields. */
+  overflows(bytes: number, count: number): boolean {
+    if (bytes > this.#maxBytes || count > this.#maxCount) this.tooLarge = true;
+    return this.tooLarge;
+  }
+
   add(field: Field): void {
+    if (this.tooLarge) return;
     this.#bytes += field.size;
     if (this.#bytes > this.#maxBytes || this.fields.length >= this.#maxCount) this.tooLarge = true;
     else this.fields.push(field);
@@ -59,6 +71,7 @@ export class HpackDecoder {
     this.#block = block;
     this.#at = 0;
     this.#end = block.length;
+    if (into.mayOverflow(block.length)) this.#measure(into);
     let first = true;
     while (this.#at < this.#end) {
       const byte = block[this.#at]!;
@@ -100,6 +113,39 @@ export class HpackDecoder {
     const index = this.#integer(mask);
     const name = index === 0 ? this.#text() : this.#lookup(index).name;
     return fieldOf(name, this.#text());
+  }
+
+  /**
+   * What the block comes to at least, by its lengths alone: what is too large is known to be before a text of it is made and judged, which is
+   * most of the work.
+   */
+  #measure(into: FieldList): void {
+    const block = this.#block;
+    let bytes = 0;
+    let count = 0;
+    while (this.#at < this.#end && !into.overflows(bytes, count)) {
+      const byte = block[this.#at]!;
+      if ((byte & 0xe0) === 0x20) {
+        this.#integer(0x1f);
+        continue;
+      }
+      count++;
+      bytes += fieldOverhead;
+      if (byte & 0x80) this.#integer(0x7f);
+      else {
+        if (this.#integer(byte & 0x40 ? 0x3f : 0x0f) === 0) bytes += this.#leastText();
+        bytes += this.#leastText();
+      }
+    }
+    into.overflows(bytes, count);
+    this.#at = 0;
+  }
+
+  #leastText(): number {
+    const coded = (this.#block[this.#at]! & 0x80) !== 0;
+    const start = this.#skipText();
+    const length = this.#at - start;
+    return coded ? Math.floor(length / mostCoded) : length;
   }
 
   /** Of a block that is refused, what the table does not keep is not even read. */
@@ -174,6 +220,8 @@ export class HpackDecoder {
 }
 
 const nothing = Buffer.alloc(0);
+/** Bytes that one character takes at most in the code: its longest is of 30 bits (RFC 7541 appendix B). */
+const mostCoded = 4;
 
 function broken(detail: string): ConnectionError {
   return new ConnectionError(errorCode.compression, `HPACK: ${detail}`);

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { ConnectionError } from '../wire.ts';
 import { FieldList, HpackDecoder } from './decoder.ts';
 import { HpackEncoder } from './encoder.ts';
+import { fieldOverhead } from './field.ts';
 import { huffmanCodes, huffmanDecode } from './huffman.ts';
 
 type Pairs = readonly (readonly [name: string, value: string])[];
@@ -19,6 +20,30 @@ function decode(decoder: HpackDecoder, block: Buffer): Pairs {
   const list = new FieldList(1_000_000, 10_000);
   decoder.decode(block, list);
   return list.fields.map(({ name, value }) => [name, value] as const);
+}
+
+const codes = huffmanCodes();
+
+function huffman(bytes: Uint8Array): Buffer {
+  const bits = [...bytes].map((b) => codes[b]!).join('');
+  const padded = bits.padEnd(Math.ceil(bits.length / 8) * 8, '1');
+  return Buffer.from((padded.match(/.{8}/g) ?? []).map((b) => Number.parseInt(b, 2)));
+}
+
+/** Literals without indexing, each text in the Huffman code. */
+function coded(pairs: Pairs): Buffer {
+  return Buffer.concat(
+    pairs.flatMap(([name, value]) => [
+      Buffer.of(0),
+      ...[name, value].flatMap((text) => {
+        const code = huffman(Buffer.from(text, 'latin1'));
+        const rest = code.length - 0x7f;
+        const length =
+          rest < 0 ? [0x80 | code.length] : rest < 128 ? [0xff, rest] : [0xff, (rest % 128) | 128, rest >> 7];
+        return [Buffer.from(length), code];
+      }),
+    ]),
+  );
 }
 
 const latin1 = (max: number) =>
@@ -162,17 +187,40 @@ describe('HPACK', () => {
     assert.ok(list.tooLarge && list.fields.length <= 10);
     assert.deepEqual(decode(decoder, encode(encoder, many.slice(-3))), many.slice(-3));
   });
+
+  it('reads nothing of a list whose lengths alone say that it is too large, but what goes into its table', () => {
+    const encoder = new HpackEncoder();
+    const decoder = new HpackDecoder();
+    const list = new FieldList(2_000, 1_000);
+    const again = ['x-again', 'kept'] as const;
+    decoder.decode(encode(encoder, [again, ['x-long', '\u00ff'.repeat(3_000)], ['x-many', 'y'.repeat(3_000)]]), list);
+    assert.ok(list.tooLarge);
+    assert.deepEqual(list.fields, []);
+    assert.deepEqual(decode(decoder, encode(encoder, [again])), [again]);
+  });
+
+  it('calls a list too large where its bytes or its fields are more than allowed, and no other', () => {
+    const encodings = fc.constantFrom((fields: Pairs) => encode(new HpackEncoder(), fields), coded);
+    const near = fc.integer({ min: -1, max: 1 });
+    fc.assert(
+      fc.property(pairs, encodings, near, near, (fields, encoded, moreBytes, moreCount) => {
+        const size = fields.reduce((sum, [name, value]) => sum + name.length + value.length + fieldOverhead, 0);
+        const [bytes, count] = [Math.max(0, size + moreBytes), Math.max(0, fields.length + moreCount)];
+        const list = new FieldList(bytes, count);
+        new HpackDecoder().decode(encoded(fields), list);
+        assert.equal(list.tooLarge, size > bytes || fields.length > count);
+      }),
+      { numRuns: 500 },
+    );
+  });
 });
 
 describe("HPACK's Huffman code", () => {
   it('reads each text in its code', () => {
-    const codes = huffmanCodes();
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
-        const bits = [...bytes].map((b) => codes[b]!).join('');
-        const padded = bits.padEnd(Math.ceil(bits.length / 8) * 8, '1');
-        const coded = Buffer.from((padded.match(/.{8}/g) ?? []).map((b) => Number.parseInt(b, 2)));
-        assert.equal(huffmanDecode(coded, 0, coded.length), Buffer.from(bytes).toString('latin1'));
+        const code = huffman(bytes);
+        assert.equal(huffmanDecode(code, 0, code.length), Buffer.from(bytes).toString('latin1'));
       }),
     );
   });
