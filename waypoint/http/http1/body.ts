@@ -19,9 +19,12 @@ export interface BodyParser {
   /** undefined: all was taken. Throws Malformed. */
   push(chunk: Buffer, events: BodyEvents): Buffer | undefined;
   readonly done: boolean;
+  /** That were begun; none where a body is not chunked. */
+  readonly chunks: number;
 }
 
 export class LengthBody implements BodyParser {
+  readonly chunks = 0;
   #left: number;
 
   constructor(bytes: number) {
@@ -49,6 +52,7 @@ export class LengthBody implements BodyParser {
 
 export class RestBody implements BodyParser {
   readonly done = false;
+  readonly chunks = 0;
 
   push(chunk: Buffer, events: BodyEvents): undefined {
     events.data(chunk);
@@ -57,10 +61,12 @@ export class RestBody implements BodyParser {
 
 const CR = 13;
 const LF = 10;
+const TAB = 9;
+const SEMICOLON = 59;
+const DELETE = 127;
 /** A line that gives a chunk's size, extensions included. */
 const sizeLineLimit = 4_096;
 const sizeDigits = 8;
-const sizeLine = /^([0-9A-Fa-f]{1,8})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?$/;
 
 type State = 'size' | 'data' | 'dataEnd' | 'trailers' | 'done';
 
@@ -68,6 +74,7 @@ type State = 'size' | 'data' | 'dataEnd' | 'trailers' | 'done';
 export class ChunkedBody implements BodyParser {
   readonly #limits: HeadLimits;
   #state: State = 'size';
+  chunks = 0;
   #left = 0;
   /** Of a line, or of the trailers. */
   #partial: Buffer | undefined;
@@ -136,20 +143,22 @@ export class ChunkedBody implements BodyParser {
       size = size * 16 + digit;
     }
     if (end > at && all[end] === CR && all[end + 1] === LF) return this.#begin(size, end + 2);
-    const lf = all.indexOf(LF, at);
-    if (lf < 0) {
+    // By hand: lines are short, and a call costs more than most of them.
+    let lf = end;
+    while (lf < all.length && all[lf] !== LF) lf++;
+    if (lf === all.length) {
       if (all.length - at > sizeLineLimit) throw new Malformed(400, "the line of a chunk's size is too long");
       return -1;
     }
     if (lf === at || all[lf - 1] !== CR || lf - at > sizeLineLimit)
       throw new Malformed(400, "the line of a chunk's size");
-    const line = sizeLine.exec(all.toString('latin1', at, lf - 1));
-    if (!line) throw new Malformed(400, 'a chunk without a proper size');
-    return this.#begin(Number.parseInt(line[1]!, 16), lf + 1);
+    if (end === at || !isExtension(all, end, lf - 1)) throw new Malformed(400, 'a chunk without a proper size');
+    return this.#begin(size, lf + 1);
   }
 
   #begin(size: number, next: number): number {
     this.#left = size;
+    this.chunks++;
     this.#state = size === 0 ? 'trailers' : 'data';
     return next;
   }
@@ -168,6 +177,23 @@ export class ChunkedBody implements BodyParser {
     this.#state = 'done';
     return end;
   }
+}
+
+/** Nothing, or blanks, a semicolon, and what a line may have. */
+function isExtension(all: Buffer, from: number, to: number): boolean {
+  let at = from;
+  while (at < to && isBlank(all[at]!)) at++;
+  if (at === to) return at === from;
+  if (all[at] !== SEMICOLON) return false;
+  for (; at < to; at++) {
+    const code = all[at]!;
+    if ((code < 32 && code !== TAB) || code === DELETE) return false;
+  }
+  return true;
+}
+
+function isBlank(code: number): boolean {
+  return code === 32 || code === TAB;
 }
 
 /** -1: it is none. */

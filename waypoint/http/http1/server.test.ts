@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { until } from '../../../common/testing/until.ts';
 import { wired } from '../../testing/wire.ts';
 import type { Break, HeaderList, ServerExchange } from '../message.ts';
+import { chunkWork, requestWork, turnWork } from './limits.ts';
 import { Http1Server, type Http1ServerOptions } from './server.ts';
 
 const options: Http1ServerOptions = {
@@ -22,7 +23,7 @@ interface Seen {
   broke: Break | undefined;
 }
 
-function serve(answer: (seen: Seen) => void = ok, some: Partial<Http1ServerOptions> = {}) {
+function serve(answer: (seen: Seen) => void = ok, some: Partial<Http1ServerOptions> = {}, when = 'read') {
   const { wire, stream } = wired();
   const seen: Seen[] = [];
   const malformed: string[] = [];
@@ -47,7 +48,7 @@ function serve(answer: (seen: Seen) => void = ok, some: Partial<Http1ServerOptio
           },
           drained: () => undefined,
         });
-        if (exchange.complete) answer(one);
+        if (exchange.complete || when === 'at once') answer(one);
       },
       begun: () => undefined,
       idle: () => undefined,
@@ -94,6 +95,54 @@ describe('the server end of HTTP/1', () => {
     await until('the third', () => seen.length === 3);
   });
 
+  it('leaves others their turn where requests are answered at once, and answers each of them, also of who has ended', async () => {
+    const { wire, seen, codec } = serve();
+    const most = Math.ceil(turnWork / requestWork);
+    const asked = 10 * most;
+    wire.stream.write(get.repeat(asked));
+    await new Promise(setImmediate);
+    // A socket may tell of its end while it is paused.
+    codec.ended();
+    for (let turn = 0, before = seen.length; turn < asked && before < asked; turn++, before = seen.length) {
+      await new Promise(setImmediate);
+      assert.ok(seen.length - before <= most, `${seen.length - before} requests in one turn`);
+    }
+    assert.equal((await wire.end()).split('ok').length - 1, asked);
+  });
+
+  it('answers what came before a drain, as far as one request of it, while others have their turn', async () => {
+    const { wire, seen, codec } = serve();
+    const most = Math.ceil(turnWork / requestWork);
+    wire.stream.write(get.repeat(10 * most));
+    await new Promise(setImmediate);
+    const begun = seen.length;
+    assert.ok(begun > 0);
+    codec.drain();
+    const answers = (await wire.end()).split('ok');
+    assert.equal(seen.length, begun + 1);
+    assert.equal(answers.length - 1, begun + 1);
+    assert.match(answers.at(-2)!, /connection: close/);
+  });
+
+  it('leaves others their turn where a body has many chunks, and gives nothing to who wants no more meanwhile', async () => {
+    const { wire, seen } = serve();
+    const chunks = Math.ceil(turnWork / chunkWork);
+    const part = '1\r\nx\r\n'.repeat(chunks);
+    wire.stream.write(`POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n${part}`);
+    await new Promise(setImmediate);
+    const { exchange } = seen[0]!;
+    wire.stream.write(part);
+    await new Promise(process.nextTick);
+    assert.equal(seen[0]!.body.length, chunks);
+    exchange.pause();
+    wire.stream.write('0\r\n\r\n');
+    for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+    assert.equal(seen[0]!.body.length, chunks);
+    exchange.resume();
+    await wire.has('ok');
+    assert.equal(seen[0]!.body.length, 2 * chunks);
+  });
+
   it('reads chunks and trailers, however they are cut', async () => {
     const message =
       'POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n4;x=y\r\nwiki\r\n5\r\npedia\r\n0\r\nx-sum: 1\r\n\r\n';
@@ -132,6 +181,18 @@ describe('the server end of HTTP/1', () => {
     assert.match(await wire.end(), /^HTTP\/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n$/);
     assert.equal(seen.length, 1);
   });
+
+  for (const [what, head] of [
+    ['a body that is not awaited', `POST / HTTP/1.1\r\nhost: a\r\ncontent-length: ${get.length}\r\n\r\n`],
+    ['the last request of a connection', 'GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n'],
+  ] as const) {
+    it(`never takes for a request what comes at once with ${what}`, async () => {
+      const { wire, seen } = serve(ok, {}, 'at once');
+      wire.stream.write(head + get);
+      assert.match(await wire.end(), /^HTTP\/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok$/);
+      assert.equal(seen.length, 1);
+    });
+  }
 
   it('closes behind an answer that came before the end of its request', async () => {
     const { wire, seen } = serve(() => undefined);

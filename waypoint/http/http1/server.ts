@@ -8,6 +8,7 @@ import { type BodyEvents, type BodyParser, ChunkedBody, LengthBody, RestBody } f
 import { FramedWriter, headerOf } from './framing.ts';
 import { formatHead, type HeaderCase, inCase, Malformed } from './head.ts';
 import { HeadCollector } from './heads.ts';
+import { chunkWork, headBytesWork, requestWork, turnWork } from './limits.ts';
 import { type ParsedRequest, parseRequest, type RequestOptions } from './request.ts';
 
 export interface Http1ServerOptions extends RequestOptions {
@@ -25,7 +26,16 @@ export class Http1Server implements ByteReader, ServerCodec {
   /** What came behind the request that is being answered. */
   #early: Buffer | undefined;
   #working = false;
+  /** What was read since others had their turn, as limits.ts counts it. */
+  #work = 0;
+  /** Others have their turn: nothing is read, and what comes is kept. */
+  #yielding = false;
+  #endsLater = false;
+  /** Who reads the request wants no more of it now. */
+  #paused = false;
   #closing = false;
+  /** The last request was answered: what else comes is none. */
+  #over = false;
   #peerEnded = false;
   #left: Departure | undefined;
 
@@ -40,7 +50,7 @@ export class Http1Server implements ByteReader, ServerCodec {
   drain(): void {
     if (this.#closing) return;
     this.#closing = true;
-    if (this.#exchange || this.#heads.begun) return;
+    if (this.#exchange || this.#early || this.#heads.begun) return;
     this.#stream.end();
     this.#handler.ending();
   }
@@ -60,13 +70,17 @@ export class Http1Server implements ByteReader, ServerCodec {
   }
 
   bytes(chunk: Buffer): void {
-    if (this.#early) {
-      this.#early = Buffer.concat([this.#early, chunk]);
+    if (this.#early || this.#yielding) {
+      this.#early = this.#early ? Buffer.concat([this.#early, chunk]) : chunk;
       this.#stream.pause();
     } else this.#take(chunk);
   }
 
   ended(): void {
+    if (this.#yielding) {
+      this.#endsLater = true;
+      return;
+    }
     this.#peerEnded = true;
     this.#depart('peer');
     const exchange = this.#exchange;
@@ -90,9 +104,11 @@ export class Http1Server implements ByteReader, ServerCodec {
   /** The exchange has been answered, and read or left. */
   next(reusable: boolean, isRead: boolean): void {
     this.#exchange = undefined;
+    this.#paused = false;
     if (!reusable || this.#closing || this.#peerEnded) {
       // As Envoy, which waits for the client where it answers while it still reads.
       if (isRead && !this.#working) this.#depart('us');
+      this.#over = true;
       this.#early = undefined;
       this.#stream.end();
       this.#handler.ending();
@@ -102,10 +118,38 @@ export class Http1Server implements ByteReader, ServerCodec {
       return;
     }
     this.#handler.idle();
-    const early = this.#early;
-    this.#early = undefined;
+    this.#goOn();
+  }
+
+  /** Reads on, with what came meanwhile first; while others have their turn, that waits for its end. */
+  #goOn(): void {
+    if (this.#yielding) return;
     this.#stream.resume();
-    if (early) this.#take(early);
+    const early = this.#early;
+    if (!early || this.#exchange?.waiting) return;
+    this.#early = undefined;
+    this.#take(early);
+  }
+
+  #yield(): void {
+    this.#yielding = true;
+    this.#stream.pause();
+    setImmediate(() => {
+      this.#yielding = false;
+      this.#work = 0;
+      if (!this.#paused) this.#goOn();
+      if (this.#endsLater && !this.#yielding) this.ended();
+    });
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#goOn();
   }
 
   #take(first: Buffer): void {
@@ -117,15 +161,19 @@ export class Http1Server implements ByteReader, ServerCodec {
     this.#working = true;
     let chunk: Buffer | undefined = first;
     try {
-      while (chunk) {
+      while (chunk && !this.#over) {
         const exchange = this.#exchange;
-        if (exchange) chunk = exchange.push(chunk);
-        else {
+        if (exchange) {
+          const before = exchange.chunks;
+          chunk = exchange.push(chunk);
+          this.#work += (exchange.chunks - before) * chunkWork;
+        } else {
           const head = this.#heads.push(chunk);
           if (!head) {
             this.#handler.begun();
             break;
           }
+          this.#work += requestWork + head.text.length / headBytesWork;
           chunk = this.#begin(parseRequest(head.text, this.#options), head.rest);
         }
         if (this.#early) {
@@ -135,6 +183,11 @@ export class Http1Server implements ByteReader, ServerCodec {
         if (chunk && this.#exchange?.waiting) {
           this.#early = chunk;
           this.#stream.pause();
+          break;
+        }
+        if (this.#work >= turnWork) {
+          this.#early = chunk;
+          this.#yield();
           break;
         }
       }
@@ -183,10 +236,7 @@ export class Http1Server implements ByteReader, ServerCodec {
 
   /** Takes the accepted tunnel's bytes that waited. */
   release(): void {
-    const early = this.#early;
-    this.#early = undefined;
-    this.#stream.resume();
-    if (early) this.#take(early);
+    this.#goOn();
   }
 }
 
@@ -254,6 +304,11 @@ class Exchange implements ServerExchange {
 
   get answered(): boolean {
     return this.#writer !== undefined;
+  }
+
+  /** Of its body so far. */
+  get chunks(): number {
+    return this.#body?.chunks ?? 0;
   }
 
   read(reader: BodyReader): void {
@@ -373,10 +428,10 @@ class Exchange implements ServerExchange {
   }
 
   pause(): void {
-    if (!this.#gone) this.#stream.pause();
+    if (!this.#gone) this.#server.pause();
   }
 
   resume(): void {
-    if (!this.#gone) this.#stream.resume();
+    if (!this.#gone) this.#server.resume();
   }
 }
