@@ -40,6 +40,8 @@ describe('paths', () => {
     ['/a%zz%', '/a%zz%'],
     ['/%0%41', '/%250A'],
     ['/%%34%31', '/%2541'],
+    ['/%%341', '/%2541'],
+    ['/%%34z', '/%4z'],
     ['/%41%7e%2f', '/A~%2f'],
     ['/a"<{|}>`^', '/a%22%3C%7B%7C%7D%3E%60%5E'],
     ['/a%00b', undefined],
@@ -101,6 +103,7 @@ describe('requests', () => {
     ['a fragment', { path: '/a#b' }, {}, 'refused 400 path_normalization_failed'],
     ['escaped slashes', { path: '/a%2Fb' }, { escapedSlashes: 'reject' }, 'refused 400 path_normalization_failed'],
     ['escaped slashes', { path: '/a%2Fb?q' }, { escapedSlashes: 'redirect' }, 'redirect 307 /a/b?q'],
+    ['any of them', { path: '/a%2fb%5cc%5Cd' }, { escapedSlashes: 'redirect' }, 'redirect 307 /a/b/c/d'],
   ] as const) {
     it(`with ${what} are answered: ${expected}`, () => {
       const made = canonise(raw(parts as Partial<RawRequest>), { ...options, ...more });

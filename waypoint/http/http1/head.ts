@@ -93,7 +93,7 @@ export function parseFields(text: string, start: number, limits: HeadLimits): Fi
         encodings = [...encodings, value.toLowerCase()];
         break;
       case 'connection':
-        connection = [...connection, ...listOf(value)];
+        connection = [...connection, ...membersOf(value, limits.count - connection.length)];
         break;
       case 'upgrade':
         upgrade = upgrade === undefined ? value.toLowerCase() : `${upgrade}, ${value.toLowerCase()}`;
@@ -119,12 +119,19 @@ function isBlank(code: number): boolean {
   return code === 32 || code === 9;
 }
 
-function listOf(value: string): string[] {
-  return value
-    .toLowerCase()
-    .split(',')
-    .map((member) => member.trim())
-    .filter((member) => member !== '');
+/** Of Connection, in lower case; throws where there are more than `most`, empty ones included. */
+function membersOf(value: string, most: number): string[] {
+  const out: string[] = [];
+  const text = value.toLowerCase();
+  for (let at = 0, left = most; at <= text.length; left--) {
+    if (left <= 0) throw new Malformed(400, 'Connection has more members than a head may have headers');
+    const comma = text.indexOf(',', at);
+    const end = comma < 0 ? text.length : comma;
+    const member = text.slice(at, end).trim();
+    if (member !== '') out.push(member);
+    at = end + 1;
+  }
+  return out;
 }
 
 /** Connection may name what must not be hidden from who is behind: framing, host, and what policies are about. */

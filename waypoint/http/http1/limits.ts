@@ -5,6 +5,6 @@
 export const turnWork = 1_500;
 /** Of a request, and the bytes of a head that cost 1 besides. */
 export const requestWork = 40;
-export const headBytesWork = 64;
+export const headBytesWork = 32;
 /** Of a chunk, besides its bytes. */
 export const chunkWork = 0.25;

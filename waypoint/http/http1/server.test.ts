@@ -261,6 +261,11 @@ describe('the server end of HTTP/1', () => {
     ['a large head', `GET / HTTP/1.1\r\nhost: a\r\nx: ${'y'.repeat(9_000)}\r\n\r\n`, 431],
     ['many headers', `GET / HTTP/1.1\r\nhost: a\r\n${'x: y\r\n'.repeat(101)}\r\n`, 431],
     ['a Connection that hides the length', 'POST / HTTP/1.1\r\nhost: a\r\nconnection: content-length\r\n\r\n', 400],
+    [
+      'a Connection of more members than headers',
+      `GET / HTTP/1.1\r\nhost: a\r\nconnection: ${',a'.repeat(50)}\r\nconnection: ${'b,'.repeat(50)}\r\n\r\n`,
+      400,
+    ],
     ['a Connection that hides who calls', 'GET / HTTP/1.1\r\nhost: a\r\nconnection: x-forwarded-for\r\n\r\n', 400],
     ['a TLS ClientHello', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n\n', 400],
   ];
