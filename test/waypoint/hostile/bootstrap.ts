@@ -21,6 +21,7 @@ export interface HbonePeer {
 
 const routes = [
   { match: { path: '/neighbour' }, route: { cluster: 'neighbours', timeout: '0s' } },
+  { match: { prefix: '/none' }, direct_response: { status: 404 } },
   { match: { prefix: '/h2/' }, route: { cluster: 'http2', timeout: '0s' } },
   {
     match: { prefix: '/again/' },
